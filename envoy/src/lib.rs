@@ -1,0 +1,1 @@
+//! Speaks Envoy: policy out over ECDS, counters back from the admin endpoint.

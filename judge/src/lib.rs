@@ -1,0 +1,1 @@
+//! Is the canary as good as stable?

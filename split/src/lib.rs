@@ -1,0 +1,1 @@
+//! Which version does this request go to?

@@ -1,0 +1,1 @@
+//! What is a counter called, and which bin does a value fall in?
