@@ -1,0 +1,249 @@
+use crate::key::Place;
+use crate::rule::{Rule, Scope};
+use crate::{Arm, Attribute, Cause, Confidence, Draws, Lease, Point, Request, Weight};
+
+/// A policy ready to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Splitter {
+    pub(crate) incarnation: u64,
+    pub(crate) generation: u64,
+    pub(crate) lease: Option<Lease>,
+    pub(crate) plans: Vec<Plan>,
+}
+
+/// One rollout, ready to run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) name: String,
+    pub(crate) epoch: u64,
+    pub(crate) scope: Scope,
+    pub(crate) role: Role,
+    pub(crate) header: String,
+    pub(crate) version_header: String,
+    pub(crate) hold_without_lease: bool,
+    pub(crate) assigner: Assigner,
+    pub(crate) arms: Arms,
+    pub(crate) overrides: Vec<(Rule, Arm)>,
+    pub(crate) cohorts: Vec<(Rule, Weight)>,
+    pub(crate) confidence: Option<Confidence>,
+    pub(crate) count_groups: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Decide,
+    Follow { peers: Vec<String> },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Arms {
+    pub(crate) stable_version: String,
+    pub(crate) canary_version: String,
+    pub(crate) canary: Weight,
+    pub(crate) baseline: Weight,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Assigner {
+    Draw,
+    RequestId { salt: String },
+    Hash { salt: String, keys: Vec<Place>, draw_without_key: bool },
+}
+
+/// How the lease stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It holds, or the policy has none.
+    Live,
+    /// It ran out: each rollout does what its policy says.
+    Expired,
+    /// The controller took it back: stable, whatever the policy says.
+    Revoked,
+}
+
+/// Where a request goes, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The arm.
+    pub arm: Arm,
+    /// Why it was chosen.
+    pub cause: Cause,
+    /// The user's group, when a key was found.
+    pub group: Option<u8>,
+}
+
+/// The rollout that owns a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'s> {
+    plan: &'s Plan,
+    index: usize,
+}
+
+impl Splitter {
+    /// The incarnation and generation of the policy: a pair that never falls.
+    #[must_use]
+    pub const fn pair(&self) -> (u64, u64) {
+        (self.incarnation, self.generation)
+    }
+
+    /// The lease, when the policy has one.
+    #[must_use]
+    pub const fn lease(&self) -> Option<&Lease> {
+        self.lease.as_ref()
+    }
+
+    /// Every rollout, in order.
+    pub fn rollouts(&self) -> impl Iterator<Item = Claim<'_>> {
+        self.plans.iter().enumerate().map(|(index, plan)| Claim { plan, index })
+    }
+
+    /// The rollout that owns the request; none: the request is not touched and not counted.
+    #[must_use]
+    pub fn claim(&self, request: &impl Request) -> Option<Claim<'_>> {
+        self.rollouts().find(|claim| claim.plan.scope.covers(request))
+    }
+}
+
+impl<'s> Claim<'s> {
+    /// The rollout's place in the policy.
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The rollout's name.
+    #[must_use]
+    pub fn name(&self) -> &'s str {
+        &self.plan.name
+    }
+
+    /// The rollout's epoch.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.plan.epoch
+    }
+
+    /// The routing header.
+    #[must_use]
+    pub fn header(&self) -> &'s str {
+        &self.plan.header
+    }
+
+    /// The response header that names the version.
+    #[must_use]
+    pub fn version_header(&self) -> &'s str {
+        &self.plan.version_header
+    }
+
+    /// The version an arm is served by.
+    #[must_use]
+    pub fn version(&self, arm: Arm) -> &'s str {
+        match arm {
+            Arm::Canary => &self.plan.arms.canary_version,
+            Arm::Stable | Arm::Baseline => &self.plan.arms.stable_version,
+        }
+    }
+
+    /// Where confidence is read and shown.
+    #[must_use]
+    pub const fn confidence(&self) -> Option<&'s Confidence> {
+        self.plan.confidence.as_ref()
+    }
+
+    /// Are stable's outcomes counted per group of users?
+    #[must_use]
+    pub const fn counts_groups(&self) -> bool {
+        self.plan.count_groups
+    }
+
+    /// Does another proxy decide and count, and this one only keep what it decided?
+    #[must_use]
+    pub const fn follows(&self) -> bool {
+        matches!(self.plan.role, Role::Follow { .. })
+    }
+
+    /// The arm a trusted hop chose; stable when there is none, or the peer is not believed.
+    #[must_use]
+    pub fn followed(&self, request: &impl Request) -> Arm {
+        let believed = match &self.plan.role {
+            Role::Decide => false,
+            Role::Follow { peers } => {
+                peers.iter().any(|peer| peer == "*")
+                    || request
+                        .attribute(Attribute::Peer)
+                        .is_some_and(|peer| peers.iter().any(|name| *peer == *name.as_bytes()))
+            }
+        };
+        if !believed {
+            return Arm::Stable;
+        }
+        request
+            .header(&self.plan.header)
+            .and_then(|value| std::str::from_utf8(&value).ok().and_then(Arm::parse))
+            .unwrap_or(Arm::Stable)
+    }
+
+    /// Decides: override and cohort first, then the weight, then the lease.
+    pub fn assign(&self, request: &impl Request, standing: Standing, draws: &mut Draws) -> Assignment {
+        let fallback = match standing {
+            Standing::Live => false,
+            Standing::Expired => !self.plan.hold_without_lease,
+            Standing::Revoked => true,
+        };
+        if fallback {
+            return Assignment { arm: Arm::Stable, cause: Cause::Fallback, group: None };
+        }
+        if let Some((_, arm)) = self.plan.overrides.iter().find(|(rule, _)| rule.holds(request)) {
+            return Assignment { arm: *arm, cause: Cause::Override, group: None };
+        }
+        let cohort = self.plan.cohorts.iter().find(|(rule, _)| rule.holds(request)).map(|(_, weight)| *weight);
+        let (point, group) = match self.point(request) {
+            Some(point) => (point, Some(point.group)),
+            None => match &self.plan.assigner {
+                Assigner::Hash { draw_without_key: false, .. } => {
+                    return Assignment { arm: Arm::Stable, cause: Cause::NoKey, group: None };
+                }
+                _ => (Point::drawn(draws.draw()), None),
+            },
+        };
+        let keyless = group.is_none() && matches!(self.plan.assigner, Assigner::Hash { .. });
+        let group = group.filter(|_| matches!(self.plan.assigner, Assigner::Hash { .. }));
+        match cohort {
+            Some(weight) => {
+                let arm = if weight.holds_from_bottom(point) { Arm::Canary } else { Arm::Stable };
+                Assignment { arm, cause: Cause::Cohort, group }
+            }
+            None => {
+                let cause = if keyless { Cause::NoKey } else { Cause::Weight };
+                Assignment { arm: self.plan.arms.at(point), cause, group }
+            }
+        }
+    }
+
+    /// The point of the request's key, or of its id; `None` when there is nothing to hash.
+    fn point(&self, request: &impl Request) -> Option<Point> {
+        match &self.plan.assigner {
+            Assigner::Draw => None,
+            Assigner::RequestId { salt } => {
+                request.header("x-request-id").filter(|id| !id.is_empty()).map(|id| Point::of(salt, &id))
+            }
+            Assigner::Hash { salt, keys, .. } => {
+                keys.iter().find_map(|place| place.read(request)).map(|key| Point::of(salt, &key))
+            }
+        }
+    }
+}
+
+impl Arms {
+    /// Canary from the bottom, baseline from the top, stable between them. Raising one weight moves points only
+    /// between that arm and stable, never from one arm to another, as long as the two do not meet.
+    const fn at(&self, point: Point) -> Arm {
+        if self.canary.holds_from_bottom(point) {
+            Arm::Canary
+        } else if self.baseline.holds_from_top(point) {
+            Arm::Baseline
+        } else {
+            Arm::Stable
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Finding a value in a request: a header, a cookie, a query parameter, the client's address.
+
+use std::borrow::Cow;
+
+use crate::{Attribute, Request};
+
+/// Where a value is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Header(String),
+    Cookie(String),
+    Query(String),
+    SourceAddress,
+}
+
+impl Place {
+    /// The value, or `None` when it is missing or empty: an empty user id would send everybody who lacks one to the
+    /// same place.
+    pub(crate) fn read<'r>(&self, request: &'r impl Request) -> Option<Cow<'r, [u8]>> {
+        let value = match self {
+            Self::Header(name) => request.header(name),
+            Self::Cookie(name) => {
+                request.header("cookie").and_then(|all| within(all, |bytes| cookie(bytes, name.as_bytes())))
+            }
+            Self::Query(name) => {
+                request.header(":path").and_then(|all| within(all, |bytes| query(bytes, name.as_bytes())))
+            }
+            Self::SourceAddress => request.attribute(Attribute::SourceAddress),
+        };
+        value.filter(|bytes| !bytes.is_empty())
+    }
+}
+
+/// A part of a value, without copying what is borrowed.
+fn within<'r>(all: Cow<'r, [u8]>, find: impl Fn(&[u8]) -> Option<&[u8]>) -> Option<Cow<'r, [u8]>> {
+    match all {
+        Cow::Borrowed(bytes) => find(bytes).map(Cow::Borrowed),
+        Cow::Owned(bytes) => find(&bytes).map(|part| Cow::Owned(part.to_vec())),
+    }
+}
+
+/// The first cookie of that name (RFC 6265, 5.4: pairs separated by `;`, the name case-sensitive).
+fn cookie<'b>(header: &'b [u8], name: &[u8]) -> Option<&'b [u8]> {
+    header.split(|b| *b == b';').map(<[u8]>::trim_ascii).find_map(|pair| value_of(pair, name)).map(unquoted)
+}
+
+/// The first query parameter of that name, as sent: percent-encoding is kept, since stickiness needs the same bytes,
+/// not their meaning. A fragment never reaches a proxy.
+fn query<'b>(path: &'b [u8], name: &[u8]) -> Option<&'b [u8]> {
+    let start = path.iter().position(|b| *b == b'?')?;
+    path.get(start + 1..)?.split(|b| *b == b'&').find_map(|pair| value_of(pair, name))
+}
+
+fn value_of<'b>(pair: &'b [u8], name: &[u8]) -> Option<&'b [u8]> {
+    pair.strip_prefix(name)?.strip_prefix(b"=")
+}
+
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
+}

@@ -1,0 +1,138 @@
+//! Who gets which arm, and why: tables.
+
+use serde_json::json;
+
+use super::{assigned, check, splitter};
+use crate::{Arm, Cause, Draws, Point, Standing, Weight};
+
+/// At 50 %: `u1` lies low, `u2` high (see the golden vectors).
+const LOW: &[u8] = b"user-0";
+const HIGH: &[u8] = b"user-1";
+
+#[test]
+fn the_golden_users_lie_where_the_tables_need_them() {
+    let half = Weight::from_ppm(500_000).expect("a weight");
+    assert!(half.holds_from_bottom(Point::of("ranker/1", LOW)));
+    assert!(!half.holds_from_bottom(Point::of("ranker/1", HIGH)));
+}
+
+#[test]
+fn keys_are_found_wherever_the_policy_says() {
+    let keys = |key: serde_json::Value| json!({"assignment": {"mode": "sticky", "salt": "ranker/1", "keys": [key], "no_key": "stable"}});
+    let canary = Some((Arm::Canary, Cause::Weight));
+    let none = Some((Arm::Stable, Cause::NoKey));
+    let cookie = keys(json!({"cookie": "uid"}));
+    let query = keys(json!({"query": "user"}));
+    check(json!({}), &[("x-user-id", LOW)], canary);
+    check(json!({}), &[("x-user-id", HIGH)], Some((Arm::Stable, Cause::Weight)));
+    check(cookie.clone(), &[("cookie", b"a=1; uid=user-0; b=2")], canary);
+    check(cookie.clone(), &[("cookie", b"uid=\"user-0\"")], canary);
+    check(cookie.clone(), &[("cookie", b"xuid=user-0; uidx=user-0")], none);
+    check(cookie.clone(), &[("cookie", b"uid=")], none);
+    check(cookie.clone(), &[("cookie", b"uid")], none);
+    check(cookie, &[("cookie", b"\xff\xfe;;;=;uid=user-0")], canary);
+    check(query.clone(), &[(":path", b"/p?user=user-0")], canary);
+    check(query.clone(), &[(":path", b"/p?a=b&user=user-0&user=user-1")], canary);
+    check(query.clone(), &[(":path", b"/user=user-0")], none);
+    check(query, &[(":path", b"/p?superuser=user-0")], none);
+    check(keys(json!({"header": "x-user-id"})), &[("x-user-id", b"")], none);
+}
+
+#[test]
+fn keys_are_tried_in_order() {
+    let with = json!({"assignment": {"mode": "sticky", "salt": "ranker/1", "no_key": "stable",
+        "keys": [{"header": "x-user-id"}, {"cookie": "uid"}]}});
+    check(with.clone(), &[("x-user-id", LOW), ("cookie", b"uid=user-1")], Some((Arm::Canary, Cause::Weight)));
+    check(with, &[("cookie", b"uid=user-0")], Some((Arm::Canary, Cause::Weight)));
+}
+
+#[test]
+fn any_bytes_are_a_key() {
+    let splitter = splitter(json!({}));
+    for value in [&b"a\xff\xfeb"[..], &[0x41; 65_536], b"\0"] {
+        let first = assigned(&splitter, &[("x-user-id", value)]).expect("owned");
+        assert_eq!(first.cause, Cause::Weight);
+        assert_eq!(Some(first), assigned(&splitter, &[("x-user-id", value)]), "the same again");
+    }
+}
+
+#[test]
+fn without_a_key_the_policy_decides_and_it_is_counted_apart() {
+    let random = |weight: u32| {
+        json!({"arms": {"stable": {"version": "v1"}, "canary": {"version": "v2", "weight_ppm": weight}}})
+    };
+    check(random(1_000_000), &[], Some((Arm::Canary, Cause::NoKey)));
+    check(random(0), &[], Some((Arm::Stable, Cause::NoKey)));
+}
+
+#[test]
+fn a_scope_owns_only_what_fits() {
+    let authority = json!({"match": {"authority": ["Models.local"]}});
+    let owned = Some((Arm::Canary, Cause::Weight));
+    let under = json!({"match": {"path_prefix": "/rank"}});
+    check(authority.clone(), &[(":authority", b"models.local:8080"), ("x-user-id", LOW)], owned);
+    check(authority.clone(), &[(":authority", b"MODELS.LOCAL"), ("x-user-id", LOW)], owned);
+    check(authority.clone(), &[(":authority", b"other.local"), ("x-user-id", LOW)], None);
+    check(authority, &[("x-user-id", LOW)], None);
+    check(json!({"match": {"authority": ["[::1]"]}}), &[(":authority", b"[::1]"), ("x-user-id", LOW)], owned);
+    for (path, fits) in [("/rank", true), ("/rank/1", true), ("/rank?x", true), ("/ranking", false), ("/", false)] {
+        check(under.clone(), &[(":path", path.as_bytes()), ("x-user-id", LOW)], owned.filter(|_| fits));
+    }
+    check(json!({"match": {"path_prefix": "/"}}), &[(":path", b"/x"), ("x-user-id", LOW)], owned);
+    check(json!({"match": {"port": 80}}), &[("x-user-id", LOW)], None);
+}
+
+#[test]
+fn overrides_come_before_cohorts_and_cohorts_before_the_weight() {
+    let with = json!({
+        "overrides": [{"when": [{"header": "x-force", "exact": "canary"}], "arm": "canary"}],
+        "cohorts": [
+            {"name": "staff", "when": [{"header": "x-group", "prefix": "staff"}, {"cookie": "uid", "present": true}], "weight_ppm": 1_000_000},
+            {"name": "held-out", "when": [{"header": "x-held-out", "present": true}], "weight_ppm": 0},
+        ],
+    });
+    let high = ("x-user-id", HIGH);
+    check(with.clone(), &[high, ("x-force", b"canary"), ("x-held-out", b"1")], Some((Arm::Canary, Cause::Override)));
+    check(with.clone(), &[high, ("x-force", b"Canary")], Some((Arm::Stable, Cause::Weight)));
+    check(with.clone(), &[high, ("x-group", b"staff-eu"), ("cookie", b"uid=1")], Some((Arm::Canary, Cause::Cohort)));
+    check(with.clone(), &[high, ("x-group", b"staff-eu")], Some((Arm::Stable, Cause::Weight)));
+    check(with, &[("x-user-id", LOW), ("x-held-out", b"1")], Some((Arm::Stable, Cause::Cohort)));
+}
+
+#[test]
+fn a_lost_lease_sends_everybody_to_stable() {
+    let arms = json!({"stable": {"version": "v1"}, "canary": {"version": "v2", "weight_ppm": 1_000_000}});
+    let overrides = json!([{"when": [{"header": "x-user-id", "present": true}], "arm": "canary"}]);
+    let headers: &[(&str, &[u8])] = &[("x-user-id", LOW)];
+    for (on_lease_expired, standing, arm) in [
+        ("stable", Standing::Live, Arm::Canary),
+        ("stable", Standing::Expired, Arm::Stable),
+        ("stable", Standing::Revoked, Arm::Stable),
+        ("hold", Standing::Expired, Arm::Canary),
+        ("hold", Standing::Revoked, Arm::Stable),
+    ] {
+        let splitter = splitter(json!({"arms": arms, "overrides": overrides, "on_lease_expired": on_lease_expired}));
+        let claim = splitter.claim(&headers).expect("owned");
+        let got = claim.assign(&headers, standing, &mut Draws::seeded(0));
+        assert_eq!(got.arm, arm, "{on_lease_expired} {standing:?}");
+        assert_eq!(got.cause == Cause::Fallback, arm == Arm::Stable);
+    }
+}
+
+#[test]
+fn a_follower_believes_only_whom_it_is_told_to() {
+    let follower = |peers: serde_json::Value| splitter(json!({"role": {"follow": {"peers": peers}}}));
+    for (peers, value, arm) in [
+        (json!(["*"]), &b"canary"[..], Arm::Canary),
+        (json!(["*"]), b"baseline", Arm::Baseline),
+        (json!(["*"]), b"other", Arm::Stable),
+        (json!(["*"]), b"\xff", Arm::Stable),
+        (json!(["spiffe://mesh/front"]), b"canary", Arm::Stable),
+    ] {
+        let splitter = follower(peers);
+        let headers: &[(&str, &[u8])] = &[("x-serin-arm", value)];
+        let claim = splitter.claim(&headers).expect("owned");
+        assert!(claim.follows());
+        assert_eq!(claim.followed(&headers), arm);
+    }
+}

@@ -1,0 +1,116 @@
+use proptest::prelude::*;
+use split::{Arm, Cause};
+
+use super::*;
+
+#[track_caller]
+fn check_name(what: What, name: &str) {
+    let series = Series { rollout: "ranker".into(), version: "v1.2.3-rc.1".into(), arm: Arm::Canary, what };
+    assert_eq!(series.to_string(), name);
+    assert_eq!(Series::parse(name), Some(series.clone()));
+    assert_eq!(Series::parse(&format!("wasmcustom.{name}")), Some(series));
+}
+
+#[test]
+fn names_are_read_back_as_written() {
+    let tags = "rollout=.=ranker;.;version=.=v1.2.3-rc.1;.;arm=.=canary;.;";
+    check_name(What::Assigned(Cause::NoKey), &format!("serin_assigned_total.{tags}cause=.=no_key;.;"));
+    check_name(
+        What::Finished(Cause::Weight, Class::ServerError),
+        &format!("serin_finished_total.{tags}cause=.=weight;.;class=.=server_error;.;"),
+    );
+    check_name(What::Latency(309), &format!("serin_latency_total.{tags}bin=.=309;.;"));
+    check_name(What::Confidence(0), &format!("serin_confidence_total.{tags}bin=.=0;.;"));
+    check_name(What::ConfidenceSum, &format!("serin_confidence_sum_total.{tags}"));
+    check_name(What::ConfidenceSquares, &format!("serin_confidence_squares_total.{tags}"));
+    check_name(What::ConfidenceInvalid, &format!("serin_confidence_invalid_total.{tags}"));
+    check_name(
+        What::Group(99, GroupEvent::Error),
+        &format!("serin_group_total.{tags}group=.=99;.;event=.=error;.;"),
+    );
+}
+
+#[test]
+fn foreign_and_broken_names_are_not_ours() {
+    let tags = "rollout=.=r;.;version=.=v;.;arm=.=canary;.;";
+    for name in [
+        "",
+        "wasmcustom.other_total",
+        "serin_assigned_total",
+        "serin_assigned_total.rollout=.=r;.;",
+        &format!("serin_assigned_total.{tags}"),
+        &format!("serin_assigned_total.{tags}cause=.=luck;.;"),
+        &format!("serin_latency_total.{tags}bin=.=310;.;"),
+        &format!("serin_group_total.{tags}group=.=100;.;event=.=error;.;"),
+        &format!("serin_unknown_total.{tags}"),
+    ] {
+        assert_eq!(Series::parse(name), None, "{name}");
+    }
+}
+
+#[test]
+fn every_tag_is_declared() {
+    for name in [
+        gauge("latency_ms", &[("rollout", "r"), ("version", "v"), ("arm", "stable")]),
+        policy_refused("stale"),
+        Series {
+            rollout: "r".into(),
+            version: "v".into(),
+            arm: Arm::Stable,
+            what: What::Finished(Cause::Weight, Class::Ok),
+        }
+        .to_string(),
+    ] {
+        for tag in name.split_once('.').expect("tags").1.split(";.;").filter(|tag| !tag.is_empty()) {
+            let (key, _) = tag.split_once("=.=").expect("a tag");
+            assert!(TAGS.contains(&key), "{key} in {name}");
+        }
+    }
+    assert_eq!(gauge("policy_generation", &[]), "serin_policy_generation");
+}
+
+#[test]
+fn latency_edges_are_four_percent_apart_and_top_is_endless() {
+    assert!((latency_upper_ms(53) - 1.0).abs() < f64::EPSILON);
+    assert!((latency_upper_ms(69) - 2.0).abs() < f64::EPSILON);
+    assert!(latency_upper_ms(LATENCY_TOP).is_infinite());
+    for bin in 1..LATENCY_TOP {
+        let ratio = latency_upper_ms(bin) / latency_upper_ms(bin - 1);
+        assert!((ratio - 1.044_273_782_427_413_8).abs() < 1e-12, "bin {bin}: {ratio}");
+    }
+    for (ns, bin) in [(0, 0), (100_000, 0), (1_000_000, 53), (1_000_001, 54), (2_000_000, 69), (u64::MAX, LATENCY_TOP)] {
+        assert_eq!(latency_bin(ns), bin, "{ns} ns");
+    }
+}
+
+#[test]
+fn confidence_is_counted_in_steps_of_its_range() {
+    let scale = ConfidenceScale::new(0.0, 1.0).expect("a range");
+    for (value, steps, bin) in [(0.0, 0, 0), (0.85, 8_500, 108), (0.999_96, 10_000, 127), (1.0, 10_000, 127)] {
+        assert_eq!(scale.steps(value), Some(steps), "{value}");
+        assert_eq!(ConfidenceScale::bin(steps), bin, "{value}");
+    }
+    for value in [-0.000_1, 1.000_1, f64::NAN, f64::INFINITY] {
+        assert_eq!(scale.steps(value), None, "{value}");
+    }
+    for (min, max) in [(1.0, 1.0), (1.0, 0.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
+        assert_eq!(ConfidenceScale::new(min, max), None);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_latency_lies_within_its_bin(ns in 0u64..120_000_000_000) {
+        let bin = latency_bin(ns);
+        let ms = ns as f64 / 1e6;
+        prop_assert!(ms <= latency_upper_ms(bin));
+        prop_assert!(bin == 0 || ms > latency_upper_ms(bin - 1));
+    }
+
+    #[test]
+    fn steps_come_back_to_within_half_a_step(value in -3.0f64..5.0) {
+        let scale = ConfidenceScale::new(-3.0, 5.0).expect("a range");
+        let steps = scale.steps(value).expect("inside");
+        prop_assert!((scale.value(steps as f64) - value).abs() <= 0.5 * 8.0 / 10_000.0 + 1e-12);
+    }
+}
