@@ -97,6 +97,12 @@ impl Splitter {
         self.plans.iter().enumerate().map(|(index, plan)| Claim { plan, index })
     }
 
+    /// The rollout at a place in the policy ([`Claim::index`]).
+    #[must_use]
+    pub fn rollout(&self, index: usize) -> Option<Claim<'_>> {
+        self.plans.get(index).map(|plan| Claim { plan, index })
+    }
+
     /// The rollout that owns the request; none: the request is not touched and not counted.
     #[must_use]
     pub fn claim(&self, request: &impl Request) -> Option<Claim<'_>> {

@@ -1,0 +1,176 @@
+//! From policy text to a policy that runs, and what happens to a bad one.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::ContextType;
+use split::policy::Policy;
+use split::{Draws, Splitter, Standing};
+
+use crate::count::{self, Counters};
+use crate::host::{self, Buffer, Level};
+use crate::lease;
+use crate::stream::Stream;
+
+/// The highest (incarnation, generation) that any VM of this process accepted. It outlives VMs.
+const HIGHEST: &str = "serin/highest";
+/// There once a configuration was accepted in this process.
+const ACCEPTED: &str = "serin/accepted";
+
+/// A policy that runs in this VM.
+pub struct Active {
+    pub splitter: Splitter,
+    pub counters: Vec<Counters>,
+    pub standing: Cell<Standing>,
+    pub draws: RefCell<Draws>,
+}
+
+/// One configuration of the filter in one VM. Envoy makes a new one for every push and lets requests in flight keep
+/// the old one to their end.
+pub struct Root {
+    id: u32,
+    active: Option<Rc<Active>>,
+    strict: bool,
+}
+
+/// Why a policy was not taken: a word for the counter, a sentence for the log.
+struct Refusal {
+    reason: &'static str,
+    text: String,
+}
+
+impl Root {
+    pub const fn new(id: u32) -> Self {
+        Self { id, active: None, strict: false }
+    }
+
+    fn read(&self, text: &[u8]) -> Result<Active, Refusal> {
+        let policy: Policy = serde_json::from_slice(text)
+            .map_err(|error| Refusal { reason: "malformed", text: format!("the policy cannot be read: {error}") })?;
+        let splitter = Splitter::compile(&policy)
+            .map_err(|error| Refusal { reason: error.reason, text: format!("the policy is refused: {error}") })?;
+        let pair = splitter.pair();
+        if let Some(highest) = highest()
+            && pair < highest
+        {
+            return Err(Refusal {
+                reason: "stale",
+                text: format!("the policy {pair:?} is older than {highest:?}, which was in force here"),
+            });
+        }
+        let seed = host::now().unwrap_or(0) ^ (u64::from(self.id) << 48);
+        Ok(Active {
+            counters: splitter.rollouts().map(|claim| Counters::new(&claim)).collect(),
+            standing: Cell::new(Standing::Live),
+            draws: RefCell::new(Draws::seeded(Draws::seeded(seed).draw())),
+            splitter,
+        })
+    }
+
+    /// Takes the policy over. What it promises is written where all VMs see it before the first request does.
+    fn accept(&mut self, active: Active) {
+        let (incarnation, generation) = active.splitter.pair();
+        raise_highest((incarnation, generation));
+        count::show("serin_policy_incarnation", incarnation);
+        count::show("serin_policy_generation", generation);
+        if let Some(terms) = active.splitter.lease() {
+            active.standing.set(lease::begin((incarnation, generation), terms));
+            let _ = host::tick_every(lease::TICK_MS);
+        }
+        host::log(
+            Level::Info,
+            &format!(
+                "serin {}: policy {incarnation}-{generation} accepted, {} rollouts",
+                env!("CARGO_PKG_VERSION"),
+                active.counters.len()
+            ),
+        );
+        self.active = Some(Rc::new(active));
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, _: u32, _: usize, _: usize, _: usize) {
+        if let Some(active) = &self.active {
+            lease::answered(active);
+        }
+    }
+}
+
+impl RootContext for Root {
+    fn on_vm_start(&mut self, _: usize) -> bool {
+        self.strict = host::buffer(Buffer::VmConfiguration).is_ok_and(|text| text == b"strict");
+        true
+    }
+
+    /// Empty: pass through. Good: take it. Bad: keep the last good one; when there never was one in this process, a
+    /// refusal would make Envoy answer every request with 500, so it counts as pass-through and says so. Validation
+    /// (`vm_config.configuration: strict`) refuses it all the same.
+    fn on_configure(&mut self, _: usize) -> bool {
+        let text = match host::buffer(Buffer::PluginConfiguration) {
+            Ok(text) => text,
+            Err(host::NOT_FOUND) => Vec::new(),
+            Err(refused) => {
+                host::log(Level::Warn, &format!("serin: the configuration cannot be read: {refused:?}"));
+                return false;
+            }
+        };
+        if text.is_empty() {
+            let _ = host::set_shared(ACCEPTED, b"1", 0);
+            return true;
+        }
+        match self.read(&text) {
+            Ok(active) => {
+                self.accept(active);
+                let _ = host::set_shared(ACCEPTED, b"1", 0);
+                true
+            }
+            Err(refusal) => {
+                count::once(&tally::policy_refused(refusal.reason));
+                let keep = self.strict || host::shared(ACCEPTED).is_ok();
+                let then = if keep { "the last good one stays" } else { "passing through" };
+                host::log(Level::Warn, &format!("serin: {}; {then}", refusal.text));
+                !keep
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(active) = &self.active {
+            lease::tick(active);
+        }
+    }
+
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(self.active.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+fn highest() -> Option<(u64, u64)> {
+    let (bytes, _) = host::shared(HIGHEST).ok()?;
+    pair_of(&bytes)
+}
+
+/// Raises the process-wide pair; another VM may be doing the same.
+fn raise_highest(pair: (u64, u64)) {
+    for _ in 0..8 {
+        let (current, mark) = host::shared(HIGHEST).unwrap_or_default();
+        if pair_of(&current).is_some_and(|current| current >= pair) {
+            return;
+        }
+        let value = [pair.0.to_le_bytes(), pair.1.to_le_bytes()].concat();
+        if host::set_shared(HIGHEST, &value, mark).is_ok() {
+            return;
+        }
+    }
+}
+
+fn pair_of(bytes: &[u8]) -> Option<(u64, u64)> {
+    let (first, second) = bytes.split_first_chunk::<8>()?;
+    Some((u64::from_le_bytes(*first), u64::from_le_bytes(second.try_into().ok()?)))
+}
