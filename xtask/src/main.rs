@@ -1,1 +1,119 @@
-fn main() {}
+//! `cargo xtask`: what a developer runs. Each command finds or builds what it needs and says so.
+//! For Linux and macOS: where Envoy runs.
+
+mod apt;
+mod bench;
+mod cache;
+mod checks;
+mod demo;
+mod envoy;
+mod process;
+mod prometheus;
+mod steps;
+mod wasm;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::cache::Cache;
+use crate::process::{Failed, say};
+use crate::wasm::Filter;
+use crate::workspace::Workspace;
+
+/// What a developer runs.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a whole rollout on this machine: exit code 0 promoted, 1 rolled back, 2 undecided, 3 could not run.
+    #[command(disable_help_flag = true)]
+    Demo {
+        /// The demo's own flags (see `cargo xtask demo --help`).
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Run every test, the ones on a real Envoy included.
+    #[command(disable_help_flag = true)]
+    Test {
+        /// Passed to `cargo test`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Check formatting and lints, then run every test.
+    Ci,
+    /// Build the filter into target/serin/filter.wasm (and filter-trap.wasm, for tests).
+    Wasm {
+        /// Let rustup download the wasm32 target when the toolchain has none.
+        #[arg(long)]
+        install: bool,
+        /// Shrink the result with wasm-opt, where it is on PATH.
+        #[arg(long)]
+        optimize: bool,
+    },
+    /// Find or install the pinned Envoy and print its path.
+    Envoy,
+    /// Find Prometheus, or unpack Debian's package, and print its path.
+    Prometheus,
+    /// Run a bench in the release profile.
+    Bench {
+        /// Which one; an unknown name lists them.
+        name: String,
+        /// The bench's own flags.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+/// The demo's exit code for "could not run": 0, 1 and 2 say how the rollout ended.
+const COULD_NOT_RUN: u8 = 3;
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let could_not = if let Command::Demo { .. } = command { Some(COULD_NOT_RUN) } else { None };
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format!("\nerror: {error:#}"));
+            ExitCode::from(could_not.unwrap_or_else(|| code_of(&error)))
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Demo { args } => demo::run(&args).map(|never| match never {}),
+        Command::Test { args } => checks::test(&args),
+        Command::Ci => checks::ci(),
+        Command::Wasm { install, optimize } => {
+            let options = wasm::Options { install, optimize };
+            let filters = [Filter::Plain, Filter::Trap];
+            let built = wasm::build(&Workspace::find()?, &Cache::open()?, filters, options)?;
+            built.iter().for_each(|path| println!("{}", path.display()));
+            Ok(())
+        }
+        Command::Envoy => {
+            println!("{}", envoy::ready(&Cache::open()?)?.display());
+            Ok(())
+        }
+        Command::Prometheus => {
+            println!("{}", prometheus::ready(&Cache::open()?)?.display());
+            Ok(())
+        }
+        Command::Bench { name, args } => bench::run(&name, &args),
+    }
+}
+
+/// The exit code of the command that failed, so that ours is cargo's.
+fn code_of(error: &anyhow::Error) -> u8 {
+    let code = error.downcast_ref::<Failed>().and_then(|failed| failed.code);
+    code.and_then(|code| u8::try_from(code).ok()).filter(|code| *code != 0).unwrap_or(1)
+}

@@ -1,0 +1,128 @@
+//! `cargo xtask test` and `cargo xtask ci`: every test, the ones on a real Envoy included.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::cache::Cache;
+use crate::process::{Call, say};
+use crate::steps::Steps;
+use crate::wasm::{self, Filter, Options};
+use crate::workspace::Workspace;
+use crate::{envoy, prometheus};
+
+/// The steps of `test`; `ci` has two more in front.
+const TEST_STEPS: usize = 4;
+
+/// Runs the tests; `args` go to `cargo test`.
+pub fn test(args: &[OsString]) -> Result<()> {
+    let workspace = Workspace::find()?;
+    let mut steps = Steps::new(TEST_STEPS);
+    test_steps(&workspace, &mut steps, args)?;
+    steps.summary();
+    Ok(())
+}
+
+/// What must hold before a change is taken: formatting, lints, tests.
+pub fn ci() -> Result<()> {
+    let workspace = Workspace::find()?;
+    let mut steps = Steps::new(TEST_STEPS + 2);
+    steps.run("format", "every file as rustfmt writes it", || {
+        workspace
+            .cargo()
+            .args(["fmt", "--all", "--check"])
+            .remedy("cargo fmt --all    (no rustfmt: rustup component add rustfmt)")
+            .run()
+    })?;
+    steps.run("lint", "clippy, warnings are errors", || {
+        workspace
+            .cargo()
+            .args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+            .remedy("change what clippy names above    (no clippy: rustup component add clippy)")
+            .run()
+    })?;
+    test_steps(&workspace, &mut steps, &[])?;
+    steps.summary();
+    Ok(())
+}
+
+fn test_steps(workspace: &Workspace, steps: &mut Steps, args: &[OsString]) -> Result<()> {
+    let cache = Cache::open()?;
+    let [plain, trap] = steps.run(
+        "filter",
+        "the wasm32 module that Envoy loads, as shipped and with the test-only trap",
+        || {
+            wasm::build(
+                workspace,
+                &cache,
+                [Filter::Plain, Filter::Trap],
+                Options { install: true, optimize: false },
+            )
+        },
+    )?;
+    let envoy = steps.run("envoy", "the pinned release, found or installed", || envoy::ready(&cache))?;
+    steps.run("build", "serin, demo and every test, in one build", || {
+        // Exactly what the tests need plus the binaries: one selection, so one set of features and one build of each
+        // dependency. The filter as a native library is left out: it cannot be linked on every system.
+        workspace
+            .cargo()
+            .args(["build", "--workspace", "--bins", "--tests", "--examples"])
+            .remedy("see the compiler's message above")
+            .run()
+    })?;
+    let mut handed: Vec<(&str, PathBuf)> = vec![
+        ("SERIN_BIN", workspace.binary("serin")),
+        ("SERIN_DEMO", workspace.binary("demo")),
+        ("SERIN_ENVOY", envoy),
+        ("SERIN_WASM", plain),
+        ("SERIN_WASM_TRAP", trap),
+    ];
+    handed.extend(prometheus::find(&cache).map(|path| ("SERIN_PROMETHEUS", path)));
+    steps.run("test", "cargo test with the paths of the above", || {
+        for (name, path) in &handed {
+            say(format!("{name}={}", path.display()));
+        }
+        tests(workspace, args).envs(handed).run()
+    })
+}
+
+/// `--workspace` would override a package the reader selects.
+fn tests(workspace: &Workspace, args: &[OsString]) -> Call {
+    let selected = selects_package(args);
+    let call = workspace.cargo().arg("test");
+    let call = if selected { call } else { call.arg("--workspace") };
+    call.args(args).remedy("see the failed test above; run it alone with: cargo xtask test NAME")
+}
+
+fn selects_package(args: &[OsString]) -> bool {
+    let cargos = args.iter().take_while(|arg| *arg != "--").map(|arg| arg.to_string_lossy());
+    cargos.into_iter().any(|arg| {
+        arg == "--package"
+            || arg.starts_with("--package=")
+            || (arg.starts_with("-p") && !arg.starts_with("--"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(args: &[&str], expected: bool) {
+        let args: Vec<_> = args.iter().map(OsString::from).collect();
+        assert_eq!(selects_package(&args), expected, "{args:?}");
+    }
+
+    #[test]
+    fn a_selected_package_is_seen() {
+        check(&[], false);
+        check(&["lease"], false);
+        check(&["-p", "split"], true);
+        check(&["-psplit"], true);
+        check(&["--package=split"], true);
+        check(&["--package", "split"], true);
+        check(&["--profile", "x"], false);
+        check(&["--", "-p"], false);
+    }
+}

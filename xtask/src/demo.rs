@@ -1,0 +1,36 @@
+//! `cargo xtask demo`: a whole rollout on this machine, with everything it needs.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+
+use anyhow::Result;
+
+use crate::cache::Cache;
+use crate::envoy;
+use crate::wasm::{self, Filter, Options};
+use crate::workspace::Workspace;
+
+/// Builds what is missing and becomes the demo, whose exit code says how the rollout ended; returns only when it
+/// could not be run.
+pub fn run(args: &[OsString]) -> Result<Infallible> {
+    let workspace = Workspace::find()?;
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        workspace.build_binaries()?;
+        return Err(workspace.tool("demo").args(["run", "--help"]).become_it());
+    }
+    let cache = Cache::open()?;
+    let [filter] =
+        wasm::build(&workspace, &cache, [Filter::Plain], Options { install: true, optimize: false })?;
+    let envoy = envoy::ready(&cache)?;
+    workspace.build_binaries()?;
+    let call = workspace
+        .tool("demo")
+        .args(["run", "--envoy"])
+        .arg(envoy)
+        .arg("--wasm")
+        .arg(filter)
+        .arg("--serin")
+        .arg(workspace.binary("serin"))
+        .args(args);
+    Err(call.become_it())
+}
