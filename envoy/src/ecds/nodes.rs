@@ -1,0 +1,218 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Nodes that have gone are kept until there are this many of them; then the one longest gone is dropped.
+/// In a cluster every new pod is a new node, so without a bound the list only grows.
+const GONE_KEPT: usize = 1000;
+
+/// A policy that a node has put in force.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// Its generation.
+    pub generation: u64,
+    /// When the acknowledgement arrived, milliseconds since 1970.
+    pub unix_ms: u64,
+    /// From `publish` to the acknowledgement, by a monotonic clock; absent when the node connected later than the
+    /// publication or came back already holding it.
+    pub latency_ms: Option<f64>,
+}
+
+/// A policy that a node would not take; it goes on with the one it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Its generation.
+    pub generation: u64,
+    /// When the refusal arrived, milliseconds since 1970.
+    pub unix_ms: u64,
+    /// Envoy's words. Where the filter refused, they only name the plugin: the filter's own reason is in the counter
+    /// `serin_policy_refused_total` ([`crate::stats::Snapshot::refusals`]).
+    pub reason: String,
+}
+
+/// What is known of one Envoy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// `node.cluster` of its bootstrap.
+    pub cluster: String,
+    /// Streams open now; several mean that several Envoys share the id. 0: it has gone.
+    pub streams: usize,
+    /// When it last connected, milliseconds since 1970.
+    pub connected_unix_ms: u64,
+    /// When its last stream ended; absent while one is open.
+    pub disconnected_unix_ms: Option<u64>,
+    /// What it holds; of several streams the one furthest behind. Absent until it has acknowledged something, kept
+    /// when it goes.
+    pub acknowledged: Option<Acknowledged>,
+    /// What it refused last, even if it acknowledged something newer since.
+    pub refused: Option<Refused>,
+}
+
+impl Node {
+    /// Is a stream open?
+    #[must_use]
+    pub const fn is_connected(&self) -> bool {
+        self.streams > 0
+    }
+
+    /// Has it put this generation, or a later one, in force?
+    #[must_use]
+    pub fn holds(&self, generation: u64) -> bool {
+        self.acknowledged.is_some_and(|acknowledged| acknowledged.generation >= generation)
+    }
+}
+
+/// Every node ever seen, by `node.id`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Nodes(pub BTreeMap<String, Node>);
+
+/// How far a generation has got.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quorum {
+    /// Nodes connected now.
+    pub connected: usize,
+    /// Those of them that hold the generation.
+    pub holding: usize,
+    /// The others, by `node.id`.
+    pub behind: Vec<String>,
+}
+
+impl Nodes {
+    /// How many of the connected nodes hold a generation, and which do not.
+    #[must_use]
+    pub fn quorum(&self, generation: u64) -> Quorum {
+        let mut quorum = Quorum::default();
+        for (id, node) in self.0.iter().filter(|(_, node)| node.is_connected()) {
+            quorum.connected += 1;
+            if node.holds(generation) {
+                quorum.holding += 1;
+            } else {
+                quorum.behind.push(id.clone());
+            }
+        }
+        quorum
+    }
+}
+
+/// Something a node did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// `node.id`.
+    pub node: String,
+    /// When, milliseconds since 1970.
+    pub unix_ms: u64,
+    /// What it did.
+    pub what: What,
+}
+
+/// What a node did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// Opened a stream.
+    Connected,
+    /// Put a generation in force.
+    Acknowledged {
+        /// Which.
+        generation: u64,
+        /// As [`Acknowledged::latency_ms`].
+        latency_ms: Option<f64>,
+    },
+    /// Would not take a generation.
+    Refused {
+        /// Which.
+        generation: u64,
+        /// As [`Refused::reason`].
+        reason: String,
+    },
+    /// A stream ended.
+    Disconnected,
+}
+
+/// The nodes with their streams: a node holds what all its streams hold.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    nodes: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    node: Node,
+    streams: BTreeMap<u64, Option<Acknowledged>>,
+}
+
+impl Registry {
+    pub(super) fn nodes(&self) -> Nodes {
+        Nodes(self.nodes.iter().map(|(id, entry)| (id.clone(), entry.node.clone())).collect())
+    }
+
+    pub(super) fn connected(&mut self, id: &str, cluster: &str, stream: u64, unix_ms: u64) -> Option<Event> {
+        let entry = self.nodes.entry(id.to_owned()).or_default();
+        entry.node.cluster = cluster.to_owned();
+        entry.node.connected_unix_ms = unix_ms;
+        entry.node.disconnected_unix_ms = None;
+        entry.streams.insert(stream, None);
+        entry.settle();
+        Some(Event { node: id.to_owned(), unix_ms, what: What::Connected })
+    }
+
+    pub(super) fn acknowledged(&mut self, id: &str, stream: u64, what: Acknowledged) -> Option<Event> {
+        let entry = self.nodes.get_mut(id)?;
+        entry.streams.insert(stream, Some(what));
+        entry.settle();
+        let Acknowledged { generation, unix_ms, latency_ms } = what;
+        Some(Event { node: id.to_owned(), unix_ms, what: What::Acknowledged { generation, latency_ms } })
+    }
+
+    pub(super) fn refused(&mut self, id: &str, refused: Refused) -> Option<Event> {
+        let entry = self.nodes.get_mut(id)?;
+        entry.node.refused = Some(refused.clone());
+        let Refused { generation, unix_ms, reason } = refused;
+        Some(Event { node: id.to_owned(), unix_ms, what: What::Refused { generation, reason } })
+    }
+
+    pub(super) fn disconnected(&mut self, id: &str, stream: u64, unix_ms: u64) -> Option<Event> {
+        let entry = self.nodes.get_mut(id)?;
+        entry.streams.remove(&stream)?;
+        entry.settle();
+        if entry.streams.is_empty() {
+            entry.node.disconnected_unix_ms = Some(unix_ms);
+            self.drop_longest_gone();
+        }
+        Some(Event { node: id.to_owned(), unix_ms, what: What::Disconnected })
+    }
+
+    pub(super) fn forget(&mut self, id: &str) {
+        if self.nodes.get(id).is_some_and(|entry| entry.streams.is_empty()) {
+            self.nodes.remove(id);
+        }
+    }
+
+    fn drop_longest_gone(&mut self) {
+        let gone =
+            || self.nodes.iter().filter_map(|(id, entry)| Some((entry.node.disconnected_unix_ms?, id)));
+        if gone().count() > GONE_KEPT
+            && let Some(id) = gone().min().map(|(_, id)| id.clone())
+        {
+            self.nodes.remove(&id);
+        }
+    }
+}
+
+impl Entry {
+    /// Brings the node's own view up to date with its streams; with none left the last view stays.
+    fn settle(&mut self) {
+        self.node.streams = self.streams.len();
+        // Of those furthest behind the latest: that is when the whole node had it. `None` sorts before every answer.
+        let key = |held: &&Option<Acknowledged>| {
+            held.map(|held| (held.generation, std::cmp::Reverse(held.unix_ms)))
+        };
+        if let Some(last) = self.streams.values().min_by_key(key) {
+            self.node.acknowledged = *last;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "nodes_tests.rs"]
+mod tests;

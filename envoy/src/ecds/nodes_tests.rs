@@ -1,0 +1,78 @@
+use super::*;
+
+const fn held(generation: u64, unix_ms: u64) -> Acknowledged {
+    Acknowledged { generation, unix_ms, latency_ms: None }
+}
+
+#[track_caller]
+fn check(registry: &Registry, id: &str, streams: usize, generation: Option<u64>) {
+    let node = &registry.nodes().0[id];
+    assert_eq!((node.streams, node.acknowledged.map(|held| held.generation)), (streams, generation));
+}
+
+#[test]
+fn a_node_holds_what_all_its_streams_hold() {
+    let mut registry = Registry::default();
+    registry.connected("a", "c", 1, 10);
+    check(&registry, "a", 1, None);
+    registry.acknowledged("a", 1, held(5, 11));
+    check(&registry, "a", 1, Some(5));
+    registry.connected("a", "c", 2, 12);
+    check(&registry, "a", 2, None);
+    registry.acknowledged("a", 2, held(4, 13));
+    check(&registry, "a", 2, Some(4));
+    registry.acknowledged("a", 2, held(5, 14));
+    assert_eq!(registry.nodes().0["a"].acknowledged, Some(held(5, 14)), "when the last of them had it");
+    registry.disconnected("a", 2, 15);
+    check(&registry, "a", 1, Some(5));
+    registry.disconnected("a", 1, 16);
+    check(&registry, "a", 0, Some(5));
+    assert_eq!(registry.nodes().0["a"].disconnected_unix_ms, Some(16));
+    registry.connected("a", "c", 3, 17);
+    check(&registry, "a", 1, None);
+    assert_eq!(registry.nodes().0["a"].disconnected_unix_ms, None);
+}
+
+#[test]
+fn a_refusal_stays_on_record() {
+    let mut registry = Registry::default();
+    registry.connected("a", "c", 1, 10);
+    let refused = Refused { generation: 2, unix_ms: 11, reason: "why".to_owned() };
+    let event = registry.refused("a", refused.clone()).unwrap();
+    assert_eq!(event.what, What::Refused { generation: 2, reason: "why".to_owned() });
+    registry.acknowledged("a", 1, held(3, 12));
+    let node = &registry.nodes().0["a"];
+    assert_eq!((node.refused.as_ref(), node.holds(3), node.holds(4)), (Some(&refused), true, false));
+}
+
+#[test]
+fn a_quorum_asks_those_who_are_there() {
+    let mut registry = Registry::default();
+    for (stream, id) in (1..).zip(["a", "b", "c"]) {
+        registry.connected(id, "", stream, 10);
+    }
+    registry.acknowledged("a", 1, held(7, 11));
+    registry.acknowledged("b", 2, held(6, 11));
+    registry.acknowledged("c", 3, held(7, 11));
+    registry.disconnected("c", 3, 12);
+    let quorum = registry.nodes().quorum(7);
+    assert_eq!(quorum, Quorum { connected: 2, holding: 1, behind: vec!["b".to_owned()] });
+}
+
+#[test]
+fn those_long_gone_are_dropped_and_those_connected_never() {
+    let mut registry = Registry::default();
+    registry.connected("here", "", 0, 0);
+    for stream in 1..=GONE_KEPT as u64 + 5 {
+        let id = format!("pod-{stream}");
+        registry.connected(&id, "", stream, stream);
+        registry.disconnected(&id, stream, stream);
+    }
+    let nodes = registry.nodes();
+    assert_eq!(nodes.0.len(), GONE_KEPT + 1);
+    assert!(nodes.0.contains_key("here") && !nodes.0.contains_key("pod-5") && nodes.0.contains_key("pod-6"));
+    registry.forget("here");
+    registry.forget("pod-6");
+    let nodes = registry.nodes();
+    assert!(nodes.0.contains_key("here") && !nodes.0.contains_key("pod-6"));
+}

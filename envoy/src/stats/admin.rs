@@ -1,0 +1,169 @@
+use std::time::Duration;
+
+use reqwest::{Client, Url};
+use serde::Deserialize;
+
+use super::{Snapshot, snapshot};
+use crate::clock::{monotonic_ns, unix_ms};
+
+/// An admin endpoint is on loopback or one hop away; one that takes longer is as good as silent.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The admin endpoint of one Envoy.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    source: String,
+    url: Url,
+    client: Client,
+}
+
+/// No snapshot could be had; the next may.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Not an `http://` address.
+    #[error("'{0}' is no admin address; write http://HOST:PORT, the address of Envoy's admin interface")]
+    Address(String),
+    /// Nobody answers there.
+    #[error(
+        "no answer from Envoy's admin interface at {0}: {1}; is Envoy running, and is that its `admin` address?"
+    )]
+    Silent(String, String),
+    /// Something answers that is not an Envoy this crate knows.
+    #[error("{0} does not answer like Envoy's admin interface: {1}")]
+    Foreign(String, String),
+    /// The process changed between two questions of one reading.
+    #[error("Envoy at {0} restarted while it was read")]
+    Changed(String),
+}
+
+impl ReadError {
+    /// A short constant name for logs and metrics.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Address(_) => "address",
+            Self::Silent(..) => "silent",
+            Self::Foreign(..) => "foreign",
+            Self::Changed(_) => "changed",
+        }
+    }
+}
+
+impl Admin {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// When `url` is no `http://HOST:PORT`.
+    pub fn new(url: &str) -> Result<Self, ReadError> {
+        let address = || ReadError::Address(url.to_owned());
+        let parsed = Url::parse(url)
+            .ok()
+            .filter(|url| url.scheme() == "http" && url.has_host())
+            .ok_or_else(address)?;
+        // An admin endpoint is never behind a proxy, whatever the environment says.
+        let client = Client::builder().no_proxy().timeout(TIMEOUT).build().map_err(|_| address())?;
+        Ok(Self { source: url.trim_end_matches('/').to_owned(), url: parsed, client })
+    }
+
+    /// The address, as given; what [`Snapshot::source`] will say.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Reads everything of ours.
+    ///
+    /// # Errors
+    /// When Envoy does not answer, or not as Envoy does, or restarts meanwhile.
+    pub async fn read(&self) -> Result<Snapshot, ReadError> {
+        let before = self.identity().await?;
+        let stats = self.get("stats", &[("usedonly", ""), ("filter", &snapshot::filter())]).await?;
+        let (unix_ms, monotonic_ns) = (unix_ms(), monotonic_ns());
+        // Counters of one process under the name of another would pass for a delta.
+        if self.identity().await? != before {
+            return Err(ReadError::Changed(self.source.clone()));
+        }
+        let mut snapshot = Snapshot {
+            source: self.source.clone(),
+            node: before.node,
+            process: before.process,
+            unix_ms,
+            monotonic_ns,
+            ..Snapshot::default()
+        };
+        stats.lines().for_each(|line| snapshot.line(line));
+        Ok(snapshot)
+    }
+
+    async fn identity(&self) -> Result<Identity, ReadError> {
+        let text = self.get("config_dump", &[("mask", "bootstrap.node.id,last_updated")]).await?;
+        Identity::parse(&text).map_err(|why| ReadError::Foreign(self.source.clone(), why))
+    }
+
+    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<String, ReadError> {
+        let mut url = self.url.clone();
+        url.set_path(path);
+        let silent = |error: reqwest::Error| ReadError::Silent(self.source.clone(), root_cause(&error));
+        let response = self.client.get(url).query(query).send().await.map_err(silent)?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(ReadError::Foreign(self.source.clone(), format!("/{path} answers {status}")));
+        }
+        response.text().await.map_err(silent)
+    }
+}
+
+/// Which process answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    node: String,
+    process: String,
+}
+
+impl Identity {
+    /// Out of a configuration dump masked to the node's id and the time the bootstrap was taken.
+    fn parse(dump: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Dump {
+            configs: Vec<Config>,
+        }
+        #[derive(Deserialize)]
+        struct Config {
+            #[serde(rename = "@type")]
+            kind: String,
+            #[serde(default)]
+            last_updated: String,
+            #[serde(default)]
+            bootstrap: Bootstrap,
+        }
+        #[derive(Default, Deserialize)]
+        struct Bootstrap {
+            #[serde(default)]
+            node: Node,
+        }
+        #[derive(Default, Deserialize)]
+        struct Node {
+            #[serde(default)]
+            id: String,
+        }
+        let dump: Dump = serde_json::from_str(dump).map_err(|error| format!("/config_dump: {error}"))?;
+        let config = dump
+            .configs
+            .into_iter()
+            .find(|config| config.kind.ends_with("BootstrapConfigDump"))
+            .ok_or("/config_dump names no bootstrap")?;
+        if config.last_updated.is_empty() {
+            return Err("/config_dump does not say when the bootstrap was taken".to_owned());
+        }
+        Ok(Self { node: config.bootstrap.node.id, process: config.last_updated })
+    }
+}
+
+/// The innermost reason: "connection refused" rather than "error sending request".
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

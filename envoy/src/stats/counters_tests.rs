@@ -1,0 +1,177 @@
+use proptest::prelude::*;
+use split::{Arm, Cause};
+use tally::What;
+
+use super::*;
+
+const MS: u64 = 1_000_000;
+
+fn series(arm: Arm) -> Series {
+    Series { rollout: "r".to_owned(), version: "v".to_owned(), arm, what: What::Assigned(Cause::Weight) }
+}
+
+fn snapshot(source: &str, process: &str, at_ms: u64, stable: u64, canary: u64) -> Snapshot {
+    Snapshot {
+        source: source.to_owned(),
+        node: format!("node-{source}"),
+        process: process.to_owned(),
+        monotonic_ns: at_ms * MS,
+        // As Envoy does with `usedonly`: what never counted is not there.
+        counters: [(series(Arm::Stable), stable), (series(Arm::Canary), canary)]
+            .into_iter()
+            .filter(|(_, value)| *value > 0)
+            .collect(),
+        ..Snapshot::default()
+    }
+}
+
+fn show(interval: &Interval) -> String {
+    let count = |arm| interval.counts.get(&series(arm)).copied().unwrap_or(0);
+    let mut text = format!("{}+{}", count(Arm::Stable), count(Arm::Canary));
+    for (source, mark) in interval.marks() {
+        text.push_str(&format!(" {source}: {mark}"));
+    }
+    text
+}
+
+/// Steps: `SOURCE PROCESS AT_MS STABLE CANARY` is a reading, `close AT_MS` ends an interval. Stale after 100 ms.
+#[track_caller]
+fn check(steps: &[&str], want: &[&str]) {
+    let mut counters = Counters::new(Duration::from_millis(100), 0);
+    let mut got = Vec::new();
+    for step in steps {
+        let words: Vec<&str> = step.split(' ').collect();
+        let number = |index: usize| words[index].parse::<u64>().unwrap();
+        match words[0] {
+            "close" => got.push(show(&counters.close(number(1) * MS))),
+            "expect" => counters.expect(words[1]),
+            "remove" => counters.remove(words[1]),
+            source => counters.observe(snapshot(source, words[1], number(2), number(3), number(4))),
+        }
+    }
+    assert_eq!(got, want, "{steps:?}");
+}
+
+#[test]
+fn intervals() {
+    // The first reading is a baseline; then what was added.
+    check(
+        &["a p 10 50 5", "close 20", "a p 30 60 7", "close 40", "a p 50 60 7", "close 60"],
+        &["0+0 a: first reading", "10+2", "0+0"],
+    );
+    // Several readings in one interval add up; several Envoys too.
+    check(
+        &["a p 1 1 0", "b q 1 1 0", "close 5", "a p 10 2 0", "a p 15 4 1", "b q 15 11 0", "close 20"],
+        &["0+0 a: first reading b: first reading", "13+1"],
+    );
+    // A counter that appears later had been 0.
+    check(&["a p 1 1 0", "close 5", "a p 10 1 3", "close 15"], &["0+0 a: first reading", "0+3"]);
+    // A restart: the new process began after the last reading, so all it has counted is of this interval.
+    check(
+        &["a p 1 90 9", "close 5", "a p 10 95 9", "a q 20 3 0", "close 30", "a q 40 4 0", "close 50"],
+        &["0+0 a: first reading", "8+0 a: envoy restarted", "1+0"],
+    );
+    // Even when the new one has already counted more than the old: no sum is compared.
+    check(
+        &["a p 1 5 0", "close 5", "a q 20 50 0", "close 30"],
+        &["0+0 a: first reading", "50+0 a: envoy restarted"],
+    );
+    // After a silence too long, what the new one counted belongs to no one interval either.
+    check(
+        &["a p 1 5 0", "close 5", "a q 200 50 0", "close 210"],
+        &["0+0 a: first reading", "0+0 a: envoy restarted"],
+    );
+    // Less in the same process, or gone from the list: somebody reset the counters, and nothing can be said.
+    check(
+        &["a p 1 90 9", "close 5", "a p 10 95 2", "close 15", "a p 20 97 3", "close 25"],
+        &["0+0 a: first reading", "0+0 a: counters were reset", "2+1"],
+    );
+    check(
+        &["a p 1 90 9", "close 5", "a p 10 95 0", "close 15"],
+        &["0+0 a: first reading", "0+0 a: counters were reset"],
+    );
+    // Silence within bounds: the next reading catches up. Beyond: marked while it lasts and when it ends.
+    check(
+        &["a p 1 1 0", "close 5", "close 60", "a p 90 8 0", "close 95"],
+        &["0+0 a: first reading", "0+0", "7+0"],
+    );
+    check(
+        &[
+            "a p 0 1 0",
+            "close 5",
+            "close 60",
+            "close 120",
+            "a p 150 8 0",
+            "close 160",
+            "a p 170 9 0",
+            "close 180",
+        ],
+        &[
+            "0+0 a: first reading",
+            "0+0",
+            "0+0 a: stale source: no answer for 120 ms",
+            "0+0 a: stale source: no answer for 150 ms",
+            "1+0",
+        ],
+    );
+    // One silent source does not hide what the others saw.
+    check(
+        &["a p 0 1 0", "b q 0 1 0", "close 5", "b q 110 4 1", "close 115"],
+        &[
+            "0+0 a: first reading b: first reading",
+            "0+0 a: stale source: no answer for 115 ms b: stale source: no answer for 110 ms",
+        ],
+    );
+    check(
+        &["a p 0 1 0", "b q 0 1 0", "close 5", "b q 60 2 1", "b q 110 4 1", "close 115"],
+        &["0+0 a: first reading b: first reading", "3+1 a: stale source: no answer for 115 ms"],
+    );
+    // Expected and never seen; removed and no longer missed.
+    check(&["expect a", "close 5", "remove a", "close 10"], &["0+0 a: stale source: never answered", "0+0"]);
+}
+
+#[test]
+fn an_interval_is_whole_only_with_a_source_and_without_marks() {
+    let mut counters = Counters::new(Duration::from_millis(100), 0);
+    assert!(!counters.close(MS).is_whole(), "nobody was asked");
+    counters.observe(snapshot("a", "p", 2, 0, 0));
+    assert!(!counters.close(3 * MS).is_whole(), "a first reading");
+    counters.observe(snapshot("a", "p", 4, 1, 0));
+    let interval = counters.close(5 * MS);
+    assert!(interval.is_whole());
+    let span = &interval.spans[0];
+    assert_eq!((span.from_ns, span.to_ns, span.node.as_str()), (2 * MS, 4 * MS, "node-a"));
+    assert_eq!((interval.from_ns, interval.to_ns), (3 * MS, 5 * MS));
+}
+
+#[test]
+fn a_reading_kept_over_our_own_restart_is_gone_on_from() {
+    let mut before = Counters::new(Duration::from_millis(100), 0);
+    before.observe(snapshot("a", "p", 10, 50, 5));
+    let kept: Vec<Snapshot> = before.last().cloned().collect();
+
+    let mut after = Counters::new(Duration::from_millis(100), 40 * MS);
+    kept.into_iter().for_each(|snapshot| after.resume(snapshot));
+    after.observe(snapshot("a", "p", 50, 57, 6));
+    assert_eq!(show(&after.close(60 * MS)), "7+1");
+}
+
+proptest! {
+    /// However readings and closings fall, nothing is counted twice and nothing is lost while the process lives.
+    #[test]
+    fn sums_are_exact(adds in prop::collection::vec((0_u64..50, 0_u64..5, any::<bool>()), 1..60)) {
+        let mut counters = Counters::new(Duration::from_millis(100), 0);
+        let (mut stable, mut canary, mut counted) = (7, 3, 0);
+        counters.observe(snapshot("a", "p", 0, stable, canary));
+        for (at, (more_stable, more_canary, close)) in (1..).zip(adds) {
+            stable += more_stable;
+            canary += more_canary;
+            counters.observe(snapshot("a", "p", at, stable, canary));
+            if close {
+                counted += counters.close(at * MS).counts.values().sum::<u64>();
+            }
+        }
+        counted += counters.close(1000 * MS).counts.values().sum::<u64>();
+        prop_assert_eq!(counted, stable - 7 + canary - 3);
+    }
+}
