@@ -13,8 +13,9 @@ use crate::host::{self, Buffer, Level};
 use crate::lease;
 use crate::stream::Stream;
 
-/// The highest (incarnation, generation) that any VM of this process accepted. It outlives VMs.
-const HIGHEST: &str = "serin/highest";
+/// The newest policy that any VM of this process accepted: its incarnation and generation, then its text. It outlives
+/// VMs.
+const NEWEST: &str = "serin/newest";
 /// There once a configuration was accepted in this process.
 const ACCEPTED: &str = "serin/accepted";
 
@@ -46,32 +47,35 @@ impl Root {
     }
 
     fn read(&self, text: &[u8]) -> Result<Active, Refusal> {
-        let policy: Policy = serde_json::from_slice(text)
-            .map_err(|error| Refusal { reason: "malformed", text: format!("the policy cannot be read: {error}") })?;
-        let splitter = Splitter::compile(&policy)
-            .map_err(|error| Refusal { reason: error.reason, text: format!("the policy is refused: {error}") })?;
-        let pair = splitter.pair();
-        if let Some(highest) = highest()
-            && pair < highest
-        {
-            return Err(Refusal {
-                reason: "stale",
-                text: format!("the policy {pair:?} is older than {highest:?}, which was in force here"),
-            });
-        }
+        let splitter = compile(text)?;
+        let Some((pair, newest)) = newest().filter(|(pair, _)| splitter.pair() < *pair) else {
+            raise_newest(splitter.pair(), text);
+            return Ok(self.activate(splitter));
+        };
+        // Older than what was in force here: from a leader of the past, out of order, or overtaken by the next push
+        // while this VM was waiting for its turn. The newest one runs instead. Refusing it would be wrong: a worker
+        // whose turn comes late would be left without a VM, and Envoy would then take no configuration at all.
+        count::once(&tally::policy_refused("stale"));
+        host::log(
+            Level::Warn,
+            &format!("serin: the policy {:?} is stale; {pair:?} stays in force", splitter.pair()),
+        );
+        compile(&newest).map(|splitter| self.activate(splitter))
+    }
+
+    fn activate(&self, splitter: Splitter) -> Active {
         let seed = host::now().unwrap_or(0) ^ (u64::from(self.id) << 48);
-        Ok(Active {
+        Active {
             counters: splitter.rollouts().map(|claim| Counters::new(&claim)).collect(),
             standing: Cell::new(Standing::Live),
             draws: RefCell::new(Draws::seeded(Draws::seeded(seed).draw())),
             splitter,
-        })
+        }
     }
 
     /// Takes the policy over. What it promises is written where all VMs see it before the first request does.
     fn accept(&mut self, active: Active) {
         let (incarnation, generation) = active.splitter.pair();
-        raise_highest((incarnation, generation));
         count::show("serin_policy_incarnation", incarnation);
         count::show("serin_policy_generation", generation);
         if let Some(terms) = active.splitter.lease() {
@@ -151,26 +155,35 @@ impl RootContext for Root {
     }
 }
 
-fn highest() -> Option<(u64, u64)> {
-    let (bytes, _) = host::shared(HIGHEST).ok()?;
-    pair_of(&bytes)
+fn compile(text: &[u8]) -> Result<Splitter, Refusal> {
+    let policy: Policy = serde_json::from_slice(text)
+        .map_err(|error| Refusal { reason: "malformed", text: format!("the policy cannot be read: {error}") })?;
+    Splitter::compile(&policy)
+        .map_err(|error| Refusal { reason: error.reason, text: format!("the policy is refused: {error}") })
 }
 
-/// Raises the process-wide pair; another VM may be doing the same.
-fn raise_highest(pair: (u64, u64)) {
+fn newest() -> Option<((u64, u64), Vec<u8>)> {
+    let (bytes, _) = host::shared(NEWEST).ok()?;
+    let (pair, text) = pair_of(&bytes)?;
+    Some((pair, text.to_vec()))
+}
+
+/// Puts a policy where every VM finds it, unless a newer one is there; another VM may be doing the same.
+fn raise_newest(pair: (u64, u64), text: &[u8]) {
     for _ in 0..8 {
-        let (current, mark) = host::shared(HIGHEST).unwrap_or_default();
-        if pair_of(&current).is_some_and(|current| current >= pair) {
+        let (current, mark) = host::shared(NEWEST).unwrap_or_default();
+        if pair_of(&current).is_some_and(|(current, _)| current >= pair) {
             return;
         }
-        let value = [pair.0.to_le_bytes(), pair.1.to_le_bytes()].concat();
-        if host::set_shared(HIGHEST, &value, mark).is_ok() {
+        let value = [&pair.0.to_le_bytes()[..], &pair.1.to_le_bytes(), text].concat();
+        if host::set_shared(NEWEST, &value, mark).is_ok() {
             return;
         }
     }
 }
 
-fn pair_of(bytes: &[u8]) -> Option<(u64, u64)> {
-    let (first, second) = bytes.split_first_chunk::<8>()?;
-    Some((u64::from_le_bytes(*first), u64::from_le_bytes(second.try_into().ok()?)))
+fn pair_of(bytes: &[u8]) -> Option<((u64, u64), &[u8])> {
+    let (first, rest) = bytes.split_first_chunk::<8>()?;
+    let (second, rest) = rest.split_first_chunk::<8>()?;
+    Some(((u64::from_le_bytes(*first), u64::from_le_bytes(*second)), rest))
 }

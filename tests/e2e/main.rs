@@ -1,1 +1,23 @@
-fn main() {}
+//! Stories on real processes: Envoy with the built filter, the controller, sample model servers, a seeded load.
+//!
+//! `cargo xtask test` finds or installs what they need and says so; without it they fail and name that command.
+
+#![allow(missing_docs)]
+
+#[cfg(test)]
+mod harness;
+
+#[cfg(test)]
+mod envoy_alone;
+#[cfg(test)]
+mod leases;
+#[cfg(test)]
+mod policies;
+#[cfg(test)]
+mod pushes;
+#[cfg(test)]
+mod rollouts;
+#[cfg(test)]
+mod shares;
+#[cfg(test)]
+mod traps;

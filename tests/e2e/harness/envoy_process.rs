@@ -1,0 +1,164 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use envoy::bootstrap::{PolicySource, Role, Upstream};
+use envoy::stats::{Admin, Snapshot};
+use envoy::{Bootstrap, Endpoint, Resource};
+use tempfile::TempDir;
+
+use super::{Models, tools, until};
+
+/// How an Envoy differs from the usual one.
+pub struct EnvoyOptions {
+    pub node: &'static str,
+    pub wasm: PathBuf,
+    pub policy: Option<PolicySource>,
+    pub lease: Option<SocketAddr>,
+    pub role: Role,
+    pub upstream: Upstream,
+    pub route_timeout: std::time::Duration,
+    /// Changes the finished configuration.
+    pub edit: fn(&mut serde_json::Value),
+}
+
+impl Default for EnvoyOptions {
+    fn default() -> Self {
+        Self {
+            node: "envoy-1",
+            wasm: tools::wasm(),
+            policy: None,
+            lease: None,
+            role: Role::Decide,
+            upstream: Upstream::Http1,
+            route_timeout: std::time::Duration::from_secs(15),
+            edit: |_| {},
+        }
+    }
+}
+
+/// A real Envoy, two workers. It ends with this value.
+pub struct EnvoyProcess {
+    child: Child,
+    dir: TempDir,
+    pub addr: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+impl EnvoyProcess {
+    pub async fn start(stable: SocketAddr, canary: SocketAddr, options: EnvoyOptions) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let any = || Endpoint::new("127.0.0.1", 0).expect("an endpoint");
+        // Nobody listens on port 1: an ECDS server that is not there.
+        let nowhere = || PolicySource::Grpc(Endpoint::new("127.0.0.1", 1).expect("an endpoint"));
+        let mut bootstrap = Bootstrap::new(
+            any(),
+            any(),
+            stable.into(),
+            canary.into(),
+            options.policy.unwrap_or_else(nowhere),
+            Resource::local(&options.wasm),
+        );
+        bootstrap.node_id = options.node.to_owned();
+        bootstrap.lease = Some(options.lease.map_or_else(|| Endpoint::new("127.0.0.1", 1).expect("it"), Endpoint::from));
+        bootstrap.role = options.role;
+        bootstrap.upstream = options.upstream;
+        bootstrap.route_timeout = options.route_timeout;
+        let mut config = bootstrap.to_json().expect("a bootstrap");
+        (options.edit)(&mut config);
+        let file = dir.path().join("envoy.json");
+        std::fs::write(&file, config.to_string()).expect("the bootstrap");
+        Self::spawn(dir).await
+    }
+
+    pub async fn with_models(models: &Models, options: EnvoyOptions) -> Self {
+        Self::start(models.stable.addr(), models.canary.addr(), options).await
+    }
+
+    async fn spawn(dir: TempDir) -> Self {
+        let path = |name: &str| dir.path().join(name);
+        let _ = std::fs::remove_file(path("admin"));
+        let log = std::fs::File::create(path("log")).expect("a log");
+        let child = Command::new(tools::envoy())
+            .arg("-c")
+            .arg(path("envoy.json"))
+            .args(["--concurrency", "2", "--disable-hot-restart", "--admin-address-path"])
+            .arg(path("admin"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("envoy starts");
+        let any = "127.0.0.1:0".parse().expect("an address");
+        let mut envoy = Self { child, dir, addr: any, admin: any };
+        envoy.admin = until("Envoy's admin address", async || {
+            envoy.alive();
+            let text = std::fs::read_to_string(envoy.dir.path().join("admin")).unwrap_or_default();
+            text.parse().map_err(|_| text)
+        })
+        .await;
+        envoy.addr = until("Envoy's listener", async || {
+            envoy.alive();
+            let text = envoy.ask("/listeners?format=json").await.map_err(|error| error.to_string())?;
+            let json: serde_json::Value = serde_json::from_str(&text).map_err(|_| text.clone())?;
+            let address = &json["listener_statuses"][0]["local_address"]["socket_address"];
+            let (host, port) = (address["address"].as_str(), address["port_value"].as_u64());
+            let (Some(host), Some(port)) = (host, port) else { return Err(text) };
+            format!("{host}:{port}").parse().map_err(|_| text)
+        })
+        .await;
+        until("Envoy to be ready", async || {
+            envoy.alive();
+            match envoy.ask("/ready").await {
+                Ok(text) if text.trim() == "LIVE" => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+        envoy
+    }
+
+    /// Ends the process at once and starts it again; its ports change.
+    pub async fn restart(mut self) -> Self {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a folder"));
+        Self::spawn(dir).await
+    }
+
+    pub async fn ask(&self, path: &str) -> Result<String, reqwest::Error> {
+        reqwest::get(format!("http://{}{path}", self.admin)).await?.error_for_status()?.text().await
+    }
+
+    /// Everything of ours that it has counted.
+    pub async fn counted(&self) -> Snapshot {
+        let admin = Admin::new(&format!("http://{}", self.admin)).expect("an admin address");
+        until("Envoy's counters", async || admin.read().await.map_err(|error| error.to_string())).await
+    }
+
+    /// How often it counted what `fits`, over all series.
+    pub async fn count(&self, fits: impl Fn(&tally::Series) -> bool) -> u64 {
+        self.counted().await.counters.iter().filter(|(series, _)| fits(series)).map(|(_, n)| n).sum()
+    }
+
+    fn alive(&self) {
+        // A zombie still has a process id; the log says why it ended.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        assert!(!stat.contains(") Z "), "Envoy ended:\n{}", self.log());
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for EnvoyProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let from = log.len().saturating_sub(4_000);
+            eprintln!("--- the end of Envoy's log ---\n{}", log.get(from..).unwrap_or(&log));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{EnvoyOptions, EnvoyProcess, Models, tools, until};
+use envoy::bootstrap::PolicySource;
+
+/// A controller with its Envoy. Both end with this value.
+pub struct Serin {
+    child: Option<Child>,
+    dir: TempDir,
+    http: SocketAddr,
+    ecds: SocketAddr,
+    pub envoy: Option<EnvoyProcess>,
+}
+
+impl Serin {
+    /// Starts both, and waits until the proxy has found the controller.
+    pub async fn start(models: &Models, options: EnvoyOptions) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (http, ecds) = (free_port(), free_port());
+        let options = EnvoyOptions {
+            policy: Some(PolicySource::Grpc(ecds.into())),
+            lease: Some(http),
+            ..options
+        };
+        let envoy = EnvoyProcess::with_models(models, options).await;
+        let mut serin = Self { child: None, dir, http, ecds, envoy: Some(envoy) };
+        serin.run().await;
+        serin
+    }
+
+    /// Starts the controller; the store is where it was.
+    pub async fn run(&mut self) {
+        let admin = format!("http://{}", self.envoy().admin);
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("log"))
+            .expect("a log");
+        let child = Command::new(tools::serin())
+            .arg("run")
+            .args(["--http", &self.http.to_string(), "--ecds", &self.ecds.to_string()])
+            .arg("--store")
+            .arg(self.dir.path().join("serin.db"))
+            .arg("--wasm")
+            .arg(tools::wasm())
+            .args(["--envoy-admin", &admin, "--period-ms", "250"])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("serin starts");
+        self.child = Some(child);
+        until("the controller to answer", async || {
+            reqwest::get(self.url("/healthz")).await.map(|_| ()).map_err(|error| error.to_string())
+        })
+        .await;
+    }
+
+    /// Ends the controller as a crash would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    pub fn envoy(&self) -> &EnvoyProcess {
+        self.envoy.as_ref().expect("an Envoy")
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.http)
+    }
+
+    /// Runs the command; returns its exit code and what it printed.
+    pub async fn command(&self, arguments: &[&str]) -> (i32, String) {
+        let output = tokio::process::Command::new(tools::serin())
+            .args(arguments)
+            .env("SERIN_SERVER", self.url(""))
+            .output()
+            .await
+            .expect("serin runs");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Applies a specification and expects it to begin.
+    pub async fn apply(&self, spec: &str) -> String {
+        let file = self.file("rollout.yaml", spec);
+        let (code, text) = self.command(&["apply", "--again", "-f", &file]).await;
+        assert_eq!(code, 0, "{text}");
+        text
+    }
+
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let file = self.dir.path().join(name);
+        std::fs::write(&file, text).expect("a file");
+        Path::new(&file).display().to_string()
+    }
+
+    pub async fn view(&self, name: &str) -> Value {
+        let answer = reqwest::get(self.url(&format!("/v1/rollouts/{name}"))).await.expect("an answer");
+        answer.json().await.expect("a view")
+    }
+
+    /// Waits until a rollout is as wanted.
+    pub async fn until(&self, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        until(what, async || {
+            let view = self.view(name).await;
+            if wanted(&view) { Ok(view) } else { Err(view.to_string()) }
+        })
+        .await
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Serin {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- the controller's log ---\n{}", self.log());
+        }
+    }
+}
+
+/// A port that was free a moment ago. The controller keeps it over restarts, so it cannot choose one itself.
+fn free_port() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("its address")
+}

@@ -1,0 +1,18 @@
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+/// Longer than anything here takes on a slow machine; reached only when something is wrong.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Looks again and again until `look` finds what it wants; panics with the last thing seen when it never does.
+pub async fn until<T, S: Debug>(what: &str, mut look: impl AsyncFnMut() -> Result<T, S>) -> T {
+    let begun = Instant::now();
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(seen) => assert!(begun.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}; last seen: {seen:?}"),
+        }
+        // Not a wait for something to have happened: only the pause between two looks.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,146 @@
+//! Whole rollouts through the controller.
+
+use serde_json::Value;
+
+use crate::harness::{EnvoyOptions, Models, Serin, a_core, alone};
+use demo::load::{Load, LoadPlan};
+use demo::model::Behaviour;
+
+/// Stages that no gate holds up: what is tested is the way, not the evidence.
+const QUICK: &str = "
+apiVersion: serin.dev/v1alpha1
+kind: Rollout
+metadata: {name: ranker}
+spec:
+  stable: {version: v1}
+  canary: {version: v2}
+  stages:
+    - {weight: 50%, bake: 1h, deadline: 2h}
+    - {weight: 100%, bake: 1s, deadline: 10s}
+";
+
+fn phase(view: &Value) -> &str {
+    view["phase"].as_str().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollback_is_fast_and_keep_alive_connections_obey() {
+    let _machine = alone().await;
+    let models = Models::plain().await;
+    let serin = Serin::start(&models, EnvoyOptions::default()).await;
+    let load = Load::start(LoadPlan { rate: 300.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
+    let mut latencies = Vec::new();
+    for run in 1..=20_u64 {
+        let arrived = models.canary.log().len();
+        serin.apply(QUICK).await;
+        serin.until("ranker", "the stage", |view| view["run"] == run && phase(view) == "Progressing").await;
+        crate::harness::until("canary traffic", async || {
+            let now = models.canary.log().len();
+            if now >= arrived + 30 { Ok(()) } else { Err(now) }
+        })
+        .await;
+        let (code, text) = serin.command(&["abort", "ranker", "--reason", "measured"]).await;
+        assert_eq!(code, 0, "{text}");
+        let view = serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
+        let decided = view["rollback"]["decided_monotonic_ns"].as_u64().expect("a decision");
+        // Quiet: a hundred requests went by and none of them reached the canary.
+        let mut seen = (models.canary.log().len(), load.sent());
+        crate::harness::until("the canary to be left alone", async || {
+            let now = models.canary.log().len();
+            if now > seen.0 {
+                seen = (now, load.sent());
+            }
+            if load.sent() >= seen.1 + 100 { Ok(()) } else { Err(now) }
+        })
+        .await;
+        let last = models.canary.log().last_arrival_ns().expect("an arrival");
+        latencies.push(last.saturating_sub(decided) as f64 / 1e6);
+    }
+    load.stop().await;
+    latencies.sort_by(f64::total_cmp);
+    println!(
+        "20 rollbacks, decision to last canary request: median {:.1} ms, p99 (largest) {:.1} ms",
+        latencies[10], latencies[19]
+    );
+    // Not a timing: far above any machine's noise, and far below what leaves a canary exposed.
+    assert!(latencies[19] < 30_000.0, "{latencies:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_controller_goes_on_with_the_same_rollout() {
+    let _core = a_core().await;
+    let models = Models::plain().await;
+    let mut serin = Serin::start(&models, EnvoyOptions::default()).await;
+    serin.apply(QUICK).await;
+    let before = serin
+        .until("ranker", "the acknowledged stage", |view| {
+            phase(view) == "Progressing" && view["acks"].as_array().is_some_and(|acks| !acks.is_empty())
+        })
+        .await;
+    serin.kill();
+    serin.run().await;
+    let after = serin.until("ranker", "the same stage", |view| phase(view) == "Progressing").await;
+    for field in ["run", "stage", "weight_ppm", "epoch", "generation"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    assert_eq!(after["stages"][0]["entered_unix_ms"], before["stages"][0]["entered_unix_ms"]);
+    let (code, text) = serin.command(&["abort", "ranker"]).await;
+    assert_eq!(code, 0, "{text}");
+    serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
+}
+
+/// The controller dies at 50 %: the lease ends the canary without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_controller_ends_the_canary_by_the_lease() {
+    let _core = a_core().await;
+    let models = Models::plain().await;
+    let mut serin = Serin::start(&models, EnvoyOptions::default()).await;
+    serin.apply(QUICK).await;
+    serin.until("ranker", "the stage", |view| phase(view) == "Progressing").await;
+    let load = Load::start(LoadPlan { rate: 100.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
+    crate::harness::until("canary traffic", async || {
+        let now = models.canary.log().len();
+        if now >= 20 { Ok(()) } else { Err(now) }
+    })
+    .await;
+    serin.kill();
+    let gone = demo::clock::monotonic_ns();
+    let mut seen = (models.canary.log().len(), load.sent());
+    crate::harness::until("the canary to be left alone", async || {
+        let now = models.canary.log().len();
+        if now > seen.0 {
+            seen = (now, load.sent());
+        }
+        if load.sent() >= seen.1 + 100 { Ok(()) } else { Err(now) }
+    })
+    .await;
+    let last = models.canary.log().last_arrival_ns().expect("an arrival");
+    println!(
+        "controller gone: last canary request {:.0} ms later (lease: 5 s)",
+        last.saturating_sub(gone) as f64 / 1e6
+    );
+    let records = load.stop().await;
+    assert!(records.iter().all(|record| !record.failed()), "losing the controller fails no request");
+}
+
+/// A canary that answers errors is rolled back by evidence alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_of_the_canary_end_the_rollout() {
+    let _machine = alone().await;
+    let bad = Behaviour { error_share: 0.3, ..Behaviour::plain("v2") };
+    let models = Models::behaving(Behaviour { error_share: 0.01, ..Behaviour::plain("v1") }, bad).await;
+    let serin = Serin::start(&models, EnvoyOptions::default()).await;
+    let load = Load::start(LoadPlan { rate: 300.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
+    serin.apply(QUICK).await;
+    let view = serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
+    load.stop().await;
+    assert_eq!(view["weight_ppm"], 0);
+    let reason = view["rollback"]["reason"].as_str().expect("a reason");
+    println!("errors: {reason}");
+    assert!(reason.contains("error"), "{view}");
+    // The very same specification is not tried again unless somebody says so.
+    let file = serin.file("again.yaml", QUICK);
+    let (code, text) = serin.command(&["apply", "-f", &file]).await;
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("--again"), "{text}");
+}
