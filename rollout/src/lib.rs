@@ -1,1 +1,34 @@
 //! What happens next?
+//!
+//! ```text
+//! [ Plan ] -> [ State ] -- step(state, event, now) --> [ State ] + [ Effect ]...
+//! ```
+//!
+//! [`step`] is the only place where a run changes. It reads no clock, does nothing by itself and knows neither Envoy
+//! nor Kubernetes: what happened comes in as an [`Event`], what is to be done goes out as [`Effect`]s, and the whole
+//! [`State`] can be stored between any two steps.
+
+mod effect;
+mod event;
+mod evidence;
+mod interval;
+mod now;
+mod overdue;
+mod state;
+mod step;
+mod verdict;
+mod view;
+
+pub use effect::{Cause, Effect, HandBackRequest, Notice, Publication, Record, Severity};
+pub use event::{Acks, Endpoint, Event, Human, Refused};
+pub use evidence::{Evidence, GateEvidence, GuardrailEvidence};
+pub use interval::{Aged, Bins, Counts, Group, Interval, Moments};
+pub use now::Now;
+pub use overdue::{Overdue, Totals};
+pub use state::{HandingBack, Pause, Phase, PublicationState, RollbackBy, RolledBack, StageRecord, State};
+pub use step::step;
+pub use verdict::{Answer, Verdict};
+pub use view::{RecordView, RollbackView, StageView, View};
+
+#[cfg(test)]
+mod tests;

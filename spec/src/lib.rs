@@ -1,1 +1,42 @@
 //! What may a user write?
+//!
+//! ```text
+//! text -> [ Rollout ] as typed -> [ Plan ] as meant
+//!              ^ schema                ^ gates, stages and weights, checked; all the rollout machine needs
+//! ```
+//!
+//! [`load`] reads a document of `serin.dev/v1alpha1` and either returns a [`Plan`] with warnings, or every
+//! [`Problem`] with its line, its field and its remedy. Unknown fields are errors.
+
+mod amount;
+mod compile;
+mod explain;
+mod gate;
+mod lines;
+mod lint;
+mod plan;
+mod preset;
+mod problem;
+mod read;
+mod schema;
+mod series;
+mod shape;
+pub mod typed;
+
+pub use amount::{Margin, NotAnAmount, Percent, Quantity, Span};
+pub use compile::compile;
+pub use explain::explain;
+pub use gate::{Against, Gate, Guardrail, Limit, Metric, OnFail, OnMarginal};
+pub use lint::lint;
+pub use plan::{
+    Acknowledge, Alpha, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan, Rollback, Stage,
+    Traffic, Unit, VersionIn, Weights,
+};
+pub use preset::{preset_text, presets};
+pub use problem::{Problem, Problems, Severity};
+pub use read::{Loaded, load};
+pub use schema::schema;
+pub use series::{Series, series};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+use serde::{Deserialize, Serialize};
+
+use crate::Interval;
+
+/// Everything that can happen to a run. Closed: what is not here changes nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A named person or tool wants it to begin.
+    Start(Human),
+    /// Time went by. Wanted at least once a second.
+    Tick,
+    /// A look at the counters.
+    Interval(Box<Interval>),
+    /// How far a publication has come; sent whenever it changes.
+    Acks(Acks),
+    /// Back to stable, now.
+    Abort(Human),
+    /// Past what the run is waiting for: exactly one stage.
+    Promote(Human),
+    /// Yes to the next stage.
+    Approve(Human),
+    /// Stop where it is.
+    Pause(Human),
+    /// Go on where it was stopped.
+    Resume(Human),
+    /// What stable's endpoints answer while a hand-back is under way.
+    StableReports(Vec<Endpoint>),
+    /// The hand-back's hook did its work.
+    HandBackDone,
+    /// The hand-back's hook failed.
+    HandBackFailed {
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// Who did something, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Human {
+    /// A name.
+    pub who: String,
+    /// A sentence; may be empty.
+    pub reason: String,
+}
+
+/// How far a publication has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acks {
+    /// Which: [`crate::Publication::id`]. Others than the last one are ignored.
+    pub publication: u64,
+    /// Proxies that took it.
+    pub acknowledged: u32,
+    /// Proxies connected, the silent and the refusing included.
+    pub connected: u32,
+    /// Names of those that have not answered.
+    pub missing: Vec<String>,
+    /// Names of those that refused it, each with its reason.
+    pub refused: Vec<Refused>,
+}
+
+/// A proxy that refused a publication.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// Its name.
+    pub node: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One of stable's endpoints, as it answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// Its URL.
+    pub url: String,
+    /// The version it reports; `None`: it did not answer, or named none.
+    pub version: Option<String>,
+}

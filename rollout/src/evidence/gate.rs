@@ -1,0 +1,333 @@
+use serde::{Deserialize, Serialize};
+use spec::{Gate, Metric, Plan};
+
+use super::limited::Limited;
+use super::measure::estimate;
+use super::relative::{Relative, more_beyond};
+use super::words::{digits, e_value, value};
+use super::{Look, Scope};
+use crate::{Answer, Counts, Verdict};
+
+/// The evidence of one gate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateEvidence {
+    limited: Option<Limited>,
+    relative: Option<Relative>,
+    /// This stage's counts, for display and for the least number of samples.
+    stage: Arms,
+    /// Was proof ever complete in this stage? What was proven stays proven.
+    limited_passed: bool,
+    relative_passed: bool,
+    readings: Readings,
+    error: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arms {
+    canary: Counts,
+    control: Counts,
+}
+
+/// Plain readings, one per `every`: for people who count them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Readings {
+    since_age_ms: Option<u64>,
+    window: Arms,
+    good_in_a_row: u32,
+    bad: u32,
+}
+
+impl Arms {
+    fn add(&mut self, canary: &Counts, control: &Counts) {
+        self.canary.add(canary);
+        self.control.add(control);
+        // Groups are summed up elsewhere; here they would only grow.
+        self.control.groups = None;
+        self.canary.groups = None;
+    }
+}
+
+impl GateEvidence {
+    pub(super) fn new(gate: &Gate) -> Self {
+        let mut evidence = Self {
+            limited: None,
+            relative: None,
+            stage: Arms::default(),
+            limited_passed: false,
+            relative_passed: false,
+            readings: Readings::default(),
+            error: None,
+        };
+        let built = gate.limit.map(|limit| Limited::new(gate.metric, limit, gate.min_samples)).transpose();
+        match built {
+            Ok(limited) => evidence.limited = limited,
+            Err(error) => evidence.error = Some(error.to_string()),
+        }
+        let built =
+            gate.against.map(|against| Relative::new(gate.metric, against, gate.min_samples)).transpose();
+        match built {
+            Ok(relative) => evidence.relative = relative,
+            Err(error) => evidence.error = Some(error.to_string()),
+        }
+        evidence
+    }
+
+    /// Adds an interval. Without a design effect nothing can be concluded, so nothing is added.
+    pub(super) fn observe(
+        &mut self,
+        gate: &Gate,
+        canary: &Counts,
+        control: &Counts,
+        look: Look,
+        deff: Option<f64>,
+    ) {
+        if look.of_stage {
+            self.stage.add(canary, control);
+        }
+        let Some(deff) = deff else { return };
+        let mut errors = Vec::new();
+        if let Some(limited) = &mut self.limited {
+            errors.extend(limited.temper(deff).err());
+            errors.extend(limited.observe(canary, look.of_stage).err());
+        }
+        if let Some(relative) = &mut self.relative
+            && look.concurrent
+        {
+            errors.extend(relative.temper(deff).err());
+            errors.extend(relative.observe(canary, control, look.of_stage).err());
+        }
+        if let Some(error) = errors.first() {
+            self.error = Some(error.to_string());
+        }
+        if look.of_stage {
+            self.read(gate, canary, control, look);
+        }
+    }
+
+    /// Remembers proof that was complete at this look.
+    pub(crate) fn latch(&mut self, gate: &Gate, pass: f64) {
+        let height = -pass.ln();
+        let (canary, _) = (estimate(gate.metric, &self.stage.canary).1, ());
+        if canary < gate.min_samples.max(1) {
+            return;
+        }
+        self.limited_passed |= self.limited.as_ref().is_some_and(|limited| limited.log_e().2 >= height);
+        self.relative_passed |= self.relative.as_ref().is_some_and(|relative| relative.log_e().2 >= height);
+    }
+
+    fn read(&mut self, gate: &Gate, canary: &Counts, control: &Counts, look: Look) {
+        if gate.consecutive == 0 && gate.failure_limit.is_none() {
+            return;
+        }
+        let readings = &mut self.readings;
+        let since = *readings.since_age_ms.get_or_insert(look.age_ms);
+        readings.window.add(canary, control);
+        if look.age_ms.saturating_sub(since) < gate.every_ms {
+            return;
+        }
+        let window = std::mem::take(&mut readings.window);
+        readings.since_age_ms = Some(look.age_ms);
+        let (Some(seen), _) = estimate(gate.metric, &window.canary) else {
+            return; // no data is no reading
+        };
+        let control = estimate(gate.metric, &window.control).0.filter(|_| look.concurrent);
+        if worse(gate, seen, control, false) {
+            readings.good_in_a_row = 0;
+            if worse(gate, seen, control, true) {
+                readings.bad += 1;
+            }
+        } else {
+            readings.good_in_a_row += 1;
+        }
+    }
+
+    pub(super) fn begin_stage(&mut self) {
+        self.stage = Arms::default();
+        self.limited_passed = false;
+        self.relative_passed = false;
+        self.readings = Readings::default();
+        self.limited.iter_mut().for_each(Limited::begin_stage);
+        self.relative.iter_mut().for_each(Relative::begin_stage);
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.readings = Readings::default();
+        self.limited.iter_mut().for_each(Limited::forget);
+        self.relative.iter_mut().for_each(Relative::forget);
+    }
+
+    /// ln of the evidence of harm: the average over what the gate asks.
+    pub(super) fn harm(&self, _plan: &Plan, _scope: Scope) -> f64 {
+        let limited = self.limited.as_ref().map(|limited| limited.log_e().0);
+        let relative = self.relative.as_ref().map(|relative| relative.log_e().0);
+        match (limited, relative) {
+            (Some(a), Some(b)) => super::process::either(a, b),
+            (Some(e), None) | (None, Some(e)) => e,
+            (None, None) => 0.0,
+        }
+    }
+
+    /// Were more bad readings than the gate bears?
+    pub(super) fn limit_reached(&self, plan: &Plan, index: usize) -> bool {
+        let limit = plan.gates.get(index).and_then(|gate| gate.failure_limit);
+        limit.is_some_and(|limit| self.readings.bad > limit)
+    }
+
+    pub(super) fn verdict(
+        &self,
+        gate: &Gate,
+        pass: f64,
+        scope: Scope,
+        unknown_unit: bool,
+        failed: bool,
+    ) -> Verdict {
+        let metric = gate.metric;
+        let (seen, n_canary) = estimate(metric, &self.stage.canary);
+        let (stable, n_control) = estimate(metric, &self.stage.control);
+        let compares = self.relative.is_some() && scope.concurrent;
+        let bound = bound(gate, stable.filter(|_| compares));
+        let applies = scope.exposed && (compares || self.limited.is_some());
+        let mut verdict = Verdict {
+            name: gate.name.clone(),
+            answer: Answer::Insufficient,
+            estimate: seen,
+            bound,
+            n_canary,
+            n_control: if compares { n_control } else { 0 },
+            harm: e_value(self.harm_now()),
+            proof: e_value(self.proof_now(compares)),
+            hard: gate.hard,
+            why: String::new(),
+        };
+        let beyond = self.beyond_now(compares).is_some_and(|beyond| beyond >= -pass.ln());
+        let passed = (self.limited.is_none() || self.limited_passed) && (!compares || self.relative_passed);
+        let facts = facts(gate, seen, n_canary, stable.filter(|_| compares), n_control);
+        let claim = claim(gate, compares);
+        (verdict.answer, verdict.why) = if failed {
+            let by = self.readings.bad;
+            match gate.failure_limit.filter(|&limit| by > limit) {
+                Some(limit) => (Answer::Fail, format!("{by} bad readings, {limit} are borne; {facts}")),
+                None => (Answer::Fail, format!("harm is proven: {facts}")),
+            }
+        } else if !scope.exposed {
+            (Answer::NotApplicable, "the canary gets no traffic at this weight".to_owned())
+        } else if !applies {
+            (Answer::NotApplicable, "there is no other version to compare with at this weight".to_owned())
+        } else if let Some(error) = &self.error {
+            (Answer::Error, format!("could not be evaluated: {error}"))
+        } else if unknown_unit {
+            let why = "unit unknown: assignment is sticky and nobody counts how requests of one user go together for \
+                       this metric; set assignment.unit: request to take each request by itself";
+            (Answer::Insufficient, why.to_owned())
+        } else if beyond {
+            (Answer::Marginal, format!("between good and bad: {facts}"))
+        } else if passed && self.readings.good_in_a_row < gate.consecutive {
+            let (have, want) = (self.readings.good_in_a_row, gate.consecutive);
+            (Answer::Insufficient, format!("{have} of {want} good readings in a row; {facts}"))
+        } else if passed && scope.baked_ms < gate.start_after_ms.saturating_add(gate.min_window_ms) {
+            (Answer::Insufficient, format!("proven, and its window is not over; {facts}"))
+        } else if passed {
+            (Answer::Pass, format!("proven {claim}: {facts}"))
+        } else if n_canary < gate.min_samples {
+            (
+                Answer::Insufficient,
+                format!("{n_canary} of at least {} canary requests; {facts}", gate.min_samples),
+            )
+        } else {
+            let (have, want) = (digits(verdict.proof), digits(1.0 / pass));
+            (Answer::Insufficient, format!("not yet proven {claim} (evidence {have} of {want}): {facts}"))
+        };
+        verdict
+    }
+
+    fn harm_now(&self) -> f64 {
+        let limited = self.limited.iter().map(|limited| limited.log_e().0);
+        limited
+            .chain(self.relative.iter().map(|relative| relative.log_e().0))
+            .fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// The weakest proof: all are needed.
+    fn proof_now(&self, compares: bool) -> f64 {
+        let limited = self.limited.iter().map(|limited| limited.log_e().2);
+        let relative = self.relative.iter().filter(|_| compares).map(|relative| relative.log_e().2);
+        limited.chain(relative).fold(f64::INFINITY, f64::min)
+    }
+
+    fn beyond_now(&self, compares: bool) -> Option<f64> {
+        let limited = self.limited.iter().filter_map(|limited| limited.log_e().1);
+        let relative = self.relative.iter().filter(|_| compares).filter_map(|relative| relative.log_e().1);
+        limited.chain(relative).reduce(f64::max)
+    }
+}
+
+/// Is a reading worse than what passes (or, `failing`, than what fails)?
+fn worse(gate: &Gate, seen: f64, control: Option<f64>, failing: bool) -> bool {
+    let beyond = |limit: f64| if gate.metric.larger_is_worse() { seen > limit } else { seen < limit };
+    let limited = gate.limit.is_some_and(|limit| beyond(if failing { limit.fail } else { limit.pass }));
+    let relative = gate.against.zip(control).is_some_and(|(against, control)| {
+        let factor = if failing { against.harm.max(against.margin) } else { against.margin };
+        let floor = if gate.metric.is_rate() { against.pass_below } else { f64::NEG_INFINITY };
+        beyond(at_margin(gate.metric, control, factor)) && seen > floor
+    });
+    limited || relative
+}
+
+fn at_margin(metric: Metric, control: f64, margin: f64) -> f64 {
+    if metric.larger_is_worse() { control * margin } else { control - control.abs() * margin }
+}
+
+/// What the estimate is held against.
+fn bound(gate: &Gate, control: Option<f64>) -> Option<f64> {
+    let relative = gate.against.zip(control).map(|(against, control)| {
+        let margin = at_margin(gate.metric, control, against.margin);
+        if gate.metric.is_rate() { margin.max(against.pass_below) } else { margin }
+    });
+    let limit = gate.limit.map(|limit| limit.pass);
+    match (relative, limit) {
+        (Some(a), Some(b)) => Some(if gate.metric.larger_is_worse() { a.min(b) } else { a.max(b) }),
+        (one, other) => one.or(other),
+    }
+}
+
+/// "error_rate is 0.9% of 1200 canary requests, 1.01% of 20000 stable requests".
+fn facts(gate: &Gate, seen: Option<f64>, n: u64, stable: Option<f64>, n_stable: u64) -> String {
+    let metric = gate.metric;
+    let canary = match seen {
+        Some(seen) => format!("{} is {} over {n} canary requests", metric.name(), value(metric, seen)),
+        None => format!("no canary request shows {} yet", metric.name()),
+    };
+    match stable {
+        Some(stable) => format!("{canary}, {} over {n_stable} of stable", value(metric, stable)),
+        None => canary,
+    }
+}
+
+/// What a pass proves.
+fn claim(gate: &Gate, compares: bool) -> String {
+    let metric = gate.metric;
+    let relative = gate.against.filter(|_| compares).map(|against| match metric {
+        Metric::ConfidenceMean => format!("less than {}% below stable", digits(against.margin * 100.0)),
+        _ if against.pass_below > 0.0 => {
+            format!(
+                "below {} times stable's or below {}",
+                digits(against.margin),
+                value(metric, against.pass_below)
+            )
+        }
+        _ => format!(
+            "below {} times stable's, or at most {} times as many beyond it",
+            digits(against.margin),
+            digits(more_beyond(against.margin))
+        ),
+    });
+    let side = if metric.larger_is_worse() { "below" } else { "above" };
+    let limit = gate.limit.map(|limit| format!("{side} {}", value(metric, limit.pass)));
+    match (relative, limit) {
+        (Some(a), Some(b)) => format!("{a} and {b}"),
+        (one, other) => one.or(other).unwrap_or_default(),
+    }
+}

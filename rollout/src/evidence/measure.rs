@@ -1,0 +1,77 @@
+//! From counts to what the tests eat.
+
+use judge::anytime::{Bins as TailBins, ScoreStratum, Stratum, TailStratum, Trials};
+use spec::Metric;
+
+use crate::{Bins, Counts, Moments};
+
+/// The part of requests above a 99th percentile.
+pub(super) const TAIL: f64 = 0.01;
+
+/// Requests and events of a rate.
+pub(super) fn trials(metric: Metric, counts: &Counts) -> Trials {
+    let (n, k) = match metric {
+        Metric::Overdue => (counts.overdue.reached, counts.overdue.overdue),
+        Metric::GoneRate => (counts.finished, counts.gone),
+        Metric::ErrorRate | Metric::LatencyP99 | Metric::ConfidenceMean => (counts.outcomes, counts.errors),
+    };
+    Trials { n, k: k.min(n) }
+}
+
+pub(super) fn stratum(metric: Metric, canary: &Counts, control: &Counts) -> Stratum {
+    let (one, zero) = (trials(metric, canary), trials(metric, control));
+    Stratum::new(one.n, one.k, zero.n, zero.k)
+}
+
+/// Answer times; the canary's divided by 2^(shift/16).
+pub(super) fn tails(canary: &Bins, control: &Bins, shift: u16) -> TailStratum {
+    TailStratum { canary: shifted(canary, shift), stable: shifted(control, 0) }
+}
+
+fn shifted(bins: &Bins, shift: u16) -> TailBins {
+    let mut tail = TailBins::new();
+    for (&bin, &n) in &bins.0 {
+        // What was never answered stays so, however it is divided.
+        let to = if bin >= tally::LATENCY_TOP { i32::from(bin) } else { i32::from(bin) - i32::from(shift) };
+        *tail.entry(to).or_default() += n;
+    }
+    tail
+}
+
+/// A factor as a number of bins, rounded down (`up` false) or up: always so that the claim to be proven is no easier.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 16 log2(100) = 107
+pub(super) fn bins_of(factor: f64, up: bool) -> u16 {
+    let bins = 16.0 * factor.max(1.0).log2();
+    if up { bins.ceil() as u16 } else { bins.floor() as u16 }
+}
+
+pub(super) fn scores(canary: Moments, control: Moments) -> ScoreStratum {
+    ScoreStratum {
+        n1: canary.n,
+        sum1: canary.sum,
+        squares1: canary.sum_squares,
+        n0: control.n,
+        sum0: control.sum,
+        squares0: control.sum_squares,
+    }
+}
+
+/// The metric's value, and the requests it rests on.
+#[allow(clippy::cast_precision_loss)] // counts below 2^53
+pub(super) fn estimate(metric: Metric, counts: &Counts) -> (Option<f64>, u64) {
+    match metric {
+        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => {
+            let Trials { n, k } = trials(metric, counts);
+            ((n > 0).then(|| k as f64 / n as f64), n)
+        }
+        Metric::LatencyP99 => {
+            // Slower than every edge is shown as the last edge: infinity is no number in JSON.
+            let last = tally::latency_upper_ms(tally::LATENCY_TOP.saturating_sub(1));
+            (counts.latency.quantile_ms(1.0 - TAIL).map(|ms| ms.min(last)), counts.latency.total())
+        }
+        Metric::ConfidenceMean => {
+            let Moments { n, sum, .. } = counts.confidence;
+            ((n > 0).then(|| sum / n as f64), n)
+        }
+    }
+}

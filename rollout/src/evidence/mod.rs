@@ -1,0 +1,219 @@
+//! What was measured, gate by gate, and what it proves.
+//!
+//! Harm is watched through the whole run and may be acted on at any look; proof of no harm is gathered anew in every
+//! stage. All tests are e-processes of crate `judge`, so looking often costs nothing.
+
+mod gate;
+mod guard;
+mod limited;
+mod mean;
+mod measure;
+mod process;
+mod relative;
+mod words;
+
+use judge::JudgeError;
+use judge::anytime::{DesignEffect, Group};
+use serde::{Deserialize, Serialize};
+use spec::{Metric, Plan, Unit};
+
+pub use gate::GateEvidence;
+pub use guard::GuardrailEvidence;
+
+use crate::{Counts, Interval, Verdict};
+
+/// The design effect used while stable shows no error at all, so that clumping cannot be measured: a user with ten
+/// requests, all alike.
+const ASSUMED_DESIGN_EFFECT: f64 = 10.0;
+
+/// The evidence of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// In the order of the plan's gates.
+    pub gates: Vec<GateEvidence>,
+    /// In the order of the plan's guardrails.
+    pub guardrails: Vec<GuardrailEvidence>,
+    /// Stable's outcomes per group of users; empty while the source counts none.
+    groups: Vec<Group>,
+}
+
+/// Under which circumstances an interval was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The run's own clock.
+    pub age_ms: u64,
+    /// Time at the stage's acknowledged weights.
+    pub baked_ms: u64,
+    /// Does the interval belong to the present stage, whole and acknowledged?
+    pub of_stage: bool,
+    /// Is stable at work beside the canary, as another version?
+    pub concurrent: bool,
+    /// Is the canary still warming up?
+    pub warming: bool,
+}
+
+/// What can be asked of gates at the present weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Does the canary get traffic?
+    pub exposed: bool,
+    /// Is stable at work beside the canary, as another version?
+    pub concurrent: bool,
+    /// Time at the stage's acknowledged weights.
+    pub baked_ms: u64,
+}
+
+/// A watch that fired.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fired {
+    /// Which gate or guardrail, by index.
+    pub index: usize,
+    /// What it says.
+    pub verdict: Verdict,
+}
+
+impl Evidence {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self {
+            gates: plan.gates.iter().map(GateEvidence::new).collect(),
+            guardrails: plan.guardrails.iter().map(GuardrailEvidence::new).collect(),
+            groups: Vec::new(),
+        }
+    }
+
+    /// Adds an interval without gap.
+    pub(crate) fn observe(&mut self, plan: &Plan, interval: &Interval, look: Look) {
+        let mut control = interval.stable.clone();
+        control.add(&interval.baseline);
+        self.count_groups(&control);
+        let deff = self.design_effect(plan.unit);
+        for (gate, evidence) in plan.gates.iter().zip(&mut self.gates) {
+            let late = look.of_stage && look.baked_ms >= gate.start_after_ms;
+            if !look.warming {
+                let look = Look { of_stage: late, ..look };
+                evidence.observe(
+                    gate,
+                    &interval.canary,
+                    &control,
+                    look,
+                    deff_of(gate.metric, plan.unit, deff),
+                );
+                if look.of_stage {
+                    evidence.latch(gate, plan.alpha.pass);
+                }
+            }
+        }
+        for (guardrail, evidence) in plan.guardrails.iter().zip(&mut self.guardrails) {
+            // A cold model is slow, not broken: only its times are excused.
+            if !(look.warming && guardrail.metric == Metric::LatencyP99) {
+                evidence.observe(&interval.canary);
+            }
+        }
+    }
+
+    /// A stage begins: proof starts at nothing.
+    pub(crate) fn begin_stage(&mut self) {
+        self.gates.iter_mut().for_each(GateEvidence::begin_stage);
+    }
+
+    /// A gate's proof starts again within its stage.
+    pub(crate) fn reanalyze(&mut self, index: usize) {
+        if let Some(evidence) = self.gates.get_mut(index) {
+            evidence.begin_stage();
+            evidence.forget();
+        }
+    }
+
+    /// A named person goes on in spite of a gate: the same counts do not stop the run twice.
+    pub(crate) fn forgive(&mut self, gate: &str, plan: &Plan) {
+        for (_, evidence) in plan.gates.iter().zip(&mut self.gates).filter(|(known, _)| known.name == gate) {
+            evidence.forget();
+        }
+    }
+
+    /// The gate that proves harm, if any: the hard gates share the run's alpha, and it is enough that all of them
+    /// together prove it (the weighted average of e-values, statistics B12).
+    pub(crate) fn harm(&self, plan: &Plan, scope: Scope) -> Option<Fired> {
+        let hard: Vec<usize> =
+            plan.gates.iter().enumerate().filter(|(_, gate)| gate.hard).map(|(index, _)| index).collect();
+        let log_e = hard
+            .iter()
+            .map(|&index| self.gates.get(index).map_or(0.0, |gate| gate.harm(plan, scope)))
+            .collect();
+        let (at, fired) = fired(plan.alpha.gates, log_e);
+        let by_count =
+            || hard.iter().position(|&i| self.gates.get(i).is_some_and(|gate| gate.limit_reached(plan, i)));
+        let at = if fired { at } else { by_count() };
+        let index = *hard.get(at?)?;
+        let verdict = self.verdict(plan, index, scope, true)?;
+        Some(Fired { index, verdict })
+    }
+
+    /// The guardrail that is broken, if any.
+    pub(crate) fn broken(&self, plan: &Plan) -> Option<Fired> {
+        let log_e = self.guardrails.iter().map(GuardrailEvidence::log_e).collect();
+        let (at, fired) = fired(plan.alpha.guardrails, log_e);
+        let index = at.filter(|_| fired)?;
+        let verdict = self.guardrails.get(index)?.verdict(plan.guardrails.get(index)?, true);
+        Some(Fired { index, verdict })
+    }
+
+    /// What gate `index` says now.
+    pub(crate) fn verdict(&self, plan: &Plan, index: usize, scope: Scope, failed: bool) -> Option<Verdict> {
+        let (gate, evidence) = (plan.gates.get(index)?, self.gates.get(index)?);
+        let unknown =
+            plan.unit == Unit::User && (self.groups.is_empty() || !matches!(gate.metric, Metric::ErrorRate));
+        Some(evidence.verdict(gate, plan.alpha.pass, scope, unknown, failed))
+    }
+
+    /// What the guardrails say now.
+    pub(crate) fn guardrail_verdicts(&self, plan: &Plan) -> Vec<Verdict> {
+        plan.guardrails
+            .iter()
+            .zip(&self.guardrails)
+            .map(|(guardrail, e)| e.verdict(guardrail, false))
+            .collect()
+    }
+
+    fn count_groups(&mut self, control: &Counts) {
+        for group in control.groups.iter().flatten() {
+            let at = usize::from(group.group);
+            if at >= self.groups.len() {
+                self.groups.resize(at + 1, Group::default());
+            }
+            if let Some(sum) = self.groups.get_mut(at) {
+                sum.n += group.finished;
+                sum.k = (sum.k + group.errors).min(sum.n);
+            }
+        }
+    }
+
+    /// How much requests of one user go together; `None`: nobody knows.
+    fn design_effect(&self, unit: Unit) -> Option<f64> {
+        if unit == Unit::Request {
+            return Some(1.0);
+        }
+        if self.groups.is_empty() {
+            return None;
+        }
+        match DesignEffect::from_groups(&self.groups) {
+            Ok(deff) => Some(deff.upper_bound()),
+            Err(JudgeError::Constant { .. }) => Some(ASSUMED_DESIGN_EFFECT),
+            Err(_) => None,
+        }
+    }
+}
+
+/// The design effect for a metric: groups are counted for errors alone.
+fn deff_of(metric: Metric, unit: Unit, deff: Option<f64>) -> Option<f64> {
+    if unit == Unit::Request || metric == Metric::ErrorRate { deff } else { None }
+}
+
+/// The largest contribution, and whether all e-values together reach 1/alpha: their plain average is an e-value.
+fn fired(alpha: f64, log_e: Vec<f64>) -> (Option<usize>, bool) {
+    let top = log_e.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(index, _)| index);
+    let weighted: Vec<(f64, f64)> = log_e.into_iter().map(|e| (1.0, e)).collect();
+    let reached = judge::anytime::average(&weighted).is_ok_and(|average| average >= -alpha.ln());
+    (top, reached)
+}

@@ -1,0 +1,175 @@
+//! What was counted between two looks.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The counts of one look, of one configuration, of all proxies together. Only requests assigned by weight
+/// (`cause=weight`) belong here.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interval {
+    /// The epoch of the weights the traffic was split by.
+    pub epoch: u64,
+    /// The start, in milliseconds since 1970.
+    pub from_ms: u64,
+    /// The end, in milliseconds since 1970.
+    pub to_ms: u64,
+    /// Requests the canary got.
+    pub canary: Counts,
+    /// Requests stable got, without the baseline's.
+    pub stable: Counts,
+    /// Requests of the virtual baseline; stable served them.
+    pub baseline: Counts,
+    /// Why the counts of this interval cannot be trusted (a proxy missing, a counter that ran backwards, weights
+    /// that changed half way). It is then left out altogether: part of the truth is not evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<String>,
+}
+
+/// Increments of one arm's counters within an interval.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Counts {
+    /// Requests sent there.
+    pub assigned: u64,
+    /// Requests finished, in whatever way.
+    pub finished: u64,
+    /// Of these, requests with an outcome (`tally::Class::is_outcome`): the client stayed and got an answer or an
+    /// error.
+    pub outcomes: u64,
+    /// Of the outcomes, errors: the classes of [`spec::Plan::error_classes`].
+    pub errors: u64,
+    /// Of the finished, clients that went away before the answer.
+    pub gone: u64,
+    /// The look-back at requests old enough to be overdue; from [`crate::Overdue`].
+    pub overdue: Aged,
+    /// Answer times.
+    pub latency: Bins,
+    /// The model's confidence.
+    pub confidence: Moments,
+    /// Outcomes per group of users (stable only): the measure of how much requests of one user go together. `None`:
+    /// the source does not count groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<Group>>,
+}
+
+/// Requests that reached the age at which an answer is overdue, and those of them that had none by then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Aged {
+    /// Reached that age in this interval.
+    pub reached: u64,
+    /// Found overdue in this interval.
+    pub overdue: u64,
+}
+
+/// A histogram of answer times: how many fell in each bin that has any. Bins are those of
+/// `tally::latency_upper_ms`; what was never answered (timeouts, resets) is in `tally::LATENCY_TOP`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Bins(pub BTreeMap<u16, u64>);
+
+/// Count, sum and sum of squares of a bounded score.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Moments {
+    /// How many.
+    pub n: u64,
+    /// Their sum.
+    pub sum: f64,
+    /// The sum of their squares.
+    pub sum_squares: f64,
+}
+
+/// One group's outcomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Group {
+    /// Which of the 100 groups.
+    pub group: u16,
+    /// Requests with an outcome.
+    pub finished: u64,
+    /// Of these, errors.
+    pub errors: u64,
+}
+
+impl Counts {
+    /// Adds another arm's or proxy's counts of the same interval.
+    pub fn add(&mut self, other: &Self) {
+        self.assigned += other.assigned;
+        self.finished += other.finished;
+        self.outcomes += other.outcomes;
+        self.errors += other.errors;
+        self.gone += other.gone;
+        self.overdue.reached += other.overdue.reached;
+        self.overdue.overdue += other.overdue.overdue;
+        self.latency.add(&other.latency);
+        self.confidence.n += other.confidence.n;
+        self.confidence.sum += other.confidence.sum;
+        self.confidence.sum_squares += other.confidence.sum_squares;
+        if let Some(groups) = &other.groups {
+            self.groups.get_or_insert_default().extend_from_slice(groups);
+        }
+    }
+}
+
+impl Bins {
+    /// Adds another histogram.
+    pub fn add(&mut self, other: &Self) {
+        for (&bin, &n) in &other.0 {
+            *self.0.entry(bin).or_default() += n;
+        }
+    }
+
+    /// All values.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// Values in bins after `bin`.
+    #[must_use]
+    pub fn after(&self, bin: u16) -> u64 {
+        bin.checked_add(1).map_or(0, |next| self.0.range(next..).map(|(_, n)| n).sum())
+    }
+
+    /// Values surely longer than `ms`: those in bins that begin at `ms` or later.
+    #[must_use]
+    pub fn longer_than(&self, ms: u64) -> u64 {
+        self.after(tally::latency_bin(ms.saturating_mul(1_000_000)))
+    }
+
+    /// Values perhaps longer than `ms`: those in the bin it falls into as well, unless it is that bin's end.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // milliseconds below a year
+    pub fn perhaps_longer_than(&self, ms: u64) -> u64 {
+        let bin = tally::latency_bin(ms.saturating_mul(1_000_000));
+        let own =
+            if tally::latency_upper_ms(bin) > ms as f64 { self.0.get(&bin).copied().unwrap_or(0) } else { 0 };
+        own + self.after(bin)
+    }
+
+    /// The bin that holds the quantile `q` (0 to 1); `None` of an empty histogram.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // counts below 2^53
+    pub fn quantile_bin(&self, q: f64) -> Option<u16> {
+        let wanted = q * self.total() as f64;
+        let mut seen = 0_u64;
+        self.0
+            .iter()
+            .filter(|&(_, &n)| n > 0)
+            .find(|&(_, &n)| {
+                seen += n;
+                seen as f64 >= wanted
+            })
+            .map(|(&bin, _)| bin)
+    }
+
+    /// The quantile `q` in milliseconds, as the upper edge of its bin: at most 4.4 % too large, infinite when it was
+    /// never answered.
+    #[must_use]
+    pub fn quantile_ms(&self, q: f64) -> Option<f64> {
+        self.quantile_bin(q).map(tally::latency_upper_ms)
+    }
+}

@@ -1,0 +1,202 @@
+//! What happens next: the table of phases and events.
+//!
+//! | event \ phase      | Pending      | Progressing, Promoting | Paused            | HandBack            | over |
+//! | ------------------ | ------------ | ---------------------- | ----------------- | ------------------- | ---- |
+//! | Start              | probe        | -                      | -                 | -                   | -    |
+//! | Tick               | ack timeout  | bake, deadline, ack timeout, no data | goes on by itself? | next step, remind | ramp |
+//! | Interval           | -            | guardrails, harm, proof | guardrails, harm | guardrails          | -    |
+//! | Acks               | first stage  | bake begins            | quorum: goes on   | next step           | note |
+//! | Abort              | rolled back  | rolled back            | rolled back       | rolled back         | at once |
+//! | Promote            | -            | next stage             | next stage        | counts as confirmed | -    |
+//! | Approve            | -            | -                      | next stage, if that is awaited | -      | -    |
+//! | Pause              | -            | paused                 | -                 | -                   | -    |
+//! | Resume             | -            | -                      | goes on           | asks again          | -    |
+//! | StableReports      | -            | -                      | -                 | next step           | -    |
+//! | HandBackDone/Failed | -           | -                      | -                 | next step / tell    | -    |
+//!
+//! "-" changes nothing but the clock; [`State::allows`] says so to people beforehand.
+
+mod act;
+mod hand_back;
+mod stage;
+
+use spec::Plan;
+
+use crate::{Effect, Event, HandingBack, Human, Now, Pause, Phase, State};
+
+/// Time longer than this between two looks was not watched, and counts for no bake and no deadline.
+const LONGEST_STEP_MS: u64 = 60_000;
+
+/// What happens next.
+///
+/// The only place where a run changes. Nothing is read and nothing is done here: whoever calls stores the new state
+/// first and then carries out the effects, in order. An event that means nothing in the present phase changes
+/// nothing but the clock.
+#[must_use]
+pub fn step(state: State, event: &Event, now: Now) -> (State, Vec<Effect>) {
+    let mut run = Run { state, now, effects: Vec::new() };
+    run.pass_time();
+    run.take(event);
+    (run.state, run.effects)
+}
+
+/// A run in the middle of a step.
+struct Run {
+    state: State,
+    now: Now,
+    effects: Vec<Effect>,
+}
+
+impl Run {
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::Start(human) => self.start(human),
+            Event::Tick => self.settle(),
+            Event::Interval(interval) => {
+                self.count(interval);
+                self.settle();
+            }
+            Event::Acks(acks) => {
+                self.acknowledge(acks);
+                self.settle();
+            }
+            Event::Abort(human) => self.abort(human),
+            Event::Promote(human) => self.promote(human),
+            Event::Approve(human) => self.approve(human),
+            Event::Pause(human) => self.pause_by(human),
+            Event::Resume(human) => self.resume_by(human),
+            Event::StableReports(endpoints) => {
+                self.stable_reports(endpoints);
+                self.settle();
+            }
+            Event::HandBackDone => {
+                self.hand_back_done();
+                self.settle();
+            }
+            Event::HandBackFailed { reason } => self.hand_back_failed(reason),
+        }
+    }
+
+    /// Does whatever is due by now.
+    fn settle(&mut self) {
+        match &self.state.phase {
+            Phase::Pending { started_by: Some(_) } => self.settle_pending(),
+            Phase::Pending { started_by: None } | Phase::Succeeded => {}
+            Phase::Progressing | Phase::Promoting => self.settle_stage(),
+            Phase::Paused(why) => {
+                let why = why.clone();
+                self.settle_paused(&why);
+            }
+            Phase::HandBack(_) => self.settle_hand_back(),
+            Phase::RolledBack => self.settle_ramp(),
+        }
+    }
+}
+
+impl State {
+    /// A run that has not begun. `run` numbers the runs of this name from 1; `epoch` is the last epoch any earlier
+    /// run of this name published, 0 for the first.
+    #[must_use]
+    pub fn new(plan: Plan, run: u64, epoch: u64, now: Now) -> Self {
+        Self {
+            run,
+            stable_version: plan.stable.clone(),
+            evidence: crate::Evidence::new(&plan),
+            plan,
+            phase: Phase::Pending { started_by: None },
+            stage: 0,
+            applied: now,
+            last: now,
+            age_ms: 0,
+            epoch,
+            first_epoch: epoch.saturating_add(1),
+            weights: spec::Weights::default(),
+            publication: None,
+            stages: Vec::new(),
+            exposed_age_ms: None,
+            counts_age_ms: None,
+            stable_ready: false,
+            told: Vec::new(),
+            rollback: None,
+            history: Vec::new(),
+        }
+    }
+
+    /// Is it over? A ramped rollback is over when its weight is 0.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        match self.phase {
+            Phase::Succeeded => true,
+            Phase::RolledBack => self.ramp().is_none(),
+            _ => false,
+        }
+    }
+
+    /// The step of a ramped rollback that is published.
+    pub(crate) fn ramp(&self) -> Option<usize> {
+        self.rollback.as_ref().and_then(|rollback| rollback.ramp)
+    }
+
+    /// Does it want [`Event::StableReports`]?
+    #[must_use]
+    pub const fn watches_stable(&self) -> bool {
+        matches!(self.phase, Phase::HandBack(_))
+    }
+
+    /// Would this event of a person mean anything now?
+    ///
+    /// # Errors
+    /// Why not, and what would, in one sentence.
+    pub fn allows(&self, event: &Event) -> Result<(), String> {
+        let phase = self.phase.name();
+        match (event, &self.phase) {
+            (
+                Event::Start(_) | Event::Promote(_) | Event::Approve(_) | Event::Pause(_) | Event::Resume(_),
+                Phase::Succeeded | Phase::RolledBack,
+            ) => Err(format!("the run is over ({phase}); apply the rollout again to begin another")),
+            (Event::Abort(_), Phase::Succeeded) => {
+                Err("the run is over: stable serves the new version; roll out the old one to go back"
+                    .to_owned())
+            }
+            (Event::Start(_), Phase::Pending { started_by: None }) => Ok(()),
+            (Event::Start(_), _) => Err(format!("it has begun ({phase})")),
+            (Event::Promote(_), Phase::Pending { .. }) => {
+                Err("nobody has proven to follow yet: it begins when a quorum of proxies has taken weight 0"
+                    .to_owned())
+            }
+            (Event::Approve(_), Phase::Paused(Pause::Approval)) => Ok(()),
+            (Event::Approve(_), _) => {
+                Err(format!("no approval is awaited ({phase}); to move past the present stage, promote"))
+            }
+            (Event::Pause(_), Phase::Progressing | Phase::Promoting) => Ok(()),
+            (Event::Pause(_), _) => Err(format!("there is nothing to pause ({phase})")),
+            (Event::Resume(_), Phase::Paused(Pause::Approval)) => {
+                Err("a person's yes is awaited: approve, or abort".to_owned())
+            }
+            (Event::Resume(_), Phase::Paused(_) | Phase::HandBack(HandingBack::Asked { .. })) => Ok(()),
+            (Event::Resume(_), _) => Err(format!("it is not paused ({phase})")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Phase {
+    /// The phase's name for people.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Pending { .. } => "Pending",
+            Self::Progressing => "Progressing",
+            Self::Paused(_) => "Paused",
+            Self::Promoting => "Promoting",
+            Self::HandBack(_) => "HandBack",
+            Self::Succeeded => "Succeeded",
+            Self::RolledBack => "RolledBack",
+        }
+    }
+}
+
+/// "anna", or "anna (too many complaints)".
+fn named(human: &Human) -> String {
+    if human.reason.is_empty() { human.who.clone() } else { format!("{} ({})", human.who, human.reason) }
+}

@@ -1,0 +1,385 @@
+//! The way up: from the probe to 100 %.
+
+use spec::{Insufficient, OnFail, OnMarginal, Weights};
+
+use super::{Run, named};
+use crate::evidence::{Look, Scope};
+use crate::{Answer, Cause, Human, Interval, Pause, Phase, RollbackBy, Severity, StageRecord, Verdict};
+
+impl Run {
+    /// A person begins it: the proxies prove that they follow before anybody is exposed.
+    pub(super) fn start(&mut self, human: &Human) {
+        if self.state.phase != (Phase::Pending { started_by: None }) {
+            return;
+        }
+        self.state.phase = Phase::Pending { started_by: Some(human.who.clone()) };
+        let (stable, canary) = (&self.state.plan.stable, &self.state.plan.canary);
+        self.record(format!(
+            "Start {stable} to {canary} for {}: probe the proxies at weight 0",
+            named(human)
+        ));
+        self.publish(Weights::default(), Cause::Probe);
+    }
+
+    pub(super) fn settle_pending(&mut self) {
+        let Phase::Pending { started_by: Some(who) } = &self.state.phase else { return };
+        if self.acknowledged() {
+            let cause = Cause::Start { who: who.clone() };
+            self.enter_stage(0, cause);
+        } else if self.overdue_quorum() {
+            let text = format!("{}: nobody is exposed yet: {}", self.state.plan.name, self.followers());
+            if self.state.plan.acknowledge.on_timeout == Insufficient::Rollback {
+                self.roll_back(RollbackBy::Quorum, text);
+            } else {
+                self.notify(Severity::Warning, "quorum", text);
+            }
+        }
+    }
+
+    /// Adds an interval to the evidence, and acts on harm.
+    pub(super) fn count(&mut self, interval: &Interval) {
+        let state = &mut self.state;
+        let live = matches!(
+            state.phase,
+            Phase::Progressing | Phase::Promoting | Phase::Paused(_) | Phase::HandBack(_)
+        );
+        if !live
+            || interval.gap.is_some()
+            || interval.epoch < state.first_epoch
+            || interval.epoch > state.epoch
+        {
+            return;
+        }
+        state.counts_age_ms = Some(state.age_ms);
+        let stage = state.stages.last();
+        // Counts that begin before the quorum are of a mesh that splits in two ways.
+        let whole =
+            stage.and_then(|stage| stage.counts_from_ms).is_some_and(|from_ms| interval.from_ms >= from_ms);
+        let warm = state.exposed_age_ms.is_some_and(|since| state.age_ms - since >= state.plan.warm_up_ms);
+        let look = Look {
+            age_ms: state.age_ms,
+            baked_ms: stage.map_or(0, |stage| stage.baked_ms),
+            of_stage: whole && interval.epoch == state.epoch && !matches!(state.phase, Phase::HandBack(_)),
+            concurrent: state.concurrent(),
+            warming: state.plan.warm_up_ms > 0 && !warm,
+        };
+        state.evidence.observe(&state.plan, interval, look);
+        self.forget("no-data");
+        if let Some(fired) = self.state.evidence.broken(&self.state.plan) {
+            let name = fired.verdict.name.clone();
+            let reason = format!("guardrail {name}: {}", fired.verdict.why);
+            return self.roll_back(RollbackBy::Guardrail(name), reason);
+        }
+        self.judge();
+        if let Some(fired) = self.state.evidence.harm(&self.state.plan, self.state.scope()) {
+            self.act_on_harm(fired.index, fired.verdict);
+        } else {
+            self.act_on_margin();
+        }
+    }
+
+    fn act_on_harm(&mut self, index: usize, verdict: Verdict) {
+        let reason = format!("gate {}: {}", verdict.name, verdict.why);
+        let name = verdict.name.clone();
+        if let Some(stage) = self.state.stages.last_mut() {
+            match stage.gates.iter_mut().find(|known| known.name == name) {
+                Some(known) => *known = verdict,
+                None => stage.gates.push(verdict),
+            }
+        }
+        match self.state.plan.gates.get(index).map(|gate| gate.on_fail) {
+            Some(OnFail::Pause) => self.pause(Pause::Gate { gate: name }, reason),
+            Some(OnFail::Rollback) | None => self.roll_back(RollbackBy::Gate(name), reason),
+        }
+    }
+
+    fn act_on_margin(&mut self) {
+        let Some(stage) = self.state.stages.last() else { return };
+        let marginal = stage.gates.iter().find(|verdict| verdict.hard && verdict.answer == Answer::Marginal);
+        let Some(verdict) = marginal.cloned() else { return };
+        let reanalyzed = stage.reanalyzed;
+        let Some(index) = self.state.plan.gates.iter().position(|gate| gate.name == verdict.name) else {
+            return;
+        };
+        match self.state.plan.gates.get(index).map(|gate| gate.on_marginal) {
+            Some(OnMarginal::Escalate) => {
+                let reason = format!("gate {}: {}", verdict.name, verdict.why);
+                self.pause(Pause::Marginal { gate: verdict.name }, reason);
+            }
+            Some(OnMarginal::Reanalyze) if !reanalyzed => {
+                self.state.evidence.reanalyze(index);
+                if let Some(stage) = self.state.stages.last_mut() {
+                    stage.reanalyzed = true;
+                }
+                self.record(format!("Measure gate {} again: {}", verdict.name, verdict.why));
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes down what the gates say now.
+    fn judge(&mut self) {
+        let verdicts = self.state.verdicts();
+        if matches!(self.state.phase, Phase::HandBack(_)) {
+            return;
+        }
+        if let Some(stage) = self.state.stages.last_mut() {
+            stage.gates = verdicts;
+        }
+    }
+
+    pub(super) fn settle_stage(&mut self) {
+        if self.missing_counts() {
+            return;
+        }
+        if !self.acknowledged() {
+            if self.overdue_quorum() {
+                let text = format!("too few proxies took the weights in time: {}", self.followers());
+                self.undecided(
+                    self.state.plan.acknowledge.on_timeout,
+                    Pause::Quorum,
+                    RollbackBy::Quorum,
+                    text,
+                );
+            }
+            return;
+        }
+        if self.state.stages.last().is_some_and(|stage| stage.gates.is_empty()) {
+            self.judge();
+        }
+        let Some((planned, stage)) =
+            self.state.plan.stages.get(self.state.stage).zip(self.state.stages.last())
+        else {
+            return;
+        };
+        let proven = stage
+            .gates
+            .iter()
+            .all(|verdict| !verdict.hard || matches!(verdict.answer, Answer::Pass | Answer::NotApplicable));
+        if proven && self.fresh() && stage.baked_ms >= planned.bake_ms {
+            if planned.approval && stage.approved_by.is_none() {
+                let text = format!("stage {} is complete and awaits a person's yes", self.state.stage + 1);
+                self.pause(Pause::Approval, text);
+            } else {
+                let cause = Cause::Verdict { stage: self.state.stage };
+                self.advance(cause, "every gate passed".to_owned());
+            }
+        } else if stage.spent_ms >= planned.deadline_ms {
+            let open = stage.gates.iter().filter(|verdict| verdict.hard && verdict.answer != Answer::Pass);
+            let open: Vec<_> = open.map(|verdict| format!("{}: {}", verdict.name, verdict.why)).collect();
+            let open = if open.is_empty() { "counts are missing".to_owned() } else { open.join("; ") };
+            let text = format!(
+                "stage {} reached its deadline without enough evidence: {open}",
+                self.state.stage + 1
+            );
+            self.undecided(planned.on_insufficient, Pause::Deadline, RollbackBy::Deadline, text);
+        }
+    }
+
+    /// Acts on missing counts; has the phase changed?
+    fn missing_counts(&mut self) -> bool {
+        if self.fresh() {
+            return false;
+        }
+        let seconds = self.counts_missing_ms() / 1_000;
+        let text = format!("no trustworthy counts for {seconds} s");
+        self.undecided(self.state.plan.no_data.action, Pause::NoData, RollbackBy::NoData, text);
+        !matches!(self.state.phase, Phase::Progressing | Phase::Promoting)
+    }
+
+    fn undecided(&mut self, action: Insufficient, pause: Pause, by: RollbackBy, text: String) {
+        match action {
+            Insufficient::Hold => {
+                let key = match pause {
+                    Pause::NoData => "no-data".to_owned(),
+                    Pause::Quorum => "quorum".to_owned(),
+                    _ => format!("deadline/{}", self.state.stage),
+                };
+                let text = format!("{}: holds at {}: {text}", self.state.plan.name, self.state.weight());
+                self.notify(Severity::Warning, &key, text);
+            }
+            Insufficient::Pause => self.pause(pause, text),
+            Insufficient::Rollback => self.roll_back(by, text),
+        }
+    }
+
+    /// Stops with the weight as it is.
+    fn pause(&mut self, why: Pause, text: String) {
+        // A failed gate goes before whatever else is waited for: a yes that is awaited must not cover it.
+        let stops = match &self.state.phase {
+            Phase::Progressing | Phase::Promoting => true,
+            Phase::Paused(Pause::Gate { .. }) => false,
+            Phase::Paused(_) => matches!(why, Pause::Gate { .. }),
+            _ => false,
+        };
+        if !stops {
+            return;
+        }
+        self.record(format!("Pause at {}: {text}", self.state.weight()));
+        let key = format!("paused/{}/{}", self.state.stage, self.state.history.len());
+        let text = format!("{}: paused at {}: {text}", self.state.plan.name, self.state.weight());
+        self.state.phase = Phase::Paused(why);
+        self.notify(Severity::Warning, &key, text);
+    }
+
+    pub(super) fn settle_paused(&mut self, why: &Pause) {
+        let over = match why {
+            Pause::Quorum => self.acknowledged().then_some("a quorum follows"),
+            Pause::NoData => self.fresh().then_some("counts arrive again"),
+            _ => None,
+        };
+        if let Some(over) = over {
+            self.record(format!("Go on at {}: {over}", self.state.weight()));
+            self.go_on();
+        }
+    }
+
+    /// Back to where it was stopped.
+    fn go_on(&mut self) {
+        self.state.phase = self.state.climbing();
+    }
+
+    pub(super) fn pause_by(&mut self, human: &Human) {
+        let text = format!("stopped by {}", named(human));
+        self.pause(Pause::Human { who: human.who.clone() }, text);
+    }
+
+    pub(super) fn resume_by(&mut self, human: &Human) {
+        match self.state.phase.clone() {
+            Phase::Paused(Pause::Approval) => {}
+            Phase::Paused(why) => {
+                if let Pause::Gate { gate } | Pause::Marginal { gate } = &why {
+                    self.state.evidence.forgive(gate, &self.state.plan);
+                }
+                // The deadline was for evidence, and a person wants more of it.
+                if let Some(stage) = self.state.stages.last_mut() {
+                    stage.spent_ms = 0;
+                }
+                if let Some(publication) = &mut self.state.publication {
+                    publication.sent_age_ms = self.state.age_ms;
+                }
+                if self.state.counts_age_ms.is_some() {
+                    self.state.counts_age_ms = Some(self.state.age_ms);
+                }
+                self.record(format!("Go on at {} for {}", self.state.weight(), named(human)));
+                self.go_on();
+            }
+            Phase::HandBack(_) => self.ask_again(human),
+            _ => {}
+        }
+    }
+
+    pub(super) fn approve(&mut self, human: &Human) {
+        if self.state.phase != Phase::Paused(Pause::Approval) {
+            return;
+        }
+        if let Some(stage) = self.state.stages.last_mut() {
+            stage.approved_by = Some(human.who.clone());
+        }
+        self.advance(Cause::Human { who: human.who.clone() }, format!("approved by {}", named(human)));
+    }
+
+    pub(super) fn promote(&mut self, human: &Human) {
+        match self.state.phase.clone() {
+            Phase::Progressing | Phase::Promoting | Phase::Paused(_) => {
+                if let Phase::Paused(Pause::Gate { gate } | Pause::Marginal { gate }) = &self.state.phase {
+                    let gate = gate.clone();
+                    self.state.evidence.forgive(&gate, &self.state.plan);
+                }
+                if let Some(stage) = self.state.stages.last_mut() {
+                    stage.overridden_by = Some(human.who.clone());
+                }
+                self.advance(
+                    Cause::Human { who: human.who.clone() },
+                    format!("promoted by {}", named(human)),
+                );
+            }
+            Phase::HandBack(_) => self.confirm_hand_back(human),
+            Phase::Pending { .. } | Phase::Succeeded | Phase::RolledBack => {}
+        }
+    }
+
+    /// To the next stage, or past the last one.
+    fn advance(&mut self, cause: Cause, why: String) {
+        self.judge();
+        let next = self.state.stage.saturating_add(1);
+        if next < self.state.plan.stages.len() {
+            self.record(format!("Stage {} is complete: {why}", self.state.stage + 1));
+            self.leave_stage();
+            self.enter_stage(next, cause);
+        } else {
+            self.leave_stage();
+            self.begin_hand_back(&why);
+        }
+    }
+
+    pub(super) fn leave_stage(&mut self) {
+        let now = self.now;
+        if let Some(stage) = self.state.stages.last_mut().filter(|stage| stage.left.is_none()) {
+            stage.left = Some(now);
+        }
+    }
+
+    fn enter_stage(&mut self, index: usize, cause: Cause) {
+        let Some(weight_ppm) = self.state.plan.stages.get(index).map(|stage| stage.weight_ppm) else {
+            return;
+        };
+        self.state.stage = index;
+        self.state.phase = self.state.climbing();
+        self.state.stages.push(StageRecord {
+            stage: index,
+            weight_ppm,
+            entered: self.now,
+            acknowledged: None,
+            counts_from_ms: None,
+            left: None,
+            baked_ms: 0,
+            spent_ms: 0,
+            gates: Vec::new(),
+            overridden_by: None,
+            approved_by: None,
+            reanalyzed: false,
+        });
+        self.state.evidence.begin_stage();
+        let weights = self.state.plan.weights(weight_ppm, true);
+        self.publish(weights, cause);
+        let count = self.state.plan.stages.len();
+        let canary = &self.state.plan.canary;
+        self.record(format!("Advance {canary} to {} (stage {} of {count})", self.state.weight(), index + 1));
+    }
+}
+
+impl crate::State {
+    /// The phase in which the present stage is worked at.
+    fn climbing(&self) -> Phase {
+        let all = self.plan.stages.get(self.stage).is_some_and(|stage| stage.weight_ppm >= split::MILLION);
+        if all { Phase::Promoting } else { Phase::Progressing }
+    }
+
+    /// Is stable at work beside the canary, as another version?
+    pub(crate) fn concurrent(&self) -> bool {
+        self.weights.canary_ppm < split::MILLION && self.stable_version != self.plan.canary
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        Scope {
+            exposed: self.weights.canary_ppm > 0,
+            concurrent: self.concurrent(),
+            baked_ms: self.stages.last().map_or(0, |stage| stage.baked_ms),
+        }
+    }
+
+    /// What the gates of the present stage say now.
+    pub(crate) fn verdicts(&self) -> Vec<Verdict> {
+        let gates = self.plan.stages.get(self.stage).map(|stage| stage.gates.as_slice()).unwrap_or_default();
+        gates
+            .iter()
+            .filter_map(|&gate| self.evidence.verdict(&self.plan, gate, self.scope(), false))
+            .collect()
+    }
+
+    /// The canary's weight for people.
+    pub(crate) fn weight(&self) -> spec::Percent {
+        spec::Percent::from_ppm(self.weights.canary_ppm)
+    }
+}

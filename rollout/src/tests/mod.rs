@@ -1,0 +1,5 @@
+mod overdue;
+mod property;
+mod story;
+mod table;
+mod way_up;

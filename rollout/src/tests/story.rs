@@ -1,0 +1,255 @@
+//! A run, a mesh that follows it, and a steady load: told second by second on a fake clock.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Acks, Aged, Bins, Counts, Effect, Endpoint, Event, Human, Interval, Moments, Now, Overdue, Phase, State,
+    Totals, step,
+};
+
+pub(super) const HEAD: &str = "apiVersion: serin.dev/v1alpha1
+kind: Rollout
+metadata: {name: ranker}
+spec:
+  stable: {version: v1}
+  canary: {version: v2}
+";
+
+/// How a version answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Model {
+    pub(super) errors: f64,
+    /// All answer times, multiplied.
+    pub(super) slower: f64,
+    pub(super) confidence: f64,
+    /// The part that is never answered.
+    pub(super) hangs: f64,
+}
+
+pub(super) const GOOD: Model = Model { errors: 0.01, slower: 1.0, confidence: 0.85, hangs: 0.0 };
+
+/// Answer times in milliseconds and the part of requests that take them: lognormal, median 50 ms, sigma 0.5.
+fn smooth() -> Vec<(f64, f64)> {
+    let below = |ms: f64| judge::special::normal_cdf((ms / 50.0).ln() / 0.5);
+    (60..240)
+        .map(|bin| {
+            let (from, to) = (tally::latency_upper_ms(bin - 1), tally::latency_upper_ms(bin));
+            ((from * to).sqrt(), below(to) - below(from))
+        })
+        .collect()
+}
+
+/// The state, which a step takes and gives back.
+#[derive(Clone)]
+pub(super) struct Held(pub(super) Option<State>);
+
+impl Held {
+    fn take(&mut self) -> Option<State> {
+        self.0.take()
+    }
+}
+
+impl std::ops::Deref for Held {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.0.as_ref().expect("a step went wrong before")
+    }
+}
+
+impl std::ops::DerefMut for Held {
+    fn deref_mut(&mut self) -> &mut State {
+        self.0.as_mut().expect("a step went wrong before")
+    }
+}
+
+pub(super) struct Story {
+    pub(super) state: Held,
+    pub(super) effects: Vec<Effect>,
+    /// (second, canary ppm) of every publication.
+    pub(super) weights: Vec<(u64, u32)>,
+    pub(super) per_second: u64,
+    pub(super) times: Vec<(f64, f64)>,
+    pub(super) stable: Model,
+    pub(super) canary: Model,
+    /// Do the proxies follow?
+    pub(super) follow: bool,
+    /// Do counts arrive?
+    pub(super) counted: bool,
+    /// Does the deploy tool do its work?
+    pub(super) deploys: bool,
+    pub(super) ms: u64,
+    /// The part of a count that did not make a whole one yet, by what is counted.
+    rests: BTreeMap<(&'static str, bool, u64), f64>,
+    totals: [(Totals, Overdue); 2],
+    deployed: bool,
+}
+
+pub(super) fn human() -> Human {
+    Human { who: "anna".to_owned(), reason: String::new() }
+}
+
+impl Story {
+    /// `lines` are added to the spec.
+    #[track_caller]
+    pub(super) fn of(lines: &str) -> Self {
+        let lines: String = lines.lines().map(|line| format!("  {line}\n")).collect();
+        let loaded = spec::load(&format!("{HEAD}{lines}")).unwrap_or_else(|problems| panic!("{problems}"));
+        let overdue = || (Totals::default(), Overdue::new(loaded.plan.overdue_after_ms));
+        Self {
+            state: Held(Some(State::new(loaded.plan.clone(), 1, 0, Now::at_ms(0)))),
+            effects: Vec::new(),
+            weights: Vec::new(),
+            per_second: 200,
+            times: smooth(),
+            stable: GOOD,
+            canary: GOOD,
+            follow: true,
+            counted: true,
+            deploys: true,
+            ms: 0,
+            rests: BTreeMap::new(),
+            totals: [overdue(), overdue()],
+            deployed: false,
+        }
+    }
+
+    pub(super) fn canary(mut self, change: impl FnOnce(&mut Model)) -> Self {
+        change(&mut self.canary);
+        self
+    }
+
+    pub(super) fn per_second(mut self, requests: u64) -> Self {
+        self.per_second = requests;
+        self
+    }
+
+    pub(super) fn start(mut self) -> Self {
+        self.take(&Event::Start(human()));
+        self
+    }
+
+    pub(super) fn take(&mut self, event: &Event) {
+        let Some(state) = self.state.take() else { panic!("a step went wrong before") };
+        let (state, effects) = step(state, event, Now::at_ms(self.ms));
+        self.state = Held(Some(state));
+        for effect in &effects {
+            if let Effect::Publish(publication) = effect {
+                self.weights.push((self.ms / 1_000, publication.policy.arms.canary.weight_ppm));
+            }
+        }
+        self.effects.extend(effects);
+    }
+
+    /// One second: the mesh follows, the load is counted, the deploy tool works, time is told.
+    pub(super) fn second(&mut self) {
+        let (from_ms, weights, epoch) = (self.ms, self.state.weights, self.state.epoch);
+        self.ms += 1_000;
+        if let Some(publication) = &self.state.publication
+            && publication.acks.connected == 0
+        {
+            let acks = Acks {
+                publication: publication.sent.id,
+                acknowledged: if self.follow { 2 } else { 1 },
+                connected: 2,
+                missing: if self.follow { vec![] } else { vec!["envoy-2".to_owned()] },
+                refused: vec![],
+            };
+            self.take(&Event::Acks(acks));
+        }
+        let requests = self.count("requests", true, 0, self.per_second as f64);
+        let to_canary = self.count("canary", true, 0, requests as f64 * f64::from(weights.canary_ppm) / 1e6);
+        let canary = self.answers(true, to_canary);
+        let stable = self.answers(false, requests - to_canary);
+        if self.counted {
+            let interval = Interval {
+                epoch,
+                from_ms,
+                to_ms: self.ms,
+                canary,
+                stable,
+                baseline: Counts::default(),
+                gap: None,
+            };
+            self.take(&Event::Interval(Box::new(interval)));
+        }
+        if self.state.watches_stable() {
+            self.deployed |= self.deploys;
+            let version = if self.deployed { "v2" } else { "v1" };
+            let endpoint = Endpoint { url: "http://stable".to_owned(), version: Some(version.to_owned()) };
+            self.take(&Event::StableReports(vec![endpoint]));
+            if self.deployed {
+                self.take(&Event::HandBackDone);
+            }
+        }
+        self.take(&Event::Tick);
+    }
+
+    /// Until the condition holds, at most `seconds`; returns how many it took.
+    #[track_caller]
+    pub(super) fn until(&mut self, seconds: u64, what: impl Fn(&State) -> bool) -> u64 {
+        for second in 0..=seconds {
+            if what(&self.state) {
+                return second;
+            }
+            self.second();
+        }
+        panic!(
+            "not within {seconds} s: {} ({:?})\n{:#?}",
+            self.state.message(),
+            self.state.phase,
+            self.state.verdicts()
+        );
+    }
+
+    #[track_caller]
+    pub(super) fn ends(&mut self, seconds: u64) -> u64 {
+        self.until(seconds, State::is_over)
+    }
+
+    pub(super) fn phase(&self) -> &Phase {
+        &self.state.phase
+    }
+
+    /// Whole numbers that add up to the wanted ones over time: a load without noise.
+    fn count(&mut self, what: &'static str, canary: bool, part: u64, wanted: f64) -> u64 {
+        let rest = self.rests.entry((what, canary, part)).or_default();
+        *rest += wanted;
+        let whole = rest.floor();
+        *rest -= whole;
+        whole as u64
+    }
+
+    fn answers(&mut self, canary: bool, assigned: u64) -> Counts {
+        let model = if canary { self.canary } else { self.stable };
+        let hung = self.count("hung", canary, 0, assigned as f64 * model.hangs).min(assigned);
+        let outcomes = assigned - hung;
+        let mut latency = Bins::default();
+        for (part, (ms, share)) in self.times.clone().into_iter().enumerate() {
+            let n = self.count("time", canary, part as u64, outcomes as f64 * share);
+            *latency.0.entry(tally::latency_bin((ms * model.slower * 1e6) as u64)).or_default() += n;
+        }
+        let (totals, overdue) = &mut self.totals[usize::from(canary)];
+        totals.at_ms = self.ms;
+        totals.assigned += assigned;
+        totals.finished += outcomes;
+        totals.late += latency.longer_than(2_000);
+        let overdue: Aged = overdue.look(*totals);
+        let n = outcomes as f64;
+        Counts {
+            assigned,
+            finished: outcomes,
+            outcomes,
+            errors: self.count("errors", canary, 0, n * model.errors),
+            gone: 0,
+            overdue,
+            latency,
+            confidence: Moments {
+                n: outcomes,
+                sum: n * model.confidence,
+                sum_squares: n * (model.confidence.powi(2) + 0.08_f64.powi(2)),
+            },
+            groups: None,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Every phase with every event a person can cause.
+
+use super::story::{Story, human};
+use crate::{Acks, Effect, Event, Phase, State};
+
+const STAGES: &str = "stages:
+- {weight: 5%, bake: 20s, deadline: 10m, approval: true}
+- {weight: 100%, bake: 20s}
+gates: [{name: errors, metric: error_rate, against: stable, margin: 3x, passBelow: 10%, minSamples: 5}]
+handBack: {hook: {url: http://deploy}, endpoints: [http://stable], step: 5s}
+";
+
+/// A run brought to a phase.
+fn brought_to(phase: &str) -> Story {
+    let mut story = Story::of(STAGES);
+    story.deploys = false;
+    match phase {
+        "applied" => return story,
+        "Pending" => {
+            story.follow = false;
+            return story.start();
+        }
+        _ => {}
+    }
+    let mut story = story.start();
+    story.until(3, |state| state.phase == Phase::Progressing);
+    match phase {
+        "Progressing" => return story,
+        "Paused" => {
+            story.take(&Event::Pause(human()));
+            return story;
+        }
+        "RolledBack" => {
+            story.take(&Event::Abort(human()));
+            return story;
+        }
+        _ => {}
+    }
+    story.until(600, |state| matches!(state.phase, Phase::Paused(_)));
+    if phase == "Approval" {
+        return story;
+    }
+    story.take(&Event::Approve(human()));
+    if phase == "Promoting" {
+        return story;
+    }
+    story.until(60, |state| state.watches_stable());
+    if phase == "Asked" {
+        return story;
+    }
+    story.deploys = true;
+    story.until(5, |state| state.weights.canary_ppm == 500_000);
+    if phase == "Lowering" {
+        return story;
+    }
+    story.ends(60);
+    story
+}
+
+/// (phase before, event) -> (phase after, canary weight after in percent).
+#[track_caller]
+fn check(before: &str, event: &Event, after: &str, percent: u32) {
+    let mut story = brought_to(before);
+    let allowed = story.state.allows(event);
+    let (old, published) = (State::clone(&story.state), story.weights.len());
+    story.take(event);
+    assert_eq!(
+        (story.state.phase.name(), story.state.weights.canary_ppm),
+        (after, percent * 10_000),
+        "{before} {event:?}"
+    );
+    // What is refused changes nothing, and what changes something was allowed.
+    if allowed.is_err() {
+        assert_eq!((&story.state.phase, story.weights.len()), (&old.phase, published), "{allowed:?}");
+    }
+}
+
+#[test]
+fn abort_goes_back_from_everywhere() {
+    for before in [
+        "applied",
+        "Pending",
+        "Progressing",
+        "Paused",
+        "Approval",
+        "Promoting",
+        "Asked",
+        "Lowering",
+        "RolledBack",
+    ] {
+        check(before, &Event::Abort(human()), "RolledBack", 0);
+    }
+    check("Succeeded", &Event::Abort(human()), "Succeeded", 0);
+}
+
+#[test]
+fn what_people_may_do() {
+    let start = Event::Start(human());
+    check("applied", &start, "Pending", 0);
+    check("Progressing", &start, "Progressing", 5);
+    check("RolledBack", &start, "RolledBack", 0);
+    let promote = Event::Promote(human());
+    check("applied", &promote, "Pending", 0);
+    check("Pending", &promote, "Pending", 0);
+    check("Progressing", &promote, "Promoting", 100);
+    check("Paused", &promote, "Promoting", 100);
+    check("Approval", &promote, "Promoting", 100);
+    check("Promoting", &promote, "HandBack", 100);
+    check("Asked", &promote, "HandBack", 50);
+    check("Lowering", &promote, "HandBack", 50);
+    check("RolledBack", &promote, "RolledBack", 0);
+    check("Succeeded", &promote, "Succeeded", 0);
+    let approve = Event::Approve(human());
+    check("Pending", &approve, "Pending", 0);
+    check("Progressing", &approve, "Progressing", 5);
+    check("Paused", &approve, "Paused", 5);
+    check("Approval", &approve, "Promoting", 100);
+    check("RolledBack", &approve, "RolledBack", 0);
+    let pause = Event::Pause(human());
+    check("Pending", &pause, "Pending", 0);
+    check("Progressing", &pause, "Paused", 5);
+    check("Promoting", &pause, "Paused", 100);
+    check("Asked", &pause, "HandBack", 100);
+    let resume = Event::Resume(human());
+    check("Paused", &resume, "Progressing", 5);
+    check("Approval", &resume, "Paused", 5);
+    check("Asked", &resume, "HandBack", 100);
+    check("RolledBack", &resume, "RolledBack", 0);
+}
+
+#[test]
+fn a_rollback_is_one_publication_and_a_revoked_lease() {
+    for before in ["Progressing", "Approval", "Promoting", "Asked"] {
+        let mut story = brought_to(before);
+        story.effects.clear();
+        story.take(&Event::Abort(human()));
+        let publications: Vec<_> = story.effects.iter().filter(|e| matches!(e, Effect::Publish(_))).collect();
+        let revokes = story.effects.iter().filter(|e| matches!(e, Effect::Revoke)).count();
+        assert_eq!((publications.len(), revokes), (1, 1), "{before}");
+        let Some(Effect::Publish(publication)) = publications.first() else { panic!() };
+        assert_eq!(publication.policy.arms.canary.weight_ppm, 0);
+        assert!(publication.policy.overrides.is_empty());
+        // Again: nothing more.
+        story.effects.clear();
+        story.take(&Event::Abort(human()));
+        story.take(&Event::Tick);
+        assert!(story.effects.is_empty(), "{:?}", story.effects);
+        assert_eq!(story.state.standing_effects().len(), 2);
+    }
+}
+
+#[test]
+fn late_acknowledgements_of_old_publications_are_ignored() {
+    let mut story = brought_to("Progressing");
+    story.take(&Event::Promote(human()));
+    let old = Acks { publication: 1, acknowledged: 9, connected: 9, ..Acks::default() };
+    story.take(&Event::Acks(old));
+    assert_eq!(story.state.publication.as_ref().unwrap().quorum_age_ms, None);
+}
+
+#[test]
+fn a_ramped_rollback_goes_down_in_steps_unless_harm_is_proven() {
+    let lines = format!("{STAGES}rollback: {{ramp: [20%, 10%, 1%], step: 2s}}");
+    let mut story = Story::of(&lines).start();
+    story.until(3, |state| state.phase == Phase::Progressing);
+    story.take(&Event::Promote(human()));
+    story.take(&Event::Abort(human()));
+    story.until(20, crate::State::is_over);
+    let down: Vec<u32> = story.weights.iter().skip(2).map(|&(_, ppm)| ppm).collect();
+    assert_eq!(down, [1_000_000, 200_000, 100_000, 10_000, 0]);
+
+    let mut story = Story::of(&lines).canary(|canary| canary.errors = 0.3).start();
+    story.until(60, crate::State::is_over);
+    assert_eq!(story.weights.iter().map(|&(_, ppm)| ppm).collect::<Vec<_>>(), [0, 50_000, 0]);
+}
+
+#[test]
+fn stable_is_given_nothing_while_its_endpoints_report_another_version() {
+    let mut story = brought_to("Asked");
+    for _ in 0..700 {
+        story.second();
+    }
+    assert_eq!(story.state.weights.canary_ppm, 1_000_000);
+    assert!(
+        story.effects.iter().any(|e| matches!(e, Effect::Notify(n) if n.text.contains("does not serve v2")))
+    );
+    story.take(&Event::HandBackFailed { reason: "no such image".to_owned() });
+    assert!(story.state.message().contains("no such image"));
+}

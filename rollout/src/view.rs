@@ -1,0 +1,225 @@
+//! A run as people see it: the pieces of `GET /v1/rollouts/{name}` that come from the machine.
+
+use serde::Serialize;
+use spec::{Percent, Span};
+
+use crate::{Answer, HandingBack, Pause, Phase, Record, State, Verdict};
+
+/// A run for the eye. The caller adds what the mesh reported (`generation`, `acks`, `refusals`).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct View {
+    /// The rollout's name.
+    pub name: String,
+    /// The how-manieth run of this name.
+    pub run: u64,
+    /// `Pending`, `Progressing`, `Paused`, `Promoting`, `HandBack`, `Succeeded` or `RolledBack`.
+    pub phase: &'static str,
+    /// One English sentence: why it is where it is, and what comes next.
+    pub message: String,
+    /// The stage it is in, from 1; 0 before the first.
+    pub stage: usize,
+    /// How many there are.
+    pub stage_count: usize,
+    /// The canary's weight, in parts per million.
+    pub weight_ppm: u32,
+    /// The epoch of these weights.
+    pub epoch: u64,
+    /// The version behind the stable route.
+    pub stable: String,
+    /// The version rolled out.
+    pub canary: String,
+    /// The stages entered so far.
+    pub stages: Vec<StageView>,
+    /// The guardrails as they stand.
+    pub guardrails: Vec<Verdict>,
+    /// The rollback, when there was one.
+    pub rollback: Option<RollbackView>,
+    /// What happened, oldest first.
+    pub history: Vec<RecordView>,
+}
+
+/// A stage for the eye.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StageView {
+    /// Its weight, in parts per million.
+    pub weight_ppm: u32,
+    /// When its weights were published.
+    pub entered_unix_ms: u64,
+    /// When it was left.
+    pub left_unix_ms: Option<u64>,
+    /// Its gates.
+    pub gates: Vec<Verdict>,
+}
+
+/// A rollback for the eye.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RollbackView {
+    /// When it was decided, on `CLOCK_MONOTONIC`.
+    pub decided_monotonic_ns: u64,
+    /// When it was decided, in milliseconds since 1970.
+    pub decided_unix_ms: u64,
+    /// One English sentence.
+    pub reason: String,
+}
+
+/// A line of history for the eye.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecordView {
+    /// When, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// When, on `CLOCK_MONOTONIC`.
+    pub monotonic_ns: u64,
+    /// What.
+    pub what: String,
+}
+
+impl From<&Record> for RecordView {
+    fn from(record: &Record) -> Self {
+        Self { unix_ms: record.at.unix_ms, monotonic_ns: record.at.monotonic_ns, what: record.what.clone() }
+    }
+}
+
+impl State {
+    /// The run for the eye.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View {
+            name: self.plan.name.clone(),
+            run: self.run,
+            phase: self.phase.name(),
+            message: self.message(),
+            stage: if self.stages.is_empty() { 0 } else { self.stage + 1 },
+            stage_count: self.plan.stages.len(),
+            weight_ppm: self.weights.canary_ppm,
+            epoch: self.epoch,
+            stable: self.stable_version.clone(),
+            canary: self.plan.canary.clone(),
+            stages: self
+                .stages
+                .iter()
+                .map(|stage| StageView {
+                    weight_ppm: stage.weight_ppm,
+                    entered_unix_ms: stage.entered.unix_ms,
+                    left_unix_ms: stage.left.map(|left| left.unix_ms),
+                    gates: stage.gates.clone(),
+                })
+                .collect(),
+            guardrails: self.evidence.guardrail_verdicts(&self.plan),
+            rollback: self.rollback.as_ref().map(|rollback| RollbackView {
+                decided_monotonic_ns: rollback.decided.monotonic_ns,
+                decided_unix_ms: rollback.decided.unix_ms,
+                reason: rollback.reason.clone(),
+            }),
+            history: self.history.iter().map(RecordView::from).collect(),
+        }
+    }
+
+    /// One English sentence: why it is where it is, and what comes next.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let (canary, weight) = (&self.plan.canary, self.weight());
+        match &self.phase {
+            Phase::Pending { started_by: None } => "not begun".to_owned(),
+            Phase::Pending { started_by: Some(_) } => {
+                format!("nobody is exposed; waits for a quorum of proxies to take weight 0 ({})", self.acks())
+            }
+            Phase::Progressing | Phase::Promoting => self.stage_message(),
+            Phase::Paused(why) => format!("paused at {weight}: {}", self.pause_message(why)),
+            Phase::HandBack(HandingBack::Asked { failed: Some(reason), .. }) => {
+                format!(
+                    "the hand-back failed: {reason}; put {canary} behind the stable route and promote, or resume to ask again"
+                )
+            }
+            Phase::HandBack(HandingBack::Asked { .. }) => {
+                format!("{canary} bore all traffic; waits until stable serves it")
+            }
+            Phase::HandBack(HandingBack::Lowering { .. }) => {
+                format!("stable serves {canary}; the canary's weight goes back to 0, now {weight}")
+            }
+            Phase::Succeeded => format!("{canary} is promoted: stable serves it"),
+            Phase::RolledBack => {
+                let reason = self.rollback.as_ref().map_or("", |rollback| rollback.reason.as_str());
+                let on_the_way = if self.ramp().is_some() {
+                    format!(" (on the way, now {weight})")
+                } else {
+                    String::new()
+                };
+                format!("rolled back to {}{on_the_way}: {reason}", self.stable_version)
+            }
+        }
+    }
+
+    fn stage_message(&self) -> String {
+        let weight = self.weight();
+        let at = format!("stage {} of {} at {weight}", self.stage + 1, self.plan.stages.len());
+        let Some((planned, stage)) = self.plan.stages.get(self.stage).zip(self.stages.last()) else {
+            return at;
+        };
+        if stage.acknowledged.is_none() {
+            return format!("{at}: waits for a quorum of proxies ({})", self.acks());
+        }
+        let open: Vec<&str> = stage
+            .gates
+            .iter()
+            .filter(|verdict| verdict.hard && !matches!(verdict.answer, Answer::Pass | Answer::NotApplicable))
+            .map(|verdict| verdict.name.as_str())
+            .collect();
+        let next = match self.plan.stages.get(self.stage + 1) {
+            Some(next) => format!("{} next", Percent::from_ppm(next.weight_ppm)),
+            None => "hand-back next".to_owned(),
+        };
+        let left = planned.bake_ms.saturating_sub(stage.baked_ms);
+        match (left, open.as_slice()) {
+            (0, []) => format!("{at}: complete, {next}"),
+            (0, open) => format!("{at}: baked, waits for proof of {}; {next}", open.join(", ")),
+            (left, []) => format!("{at}: all gates pass, bakes for {} more; {next}", seconds(left)),
+            (left, open) => {
+                format!(
+                    "{at}: bakes for {} more, waits for proof of {}; {next}",
+                    seconds(left),
+                    open.join(", ")
+                )
+            }
+        }
+    }
+
+    fn pause_message(&self, why: &Pause) -> String {
+        match why {
+            Pause::Approval => "the stage is complete and awaits a person's yes (approve)".to_owned(),
+            Pause::Gate { gate } | Pause::Marginal { gate } => {
+                let stage = self.stages.last();
+                let verdict =
+                    stage.and_then(|stage| stage.gates.iter().find(|verdict| verdict.name == *gate));
+                let why = verdict.map_or("", |verdict| verdict.why.as_str());
+                format!(
+                    "gate {gate}: {why} (resume to measure again, promote to go on in spite of it, or abort)"
+                )
+            }
+            Pause::Quorum => {
+                format!("too few proxies took the weights ({}); goes on when a quorum has", self.acks())
+            }
+            Pause::Deadline => {
+                "the deadline came before the evidence (resume for more time, promote without it, or abort)"
+                    .to_owned()
+            }
+            Pause::NoData => "no trustworthy counts arrive; goes on when they do".to_owned(),
+            Pause::Human { who } => format!("stopped by {who} (resume)"),
+        }
+    }
+
+    fn acks(&self) -> String {
+        let Some(publication) = &self.publication else { return "nothing was published".to_owned() };
+        let acks = &publication.acks;
+        let missing = if acks.missing.is_empty() {
+            String::new()
+        } else {
+            format!(", missing: {}", acks.missing.join(", "))
+        };
+        format!("{} of {}{missing}", acks.acknowledged, acks.connected)
+    }
+}
+
+/// A time for people, to the second.
+fn seconds(ms: u64) -> Span {
+    Span::from_ms(ms.div_ceil(1_000) * 1_000)
+}

@@ -1,0 +1,310 @@
+//! From a rollout as typed to the plan as meant: every rule a document must keep, and every default.
+
+mod gates;
+mod stages;
+mod traffic;
+
+use split::policy;
+
+use crate::amount::{Percent, Span};
+use crate::plan::{
+    Acknowledge, Alpha, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan, Rollback, Unit,
+    VersionIn,
+};
+use crate::preset;
+use crate::problem::{Problem, Problems};
+use crate::series::{LIMIT, series};
+use crate::typed::{self, API_VERSION, KIND, Mode, Rollout, RolloutSpec};
+
+/// Collects what is wrong, so that a user sees all of it at once.
+#[derive(Default)]
+struct Check {
+    problems: Vec<Problem>,
+    /// The names the user wrote, in the user's order: what a preset adds stands nowhere in the text.
+    gates: Vec<String>,
+    guardrails: Vec<String>,
+}
+
+impl Check {
+    fn refuse(&mut self, field: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) {
+        self.problems.push(Problem::error(field, what, remedy));
+    }
+
+    /// Where a gate or guardrail stands in the user's text.
+    fn place(&self, list: &str, name: &str) -> String {
+        let names = if list == "gates" { &self.gates } else { &self.guardrails };
+        match names.iter().position(|known| known == name) {
+            Some(index) => format!("spec.{list}[{index}]"),
+            None => "spec.preset".to_owned(),
+        }
+    }
+
+    /// The names of a list, each of which may stand there once.
+    fn names(&mut self, list: &str, names: Vec<String>) -> Vec<String> {
+        for (index, name) in names.iter().enumerate() {
+            if names.iter().take(index).any(|before| before == name) {
+                self.refuse(
+                    format!("spec.{list}[{index}].name"),
+                    format!("{name:?} stands there twice"),
+                    "rename one",
+                );
+            }
+        }
+        names
+    }
+
+    /// A name that becomes a label and part of a counter's name.
+    fn label(&mut self, field: &str, name: &str) -> String {
+        let fits = (1..=63).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+        if !fits {
+            let remedy = "use 1 to 63 letters, digits, '.', '_' and '-': it becomes a label in every counter";
+            self.refuse(field, format!("{name:?} is not a usable name"), remedy);
+        }
+        name.to_owned()
+    }
+
+    fn header(&mut self, field: &str, name: &str) -> String {
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty() || !name.bytes().all(token) {
+            self.refuse(
+                field,
+                format!("{name:?} is not a header name"),
+                "use letters, digits and '-', such as x-user-id",
+            );
+        }
+        name.to_ascii_lowercase()
+    }
+
+    fn chance(&mut self, field: &str, value: f64) -> f64 {
+        if !(value > 0.0 && value < 0.5) {
+            self.refuse(
+                field,
+                format!("{value} is not a chance of error"),
+                "use a number above 0 and below 0.5, such as 0.05",
+            );
+        }
+        value
+    }
+
+    /// Weights on the way down.
+    fn falling(&mut self, field: &str, weights: &[Percent], ends_at_zero: bool) -> Vec<u32> {
+        if weights.windows(2).any(|pair| matches!(pair, [a, b] if b >= a)) {
+            self.refuse(field, "the weights do not fall", "write each lower than the one before it");
+        }
+        if ends_at_zero && weights.last().is_some_and(|last| last.ppm() != 0) {
+            self.refuse(field, "the last weight is not 0%", "end with 0%");
+        }
+        weights.iter().map(|weight| weight.ppm()).collect()
+    }
+}
+
+/// Fills in the preset and the defaults, and checks everything.
+///
+/// # Errors
+/// Every problem that keeps the rollout from being run, each with its field and its remedy.
+pub fn compile(rollout: &Rollout) -> Result<Plan, Problems> {
+    let mut check = Check::default();
+    if rollout.api_version != API_VERSION {
+        let what = format!("{:?} is not known here", rollout.api_version);
+        check.refuse("apiVersion", what, format!("write {API_VERSION}"));
+    }
+    if rollout.kind != KIND {
+        check.refuse("kind", format!("{:?} is not known here", rollout.kind), format!("write {KIND}"));
+    }
+    let name = check.label("metadata.name", &rollout.metadata.name);
+    check.gates = check.names("gates", rollout.spec.gates.iter().map(|gate| gate.name.clone()).collect());
+    check.guardrails =
+        check.names("guardrails", rollout.spec.guardrails.iter().map(|g| g.name.clone()).collect());
+    let Some(spec) = inherited(&mut check, &rollout.spec) else { return Err(Problems(check.problems)) };
+    let plan = plan(&mut check, name, &spec);
+    let reach = series(&plan);
+    if reach.total() > LIMIT {
+        check.refuse(
+            "spec",
+            format!(
+                "it can reach {} series in each sidecar, and {LIMIT} are allowed: {reach}",
+                reach.total()
+            ),
+            "count less: `baseline: false`, no `confidence`, or `assignment: {unit: request}`",
+        );
+    }
+    if check.problems.is_empty() { Ok(plan) } else { Err(Problems(check.problems)) }
+}
+
+/// The document with its preset filled in.
+fn inherited(check: &mut Check, written: &RolloutSpec) -> Option<RolloutSpec> {
+    let name = written.preset.as_deref().unwrap_or(preset::DEFAULT);
+    let Some(mut base) = preset::find(name) else {
+        let known: Vec<_> = preset::presets().into_iter().map(|(name, _)| name).collect();
+        check.refuse(
+            "spec.preset",
+            format!("there is no preset {name:?}"),
+            format!("use one of {}", known.join(", ")),
+        );
+        return None;
+    };
+    // Whoever names no preset and writes gates of his own means these and no others.
+    if written.preset.is_none() {
+        if !written.gates.is_empty() {
+            base.gates.clear();
+        }
+        if !written.guardrails.is_empty() {
+            base.guardrails.clear();
+        }
+    }
+    Some(preset::extend(written.clone(), base))
+}
+
+fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
+    let stable = check.label("spec.stable.version", &spec.stable.version);
+    let canary = check.label("spec.canary.version", &spec.canary.version);
+    if stable == canary {
+        let remedy = "give the new version a name of its own: the counters of the two are told apart by it";
+        check.refuse("spec.canary.version", format!("both versions are called {canary:?}"), remedy);
+    }
+    let gates = gates::gates(check, spec);
+    let alpha = spec.alpha.unwrap_or_default();
+    let acknowledge = spec.acknowledge.unwrap_or_default();
+    let no_data = spec.no_data.unwrap_or_default();
+    let assignment = spec.assignment.clone().unwrap_or_default();
+    let sticky = assignment.mode.unwrap_or_default() == Mode::Sticky;
+    let unit = assignment.unit.unwrap_or(if sticky { Unit::User } else { Unit::Request });
+    if let Some(classes) = &spec.error_classes
+        && classes.is_empty()
+    {
+        check.refuse(
+            "spec.errorClasses",
+            "no outcome counts as an error",
+            "name some, or leave the field out",
+        );
+    }
+    let overdue_after_ms = span(spec.overdue_after, 2_000);
+    if overdue_after_ms == 0 {
+        check.refuse("spec.overdueAfter", "every request would be overdue", "write a time such as 2s");
+    }
+    Plan {
+        owner: spec.owner.clone(),
+        traffic: traffic::traffic(check, &name, &canary, spec, unit),
+        stages: stages::stages(check, spec, &gates),
+        guardrails: gates::guardrails(check, spec),
+        alpha: Alpha {
+            guardrails: check.chance("spec.alpha.guardrails", alpha.guardrails.unwrap_or(0.01)),
+            gates: check.chance("spec.alpha.gates", alpha.gates.unwrap_or(0.04)),
+            pass: check.chance("spec.alpha.pass", alpha.pass.unwrap_or(0.05)),
+        },
+        error_classes: spec.error_classes.clone().unwrap_or_else(|| {
+            use ErrorClass::{GrpcError, Reset, ServerError, Timeout, TooMany};
+            vec![TooMany, ServerError, Timeout, Reset, GrpcError]
+        }),
+        overdue_after_ms,
+        warm_up_ms: span(spec.warm_up, 0),
+        acknowledge: Acknowledge {
+            quorum: acknowledge.quorum.map_or(0.95, Percent::share),
+            timeout_ms: span(acknowledge.timeout, 60_000),
+            on_timeout: acknowledge.on_timeout.unwrap_or(Insufficient::Pause),
+        },
+        no_data: NoData {
+            after_ms: span(no_data.after, 60_000),
+            action: no_data.action.unwrap_or(Insufficient::Hold),
+        },
+        hand_back: hand_back(check, spec),
+        rollback: rollback(check, spec.rollback.as_ref()),
+        baseline: spec.baseline.unwrap_or(true),
+        unit,
+        name,
+        stable,
+        canary,
+        gates,
+    }
+}
+
+fn span(written: Option<Span>, default_ms: u64) -> u64 {
+    written.map_or(default_ms, Span::ms)
+}
+
+fn hand_back(check: &mut Check, spec: &RolloutSpec) -> HandBack {
+    let written = spec.hand_back.clone().unwrap_or_default();
+    let at = "spec.handBack";
+    let how = match written.hook {
+        None => HandBackHow::Manual,
+        Some(typed::Hook { url: Some(url), command: None }) => {
+            check_url(check, &format!("{at}.hook.url"), &url);
+            HandBackHow::Url(url)
+        }
+        Some(typed::Hook { url: None, command: Some(command) }) => {
+            if command.first().is_none_or(String::is_empty) {
+                let remedy = "write the program and its arguments as a list";
+                check.refuse(format!("{at}.hook.command"), "no program is named", remedy);
+            }
+            HandBackHow::Command(command)
+        }
+        Some(_) => {
+            check.refuse(
+                format!("{at}.hook"),
+                "it is not exactly one of url and command",
+                "keep one of the two",
+            );
+            HandBackHow::Manual
+        }
+    };
+    for (index, endpoint) in written.endpoints.iter().enumerate() {
+        check_url(check, &format!("{at}.endpoints[{index}]"), endpoint);
+    }
+    let version_in = match (written.version_header, written.json_pointer) {
+        (Some(_), Some(_)) => {
+            check.refuse(
+                format!("{at}.jsonPointer"),
+                "versionHeader is given as well",
+                "keep one of the two",
+            );
+            VersionIn::Header(String::new())
+        }
+        (None, Some(pointer)) => {
+            if !pointer.is_empty() && !pointer.starts_with('/') {
+                let what = format!("{pointer:?} is not a JSON pointer");
+                check.refuse(format!("{at}.jsonPointer"), what, "begin with '/', such as /model/version");
+            }
+            VersionIn::JsonPointer(pointer)
+        }
+        (header, None) => {
+            let header = header.unwrap_or_else(|| "x-model-version".to_owned());
+            VersionIn::Header(check.header(&format!("{at}.versionHeader"), &header))
+        }
+    };
+    let steps = written.steps.unwrap_or_else(|| vec![Percent::from_ppm(500_000), Percent::from_ppm(0)]);
+    if steps.is_empty() {
+        check.refuse(format!("{at}.steps"), "there is no step", "end with 0%, or leave the field out");
+    }
+    HandBack {
+        how,
+        endpoints: written.endpoints,
+        version_in,
+        steps_ppm: check.falling(&format!("{at}.steps"), &steps, true),
+        step_ms: span(written.step, 10_000),
+        remind_after_ms: span(written.remind_after, 600_000),
+    }
+}
+
+fn check_url(check: &mut Check, field: &str, url: &str) {
+    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    if host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
+        check.refuse(field, format!("{url:?} is not a URL"), "begin with http:// or https:// and a host");
+    }
+}
+
+fn rollback(check: &mut Check, written: Option<&typed::Rollback>) -> Rollback {
+    let written = written.cloned().unwrap_or_default();
+    Rollback {
+        ramp_ppm: check.falling("spec.rollback.ramp", &written.ramp, false),
+        step_ms: span(written.step, 10_000),
+    }
+}
+
+/// The lease's terms in the policy's words.
+const fn on_expired(written: typed::OnExpired) -> policy::OnLeaseExpired {
+    match written {
+        typed::OnExpired::Stable => policy::OnLeaseExpired::Stable,
+        typed::OnExpired::Hold => policy::OnLeaseExpired::Hold,
+    }
+}

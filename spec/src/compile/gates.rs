@@ -1,0 +1,250 @@
+//! What must hold.
+
+use super::{Check, span};
+use crate::amount::{Margin, Percent, Quantity};
+use crate::gate::{Against, Gate, Guardrail, Limit, Metric};
+use crate::typed::{self, Level, RolloutSpec};
+
+/// Means need more answers before their spread is known (statistics: burn-in of the normal mixture).
+const MIN_SAMPLES_OF_MEANS: u64 = 300;
+const MIN_SAMPLES: u64 = 100;
+
+pub(super) fn gates(check: &mut Check, spec: &RolloutSpec) -> Vec<Gate> {
+    let mut gates: Vec<Gate> = Vec::new();
+    for written in spec.gates.iter().filter(|gate| gate.level != Some(Level::Off)) {
+        let at = check.place("gates", &written.name);
+        if let Some(gate) = gate(check, &at, written, spec) {
+            gates.push(gate);
+        }
+    }
+    gates
+}
+
+fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) -> Option<Gate> {
+    let name = check.label(&format!("{at}.name"), &written.name);
+    let metric = metric(check, at, written.metric, spec)?;
+    let limit = limit(check, at, written, metric);
+    let against = against(check, at, written, metric);
+    if limit.is_none() && against.is_none() {
+        check.refuse(
+            at,
+            format!("gate {name:?} sets no limit"),
+            if metric.larger_is_worse() {
+                "add `max`, or `against: stable` with a `margin`"
+            } else {
+                "add `min`, or `against: stable` with a `margin`"
+            },
+        );
+    }
+    if written.consecutive.unwrap_or(0) > 0 || written.failure_limit.is_some() {
+        let every = span(written.every, 60_000);
+        if every == 0 {
+            check.refuse(
+                format!("{at}.every"),
+                "there is no time between two evaluations",
+                "write a time such as 1m",
+            );
+        }
+    }
+    let default = if metric == Metric::ConfidenceMean { MIN_SAMPLES_OF_MEANS } else { MIN_SAMPLES };
+    Some(Gate {
+        name,
+        metric,
+        limit,
+        against,
+        min_samples: written.min_samples.unwrap_or(default),
+        hard: written.level != Some(Level::Advisory),
+        on_fail: written.on_fail.unwrap_or_default(),
+        on_marginal: written.on_marginal.unwrap_or_default(),
+        start_after_ms: span(written.start_after, 0),
+        min_window_ms: span(written.min_window, 0),
+        consecutive: written.consecutive.unwrap_or(0),
+        every_ms: span(written.every, 60_000),
+        failure_limit: written.failure_limit,
+    })
+}
+
+fn metric(check: &mut Check, at: &str, written: Option<Metric>, spec: &RolloutSpec) -> Option<Metric> {
+    let Some(metric) = written else {
+        let remedy = "name one of error_rate, latency_p99, confidence_mean, overdue, gone_rate, or write the name of \
+                      a gate of a preset and name that preset";
+        check.refuse(format!("{at}.metric"), "no metric is named", remedy);
+        return None;
+    };
+    if metric == Metric::ConfidenceMean && spec.confidence.is_none() {
+        let remedy = "add spec.confidence with fromHeader, the response header in which the model reports it";
+        check.refuse(format!("{at}.metric"), "nothing says where the model's confidence is read", remedy);
+    }
+    Some(metric)
+}
+
+fn limit(check: &mut Check, at: &str, written: &typed::Gate, metric: Metric) -> Option<Limit> {
+    let (side, wrong_side) = if metric.larger_is_worse() {
+        (
+            ("max", written.max, "failAbove", written.fail_above),
+            ("min", written.min, "failBelow", written.fail_below),
+        )
+    } else {
+        (
+            ("min", written.min, "failBelow", written.fail_below),
+            ("max", written.max, "failAbove", written.fail_above),
+        )
+    };
+    let (pass_name, pass, fail_name, fail) = side;
+    for (name, given) in [(wrong_side.0, wrong_side.1), (wrong_side.2, wrong_side.3)] {
+        if given.is_some() {
+            check.refuse(
+                format!("{at}.{name}"),
+                format!(
+                    "a {} is never too {}",
+                    metric.name(),
+                    if metric.larger_is_worse() { "small" } else { "large" }
+                ),
+                format!("use {pass_name}"),
+            );
+        }
+    }
+    let fail = fail.map(|fail| value(check, &format!("{at}.{fail_name}"), fail, metric));
+    let Some(pass) = pass else {
+        if fail.is_some() {
+            check.refuse(
+                format!("{at}.{fail_name}"),
+                format!("it is given without {pass_name}"),
+                format!("add {pass_name}"),
+            );
+        }
+        return None;
+    };
+    let pass = value(check, &format!("{at}.{pass_name}"), pass, metric);
+    let fail = fail.unwrap_or(pass);
+    if if metric.larger_is_worse() { fail < pass } else { fail > pass } {
+        check.refuse(
+            format!("{at}.{fail_name}"),
+            format!("what fails ({fail}) is better than what passes ({pass})"),
+            "exchange the two",
+        );
+    }
+    Some(Limit { pass, fail })
+}
+
+fn against(check: &mut Check, at: &str, written: &typed::Gate, metric: Metric) -> Option<Against> {
+    if written.against.is_none() {
+        for (name, given) in [
+            ("margin", written.margin.is_some()),
+            ("harm", written.harm.is_some()),
+            ("ignoreBelow", written.ignore_below.is_some()),
+            ("passBelow", written.pass_below.is_some()),
+        ] {
+            if given {
+                check.refuse(
+                    format!("{at}.{name}"),
+                    "there is nothing it could be measured from",
+                    "add `against: stable`",
+                );
+            }
+        }
+        return None;
+    }
+    let Some(margin) = written.margin else {
+        let remedy = "add one such as 1.5x for a rate, 25% for a latency or 2% for a mean: no number of requests proves \
+                      two versions exactly alike";
+        check.refuse(format!("{at}.margin"), "no margin is given", remedy);
+        return None;
+    };
+    for (name, given) in [("ignoreBelow", written.ignore_below), ("passBelow", written.pass_below)] {
+        if given.is_some() && !metric.is_rate() {
+            check.refuse(format!("{at}.{name}"), format!("{} is not a rate", metric.name()), "leave it out");
+        }
+    }
+    let margin = distance(check, &format!("{at}.margin"), margin, metric);
+    let none = if metric.larger_is_worse() { 1.0 } else { 0.0 };
+    let harm = written.harm.map_or(none, |harm| distance(check, &format!("{at}.harm"), harm, metric));
+    if margin <= none {
+        let remedy = "widen it: no number of requests proves two versions exactly alike";
+        check.refuse(format!("{at}.margin"), "it leaves no room at all", remedy);
+    }
+    let pass_below = if metric.is_rate() { written.pass_below.map_or(0.01, Percent::share) } else { 0.0 };
+    Some(Against { margin, harm, ignore_below: written.ignore_below.map_or(0.0, Percent::share), pass_below })
+}
+
+/// A distance from stable as a factor (rates, latencies) or as the part that may be lost (means).
+fn distance(check: &mut Check, field: &str, margin: Margin, metric: Metric) -> f64 {
+    let distance = match (metric.larger_is_worse(), margin) {
+        (true, Margin::Factor(factor)) => factor,
+        (true, Margin::Part(part)) => 1.0 + part,
+        (false, Margin::Factor(factor)) => 1.0 - factor,
+        (false, Margin::Part(part)) => part,
+    };
+    let fits = if metric.larger_is_worse() {
+        (1.0..=100.0).contains(&distance)
+    } else {
+        (0.0..1.0).contains(&distance)
+    };
+    if !fits {
+        let remedy = if metric.larger_is_worse() {
+            "use 1x to 100x, or 0% to 9900%: how many times stable's value"
+        } else {
+            "use 0% to 99%: how much of stable's mean may be lost"
+        };
+        check.refuse(field, format!("{margin} is no distance for {}", metric.name()), remedy);
+    }
+    distance
+}
+
+/// A limit in the metric's unit.
+fn value(check: &mut Check, field: &str, written: Quantity, metric: Metric) -> f64 {
+    let (fits, value, remedy) = match (metric, written) {
+        (Metric::LatencyP99, Quantity::Time(ms)) => (ms >= 0.1, ms, "use a time from 1ms"),
+        (Metric::LatencyP99, Quantity::Share(v) | Quantity::Plain(v)) => {
+            (false, v, "use a time such as 500ms")
+        }
+        (Metric::ConfidenceMean, Quantity::Plain(v)) => (v.is_finite(), v, ""),
+        (Metric::ConfidenceMean, Quantity::Share(v) | Quantity::Time(v)) => {
+            (false, v, "use a plain number on the scale of spec.confidence.range, such as 0.65")
+        }
+        (_, Quantity::Share(v) | Quantity::Plain(v)) => {
+            (v > 0.0 && v < 1.0, v, "use a share above 0% and below 100%")
+        }
+        (_, Quantity::Time(v)) => (false, v, "use a share such as 1%"),
+    };
+    if !fits {
+        check.refuse(field, format!("{written} is no limit for {}", metric.name()), remedy);
+    }
+    value
+}
+
+pub(super) fn guardrails(check: &mut Check, spec: &RolloutSpec) -> Vec<Guardrail> {
+    let mut guardrails: Vec<Guardrail> = Vec::new();
+    for written in &spec.guardrails {
+        let at = check.place("guardrails", &written.name);
+        match written.level {
+            Some(Level::Off) => continue,
+            Some(Level::Advisory) => {
+                let remedy = "leave `level` out, or make it an advisory gate";
+                check.refuse(format!("{at}.level"), "a guardrail that only reports guards nothing", remedy);
+            }
+            Some(Level::Hard) | None => {}
+        }
+        let name = check.label(&format!("{at}.name"), &written.name);
+        let Some(metric) = metric(check, &at, written.metric, spec) else { continue };
+        let (side, given, other, wrong) = if metric.larger_is_worse() {
+            ("max", written.max, "min", written.min)
+        } else {
+            ("min", written.min, "max", written.max)
+        };
+        if wrong.is_some() {
+            check.refuse(
+                format!("{at}.{other}"),
+                format!("{} is bounded on the other side", metric.name()),
+                format!("use {side}"),
+            );
+        }
+        let Some(given) = given else {
+            check.refuse(&at, format!("guardrail {name:?} sets no limit"), format!("add {side}"));
+            continue;
+        };
+        let limit = value(check, &format!("{at}.{side}"), given, metric);
+        guardrails.push(Guardrail { name, metric, limit });
+    }
+    guardrails
+}

@@ -1,0 +1,207 @@
+//! What a rollout will do, when, and what would stop it: in plain words.
+
+use std::fmt::Write as _;
+
+use crate::amount::{Percent, Quantity, Span};
+use crate::gate::{Gate, Metric, OnFail};
+use crate::lint::slowest;
+use crate::plan::{HandBackHow, Insufficient, Plan, Unit};
+
+/// Says what will happen, when, and what would stop it. With the rate of the traffic, in requests per second, also
+/// how long the evidence takes.
+#[must_use]
+pub fn explain(plan: &Plan, per_second: Option<f64>) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_all(&mut text, plan, per_second);
+    text
+}
+
+fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fmt::Result {
+    let (stable, canary) = (&plan.stable, &plan.canary);
+    writeln!(text, "{}: from {stable} to {canary}", plan.name)?;
+    writeln!(text)?;
+    writeln!(
+        text,
+        "Before anybody is exposed, {} of the proxies prove within {} that they follow.",
+        share(plan.acknowledge.quorum),
+        Span::from_ms(plan.acknowledge.timeout_ms)
+    )?;
+    for (index, stage) in plan.stages.iter().enumerate() {
+        let weight = Percent::from_ppm(stage.weight_ppm);
+        write!(
+            text,
+            "Stage {}: {weight} of the traffic for at least {}",
+            index + 1,
+            Span::from_ms(stage.bake_ms)
+        )?;
+        let names: Vec<_> = stage
+            .gates
+            .iter()
+            .filter_map(|&gate| plan.gates.get(gate))
+            .filter(|gate| gate.hard)
+            .map(|gate| gate.name.as_str())
+            .collect();
+        let concurrent = stage.weight_ppm > 0 && stage.weight_ppm < split::MILLION;
+        if concurrent && !names.is_empty() {
+            write!(text, ", until {} pass", names.join(", "))?;
+            if let Some((gate, wanted)) = slowest(plan, stage) {
+                write!(text, " ({gate} wants about {wanted:.0} canary requests")?;
+                if let Some(rate) = per_second {
+                    let seconds = wanted / (rate * f64::from(stage.weight_ppm) / f64::from(split::MILLION));
+                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates at a year
+                    let span = Span::from_ms((seconds.min(366.0 * 86_400.0).ceil() as u64) * 1_000);
+                    write!(text, ", {span} at {rate} requests per second")?;
+                }
+                write!(text, ")")?;
+            }
+        }
+        if stage.approval {
+            write!(text, ", then until a person says yes")?;
+        }
+        writeln!(text, ".")?;
+        if concurrent {
+            let then = match stage.on_insufficient {
+                Insufficient::Hold => "it stays there and says so",
+                Insufficient::Pause => "it pauses for a person",
+                Insufficient::Rollback => "it goes back to stable",
+            };
+            writeln!(text, "  Without enough evidence after {}, {then}.", Span::from_ms(stage.deadline_ms))?;
+        }
+    }
+    match &plan.hand_back.how {
+        HandBackHow::Manual => writeln!(text, "Then a person puts {canary} behind the stable route.")?,
+        HandBackHow::Url(url) => {
+            writeln!(text, "Then {url} is asked to put {canary} behind the stable route.")?
+        }
+        HandBackHow::Command(command) => {
+            writeln!(text, "Then `{}` puts {canary} behind the stable route.", command.join(" "))?;
+        }
+    }
+    let steps: Vec<_> =
+        plan.hand_back.steps_ppm.iter().map(|&ppm| Percent::from_ppm(ppm).to_string()).collect();
+    let asked = match plan.hand_back.endpoints.len() {
+        0 => "When that is confirmed".to_owned(),
+        1 => "When stable's endpoint reports it".to_owned(),
+        n => format!("When all {n} of stable's endpoints report it"),
+    };
+    writeln!(text, "{asked}, the canary's weight goes back: {}.", steps.join(", "))?;
+    writeln!(text)?;
+    writeln!(text, "A stage passes when it is proven that")?;
+    for gate in plan.gates.iter().filter(|gate| gate.hard) {
+        writeln!(text, "  {}: {}", gate.name, passes(gate))?;
+    }
+    let advisory: Vec<_> =
+        plan.gates.iter().filter(|gate| !gate.hard).map(|gate| gate.name.as_str()).collect();
+    if !advisory.is_empty() {
+        writeln!(text, "  ({} are only reported)", advisory.join(", "))?;
+    }
+    writeln!(text, "It stops at any moment when it is proven that")?;
+    for gate in plan.gates.iter().filter(|gate| gate.hard) {
+        let then = if gate.on_fail == OnFail::Pause { " (pauses)" } else { "" };
+        writeln!(text, "  {}: {}{then}", gate.name, fails(gate))?;
+    }
+    for guardrail in &plan.guardrails {
+        let side = if guardrail.metric.larger_is_worse() { "above" } else { "below" };
+        writeln!(
+            text,
+            "  {}: {} is {side} {}",
+            guardrail.name,
+            words(guardrail.metric),
+            value(guardrail.metric, guardrail.limit)
+        )?;
+    }
+    writeln!(
+        text,
+        "A canary as good as stable is stopped by chance in at most {} of rollouts.",
+        share(plan.alpha.gates + plan.alpha.guardrails)
+    )?;
+    if plan.unit == Unit::User {
+        writeln!(
+            text,
+            "Users keep their version; the evidence is weakened by how much their requests go together."
+        )?;
+    }
+    Ok(())
+}
+
+fn passes(gate: &Gate) -> String {
+    let metric = gate.metric;
+    let limit = gate.limit.map(|limit| {
+        format!(
+            "{} is {} {}",
+            words(metric),
+            if metric.larger_is_worse() { "below" } else { "above" },
+            value(metric, limit.pass)
+        )
+    });
+    let against = gate.against.map(|against| {
+        if metric == Metric::ConfidenceMean {
+            return format!("{} is less than {} below stable's", words(metric), share(against.margin));
+        }
+        let good = if against.pass_below > 0.0 {
+            format!(", or below {}", share(against.pass_below))
+        } else {
+            String::new()
+        };
+        format!("{} is below {} times stable's{good}", words(metric), against.margin)
+    });
+    both(limit, against, " and ")
+}
+
+fn fails(gate: &Gate) -> String {
+    let metric = gate.metric;
+    let limit = gate.limit.map(|limit| {
+        format!(
+            "{} is {} {}",
+            words(metric),
+            if metric.larger_is_worse() { "above" } else { "below" },
+            value(metric, limit.fail)
+        )
+    });
+    let against = gate.against.map(|against| {
+        let worse = if metric == Metric::ConfidenceMean {
+            if against.harm > 0.0 {
+                format!("{} is more than {} below stable's", words(metric), share(against.harm))
+            } else {
+                format!("{} is below stable's", words(metric))
+            }
+        } else if against.harm > 1.0 {
+            format!("{} is above {} times stable's", words(metric), against.harm)
+        } else {
+            format!("{} is above stable's", words(metric))
+        };
+        if against.ignore_below > 0.0 {
+            format!("{worse} and above {}", share(against.ignore_below))
+        } else {
+            worse
+        }
+    });
+    both(limit, against, ", or ")
+}
+
+fn both(one: Option<String>, other: Option<String>, between: &str) -> String {
+    one.into_iter().chain(other).collect::<Vec<_>>().join(between)
+}
+
+const fn words(metric: Metric) -> &'static str {
+    match metric {
+        Metric::ErrorRate => "the share of errors",
+        Metric::LatencyP99 => "the 99th percentile of answer times",
+        Metric::ConfidenceMean => "the model's mean confidence",
+        Metric::Overdue => "the share of requests not answered in time",
+        Metric::GoneRate => "the share of clients that went away",
+    }
+}
+
+fn share(share: f64) -> String {
+    Quantity::Share(share).to_string()
+}
+
+fn value(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::LatencyP99 => Quantity::Time(value).to_string(),
+        Metric::ConfidenceMean => Quantity::Plain(value).to_string(),
+        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => share(value),
+    }
+}

@@ -1,0 +1,151 @@
+//! What must hold: gates and guardrails, as meant.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What is measured, per version, from weight-assigned requests alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Share of requests with an outcome that ended in an error.
+    ErrorRate,
+    /// 99th percentile of the model's answer time, in milliseconds; timeouts and resets count as slowest.
+    LatencyP99,
+    /// Mean of the model's own confidence.
+    ConfidenceMean,
+    /// Share of requests not answered in `overdueAfter`, those still waiting included.
+    Overdue,
+    /// Share of requests whose client went away before the answer.
+    GoneRate,
+}
+
+impl Metric {
+    /// The name as the user writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ErrorRate => "error_rate",
+            Self::LatencyP99 => "latency_p99",
+            Self::ConfidenceMean => "confidence_mean",
+            Self::Overdue => "overdue",
+            Self::GoneRate => "gone_rate",
+        }
+    }
+
+    /// Is a larger value worse?
+    #[must_use]
+    pub const fn larger_is_worse(self) -> bool {
+        !matches!(self, Self::ConfidenceMean)
+    }
+
+    /// Is it a share of requests, between 0 and 1?
+    #[must_use]
+    pub const fn is_rate(self) -> bool {
+        matches!(self, Self::ErrorRate | Self::Overdue | Self::GoneRate)
+    }
+}
+
+/// A claim a stage must prove; its opposite, proved at any time, ends the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Gate {
+    /// Its name in reports.
+    pub name: String,
+    /// What is measured.
+    pub metric: Metric,
+    /// A fixed limit, in the metric's unit.
+    pub limit: Option<Limit>,
+    /// A comparison with stable's traffic of the same moments.
+    pub against: Option<Against>,
+    /// The canary requests a pass needs at least, counted in the stage.
+    pub min_samples: u64,
+    /// Must it pass? An advisory gate is reported and decides nothing.
+    pub hard: bool,
+    /// What proven harm does.
+    pub on_fail: OnFail,
+    /// What a value between good and bad does.
+    pub on_marginal: OnMarginal,
+    /// Evidence of a stage counts from this long after its start, in milliseconds.
+    pub start_after_ms: u64,
+    /// The stage lasts at least this long for this gate's sake, in milliseconds.
+    pub min_window_ms: u64,
+    /// This many evaluations in a row must be good, beside the proof; 0: the proof alone.
+    pub consecutive: u32,
+    /// The time between two evaluations that `consecutive` and `failure_limit` count, in milliseconds.
+    pub every_ms: u64,
+    /// How many bad evaluations are borne before the gate fails; `None`: only proof fails it.
+    pub failure_limit: Option<u32>,
+}
+
+/// A fixed limit. Which side is bad follows from the metric.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Limit {
+    /// The value that must be kept to pass: a maximum, or a minimum where smaller is worse.
+    pub pass: f64,
+    /// The value beyond which the gate fails; between the two it is marginal.
+    pub fail: f64,
+}
+
+impl Limit {
+    /// One limit for both: nothing lies between good and bad.
+    #[must_use]
+    pub const fn of(value: f64) -> Self {
+        Self { pass: value, fail: value }
+    }
+}
+
+/// A comparison with stable.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Against {
+    /// To pass it must be proven that the canary is not worse than this: for rates and latencies a factor on
+    /// stable's value (1.5), for means the share of stable's mean that may be lost (0.02).
+    pub margin: f64,
+    /// To fail it must be proven that the canary is worse than this, in the same unit.
+    pub harm: f64,
+    /// A rate not proven above this is no harm, whatever stable's is; 0: any.
+    pub ignore_below: f64,
+    /// A rate proven below this is a pass, whatever stable's is; 0: none.
+    pub pass_below: f64,
+}
+
+/// What proven harm does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum OnFail {
+    /// Back to stable.
+    #[default]
+    Rollback,
+    /// Stop and wait for a person; the weight stays.
+    Pause,
+}
+
+/// What a value between good and bad does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum OnMarginal {
+    /// Go on measuring until the stage's deadline.
+    #[default]
+    Hold,
+    /// Start the stage's evidence again, once per stage, then hold.
+    Reanalyze,
+    /// Stop and ask a person.
+    Escalate,
+}
+
+/// A limit of the whole run, tested at every look, in every state, whatever the stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Guardrail {
+    /// Its name in reports.
+    pub name: String,
+    /// What is measured.
+    pub metric: Metric,
+    /// The canary may not be worse than this, in the metric's unit: a maximum, or a minimum where smaller is worse.
+    pub limit: f64,
+}

@@ -1,0 +1,191 @@
+//! What is allowed and probably not wished.
+
+use crate::amount::{Percent, Span};
+use crate::gate::{Gate, Metric};
+use crate::lines::Lines;
+use crate::plan::{HandBackHow, Plan, Stage, Unit};
+use crate::problem::Problem;
+use crate::read;
+use crate::series::{AIM, series};
+use crate::typed::Rollout;
+
+/// Above this a first stage exposes many before anything is known.
+const FIRST_STAGE_PPM: u32 = 50_000;
+/// More gates that must all pass delay every rollout and are seldom all meant.
+const HARD_GATES: usize = 5;
+
+/// Everything to be said about a text: its errors, or else its warnings. With the rate of the traffic, in requests
+/// per second, also whether the stages are long enough for their gates.
+#[must_use]
+pub fn lint(text: &str, per_second: Option<f64>) -> Vec<Problem> {
+    match read::load(text) {
+        Err(problems) => problems.0,
+        Ok(loaded) => {
+            let mut problems = loaded.warnings;
+            if let Some(rate) = per_second {
+                let lines = Lines::of(text);
+                problems.extend(too_little_traffic(&loaded.plan, rate).into_iter().map(|mut problem| {
+                    problem.line = lines.line(&problem.field);
+                    problem
+                }));
+            }
+            problems
+        }
+    }
+}
+
+pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
+    let mut found = Vec::new();
+    if let Some(first) = plan.stages.iter().position(|stage| stage.weight_ppm > 0)
+        && let Some(stage) = plan.stages.get(first)
+        && stage.weight_ppm > FIRST_STAGE_PPM
+        && !(first > 0 && stage.weight_ppm == split::MILLION)
+    {
+        found.push(Problem::warning(
+            format!("spec.stages[{first}].weight"),
+            format!("the first exposed stage is at {}", Percent::from_ppm(stage.weight_ppm)),
+            "begin with 5% or less, so that a bad version meets few users",
+        ));
+    }
+    let hard = plan.gates.iter().filter(|gate| gate.hard).count();
+    if hard > HARD_GATES {
+        found.push(Problem::warning(
+            "spec.gates",
+            format!("{hard} gates must all pass"),
+            format!("keep {HARD_GATES} or fewer hard, and set `level: advisory` on the rest"),
+        ));
+    }
+    for gate in &plan.gates {
+        found.extend(gate_warnings(typed, plan, gate));
+    }
+    for (index, stage) in plan.stages.iter().enumerate() {
+        let concurrent = stage.weight_ppm > 0 && stage.weight_ppm < split::MILLION;
+        if concurrent && !stage.gates.iter().any(|&gate| plan.gates.get(gate).is_some_and(|gate| gate.hard)) {
+            found.push(Problem::warning(
+                format!("spec.stages[{index}].gates"),
+                "the stage ends by time alone",
+                "name at least one hard gate: time proves nothing",
+            ));
+        }
+    }
+    if matches!(plan.hand_back.how, HandBackHow::Url(_) | HandBackHow::Command(_))
+        && plan.hand_back.endpoints.is_empty()
+    {
+        found.push(Problem::warning(
+            "spec.handBack.endpoints",
+            "the hook's word is taken for it that stable serves the new version",
+            "list stable's endpoints, so that they are asked",
+        ));
+    }
+    let reach = series(plan);
+    if reach.total() > AIM {
+        found.push(Problem::warning(
+            "spec",
+            format!("it can reach {} series in each sidecar: {reach}", reach.total()),
+            "count less where that is much: `baseline: false`, no `confidence`, `assignment.unit: request`",
+        ));
+    }
+    found
+}
+
+fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let written = typed.spec.gates.iter().position(|written| written.name == gate.name);
+    let at = written.map_or_else(|| "spec.preset".to_owned(), |index| format!("spec.gates[{index}]"));
+    if gate.limit.is_some() && gate.against.is_none() && written.is_some() {
+        let same = plan.gates.iter().any(|other| other.metric == gate.metric && other.against.is_some());
+        if !same {
+            found.push(Problem::warning(
+                at.clone(),
+                format!(
+                    "gate {} knows a fixed limit alone: trouble that both versions share would fail it",
+                    gate.name
+                ),
+                "add `against: stable` with a margin, on this gate or another of its metric",
+            ));
+        }
+    }
+    if gate.hard && plan.unit == Unit::User && gate.metric != Metric::ErrorRate {
+        found.push(Problem::warning(
+            at,
+            format!(
+                "gate {} can never pass: assignment is sticky, and how requests of one user go together is counted for \
+                 errors alone",
+                gate.name
+            ),
+            "set `assignment: {unit: request}` to take each request by itself, or `level: advisory` on the gate",
+        ));
+    }
+    found
+}
+
+fn too_little_traffic(plan: &Plan, per_second: f64) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for (index, stage) in plan.stages.iter().enumerate() {
+        if stage.weight_ppm == 0 || stage.weight_ppm == split::MILLION {
+            continue;
+        }
+        let rate = per_second * f64::from(stage.weight_ppm) / f64::from(split::MILLION);
+        let Some((gate, wanted)) = slowest(plan, stage) else { continue };
+        #[allow(clippy::cast_precision_loss)] // a time below a year
+        let (bake_s, deadline_s) = (stage.bake_ms as f64 / 1e3, stage.deadline_ms as f64 / 1e3);
+        let seconds = wanted / rate;
+        if seconds <= bake_s {
+            continue;
+        }
+        let takes =
+            if seconds < 366.0 * 86_400.0 { duration(seconds) } else { "more than a year".to_owned() };
+        let what = format!(
+            "gate {gate} wants about {wanted:.0} canary requests, which takes {takes} at {per_second} requests per second"
+        );
+        let weight = Percent::from_ppm(stage.weight_ppm);
+        let remedy = if seconds > deadline_s {
+            format!(
+                "the stage at {weight} would reach its deadline ({}): set a later deadline, a higher weight or a wider \
+                 margin; where traffic is this low, blue-green or a shadow may serve better",
+                Span::from_ms(stage.deadline_ms)
+            )
+        } else {
+            format!("the stage at {weight} will last longer than its bake ({})", Span::from_ms(stage.bake_ms))
+        };
+        found.push(Problem::warning(format!("spec.stages[{index}]"), what, remedy));
+    }
+    found
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // below a year, not negative
+fn duration(seconds: f64) -> String {
+    let seconds = if seconds < 600.0 { seconds.ceil() as u64 } else { (seconds / 60.0).ceil() as u64 * 60 };
+    Span::from_ms(seconds * 1_000).to_string()
+}
+
+/// The hard gate of a stage that wants most canary requests, and how many.
+pub(crate) fn slowest<'a>(plan: &'a Plan, stage: &Stage) -> Option<(&'a str, f64)> {
+    let hard = stage.gates.iter().filter_map(|&gate| plan.gates.get(gate)).filter(|gate| gate.hard);
+    hard.map(|gate| (gate.name.as_str(), wanted(gate))).max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+/// About how many canary requests a gate wants before it passes a canary exactly as good as stable, at a level of
+/// 0.05. Measured on runs of the machine; where stable's own value matters and is not known, 1 % is assumed.
+#[allow(clippy::cast_precision_loss)] // counts
+pub(crate) fn wanted(gate: &Gate) -> f64 {
+    let by_limit = gate.limit.map(|limit| match gate.metric {
+        // ln(1/alpha) and the price of not knowing by how much it is kept: six expected events, none seen.
+        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => 6.0 / limit.pass,
+        Metric::LatencyP99 => 6.0 / 0.01,
+        Metric::ConfidenceMean => 100.0,
+    });
+    let by_margin = gate.against.map(|against| match gate.metric {
+        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => {
+            // The growth of ln M per canary request, r - 1 - ln r times stable's rate, against ln(1/alpha) and 2 more.
+            let compared = 5.0 / (0.01 * (against.margin - 1.0 - against.margin.ln()));
+            if against.pass_below > 0.0 { compared.min(6.7 / against.pass_below) } else { compared }
+        }
+        Metric::LatencyP99 => 375.0 / (against.margin - 1.0),
+        // The spread of a score is taken to be a tenth of its mean.
+        Metric::ConfidenceMean => 10.0 * (0.1 / against.margin).powi(2),
+    });
+    let proof = by_limit.unwrap_or(0.0).max(by_margin.unwrap_or(0.0));
+    let burn_in = if gate.metric == Metric::ConfidenceMean { gate.min_samples as f64 } else { 0.0 };
+    (proof + burn_in).max(gate.min_samples as f64)
+}

@@ -1,0 +1,307 @@
+//! The rollout as meant: everything checked, every default filled in, every unit plain.
+//!
+//! A [`Plan`] is made by [`crate::compile`] alone (`non_exhaustive` keeps other crates from building one), so whoever
+//! holds one need not check anything again. Its serialised form is the store's, not the user's.
+
+use serde::{Deserialize, Serialize};
+use split::policy;
+
+use crate::gate::{Gate, Guardrail};
+
+/// What a rollout will do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Plan {
+    /// Its name; also its label in every counter.
+    pub name: String,
+    /// The version everybody gets today.
+    pub stable: String,
+    /// The version to be rolled out.
+    pub canary: String,
+    /// Who is asked when it is not clear what to do; free text, shown in notices.
+    pub owner: Option<String>,
+    /// How the traffic is taken and split: all of the policy document but the weights.
+    pub traffic: Traffic,
+    /// Weights in rising order; the last is 100 %.
+    pub stages: Vec<Stage>,
+    /// What a stage must prove, and what ends the run at once when it shows harm.
+    pub gates: Vec<Gate>,
+    /// Limits of the whole run.
+    pub guardrails: Vec<Guardrail>,
+    /// How much false alarm the whole run may hold.
+    pub alpha: Alpha,
+    /// Which finished requests count as errors (`class` in the counters).
+    pub error_classes: Vec<ErrorClass>,
+    /// A request not answered for this long is overdue, in milliseconds.
+    pub overdue_after_ms: u64,
+    /// Evidence of each version's first minutes is left out: this long after the first stage began, in milliseconds.
+    pub warm_up_ms: u64,
+    /// The proof that the proxies follow.
+    pub acknowledge: Acknowledge,
+    /// What happens while no counts arrive.
+    pub no_data: NoData,
+    /// What a run does with the routes when it is done.
+    pub hand_back: HandBack,
+    /// How traffic comes back.
+    pub rollback: Rollback,
+    /// Keeps a virtual baseline: as much of stable's traffic as the canary gets, counted apart.
+    pub baseline: bool,
+    /// The unit the statistics count in.
+    pub unit: Unit,
+}
+
+/// All of the policy document that does not change from stage to stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Which requests the rollout owns.
+    pub scope: Option<policy::Match>,
+    /// Whether this proxy decides or follows a hop before it.
+    pub role: policy::Role,
+    /// The routing header.
+    pub header: String,
+    /// The response header with the version.
+    pub version_header: String,
+    /// How requests are spread.
+    pub assignment: policy::Assignment,
+    /// Requests for which the arm is given.
+    pub overrides: Vec<policy::Override>,
+    /// Requests with a weight of their own.
+    pub cohorts: Vec<policy::Cohort>,
+    /// Where the model's confidence is read and shown.
+    pub confidence: Option<policy::Confidence>,
+    /// Are stable's outcomes counted per group of users?
+    pub count_groups: bool,
+    /// What happens to the canary when nobody renews the lease.
+    pub on_lease_expired: policy::OnLeaseExpired,
+    /// The lease runs out after this many missed heartbeats.
+    pub lease_intervals: u32,
+}
+
+/// One step of the way up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Stage {
+    /// The canary's share, in parts per million.
+    pub weight_ppm: u32,
+    /// The shortest time at this weight, counted from the acknowledged quorum, in milliseconds.
+    pub bake_ms: u64,
+    /// The longest time at this weight without enough evidence, in milliseconds; time spent waiting for a person is
+    /// not counted.
+    pub deadline_ms: u64,
+    /// What happens at the deadline.
+    pub on_insufficient: Insufficient,
+    /// The gates that must pass here, by index into [`Plan::gates`].
+    pub gates: Vec<usize>,
+    /// A person must say yes before the next stage.
+    pub approval: bool,
+}
+
+/// The run's false-alarm budget: the chance that a canary as good as stable is rolled back.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Alpha {
+    /// Shared by all guardrails.
+    pub guardrails: f64,
+    /// Shared by all gates that can roll back or pause.
+    pub gates: f64,
+    /// Of each gate's proof that there is no harm. Every gate must pass, so this needs no sharing.
+    pub pass: f64,
+}
+
+/// The proof that the proxies follow.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Acknowledge {
+    /// Share of the connected proxies that must have taken the new weights, 0 to 1.
+    pub quorum: f64,
+    /// How long they may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// What happens when they take longer.
+    pub on_timeout: Insufficient,
+}
+
+/// What happens while no counts arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct NoData {
+    /// Counts older than this are no data, in milliseconds.
+    pub after_ms: u64,
+    /// What happens then.
+    pub action: Insufficient,
+}
+
+/// What is done when it cannot be decided. There is no "go on" here, on purpose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Insufficient {
+    /// Stay, keep counting, and tell people.
+    Hold,
+    /// Stop and wait for a person; the weight stays.
+    #[default]
+    Pause,
+    /// Back to stable.
+    Rollback,
+}
+
+/// How a run ends after 100 %.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct HandBack {
+    /// How the new version gets behind the stable route.
+    pub how: HandBackHow,
+    /// URLs of stable's endpoints, asked until all of them report the new version.
+    pub endpoints: Vec<String>,
+    /// Where an endpoint's answer names its version.
+    pub version_in: VersionIn,
+    /// The weights on the way back from 100 % to 0, falling; the last is 0.
+    pub steps_ppm: Vec<u32>,
+    /// The shortest time at each of them, in milliseconds.
+    pub step_ms: u64,
+    /// After this long people are told that stable still serves the old version, in milliseconds.
+    pub remind_after_ms: u64,
+}
+
+/// Who puts the new version behind the stable route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum HandBackHow {
+    /// A person or a deploy tool of its own accord.
+    Manual,
+    /// A POST with the rollout's name and versions as JSON; 2xx is success.
+    Url(String),
+    /// A program with arguments; exit code 0 is success.
+    Command(Vec<String>),
+}
+
+/// Where an endpoint's answer names its version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum VersionIn {
+    /// A response header.
+    Header(String),
+    /// A field of the JSON body, as a JSON pointer.
+    JsonPointer(String),
+}
+
+/// How traffic comes back to stable.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Rollback {
+    /// Weights on the way down, falling, in parts per million; empty: at once.
+    pub ramp_ppm: Vec<u32>,
+    /// The time at each of them, in milliseconds.
+    pub step_ms: u64,
+}
+
+/// The unit the statistics count in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Unit {
+    /// Each request stands for itself.
+    #[default]
+    Request,
+    /// Requests of one user go together: evidence is weakened by the measured design effect, and without group
+    /// counts there is no verdict at all.
+    User,
+}
+
+/// The outcome classes of a finished request that can count as an error.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorClass {
+    /// 4xx other than 429.
+    ClientError,
+    /// 429.
+    TooMany,
+    /// 5xx.
+    ServerError,
+    /// No answer in the route's time.
+    Timeout,
+    /// The connection broke.
+    Reset,
+    /// A gRPC status other than OK.
+    GrpcError,
+}
+
+impl ErrorClass {
+    /// The class as counters write it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::ClientError => "client_error",
+            Self::TooMany => "too_many",
+            Self::ServerError => "server_error",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+            Self::GrpcError => "grpc_error",
+        }
+    }
+}
+
+/// The weights in force: what changes from stage to stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weights {
+    /// The canary's share, in parts per million.
+    pub canary_ppm: u32,
+    /// The virtual baseline's share, in parts per million.
+    pub baseline_ppm: u32,
+    /// Are cohorts and overrides obeyed?
+    pub targeted: bool,
+}
+
+impl Plan {
+    /// The weights of a canary share: the baseline gets as much as the canary, as far as stable has it to give.
+    #[must_use]
+    pub fn weights(&self, canary_ppm: u32, targeted: bool) -> Weights {
+        let rest = split::MILLION.saturating_sub(canary_ppm);
+        Weights { canary_ppm, baseline_ppm: if self.baseline { canary_ppm.min(rest) } else { 0 }, targeted }
+    }
+
+    /// This rollout's part of the policy document at these weights. `stable` is the version behind the stable route:
+    /// the canary's once it has been handed back.
+    #[must_use]
+    pub fn policy(&self, epoch: u64, weights: Weights, stable: &str) -> policy::Rollout {
+        let traffic = &self.traffic;
+        let cohorts = traffic.cohorts.iter().cloned().map(|mut cohort| {
+            if !weights.targeted {
+                cohort.weight_ppm = 0;
+            }
+            cohort
+        });
+        policy::Rollout {
+            name: self.name.clone(),
+            epoch,
+            scope: traffic.scope.clone(),
+            role: traffic.role.clone(),
+            header: traffic.header.clone(),
+            version_header: traffic.version_header.clone(),
+            on_lease_expired: traffic.on_lease_expired,
+            assignment: traffic.assignment.clone(),
+            arms: policy::Arms {
+                stable: policy::Stable { version: stable.to_owned(), confidence: None },
+                canary: policy::Canary {
+                    version: self.canary.clone(),
+                    weight_ppm: weights.canary_ppm,
+                    confidence: None,
+                },
+                baseline: self.baseline.then_some(policy::Baseline { weight_ppm: weights.baseline_ppm }),
+            },
+            overrides: if weights.targeted { traffic.overrides.clone() } else { Vec::new() },
+            cohorts: cohorts.collect(),
+            confidence: traffic.confidence.clone(),
+            count: traffic.count_groups.then_some(policy::Count { groups: true }),
+        }
+    }
+}

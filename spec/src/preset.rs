@@ -1,0 +1,114 @@
+//! Named ways up. Each is a whole rollout in its own file, so that it reads as what a user would write.
+
+use crate::typed::{Gate, Guardrail, Rollout, RolloutSpec};
+
+/// The preset of a rollout that names none.
+pub const DEFAULT: &str = "default";
+
+const TEXTS: [(&str, &str); 9] = [
+    ("default", include_str!("../presets/default.yaml")),
+    ("hour", include_str!("../presets/hour.yaml")),
+    ("standard", include_str!("../presets/standard.yaml")),
+    ("aggressive", include_str!("../presets/aggressive.yaml")),
+    ("conservative", include_str!("../presets/conservative.yaml")),
+    ("three-step", include_str!("../presets/three-step.yaml")),
+    ("ranking", include_str!("../presets/ranking.yaml")),
+    ("dark", include_str!("../presets/dark.yaml")),
+    ("blue-green", include_str!("../presets/blue-green.yaml")),
+];
+
+/// A preset's name, and what it is for in one sentence.
+#[must_use]
+pub fn presets() -> Vec<(&'static str, &'static str)> {
+    TEXTS
+        .iter()
+        .map(|&(name, text)| (name, text.lines().next().unwrap_or_default().trim_start_matches("# ")))
+        .collect()
+}
+
+/// A preset's whole text, a rollout by itself.
+#[must_use]
+pub fn preset_text(name: &str) -> Option<&'static str> {
+    TEXTS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+pub(crate) fn find(name: &str) -> Option<RolloutSpec> {
+    serde_saphyr::from_str::<Rollout>(preset_text(name)?).ok().map(|rollout| rollout.spec)
+}
+
+/// What the user wrote over what the preset says: a field that is written wins, a gate or guardrail of the same name
+/// is joined field by field, others are added.
+pub(crate) fn extend(mut written: RolloutSpec, preset: RolloutSpec) -> RolloutSpec {
+    macro_rules! inherit {
+        ($($field:ident),*) => { $( written.$field = written.$field.or(preset.$field); )* };
+    }
+    inherit!(
+        stages,
+        alpha,
+        error_classes,
+        overdue_after,
+        warm_up,
+        on_insufficient,
+        acknowledge,
+        no_data,
+        rollback,
+        baseline,
+        assignment,
+        lease
+    );
+    written.gates = join(preset.gates, written.gates, |gate| &gate.name, over_gate);
+    written.guardrails =
+        join(preset.guardrails, written.guardrails, |guardrail| &guardrail.name, over_guardrail);
+    written
+}
+
+fn join<T>(base: Vec<T>, written: Vec<T>, name: fn(&T) -> &String, over: fn(T, T) -> T) -> Vec<T> {
+    let mut joined = base;
+    for item in written {
+        if let Some(at) = joined.iter().position(|known| name(known) == name(&item)) {
+            let known = joined.remove(at);
+            joined.insert(at, over(item, known));
+        } else {
+            joined.push(item);
+        }
+    }
+    joined
+}
+
+macro_rules! over {
+    ($written:ident, $base:ident, $type:ident { $($field:ident),* }) => {
+        $type { name: $written.name, $($field: $written.$field.or($base.$field)),* }
+    };
+}
+
+fn over_gate(written: Gate, base: Gate) -> Gate {
+    over!(
+        written,
+        base,
+        Gate {
+            metric,
+            max,
+            min,
+            fail_above,
+            fail_below,
+            against,
+            margin,
+            harm,
+            ignore_below,
+            pass_below,
+            min_samples,
+            level,
+            on_fail,
+            on_marginal,
+            start_after,
+            min_window,
+            every,
+            consecutive,
+            failure_limit
+        }
+    )
+}
+
+fn over_guardrail(written: Guardrail, base: Guardrail) -> Guardrail {
+    over!(written, base, Guardrail { metric, max, min, level })
+}

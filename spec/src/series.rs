@@ -1,0 +1,72 @@
+//! How many counters can a rollout reach in one sidecar? They are permanent there, so it is asked beforehand.
+
+use std::fmt;
+
+use split::policy::Assignment;
+
+use crate::plan::Plan;
+
+/// A rollout that can reach more is refused.
+pub const LIMIT: u32 = 2_000;
+/// A rollout that can reach more is warned of. (Reached are far fewer: bins come into being on first use, and one
+/// model's answer times use some fifty of them.)
+pub(crate) const AIM: u32 = 1_500;
+
+/// Latency bins, outcome classes, confidence bins with their sums, groups: as crate `tally` has them.
+const LATENCY: u32 = 310;
+const CLASSES: u32 = 9;
+const CONFIDENCE: u32 = 128 + 3;
+const GROUPS: u32 = 100 * 2;
+
+/// The counters a rollout can reach in one sidecar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// Assigned and finished requests, by cause and class.
+    pub outcomes: u32,
+    /// Answer times.
+    pub latency: u32,
+    /// The model's confidence.
+    pub confidence: u32,
+    /// Stable's outcomes per group of users.
+    pub groups: u32,
+}
+
+impl Series {
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> u32 {
+        self.outcomes + self.latency + self.confidence + self.groups
+    }
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} outcomes, {} answer times", self.outcomes, self.latency)?;
+        if self.confidence > 0 {
+            write!(f, ", {} confidence", self.confidence)?;
+        }
+        if self.groups > 0 {
+            write!(f, ", {} groups", self.groups)?;
+        }
+        Ok(())
+    }
+}
+
+/// Counts them.
+#[must_use]
+pub fn series(plan: &Plan) -> Series {
+    // Stable and canary, stable once more under the new version after the hand-back, and the baseline.
+    let arms = 3 + u32::from(plan.baseline);
+    // By weight and by fallback always; the rest as far as the plan can cause it.
+    let sticky = matches!(plan.traffic.assignment, Assignment::Sticky { .. });
+    let causes = 2
+        + u32::from(sticky)
+        + u32::from(!plan.traffic.cohorts.is_empty())
+        + u32::from(!plan.traffic.overrides.is_empty());
+    Series {
+        outcomes: arms * causes * (1 + CLASSES),
+        latency: arms * LATENCY,
+        confidence: if plan.traffic.confidence.is_some() { arms * CONFIDENCE } else { 0 },
+        groups: if plan.traffic.count_groups { 2 * GROUPS } else { 0 },
+    }
+}

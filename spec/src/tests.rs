@@ -1,0 +1,356 @@
+use crate::{load, preset_text, presets};
+
+const MINIMAL: &str = "apiVersion: serin.dev/v1alpha1
+kind: Rollout
+metadata: {name: ranker}
+spec:
+  stable: {version: v1}
+  canary: {version: v2}
+";
+
+#[test]
+fn the_minimal_rollout_is_enough() {
+    let loaded = load(MINIMAL).unwrap();
+    let weights: Vec<_> = loaded.plan.stages.iter().map(|stage| stage.weight_ppm).collect();
+    assert_eq!(weights, [50_000, 250_000, 500_000, 1_000_000]);
+    assert_eq!(
+        loaded.plan.gates.iter().map(|gate| gate.name.as_str()).collect::<Vec<_>>(),
+        ["errors", "latency", "overdue"]
+    );
+}
+
+#[test]
+fn every_preset_is_a_rollout_by_itself() {
+    for (name, purpose) in presets() {
+        let loaded = load(preset_text(name).unwrap()).unwrap_or_else(|problems| panic!("{name}: {problems}"));
+        assert_eq!(loaded.plan.name, name);
+        assert!(purpose.ends_with('.'), "{name}: {purpose}");
+        let named = MINIMAL.replace("spec:", &format!("spec:\n  preset: {name}"));
+        let named = load(&named).unwrap_or_else(|problems| panic!("{name}: {problems}"));
+        let way = |plan: &crate::Plan| {
+            plan.stages.iter().map(|s| (s.weight_ppm, s.bake_ms, s.approval)).collect::<Vec<_>>()
+        };
+        assert_eq!(way(&named.plan), way(&loaded.plan));
+    }
+}
+
+/// Each text is the minimal rollout with lines added to its spec; expected is what `load` says of it.
+#[track_caller]
+fn check(lines: &str, expected: &[&str]) {
+    let text = format!("{MINIMAL}{}", lines.lines().map(|line| format!("  {line}\n")).collect::<String>());
+    let said = match load(&text) {
+        Ok(loaded) => loaded.warnings,
+        Err(problems) => problems.0,
+    };
+    let said: Vec<String> = said.iter().map(ToString::to_string).collect();
+    assert_eq!(said, expected, "{text}");
+}
+
+#[test]
+fn problems_name_line_field_and_remedy() {
+    check(
+        "stages: [{weight: 10, bake: 5m}]",
+        &[
+            "error (line 7): spec.stages[0].weight: \"10\" is not a percentage from 0% to 100% in steps of 0.0001%, such as 5% or 0.1%; write it in one of these ways",
+        ],
+    );
+    check(
+        "stage: []",
+        &["error (line 7): spec.stage: there is no such field; write `stages`, if that is meant"],
+    );
+    check(
+        "stages: [{weight: 5%, bake: 5, deadline: [1h]}]\ngates: [{name: a, metric: errors, max: true, hard: 1}]\nassignment: {keys: [{heder: x}, x]}\nrouting: x\nbaseline: 1",
+        &[
+            "error (line 7): spec.stages[0].bake: \"5\" is not a time such as 500ms, 30s, 10m or 1h30m; write it in one of these ways",
+            "error (line 7): spec.stages[0].deadline: a list stands where an amount belongs; write it in one of these ways",
+            "error (line 8): spec.gates[0].metric: \"errors\" is not known here; use one of error_rate, latency_p99, confidence_mean, overdue, gone_rate",
+            "error (line 8): spec.gates[0].max: true or false stands where an amount belongs; write it in one of these ways",
+            "error (line 8): spec.gates[0].hard: there is no such field; write `harm`, if that is meant",
+            "error (line 9): spec.assignment.keys[0]: it is not exactly one of these fields; write one of header, cookie, query, sourceAddress",
+            "error (line 9): spec.assignment.keys[1]: the text \"x\" stands here; write one of header, cookie, query, sourceAddress",
+            "error (line 10): spec.routing: the text \"x\" stands here; write a mapping, that is fields with values",
+            "error (line 11): spec.baseline: the number 1 stands here; write true or false",
+        ],
+    );
+    check(
+        "stages: {",
+        &[
+            "error (line 7): expected sequence start at line 7, column 11; compare with the schema (spec/schema.json)",
+        ],
+    );
+    check(
+        "preset: fast",
+        &[
+            "error (line 7): spec.preset: there is no preset \"fast\"; use one of default, hour, standard, aggressive, conservative, three-step, ranking, dark, blue-green",
+        ],
+    );
+    check(
+        "stages:\n- {weight: 5%, bake: 5m}\n- {weight: 3%, bake: 5m, gates: [nope]}",
+        &[
+            "error (line 9): spec.stages[1].weight: 3% is not above the stage before it (5%); raise it, or join the two stages: a rollout only goes up",
+            "error (line 9): spec.stages[1].weight: the last stage is at 3%; add a stage with weight 100%: the new version is not promoted before it bore all traffic",
+            "error (line 9): spec.stages[1].gates[0]: there is no gate \"nope\"; use one of errors, latency, overdue, or add it to spec.gates",
+        ],
+    );
+    check(
+        "gates:\n- {name: a, metric: error_rate}\n- {name: a}\n- {name: b, metric: latency_p99, max: 1%}",
+        &[
+            "error (line 8): spec.gates[0]: gate \"a\" sets no limit; add `max`, or `against: stable` with a `margin`",
+            "error (line 9): spec.gates[1].name: \"a\" stands there twice; rename one",
+            "error (line 10): spec.gates[2].max: 1% is no limit for latency_p99; use a time such as 500ms",
+        ],
+    );
+    check(
+        "gates: [{name: a, metric: confidence_mean, max: 0.5}]",
+        &[
+            "error (line 7): spec.gates[0].metric: nothing says where the model's confidence is read; add spec.confidence with fromHeader, the response header in which the model reports it",
+            "error (line 7): spec.gates[0].max: a confidence_mean is never too large; use min",
+            "error (line 7): spec.gates[0]: gate \"a\" sets no limit; add `min`, or `against: stable` with a `margin`",
+        ],
+    );
+    check(
+        "gates: [{name: a, metric: overdue, against: stable, margin: 1x}]",
+        &[
+            "error (line 7): spec.gates[0].margin: it leaves no room at all; widen it: no number of requests proves two versions exactly alike",
+        ],
+    );
+    check(
+        "gates: [{name: a, metric: error_rate, margin: 2x, max: 1%, failAbove: 0.5%}]",
+        &[
+            "error (line 7): spec.gates[0].failAbove: what fails (0.005) is better than what passes (0.01); exchange the two",
+            "error (line 7): spec.gates[0].margin: there is nothing it could be measured from; add `against: stable`",
+        ],
+    );
+    check(
+        "assignment: {mode: sticky}",
+        &[
+            "error (line 7): spec.assignment.keys: sticky assignment has no key; say where a user's key is found, such as {header: x-user-id}",
+        ],
+    );
+    check(
+        "assignment: {keys: [{header: x-user}]}",
+        &[
+            "error (line 7): spec.assignment.keys: random assignment looks at no key; add `mode: sticky`, or leave the keys out",
+        ],
+    );
+    check(
+        "cohorts: [{name: staff, when: [{header: a, cookie: b, exact: c}], weight: 100%}]",
+        &[
+            "error (line 7): spec.cohorts[0].when[0]: it looks at none or several places; keep one of header, cookie and query",
+        ],
+    );
+    check(
+        "handBack: {hook: {}, endpoints: [stable], steps: [50%, 60%]}",
+        &[
+            "error (line 7): spec.handBack.hook: it is not exactly one of url and command; keep one of the two",
+            "error (line 7): spec.handBack.endpoints[0]: \"stable\" is not a URL; begin with http:// or https:// and a host",
+            "error (line 7): spec.handBack.steps: the weights do not fall; write each lower than the one before it",
+            "error (line 7): spec.handBack.steps: the last weight is not 0%; end with 0%",
+        ],
+    );
+    check(
+        "lease: {intervals: 1}\nerrorClasses: []\noverdueAfter: 0s\nalpha: {gates: 0}",
+        &[
+            "error (line 7): spec.lease.intervals: one lost answer would end a lease of 1; use 2 or more; 5 is the default",
+            "error (line 8): spec.errorClasses: no outcome counts as an error; name some, or leave the field out",
+            "error (line 9): spec.overdueAfter: every request would be overdue; write a time such as 2s",
+            "error (line 10): spec.alpha.gates: 0 is not a chance of error; use a number above 0 and below 0.5, such as 0.05",
+        ],
+    );
+    check(
+        "match: {pathPrefix: api, authority: ['http://x'], port: 0}",
+        &[
+            "error (line 7): spec.match.authority[0]: \"http://x\" is not a host name; write it as in the Host header, without a port",
+            "error (line 7): spec.match.pathPrefix: \"api\" fits no path; begin with '/'",
+            "error (line 7): spec.match.port: there is no port 0; write the listener's port, or leave the field out",
+        ],
+    );
+}
+
+#[test]
+fn warnings_name_line_field_and_remedy() {
+    check(
+        "stages: [{weight: 10%, bake: 5m}, {weight: 100%, bake: 5m}]",
+        &[
+            "warning (line 7): spec.stages[0].weight: the first exposed stage is at 10%; begin with 5% or less, so that a bad version meets few users",
+        ],
+    );
+    check(
+        "gates: [{name: a, metric: error_rate, max: 1%}]",
+        &[
+            "warning (line 7): spec.gates[0]: gate a knows a fixed limit alone: trouble that both versions share would fail it; add `against: stable` with a margin, on this gate or another of its metric",
+        ],
+    );
+    check(
+        "assignment: {mode: sticky, keys: [{header: x-user}]}",
+        &[
+            "warning (line 4): spec.preset: gate latency can never pass: assignment is sticky, and how requests of one user go together is counted for errors alone; set `assignment: {unit: request}` to take each request by itself, or `level: advisory` on the gate",
+            "warning (line 4): spec.preset: gate overdue can never pass: assignment is sticky, and how requests of one user go together is counted for errors alone; set `assignment: {unit: request}` to take each request by itself, or `level: advisory` on the gate",
+            "warning (line 4): spec: it can reach 1760 series in each sidecar: 120 outcomes, 1240 answer times, 400 groups; count less where that is much: `baseline: false`, no `confidence`, `assignment.unit: request`",
+        ],
+    );
+    check(
+        "preset: standard\nstages: [{weight: 1%, bake: 5m, gates: []}, {weight: 100%, bake: 5m}]",
+        &[
+            "warning (line 8): spec.stages[0].gates: the stage ends by time alone; name at least one hard gate: time proves nothing",
+        ],
+    );
+    check(
+        "confidence: {fromHeader: x-c}\nhandBack: {hook: {url: http://deploy}}",
+        &[
+            "warning (line 4): spec: it can reach 1844 series in each sidecar: 80 outcomes, 1240 answer times, 524 confidence; count less where that is much: `baseline: false`, no `confidence`, `assignment.unit: request`",
+            "warning (line 8): spec.handBack.endpoints: the hook's word is taken for it that stable serves the new version; list stable's endpoints, so that they are asked",
+        ],
+    );
+}
+
+#[test]
+fn amounts() {
+    use std::str::FromStr;
+    #[track_caller]
+    fn check<T: FromStr + std::fmt::Display>(text: &str, expected: Option<&str>) {
+        assert_eq!(T::from_str(text).ok().map(|amount| amount.to_string()).as_deref(), expected, "{text}");
+    }
+    for (text, expected) in [
+        ("5%", Some("5%")),
+        ("0.1%", Some("0.1%")),
+        ("0.0001%", Some("0.0001%")),
+        ("1.50%", Some("1.5%")),
+        ("100%", Some("100%")),
+        ("100.0001%", None),
+        ("0.00001%", None),
+        ("5", None),
+        ("-5%", None),
+        (".5%", None),
+        ("1e1%", None),
+        ("%", None),
+        ("5 %", None),
+    ] {
+        check::<crate::Percent>(text, expected);
+    }
+    for (text, expected) in [
+        ("500ms", Some("500ms")),
+        ("90s", Some("1m30s")),
+        ("1h30m", Some("1h30m")),
+        ("0s", Some("0s")),
+        ("30m1h", None),
+        ("5", None),
+        ("5m5m", None),
+        ("", None),
+        ("h", None),
+        ("1y", None),
+        ("99999999d", None),
+    ] {
+        check::<crate::Span>(text, expected);
+    }
+    for (text, expected) in [
+        ("0.1%", Some("0.1%")),
+        ("7%", Some("7%")),
+        ("500ms", Some("500ms")),
+        ("0.65", Some("0.65")),
+        ("a", None),
+    ] {
+        check::<crate::Quantity>(text, expected);
+    }
+    for (text, expected) in
+        [("1.5x", Some("1.5x")), ("20%", Some("20%")), ("2", None), ("-1x", None), ("infx", None)]
+    {
+        check::<crate::Margin>(text, expected);
+    }
+}
+
+#[test]
+fn presets_have_the_numbers_they_are_named_for() {
+    #[track_caller]
+    fn check(name: &str, expected: &[(f64, u64)]) {
+        let plan = load(preset_text(name).unwrap()).unwrap().plan;
+        let stages: Vec<_> =
+            plan.stages.iter().map(|s| (f64::from(s.weight_ppm) / 1e4, s.bake_ms / 60_000)).collect();
+        assert_eq!(stages, expected, "{name}");
+    }
+    check("hour", &[(1.0, 5), (5.0, 10), (20.0, 15), (50.0, 20), (100.0, 5)]);
+    check("standard", &[(1.0, 10), (5.0, 15), (10.0, 30), (25.0, 30), (50.0, 60), (100.0, 10)]);
+    check("aggressive", &[(5.0, 5), (25.0, 15), (50.0, 10), (100.0, 10)]);
+    check("conservative", &[(1.0, 60), (5.0, 60), (10.0, 60), (25.0, 60), (50.0, 60), (100.0, 30)]);
+    check("three-step", &[(5.0, 10), (20.0, 15), (75.0, 20), (100.0, 10)]);
+    check("ranking", &[(1.0, 15), (5.0, 15), (25.0, 30), (50.0, 30), (100.0, 15)]);
+    check("dark", &[(0.0, 0), (1.0, 10), (5.0, 10), (25.0, 10), (50.0, 10), (100.0, 5)]);
+    check("blue-green", &[(0.0, 0), (100.0, 30)]);
+    let hour = load(preset_text("hour").unwrap()).unwrap().plan;
+    let limits: Vec<_> =
+        hour.gates.iter().filter_map(|g| g.limit.map(|limit| (g.metric, limit.pass))).collect();
+    assert_eq!(limits, [(crate::Metric::ErrorRate, 0.001), (crate::Metric::LatencyP99, 500.0)]);
+    assert!(hour.stages[3].approval);
+}
+
+#[test]
+fn presets_are_extended_field_by_field() {
+    let text = format!(
+        "{MINIMAL}  preset: hour\n  gates:\n  - {{name: p99, max: 300ms}}\n  - {{name: overdue, level: off}}\n"
+    );
+    let plan = load(&text).unwrap().plan;
+    let names: Vec<_> = plan.gates.iter().map(|gate| gate.name.as_str()).collect();
+    assert_eq!(names, ["error-rate", "p99", "errors", "latency"]);
+    assert_eq!(plan.gates[1].limit, Some(crate::Limit::of(300.0)));
+    assert_eq!(plan.gates[0].limit, Some(crate::Limit::of(0.001)));
+}
+
+#[test]
+fn the_schema_is_the_one_committed() {
+    let fresh = format!("{:#}\n", crate::schema());
+    assert!(
+        fresh == include_str!("../schema.json"),
+        "the types have changed: run `cargo run -p spec --example schema > spec/schema.json`"
+    );
+}
+
+#[test]
+fn what_is_read_can_be_written_and_read_again() {
+    for (name, _) in presets() {
+        let loaded = load(preset_text(name).unwrap()).unwrap();
+        let text = serde_json::to_string(&loaded.typed).unwrap();
+        assert_eq!(load(&text).unwrap().plan, loaded.plan, "{name}");
+        let plan: crate::Plan = serde_json::from_str(&serde_json::to_string(&loaded.plan).unwrap()).unwrap();
+        assert_eq!(plan, loaded.plan, "{name}");
+    }
+}
+
+#[test]
+fn a_plan_becomes_a_policy_the_splitter_takes() {
+    let text = format!(
+        "{MINIMAL}  assignment: {{mode: sticky, keys: [{{header: X-User-Id}}, {{sourceAddress: true}}], unit: request}}\n  \
+         overrides: [{{when: [{{header: x-force, exact: canary}}], arm: canary}}]\n  \
+         cohorts: [{{name: staff, when: [{{cookie: group, prefix: st}}], weight: 100%}}]\n  \
+         match: {{authority: [models.local], pathPrefix: /v1, port: 80, direction: inbound}}\n"
+    );
+    let plan = load(&text).unwrap().plan;
+    let policy = |ppm, targeted| split::policy::Policy {
+        schema: split::policy::SCHEMA,
+        incarnation: 1,
+        generation: 1,
+        lease: None,
+        rollouts: vec![plan.policy(1, plan.weights(ppm, targeted), "v1")],
+    };
+    for ppm in [0, 50_000, 700_000, 1_000_000] {
+        split::Splitter::compile(&policy(ppm, true)).unwrap();
+    }
+    let off = policy(0, false).rollouts.remove(0);
+    assert!(off.overrides.is_empty() && off.cohorts.iter().all(|cohort| cohort.weight_ppm == 0));
+    assert_eq!(policy(700_000, true).rollouts[0].arms.baseline.as_ref().unwrap().weight_ppm, 300_000);
+}
+
+#[test]
+fn too_little_traffic_is_said_beforehand() {
+    let said = crate::lint(MINIMAL, Some(10.0));
+    assert!(
+        said.iter().any(|problem| problem.field == "spec.stages[0]" && problem.what.contains("takes")),
+        "{said:?}"
+    );
+    assert_eq!(crate::lint(MINIMAL, Some(1_000.0)), []);
+}
+
+#[test]
+fn explained_in_plain_words() {
+    let plan = load(MINIMAL).unwrap().plan;
+    println!("{}", crate::explain(&plan, Some(100.0)));
+}
