@@ -1,1 +1,12 @@
-fn main() {}
+//! The `demo` command.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cli::Cli::parse().run().await
+}

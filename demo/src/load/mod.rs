@@ -1,0 +1,14 @@
+//! The seeded load, and what it found.
+
+pub mod client;
+pub mod ledger;
+pub mod record;
+pub mod self_test;
+pub mod summary;
+pub mod users;
+
+pub use client::{Load, LoadPlan, Protocol};
+pub use ledger::{Ledger, Reached, Totals, Unit};
+pub use record::{NoResponse, Record};
+pub use summary::Summary;
+pub use users::{Popularity, Users};

@@ -1,0 +1,166 @@
+//! Makes the report from the records of both sides and the controller's last view.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::Options;
+use super::follow::Followed;
+use super::report::{
+    HistoryLine, Latency, Outcome, Report, Requests, SelfTestReport, StageReport, UsersReport,
+};
+use super::rollback;
+use super::spec::Assignment;
+use super::view::{Phase, StageView};
+use crate::load::{Ledger, Reached, Record, Unit};
+use crate::model::Arrival;
+
+/// Everything a report is made of.
+#[derive(Debug)]
+pub struct Account<'a> {
+    /// What was asked for.
+    pub options: &'a Options,
+    /// Envoy's version.
+    pub envoy: String,
+    /// SHA-256 of the filter.
+    pub wasm_sha256: String,
+    /// The client's records.
+    pub records: &'a [Record],
+    /// The stable server's log.
+    pub stable: &'a [Arrival],
+    /// The canary server's log.
+    pub canary: &'a [Arrival],
+    /// Requests the load could not send.
+    pub unsent: u64,
+    /// What following the rollout showed.
+    pub followed: &'a Followed,
+}
+
+/// Proxies take a push up within some tens of milliseconds; a share is observed from this long after it on, and
+/// nobody is said to have left the canary by a request within this time of its last answer from there.
+const SETTLE_NS: u64 = 500_000_000;
+
+impl Account<'_> {
+    /// The report.
+    pub fn report(self) -> Report {
+        let Followed { view, outcome, spec, next, .. } = self.followed;
+        let ledger = Ledger::new(self.records, self.stable, self.canary);
+        let rollback = view.rollback.as_ref().filter(|_| *outcome == Outcome::RolledBack);
+        let why = match (rollback, view.phase) {
+            (Some(rollback), _) => rollback.reason.clone(),
+            (None, Phase::Progressing | Phase::Pending) => {
+                format!("No decision in the time of all stages together. {}", view.message)
+            }
+            _ => view.message.clone(),
+        };
+        let latency_ms =
+            [(Reached::Stable, "stable"), (Reached::Baseline, "baseline"), (Reached::Canary, "canary")]
+                .into_iter()
+                .filter_map(|(arm, name)| {
+                    ledger.latency_ms(arm).map(|(p50, p99)| (name, Latency { p50, p99 }))
+                })
+                .collect::<BTreeMap<_, _>>();
+        Report {
+            scenario: self.options.scenario,
+            outcome: *outcome,
+            why,
+            seed: self.options.seed,
+            speed: self.options.speed,
+            rate: self.options.rate,
+            envoy: self.envoy.clone(),
+            wasm_sha256: self.wasm_sha256.clone(),
+            assignment: self.options.assignment,
+            spec: spec.clone(),
+            took_ms: (self.followed.ended_ns - self.followed.applied_ns) as f64 / 1e6,
+            stages: view.stages.iter().map(|stage| self.stage(&ledger, stage)).collect(),
+            users: UsersReport { distinct: ledger.users(), left_canary: self.left_canary(&ledger) },
+            latency_ms,
+            rollback: rollback.map(|rollback| {
+                rollback::measure(
+                    self.canary,
+                    rollback.decided_monotonic_ns,
+                    self.followed.applied_ns,
+                    &rollback.reason,
+                )
+            }),
+            acks: view.acks.clone(),
+            refusals: view.refusals.clone(),
+            next: next.clone(),
+            self_test: self.self_test(&ledger),
+            history: view
+                .history
+                .iter()
+                .map(|line| HistoryLine { ms: self.since_applied_ms(line.unix_ms), what: line.what.clone() })
+                .collect(),
+            requests: Requests { totals: ledger.totals(), unsent: self.unsent },
+        }
+    }
+
+    fn since_applied_ms(&self, unix_ms: u64) -> f64 {
+        unix_ms as f64 - self.followed.applied_unix_ms as f64
+    }
+
+    fn monotonic_ns(&self, unix_ms: u64) -> u64 {
+        let since = unix_ms.saturating_sub(self.followed.applied_unix_ms);
+        self.followed.applied_ns.saturating_add(since * 1_000_000)
+    }
+
+    /// Until when the weight of the current stage stood.
+    fn last_ns(&self) -> u64 {
+        let view = &self.followed.view;
+        view.rollback.as_ref().map_or(self.followed.ended_ns, |rollback| rollback.decided_monotonic_ns)
+    }
+
+    fn stage(&self, ledger: &Ledger<'_>, stage: &StageView) -> StageReport {
+        let left_ns = stage.left_unix_ms.map_or(u64::MAX, |left| self.monotonic_ns(left)).min(self.last_ns());
+        let settled: Range<u64> = self.monotonic_ns(stage.entered_unix_ms) + SETTLE_NS..left_ns;
+        let unit = match self.options.assignment {
+            Assignment::Sticky => Unit::Users,
+            Assignment::Random => Unit::Requests,
+        };
+        let observed = ledger.share(&settled, unit);
+        StageReport {
+            weight_ppm: stage.weight_ppm,
+            entered_ms: self.since_applied_ms(stage.entered_unix_ms),
+            left_ms: stage.left_unix_ms.map(|left| self.since_applied_ms(left)),
+            observed_share: observed.map(|(share, _)| share),
+            observed_of: observed.map_or(0, |(_, of)| of),
+            gates: stage.gates.clone(),
+        }
+    }
+
+    /// While the weight rose: from the first stage to the last one's end, or to the rollback.
+    fn left_canary(&self, ledger: &Ledger<'_>) -> Option<u64> {
+        if self.options.assignment == Assignment::Random {
+            return None;
+        }
+        let stages = &self.followed.view.stages;
+        let from = self.monotonic_ns(stages.first()?.entered_unix_ms);
+        let to =
+            stages.last()?.left_unix_ms.map_or(u64::MAX, |left| self.monotonic_ns(left)).min(self.last_ns());
+        Some(ledger.left_canary(&(from..to), SETTLE_NS).len() as u64)
+    }
+
+    /// Puts one failure and one wrong tag into a copy of the records.
+    fn self_test(&self, ledger: &Ledger<'_>) -> SelfTestReport {
+        let mut records = self.records.to_vec();
+        let is_tagged = |record: &Record| record.version_tag().is_some();
+        let mut fine = records.iter_mut().filter(|record| !record.failed() && is_tagged(record));
+        if let Some(record) = fine.next() {
+            record.result = Ok(503);
+        }
+        if let Some((_, tag)) = fine
+            .next()
+            .and_then(|record| record.serin.iter_mut().find(|(name, _)| &**name == "x-serin-version"))
+        {
+            *tag = "no-such-version".into();
+        }
+        let (before, after) = (ledger.totals(), Ledger::new(&records, self.stable, self.canary).totals());
+        SelfTestReport {
+            failed_by_us: after.failed_by_us - before.failed_by_us,
+            mis_tagged: after.mis_tagged - before.mis_tagged,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,290 @@
+//! What happened, for machines (JSON) and for people.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::rollback::Rollback;
+use super::scenario::Scenario;
+use super::spec::Assignment;
+use super::story;
+use super::view::{Ack, Gate, Refusal};
+use super::words;
+use crate::load::Totals;
+
+/// Everything a run found. Times named `*_ms` count from the moment the rollout was applied.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// What happened to the new version.
+    pub scenario: Scenario,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, in one sentence.
+    pub why: String,
+    /// All chance of the run.
+    pub seed: u64,
+    /// Stage times were divided by this.
+    pub speed: f64,
+    /// Requests per second.
+    pub rate: f64,
+    /// Envoy's version.
+    pub envoy: String,
+    /// SHA-256 of the filter.
+    pub wasm_sha256: String,
+    /// How requests were spread.
+    pub assignment: Assignment,
+    /// The rollout as it was applied.
+    pub spec: String,
+    /// How long the rollout took, in milliseconds.
+    pub took_ms: f64,
+    /// The stages entered.
+    pub stages: Vec<StageReport>,
+    /// Sums over every request of the run.
+    pub requests: Requests,
+    /// Who sent them.
+    pub users: UsersReport,
+    /// Time to answer by arm, as clients saw it, failures included.
+    pub latency_ms: BTreeMap<&'static str, Latency>,
+    /// The rollback, when there was one.
+    pub rollback: Option<Rollback>,
+    /// Which proxy took which policy, and how long after it was sent.
+    pub acks: Vec<Ack>,
+    /// Which proxy refused which policy.
+    pub refusals: Vec<Refusal>,
+    /// After a promotion: stable serves the new version, and the next rollout begins on the same routes.
+    pub next: Option<NextRollout>,
+    /// The run's own records with one failure and one wrong tag put in: what the two sums rose by.
+    pub self_test: SelfTestReport,
+    /// What the controller noted, in order.
+    pub history: Vec<HistoryLine>,
+}
+
+/// How a rollout ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The new version serves everybody.
+    Promoted,
+    /// The old version does.
+    RolledBack,
+    /// Neither: a person is asked.
+    Undecided,
+}
+
+/// One stage.
+#[derive(Debug, Clone, Serialize)]
+pub struct StageReport {
+    /// Its weight.
+    pub weight_ppm: u32,
+    /// When it was entered.
+    pub entered_ms: f64,
+    /// When it was left; none when the run ended in it.
+    pub left_ms: Option<f64>,
+    /// The canary's share while it lasted; none when too short to tell.
+    pub observed_share: Option<f64>,
+    /// How many users (sticky) or requests (random) that is a share of.
+    pub observed_of: u64,
+    /// What each gate said last.
+    pub gates: Vec<Gate>,
+}
+
+/// Requests by what became of them.
+#[derive(Debug, Clone, Serialize)]
+pub struct Requests {
+    /// The sums.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// Due but never sent: the load itself could not keep up.
+    pub unsent: u64,
+}
+
+/// Users.
+#[derive(Debug, Clone, Serialize)]
+pub struct UsersReport {
+    /// Distinct users of the whole run.
+    pub distinct: u64,
+    /// Had the canary, then stable, while the weight only rose; sticky assignment keeps this at 0.
+    pub left_canary: Option<u64>,
+}
+
+/// Time to answer, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Latency {
+    /// Median.
+    pub p50: f64,
+    /// 99th percentile.
+    pub p99: f64,
+}
+
+/// The rollout after a promotion.
+#[derive(Debug, Clone, Serialize)]
+pub struct NextRollout {
+    /// Version behind the stable route.
+    pub stable: String,
+    /// Version being rolled out.
+    pub canary: String,
+    /// The weight it reached before the demo ended.
+    pub weight_ppm: u32,
+    /// Requests that reached the new canary.
+    pub canary_requests: u64,
+    /// Requests that reached the canary server between hand-back and this rollout.
+    pub canary_requests_between: u64,
+}
+
+/// What one injected fault of each kind added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SelfTestReport {
+    /// To `failed_by_us`; 1 when the sum sees what it should.
+    pub failed_by_us: u64,
+    /// To `mis_tagged`, likewise.
+    pub mis_tagged: u64,
+}
+
+/// One line of the controller's history.
+#[derive(Debug, Clone, Serialize)]
+pub struct HistoryLine {
+    /// When.
+    pub ms: f64,
+    /// What.
+    pub what: String,
+}
+
+impl Outcome {
+    /// 0 promoted, 1 rolled back, 2 undecided.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Promoted => 0,
+            Self::RolledBack => 1,
+            Self::Undecided => 2,
+        }
+    }
+}
+
+impl Report {
+    /// The report for people: what happened, why, and the figures.
+    pub fn in_words(&self) -> String {
+        let mut lines = vec![match self.outcome {
+            Outcome::Promoted => format!("Promoted after {}. {}", words::seconds(self.took_ms), self.why),
+            Outcome::RolledBack => {
+                format!("Rolled back after {}. {}", words::seconds(self.took_ms), self.why)
+            }
+            Outcome::Undecided => format!("Undecided after {}. {}", words::seconds(self.took_ms), self.why),
+        }];
+        for (index, stage) in self.stages.iter().enumerate() {
+            lines.extend(self.stage_in_words(index, stage));
+        }
+        if let Some(rollback) = &self.rollback {
+            let last = match rollback.arrived_after {
+                0 => "no request reached the canary after that".to_owned(),
+                1 => format!("one request still reached the canary, {:.1} ms later", rollback.latency_ms),
+                after => format!(
+                    "{} requests still reached the canary, the last one {:.1} ms later",
+                    words::thousands(after),
+                    rollback.latency_ms
+                ),
+            };
+            lines.push(format!(
+                "Rollback   decided at {}; {last}; {} were open there at that moment",
+                words::seconds(rollback.decided_ms),
+                words::thousands(rollback.open_at_decision),
+            ));
+        }
+        if let Some(next) = &self.next {
+            lines.push(format!(
+                "Hand-back  stable serves {} by itself; {} requests reached the canary at weight 0. Next rollout {} → \
+                 {} began on the same routes: weight {}, {} requests",
+                next.stable,
+                words::thousands(next.canary_requests_between),
+                next.stable,
+                next.canary,
+                words::weight(next.weight_ppm),
+                words::thousands(next.canary_requests),
+            ));
+        }
+        lines.extend(self.requests_in_words());
+        lines.join("\n")
+    }
+
+    fn stage_in_words(&self, index: usize, stage: &StageReport) -> Vec<String> {
+        let unit = self.assignment.unit();
+        let observed = stage.observed_share.map_or("too short to observe".to_owned(), |share| {
+            format!("observed {} of {} {unit}", words::percent(share), words::thousands(stage.observed_of))
+        });
+        let stay = stage.left_ms.map_or("the run ended in it".to_owned(), |left| {
+            format!("left after {}", words::seconds(left - stage.entered_ms))
+        });
+        let mut lines = vec![format!(
+            "Stage {}    weight {}, {observed}, {stay}",
+            index + 1,
+            words::weight(stage.weight_ppm)
+        )];
+        let with = |verdict: &str| -> Vec<&Gate> {
+            stage.gates.iter().filter(|gate| gate.verdict == verdict).collect()
+        };
+        let in_short = |gates: &[&Gate]| {
+            let gates: Vec<String> =
+                gates.iter().map(|gate| format!("{} {}", gate.name, story::measured(gate))).collect();
+            gates.join("; ")
+        };
+        let passed = with("pass");
+        if !passed.is_empty() {
+            lines.push(format!("           passed: {}", in_short(&passed)));
+        }
+        // Why a gate had no verdict yet matters when that is why the run ended, not beside a gate that failed.
+        let open = if self.outcome == Outcome::Undecided { Vec::new() } else { with("insufficient") };
+        let told = |gate: &&Gate| {
+            let short = ["pass", "not_applicable"].contains(&&*gate.verdict);
+            !short && !open.iter().any(|open| open.name == gate.name)
+        };
+        let in_full = stage.gates.iter().filter(told);
+        lines.extend(in_full.map(|gate| format!("           {}. {}", story::gate_line(gate), gate.why)));
+        if !open.is_empty() {
+            lines.push(format!("           no verdict yet: {}", in_short(&open)));
+        }
+        lines
+    }
+
+    fn requests_in_words(&self) -> Vec<String> {
+        let totals = &self.requests.totals;
+        let mut lines = vec![
+            format!(
+                "Requests   {} (stable {}, canary {}, baseline {}); {} failed by the models, {} by us; {} mis-tagged",
+                words::thousands(totals.total),
+                words::thousands(totals.stable),
+                words::thousands(totals.canary),
+                words::thousands(totals.baseline),
+                words::thousands(totals.failed_by_servers),
+                words::thousands(totals.failed_by_us),
+                words::thousands(totals.mis_tagged),
+            ),
+            format!(
+                "Users      {}{}",
+                words::thousands(self.users.distinct),
+                self.users.left_canary.map_or(String::new(), |left| format!(
+                    "; {} left the canary while its weight rose",
+                    words::thousands(left)
+                ))
+            ),
+        ];
+        for (arm, latency) in &self.latency_ms {
+            lines.push(format!("Latency    {arm}: p50 {:.1} ms, p99 {:.1} ms", latency.p50, latency.p99));
+        }
+        let times = self.acks.iter().map(|ack| ack.ms);
+        if let (Some(least), Some(most)) = (times.clone().reduce(f64::min), times.reduce(f64::max)) {
+            lines.push(format!(
+                "Policies   {} acknowledged, {least:.0} to {most:.0} ms after the push; {} refused",
+                self.acks.len(),
+                self.refusals.len()
+            ));
+        }
+        let SelfTestReport { failed_by_us, mis_tagged } = self.self_test;
+        lines.push(format!(
+            "Self-test  one failure and one wrong tag put in: failed-by-us +{failed_by_us}, mis-tagged +{mis_tagged}"
+        ));
+        lines.extend(totals.examples.iter().map(|example| format!("           {example}")));
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests;
