@@ -1,1 +1,50 @@
-fn main() {}
+//! The `serin` command: the controller and its clients.
+
+#![allow(clippy::print_stdout)] // a command's answer goes to standard output
+
+mod api;
+mod args;
+mod bootstrap;
+mod client;
+mod clock;
+mod engine;
+mod evidence;
+mod hand_back;
+mod lease;
+mod lint;
+mod publish;
+mod scrape;
+mod serve;
+mod store;
+
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("serin: {error:#}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(options) => serve::run(options).await,
+        Command::Apply(options) => client::apply(options).await,
+        Command::Get(options) => client::get(options).await,
+        Command::Abort(options) => client::act("abort", options).await,
+        Command::Promote(options) => client::act("promote", options).await,
+        Command::Approve(options) => client::act("approve", options).await,
+        Command::Pause(options) => client::act("pause", options).await,
+        Command::Resume(options) => client::act("resume", options).await,
+        Command::Lint(options) => lint::lint(&options),
+        Command::Bootstrap(options) => bootstrap::print(&options),
+    }
+}

@@ -1,0 +1,153 @@
+//! The HTTP API: what the command, the demo and other tools talk to.
+
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use rollout::Human;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::engine::{Act, Command, Refusal, Views};
+use crate::lease::{LeaseBook, Question};
+
+/// What the handlers reach.
+#[derive(Clone)]
+pub struct Api {
+    pub commands: mpsc::Sender<Command>,
+    pub views: watch::Receiver<Views>,
+    pub lease: LeaseBook,
+}
+
+/// A decision may have to wait for the disk, not for more.
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub fn router(api: Api) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/v1/lease", get(lease))
+        .route("/v1/rollouts", get(list).post(apply))
+        .route("/v1/rollouts/{name}", get(one))
+        .route("/v1/rollouts/{name}/runs/{run}", get(run))
+        .route("/v1/rollouts/{name}/{act}", post(act))
+        .with_state(api)
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, text) = match self {
+            Self::Invalid(text) => (StatusCode::UNPROCESSABLE_ENTITY, text),
+            Self::Unknown(text) => (StatusCode::NOT_FOUND, text),
+            Self::Conflict(text) => (StatusCode::CONFLICT, text),
+            Self::Failed(text) => (StatusCode::INTERNAL_SERVER_ERROR, text),
+        };
+        (status, Json(json!({"error": text}))).into_response()
+    }
+}
+
+async fn lease(State(api): State<Api>, Query(question): Query<Question>) -> Response {
+    match api.lease.answer(&question) {
+        Some(answer) => Json(answer).into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "the engine does not answer\n").into_response(),
+    }
+}
+
+async fn list(State(api): State<Api>) -> Response {
+    let views = api.views.borrow().clone();
+    Json(views.values().collect::<Vec<_>>()).into_response()
+}
+
+async fn one(State(api): State<Api>, Path(name): Path<String>) -> Response {
+    let views = api.views.borrow().clone();
+    match views.get(&name) {
+        Some(view) => Json(view).into_response(),
+        None => Refusal::Unknown(format!("there is no rollout {name:?}")).into_response(),
+    }
+}
+
+/// The present run under its number, or one before it.
+async fn run(State(api): State<Api>, Path((name, run)): Path<(String, u64)>) -> Response {
+    let views = api.views.borrow().clone();
+    if let Some(view) = views.get(&name).filter(|view| view.run.run == run) {
+        return Json(view).into_response();
+    }
+    match ask(&api, |answer| Command::Past { name, run, answer }).await {
+        Ok(view) => Json(view).into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+struct ApplyOptions {
+    #[serde(default)]
+    again: bool,
+}
+
+async fn apply(
+    State(api): State<Api>,
+    Query(options): Query<ApplyOptions>,
+    headers: HeaderMap,
+    text: String,
+) -> Response {
+    let who = who(&headers);
+    let command = |answer| Command::Apply { text, who, again: options.again, answer };
+    match ask(&api, command).await {
+        Ok(applied) => Json(applied).into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Why {
+    reason: String,
+}
+
+async fn act(
+    State(api): State<Api>,
+    Path((name, act)): Path<(String, String)>,
+    headers: HeaderMap,
+    why: Option<Json<Why>>,
+) -> Response {
+    let act = match act.as_str() {
+        "abort" => Act::Abort,
+        "promote" => Act::Promote,
+        "approve" => Act::Approve,
+        "pause" => Act::Pause,
+        "resume" => Act::Resume,
+        other => {
+            let text = format!("nobody can {other:?} a rollout; one can abort, promote, approve, pause, resume");
+            return Refusal::Unknown(text).into_response();
+        }
+    };
+    let human = Human { who: who(&headers), reason: why.map(|Json(why)| why.reason).unwrap_or_default() };
+    match ask(&api, |answer| Command::Act { name, act, human, answer }).await {
+        Ok(()) => Json(json!({"done": true})).into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Who asks, as they say themselves.
+fn who(headers: &HeaderMap) -> String {
+    let name = headers.get("x-serin-user").and_then(|value| value.to_str().ok()).map(str::trim);
+    name.filter(|name| !name.is_empty()).unwrap_or("somebody").to_owned()
+}
+
+async fn ask<T>(
+    api: &Api,
+    command: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Command,
+) -> Result<T, Refusal> {
+    let (answer, answered) = oneshot::channel();
+    let asked = async {
+        api.commands.send(command(answer)).await.ok()?;
+        answered.await.ok()
+    };
+    match tokio::time::timeout(ENGINE_TIMEOUT, asked).await {
+        Ok(Some(result)) => result,
+        _ => Err(Refusal::Failed("the engine does not answer; see the controller's log".to_owned())),
+    }
+}

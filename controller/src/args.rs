@@ -1,0 +1,169 @@
+//! What a user may type.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Rolls new model versions out through an Envoy or Istio mesh.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = EXIT_CODES)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done (with `get -w`: promoted), 1 rolled back or refused, 2 could not decide, 3 could not run.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the controller
+    Run(Run),
+    /// Begin the rollout that a file describes
+    Apply(Apply),
+    /// Show rollouts, or one of them
+    Get(Get),
+    /// Send everything back to stable, now
+    Abort(Act),
+    /// Move past what a rollout is waiting for: exactly one stage
+    Promote(Act),
+    /// Say yes to the next stage
+    Approve(Act),
+    /// Stop a rollout where it is
+    Pause(Act),
+    /// Let a paused rollout go on
+    Resume(Act),
+    /// Check a rollout's file without a controller
+    Lint(Lint),
+    /// Print an Envoy configuration that works with this controller
+    Bootstrap(Bootstrap),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// Where the API, the lease and the metrics are served
+    #[arg(long, default_value = "127.0.0.1:7070", env = "SERIN_HTTP")]
+    pub http: SocketAddr,
+    /// Where Envoys fetch the policy (ECDS over gRPC)
+    #[arg(long, default_value = "127.0.0.1:7071", env = "SERIN_ECDS")]
+    pub ecds: SocketAddr,
+    /// The state, a SQLite file
+    #[arg(long, default_value = "serin.db", env = "SERIN_STORE")]
+    pub store: PathBuf,
+    /// The filter, at the path where Envoy finds it
+    #[arg(long, env = "SERIN_WASM")]
+    pub wasm: PathBuf,
+    /// The admin address of each Envoy whose counters are evidence, such as http://127.0.0.1:9901
+    #[arg(long, env = "SERIN_ENVOY_ADMIN", value_delimiter = ',')]
+    pub envoy_admin: Vec<String>,
+    /// Also write the policy into this directory, for Envoys that watch a file
+    #[arg(long)]
+    pub ecds_file: Option<PathBuf>,
+    /// How often counters are read, in milliseconds
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(100..=60_000))]
+    pub period_ms: u64,
+    /// How often each Envoy asks whether its policy still stands, in milliseconds
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(100..=60_000))]
+    pub lease_interval_ms: u32,
+}
+
+/// Where the controller is.
+#[derive(Debug, clap::Args)]
+pub struct Server {
+    /// The controller's address
+    #[arg(long, default_value = "http://127.0.0.1:7070", env = "SERIN_SERVER", global = true)]
+    pub server: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Apply {
+    #[command(flatten)]
+    pub server: Server,
+    /// The rollout's file; - reads standard input
+    #[arg(short, long)]
+    pub file: PathBuf,
+    /// Run a specification again that was rolled back
+    #[arg(long)]
+    pub again: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Get {
+    #[command(flatten)]
+    pub server: Server,
+    /// Its name; without one, all are listed
+    pub name: Option<String>,
+    /// An earlier run, by its number
+    #[arg(long, requires = "name", conflicts_with = "watch")]
+    pub run: Option<u64>,
+    /// Follow it to its end
+    #[arg(short, long, requires = "name")]
+    pub watch: bool,
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Act {
+    #[command(flatten)]
+    pub server: Server,
+    /// The rollout's name
+    pub name: String,
+    /// Why; it stands in the history
+    #[arg(long, default_value = "")]
+    pub reason: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Lint {
+    /// The rollout's file; - reads standard input
+    #[arg(short, long)]
+    pub file: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Bootstrap {
+    /// Where Envoy listens
+    #[arg(long, default_value = "127.0.0.1:10000")]
+    pub listen: envoy::Endpoint,
+    /// Envoy's admin address; keep it on loopback
+    #[arg(long, default_value = "127.0.0.1:9901")]
+    pub admin: envoy::Endpoint,
+    /// Where the stable version answers
+    #[arg(long)]
+    pub stable: envoy::Endpoint,
+    /// Where the canary version answers
+    #[arg(long)]
+    pub canary: envoy::Endpoint,
+    /// The controller's ECDS address
+    #[arg(long, default_value = "127.0.0.1:7071", conflicts_with = "ecds_file")]
+    pub ecds: envoy::Endpoint,
+    /// Read the policy from this directory instead
+    #[arg(long)]
+    pub ecds_file: Option<PathBuf>,
+    /// The controller's HTTP address, for the lease
+    #[arg(long, default_value = "127.0.0.1:7070")]
+    pub controller: envoy::Endpoint,
+    /// The filter, at the path where Envoy finds it
+    #[arg(long, env = "SERIN_WASM")]
+    pub wasm: PathBuf,
+    /// The name this Envoy goes by
+    #[arg(long, default_value = "envoy-1")]
+    pub node_id: String,
+    /// How long a model may take to answer, in milliseconds
+    #[arg(long, default_value_t = 15_000)]
+    pub route_timeout_ms: u64,
+    /// Speak to the models what the client speaks; gRPC needs it
+    #[arg(long)]
+    pub grpc: bool,
+    /// Keep the arm that a deciding proxy before this one chose
+    #[arg(long)]
+    pub follow: bool,
+}

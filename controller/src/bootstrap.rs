@@ -1,0 +1,33 @@
+//! `serin bootstrap`: an Envoy configuration that works with this controller.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use envoy::bootstrap::{PolicySource, Role, Upstream};
+use envoy::{Bootstrap, Resource};
+
+use crate::args;
+
+pub fn print(options: &args::Bootstrap) -> Result<ExitCode> {
+    let wasm = std::path::absolute(&options.wasm)?;
+    let source = match &options.ecds_file {
+        Some(directory) => PolicySource::File(std::path::absolute(directory)?),
+        None => PolicySource::Grpc(options.ecds.clone()),
+    };
+    let mut bootstrap = Bootstrap::new(
+        options.listen.clone(),
+        options.admin.clone(),
+        options.stable.clone(),
+        options.canary.clone(),
+        source,
+        Resource::local(wasm),
+    );
+    bootstrap.node_id.clone_from(&options.node_id);
+    bootstrap.lease = Some(options.controller.clone());
+    bootstrap.route_timeout = Duration::from_millis(options.route_timeout_ms);
+    bootstrap.upstream = if options.grpc { Upstream::AsClient } else { Upstream::Http1 };
+    bootstrap.role = if options.follow { Role::Follow } else { Role::Decide };
+    print!("{}", bootstrap.to_yaml()?);
+    Ok(ExitCode::SUCCESS)
+}

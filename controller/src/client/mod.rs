@@ -1,0 +1,114 @@
+//! The command's other half: asks a running controller, and shows what it says.
+
+mod show;
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::{Value, json};
+
+use crate::args::{self, Output};
+
+/// How often a watched rollout is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Reads a file, or standard input for `-`.
+pub fn read(file: &Path) -> Result<String> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
+}
+
+pub async fn apply(options: args::Apply) -> Result<ExitCode> {
+    let text = read(&options.file)?;
+    let url = format!("{}/v1/rollouts?again={}", options.server.server, options.again);
+    let answer = send(Client::new().post(url).body(text)).await?;
+    let Some(applied) = accepted(answer).await? else { return Ok(ExitCode::from(1)) };
+    for warning in applied["warnings"].as_array().into_iter().flatten() {
+        eprintln!("{}", warning.as_str().unwrap_or_default());
+    }
+    let (name, run) = (show::text(&applied, "name"), &applied["run"]);
+    if applied["unchanged"] == json!(true) {
+        println!("{name}: unchanged, this is run {run}; see: serin get {name}");
+    } else {
+        println!("{name}: run {run} begun; follow it: serin get {name} -w");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn act(act: &str, options: args::Act) -> Result<ExitCode> {
+    let url = format!("{}/v1/rollouts/{}/{act}", options.server.server, options.name);
+    let answer = send(Client::new().post(url).json(&json!({"reason": options.reason}))).await?;
+    if accepted(answer).await?.is_none() {
+        return Ok(ExitCode::from(1));
+    }
+    println!("{}: done ({act}); see: serin get {}", options.name, options.name);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn get(options: args::Get) -> Result<ExitCode> {
+    let server = &options.server.server;
+    let Some(name) = &options.name else {
+        let answer = send(Client::new().get(format!("{server}/v1/rollouts"))).await?;
+        let Some(all) = accepted(answer).await? else { return Ok(ExitCode::from(1)) };
+        match options.output {
+            Output::Json => println!("{}", serde_json::to_string_pretty(&all)?),
+            Output::Text => print!("{}", show::list(&all)),
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let run = options.run.map(|run| format!("/runs/{run}")).unwrap_or_default();
+    let url = format!("{server}/v1/rollouts/{name}{run}");
+    let mut seen = String::new();
+    loop {
+        let answer = send(Client::new().get(&url)).await?;
+        let Some(view) = accepted(answer).await? else { return Ok(ExitCode::from(1)) };
+        let text = match options.output {
+            Output::Json if options.watch => view.to_string() + "\n",
+            Output::Json => serde_json::to_string_pretty(&view)? + "\n",
+            Output::Text => show::one(&view),
+        };
+        if text != seen {
+            print!("{text}");
+            if options.watch && options.output == Output::Text {
+                println!();
+            }
+            seen = text;
+        }
+        let over = show::over(&view);
+        match (options.watch, over) {
+            (false, _) => return Ok(ExitCode::SUCCESS),
+            (true, Some(code)) => return Ok(ExitCode::from(code)),
+            (true, None) => tokio::time::sleep(LOOK).await,
+        }
+    }
+}
+
+async fn send(request: RequestBuilder) -> Result<Response> {
+    let user = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
+    request.header("x-serin-user", user).timeout(Duration::from_secs(15)).send().await.context(
+        "the controller does not answer; is `serin run` up, and is --server (or SERIN_SERVER) its address?",
+    )
+}
+
+/// The answer, or `None` after telling the person why there is none.
+async fn accepted(answer: Response) -> Result<Option<Value>> {
+    let status = answer.status();
+    let body: Value = answer.json().await.unwrap_or_default();
+    if status.is_success() {
+        return Ok(Some(body));
+    }
+    let error = show::text(&body, "error");
+    if status.is_client_error() && !error.is_empty() {
+        eprintln!("{error}");
+        return Ok(None);
+    }
+    bail!("the controller answered {status}: {error}")
+}

@@ -1,0 +1,196 @@
+//! The one task that owns every run: events in, one at a time; decisions to the store first, then to the world.
+
+mod act;
+mod apply;
+mod run;
+mod views;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+use envoy::ecds::Nodes;
+use rollout::{Event, Human, View};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
+
+pub use apply::{Applied, Refusal};
+pub use views::Views;
+
+use crate::evidence::Increments;
+use crate::lease::LeaseBook;
+use crate::publish::Publisher;
+use crate::store::Store;
+use run::Run;
+
+/// What people ask for.
+pub enum Command {
+    Apply { text: String, who: String, again: bool, answer: oneshot::Sender<Result<Applied, Refusal>> },
+    Act { name: String, act: Act, human: Human, answer: oneshot::Sender<Result<(), Refusal>> },
+    /// An earlier run, as it ended.
+    Past { name: String, run: u64, answer: oneshot::Sender<Result<Box<View>, Refusal>> },
+}
+
+/// What a person can do to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    Abort,
+    Promote,
+    Approve,
+    Pause,
+    Resume,
+}
+
+/// What comes back from work that was started elsewhere, so that the engine never waits for anything but the store.
+enum Report {
+    HandBack { name: String, run: u64, result: Result<bool, String> },
+    Stable { name: String, run: u64, endpoints: Vec<rollout::Endpoint> },
+}
+
+/// What the engine listens to.
+pub struct Inputs {
+    pub commands: mpsc::Receiver<Command>,
+    pub increments: mpsc::Receiver<Increments>,
+    pub nodes: watch::Receiver<Nodes>,
+    pub refusals: watch::Receiver<BTreeMap<String, u64>>,
+}
+
+pub struct Engine {
+    store: Store,
+    publisher: Publisher,
+    lease: LeaseBook,
+    client: reqwest::Client,
+    runs: BTreeMap<String, Run>,
+    generation: u64,
+    revoked_below: u64,
+    /// The filters' refusals since this process began, by reason.
+    reasons: BTreeMap<String, u64>,
+    views: watch::Sender<Views>,
+    reports: mpsc::Sender<Report>,
+    reported: mpsc::Receiver<Report>,
+}
+
+/// How often time itself is an event.
+const TICK: Duration = Duration::from_millis(250);
+
+impl Engine {
+    /// Takes up what the store holds: the same runs, at the same weights, under the same generation.
+    pub fn open(store: Store, publisher: Publisher, lease: LeaseBook) -> Result<(Self, watch::Receiver<Views>)> {
+        let (views, seen) = watch::channel(Views::default());
+        let (reports, reported) = mpsc::channel(64);
+        let (generation, revoked_below) = (store.generation()?, store.revoked_below()?);
+        lease.revoke_below(revoked_below);
+        let runs = store.rollouts()?.into_iter().map(|stored| (stored.state.plan.name.clone(), Run::new(stored)));
+        let runs = runs.collect();
+        let client = reqwest::Client::new();
+        Ok((
+            Self {
+                store,
+                publisher,
+                lease,
+                client,
+                runs,
+                generation,
+                revoked_below,
+                reasons: BTreeMap::new(),
+                views,
+                reports,
+                reported,
+            },
+            seen,
+        ))
+    }
+
+    /// Runs until the commands end or `stop` resolves.
+    pub async fn run(mut self, mut inputs: Inputs, stop: impl Future<Output = ()>) -> Result<()> {
+        self.take_up().await;
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return Ok(()),
+                command = inputs.commands.recv() => match command {
+                    Some(command) => self.command(command).await,
+                    None => return Ok(()),
+                },
+                Some(report) = self.reported.recv() => self.report(report).await,
+                Ok(()) = inputs.nodes.changed() => self.acknowledged(&mut inputs).await,
+                Ok(()) = inputs.refusals.changed() => self.acknowledged(&mut inputs).await,
+                Some(increments) = inputs.increments.recv() => self.counted(&increments).await,
+                _ = ticks.tick() => self.tick().await,
+            }
+            self.lease.alive();
+        }
+    }
+
+    async fn command(&mut self, command: Command) {
+        // A client that went away no longer wants the answer; what it asked for is done all the same.
+        match command {
+            Command::Apply { text, who, again, answer } => {
+                let applied = self.apply(&text, who, again).await;
+                let _ = answer.send(applied);
+            }
+            Command::Act { name, act, human, answer } => {
+                let done = self.act(&name, act, human).await;
+                let _ = answer.send(done);
+            }
+            Command::Past { name, run, answer } => {
+                let _ = answer.send(self.past(&name, run));
+            }
+        }
+    }
+
+    async fn report(&mut self, report: Report) {
+        let (name, run, event) = match report {
+            Report::HandBack { name, run, result } => {
+                let event = match result {
+                    Ok(true) => Event::HandBackDone,
+                    Ok(false) => return,
+                    Err(reason) => Event::HandBackFailed { reason },
+                };
+                (name, run, event)
+            }
+            Report::Stable { name, run, endpoints } => {
+                if let Some(run) = self.runs.get_mut(&name) {
+                    run.probing = false;
+                }
+                (name, run, Event::StableReports(endpoints))
+            }
+        };
+        if self.runs.get(&name).is_some_and(|present| present.state.run == run) {
+            self.advance(&name, &event).await;
+        }
+    }
+
+    async fn tick(&mut self) {
+        for name in self.live() {
+            self.advance(&name, &Event::Tick).await;
+            self.probe(&name);
+        }
+    }
+
+    async fn counted(&mut self, increments: &Increments) {
+        for name in self.live() {
+            let Some(run) = self.runs.get_mut(&name) else { continue };
+            let interval = run.book.interval(&run.state, increments);
+            self.advance(&name, &Event::Interval(Box::new(interval))).await;
+        }
+    }
+
+    async fn acknowledged(&mut self, inputs: &mut Inputs) {
+        let nodes = inputs.nodes.borrow_and_update().clone();
+        self.reasons = inputs.refusals.borrow_and_update().clone();
+        let names: Vec<String> = self.runs.keys().cloned().collect();
+        for name in names {
+            let Some(run) = self.runs.get_mut(&name) else { continue };
+            let Some(acks) = run.acknowledged(&nodes, &self.reasons) else { continue };
+            self.advance(&name, &Event::Acks(acks)).await;
+        }
+    }
+
+    /// Names of the runs that are not over.
+    fn live(&self) -> Vec<String> {
+        self.runs.iter().filter(|(_, run)| !run.state.is_over()).map(|(name, _)| name.clone()).collect()
+    }
+}

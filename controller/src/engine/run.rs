@@ -1,0 +1,126 @@
+//! One run in the engine's hands: its state, and what is known of it outside the machine.
+
+use std::collections::BTreeMap;
+
+use envoy::ecds::Nodes;
+use rollout::{Acks, Refused, State};
+use serde::Serialize;
+
+use crate::clock;
+use crate::evidence::Book;
+use crate::store::Stored;
+
+/// Acknowledgements kept for people; older ones make room.
+const ACKS_KEPT: usize = 500;
+
+pub struct Run {
+    pub spec: String,
+    pub state: State,
+    /// The generation the last publication went out with.
+    pub generation: u64,
+    pub book: Book,
+    pub acks: Vec<Ack>,
+    pub refusals: Vec<RefusalView>,
+    /// What the machine was last told of acknowledgements.
+    told: Option<Acks>,
+    /// The filters' refusals by reason, as they stood when the last publication went out.
+    reasons_before: BTreeMap<String, u64>,
+    /// Is a question to stable's endpoints under way?
+    pub probing: bool,
+    /// When the state was last written without a decision in it.
+    pub saved_monotonic_ns: u64,
+}
+
+/// An acknowledgement, for people.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ack {
+    pub node: String,
+    pub generation: u64,
+    /// From the push to the acknowledgement; absent for a node that came later.
+    pub ms: Option<f64>,
+}
+
+/// A refusal, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RefusalView {
+    pub node: String,
+    pub generation: u64,
+    pub reason: String,
+}
+
+impl Run {
+    pub fn new(stored: Stored) -> Self {
+        Self {
+            book: Book::new(&stored.state),
+            spec: stored.spec,
+            generation: stored.generation,
+            state: stored.state,
+            acks: Vec::new(),
+            refusals: Vec::new(),
+            told: None,
+            reasons_before: BTreeMap::new(),
+            probing: false,
+            saved_monotonic_ns: clock::monotonic_ns(),
+        }
+    }
+
+    pub fn stored(&self, state: State, generation: u64) -> Stored {
+        Stored { spec: self.spec.clone(), state, generation }
+    }
+
+    /// A publication goes out: answers to the one before no longer count.
+    pub fn published(&mut self, reasons: &BTreeMap<String, u64>) {
+        self.book.unsettle(self.state.epoch);
+        self.reasons_before = reasons.clone();
+        self.told = None;
+    }
+
+    /// What the nodes' answers mean for this run's last publication; `None` when that is no news. `reasons` are the
+    /// filters' own words for refusals, which Envoy's message lacks.
+    pub fn acknowledged(&mut self, nodes: &Nodes, reasons: &BTreeMap<String, u64>) -> Option<Acks> {
+        let publication = self.state.publication.as_ref()?.sent.id;
+        for (node, known) in &nodes.0 {
+            if let Some(ack) = known.acknowledged.filter(|ack| ack.generation >= self.generation)
+                && !self.acks.iter().any(|seen| seen.node == *node && seen.generation == ack.generation)
+            {
+                self.acks.push(Ack { node: node.clone(), generation: ack.generation, ms: ack.latency_ms });
+            }
+            if let Some(refused) = known.refused.as_ref().filter(|refused| refused.generation >= self.generation) {
+                self.refused(node, refused.generation, &refused.reason, reasons);
+            }
+        }
+        let surplus = self.acks.len().saturating_sub(ACKS_KEPT);
+        self.acks.drain(..surplus);
+        let quorum = nodes.quorum(self.generation);
+        let refused = self.refusals.iter().filter(|refusal| {
+            refusal.generation >= self.generation && quorum.behind.contains(&refusal.node)
+        });
+        let acks = Acks {
+            publication,
+            acknowledged: u32::try_from(quorum.holding).unwrap_or(u32::MAX),
+            connected: u32::try_from(quorum.connected).unwrap_or(u32::MAX),
+            refused: refused
+                .map(|refusal| Refused { node: refusal.node.clone(), reason: refusal.reason.clone() })
+                .collect(),
+            missing: quorum.behind,
+        };
+        if self.told.as_ref() == Some(&acks) {
+            return None;
+        }
+        self.told = Some(acks.clone());
+        Some(acks)
+    }
+
+    /// Envoy's words for a refusal name only the plugin; the filter's own reason arrives with its counters, later.
+    fn refused(&mut self, node: &str, generation: u64, said: &str, reasons: &BTreeMap<String, u64>) {
+        let before = |reason: &String| self.reasons_before.get(reason).copied().unwrap_or(0);
+        let words: Vec<&str> =
+            reasons.iter().filter(|(reason, n)| **n > before(reason)).map(|(reason, _)| reason.as_str()).collect();
+        let reason =
+            if words.is_empty() { said.to_owned() } else { format!("{said} (filter: {})", words.join(", ")) };
+        match self.refusals.iter_mut().find(|seen| seen.node == node && seen.generation == generation) {
+            Some(seen) => seen.reason = reason,
+            None => self.refusals.push(RefusalView { node: node.to_owned(), generation, reason }),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The runs as people and tools see them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::Engine;
+use super::run::{Ack, RefusalView};
+
+/// Every run by name.
+pub type Views = Arc<BTreeMap<String, RunView>>;
+
+/// One run: what the machine says of it, and what the mesh does.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunView {
+    #[serde(flatten)]
+    pub run: rollout::View,
+    /// The generation of the policy it was last part of as something new.
+    pub generation: u64,
+    /// Acknowledgements, oldest first.
+    pub acks: Vec<Ack>,
+    /// Refusals, oldest first.
+    pub refusals: Vec<RefusalView>,
+}
+
+impl Engine {
+    /// Shows the present state to whoever looks.
+    pub(super) fn show(&self) {
+        let views = self.runs.iter().map(|(name, run)| {
+            let view = RunView {
+                run: run.state.view(),
+                generation: run.generation,
+                acks: run.acks.clone(),
+                refusals: run.refusals.clone(),
+            };
+            (name.clone(), view)
+        });
+        self.views.send_replace(Arc::new(views.collect()));
+    }
+}

@@ -1,0 +1,249 @@
+//! From counters to evidence: what one look at the counters means for one run.
+
+use std::collections::BTreeMap;
+
+use rollout::{Bins, Counts, Group, Interval, Moments, Overdue, State, Totals};
+use split::{Arm, Cause};
+use tally::{Class, ConfidenceScale, GroupEvent, Series, What};
+
+/// Increments of counters between two looks at all proxies.
+#[derive(Clone, Debug, Default)]
+pub struct Increments {
+    pub from_ms: u64,
+    pub to_ms: u64,
+    pub counters: Vec<(Series, u64)>,
+    /// Why they cannot be trusted as a whole.
+    pub gap: Option<String>,
+    /// Counters began again at nothing.
+    pub restarted: bool,
+}
+
+/// What must be remembered from look to look.
+pub struct Book {
+    arms: BTreeMap<Arm, Running>,
+    epoch: u64,
+    /// Since when all traffic is split by the weights of `epoch`; `None`: some proxies have others.
+    settled_ms: Option<u64>,
+}
+
+struct Running {
+    overdue: Overdue,
+    totals: Totals,
+}
+
+impl Book {
+    pub fn new(state: &State) -> Self {
+        let running =
+            || Running { overdue: Overdue::new(state.plan.overdue_after_ms), totals: Totals::default() };
+        Self { arms: Arm::ALL.map(|arm| (arm, running())).into(), epoch: state.epoch, settled_ms: None }
+    }
+
+    /// The weights are on their way: until a quorum has them, traffic is split by two policies at once.
+    pub fn unsettle(&mut self, epoch: u64) {
+        self.epoch = epoch;
+        self.settled_ms = None;
+    }
+
+    pub fn settle(&mut self, now_ms: u64) {
+        self.settled_ms.get_or_insert(now_ms);
+    }
+
+    /// The evidence of one look for one run. Part of the truth is not evidence: when anything is missing, the
+    /// interval says so and counts for nothing.
+    pub fn interval(&mut self, state: &State, news: &Increments) -> Interval {
+        if news.restarted {
+            for running in self.arms.values_mut() {
+                running.overdue.restart();
+                running.totals = Totals::default();
+            }
+        }
+        let mut arms = Arm::ALL.map(|arm| (arm, self.counts(state, arm, news)));
+        let gap = news.gap.clone().or_else(|| match self.settled_ms {
+            Some(since) if since <= news.from_ms => None,
+            _ => Some("the weights were changing".to_owned()),
+        });
+        let [stable, canary, baseline] = &mut arms;
+        Interval {
+            epoch: self.epoch,
+            from_ms: news.from_ms,
+            to_ms: news.to_ms,
+            canary: std::mem::take(&mut canary.1),
+            stable: std::mem::take(&mut stable.1),
+            baseline: std::mem::take(&mut baseline.1),
+            gap,
+        }
+    }
+
+    fn counts(&mut self, state: &State, arm: Arm, news: &Increments) -> Counts {
+        let version = match arm {
+            Arm::Canary => &state.plan.canary,
+            Arm::Stable | Arm::Baseline => &state.stable_version,
+        };
+        let mut tally = Tally::default();
+        for (series, by) in &news.counters {
+            if series.rollout == state.plan.name && series.arm == arm && series.version == *version {
+                tally.add(state, series.what, *by);
+            }
+        }
+        let Tally { mut counts, steps, squares, groups } = tally;
+        if let Some(confidence) = &state.plan.traffic.confidence
+            && let Some(scale) = ConfidenceScale::new(confidence.min, confidence.max)
+        {
+            counts.confidence = moments(scale, counts.confidence.n, steps, squares);
+        }
+        counts.groups =
+            (state.plan.traffic.count_groups && arm == Arm::Stable).then(|| groups.into_values().collect());
+        if let Some(running) = self.arms.get_mut(&arm) {
+            running.totals.at_ms = news.to_ms;
+            running.totals.assigned += counts.assigned;
+            running.totals.finished += counts.finished;
+            running.totals.late += longer_than(&counts.latency, state.plan.overdue_after_ms);
+            counts.overdue = running.overdue.look(running.totals);
+        }
+        counts
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    counts: Counts,
+    steps: u64,
+    squares: u64,
+    groups: BTreeMap<u8, Group>,
+}
+
+impl Tally {
+    fn add(&mut self, state: &State, what: What, by: u64) {
+        let counts = &mut self.counts;
+        match what {
+            What::Assigned(Cause::Weight) => counts.assigned += by,
+            What::Finished(Cause::Weight, class) => {
+                counts.finished += by;
+                if class == Class::Gone {
+                    counts.gone += by;
+                }
+                if class.is_outcome() {
+                    counts.outcomes += by;
+                    if state.plan.error_classes.iter().any(|error| error.label() == class.as_str()) {
+                        counts.errors += by;
+                    }
+                }
+            }
+            // Assigned for another reason than the weight: no evidence.
+            What::Assigned(_) | What::Finished(..) => {}
+            What::Latency(bin) => *counts.latency.0.entry(bin).or_default() += by,
+            What::Confidence(_) => counts.confidence.n += by,
+            What::ConfidenceSum => self.steps += by,
+            What::ConfidenceSquares => self.squares += by,
+            What::ConfidenceInvalid => {}
+            What::Group(group, event) => {
+                let entry = self.groups.entry(group).or_insert(Group { group: group.into(), ..Group::default() });
+                match event {
+                    GroupEvent::Finished => entry.finished += by,
+                    GroupEvent::Error => entry.errors += by,
+                }
+            }
+        }
+    }
+}
+
+/// Sums of steps as sums of the values they stand for.
+#[allow(clippy::cast_precision_loss)] // sums of steps stay far below 2^53
+fn moments(scale: ConfidenceScale, n: u64, steps: u64, squares: u64) -> Moments {
+    let (count, steps, squares) = (n as f64, steps as f64, squares as f64);
+    let (least, step) = (scale.value(0.0), scale.value(1.0) - scale.value(0.0));
+    Moments {
+        n,
+        sum: count * least + step * steps,
+        sum_squares: count * least * least + 2.0 * least * step * steps + step * step * squares,
+    }
+}
+
+/// How many were surely longer than `ms`: those in bins that begin there or later.
+#[allow(clippy::cast_precision_loss)] // milliseconds
+fn longer_than(bins: &Bins, ms: u64) -> u64 {
+    bins.0
+        .iter()
+        .filter(|(bin, _)| **bin > 0 && tally::latency_upper_ms(**bin - 1) >= ms as f64)
+        .map(|(_, n)| n)
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        let plan = spec::load(
+            "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n",
+        )
+        .expect("the minimal rollout")
+        .plan;
+        State::new(plan, 1, 0, rollout::Now::at_ms(0))
+    }
+
+    fn series(arm: Arm, version: &str, what: What) -> Series {
+        Series { rollout: "ranker".into(), version: version.into(), arm, what }
+    }
+
+    fn news(counters: Vec<(Series, u64)>) -> Increments {
+        Increments { from_ms: 1_000, to_ms: 2_000, counters, ..Increments::default() }
+    }
+
+    #[test]
+    fn only_the_runs_own_weighted_requests_are_evidence() {
+        let state = state();
+        let mut book = Book::new(&state);
+        book.settle(500);
+        let finished = |cause, class| What::Finished(cause, class);
+        let mut other = series(Arm::Canary, "v2", finished(Cause::Weight, Class::Ok));
+        other.rollout = "other".into();
+        let interval = book.interval(
+            &state,
+            &news(vec![
+                (series(Arm::Canary, "v2", finished(Cause::Weight, Class::Ok)), 90),
+                (series(Arm::Canary, "v2", finished(Cause::Weight, Class::ServerError)), 10),
+                (series(Arm::Canary, "v2", finished(Cause::Weight, Class::Gone)), 3),
+                (series(Arm::Canary, "v2", finished(Cause::Override, Class::ServerError)), 50),
+                (series(Arm::Canary, "v1.9", finished(Cause::Weight, Class::ServerError)), 50),
+                (series(Arm::Stable, "v1", finished(Cause::Weight, Class::Ok)), 900),
+                (other, 50),
+            ]),
+        );
+        assert_eq!(interval.gap, None);
+        let canary = &interval.canary;
+        assert_eq!((canary.finished, canary.outcomes, canary.errors, canary.gone), (103, 100, 10, 3));
+        assert_eq!(interval.stable.outcomes, 900);
+    }
+
+    #[test]
+    fn while_weights_change_nothing_is_evidence() {
+        let state = state();
+        let mut book = Book::new(&state);
+        let gap = |book: &mut Book| book.interval(&state, &news(vec![])).gap.is_some();
+        assert!(gap(&mut book), "never settled");
+        book.settle(1_500);
+        assert!(gap(&mut book), "settled half way through");
+        book.unsettle(2);
+        book.settle(900);
+        assert!(!gap(&mut book));
+        book.unsettle(3);
+        assert!(gap(&mut book));
+    }
+
+    #[test]
+    fn sums_of_steps_become_sums_of_values() {
+        let scale = ConfidenceScale::new(-1.0, 3.0).expect("a range");
+        let values = [-1.0, 0.5, 2.9996];
+        let steps: Vec<u64> = values.iter().map(|value| scale.steps(*value).expect("inside")).collect();
+        let got = moments(scale, 3, steps.iter().sum(), steps.iter().map(|s| s * s).sum());
+        assert!((got.sum - values.iter().sum::<f64>()).abs() < 1e-9, "{got:?}");
+        assert!((got.sum_squares - values.iter().map(|v| v * v).sum::<f64>()).abs() < 1e-9, "{got:?}");
+    }
+
+    #[test]
+    fn late_is_what_is_surely_later() {
+        let bins = Bins([(tally::latency_bin(1_000_000_000), 5), (tally::latency_bin(2_200_000_000), 7), (tally::LATENCY_TOP, 2)].into());
+        assert_eq!(longer_than(&bins, 2_000), 9);
+    }
+}

@@ -1,0 +1,70 @@
+//! From the runs to the one policy document that every proxy gets.
+
+use envoy::{Ecds, EcdsFile};
+use split::policy::{Lease, Policy, SCHEMA};
+use split::{PolicyError, Splitter};
+
+/// Where the heartbeat goes: names that the bootstrap defines too.
+const CLUSTER: &str = "serin";
+const PATH: &str = "/v1/lease";
+
+/// Sends policies out.
+pub struct Publisher {
+    ecds: Ecds,
+    file: Option<EcdsFile>,
+    incarnation: u64,
+    interval_ms: u32,
+}
+
+/// A policy ready to be sent.
+pub struct Letter {
+    pub generation: u64,
+    pub ttl_ms: u32,
+    text: String,
+}
+
+impl Publisher {
+    pub const fn new(ecds: Ecds, file: Option<EcdsFile>, incarnation: u64, interval_ms: u32) -> Self {
+        Self { ecds, file, incarnation, interval_ms }
+    }
+
+    /// Writes the document and reads it as a proxy will: what the filter would refuse never leaves.
+    pub fn compose(
+        &self,
+        generation: u64,
+        rollouts: Vec<split::policy::Rollout>,
+        lease_intervals: u32,
+    ) -> Result<Letter, PolicyError> {
+        let ttl_ms = self.interval_ms.saturating_mul(lease_intervals.max(2));
+        // Nothing exposed needs nobody to vouch for it.
+        let exposed = rollouts.iter().any(|rollout| {
+            rollout.arms.canary.weight_ppm > 0 || !rollout.overrides.is_empty() || !rollout.cohorts.is_empty()
+        });
+        let lease = exposed.then(|| Lease {
+            cluster: CLUSTER.to_owned(),
+            authority: CLUSTER.to_owned(),
+            path: PATH.to_owned(),
+            interval_ms: self.interval_ms,
+            ttl_ms,
+        });
+        let policy = Policy { schema: SCHEMA, incarnation: self.incarnation, generation, lease, rollouts };
+        Splitter::compile(&policy)?;
+        let text = serde_json::to_string(&policy).map_err(|error| PolicyError {
+            field: "policy".to_owned(),
+            problem: error.to_string(),
+            remedy: "give finite numbers",
+            reason: "malformed",
+        })?;
+        Ok(Letter { generation, ttl_ms, text })
+    }
+
+    /// Sends it, over every way there is. Twice does no harm.
+    pub async fn send(&self, letter: Letter) {
+        if let Some(file) = &self.file
+            && let Err(error) = file.write(letter.generation, &letter.text).await
+        {
+            tracing::error!("{error}");
+        }
+        self.ecds.publish(letter.generation, letter.text);
+    }
+}

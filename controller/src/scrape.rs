@@ -1,0 +1,140 @@
+//! Reads every Envoy's counters, again and again, and says what happened between two looks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use envoy::ecds::{Acknowledged, Node, Nodes};
+use envoy::stats::{Admin, Counters, Interval, Mark, Snapshot};
+use futures::future::join_all;
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+
+use crate::clock;
+use crate::evidence::Increments;
+
+/// A source is stale after this many periods without an answer.
+const STALE_PERIODS: u32 = 5;
+
+pub struct Scraper {
+    admins: Vec<Admin>,
+    period: Duration,
+    incarnation: u64,
+    /// Refusals since this process began, by the filter's own reason.
+    refusals: watch::Sender<BTreeMap<String, u64>>,
+    /// What each Envoy's admin says it has accepted: the acknowledgements of a policy that travels as a file.
+    nodes: watch::Sender<Nodes>,
+    seen: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+impl Scraper {
+    pub fn new(
+        admins: Vec<Admin>,
+        period: Duration,
+        incarnation: u64,
+    ) -> (Self, watch::Receiver<BTreeMap<String, u64>>, watch::Receiver<Nodes>) {
+        let (refusals, refused) = watch::channel(BTreeMap::new());
+        let (nodes, known) = watch::channel(Nodes::default());
+        (Self { admins, period, incarnation, refusals, nodes, seen: BTreeMap::new() }, refused, known)
+    }
+
+    /// Runs until nobody listens any more.
+    pub async fn run(mut self, out: mpsc::Sender<Increments>) {
+        let mut counters = Counters::new(self.period * STALE_PERIODS, clock::monotonic_ns());
+        for admin in &self.admins {
+            counters.expect(admin.source());
+        }
+        let mut ticks = tokio::time::interval(self.period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let readings = self.admins.iter().map(Admin::read);
+            for (admin, reading) in self.admins.iter().zip(join_all(readings).await) {
+                match reading {
+                    Ok(snapshot) => {
+                        note(&self.refusals, &mut self.seen, &snapshot);
+                        self.nodes.send_if_modified(|nodes| know(nodes, &snapshot, self.incarnation));
+                        counters.observe(snapshot);
+                    }
+                    Err(error) => {
+                        tracing::debug!("{}: {error}", admin.source());
+                        self.nodes.send_if_modified(|nodes| lose(nodes, admin.source()));
+                    }
+                }
+            }
+            let interval = counters.close(clock::monotonic_ns());
+            if out.send(increments(interval)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// What a look at all Envoys means: everything, or why not everything.
+fn increments(interval: Interval) -> Increments {
+    let wall = clock::now();
+    let unix_ms = |ns: u64| wall.unix_ms.saturating_sub(wall.monotonic_ns.saturating_sub(ns) / 1_000_000);
+    // What the slowest source tells of began before the interval itself did.
+    let from_ns = interval.spans.iter().map(|span| span.from_ns).fold(interval.from_ns, u64::min);
+    let gap = if interval.is_whole() {
+        None
+    } else if interval.spans.is_empty() {
+        Some("no Envoy's counters are read: give serin run --envoy-admin".to_owned())
+    } else {
+        let marks: Vec<String> = interval.marks().map(|(source, mark)| format!("{source}: {mark}")).collect();
+        Some(marks.join("; "))
+    };
+    // Whatever was missed, assigned and finished requests no longer belong together.
+    let restarted = interval.marks().any(|(_, mark)| *mark != Mark::Unread);
+    Increments {
+        from_ms: unix_ms(from_ns),
+        to_ms: unix_ms(interval.to_ns),
+        restarted,
+        counters: interval.counts.into_iter().collect(),
+        gap,
+    }
+}
+
+/// Counts the filter's refusals since this process began; what stood there before belongs to the past.
+fn note(
+    refusals: &watch::Sender<BTreeMap<String, u64>>,
+    seen: &mut BTreeMap<String, BTreeMap<String, u64>>,
+    snapshot: &Snapshot,
+) {
+    let now: BTreeMap<String, u64> =
+        snapshot.refusals().into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect();
+    let Some(before) = seen.insert(snapshot.source.clone(), now.clone()) else { return };
+    refusals.send_if_modified(|total| {
+        let mut news = false;
+        for (reason, count) in &now {
+            let more = count.saturating_sub(before.get(reason).copied().unwrap_or(0));
+            if more > 0 {
+                *total.entry(reason.clone()).or_default() += more;
+                news = true;
+            }
+        }
+        news
+    });
+}
+
+/// Notes what an Envoy has accepted; says whether that is news.
+fn know(nodes: &mut Nodes, snapshot: &Snapshot, incarnation: u64) -> bool {
+    let node = nodes.0.entry(snapshot.source.clone()).or_insert_with(|| Node {
+        connected_unix_ms: snapshot.unix_ms,
+        ..Node::default()
+    });
+    let generation = snapshot.accepted_generation(incarnation);
+    let news = node.streams == 0 || node.acknowledged.map(|ack| ack.generation) != generation;
+    node.streams = 1;
+    node.disconnected_unix_ms = None;
+    node.acknowledged =
+        generation.map(|generation| Acknowledged { generation, unix_ms: snapshot.unix_ms, latency_ms: None });
+    news
+}
+
+/// Notes that an Envoy does not answer; says whether that is news.
+fn lose(nodes: &mut Nodes, source: &str) -> bool {
+    let Some(node) = nodes.0.get_mut(source).filter(|node| node.streams > 0) else { return false };
+    node.streams = 0;
+    node.disconnected_unix_ms = Some(clock::unix_ms());
+    true
+}
