@@ -1,0 +1,89 @@
+//! The compatible judge beyond the vectors: published numbers, order of rules, strict configuration.
+
+use judge::classical::{ShiftRoot, hodges_lehmann_ci};
+use judge::kayenta::{
+    Label, MetricRules, ScoreLabel, ScoredMetric, Thresholds, classify, judge_series, score,
+};
+use std::collections::BTreeMap;
+
+/// Numbers printed in a public report: seven of ten points at 100 against ten at 1.
+#[test]
+fn published_interval() {
+    let mut experiment = vec![100.0; 7];
+    experiment.extend([1.0; 3]);
+    let shift = hodges_lehmann_ci(&experiment, &[1.0; 10], 0.98, ShiftRoot::Brent(1e-4)).unwrap();
+    assert!((shift.lo - 6.825_022_991_538_781e-5).abs() < 1e-4, "{shift:?}");
+    assert!((shift.hi - 99.0).abs() < 1e-9 && (shift.estimate - 98.999_929_04).abs() < 1e-4, "{shift:?}");
+    let root = hodges_lehmann_ci(&experiment, &[1.0; 10], 0.98, ShiftRoot::Asymptotic).unwrap();
+    assert!(root.lo.abs() < 1e-9 && (root.estimate - 99.0).abs() < 1e-9, "{root:?}");
+}
+
+#[track_caller]
+fn check(rules: &str, control: &[f64], experiment: &[f64], label: Label, critical: bool) {
+    let rules: MetricRules = serde_json::from_str(rules).unwrap();
+    let got = classify(control, experiment, &rules);
+    assert_eq!((got.label, got.critical), (label, critical), "{got:?}");
+}
+
+#[test]
+fn labels() {
+    let (low, high) = ([1.0, 2.0, 1.5, 1.2, 1.7], [11.0, 12.0, 11.5, 11.2, 11.7]);
+    check("{}", &low, &high, Label::High, false);
+    check("{}", &high, &low, Label::Low, false);
+    check(r#"{"direction":"decrease"}"#, &low, &high, Label::Pass, false);
+    check(r#"{"critical":true}"#, &low, &high, Label::High, true);
+    let allowed = r#"{"critical":true,"effectSize":{"allowedIncrease":2.0,"criticalIncrease":20.0}}"#;
+    check(allowed, &low, &high, Label::High, false);
+    check(r#"{"mustHaveData":true}"#, &low, &[], Label::NodataFailMetric, false);
+    check(r#"{"mustHaveData":true,"critical":true}"#, &low, &[], Label::Nodata, true);
+    check(r#"{"nanStrategy":"replace"}"#, &low, &[], Label::Pass, false);
+    check("{}", &[f64::NAN; 3], &high, Label::Nodata, false);
+    check("{}", &[f64::INFINITY, 1.0], &high, Label::Error, false);
+}
+
+#[test]
+fn unknown_values_are_errors() {
+    for text in [
+        r#"{"direction":"up"}"#,
+        r#"{"nanStrategy":"drop"}"#,
+        r#"{"tolerant":1}"#,
+        r#"{"effectSize":{"measure":"median"}}"#,
+        r#"{"outliers":{"strategy":"winsorise"}}"#,
+    ] {
+        assert!(serde_json::from_str::<MetricRules>(text).is_err(), "{text}");
+    }
+}
+
+fn metric(label: Label, group: &str, critical: bool) -> ScoredMetric {
+    ScoredMetric { label, groups: vec![group.to_owned()], critical, muted: false }
+}
+
+#[test]
+fn scores() {
+    let thresholds = Thresholds { pass: 95.0, marginal: 75.0 };
+    let of = |metrics: &[ScoredMetric], weights: &[(&str, f64)]| {
+        let weights: BTreeMap<String, f64> = weights.iter().map(|(g, w)| ((*g).to_owned(), *w)).collect();
+        let scored = score(metrics, &weights, thresholds).unwrap();
+        (scored.score, scored.label)
+    };
+    let pass = metric(Label::Pass, "a", false);
+    assert_eq!(of(&[pass.clone(), metric(Label::High, "b", true)], &[]), (0.0, ScoreLabel::Fail));
+    assert_eq!(of(&[pass.clone(), metric(Label::Nodata, "b", false)], &[]), (0.0, ScoreLabel::Fail));
+    assert_eq!(of(&[pass.clone(), metric(Label::Error, "b", false)], &[]), (100.0, ScoreLabel::Pass));
+    assert_eq!(of(&[pass], &[("a", 60.0), ("gone", 40.0)]), (60.0, ScoreLabel::Fail));
+    let third =
+        [metric(Label::Pass, "a", false), metric(Label::Pass, "a", false), metric(Label::High, "a", false)];
+    assert_eq!(of(&third, &[]), (66.67, ScoreLabel::Fail));
+}
+
+#[test]
+fn series() {
+    let thresholds = Thresholds { pass: 95.0, marginal: 75.0 };
+    let of = |scores: &[f64]| {
+        let series = judge_series(scores, thresholds).unwrap();
+        (series.passed, series.stopped_at)
+    };
+    assert_eq!(of(&[100.0, 80.0, 96.0]), (true, None));
+    assert_eq!(of(&[100.0, 80.0, 90.0]), (false, None));
+    assert_eq!(of(&[75.0, 100.0]), (false, Some(0)));
+}

@@ -1,0 +1,21 @@
+//! Tests of the judge through its public functions.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests read fixtures and may stop at the first surprise"
+)]
+
+mod classical;
+mod gates;
+mod kayenta;
+mod levels;
+mod misuse;
+mod planning;
+mod properties;
+#[path = "../vectors/run.rs"]
+mod run;
+mod sequential;
+mod vectors;
