@@ -80,7 +80,10 @@ impl Root {
         count::show("serin_policy_generation", generation);
         if let Some(terms) = active.splitter.lease() {
             active.standing.set(lease::begin((incarnation, generation), terms));
-            let _ = host::tick_every(lease::TICK_MS);
+        }
+        // Without ticks the lease would never be seen to run out; a host that refuses them is not one of ours.
+        if let Err(refused) = host::tick_every(lease::TICK_MS) {
+            host::log(Level::Warn, &format!("serin: the host gives no ticks: {refused:?}"));
         }
         host::log(
             Level::Info,
@@ -141,9 +144,9 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        if let Some(active) = &self.active {
-            lease::tick(active);
-        }
+        let (Some(active), Ok(now)) = (&self.active, host::now()) else { return };
+        lease::tick(active, now);
+        active.counters.iter().for_each(|counters| counters.tick(now));
     }
 
     fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {

@@ -1,6 +1,6 @@
 //! Counters, defined on first use: a stat is permanent in Envoy, so what never happens must cost nothing.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use split::{Arm, Claim};
@@ -15,6 +15,7 @@ pub struct Counters {
     ids: RefCell<BTreeMap<(Arm, What), Option<u32>>>,
     latency: RefCell<BTreeMap<Arm, Option<u32>>>,
     last_canary: Option<u32>,
+    canary_since_tick: Cell<bool>,
 }
 
 impl Counters {
@@ -26,6 +27,7 @@ impl Counters {
             ids: RefCell::default(),
             latency: RefCell::default(),
             last_canary: host::define(Metric::Gauge, &name).ok(),
+            canary_since_tick: Cell::new(false),
         }
     }
 
@@ -56,10 +58,18 @@ impl Counters {
         }
     }
 
-    /// When this process last sent a request to the canary, in milliseconds since 1970.
-    pub fn last_canary(&self) {
-        if let (Some(id), Ok(now)) = (self.last_canary, host::now()) {
-            host::record(id, now / 1_000_000);
+    /// A request goes to the canary. When, is written at the next tick: a request need not pay for it.
+    pub fn canary(&self) {
+        self.canary_since_tick.set(true);
+    }
+
+    /// Shows when this process last sent a request to the canary, in milliseconds since 1970: never too early, and
+    /// late by at most a tick.
+    pub fn tick(&self, now_ns: u64) {
+        if self.canary_since_tick.take()
+            && let Some(id) = self.last_canary
+        {
+            host::record(id, now_ns / 1_000_000);
         }
     }
 

@@ -77,7 +77,7 @@ impl Stream {
         let counters = active.counters.get(claim.index())?;
         counters.count(assignment.arm, What::Assigned(assignment.cause));
         if assignment.arm == Arm::Canary {
-            counters.last_canary();
+            counters.canary();
         }
         self.decided = Some(Decided { rollout: claim.index(), assignment });
         Some(())

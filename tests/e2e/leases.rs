@@ -28,7 +28,8 @@ async fn without_an_answer_the_canary_ends_when_the_lease_says_and_comes_back_wi
     plane.put(|generation| leased(generation, "stable")).await;
     serves(&envoy, "v2").await;
     let asked = plane.asked();
-    until("ten heartbeats", async || if plane.asked() >= asked + 10 { Ok(()) } else { Err(plane.asked()) }).await;
+    until("ten heartbeats", async || if plane.asked() >= asked + 10 { Ok(()) } else { Err(plane.asked()) })
+        .await;
     serves(&envoy, "v2").await;
 
     plane.lease(Lease::Silent);
@@ -50,9 +51,12 @@ async fn one_proxy_asks_once_per_interval_whatever_its_workers() {
     let _envoy = plane.envoy(&models, EnvoyOptions::default()).await;
     plane.put(|generation| leased(generation, "stable")).await;
     let (begun, before) = (Instant::now(), plane.asked());
-    until("twenty heartbeats", async || {
-        if plane.asked() >= before + 20 { Ok(()) } else { Err(plane.asked()) }
-    })
+    until(
+        "twenty heartbeats",
+        async || {
+            if plane.asked() >= before + 20 { Ok(()) } else { Err(plane.asked()) }
+        },
+    )
     .await;
     // Three virtual machines that each asked would need a third of this.
     assert!(begun.elapsed() >= Duration::from_millis(200 * 20 / 2), "{:?}", begun.elapsed());
@@ -71,7 +75,11 @@ async fn a_revoked_lease_sends_everybody_to_stable_whatever_the_policy_says() {
     // A revoked policy stays revoked; only a newer one ends it.
     plane.lease(Lease::Renew);
     let asked = plane.asked();
-    until("three more heartbeats", async || if plane.asked() >= asked + 3 { Ok(()) } else { Err(plane.asked()) }).await;
+    until(
+        "three more heartbeats",
+        async || if plane.asked() >= asked + 3 { Ok(()) } else { Err(plane.asked()) },
+    )
+    .await;
     serves(&envoy, "v1").await;
     plane.put(|generation| leased(generation, "hold")).await;
     serves(&envoy, "v2").await;

@@ -8,15 +8,23 @@
 mod harness;
 
 #[cfg(test)]
+mod command;
+#[cfg(test)]
+mod demos;
+#[cfg(test)]
 mod envoy_alone;
 #[cfg(test)]
 mod leases;
+#[cfg(test)]
+mod manifests;
 #[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod pushes;
 #[cfg(test)]
 mod rollouts;
+#[cfg(test)]
+mod scenarios;
 #[cfg(test)]
 mod shares;
 #[cfg(test)]

@@ -211,6 +211,10 @@ fn every_file_means_the_same_controller() {
         let tls = at(cluster, "/transport_socket/typed_config");
         assert_eq!(tls["sni"], format!("outbound_.{port}_._.{host}"));
         assert!(tls.to_string().contains(&format!("\"{identity}\"")), "{name}");
+        assert!(
+            !tls.to_string().contains("\"0s\""),
+            "{name}: without a certificate the proxy would never start"
+        );
     }
     assert_eq!(clusters.len(), 2);
 }
@@ -282,7 +286,8 @@ async fn envoy_takes_the_patches() {
         ("envoyfilter-early-removal.yaml", ("", ""), None, Ok(())),
         ("envoyfilter-early-removal.yaml", ("- remove:", "- removes:"), None, Err("removes")),
     ];
-    let wasm = tools().wasm.to_str().expect("a path");
+    let wasm = tools::wasm();
+    let wasm = wasm.to_str().expect("a path");
     for (file, (good, bad), more, expected) in rows {
         let text = text(file);
         assert!(text.contains(good), "{file} has no {good}");

@@ -22,7 +22,10 @@ async fn a_refused_policy_leaves_traffic_as_it_was_and_names_the_reason() {
 
     let too_heavy = json!({"arms": arms(1_000_001)});
     for (bad, reason) in [
-        (Box::new(|generation| policy(generation, too_heavy)) as Box<dyn FnOnce(u64) -> serde_json::Value>, "weight"),
+        (
+            Box::new(|generation| policy(generation, too_heavy)) as Box<dyn FnOnce(u64) -> serde_json::Value>,
+            "weight",
+        ),
         (Box::new(|generation| policy(generation, json!({"weihgt": 1}))), "malformed"),
     ] {
         let generation = plane.publish(bad);
@@ -53,7 +56,10 @@ async fn an_older_policy_never_undoes_a_newer_one() {
     plane.put(|generation| policy(generation, json!({"arms": arms(1_000_000)}))).await;
     plane.put(|generation| policy(generation, json!({"arms": arms(0)}))).await;
     assert_eq!(model(&envoy).await.as_deref(), Some("v1"));
-    for stale in [policy(1, json!({"arms": arms(1_000_000)})), policy(9, json!({"arms": arms(1_000_000), "incarnation": 0}))] {
+    for stale in [
+        policy(1, json!({"arms": arms(1_000_000)})),
+        policy(9, json!({"arms": arms(1_000_000), "incarnation": 0})),
+    ] {
         plane.put(|_| stale).await;
         assert_eq!(model(&envoy).await.as_deref(), Some("v1"), "the rollback stands");
         let counted = envoy.counted().await;

@@ -89,6 +89,53 @@ async fn a_restarted_controller_goes_on_with_the_same_rollout() {
     serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
 }
 
+/// Envoy dies and comes back: it takes the policy again by itself, and what it could not tell is left out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_envoy_serves_the_same_weights_and_its_counters_are_marked() {
+    let _core = a_core().await;
+    let models = Models::plain().await;
+    let mut serin = Serin::start(&models, EnvoyOptions::default()).await;
+    serin.apply(QUICK).await;
+    serin.until("ranker", "the stage", |view| phase(view) == "Progressing").await;
+    let mut sent = 0;
+    let before = evidence_of(&serin, &mut sent, 50).await;
+    let envoy = serin.envoy.take().expect("an Envoy").restart().await;
+    serin.envoy = Some(envoy);
+    let passed = std::cell::Cell::new(0);
+    crate::harness::until("the policy in the new process", async || {
+        let answer = crate::harness::get(serin.envoy().addr, "/", &[]).await.expect("an answer");
+        passed.set(passed.get() + 1);
+        answer.version().map(|_| ()).ok_or("passing through")
+    })
+    .await;
+    sent += passed.get();
+    // Counters that began again at nothing are neither negative evidence nor evidence twice.
+    let after = evidence_of(&serin, &mut sent, before + 50).await;
+    assert!(after <= sent, "{after} of {sent}");
+    assert_eq!(phase(&serin.view("ranker").await), "Progressing");
+}
+
+/// Sends requests until the first gate rests on as many as wanted. Some are never evidence: those sent while weights
+/// were changing, or while a source was silent.
+async fn evidence_of(serin: &Serin, sent: &mut u64, wanted: u64) -> u64 {
+    let n = std::cell::Cell::new(*sent);
+    let measured = crate::harness::until("requests as evidence", async || {
+        let user = format!("user-{}", n.replace(n.get() + 1));
+        crate::harness::get(serin.envoy().addr, "/", &[("x-user-id", &user)]).await.expect("an answer");
+        let measured = measured(&serin.view("ranker").await);
+        if measured >= wanted { Ok(measured) } else { Err(measured) }
+    })
+    .await;
+    *sent = n.get();
+    measured
+}
+
+/// Requests of both arms that the first gate rests on.
+fn measured(view: &Value) -> u64 {
+    let gate = &view["stages"][0]["gates"][0];
+    gate["n_canary"].as_u64().unwrap_or(0) + gate["n_control"].as_u64().unwrap_or(0)
+}
+
 /// The controller dies at 50 %: the lease ends the canary without it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_controller_ends_the_canary_by_the_lease() {

@@ -37,13 +37,12 @@ async fn observed_shares_are_the_weights() {
                 _ => json!({"mode": "random"}),
             };
             plane
-                .put(|generation| {
-                    policy(generation, json!({"arms": arms(weight), "assignment": assignment}))
-                })
+                .put(|generation| policy(generation, json!({"arms": arms(weight), "assignment": assignment})))
                 .await;
             let records = Load::start(load(envoy.addr, seed, 12_000)).expect("a load").wait().await;
             let (stable, canary) = (models.stable.log().arrivals(), models.canary.log().arrivals());
-            let (share, n) = Ledger::new(&records, &stable, &canary).share(&(0..u64::MAX), unit).expect("some");
+            let (share, n) =
+                Ledger::new(&records, &stable, &canary).share(&(0..u64::MAX), unit).expect("some");
             let wanted = f64::from(weight) / 1e6;
             println!("{mode}: weight {:>7} ppm, observed {share:.5} of {n}", weight);
             assert!((share - wanted).abs() <= tolerance(wanted, n), "{mode} {weight}: {share} of {n}");

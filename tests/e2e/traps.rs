@@ -40,7 +40,10 @@ async fn a_trapped_vm_recovers_and_loses_no_counter() {
     })
     .await;
     let counted = envoy.counted().await;
-    println!("a trap: 1 request lost, {refused} refused while the VM came back; reloads {:?}", counted.reloads);
+    println!(
+        "a trap: 1 request lost, {refused} refused while the VM came back; reloads {:?}",
+        counted.reloads
+    );
     assert!(counted.reloads.succeeded >= 1, "{:?}", counted.reloads);
     assert_eq!(envoy.count(assigned).await, served, "what was counted before the trap is still counted");
 }

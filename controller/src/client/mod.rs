@@ -92,7 +92,8 @@ pub async fn get(options: args::Get) -> Result<ExitCode> {
 }
 
 async fn send(request: RequestBuilder) -> Result<Response> {
-    let user = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
+    let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let user = user.unwrap_or_else(|| "somebody".to_owned());
     request.header("x-serin-user", user).timeout(Duration::from_secs(15)).send().await.context(
         "the controller does not answer; is `serin run` up, and is --server (or SERIN_SERVER) its address?",
     )

@@ -184,7 +184,7 @@ impl Report {
                 ),
             };
             lines.push(format!(
-                "Rollback   decided at {}; {last}; {} were open there at that moment",
+                "Rollback   decided at {}; {last}; open there at that moment: {}",
                 words::seconds(rollback.decided_ms),
                 words::thousands(rollback.open_at_decision),
             ));

@@ -13,7 +13,7 @@ use crate::model::Behaviour;
 pub enum Scenario {
     /// As good as v1: promoted, handed back, and the rollout of v3 begins.
     Good,
-    /// Its 5xx share rises fivefold during the second stage.
+    /// Its 5xx share trebles during the second stage.
     Errors,
     /// Its p99 latency is 50 % higher; the median is the same.
     Slow,
@@ -38,7 +38,7 @@ impl Scenario {
         let healthy = Behaviour::healthy(version, seed);
         match self {
             Self::Good | Self::Slow | Self::Unsure => None,
-            Self::Errors => Some(Behaviour { error_share: 5.0 * healthy.error_share, ..healthy }),
+            Self::Errors => Some(Behaviour { error_share: 3.0 * healthy.error_share, ..healthy }),
             Self::Hang => Some(Behaviour { hang_share: 1.0, ..healthy }),
         }
     }
@@ -53,7 +53,7 @@ impl Scenario {
     pub fn what_v2_does(self) -> &'static str {
         match self {
             Self::Good => "v2 is as good as v1",
-            Self::Errors => "v2 begins to answer five times as often with 5xx",
+            Self::Errors => "v2 begins to answer three times as often with 5xx",
             Self::Slow => "v2's slowest tenth takes 50 % longer",
             Self::Unsure => "v2 is less sure of its answers, mean confidence 0.75 instead of 0.85",
             Self::Hang => "v2 stops answering",

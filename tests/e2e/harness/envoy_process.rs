@@ -60,7 +60,8 @@ impl EnvoyProcess {
             Resource::local(&options.wasm),
         );
         bootstrap.node_id = options.node.to_owned();
-        bootstrap.lease = Some(options.lease.map_or_else(|| Endpoint::new("127.0.0.1", 1).expect("it"), Endpoint::from));
+        bootstrap.lease =
+            Some(options.lease.map_or_else(|| Endpoint::new("127.0.0.1", 1).expect("it"), Endpoint::from));
         bootstrap.role = options.role;
         bootstrap.upstream = options.upstream;
         bootstrap.route_timeout = options.route_timeout;
@@ -117,10 +118,20 @@ impl EnvoyProcess {
         envoy
     }
 
-    /// Ends the process at once and starts it again; its ports change.
+    /// Ends the process as a crash would and starts it again, at the same addresses.
     pub async fn restart(mut self) -> Self {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let file = self.dir.path().join("envoy.json");
+        let mut config: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(&file).expect("the bootstrap")).expect("JSON");
+        for (pointer, port) in [
+            ("/admin/address/socket_address/port_value", self.admin.port()),
+            ("/static_resources/listeners/0/address/socket_address/port_value", self.addr.port()),
+        ] {
+            *config.pointer_mut(pointer).expect("a port") = port.into();
+        }
+        std::fs::write(&file, config.to_string()).expect("the bootstrap");
         let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a folder"));
         Self::spawn(dir).await
     }

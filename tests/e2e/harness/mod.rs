@@ -10,7 +10,7 @@ mod wait;
 use std::sync::Arc;
 
 pub use envoy_process::{EnvoyOptions, EnvoyProcess};
-pub use http::{get, send};
+pub use http::get;
 pub use plane::{Lease, Plane};
 pub use serin::Serin;
 pub use wait::until;

@@ -22,11 +22,8 @@ impl Serin {
     pub async fn start(models: &Models, options: EnvoyOptions) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let (http, ecds) = (free_port(), free_port());
-        let options = EnvoyOptions {
-            policy: Some(PolicySource::Grpc(ecds.into())),
-            lease: Some(http),
-            ..options
-        };
+        let options =
+            EnvoyOptions { policy: Some(PolicySource::Grpc(ecds.into())), lease: Some(http), ..options };
         let envoy = EnvoyProcess::with_models(models, options).await;
         let mut serin = Self { child: None, dir, http, ecds, envoy: Some(envoy) };
         serin.run().await;

@@ -10,7 +10,9 @@ pub async fn until<T, S: Debug>(what: &str, mut look: impl AsyncFnMut() -> Resul
     loop {
         match look().await {
             Ok(found) => return found,
-            Err(seen) => assert!(begun.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}; last seen: {seen:?}"),
+            Err(seen) => {
+                assert!(begun.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}; last seen: {seen:?}")
+            }
         }
         // Not a wait for something to have happened: only the pause between two looks.
         tokio::time::sleep(Duration::from_millis(10)).await;

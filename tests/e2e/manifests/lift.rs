@@ -84,7 +84,7 @@ pub fn patch(config: &mut Value, envoy_filter: &Value) {
 
 /// An Envoy with this policy from the start; the filter refuses what it would otherwise pass over.
 pub fn with_policy(policy: &Value) -> Value {
-    let mut config = ours(&tools().wasm);
+    let mut config = ours(&tools::wasm());
     let filter = filter(&mut config);
     let mut wasm = filter["config_discovery"]["default_config"].take();
     wasm["config"]["configuration"] = json!({"@type": STRING, "value": policy.to_string()});
@@ -98,7 +98,7 @@ pub async fn validate(config: &Value, more: Option<&str>) -> Result<(), String> 
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("envoy.json");
     std::fs::write(&file, config.to_string()).expect("the configuration");
-    let output = Command::new(&tools().envoy)
+    let output = Command::new(tools::envoy())
         .args(["--mode", "validate", "--disable-hot-restart", "-c"])
         .arg(&file)
         .args(more.into_iter().flat_map(|more| ["--config-yaml", more]))

@@ -129,8 +129,8 @@ Stage 1    weight 5 %, observed 4.97 % of 9,812 users, left after 30.0 s
            passed: latency 20.4 ms, bound 26.5 ms
            errors      fail          7.1 %, bound 1.5 %; canary n 300, stable n 5,700. Worse than stable.
            no verdict yet: confidence 0.8400, bound 0.8080
-Rollback   decided at 41.0 s; 4 requests still reached the canary, the last one 31.5 ms later; 1 were open there at \
-that moment
+Rollback   decided at 41.0 s; 4 requests still reached the canary, the last one 31.5 ms later; open there at that \
+moment: 1
 Requests   30,000 (stable 27,000, canary 1,500, baseline 1,500); 460 failed by the models, 0 by us; 0 mis-tagged
 Users      12,000; 0 left the canary while its weight rose
 Latency    canary: p50 8.9 ms, p99 23.4 ms
