@@ -120,7 +120,8 @@ async fn act(
         "pause" => Act::Pause,
         "resume" => Act::Resume,
         other => {
-            let text = format!("nobody can {other:?} a rollout; one can abort, promote, approve, pause, resume");
+            let text =
+                format!("nobody can {other:?} a rollout; one can abort, promote, approve, pause, resume");
             return Refusal::Unknown(text).into_response();
         }
     };

@@ -137,7 +137,8 @@ impl Tally {
             What::ConfidenceSquares => self.squares += by,
             What::ConfidenceInvalid => {}
             What::Group(group, event) => {
-                let entry = self.groups.entry(group).or_insert(Group { group: group.into(), ..Group::default() });
+                let entry =
+                    self.groups.entry(group).or_insert(Group { group: group.into(), ..Group::default() });
                 match event {
                     GroupEvent::Finished => entry.finished += by,
                     GroupEvent::Error => entry.errors += by,
@@ -243,7 +244,14 @@ mod tests {
 
     #[test]
     fn late_is_what_is_surely_later() {
-        let bins = Bins([(tally::latency_bin(1_000_000_000), 5), (tally::latency_bin(2_200_000_000), 7), (tally::LATENCY_TOP, 2)].into());
+        let bins = Bins(
+            [
+                (tally::latency_bin(1_000_000_000), 5),
+                (tally::latency_bin(2_200_000_000), 7),
+                (tally::LATENCY_TOP, 2),
+            ]
+            .into(),
+        );
         assert_eq!(longer_than(&bins, 2_000), 9);
     }
 }

@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn what_stands_is_renewed_and_what_was_taken_back_is_revoked() {
-        let page = Page { incarnation: 9, generation: 5, revoked_below: 4, ttl_ms: 5_000, engine_monotonic_ns: 0 };
+        let page =
+            Page { incarnation: 9, generation: 5, revoked_below: 4, ttl_ms: 5_000, engine_monotonic_ns: 0 };
         for (incarnation, generation, lease) in [
             (9, 5, Word::Renew),
             (9, 4, Word::Renew),

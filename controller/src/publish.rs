@@ -68,3 +68,41 @@ impl Publisher {
         self.ecds.publish(letter.generation, letter.text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use envoy::Resource;
+
+    use super::*;
+
+    fn rollout(weight_ppm: u32) -> split::policy::Rollout {
+        let plan = spec::load(
+            "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n",
+        )
+        .expect("a rollout")
+        .plan;
+        plan.policy(1, plan.weights(weight_ppm, true), "v1")
+    }
+
+    fn publisher() -> Publisher {
+        Publisher::new(Ecds::new(Resource::local("/filter.wasm"), 9), None, 9, 1_000)
+    }
+
+    #[test]
+    fn only_what_exposes_somebody_carries_a_lease() {
+        for (weight, leased) in [(0, false), (1, true), (1_000_000, true)] {
+            let letter = publisher().compose(4, vec![rollout(weight)], 5).expect("a policy");
+            let policy: Policy = serde_json::from_str(&letter.text).expect("read back");
+            assert_eq!((policy.incarnation, policy.generation), (9, 4));
+            assert_eq!(policy.lease.is_some(), leased, "{weight}");
+            assert_eq!(letter.ttl_ms, 5_000);
+        }
+    }
+
+    #[test]
+    fn what_a_filter_would_refuse_never_leaves() {
+        let error =
+            publisher().compose(4, vec![rollout(1), rollout(1)], 5).err().expect("twice the same name");
+        assert_eq!(error.field, "rollouts[1].name");
+    }
+}

@@ -118,10 +118,10 @@ fn note(
 
 /// Notes what an Envoy has accepted; says whether that is news.
 fn know(nodes: &mut Nodes, snapshot: &Snapshot, incarnation: u64) -> bool {
-    let node = nodes.0.entry(snapshot.source.clone()).or_insert_with(|| Node {
-        connected_unix_ms: snapshot.unix_ms,
-        ..Node::default()
-    });
+    let node = nodes
+        .0
+        .entry(snapshot.source.clone())
+        .or_insert_with(|| Node { connected_unix_ms: snapshot.unix_ms, ..Node::default() });
     let generation = snapshot.accepted_generation(incarnation);
     let news = node.streams == 0 || node.acknowledged.map(|ack| ack.generation) != generation;
     node.streams = 1;

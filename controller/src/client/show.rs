@@ -66,7 +66,8 @@ pub fn one(view: &Value) -> String {
 
 fn verdicts(out: &mut String, gates: &Value) {
     for gate in gates.as_array().into_iter().flatten() {
-        let _ = writeln!(out, "  {:<13} {:<16} {}", text(gate, "verdict"), text(gate, "name"), text(gate, "why"));
+        let _ =
+            writeln!(out, "  {:<13} {:<16} {}", text(gate, "verdict"), text(gate, "name"), text(gate, "why"));
     }
 }
 

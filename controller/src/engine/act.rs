@@ -41,7 +41,12 @@ impl Engine {
         if publishes {
             self.generation = generation;
             run.published(&self.reasons);
-        } else if run.state.publication.as_ref().is_some_and(|publication| publication.quorum_age_ms.is_some()) {
+        } else if run
+            .state
+            .publication
+            .as_ref()
+            .is_some_and(|publication| publication.quorum_age_ms.is_some())
+        {
             run.book.settle(clock::unix_ms());
         }
         for effect in effects {
@@ -87,7 +92,8 @@ impl Engine {
     /// Sends what the states of all runs say, under the present generation.
     pub(super) async fn publish(&mut self) {
         let policies: Vec<_> = self.runs.values().filter_map(|run| policy(&run.state)).collect();
-        let intervals = self.runs.values().map(|run| run.state.plan.traffic.lease_intervals).min().unwrap_or(5);
+        let intervals =
+            self.runs.values().map(|run| run.state.plan.traffic.lease_intervals).min().unwrap_or(5);
         match self.publisher.compose(self.generation, policies, intervals) {
             Ok(letter) => {
                 self.lease.published(letter.generation, letter.ttl_ms);
@@ -117,7 +123,8 @@ impl Engine {
 
     /// Asks stable's endpoints what they serve, one question at a time.
     pub(super) fn probe(&mut self, name: &str) {
-        let Some(run) = self.runs.get_mut(name).filter(|run| run.state.watches_stable() && !run.probing) else {
+        let Some(run) = self.runs.get_mut(name).filter(|run| run.state.watches_stable() && !run.probing)
+        else {
             return;
         };
         run.probing = true;

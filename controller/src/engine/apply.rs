@@ -108,7 +108,10 @@ impl Engine {
         self.advance(name, &event).await;
         let Some(run) = self.runs.get(name) else { return Ok(()) };
         if before == (run.state.phase.clone(), run.state.stage, run.state.stages.clone()) {
-            return Err(Refusal::Conflict(format!("that changes nothing while {name} is {}", run.state.phase.name())));
+            return Err(Refusal::Conflict(format!(
+                "that changes nothing while {name} is {}",
+                run.state.phase.name()
+            )));
         }
         Ok(())
     }

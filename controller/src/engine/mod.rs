@@ -25,10 +25,24 @@ use run::Run;
 
 /// What people ask for.
 pub enum Command {
-    Apply { text: String, who: String, again: bool, answer: oneshot::Sender<Result<Applied, Refusal>> },
-    Act { name: String, act: Act, human: Human, answer: oneshot::Sender<Result<(), Refusal>> },
+    Apply {
+        text: String,
+        who: String,
+        again: bool,
+        answer: oneshot::Sender<Result<Applied, Refusal>>,
+    },
+    Act {
+        name: String,
+        act: Act,
+        human: Human,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
     /// An earlier run, as it ended.
-    Past { name: String, run: u64, answer: oneshot::Sender<Result<Box<View>, Refusal>> },
+    Past {
+        name: String,
+        run: u64,
+        answer: oneshot::Sender<Result<Box<View>, Refusal>>,
+    },
 }
 
 /// What a person can do to a run.
@@ -75,12 +89,17 @@ const TICK: Duration = Duration::from_millis(250);
 
 impl Engine {
     /// Takes up what the store holds: the same runs, at the same weights, under the same generation.
-    pub fn open(store: Store, publisher: Publisher, lease: LeaseBook) -> Result<(Self, watch::Receiver<Views>)> {
+    pub fn open(
+        store: Store,
+        publisher: Publisher,
+        lease: LeaseBook,
+    ) -> Result<(Self, watch::Receiver<Views>)> {
         let (views, seen) = watch::channel(Views::default());
         let (reports, reported) = mpsc::channel(64);
         let (generation, revoked_below) = (store.generation()?, store.revoked_below()?);
         lease.revoke_below(revoked_below);
-        let runs = store.rollouts()?.into_iter().map(|stored| (stored.state.plan.name.clone(), Run::new(stored)));
+        let runs =
+            store.rollouts()?.into_iter().map(|stored| (stored.state.plan.name.clone(), Run::new(stored)));
         let runs = runs.collect();
         let client = reqwest::Client::new();
         Ok((

@@ -85,16 +85,19 @@ impl Run {
             {
                 self.acks.push(Ack { node: node.clone(), generation: ack.generation, ms: ack.latency_ms });
             }
-            if let Some(refused) = known.refused.as_ref().filter(|refused| refused.generation >= self.generation) {
+            if let Some(refused) =
+                known.refused.as_ref().filter(|refused| refused.generation >= self.generation)
+            {
                 self.refused(node, refused.generation, &refused.reason, reasons);
             }
         }
         let surplus = self.acks.len().saturating_sub(ACKS_KEPT);
         self.acks.drain(..surplus);
         let quorum = nodes.quorum(self.generation);
-        let refused = self.refusals.iter().filter(|refusal| {
-            refusal.generation >= self.generation && quorum.behind.contains(&refusal.node)
-        });
+        let refused = self
+            .refusals
+            .iter()
+            .filter(|refusal| refusal.generation >= self.generation && quorum.behind.contains(&refusal.node));
         let acks = Acks {
             publication,
             acknowledged: u32::try_from(quorum.holding).unwrap_or(u32::MAX),
@@ -114,13 +117,85 @@ impl Run {
     /// Envoy's words for a refusal name only the plugin; the filter's own reason arrives with its counters, later.
     fn refused(&mut self, node: &str, generation: u64, said: &str, reasons: &BTreeMap<String, u64>) {
         let before = |reason: &String| self.reasons_before.get(reason).copied().unwrap_or(0);
-        let words: Vec<&str> =
-            reasons.iter().filter(|(reason, n)| **n > before(reason)).map(|(reason, _)| reason.as_str()).collect();
+        let words: Vec<&str> = reasons
+            .iter()
+            .filter(|(reason, n)| **n > before(reason))
+            .map(|(reason, _)| reason.as_str())
+            .collect();
         let reason =
             if words.is_empty() { said.to_owned() } else { format!("{said} (filter: {})", words.join(", ")) };
         match self.refusals.iter_mut().find(|seen| seen.node == node && seen.generation == generation) {
             Some(seen) => seen.reason = reason,
             None => self.refusals.push(RefusalView { node: node.to_owned(), generation, reason }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy::ecds::{Acknowledged, Node, Refused as Refusal};
+    use rollout::{Event, Human, Now, step};
+
+    use super::*;
+
+    /// A run whose probe went out as generation 3.
+    fn run() -> Run {
+        let plan = spec::load(
+            "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n",
+        )
+        .expect("a rollout")
+        .plan;
+        let start = Event::Start(Human { who: "me".into(), reason: String::new() });
+        let (state, _) = step(State::new(plan, 1, 0, Now::at_ms(1)), &start, Now::at_ms(2));
+        Run::new(Stored { spec: String::new(), state, generation: 3 })
+    }
+
+    fn node(acknowledged: Option<u64>, refused: Option<u64>) -> Node {
+        Node {
+            streams: 1,
+            acknowledged: acknowledged.map(|generation| Acknowledged {
+                generation,
+                unix_ms: 0,
+                latency_ms: Some(5.0),
+            }),
+            refused: refused.map(|generation| Refusal {
+                generation,
+                unix_ms: 0,
+                reason: "Unable to create Wasm plugin serin".to_owned(),
+            }),
+            ..Node::default()
+        }
+    }
+
+    #[test]
+    fn who_has_it_who_refused_it_and_who_is_silent() {
+        let mut run = run();
+        let nodes = Nodes(
+            [("a", node(Some(3), None)), ("b", node(Some(2), Some(3))), ("c", node(Some(2), None))]
+                .map(|(name, node)| (name.to_owned(), node))
+                .into(),
+        );
+        let acks = run.acknowledged(&nodes, &BTreeMap::new()).expect("news");
+        assert_eq!((acks.acknowledged, acks.connected), (1, 3));
+        assert_eq!(acks.missing, ["b", "c"]);
+        assert_eq!(acks.refused.len(), 1);
+        assert_eq!(run.acks, [Ack { node: "a".into(), generation: 3, ms: Some(5.0) }]);
+        assert_eq!(run.acknowledged(&nodes, &BTreeMap::new()), None, "told once");
+
+        // The filter's own reason comes later, with its counters.
+        let reasons = BTreeMap::from([("weight".to_owned(), 2)]);
+        let acks = run.acknowledged(&nodes, &reasons).expect("the reason is news");
+        assert!(acks.refused.iter().all(|refused| refused.reason.contains("(filter: weight)")), "{acks:?}");
+    }
+
+    #[test]
+    fn reasons_of_before_the_push_are_not_its_own() {
+        let mut run = run();
+        let before = BTreeMap::from([("weight".to_owned(), 2)]);
+        run.published(&before);
+        let nodes = Nodes([("b".to_owned(), node(None, Some(3)))].into());
+        let acks = run.acknowledged(&nodes, &before).expect("news");
+        assert!(!acks.refused.is_empty());
+        assert!(acks.refused.iter().all(|refused| !refused.reason.contains("filter")), "{acks:?}");
     }
 }

@@ -41,8 +41,16 @@ pub struct Stored {
 impl Store {
     /// Opens the store, or makes it. A new store is a new incarnation: what an older one published is then lower.
     pub fn open(path: &Path) -> Result<Self> {
+        let shown = path.display();
         let connection = Connection::open(path)
-            .with_context(|| format!("cannot open the store {}; its folder must be writable", path.display()))?;
+            .with_context(|| format!("cannot open the store {shown}; its folder must be writable"))?;
+        Self::prepare(&connection, path).with_context(|| format!("the store {shown} cannot be used"))?;
+        let mut store = Self { connection, incarnation: 0 };
+        store.incarnation = store.number("incarnation")?;
+        Ok(store)
+    }
+
+    fn prepare(connection: &Connection, path: &Path) -> Result<()> {
         // A decision is on the disk before it is acted on, even if the machine loses power.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -52,19 +60,18 @@ impl Store {
             0 => {
                 let now = i64::try_from(clock::unix_ms())?;
                 connection.execute_batch(&format!(
-                    "BEGIN; {TABLES} INSERT INTO meta VALUES ('incarnation', {now}), ('generation', 0), ('revoked_below', 0);
+                    "BEGIN; {TABLES}
+                     INSERT INTO meta VALUES ('incarnation', {now}), ('generation', 0), ('revoked_below', 0);
                      PRAGMA user_version = {SCHEMA}; COMMIT;"
                 ))?;
+                Ok(())
             }
-            SCHEMA => {}
+            SCHEMA => Ok(()),
             later => bail!(
-                "the store {} has form {later}, this serin reads form {SCHEMA}; use the serin that wrote it",
+                "{} has form {later}, this serin reads form {SCHEMA}; use the serin that wrote it",
                 path.display()
             ),
         }
-        let mut store = Self { connection, incarnation: 0 };
-        store.incarnation = store.number("incarnation")?;
-        Ok(store)
     }
 
     pub fn generation(&self) -> Result<u64> {
@@ -83,14 +90,16 @@ impl Store {
 
     /// Every present run, by name.
     pub fn rollouts(&self) -> Result<Vec<Stored>> {
-        let mut query = self.connection.prepare("SELECT name, spec, state, generation FROM rollout ORDER BY name")?;
+        let mut query =
+            self.connection.prepare("SELECT name, spec, state, generation FROM rollout ORDER BY name")?;
         let rows = query.query_map([], |row| {
             Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, String>(2)?, row.get::<_, i64>(3)?))
         })?;
         rows.map(|row| {
             let (name, spec, state, generation) = row?;
-            let state = serde_json::from_str(&state)
-                .with_context(|| format!("the stored state of {name} cannot be read; use the serin that wrote it"))?;
+            let state = serde_json::from_str(&state).with_context(|| {
+                format!("the stored state of {name} cannot be read; use the serin that wrote it")
+            })?;
             Ok(Stored { spec, state, generation: u64::try_from(generation)? })
         })
         .collect()
@@ -107,7 +116,10 @@ impl Store {
             params![run.state.plan.name, run.spec, state, i64::try_from(run.generation)?, now],
         )?;
         for (key, value) in [("generation", generation), ("revoked_below", revoked_below)] {
-            change.execute("UPDATE meta SET value = max(value, ?2) WHERE key = ?1", params![key, i64::try_from(value)?])?;
+            change.execute(
+                "UPDATE meta SET value = max(value, ?2) WHERE key = ?1",
+                params![key, i64::try_from(value)?],
+            )?;
         }
         change.commit()?;
         Ok(())
@@ -141,3 +153,6 @@ impl Store {
         Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
     }
 }
+
+#[cfg(test)]
+mod tests;
