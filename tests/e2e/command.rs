@@ -91,3 +91,13 @@ async fn the_printed_bootstrap_is_one_envoy_takes() {
         .expect("envoy runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// The annotated example is one a person can apply.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_annotated_example_is_in_order() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/rollout.yaml");
+    let output = tokio::process::Command::new(tools::serin()).args(["lint", "-f", file]).output().await;
+    let output = output.expect("serin runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("fine") && !text.contains("error"), "{text}");
+}
