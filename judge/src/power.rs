@@ -119,7 +119,7 @@ pub fn sample_size_two_means(
 }
 
 /// P(T > t) for noncentral t, by integrating Phi(delta - t s) over s = sqrt(chi-square/df); `statrs` has no
-/// noncentral t. Simpson's rule over 14 standard deviations of s, error below 1e-10 (checked in the tests).
+/// noncentral t. Simpson's rule over 14 standard deviations of s, error below 1e-9 (checked in the tests).
 fn noncentral_t_sf(t: f64, df: f64, delta: f64) -> f64 {
     let spread = 14.0 / (2.0 * df).sqrt();
     let (from, to) = ((1.0 - spread).max(0.0), 1.0 + spread);
@@ -161,8 +161,9 @@ pub fn sample_size_rule_of_thumb(
 /// Canary observations needed to prove p1 < r p0 (fixed look, one-sided) when the truth is p1 = p0 = `rate`
 /// and stable has `ratio` times as many.
 ///
-/// Normal approximation on ln(p1/p0) would be optimistic; this uses the difference p1 - r p0 with its variance
-/// (p q + r^2 p q / k)/n, boundary and truth alike: n = (z_a + z_b)^2 (q/p)(1 + r^2/k)/(r - 1)^2.
+/// From the difference p1 - r p0 with its variance (p q + r^2 p q / k)/n:
+/// n = (z_a + z_b)^2 (q/p)(1 + r^2/k)/(r - 1)^2. (Treating (r - 1) p0 as a known margin would drop the r^2 and
+/// come out 2 to 6 % smaller at k = 19.)
 ///
 /// # Errors
 /// `rate`, `alpha` or `power` outside (0, 1), `margin` not above 1, or `ratio` not above 0.

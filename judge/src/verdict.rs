@@ -43,13 +43,28 @@ impl fmt::Display for Verdict {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Interval {
     /// Lower end, in the unit of the estimate.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "open_below"))]
     pub lo: f64,
-    /// Upper end.
+    /// Upper end; infinite while nothing bounds the estimate.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "open_above"))]
     pub hi: f64,
     /// Probability with which the interval holds the truth, e.g. 0.95.
     pub level: f64,
     /// Whether it holds at every look at once (a confidence sequence) or at one look planned beforehand.
     pub anytime: bool,
+}
+
+// JSON has no infinity and writes null for it; read back, null is the open end again.
+#[cfg(feature = "serde")]
+fn open_below<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let end: Option<f64> = serde::Deserialize::deserialize(deserializer)?;
+    Ok(end.unwrap_or(f64::NEG_INFINITY))
+}
+
+#[cfg(feature = "serde")]
+fn open_above<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let end: Option<f64> = serde::Deserialize::deserialize(deserializer)?;
+    Ok(end.unwrap_or(f64::INFINITY))
 }
 
 /// The measure behind a verdict.

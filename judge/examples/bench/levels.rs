@@ -55,9 +55,9 @@ pub fn print_all(seed: u64, streams: u64) {
     print(&Line {
         test: "B9 betting, each 60 s",
         null: "equal means .85",
-        level: betting(seed, streams / 8, 1.0, "b9 null"),
+        level: betting(seed, streams, 1.0, "b9 null"),
         alternative: "-2 %",
-        power: betting(seed, streams / 40, 0.98, "b9 harm"),
+        power: betting(seed, streams / 10, 0.98, "b9 harm"),
     });
     b10(seed, streams);
     super::wholes::clusters(seed, streams);
@@ -191,18 +191,6 @@ fn b3_b4(seed: u64, streams: u64) {
     });
 }
 
-pub fn minutes(stream: &[TailStratum]) -> Vec<TailStratum> {
-    stream
-        .chunks(6)
-        .map(|part| {
-            part.iter().fold(TailStratum::default(), |mut all, i| {
-                all.merge(i);
-                all
-            })
-        })
-        .collect()
-}
-
 fn b5_to_b8(seed: u64, streams: u64) {
     let null = Latency { name: "null", all: 1.0, tail: 1.0 };
     let slow = Latency { name: "slow", all: 1.2, tail: 1.0 };
@@ -213,13 +201,13 @@ fn b5_to_b8(seed: u64, streams: u64) {
         };
     let order = |s: &[TailStratum]| {
         let mut test = e(StochasticOrder::new(Claim::Harm, Order::Slower, 0.0));
-        (1..).zip(minutes(s)).find_map(|(i, minute)| {
-            test.update(&minute);
-            (test.p_value() <= 0.05).then_some(60 * i)
+        (1..).zip(s).find_map(|(i, interval)| {
+            test.update(interval);
+            (test.p_value() <= 0.05).then_some(STEP * i)
         })
     };
     print(&Line {
-        test: "B5 band, two samples, each 60 s",
+        test: "B5 band, two samples",
         null: "equal laws",
         level: sampled(null, "b5 null", streams, &order),
         alternative: "all +20 %",
@@ -244,13 +232,12 @@ fn b5_to_b8(seed: u64, streams: u64) {
         alternative: "p98.5 taken for p99",
         power: leaves(0.985, "b6 harm"),
     });
-    let quantile = |claim, shift| {
-        move |s: &[TailStratum]| fires(e(QuantileRatio::new(0.99, shift, claim)), &minutes(s)).map(|t| 6 * t)
-    };
+    let quantile =
+        |claim, shift| move |s: &[TailStratum]| fires(e(QuantileRatio::new(0.99, shift, claim)), s);
     print(&Line {
-        test: "B7 p99 harm, each 60 s",
+        test: "B7 p99 harm",
         null: "equal laws",
-        level: sampled(null, "b7 null", streams / 2, &quantile(Claim::Harm, 0)),
+        level: sampled(null, "b7 null", streams, &quantile(Claim::Harm, 0)),
         alternative: "all +20 %",
         power: sampled(slow, "b7 harm", streams / 8, &quantile(Claim::Harm, 0)),
     });
@@ -259,7 +246,7 @@ fn b5_to_b8(seed: u64, streams: u64) {
     print(&Line {
         test: "B7 p99 no harm, margin 4 bins",
         null: "p99 longer by 4 bins",
-        level: sampled(boundary, "b7 boundary", streams / 2, &quantile(Claim::NoHarm, 4)),
+        level: sampled(boundary, "b7 boundary", streams, &quantile(Claim::NoHarm, 4)),
         alternative: "equal laws",
         power: sampled(null, "b7 equal", streams / 8, &quantile(Claim::NoHarm, 4)),
     });

@@ -68,7 +68,7 @@ pub fn clusters(seed: u64, streams: u64) {
         let mean = effects.iter().sum::<f64>() / effects.len().max(1) as f64;
         (cell, mean)
     };
-    let (null, effect) = run("b11 null", 1.0, true, streams / 2);
+    let (null, effect) = run("b11 null", 1.0, true, streams);
     let (harm, _) = run("b11 harm", 5.0, true, streams / 8);
     print(&Line {
         test: "B11 sticky users, tempered",

@@ -39,10 +39,13 @@ impl Scores {
     fn sum_of(&self, f: impl Fn(f64) -> f64) -> f64 {
         let width = 1.0 / self.counts.len() as f64;
         let used = self.counts.iter().zip(&self.sums).enumerate().filter(|(_, (c, _))| **c > 0);
+        let mut last = (usize::MAX, 0.0); // the right end of a bucket is the left end of the next
         used.map(|(i, (&count, &sum))| {
             let left = i as f64 * width;
             let part = (sum - left * count as f64) / width; // in units of bucket widths, 0..=count
-            f(left) * (count as f64 - part) + f(left + width) * part
+            let at_left = if last.0 == i { last.1 } else { f(left) };
+            last = (i + 1, f(left + width));
+            at_left * (count as f64 - part) + last.1 * part
         })
         .sum()
     }

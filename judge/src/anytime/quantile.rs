@@ -6,7 +6,7 @@
 //! costs about one bin of effect. R must contain rho = 1 ("no bet"): without it one arm's loss grows without
 //! bound and the evidence collapses. After Howard & Ramdas, Bernoulli 28(3), 2022, with a grid mixture.
 
-use super::tail_ratio::{Bins, TailStratum, above, count};
+use super::tail_ratio::{Bins, TailStratum};
 use super::{Claim, EProcess, geometric};
 use crate::JudgeError;
 use crate::error::fraction;
@@ -78,40 +78,68 @@ impl QuantileRatio {
         &self.seen
     }
 
-    fn bet(&self, k: u64, n: u64, more: bool) -> f64 {
+    /// Per bet: ln rho and ln((1 - q rho)/(1 - q)), for rho >= 1 (`more`) or its inverse.
+    fn logs(&self, more: bool) -> Vec<(f64, f64)> {
         let q = 1.0 - self.p;
-        let terms = self.bets.iter().map(|&rho| {
-            let rho = if more { rho } else { 1.0 / rho };
-            let below = ((1.0 - q * rho) / (1.0 - q)).ln();
-            (k as f64 * rho.ln() + (n - k) as f64 * below) / self.temper
-        });
-        log_sum_exp(terms) - (self.bets.len() as f64).ln()
+        let pair = |rho: f64| (rho.ln() / self.temper, ((1.0 - q * rho) / (1.0 - q)).ln() / self.temper);
+        self.bets.iter().map(|&rho| pair(if more { rho } else { 1.0 / rho })).collect()
     }
 
     fn evidence(&self, seen: &TailStratum) -> f64 {
-        let (n1, n0) = (count(&seen.canary), count(&seen.stable));
-        let used =
-            |bins: &Bins| -> Vec<i32> { bins.iter().filter(|(_, c)| **c > 0).map(|(b, _)| *b).collect() };
-        let bins: Vec<i32> = [used(&seen.canary), used(&seen.stable)].concat();
-        let (Some(&lowest), Some(&highest)) = (bins.iter().min(), bins.iter().max()) else {
-            return 0.0;
-        };
+        let (canary, stable) = (Tail::new(&seen.canary), Tail::new(&seen.stable));
+        let Some((lowest, highest)) = Tail::range(&canary, &stable) else { return 0.0 };
+        let (more, less) = (self.logs(true), self.logs(false));
         // Further out both counts no longer change, so the end points stand for everything beyond.
         let reach = self.shift.unsigned_abs().min(4096) as i32 + 1;
         let candidates = lowest.saturating_sub(reach)..=highest.saturating_add(reach);
         candidates
             .map(|j| match self.claim {
                 Claim::Harm => {
-                    self.bet(above(&seen.stable, j.saturating_sub(1)), n0, false)
-                        + self.bet(above(&seen.canary, j.saturating_add(self.shift)), n1, true)
+                    stable.bet(j.saturating_sub(1), &less) + canary.bet(j.saturating_add(self.shift), &more)
                 }
                 Claim::NoHarm => {
                     let edge = j.saturating_add(self.shift).saturating_sub(1);
-                    self.bet(above(&seen.stable, j), n0, true)
-                        + self.bet(above(&seen.canary, edge), n1, false)
+                    stable.bet(j, &more) + canary.bet(edge, &less)
                 }
             })
             .fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// Counts above each used bin of one arm.
+struct Tail {
+    all: f64,
+    /// Used bins, ascending, with the count in them and above.
+    from: Vec<(i32, f64)>,
+}
+
+impl Tail {
+    fn new(bins: &Bins) -> Self {
+        let mut all = 0.0;
+        let mut from: Vec<(i32, f64)> = bins
+            .iter()
+            .rev()
+            .filter(|(_, c)| **c > 0)
+            .map(|(bin, c)| {
+                all += *c as f64;
+                (*bin, all)
+            })
+            .collect();
+        from.reverse();
+        Self { all, from }
+    }
+
+    fn range(a: &Self, b: &Self) -> Option<(i32, i32)> {
+        let bins = || a.from.iter().chain(&b.from).map(|(bin, _)| *bin);
+        Some((bins().min()?, bins().max()?))
+    }
+
+    /// ln mean over the bets of rho^k ((1 - q rho)/(1 - q))^(n - k), k the count above `edge`.
+    fn bet(&self, edge: i32, logs: &[(f64, f64)]) -> f64 {
+        let next = self.from.partition_point(|(bin, _)| *bin <= edge);
+        let k = self.from.get(next).map_or(0.0, |(_, count)| *count);
+        let terms = logs.iter().map(|(rho, below)| k * rho + (self.all - k) * below);
+        log_sum_exp(terms) - (logs.len() as f64).ln()
     }
 }
 

@@ -74,10 +74,10 @@ fn scaled(ratio: f64, factors: Vec<f64>) -> Vec<f64> {
     factors.into_iter().map(|factor| factor * ratio).collect()
 }
 
-/// Weights 0.1 + exp(-((ln lambda - ln centre)/width)^2 / 2), scaled to sum to 1: the floor keeps every grid
+/// Weights floor + exp(-((ln lambda - ln centre)/width)^2 / 2), scaled to sum to 1: the floor keeps every grid
 /// point within ln(1/weight), a few units, of its best.
-fn bump(grid: &[f64], centre: f64, width: f64) -> Vec<f64> {
-    let weight = |x: &f64| 0.1 + (-0.5 * ((x / centre).ln() / width).powi(2)).exp();
+fn bump(grid: &[f64], centre: f64, width: f64, floor: f64) -> Vec<f64> {
+    let weight = |x: &f64| floor + (-0.5 * ((x / centre).ln() / width).powi(2)).exp();
     let sum: f64 = grid.iter().map(weight).sum();
     grid.iter().map(|x| weight(x) / sum).collect()
 }
@@ -117,20 +117,21 @@ impl RateRatio {
     pub fn harm(ratio: f64) -> Result<Self, JudgeError> {
         positive("ratio", ratio)?;
         let grid = scaled(ratio, geometric(1.25, 9.0, 16));
-        let prior = bump(&grid, 2.4 * ratio, 0.6);
+        let prior = bump(&grid, 2.4 * ratio, 0.6, 0.1);
         Self::with_grid(ratio, Claim::Harm, grid, &prior)
     }
 
     /// Evidence that the canary's rate is below `ratio` times stable's; H0: p1 >= ratio p0 in every interval.
     ///
-    /// Grid: ratio divided by 16 points from 1.05 to 4, with more weight around equal arms (lambda = 1).
+    /// Grid: ratio divided by 16 points from 1.05 to 3, with more weight around equal arms (lambda = 1), the
+    /// case to be proven (by simulation 590 s at the median for ratio 1.5 at 1 %; equal weights 640 s).
     ///
     /// # Errors
     /// `ratio` not finite or not above 0.
     pub fn no_harm(ratio: f64) -> Result<Self, JudgeError> {
         positive("ratio", ratio)?;
-        let grid = scaled(ratio, geometric(1.0 / 1.05, 0.25, 16));
-        let prior = bump(&grid, (ratio / 1.15).min(1.0), 0.35);
+        let grid = scaled(ratio, geometric(1.0 / 1.05, 1.0 / 3.0, 16));
+        let prior = bump(&grid, (ratio / 1.1).min(1.0), 0.2, 0.05);
         Self::with_grid(ratio, Claim::NoHarm, grid, &prior)
     }
 

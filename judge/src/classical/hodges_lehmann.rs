@@ -26,9 +26,10 @@ pub struct Shift {
 pub enum ShiftRoot {
     /// Order statistics of all n m differences with the exact law of U; the estimate is their median.
     Exact,
-    /// Roots of the tie-corrected, continuity-corrected z of x - mu against y, found exactly (at jumps).
+    /// Roots of the tie-corrected z of x - mu against y, by Brent's method to 1e-9: the ends with continuity
+    /// correction, the estimate without, as R does.
     Asymptotic,
-    /// The same roots by Brent's method with this absolute tolerance, as Kayenta (1e-4) and R do.
+    /// The same to another absolute tolerance and with the estimate corrected too: Kayenta's form, at 1e-4.
     Brent(f64),
 }
 
@@ -52,7 +53,8 @@ pub fn hodges_lehmann_ci(
     let alpha = 1.0 - conf_level;
     match method {
         ShiftRoot::Exact => exact(&x, &y, alpha),
-        ShiftRoot::Asymptotic | ShiftRoot::Brent(_) => asymptotic(&x, &y, alpha, method),
+        ShiftRoot::Asymptotic => asymptotic(&x, &y, alpha, 1e-9, false),
+        ShiftRoot::Brent(tolerance) => asymptotic(&x, &y, alpha, tolerance, true),
     }
 }
 
@@ -75,9 +77,9 @@ fn exact(x: &[f64], y: &[f64], alpha: f64) -> Result<Shift, JudgeError> {
     Ok(Shift { estimate: middle, lo: at(q)?, hi: at(pairs - q + 1)? })
 }
 
-/// z(mu): the continuity-corrected, tie-corrected standard score of the rank sum of x - mu against y.
-/// Both samples sorted. `None` when all values are tied, where the variance is 0.
-pub fn shift_score(x: &[f64], y: &[f64], mu: f64) -> Option<f64> {
+/// z(mu): the tie-corrected standard score of the rank sum of x - mu against y, with `continuity` moved by 1/2
+/// towards 0. Both samples sorted. `None` when all values are tied, where the variance is 0.
+pub fn shift_score(x: &[f64], y: &[f64], mu: f64, continuity: bool) -> Option<f64> {
     let (n, m) = (x.len() as f64, y.len() as f64);
     let (mut i, mut j, mut u, mut ties) = (0usize, 0usize, 0.0, 0.0);
     loop {
@@ -98,55 +100,42 @@ pub fn shift_score(x: &[f64], y: &[f64], mu: f64) -> Option<f64> {
     let all = n + m;
     let variance = n * m / 12.0 * ((all + 1.0) - ties / (all * (all - 1.0)));
     let d = u - n * m / 2.0;
-    let correction = if d == 0.0 { 0.0 } else { 0.5 * d.signum() };
+    let correction = if d == 0.0 || !continuity { 0.0 } else { 0.5 * d.signum() };
     (variance > 0.0).then(|| (d - correction) / variance.sqrt())
 }
 
-fn asymptotic(x: &[f64], y: &[f64], alpha: f64, method: ShiftRoot) -> Result<Shift, JudgeError> {
+fn asymptotic(
+    x: &[f64],
+    y: &[f64],
+    alpha: f64,
+    tolerance: f64,
+    estimate_corrected: bool,
+) -> Result<Shift, JudgeError> {
     let (Some(&x0), Some(&x1), Some(&y0), Some(&y1)) = (x.first(), x.last(), y.first(), y.last()) else {
         return Err(JudgeError::Empty { what: "x" });
     };
     let (from, to) = (x0 - y1, x1 - y0);
     let z = -normal_quantile(alpha / 2.0);
-    let solve = |target: f64| {
+    let solve = |target: f64, continuity: bool| {
         let f = |mu: f64| {
-            let score = shift_score(x, y, mu).map(|s| s - target);
+            let score = shift_score(x, y, mu, continuity).map(|s| s - target);
             score.ok_or(JudgeError::Constant { what: "x and y together" })
         };
         let (a, b) = (f(from)?, f(to)?);
         // z falls as mu grows; without a change of sign the end itself is the bound.
         if a <= 0.0 {
-            return Ok(from);
-        }
-        if b >= 0.0 {
-            return Ok(to);
-        }
-        match method {
-            ShiftRoot::Brent(tolerance) => brent(from, a, to, b, tolerance, f),
-            _ => jump(from, to, f),
+            Ok(from)
+        } else if b >= 0.0 {
+            Ok(to)
+        } else {
+            brent(from, a, to, b, tolerance, f)
         }
     };
-    Ok(Shift { estimate: solve(0.0)?, lo: solve(z)?, hi: solve(-z)? })
+    Ok(Shift { estimate: solve(0.0, estimate_corrected)?, lo: solve(z, true)?, hi: solve(-z, true)? })
 }
 
-/// The place where the falling step function `f` passes 0: the middle of the flat part if it is 0 on one.
-fn jump(from: f64, to: f64, f: impl Fn(f64) -> Result<f64, JudgeError>) -> Result<f64, JudgeError> {
-    let edge = |still_left: &dyn Fn(f64) -> bool| -> Result<f64, JudgeError> {
-        let (mut a, mut b) = (from, to);
-        for _ in 0..200 {
-            let mid = a + 0.5 * (b - a);
-            if mid <= a || mid >= b {
-                break;
-            }
-            if still_left(f(mid)?) { a = mid } else { b = mid }
-        }
-        Ok(a + 0.5 * (b - a))
-    };
-    Ok(0.5 * (edge(&|v| v > 0.0)? + edge(&|v| v >= 0.0)?))
-}
-
-/// Brent's root finder with absolute tolerance (Brent, "Algorithms for Minimization without Derivatives",
-/// 1973, chapter 4); `fa > 0 > fb`.
+/// Brent's root finder with absolute tolerance, in the form R uses (Brent, "Algorithms for Minimization
+/// without Derivatives", 1973, chapter 4); `fa > 0 > fb`.
 fn brent(
     mut a: f64,
     mut fa: f64,
@@ -156,44 +145,43 @@ fn brent(
     f: impl Fn(f64) -> Result<f64, JudgeError>,
 ) -> Result<f64, JudgeError> {
     let (mut c, mut fc) = (a, fa);
-    let (mut step, mut before) = (b - a, b - a);
     for _ in 0..1000 {
+        let last_step = b - a;
         if fc.abs() < fb.abs() {
             (a, b, c) = (b, c, b);
             (fa, fb, fc) = (fb, fc, fb);
         }
-        let limit = 2.0 * f64::EPSILON * b.abs() + 0.5 * tolerance;
-        let half = 0.5 * (c - b);
-        if half.abs() <= limit || fb == 0.0 {
+        let least = 2.0 * f64::EPSILON * b.abs() + 0.5 * tolerance;
+        let width = c - b;
+        let mut step = 0.5 * width;
+        if step.abs() <= least || fb == 0.0 {
             return Ok(b);
         }
-        if before.abs() >= limit && fa.abs() > fb.abs() {
+        if last_step.abs() >= least && fa.abs() > fb.abs() {
             let s = fb / fa;
             let (mut p, mut q) = if a == c {
-                (2.0 * half * s, 1.0 - s)
+                (width * s, 1.0 - s)
             } else {
                 let (t, r) = (fa / fc, fb / fc);
-                (s * (2.0 * half * t * (t - r) - (b - a) * (r - 1.0)), (t - 1.0) * (r - 1.0) * (s - 1.0))
+                (s * (width * t * (t - r) - (b - a) * (r - 1.0)), (t - 1.0) * (r - 1.0) * (s - 1.0))
             };
             if p > 0.0 {
                 q = -q
             } else {
                 p = -p
             }
-            if p < 1.5 * half * q - (limit * q).abs() / 2.0 && p < (0.5 * before * q).abs() {
-                (before, step) = (step, p / q);
-            } else {
-                (before, step) = (half, half);
+            if p < 0.75 * width * q - 0.5 * (least * q).abs() && p < (0.5 * last_step * q).abs() {
+                step = p / q;
             }
-        } else {
-            (before, step) = (half, half);
+        }
+        if step.abs() < least {
+            step = least.copysign(step);
         }
         (a, fa) = (b, fb);
-        b += if step.abs() > limit { step } else { limit.copysign(half) };
+        b += step;
         fb = f(b)?;
-        if (fb > 0.0) == (fc > 0.0) {
+        if (fb > 0.0 && fc > 0.0) || (fb < 0.0 && fc < 0.0) {
             (c, fc) = (a, fa);
-            (step, before) = (b - a, b - a);
         }
     }
     Ok(b)

@@ -15,7 +15,7 @@ use crate::error::sample;
 pub enum KsMethod {
     /// Count lattice paths.
     Exact,
-    /// Two-sided: the one-sample law at the effective size round(nm/(n+m)); one-sided: Hodges' expansion (5.3).
+    /// Two-sided: the one-sample law at the effective size nm/(n+m), rounded half to even; one-sided: Hodges' expansion (5.3).
     Asymptotic,
 }
 
@@ -135,7 +135,8 @@ fn exact_p(n: usize, m: usize, reach: i128, alternative: Alternative) -> f64 {
 fn asymptotic_p(n: f64, m: f64, d: f64, alternative: Alternative) -> f64 {
     let effective = n * m / (n + m);
     if alternative == Alternative::TwoSided {
-        return kolmogorov_sf(effective.round().max(1.0), d);
+        // Half to even, as the reference implementation rounds.
+        return kolmogorov_sf(effective.round_ties_even().max(1.0), d);
     }
     let (large, small) = (n.max(m), n.min(m));
     let z = effective.sqrt() * d;

@@ -44,7 +44,7 @@ fn errors_doubled_roll_back_and_stay_failed() {
 #[test]
 fn equal_arms_pass_only_when_proven() {
     let mut gate = rate_gate(Unit::Request);
-    for i in 0..60 {
+    for i in 0..30 {
         gate.observe(Stratum::new(50, u64::from(i % 2 == 0), 950, 10)).unwrap();
     }
     check(&gate.finding(false), Verdict::Insufficient, "Wait for errors", "not yet proven < 1.50");
@@ -143,6 +143,10 @@ fn gates_store_and_refuse_nonsense() {
     gate.begin_stage();
     let text = serde_json::to_string(&gate).unwrap();
     assert_eq!(serde_json::from_str::<RateGate>(&text).unwrap(), gate);
+    for finding in [gate.finding(false), rate_gate(Unit::Unknown).finding(true)] {
+        let text = serde_json::to_string(&finding).unwrap();
+        assert_eq!(serde_json::from_str::<Finding>(&text).unwrap(), finding, "{text}");
+    }
     assert!(RateGate::new(GateSettings::new("x"), 1.0, 1.0, 0.0).is_err());
     let bad = GateSettings { alpha_harm: 0.0, ..GateSettings::new("x") };
     assert!(RateGate::new(bad, 1.0, 1.5, 0.0).is_err());

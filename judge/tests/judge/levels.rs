@@ -43,7 +43,7 @@ fn level<P: EProcess>(
     fired.count() as f64 / streams as f64
 }
 
-/// 5 % plus three standard errors at 400 streams.
+/// 5 % plus three standard errors at 400 streams; checks with fewer streams allow more.
 const ALLOWED: f64 = 0.083;
 
 fn errors(ratio: f64) -> impl Fn(&mut Rng, usize) -> Stratum {
@@ -124,15 +124,15 @@ fn latency(rng: &mut Rng) -> TailStratum {
 
 #[test]
 fn tail_ratio_and_quantile() {
-    let tail = level(200, || TailRatio::harm(1.0).unwrap(), |rng, _| latency(rng));
-    assert!(tail <= 0.097, "{tail}");
+    let tail = level(60, || TailRatio::harm(1.0).unwrap(), |rng, _| latency(rng));
+    assert!(tail <= 0.135, "{tail}");
     let quantile = || QuantileRatio::new(0.9, 0, Claim::Harm).unwrap();
-    let fired = (0..30u64).filter(|i| {
+    let fired = (0..10u64).filter(|i| {
         let (mut rng, mut process) = (Rng(i * 97 + 3), quantile());
         (0..40).for_each(|_| process.update(&latency(&mut rng)));
         process.p_value() <= 0.05
     });
-    assert!(fired.count() <= 4);
+    assert!(fired.count() <= 2);
 }
 
 #[test]
