@@ -159,8 +159,10 @@ impl RootContext for Root {
 }
 
 fn compile(text: &[u8]) -> Result<Splitter, Refusal> {
-    let policy: Policy = serde_json::from_slice(text)
-        .map_err(|error| Refusal { reason: "malformed", text: format!("the policy cannot be read: {error}") })?;
+    let policy: Policy = serde_json::from_slice(text).map_err(|error| Refusal {
+        reason: "malformed",
+        text: format!("the policy cannot be read: {error}"),
+    })?;
     Splitter::compile(&policy)
         .map_err(|error| Refusal { reason: error.reason, text: format!("the policy is refused: {error}") })
 }

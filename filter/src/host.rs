@@ -141,9 +141,7 @@ pub fn buffer(buffer: Buffer) -> Result<Vec<u8>, Refused> {
 /// A header's value, of any bytes; empty when the host has it empty.
 pub fn header(map: Map, name: &str) -> Result<Vec<u8>, Refused> {
     // SAFETY: the name lives through the call; the host writes one pointer and one length.
-    bytes(|data, len| unsafe {
-        proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, len)
-    })
+    bytes(|data, len| unsafe { proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, len) })
 }
 
 /// Sets a header, whatever was there.

@@ -91,13 +91,7 @@ pub fn tick(active: &Active, now: u64) {
 
 fn ask(terms: &Lease, pair: (u64, u64)) {
     let node = host::property("xds\0node\0id").unwrap_or_default();
-    let path = format!(
-        "{}?incarnation={}&generation={}&node={}",
-        terms.path,
-        pair.0,
-        pair.1,
-        escaped(&node)
-    );
+    let path = format!("{}?incarnation={}&generation={}&node={}", terms.path, pair.0, pair.1, escaped(&node));
     let headers = vec![(":method", "GET"), (":path", &*path), (":authority", &*terms.authority)];
     let wait = Duration::from_millis(u64::from(terms.interval_ms));
     // The SDK must make this call itself: it keeps the token to find the way back to this context. Refused means that
@@ -113,10 +107,8 @@ pub fn answered(active: &Active) {
     if status.is_ok_and(|status| status != b"200") {
         return;
     }
-    let Ok(answer) =
-        host::buffer(Buffer::CallResponseBody).and_then(|body| {
-            serde_json::from_slice::<Answer>(&body).map_err(|_| host::NOT_FOUND)
-        })
+    let Ok(answer) = host::buffer(Buffer::CallResponseBody)
+        .and_then(|body| serde_json::from_slice::<Answer>(&body).map_err(|_| host::NOT_FOUND))
     else {
         return;
     };
@@ -130,7 +122,9 @@ pub fn answered(active: &Active) {
                 state: State::Running,
                 ..record
             }),
-            Word::Revoke if record.state != State::Revoked => Some(Record { state: State::Revoked, ..record }),
+            Word::Revoke if record.state != State::Revoked => {
+                Some(Record { state: State::Revoked, ..record })
+            }
             _ => None,
         }
     });
@@ -184,7 +178,8 @@ impl Record {
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut words = bytes.chunks_exact(8).map_while(|word| Some(u64::from_le_bytes(word.try_into().ok()?)));
+        let mut words =
+            bytes.chunks_exact(8).map_while(|word| Some(u64::from_le_bytes(word.try_into().ok()?)));
         Some(Self {
             pair: (words.next()?, words.next()?),
             deadline_ns: words.next()?,

@@ -202,7 +202,8 @@ impl<'s> Claim<'s> {
         if let Some((_, arm)) = self.plan.overrides.iter().find(|(rule, _)| rule.holds(request)) {
             return Assignment { arm: *arm, cause: Cause::Override, group: None };
         }
-        let cohort = self.plan.cohorts.iter().find(|(rule, _)| rule.holds(request)).map(|(_, weight)| *weight);
+        let cohort =
+            self.plan.cohorts.iter().find(|(rule, _)| rule.holds(request)).map(|(_, weight)| *weight);
         let (point, group) = match self.point(request) {
             Some(point) => (point, Some(point.group)),
             None => match &self.plan.assigner {

@@ -109,9 +109,16 @@ impl Splitter {
 }
 
 fn lease(lease: &policy::Lease) -> Result<Lease, PolicyError> {
-    for (field, value) in [("cluster", &lease.cluster), ("authority", &lease.authority), ("path", &lease.path)] {
+    for (field, value) in
+        [("cluster", &lease.cluster), ("authority", &lease.authority), ("path", &lease.path)]
+    {
         if value.is_empty() {
-            return Err(error("lease", format!("lease.{field}"), "is empty", "name where the controller answers"));
+            return Err(error(
+                "lease",
+                format!("lease.{field}"),
+                "is empty",
+                "name where the controller answers",
+            ));
         }
     }
     if lease.interval_ms < 100 {
@@ -230,7 +237,9 @@ fn id(at: &str, text: &str) -> Result<String, PolicyError> {
 fn header(at: &str, text: &str) -> Result<String, PolicyError> {
     let fits = !text.is_empty()
         && text.len() <= 128
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.'));
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.'));
     if fits {
         Ok(text.to_owned())
     } else {
@@ -252,7 +261,12 @@ fn scope(at: &str, scope: Option<&policy::Match>) -> Result<Scope, PolicyError> 
     if let Some(prefix) = &scope.path_prefix
         && !prefix.starts_with('/')
     {
-        return Err(error("match", format!("{at}.path_prefix"), "does not start with /", "write it as in /v1/rank"));
+        return Err(error(
+            "match",
+            format!("{at}.path_prefix"),
+            "does not start with /",
+            "write it as in /v1/rank",
+        ));
     }
     for (i, name) in scope.authority.iter().enumerate() {
         if name.is_empty() || (name.contains(':') && !name.starts_with('[')) {
@@ -317,9 +331,18 @@ fn place(at: &str, key: &policy::Key) -> Result<Place, PolicyError> {
 
 fn rule(at: &str, when: &[policy::Condition]) -> Result<Rule, PolicyError> {
     if when.is_empty() {
-        return Err(error("condition", at, "is empty, so it would hold for everybody", "name at least one condition"));
+        return Err(error(
+            "condition",
+            at,
+            "is empty, so it would hold for everybody",
+            "name at least one condition",
+        ));
     }
-    when.iter().enumerate().map(|(i, c)| condition(&format!("{at}[{i}]"), c)).collect::<Result<_, _>>().map(Rule)
+    when.iter()
+        .enumerate()
+        .map(|(i, c)| condition(&format!("{at}[{i}]"), c))
+        .collect::<Result<_, _>>()
+        .map(Rule)
 }
 
 fn condition(at: &str, condition: &policy::Condition) -> Result<Condition, PolicyError> {

@@ -37,9 +37,8 @@ impl Scope {
 
 /// `/api` covers `/api`, `/api/x` and `/api?x`, but not `/apix`; a prefix that ends in `/` covers what it starts.
 fn is_under(path: &[u8], prefix: &[u8]) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| {
-        prefix.ends_with(b"/") || matches!(rest.first(), None | Some(b'/' | b'?' | b'#'))
-    })
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| prefix.ends_with(b"/") || matches!(rest.first(), None | Some(b'/' | b'?' | b'#')))
 }
 
 fn without_port(authority: &[u8]) -> &[u8] {

@@ -5,7 +5,8 @@ use split::{Arm, Cause, GROUPS};
 use crate::{ConfidenceScale, LATENCY_BINS, PREFIX};
 
 /// Every tag a name of ours can carry: what a bootstrap or Istio's `extraStatTags` must know.
-pub const TAGS: [&str; 9] = ["rollout", "version", "arm", "cause", "class", "bin", "group", "event", "reason"];
+pub const TAGS: [&str; 9] =
+    ["rollout", "version", "arm", "cause", "class", "bin", "group", "event", "reason"];
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -78,7 +78,9 @@ fn latency_edges_are_four_percent_apart_and_top_is_endless() {
         let ratio = latency_upper_ms(bin) / latency_upper_ms(bin - 1);
         assert!((ratio - 1.044_273_782_427_413_8).abs() < 1e-12, "bin {bin}: {ratio}");
     }
-    for (ns, bin) in [(0, 0), (100_000, 0), (1_000_000, 53), (1_000_001, 54), (2_000_000, 69), (u64::MAX, LATENCY_TOP)] {
+    for (ns, bin) in
+        [(0, 0), (100_000, 0), (1_000_000, 53), (1_000_001, 54), (2_000_000, 69), (u64::MAX, LATENCY_TOP)]
+    {
         assert_eq!(latency_bin(ns), bin, "{ns} ns");
     }
 }
@@ -86,7 +88,8 @@ fn latency_edges_are_four_percent_apart_and_top_is_endless() {
 #[test]
 fn confidence_is_counted_in_steps_of_its_range() {
     let scale = ConfidenceScale::new(0.0, 1.0).expect("a range");
-    for (value, steps, bin) in [(0.0, 0, 0), (0.85, 8_500, 108), (0.999_96, 10_000, 127), (1.0, 10_000, 127)] {
+    for (value, steps, bin) in [(0.0, 0, 0), (0.85, 8_500, 108), (0.999_96, 10_000, 127), (1.0, 10_000, 127)]
+    {
         assert_eq!(scale.steps(value), Some(steps), "{value}");
         assert_eq!(ConfidenceScale::bin(steps), bin, "{value}");
     }

@@ -58,9 +58,7 @@ fn any_bytes_are_a_key() {
 
 #[test]
 fn without_a_key_the_policy_decides_and_it_is_counted_apart() {
-    let random = |weight: u32| {
-        json!({"arms": {"stable": {"version": "v1"}, "canary": {"version": "v2", "weight_ppm": weight}}})
-    };
+    let random = |weight: u32| json!({"arms": {"stable": {"version": "v1"}, "canary": {"version": "v2", "weight_ppm": weight}}});
     check(random(1_000_000), &[], Some((Arm::Canary, Cause::NoKey)));
     check(random(0), &[], Some((Arm::Stable, Cause::NoKey)));
 }
@@ -75,7 +73,9 @@ fn a_scope_owns_only_what_fits() {
     check(authority.clone(), &[(":authority", b"other.local"), ("x-user-id", LOW)], None);
     check(authority, &[("x-user-id", LOW)], None);
     check(json!({"match": {"authority": ["[::1]"]}}), &[(":authority", b"[::1]"), ("x-user-id", LOW)], owned);
-    for (path, fits) in [("/rank", true), ("/rank/1", true), ("/rank?x", true), ("/ranking", false), ("/", false)] {
+    for (path, fits) in
+        [("/rank", true), ("/rank/1", true), ("/rank?x", true), ("/ranking", false), ("/", false)]
+    {
         check(under.clone(), &[(":path", path.as_bytes()), ("x-user-id", LOW)], owned.filter(|_| fits));
     }
     check(json!({"match": {"path_prefix": "/"}}), &[(":path", b"/x"), ("x-user-id", LOW)], owned);
@@ -92,9 +92,17 @@ fn overrides_come_before_cohorts_and_cohorts_before_the_weight() {
         ],
     });
     let high = ("x-user-id", HIGH);
-    check(with.clone(), &[high, ("x-force", b"canary"), ("x-held-out", b"1")], Some((Arm::Canary, Cause::Override)));
+    check(
+        with.clone(),
+        &[high, ("x-force", b"canary"), ("x-held-out", b"1")],
+        Some((Arm::Canary, Cause::Override)),
+    );
     check(with.clone(), &[high, ("x-force", b"Canary")], Some((Arm::Stable, Cause::Weight)));
-    check(with.clone(), &[high, ("x-group", b"staff-eu"), ("cookie", b"uid=1")], Some((Arm::Canary, Cause::Cohort)));
+    check(
+        with.clone(),
+        &[high, ("x-group", b"staff-eu"), ("cookie", b"uid=1")],
+        Some((Arm::Canary, Cause::Cohort)),
+    );
     check(with.clone(), &[high, ("x-group", b"staff-eu")], Some((Arm::Stable, Cause::Weight)));
     check(with, &[("x-user-id", LOW), ("x-held-out", b"1")], Some((Arm::Stable, Cause::Cohort)));
 }
@@ -111,7 +119,8 @@ fn a_lost_lease_sends_everybody_to_stable() {
         ("hold", Standing::Expired, Arm::Canary),
         ("hold", Standing::Revoked, Arm::Stable),
     ] {
-        let splitter = splitter(json!({"arms": arms, "overrides": overrides, "on_lease_expired": on_lease_expired}));
+        let splitter =
+            splitter(json!({"arms": arms, "overrides": overrides, "on_lease_expired": on_lease_expired}));
         let claim = splitter.claim(&headers).expect("owned");
         let got = claim.assign(&headers, standing, &mut Draws::seeded(0));
         assert_eq!(got.arm, arm, "{on_lease_expired} {standing:?}");

@@ -18,7 +18,8 @@ fn a_bad_field_is_named_with_its_path() {
         json!({"arms": {"stable": {"version": "v1"}, "canary": {"version": "v2", "weight_ppm": canary},
                         "baseline": {"weight_ppm": baseline}}})
     };
-    let sticky = |keys: serde_json::Value| json!({"assignment": {"mode": "sticky", "salt": "s", "keys": keys}});
+    let sticky =
+        |keys: serde_json::Value| json!({"assignment": {"mode": "sticky", "salt": "s", "keys": keys}});
     refused(json!({"name": "a b"}), "rollouts[0].name", "name");
     refused(json!({"name": "x".repeat(64)}), "rollouts[0].name", "name");
     refused(json!({"header": "X-Arm"}), "rollouts[0].header", "header");
@@ -26,12 +27,24 @@ fn a_bad_field_is_named_with_its_path() {
     refused(arms(1_000_001, 0), "rollouts[0].arms.canary.weight_ppm", "weight");
     refused(arms(600_000, 500_000), "rollouts[0].arms.baseline.weight_ppm", "weight");
     refused(sticky(json!([])), "rollouts[0].assignment.keys", "keys");
-    refused(sticky(json!([{"source_address": false}])), "rollouts[0].assignment.keys[0].source_address", "keys");
-    refused(json!({"assignment": {"mode": "random", "source": "request_id"}}), "rollouts[0].assignment.salt", "salt");
+    refused(
+        sticky(json!([{"source_address": false}])),
+        "rollouts[0].assignment.keys[0].source_address",
+        "keys",
+    );
+    refused(
+        json!({"assignment": {"mode": "random", "source": "request_id"}}),
+        "rollouts[0].assignment.salt",
+        "salt",
+    );
     refused(json!({"match": {"path_prefix": "rank"}}), "rollouts[0].match.path_prefix", "match");
     refused(json!({"match": {"authority": ["a:80"]}}), "rollouts[0].match.authority[0]", "match");
     refused(json!({"role": {"follow": {"peers": []}}}), "rollouts[0].role.follow.peers", "role");
-    refused(json!({"overrides": [{"when": [], "arm": "canary"}]}), "rollouts[0].overrides[0].when", "condition");
+    refused(
+        json!({"overrides": [{"when": [], "arm": "canary"}]}),
+        "rollouts[0].overrides[0].when",
+        "condition",
+    );
     refused(
         json!({"overrides": [{"when": [{"header": "a", "cookie": "b", "present": true}], "arm": "canary"}]}),
         "rollouts[0].overrides[0].when[0]",
@@ -64,7 +77,9 @@ fn the_document_as_a_whole_is_checked_too() {
         interval_ms: 1_000,
         ttl_ms: 1_000,
     });
-    for (policy, field) in [(other_schema, "schema"), (twice, "rollouts[1].name"), (short_lease, "lease.ttl_ms")] {
+    for (policy, field) in
+        [(other_schema, "schema"), (twice, "rollouts[1].name"), (short_lease, "lease.ttl_ms")]
+    {
         assert_eq!(Splitter::compile(&policy).expect_err("bad").field, field);
     }
 }
@@ -72,7 +87,9 @@ fn the_document_as_a_whole_is_checked_too() {
 #[test]
 fn an_unknown_field_is_an_error_at_every_depth() {
     let good = serde_json::to_value(policy(json!({}))).expect("a document");
-    for pointer in ["", "/rollouts/0", "/rollouts/0/arms", "/rollouts/0/arms/canary", "/rollouts/0/assignment"] {
+    for pointer in
+        ["", "/rollouts/0", "/rollouts/0/arms", "/rollouts/0/arms/canary", "/rollouts/0/assignment"]
+    {
         let mut bad = good.clone();
         bad.pointer_mut(pointer).expect("there")["weihgt"] = json!(1);
         let error = serde_json::from_value::<crate::policy::Policy>(bad).expect_err("strict").to_string();
