@@ -35,6 +35,10 @@ pub enum Command {
     Resume(Act),
     /// Check a rollout's file without a controller
     Lint(Lint),
+    /// Judge two files of samples, once
+    Judge(crate::judgement::Options),
+    /// How long a rollout takes, and whether there is traffic enough
+    Plan(crate::planning::Options),
     /// Print an Envoy configuration that works with this controller
     Bootstrap(Bootstrap),
 }

@@ -10,8 +10,10 @@ mod clock;
 mod engine;
 mod evidence;
 mod hand_back;
+mod judgement;
 mod lease;
 mod lint;
+mod planning;
 mod publish;
 mod scrape;
 mod serve;
@@ -45,6 +47,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Pause(options) => client::act("pause", options).await,
         Command::Resume(options) => client::act("resume", options).await,
         Command::Lint(options) => lint::lint(&options),
+        Command::Judge(options) => judgement::judge(&options),
+        Command::Plan(options) => planning::plan(&options),
         Command::Bootstrap(options) => bootstrap::print(&options),
     }
 }

@@ -1,6 +1,7 @@
 //! The command's other half: asks a running controller, and shows what it says.
 
 mod show;
+mod view;
 
 use std::io::Read as _;
 use std::path::Path;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
+use view::{Applied, Fault, View};
 
 use crate::args::{self, Output};
 
@@ -31,11 +33,11 @@ pub async fn apply(options: args::Apply) -> Result<ExitCode> {
     let url = format!("{}/v1/rollouts?again={}", options.server.server, options.again);
     let answer = send(Client::new().post(url).body(text)).await?;
     let Some(applied) = accepted(answer).await? else { return Ok(ExitCode::from(1)) };
-    for warning in applied["warnings"].as_array().into_iter().flatten() {
-        eprintln!("{}", warning.as_str().unwrap_or_default());
+    let Applied { name, run, unchanged, warnings } = serde_json::from_value(applied)?;
+    for warning in warnings {
+        eprintln!("{warning}");
     }
-    let (name, run) = (show::text(&applied, "name"), &applied["run"]);
-    if applied["unchanged"] == json!(true) {
+    if unchanged {
         println!("{name}: unchanged, this is run {run}; see: serin get {name}");
     } else {
         println!("{name}: run {run} begun; follow it: serin get {name} -w");
@@ -60,7 +62,7 @@ pub async fn get(options: args::Get) -> Result<ExitCode> {
         let Some(all) = accepted(answer).await? else { return Ok(ExitCode::from(1)) };
         match options.output {
             Output::Json => println!("{}", serde_json::to_string_pretty(&all)?),
-            Output::Text => print!("{}", show::list(&all)),
+            Output::Text => print!("{}", show::list(&serde_json::from_value::<Vec<View>>(all)?)),
         }
         return Ok(ExitCode::SUCCESS);
     };
@@ -70,10 +72,11 @@ pub async fn get(options: args::Get) -> Result<ExitCode> {
     loop {
         let answer = send(Client::new().get(&url)).await?;
         let Some(view) = accepted(answer).await? else { return Ok(ExitCode::from(1)) };
+        let run: View = serde_json::from_value(view.clone())?;
         let text = match options.output {
             Output::Json if options.watch => view.to_string() + "\n",
             Output::Json => serde_json::to_string_pretty(&view)? + "\n",
-            Output::Text => show::one(&view),
+            Output::Text => show::one(&run),
         };
         if text != seen {
             print!("{text}");
@@ -82,8 +85,7 @@ pub async fn get(options: args::Get) -> Result<ExitCode> {
             }
             seen = text;
         }
-        let over = show::over(&view);
-        match (options.watch, over) {
+        match (options.watch, run.over()) {
             (false, _) => return Ok(ExitCode::SUCCESS),
             (true, Some(code)) => return Ok(ExitCode::from(code)),
             (true, None) => tokio::time::sleep(LOOK).await,
@@ -106,7 +108,7 @@ async fn accepted(answer: Response) -> Result<Option<Value>> {
     if status.is_success() {
         return Ok(Some(body));
     }
-    let error = show::text(&body, "error");
+    let Fault { error } = serde_json::from_value(body).unwrap_or_default();
     if status.is_client_error() && !error.is_empty() {
         eprintln!("{error}");
         return Ok(None);

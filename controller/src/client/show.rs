@@ -2,76 +2,85 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
-
-/// A field that is text; empty when it is not there.
-pub fn text<'v>(value: &'v Value, field: &str) -> &'v str {
-    value.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// The exit code of a rollout that is over.
-pub fn over(view: &Value) -> Option<u8> {
-    match text(view, "phase") {
-        "Succeeded" => Some(0),
-        "RolledBack" => Some(1),
-        _ => None,
-    }
-}
+use super::view::{Gate, View};
 
 /// One line each.
-pub fn list(all: &Value) -> String {
-    let rows = all.as_array().into_iter().flatten();
+pub fn list(all: &[View]) -> String {
     let mut out = format!("{:<24} {:<12} {:>8} {:>7}  {}\n", "NAME", "PHASE", "WEIGHT", "STAGE", "MESSAGE");
-    for view in rows {
+    for view in all {
         // Writing to a String does not fail.
         let _ = writeln!(
             out,
             "{:<24} {:<12} {:>8} {:>7}  {}",
-            text(view, "name"),
-            text(view, "phase"),
-            percent(&view["weight_ppm"]),
-            format!("{}/{}", view["stage"], view["stage_count"]),
-            text(view, "message"),
+            view.name,
+            view.phase,
+            percent(view.weight_ppm),
+            format!("{}/{}", view.stage, view.stage_count),
+            view.message,
         );
     }
     out
 }
 
 /// One rollout with its gates.
-pub fn one(view: &Value) -> String {
+pub fn one(view: &View) -> String {
     let mut out = String::new();
-    let _ = writeln!(
+    let _ = write!(
         out,
-        "{} run {}: {} -> {}   {}   weight {}   stage {}/{}   generation {}",
-        text(view, "name"),
-        view["run"],
-        text(view, "stable"),
-        text(view, "canary"),
-        text(view, "phase"),
-        percent(&view["weight_ppm"]),
-        view["stage"],
-        view["stage_count"],
-        view["generation"],
+        "{} run {}: {} -> {}   {}   weight {}   stage {}/{}",
+        view.name,
+        view.run,
+        view.stable,
+        view.canary,
+        view.phase,
+        percent(view.weight_ppm),
+        view.stage,
+        view.stage_count,
     );
-    let _ = writeln!(out, "  {}", text(view, "message"));
-    if let Some(stage) = view["stages"].as_array().and_then(|stages| stages.last()) {
-        verdicts(&mut out, &stage["gates"]);
+    if let Some(generation) = view.generation {
+        let _ = write!(out, "   generation {generation}");
     }
-    verdicts(&mut out, &view["guardrails"]);
-    for refusal in view["refusals"].as_array().into_iter().flatten() {
-        let _ = writeln!(out, "  refused by {}: {}", text(refusal, "node"), text(refusal, "reason"));
+    let _ = writeln!(out, "\n  {}", view.message);
+    if let Some(stage) = view.stages.last() {
+        verdicts(&mut out, &stage.gates);
+    }
+    verdicts(&mut out, &view.guardrails);
+    for refusal in &view.refusals {
+        let _ = writeln!(out, "  refused by {}: {}", refusal.node, refusal.reason);
     }
     out
 }
 
-fn verdicts(out: &mut String, gates: &Value) {
-    for gate in gates.as_array().into_iter().flatten() {
-        let _ =
-            writeln!(out, "  {:<13} {:<16} {}", text(gate, "verdict"), text(gate, "name"), text(gate, "why"));
+fn verdicts(out: &mut String, gates: &[Gate]) {
+    for gate in gates {
+        let _ = writeln!(out, "  {:<14} {:<16} {}", gate.verdict, gate.name, gate.why);
     }
 }
 
 /// Parts per million as a person reads them.
-fn percent(ppm: &Value) -> String {
-    ppm.as_f64().map_or_else(String::new, |ppm| format!("{}%", ppm / 10_000.0))
+fn percent(ppm: u32) -> String {
+    format!("{}%", f64::from(ppm) / 10_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rollout_fits_a_terminal() {
+        let view: View = serde_json::from_str(
+            r#"{"name":"ranker","run":2,"phase":"Progressing","message":"bakes","stage":1,"stage_count":4,
+                "weight_ppm":1500,"generation":7,"stable":"v1","canary":"v2","unknown":[1],
+                "stages":[{"gates":[{"name":"errors","verdict":"insufficient","why":"12 requests"}]}]}"#,
+        )
+        .expect("a view");
+        assert_eq!(
+            one(&view),
+            "ranker run 2: v1 -> v2   Progressing   weight 0.15%   stage 1/4   generation 7\n  bakes\n  \
+             insufficient   errors           12 requests\n"
+        );
+        assert_eq!(view.over(), None);
+        let lines = list(std::slice::from_ref(&view));
+        assert!(lines.lines().nth(1).is_some_and(|line| line.starts_with("ranker ")), "{lines}");
+    }
 }

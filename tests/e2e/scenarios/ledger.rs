@@ -27,7 +27,8 @@ impl Counter {
         let name = name.strip_prefix(tally::PREFIX)?;
         let (what, tags) = name.split_once("_total.").or_else(|| Some((name.strip_suffix("_total")?, "")))?;
         let tags = tags.split(";.;").filter_map(|tag| tag.split_once("=.="));
-        let tags = tags.filter(|(tag, _)| *tag != "bin").map(|(tag, value)| (tag.to_owned(), value.to_owned()));
+        let tags =
+            tags.filter(|(tag, _)| *tag != "bin").map(|(tag, value)| (tag.to_owned(), value.to_owned()));
         Some(Self { what: what.to_owned(), tags: tags.collect() })
     }
 
@@ -38,11 +39,15 @@ impl Counter {
             match (field.as_str(), value) {
                 ("what", Value::String(text)) => what = Some(text),
                 ("by", Value::Number(number)) => by = number.as_u64().filter(|by| *by > 0),
-                ("what" | "by" | "bin", value) => return Err(format!("`{field}: {value}` is not understood here")),
+                ("what" | "by" | "bin", value) => {
+                    return Err(format!("`{field}: {value}` is not understood here"));
+                }
                 (tag, Value::String(text)) if tally::TAGS.contains(&tag) => {
                     tags.insert(field, text);
                 }
-                (tag, value) if tally::TAGS.contains(&tag) => return Err(format!("`{field}: {value}`: quote it")),
+                (tag, value) if tally::TAGS.contains(&tag) => {
+                    return Err(format!("`{field}: {value}`: quote it"));
+                }
                 _ => return Err(format!("unknown field `{field}`; a tag is one of {:?}", tally::TAGS)),
             }
         }

@@ -59,7 +59,8 @@ fn upstream(answer: &Answer) -> Upstream {
             for (name, value) in &response.headers {
                 answer = answer.header(name, value.0.clone());
             }
-            let trailers: Headers = response.trailers.iter().map(|(name, value)| (name, value.0.clone())).collect();
+            let trailers: Headers =
+                response.trailers.iter().map(|(name, value)| (name, value.0.clone())).collect();
             answer.trailers = (!trailers.is_empty()).then_some(trailers);
             answer.into()
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use split::policy::{Policy, Rollout};
+use split::policy::{Policy, Role, Rollout};
 use split::{Arm, Cause};
 use tally::Class;
 
@@ -126,17 +126,25 @@ impl Scenario {
             return Err(at("about", "is empty; say in one sentence what the file shows".to_owned()));
         }
         let policy = Value::Object(raw.policy.into_iter().collect());
-        if let Some(field) = ["schema", "incarnation", "generation"].iter().find(|field| policy.get(field).is_some()) {
+        if let Some(field) =
+            ["schema", "incarnation", "generation"].iter().find(|field| policy.get(field).is_some())
+        {
             return Err(at("policy", format!("`{field}` is the replay's to set; leave it out")));
         }
         let parsed: Policy =
             serde_json::from_value(numbered(&policy, 1)).map_err(|error| at("policy", error.to_string()))?;
+        let roles = parsed.rollouts.iter().map(|rollout| std::mem::discriminant(&rollout.role));
+        if roles.clone().any(|role| Some(role) != roles.clone().next()) {
+            let error =
+                "some rollouts decide and some follow; one Envoy does one of the two, so make it two files";
+            return Err(at("policy", error.to_owned()));
+        }
         let mut rows = Vec::new();
         for (index, value) in raw.requests.into_iter().enumerate() {
             let why = value["why"].as_str().unwrap_or_default().to_owned();
-            let row: Row = from_value(value).and_then(|row| checked(row, &parsed)).map_err(|error| {
-                at(&row_name(index, &why), error)
-            })?;
+            let row: Row = from_value(value)
+                .and_then(|row| checked(row, &parsed))
+                .map_err(|error| at(&row_name(index, &why), error))?;
             rows.push(row);
         }
         let mut besides = Ledger::default();
@@ -165,6 +173,11 @@ impl Scenario {
 
     pub fn policy(&self, generation: u64) -> Value {
         numbered(&self.policy, generation)
+    }
+
+    /// Does another proxy decide, for every rollout? Then the routing header that comes in must come through.
+    pub fn follows(&self) -> bool {
+        self.parsed.rollouts.iter().all(|rollout| matches!(rollout.role, Role::Follow { .. }))
     }
 
     pub fn row_name(&self, index: usize) -> String {
@@ -225,7 +238,11 @@ impl TryFrom<Value> for Answer {
     type Error = String;
 
     fn try_from(value: Value) -> Result<Self, String> {
-        if value.is_string() { from_value(value).map(Self::None) } else { from_value(value).map(Self::Response) }
+        if value.is_string() {
+            from_value(value).map(Self::None)
+        } else {
+            from_value(value).map(Self::Response)
+        }
     }
 }
 
@@ -251,8 +268,13 @@ fn checked(row: Row, policy: &Policy) -> Result<Row, String> {
     let wrong = match &row.expect {
         _ if row.http != 1 && row.http != 2 => Some("`http` is 1 or 2".to_owned()),
         _ if row.ways.is_empty() => Some("`ways` is empty; name split, host or envoy".to_owned()),
-        _ if row.bare && through_envoy => Some("`bare` cannot go through Envoy; leave it out of `ways`".to_owned()),
-        _ if row.http == 1 && through_envoy && row.headers.get("cookie").is_some_and(|lines| lines.0.len() > 1) => {
+        _ if row.bare && through_envoy => {
+            Some("`bare` cannot go through Envoy; leave it out of `ways`".to_owned())
+        }
+        _ if row.http == 1
+            && through_envoy
+            && row.headers.get("cookie").is_some_and(|lines| lines.0.len() > 1) =>
+        {
             Some("several `cookie` lines need `http: 2`".to_owned())
         }
         Expect::Routed(routed) if !policy.rollouts.iter().any(|rollout| fits(routed, &rollout.name)) => {

@@ -51,13 +51,16 @@ impl TryFrom<Value> for Bytes {
                 let Filled { start, fill, size, end } = read(Value::Object(fields))?;
                 let between = size.checked_sub(start.len() + end.len());
                 let between = between.filter(|n| *n == 0 || !fill.is_empty());
-                let between = between.ok_or_else(|| format!("`size: {size}` cannot hold start, fill and end"))?;
+                let between =
+                    between.ok_or_else(|| format!("`size: {size}` cannot hold start, fill and end"))?;
                 let mut bytes = start.into_bytes();
                 bytes.extend(fill.bytes().cycle().take(between));
                 bytes.extend(end.bytes());
                 Ok(Self(bytes))
             }
-            other => Err(format!("`{other}` is no value: write text (quoted), {{hex: ..}} or {{fill: .., size: ..}}")),
+            other => Err(format!(
+                "`{other}` is no value: write text (quoted), {{hex: ..}} or {{fill: .., size: ..}}"
+            )),
         }
     }
 }
@@ -67,7 +70,9 @@ impl TryFrom<Value> for Lines {
 
     fn try_from(value: Value) -> Result<Self, String> {
         match value {
-            Value::Array(values) => Ok(Self(values.into_iter().map(Bytes::try_from).collect::<Result<_, _>>()?)),
+            Value::Array(values) => {
+                Ok(Self(values.into_iter().map(Bytes::try_from).collect::<Result<_, _>>()?))
+            }
             one => Ok(Self(vec![Bytes::try_from(one)?])),
         }
     }

@@ -107,9 +107,11 @@ impl<'s> Verdict<'s> {
         if let Some(cluster) = seen.cluster {
             self.equal(index, "cluster", "stable", cluster);
         }
-        let routing: Vec<&str> = self.scenario.parsed.rollouts.iter().map(|rollout| &*rollout.header).collect();
-        // Envoy takes the client's routing header off before the filter; without Envoy it must still be there.
-        let kept = |name: &str| self.way != Way::Envoy || !routing.contains(&name);
+        let routing: Vec<&str> =
+            self.scenario.parsed.rollouts.iter().map(|rollout| &*rollout.header).collect();
+        // An Envoy that decides takes the client's routing header off; nobody else may.
+        let removes = self.way == Way::Envoy && !self.scenario.follows();
+        let kept = |name: &str| !removes || !routing.contains(&name);
         let sent: Vec<_> =
             row.lines().into_iter().filter(|(name, _)| !name.starts_with(':') && kept(name)).collect();
         for (name, _) in &sent {
@@ -119,7 +121,8 @@ impl<'s> Verdict<'s> {
             self.equal(index, name, Vec::<String>::new(), texts(&seen.request, name));
         }
         let Answer::Response(answer) = &row.answer else { return };
-        let answered: Vec<_> = answer.headers.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
+        let answered: Vec<_> =
+            answer.headers.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
         let ours = self.scenario.parsed.rollouts.iter().flat_map(|rollout| {
             let confidence = rollout.confidence.iter();
             let shown = confidence.flat_map(|confidence| [&confidence.header, &confidence.source_header]);

@@ -1,0 +1,75 @@
+//! What the controller answers, as far as a person is shown it. Fields it does not know are passed over: an older
+//! command can read a newer controller.
+
+use serde::Deserialize;
+
+/// A rollout.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct View {
+    pub name: String,
+    pub run: u64,
+    pub phase: String,
+    pub message: String,
+    pub stage: u64,
+    pub stage_count: u64,
+    pub weight_ppm: u32,
+    pub generation: Option<u64>,
+    pub stable: String,
+    pub canary: String,
+    pub stages: Vec<Stage>,
+    pub guardrails: Vec<Gate>,
+    pub refusals: Vec<Refusal>,
+}
+
+/// A stage that was entered.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Stage {
+    pub gates: Vec<Gate>,
+}
+
+/// A gate or a guardrail.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Gate {
+    pub name: String,
+    pub verdict: String,
+    pub why: String,
+}
+
+/// A proxy that would not take a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Refusal {
+    pub node: String,
+    pub reason: String,
+}
+
+/// What became of a specification.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Applied {
+    pub name: String,
+    pub run: u64,
+    pub unchanged: bool,
+    pub warnings: Vec<String>,
+}
+
+/// Why something was not done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Fault {
+    pub error: String,
+}
+
+impl View {
+    /// The exit code of a rollout that is over: 0 promoted, 1 rolled back.
+    pub fn over(&self) -> Option<u8> {
+        match self.phase.as_str() {
+            "Succeeded" => Some(0),
+            "RolledBack" => Some(1),
+            _ => None,
+        }
+    }
+}

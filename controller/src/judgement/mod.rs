@@ -1,0 +1,154 @@
+//! `serin judge`: two files of samples, one verdict.
+
+mod compat;
+mod config;
+mod own;
+mod rule;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use judge::Verdict;
+use judge::gate::FixedRules;
+use serde::Serialize;
+
+use crate::args::Output;
+use rule::{Kind, Rule, Side, TestName};
+use table::Table;
+
+/// Options of `serin judge`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Options {
+    /// Stable's samples: CSV with a header, or one JSON object per line; a column per metric
+    #[arg(long, visible_alias = "stable")]
+    pub control: PathBuf,
+    /// The canary's samples, in the same form
+    #[arg(long)]
+    pub canary: PathBuf,
+    /// Judge as Kayenta does, by this canary configuration (JSON)
+    #[arg(long, conflicts_with_all = ["metric", "direction", "margin", "kind", "test", "alpha", "fail"])]
+    pub config: Option<PathBuf>,
+    /// A column to judge; more rules for it alone may follow: ctr,direction=higher_is_better,margin=5%,weight=3,critical
+    #[arg(long)]
+    pub metric: Vec<String>,
+    /// Which way the metrics are good
+    #[arg(long)]
+    pub direction: Option<Side>,
+    /// How much worse is acceptable: a part of stable's mean (5%), a factor on it (1.2x), or a number in its unit (0.01)
+    #[arg(long)]
+    pub margin: Option<String>,
+    /// What a value is; without it, columns of 0 and 1 are rates and all others are compared by rank
+    #[arg(long)]
+    pub kind: Option<Kind>,
+    /// The test, where the kind's own is not wanted
+    #[arg(long)]
+    pub test: Option<TestName>,
+    /// Chance of a false proof, one-sided
+    #[arg(long)]
+    pub alpha: Option<f64>,
+    /// Fewer values than this in an arm are insufficient
+    #[arg(long, default_value_t = 10)]
+    pub min_samples: u64,
+    /// The seed of the bootstrap; the same seed gives the same interval
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The column with the time, where rows are points in time; the arms must then cover the same time
+    #[arg(long)]
+    pub timestamp: Option<String>,
+    /// A score from here passes [default: 95, or the configuration's]
+    #[arg(long)]
+    pub pass: Option<f64>,
+    /// A score up to here fails [default: 60]
+    #[arg(long)]
+    pub fail: Option<f64>,
+    /// With --config, a score from here is marginal [default: the configuration's]
+    #[arg(long, requires = "config")]
+    pub marginal: Option<f64>,
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub output: Output,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 pass, 1 fail, 2 marginal or not enough data, 3 could not be judged.";
+
+/// A whole judgement, for people and for machines.
+#[derive(Debug)]
+struct Judgement {
+    verdict: Verdict,
+    /// Ready to be printed.
+    text: String,
+    json: serde_json::Value,
+}
+
+pub fn judge(options: &Options) -> Result<ExitCode> {
+    let judgement = judgement(options)?;
+    match options.output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&judgement.json)?),
+        Output::Text => print!("{}", judgement.text),
+    }
+    Ok(ExitCode::from(exit_code(judgement.verdict)))
+}
+
+const fn exit_code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Pass => 0,
+        Verdict::Fail => 1,
+        Verdict::Marginal | Verdict::Insufficient => 2,
+        Verdict::Error => 3,
+    }
+}
+
+fn judgement(options: &Options) -> Result<Judgement> {
+    let (control, canary) = (Table::read(&options.control)?, Table::read(&options.canary)?);
+    let mut notes = Vec::new();
+    if let Some(column) = &options.timestamp {
+        notes.extend(same_time(&control, &canary, column)?);
+    }
+    match &options.config {
+        Some(file) => compat::judgement(options, file, &control, &canary, notes),
+        None => own::judgement(options, &control, &canary, notes),
+    }
+}
+
+/// Both arms must have been measured together: another hour is another population.
+fn same_time(control: &Table, canary: &Table, column: &str) -> Result<Option<String>> {
+    let (a, b) = (control.moments(column)?, canary.moments(column)?);
+    let (Some((a0, a1)), Some((b0, b1))) = (ends(&a), ends(&b)) else { return Ok(None) };
+    let shared = a1.min(b1) - a0.max(b0);
+    if shared < 0.0 {
+        bail!(
+            "{} and {} share no time by column {column:?}; judge samples taken at the same time, since another hour has \
+             other users",
+            control.file(),
+            canary.file()
+        );
+    }
+    let all = a1.max(b1) - a0.min(b0);
+    Ok((all > 0.0 && shared < 0.9 * all).then(|| {
+        format!(
+            "the arms share only {:.0} % of the time they cover; cut both to the shared part",
+            100.0 * shared / all
+        )
+    }))
+}
+
+fn ends(moments: &[f64]) -> Option<(f64, f64)> {
+    Some((*moments.first()?, *moments.last()?))
+}
+
+/// A number to four significant digits, without trailing zeros.
+fn short(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an exponent of ten
+    let digits = (3.0 - value.abs().log10().floor()).clamp(0.0, 12.0) as usize;
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}

@@ -1,0 +1,364 @@
+//! `serin plan`: how many requests, how long, how much harm meanwhile, and whether there is traffic enough.
+
+mod amount;
+mod show;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow, bail};
+use judge::plan::{ANYTIME_FACTOR, PlanInput};
+use judge::power::{Sided, sample_size_two_means, sample_size_two_proportions};
+use serde::Serialize;
+use spec::Metric;
+
+use crate::args::Output;
+use crate::client;
+pub use amount::per_second;
+use amount::{Harm, share};
+
+/// Options of `serin plan`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Options {
+    /// Requests over all arms: 100 (a second), 6000/m or 1000/h
+    #[arg(long, value_parser = per_second)]
+    pub rate: f64,
+    /// The rollout's file: its weights, margin, alpha and times are taken; - reads standard input
+    #[arg(short, long, conflicts_with_all = ["schedule", "margin", "alpha"])]
+    pub file: Option<PathBuf>,
+    /// Stable's share of errors (or of whatever event is watched)
+    #[arg(long, default_value = "1%", value_parser = share)]
+    pub baseline: f64,
+    /// The smallest harm that matters: a factor (2x), or points more (+0.5%) or less (-0.5%)
+    #[arg(long, default_value = "2x", allow_hyphen_values = true)]
+    pub harm: String,
+    /// How much worse is acceptable, as a factor: no harm beyond it is to be proven [default: 1.5x]
+    #[arg(long)]
+    pub margin: Option<spec::Margin>,
+    /// Chance of a false decision, one-sided [default: 0.05]
+    #[arg(long)]
+    pub alpha: Option<f64>,
+    /// Chance of finding the harm
+    #[arg(long, default_value_t = 0.8)]
+    pub power: f64,
+    /// Weights of the stages
+    #[arg(long, value_delimiter = ',', default_value = "1%,5%,25%,50%")]
+    pub schedule: Vec<spec::Percent>,
+    /// Price of one hour of the canary's machines, in any currency
+    #[arg(long, default_value_t = 0.0)]
+    pub cost: f64,
+    /// Requests of one user during a stage, where users stick to a version: shows how many users are exposed
+    #[arg(long)]
+    pub requests_per_user: Option<f64>,
+    /// How much requests of one user go together (1: not at all)
+    #[arg(long, default_value_t = 1.0)]
+    pub design_effect: f64,
+    /// Also plan for a mean: the smallest change that matters, in standard deviations
+    #[arg(long)]
+    pub effect_size: Option<f64>,
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub output: Output,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 planned, 2 planned and a stage needs more than a day (too little traffic), 3 could not be planned.";
+
+/// A day: a stage that needs longer is no stage.
+const DAY: f64 = 86_400.0;
+
+/// The whole answer.
+#[derive(Debug, Serialize)]
+struct Answer {
+    requests_per_second: f64,
+    baseline: f64,
+    harmed: f64,
+    margin: Option<f64>,
+    alpha: f64,
+    power: f64,
+    stages: Vec<Stage>,
+    total_seconds: f64,
+    total_exposed_requests: f64,
+    total_cost: f64,
+    /// Is there a stage that needs more than a day?
+    too_little_traffic: bool,
+    advice: Vec<String>,
+}
+
+/// One stage's needs.
+#[derive(Debug, Serialize)]
+struct Stage {
+    weight: f64,
+    /// One look at the end: canary requests.
+    fixed_samples: f64,
+    /// Watched all the time: canary requests to find the harm.
+    samples_harm: f64,
+    /// Watched all the time: canary requests to prove no harm beyond the margin.
+    samples_no_harm: Option<f64>,
+    /// Stable's requests in the same time.
+    samples_stable: f64,
+    bake_seconds: f64,
+    /// Requests the canary answers in that time.
+    exposed_requests: f64,
+    exposed_users: Option<f64>,
+    /// Events on top of stable's, if the harm is there, until it is found.
+    extra_events: f64,
+    cost: f64,
+    /// What the file gives this stage: shortest and longest time, in seconds.
+    given_seconds: Option<[f64; 2]>,
+}
+
+/// What is planned for.
+struct Question {
+    input: PlanInput,
+    harm: Harm,
+    /// Stages of the file, where there is one: weight, bake and deadline in seconds.
+    given: Vec<[f64; 2]>,
+    notes: Vec<String>,
+}
+
+pub fn plan(options: &Options) -> Result<ExitCode> {
+    let answer = answer(options)?;
+    match options.output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&answer)?),
+        Output::Text => print!("{}", show::text(&answer)),
+    }
+    Ok(ExitCode::from(if answer.too_little_traffic { 2 } else { 0 }))
+}
+
+fn answer(options: &Options) -> Result<Answer> {
+    let question = match &options.file {
+        Some(file) => of_file(options, file)?,
+        None => of_options(options)?,
+    };
+    let input = &question.input;
+    let harmed = question.harm.of(input.base_rate)?;
+    let mut advice = question.notes.clone();
+    let mut stages = if harmed > input.base_rate {
+        let planned = judge::plan::plan(input)?;
+        advice.extend(planned.advice);
+        planned
+            .stages
+            .iter()
+            .map(|s| {
+                stage(options, s.weight, s.fixed_samples, Some(s.samples_no_harm), harmed, input.base_rate)
+            })
+            .collect()
+    } else {
+        advice.push(
+            "The harm is a fall: only finding it is planned for; to prove that nothing fell, plan for the opposite event."
+                .to_owned(),
+        );
+        let falls = |weight: &f64| {
+            let k = (1.0 - weight) / weight;
+            let n = sample_size_two_proportions(
+                harmed,
+                input.base_rate,
+                input.alpha,
+                input.power,
+                k,
+                Sided::One,
+            )?;
+            Ok(stage(options, *weight, n * input.design_effect, None, harmed, input.base_rate))
+        };
+        input.weights.iter().map(falls).collect::<Result<Vec<_>>>()?
+    };
+    for (stage, given) in stages.iter_mut().zip(&question.given) {
+        stage.given_seconds = Some(*given);
+    }
+    advice.extend(caveats(options, input, harmed, &stages)?);
+    let too_little_traffic = stages.iter().any(|s| s.bake_seconds > DAY);
+    Ok(Answer {
+        requests_per_second: input.requests_per_second,
+        baseline: input.base_rate,
+        harmed,
+        margin: (harmed > input.base_rate).then_some(input.margin),
+        alpha: input.alpha,
+        power: input.power,
+        total_seconds: stages.iter().map(|s| s.bake_seconds).sum(),
+        total_exposed_requests: stages.iter().map(|s| s.exposed_requests).sum(),
+        total_cost: stages.iter().map(|s| s.cost).sum(),
+        stages,
+        too_little_traffic,
+        advice,
+    })
+}
+
+fn stage(options: &Options, weight: f64, fixed: f64, no_harm: Option<f64>, harmed: f64, base: f64) -> Stage {
+    let samples_harm = fixed * ANYTIME_FACTOR;
+    let samples = no_harm.map_or(samples_harm, |n| n.max(samples_harm)).ceil();
+    let bake_seconds = samples / (options.rate * weight);
+    Stage {
+        weight,
+        fixed_samples: fixed.ceil(),
+        samples_harm: samples_harm.ceil(),
+        samples_no_harm: no_harm.map(f64::ceil),
+        samples_stable: (samples * (1.0 - weight) / weight).ceil(),
+        bake_seconds,
+        exposed_requests: samples,
+        exposed_users: options.requests_per_user.map(|each| (samples / each).ceil()),
+        extra_events: samples_harm * (harmed - base).abs(),
+        cost: options.cost * bake_seconds / 3600.0,
+        given_seconds: None,
+    }
+}
+
+fn of_options(options: &Options) -> Result<Question> {
+    let weights: Vec<f64> = options.schedule.iter().map(|w| w.share()).filter(|w| *w < 1.0).collect();
+    let margin = match options.margin {
+        None => 1.5,
+        Some(spec::Margin::Factor(factor)) => factor,
+        Some(spec::Margin::Part(part)) => 1.0 + part,
+    };
+    if margin <= 1.0 {
+        bail!("--margin is {margin}x; it must be above 1x, such as 1.5x or 50%");
+    }
+    question(options, weights, margin, options.alpha.unwrap_or(0.05))
+}
+
+/// Weights, margin, alpha and times of a rollout's file.
+fn of_file(options: &Options, file: &Path) -> Result<Question> {
+    let plan = load(file)?;
+    let gate = plan.gates.iter().find(|gate| gate.metric == Metric::ErrorRate && gate.against.is_some());
+    let Some((gate, against)) = gate.and_then(|gate| Some((gate, gate.against?))) else {
+        bail!(
+            "{}: no gate compares error_rate with stable; plan without the file: --schedule and --margin",
+            file.display()
+        );
+    };
+    let hard = plan.gates.iter().filter(|gate| gate.hard).count().max(1);
+    #[allow(clippy::cast_precision_loss)] // gates of one file
+    let alpha = plan.alpha.gates / hard as f64;
+    let staged: Vec<_> = plan.stages.iter().filter(|stage| stage.weight_ppm < split::MILLION).collect();
+    let weights = staged.iter().map(|stage| f64::from(stage.weight_ppm) / 1e6).collect();
+    let mut question = question(options, weights, against.margin, alpha)?;
+    #[allow(clippy::cast_precision_loss)] // milliseconds below a year
+    let seconds = |ms: u64| ms as f64 / 1e3;
+    question.given =
+        staged.iter().map(|stage| [seconds(stage.bake_ms), seconds(stage.deadline_ms)]).collect();
+    question.notes.push(format!(
+        "Planned for gate {}: margin {}x, alpha {alpha:.4} (a {hard}th of {}, shared by the gates).",
+        gate.name, against.margin, plan.alpha.gates
+    ));
+    Ok(question)
+}
+
+fn question(options: &Options, weights: Vec<f64>, margin: f64, alpha: f64) -> Result<Question> {
+    let harm = Harm::parse(&options.harm)?;
+    if weights.is_empty() || weights.iter().any(|w| *w <= 0.0) {
+        bail!("the schedule needs a weight above 0% and below 100%, such as --schedule 1%,5%,25%,50%");
+    }
+    if options.requests_per_user.is_some_and(|each| !(each >= 1.0 && each.is_finite())) {
+        bail!("--requests-per-user must be 1 or more");
+    }
+    let input = PlanInput {
+        requests_per_second: options.rate,
+        base_rate: options.baseline,
+        smallest_harm: harm.of(options.baseline)? / options.baseline,
+        margin,
+        alpha,
+        power: options.power,
+        weights,
+        design_effect: options.design_effect,
+        cost_per_hour: options.cost,
+    };
+    Ok(Question { input, harm, given: Vec::new(), notes: Vec::new() })
+}
+
+/// A rollout's file, checked.
+pub fn load(file: &Path) -> Result<spec::Plan> {
+    let loaded =
+        spec::load(&client::read(file)?).map_err(|problems| anyhow!("{}:\n{problems}", file.display()))?;
+    Ok(loaded.plan)
+}
+
+/// What these numbers take for granted, in numbers of their own.
+fn caveats(options: &Options, input: &PlanInput, harmed: f64, stages: &[Stage]) -> Result<Vec<String>> {
+    let mut out = Vec::new();
+    let Some(first) = stages.first() else { return Ok(out) };
+    let k = (1.0 - first.weight) / first.weight;
+    let size =
+        |p1: f64, p0: f64, sided| sample_size_two_proportions(p1, p0, input.alpha, input.power, k, sided);
+    let (one, two) = (size(harmed, input.base_rate, Sided::One)?, size(harmed, input.base_rate, Sided::Two)?);
+    let tenth = input.base_rate / 10.0;
+    let ratio = harmed / input.base_rate;
+    let rarer = size(tenth * ratio, tenth, Sided::One)?;
+    out.push(format!(
+        "In the first stage one look at the end would take {} canary requests one-sided, {} two-sided; were the base rate \
+         {:.3} % instead of {:.3} %, {}.",
+        show::count(one * input.design_effect),
+        show::count(two * input.design_effect),
+        100.0 * tenth,
+        100.0 * input.base_rate,
+        show::count(rarer * input.design_effect)
+    ));
+    if let Some(d) = options.effect_size {
+        let of = |sided| sample_size_two_means(d, input.alpha, input.power, k, sided);
+        let (one, two) = (of(Sided::One)? * input.design_effect, of(Sided::Two)? * input.design_effect);
+        let each = input.requests_per_second * first.weight;
+        out.push(format!(
+            "A mean that moves by {d} standard deviations takes {} canary requests one-sided, {} two-sided, in one look: {} \
+             and {} at {:.2} %.",
+            show::count(one),
+            show::count(two),
+            show::time(one / each),
+            show::time(two / each),
+            100.0 * first.weight
+        ));
+    }
+    if first.bake_seconds > 3600.0 {
+        let wider = (first.weight * 5.0).min(0.5);
+        let k = (1.0 - wider) / wider;
+        let n =
+            sample_size_two_proportions(harmed, input.base_rate, input.alpha, input.power, k, Sided::One)?;
+        let mut samples = n * ANYTIME_FACTOR;
+        if harmed > input.base_rate {
+            let no_harm = judge::power::sample_size_no_harm(
+                input.base_rate,
+                input.margin,
+                input.alpha,
+                input.power,
+                k,
+            )?;
+            samples = samples.max(no_harm * ANYTIME_FACTOR);
+        }
+        let time = samples * input.design_effect / (input.requests_per_second * wider);
+        out.push(format!(
+            "The first stage takes {}. Either bake that long at {:.2} %, or begin at {:.2} %: {}, with more users exposed.",
+            show::time(first.bake_seconds),
+            100.0 * first.weight,
+            100.0 * wider,
+            show::time(time)
+        ));
+    }
+    if input.requests_per_second * 3600.0 < 1000.0 {
+        out.push(
+            "Below 1000 requests an hour every honest canary takes days: shadow the traffic, or switch blue-green with a \
+             person deciding and a quick way back."
+                .to_owned(),
+        );
+    }
+    for stage in stages {
+        let Some([bake, deadline]) = stage.given_seconds else { continue };
+        let weight = 100.0 * stage.weight;
+        if deadline < stage.bake_seconds {
+            out.push(format!(
+                "The file gives the stage at {weight:.2} % at most {}, and {} are planned: it will often end undecided; set \
+                 deadline: {}.",
+                show::time(deadline),
+                show::time(stage.bake_seconds),
+                show::time(stage.bake_seconds * 1.5)
+            ));
+        } else if bake > 3.0 * stage.bake_seconds && bake > 600.0 {
+            out.push(format!(
+                "The stage at {weight:.2} % bakes for {}, and its evidence is there after about {}: it can be shorter.",
+                show::time(bake),
+                show::time(stage.bake_seconds)
+            ));
+        }
+    }
+    Ok(out)
+}
