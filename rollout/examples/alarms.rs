@@ -19,8 +19,14 @@ struct World {
     bursts: Option<f64>,
 }
 
-const HEALTHY: World =
-    World { name: "alike, 1% errors", errors: 0.01, canary_errors: 0.01, slower: 1.0, overdue: 0.001, bursts: None };
+const HEALTHY: World = World {
+    name: "alike, 1% errors",
+    errors: 0.01,
+    canary_errors: 0.01,
+    slower: 1.0,
+    overdue: 0.001,
+    bursts: None,
+};
 
 /// A small generator of the splitmix kind: the same runs on every machine.
 struct Dice(u64);
@@ -67,7 +73,9 @@ fn run(world: World, plan: &spec::Plan, seed: u64) -> (End, u64) {
     state = step(state, &Event::Start(human), Now::at_ms(0)).0;
     for second in 1..20_000_u64 {
         let now = Now::at_ms(second * 1_000);
-        if let Some(publication) = state.publication.as_ref().filter(|publication| publication.acks.connected == 0) {
+        if let Some(publication) =
+            state.publication.as_ref().filter(|publication| publication.acks.connected == 0)
+        {
             let publication = publication.sent.id;
             let acks = Acks { publication, acknowledged: 1, connected: 1, ..Acks::default() };
             state = step(state, &Event::Acks(acks), now).0;
@@ -124,7 +132,9 @@ fn main() {
         World { name: "20% slower", slower: 1.2, ..HEALTHY },
         World { name: "50% slower", slower: 1.5, ..HEALTHY },
     ];
-    println!("{runs} runs each, {PER_SECOND} requests per second, first stage 5 %; seconds until the end: median / p90");
+    println!(
+        "{runs} runs each, {PER_SECOND} requests per second, first stage 5 %; seconds until the end: median / p90"
+    );
     println!("| world | rolled back | promoted | undecided | until rollback | until promotion |");
     println!("| --- | --- | --- | --- | --- | --- |");
     for world in worlds {

@@ -12,6 +12,8 @@ pub enum Event {
     Tick,
     /// A look at the counters.
     Interval(Box<Interval>),
+    /// A gate's own source was read, or figures were pushed.
+    Reading(Reading),
     /// How far a publication has come; sent whenever it changes.
     Acks(Acks),
     /// Back to stable, now.
@@ -33,6 +35,20 @@ pub enum Event {
         /// What it said.
         reason: String,
     },
+}
+
+/// A figure of the user's own, for a gate with a source.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reading {
+    /// The gate's name.
+    pub gate: String,
+    /// The canary's value; `None`: no data, which is neither good nor bad.
+    pub canary: Option<f64>,
+    /// Stable's value, where the gate compares.
+    pub stable: Option<f64>,
+    /// Why the source could not be read. An error is no failure of the canary.
+    pub error: Option<String>,
 }
 
 /// Who did something, and why.

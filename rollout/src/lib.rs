@@ -8,24 +8,30 @@
 //! nor Kubernetes: what happened comes in as an [`Event`], what is to be done goes out as [`Effect`]s, and the whole
 //! [`State`] can be stored between any two steps.
 
+mod demand;
 mod effect;
 mod event;
 mod evidence;
 mod interval;
 mod now;
 mod overdue;
+mod reception;
 mod state;
 mod step;
 mod verdict;
 mod view;
 
+pub use demand::Demand;
 pub use effect::{Cause, Effect, HandBackRequest, Notice, Publication, Record, Severity};
-pub use event::{Acks, Endpoint, Event, Human, Refused};
+pub use event::{Acks, Endpoint, Event, Human, Reading, Refused};
 pub use evidence::{Evidence, GateEvidence, GuardrailEvidence};
 pub use interval::{Aged, Bins, Counts, Group, Interval, Moments};
 pub use now::Now;
 pub use overdue::{Overdue, Totals};
-pub use state::{HandingBack, Pause, Phase, PublicationState, RollbackBy, RolledBack, StageRecord, State};
+pub use reception::{Reception, receive};
+pub use state::{
+    Exposed, HandingBack, Pause, Phase, PublicationState, RollbackBy, RolledBack, StageRecord, State,
+};
 pub use step::step;
 pub use verdict::{Answer, Verdict};
 pub use view::{RecordView, RollbackView, StageView, View};

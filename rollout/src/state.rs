@@ -36,6 +36,8 @@ pub struct State {
     pub publication: Option<PublicationState>,
     /// The stages entered so far.
     pub stages: Vec<StageRecord>,
+    /// Who has met the canary.
+    pub exposed: Exposed,
     /// What was measured.
     pub evidence: Evidence,
     /// When a quorum first sent the canary traffic, on the run's own clock.
@@ -50,6 +52,16 @@ pub struct State {
     pub rollback: Option<RolledBack>,
     /// What happened, oldest first.
     pub history: Vec<crate::Record>,
+}
+
+/// How many requests the canary got by weight, as far as trustworthy counts tell: a lower bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exposed {
+    /// Requests.
+    pub requests: u64,
+    /// Of these, errors.
+    pub errors: u64,
 }
 
 /// Where a run is.

@@ -5,6 +5,7 @@
 //! | Start              | probe        | -                      | -                 | -                   | -    |
 //! | Tick               | ack timeout  | bake, deadline, ack timeout, no data | goes on by itself? | next step, remind | ramp |
 //! | Interval           | -            | guardrails, harm, proof | guardrails, harm | guardrails          | -    |
+//! | Reading            | -            | readings               | readings          | -                   | -    |
 //! | Acks               | first stage  | bake begins            | quorum: goes on   | next step           | note |
 //! | Abort              | rolled back  | rolled back            | rolled back       | rolled back         | at once |
 //! | Promote            | -            | next stage             | next stage        | counts as confirmed | -    |
@@ -54,6 +55,10 @@ impl Run {
             Event::Tick => self.settle(),
             Event::Interval(interval) => {
                 self.count(interval);
+                self.settle();
+            }
+            Event::Reading(reading) => {
+                self.take_reading(reading);
                 self.settle();
             }
             Event::Acks(acks) => {
@@ -113,6 +118,7 @@ impl State {
             weights: spec::Weights::default(),
             publication: None,
             stages: Vec::new(),
+            exposed: crate::Exposed::default(),
             exposed_age_ms: None,
             counts_age_ms: None,
             stable_ready: false,
@@ -135,6 +141,30 @@ impl State {
     /// The step of a ramped rollback that is published.
     pub(crate) fn ramp(&self) -> Option<usize> {
         self.rollback.as_ref().and_then(|rollback| rollback.ramp)
+    }
+
+    /// Gates whose sources want to be asked now, with the sources, ready to be asked; answer with
+    /// [`Event::Reading`]. Ask each once at a time.
+    #[must_use]
+    pub fn readings_due(&self) -> Vec<(String, spec::Source)> {
+        let live = matches!(self.phase, Phase::Progressing | Phase::Promoting | Phase::Paused(_));
+        let (Some(planned), Some(stage)) = (self.plan.stages.get(self.stage), self.stages.last()) else {
+            return Vec::new();
+        };
+        if !live || self.weights.canary_ppm == 0 || stage.acknowledged.is_none() {
+            return Vec::new();
+        }
+        let due = self.evidence.due(&self.plan, &planned.gates, stage.baked_ms, self.age_ms);
+        let gates = due.into_iter().filter_map(|index| self.plan.gates.get(index));
+        gates
+            .filter_map(|gate| {
+                let source = gate.source.as_ref()?;
+                Some((
+                    gate.name.clone(),
+                    source.filled(&self.plan.name, &self.plan.stable, &self.plan.canary),
+                ))
+            })
+            .collect()
     }
 
     /// Does it want [`Event::StableReports`]?
@@ -163,6 +193,11 @@ impl State {
             (Event::Promote(_), Phase::Pending { .. }) => {
                 Err("nobody has proven to follow yet: it begins when a quorum of proxies has taken weight 0"
                     .to_owned())
+            }
+            (Event::Promote(human), Phase::Progressing | Phase::Promoting | Phase::Paused(_))
+                if human.reason.is_empty() =>
+            {
+                self.window().map_err(|why| format!("{why}; give a reason to go on all the same"))
             }
             (Event::Approve(_), Phase::Paused(Pause::Approval)) => Ok(()),
             (Event::Approve(_), _) => {

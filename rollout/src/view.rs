@@ -3,7 +3,7 @@
 use serde::Serialize;
 use spec::{Percent, Span};
 
-use crate::{Answer, HandingBack, Pause, Phase, Record, State, Verdict};
+use crate::{Answer, Exposed, HandingBack, Pause, Phase, Record, State, Verdict};
 
 /// A run for the eye. The caller adds what the mesh reported (`generation`, `acks`, `refusals`).
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,6 +30,8 @@ pub struct View {
     pub canary: String,
     /// The stages entered so far.
     pub stages: Vec<StageView>,
+    /// Who has met the canary.
+    pub exposed: Exposed,
     /// The guardrails as they stand.
     pub guardrails: Vec<Verdict>,
     /// The rollback, when there was one.
@@ -104,6 +106,7 @@ impl State {
                     gates: stage.gates.clone(),
                 })
                 .collect(),
+            exposed: self.exposed,
             guardrails: self.evidence.guardrail_verdicts(&self.plan),
             rollback: self.rollback.as_ref().map(|rollback| RollbackView {
                 decided_monotonic_ns: rollback.decided.monotonic_ns,
@@ -120,6 +123,9 @@ impl State {
         let (canary, weight) = (&self.plan.canary, self.weight());
         match &self.phase {
             Phase::Pending { started_by: None } => "not begun".to_owned(),
+            Phase::Pending { started_by: Some(_) } if self.window().is_err() => {
+                format!("nobody is exposed: {}", self.window().err().unwrap_or_default())
+            }
             Phase::Pending { started_by: Some(_) } => {
                 format!("nobody is exposed; waits for a quorum of proxies to take weight 0 ({})", self.acks())
             }
@@ -170,7 +176,10 @@ impl State {
         };
         let left = planned.bake_ms.saturating_sub(stage.baked_ms);
         match (left, open.as_slice()) {
-            (0, []) => format!("{at}: complete, {next}"),
+            (0, []) => match self.window() {
+                Ok(()) => format!("{at}: complete, {next}"),
+                Err(why) => format!("{at}: complete, {next}; {why}"),
+            },
             (0, open) => format!("{at}: baked, waits for proof of {}; {next}", open.join(", ")),
             (left, []) => format!("{at}: all gates pass, bakes for {} more; {next}", seconds(left)),
             (left, open) => {

@@ -69,6 +69,17 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
             writeln!(text, "  Without enough evidence after {}, {then}.", Span::from_ms(stage.deadline_ms))?;
         }
     }
+    if plan.warm_up_ms > 0 {
+        let time = Span::from_ms(plan.warm_up_ms);
+        writeln!(text, "The canary's first {time} are no evidence: it may be slow while it is cold.")?;
+    }
+    if let Some(windows) = &plan.windows {
+        let (open, freezes) = (windows.open.len(), windows.freezes.len());
+        writeln!(
+            text,
+            "The weight rises by itself only in its windows ({open} a week, {freezes} freezes); it falls at any time."
+        )?;
+    }
     match &plan.hand_back.how {
         HandBackHow::Manual => writeln!(text, "Then a person puts {canary} behind the stable route.")?,
         HandBackHow::Url(url) => {
@@ -111,6 +122,13 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
             value(guardrail.metric, guardrail.limit)
         )?;
     }
+    if plan.traffic.on_lease_expired == split::policy::OnLeaseExpired::Stable {
+        let beats = plan.traffic.lease_intervals;
+        writeln!(
+            text,
+            "It stops by itself when a proxy hears nothing of the controller for {beats} heartbeats."
+        )?;
+    }
     writeln!(
         text,
         "A canary as good as stable is stopped by chance in at most {} of rollouts.",
@@ -127,6 +145,11 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
 
 fn passes(gate: &Gate) -> String {
     let metric = gate.metric;
+    let readings = if metric.is_external() {
+        format!(" ({} readings in a row, one every {})", gate.consecutive, Span::from_ms(gate.every_ms))
+    } else {
+        String::new()
+    };
     let limit = gate.limit.map(|limit| {
         format!(
             "{} is {} {}",
@@ -136,7 +159,7 @@ fn passes(gate: &Gate) -> String {
         )
     });
     let against = gate.against.map(|against| {
-        if metric == Metric::ConfidenceMean {
+        if !metric.larger_is_worse() {
             return format!("{} is less than {} below stable's", words(metric), share(against.margin));
         }
         let good = if against.pass_below > 0.0 {
@@ -146,7 +169,7 @@ fn passes(gate: &Gate) -> String {
         };
         format!("{} is below {} times stable's{good}", words(metric), against.margin)
     });
-    both(limit, against, " and ")
+    both(limit, against, " and ") + &readings
 }
 
 fn fails(gate: &Gate) -> String {
@@ -160,7 +183,7 @@ fn fails(gate: &Gate) -> String {
         )
     });
     let against = gate.against.map(|against| {
-        let worse = if metric == Metric::ConfidenceMean {
+        let worse = if !metric.larger_is_worse() {
             if against.harm > 0.0 {
                 format!("{} is more than {} below stable's", words(metric), share(against.harm))
             } else {
@@ -177,7 +200,11 @@ fn fails(gate: &Gate) -> String {
             worse
         }
     });
-    both(limit, against, ", or ")
+    let readings = match gate.failure_limit {
+        Some(limit) => format!(" ({} readings)", limit.saturating_add(1)),
+        None => String::new(),
+    };
+    both(limit, against, ", or ") + &readings
 }
 
 fn both(one: Option<String>, other: Option<String>, between: &str) -> String {
@@ -191,6 +218,7 @@ const fn words(metric: Metric) -> &'static str {
         Metric::ConfidenceMean => "the model's mean confidence",
         Metric::Overdue => "the share of requests not answered in time",
         Metric::GoneRate => "the share of clients that went away",
+        Metric::ExternalLow | Metric::ExternalHigh => "its reading",
     }
 }
 
@@ -201,7 +229,9 @@ fn share(share: f64) -> String {
 fn value(metric: Metric, value: f64) -> String {
     match metric {
         Metric::LatencyP99 => Quantity::Time(value).to_string(),
-        Metric::ConfidenceMean => Quantity::Plain(value).to_string(),
+        Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => {
+            Quantity::Plain(value).to_string()
+        }
         Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => share(value),
     }
 }

@@ -22,21 +22,23 @@ mod schema;
 mod series;
 mod shape;
 pub mod typed;
+mod window;
 
 pub use amount::{Margin, NotAnAmount, Percent, Quantity, Span};
 pub use compile::compile;
 pub use explain::explain;
-pub use gate::{Against, Gate, Guardrail, Limit, Metric, OnFail, OnMarginal};
+pub use gate::{Against, Gate, Guardrail, Http, Limit, Metric, OnFail, OnMarginal, Prometheus, Push, Source};
 pub use lint::lint;
 pub use plan::{
     Acknowledge, Alpha, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan, Rollback, Stage,
-    Traffic, Unit, VersionIn, Weights,
+    Supersede, Traffic, Unit, VersionIn, Weights,
 };
 pub use preset::{preset_text, presets};
 pub use problem::{Problem, Problems, Severity};
 pub use read::{Loaded, load};
 pub use schema::schema;
 pub use series::{Series, series};
+pub use window::{Day, Freeze, Window, Windows};
 
 #[cfg(test)]
 mod tests;

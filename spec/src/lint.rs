@@ -34,6 +34,9 @@ pub fn lint(text: &str, per_second: Option<f64>) -> Vec<Problem> {
     }
 }
 
+/// A gate on figures of the user's own that can pass sooner is warned of.
+const SHORTEST_WINDOW_MS: u64 = 300_000;
+
 pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
     let mut found = Vec::new();
     if let Some(first) = plan.stages.iter().position(|stage| stage.weight_ppm > 0)
@@ -92,6 +95,22 @@ fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
     let mut found = Vec::new();
     let written = typed.spec.gates.iter().position(|written| written.name == gate.name);
     let at = written.map_or_else(|| "spec.preset".to_owned(), |index| format!("spec.gates[{index}]"));
+    if gate.metric.is_external() {
+        // Business figures want hours, and a reading in the first minutes says little.
+        let shortest = gate.every_ms.saturating_mul(u64::from(gate.consecutive));
+        if shortest < SHORTEST_WINDOW_MS && gate.start_after_ms + gate.min_window_ms < SHORTEST_WINDOW_MS {
+            found.push(Problem::warning(
+                at,
+                format!(
+                    "gate {} can pass after {}: figures of your own seldom settle so soon",
+                    gate.name,
+                    Span::from_ms(shortest)
+                ),
+                "raise `every`, `consecutive`, `startAfter` or `minWindow`",
+            ));
+        }
+        return found;
+    }
     if gate.limit.is_some() && gate.against.is_none() && written.is_some() {
         let same = plan.gates.iter().any(|other| other.metric == gate.metric && other.against.is_some());
         if !same {
@@ -174,6 +193,7 @@ pub(crate) fn wanted(gate: &Gate) -> f64 {
         Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => 6.0 / limit.pass,
         Metric::LatencyP99 => 6.0 / 0.01,
         Metric::ConfidenceMean => 100.0,
+        Metric::ExternalLow | Metric::ExternalHigh => 0.0,
     });
     let by_margin = gate.against.map(|against| match gate.metric {
         Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => {
@@ -184,6 +204,7 @@ pub(crate) fn wanted(gate: &Gate) -> f64 {
         Metric::LatencyP99 => 375.0 / (against.margin - 1.0),
         // The spread of a score is taken to be a tenth of its mean.
         Metric::ConfidenceMean => 10.0 * (0.1 / against.margin).powi(2),
+        Metric::ExternalLow | Metric::ExternalHigh => 0.0,
     });
     let proof = by_limit.unwrap_or(0.0).max(by_margin.unwrap_or(0.0));
     let burn_in = if gate.metric == Metric::ConfidenceMean { gate.min_samples as f64 } else { 0.0 };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use split::policy;
 
 use crate::gate::{Gate, Guardrail};
+use crate::window::Windows;
 
 /// What a rollout will do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,10 @@ pub struct Plan {
     pub no_data: NoData,
     /// What a run does with the routes when it is done.
     pub hand_back: HandBack,
+    /// When the weight may rise by itself; `None`: always.
+    pub windows: Option<Windows>,
+    /// What becomes of another version that is applied under this name while the run lasts.
+    pub supersede: Supersede,
     /// How traffic comes back.
     pub rollback: Rollback,
     /// Keeps a virtual baseline: as much of stable's traffic as the canary gets, counted apart.
@@ -200,6 +205,19 @@ pub struct Rollback {
     pub ramp_ppm: Vec<u32>,
     /// The time at each of them, in milliseconds.
     pub step_ms: u64,
+}
+
+/// What becomes of another version that is applied while a run lasts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Supersede {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// It begins when the run is over.
+    Queue,
+    /// The run is aborted, and it begins.
+    Replace,
 }
 
 /// The unit the statistics count in.

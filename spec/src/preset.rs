@@ -51,6 +51,8 @@ pub(crate) fn extend(mut written: RolloutSpec, preset: RolloutSpec) -> RolloutSp
         on_insufficient,
         acknowledge,
         no_data,
+        windows,
+        supersede,
         rollback,
         baseline,
         assignment,
@@ -87,6 +89,8 @@ fn over_gate(written: Gate, base: Gate) -> Gate {
         base,
         Gate {
             metric,
+            source,
+            better,
             max,
             min,
             fail_above,

@@ -350,7 +350,92 @@ fn too_little_traffic_is_said_beforehand() {
 }
 
 #[test]
+fn sources_of_ones_own_are_checked() {
+    check(
+        "gates: [{name: a, source: {http: {url: x, jsonPointer: y}}, against: stable, margin: 5%}]",
+        &[
+            "error (line 7): spec.gates[0].source.http.url: \"x\" is not a URL; begin with http:// or https:// and a host",
+            "error (line 7): spec.gates[0].source.http.jsonPointer: \"y\" is not a JSON pointer; begin with '/', such as /canary/accuracy",
+            "error (line 7): spec.gates[0].source: `against: stable` has nothing to compare with; say where stable's value is read: prometheus.stableQuery or http.stablePointer",
+            "error (line 7): spec.gates[0].better: nothing says which way is better; write `better: higher` or `better: lower`",
+        ],
+    );
+    check(
+        "gates: [{name: a, source: {prometheus: {url: 'http://p', query: 'f{{version}}'}}, min: 1, consecutive: 0}]",
+        &[
+            "error (line 7): spec.gates[0].consecutive: no good reading is asked for; write 1 or more: readings are not tested, so without any the gate would pass unseen",
+            "error (line 7): spec.gates[0].source.prometheus.query: it holds a placeholder nobody fills in; use {{rollout}}, {{stable}} and {{canary}}",
+        ],
+    );
+    check(
+        "gates: [{name: a, source: {push: {}}, metric: overdue, max: 1%}]",
+        &["error (line 7): spec.gates[0].metric: source is given as well; keep one of the two"],
+    );
+    check(
+        "gates: [{name: a, source: {grafana: {}}, max: 1}]",
+        &[
+            "error (line 7): spec.gates[0].source: it is not exactly one of these fields; write one of prometheus, http, push",
+        ],
+    );
+    check(
+        "gates: [{name: a, source: {push: {}}, max: 1, every: 1m}]",
+        &[
+            "warning (line 7): spec.gates[0]: gate a can pass after 3m: figures of your own seldom settle so soon; raise `every`, `consecutive`, `startAfter` or `minWindow`",
+        ],
+    );
+}
+
+#[test]
 fn explained_in_plain_words() {
     let plan = load(MINIMAL).unwrap().plan;
-    println!("{}", crate::explain(&plan, Some(100.0)));
+    insta::assert_snapshot!(crate::explain(&plan, Some(100.0)));
+}
+
+#[test]
+fn windows_open_and_close() {
+    let lines = "windows:
+  utcOffset: '+02:00'
+  open:
+  - {days: [mon, tue, wed, thu], from: '09:00', to: '16:00'}
+  - {days: [fri], from: '22:00', to: '02:00'}
+  freezes:
+  - {from: 2026-12-20, to: 2027-01-03, reason: holidays}";
+    let text = format!("{MINIMAL}{}", lines.lines().map(|line| format!("  {line}\n")).collect::<String>());
+    let windows = load(&text).unwrap().plan.windows.unwrap();
+    // 2026-11-23 is a Monday; its midnight UTC:
+    const MONDAY: u64 = 1_795_392_000;
+    #[track_caller]
+    fn check(windows: &crate::Windows, day: u64, time: &str, expected: Result<(), &str>) {
+        let (hour, minute) = time.split_once(':').unwrap();
+        let minutes = hour.parse::<u64>().unwrap() * 60 + minute.parse::<u64>().unwrap();
+        let at = (MONDAY + day * 86_400 + minutes * 60) * 1_000;
+        assert_eq!(windows.open_at(at), expected.map_err(str::to_owned), "day {day}, {time}");
+    }
+    let at = |day, time, expected| check(&windows, day, time, expected);
+    at(0, "06:59", Err("outside its windows until Monday 09:00"));
+    at(0, "07:00", Ok(()));
+    at(0, "13:59", Ok(()));
+    at(0, "14:00", Err("outside its windows until Tuesday 09:00"));
+    at(3, "15:00", Err("outside its windows until Friday 22:00"));
+    at(4, "19:59", Err("outside its windows until Friday 22:00"));
+    at(4, "20:00", Ok(()));
+    at(4, "23:59", Ok(()));
+    at(5, "00:00", Err("outside its windows until Monday 09:00"));
+    at(26, "21:59", Err("outside its windows for a week and more"));
+    at(26, "22:00", Err("frozen until the end of 2027-01-03 (holidays)"));
+    at(41, "21:59", Err("frozen until the end of 2027-01-03 (holidays)"));
+    at(42, "07:00", Ok(()));
+}
+
+#[test]
+fn windows_are_checked() {
+    check(
+        "windows: {utcOffset: Berlin, open: [{from: '9:00', to: '25:00'}], freezes: [{from: 2026-02-29, to: 2025-01-01}]}",
+        &[
+            "error (line 7): spec.windows.utcOffset: \"Berlin\" is not a distance from UTC; write UTC, or hours and minutes such as '+02:00' (in quotes)",
+            "error (line 7): spec.windows.open[0].from: \"9:00\" is not a time of day; write hours and minutes, such as '09:30' (in quotes)",
+            "error (line 7): spec.windows.open[0].to: \"25:00\" is not a time of day; write hours and minutes, such as '09:30' (in quotes)",
+            "error (line 7): spec.windows.freezes[0].from: \"2026-02-29\" is not a day; write year, month and day, such as 2026-12-20",
+        ],
+    );
 }

@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
-use spec::{Gate, Metric, Plan};
+use spec::{Gate, Metric};
 
 use super::limited::Limited;
-use super::measure::estimate;
+use super::measure::{at_margin, estimate};
+use super::readings::{Arms, Readings};
 use super::relative::{Relative, more_beyond};
 use super::words::{digits, e_value, value};
 use super::{Look, Scope};
@@ -23,33 +24,6 @@ pub struct GateEvidence {
     error: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Arms {
-    canary: Counts,
-    control: Counts,
-}
-
-/// Plain readings, one per `every`: for people who count them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Readings {
-    since_age_ms: Option<u64>,
-    window: Arms,
-    good_in_a_row: u32,
-    bad: u32,
-}
-
-impl Arms {
-    fn add(&mut self, canary: &Counts, control: &Counts) {
-        self.canary.add(canary);
-        self.control.add(control);
-        // Groups are summed up elsewhere; here they would only grow.
-        self.control.groups = None;
-        self.canary.groups = None;
-    }
-}
-
 impl GateEvidence {
     pub(super) fn new(gate: &Gate) -> Self {
         let mut evidence = Self {
@@ -61,6 +35,9 @@ impl GateEvidence {
             readings: Readings::default(),
             error: None,
         };
+        if gate.metric.is_external() {
+            return evidence;
+        }
         let built = gate.limit.map(|limit| Limited::new(gate.metric, limit, gate.min_samples)).transpose();
         match built {
             Ok(limited) => evidence.limited = limited,
@@ -119,29 +96,32 @@ impl GateEvidence {
     }
 
     fn read(&mut self, gate: &Gate, canary: &Counts, control: &Counts, look: Look) {
-        if gate.consecutive == 0 && gate.failure_limit.is_none() {
+        if gate.metric.is_external() || (gate.consecutive == 0 && gate.failure_limit.is_none()) {
             return;
         }
-        let readings = &mut self.readings;
-        let since = *readings.since_age_ms.get_or_insert(look.age_ms);
-        readings.window.add(canary, control);
-        if look.age_ms.saturating_sub(since) < gate.every_ms {
-            return;
+        if let Some(window) = self.readings.window(gate, canary, control, look.age_ms) {
+            let stable = estimate(gate.metric, &window.control).0.filter(|_| look.concurrent);
+            self.readings.note(gate, estimate(gate.metric, &window.canary).0, stable);
         }
-        let window = std::mem::take(&mut readings.window);
-        readings.since_age_ms = Some(look.age_ms);
-        let (Some(seen), _) = estimate(gate.metric, &window.canary) else {
-            return; // no data is no reading
-        };
-        let control = estimate(gate.metric, &window.control).0.filter(|_| look.concurrent);
-        if worse(gate, seen, control, false) {
-            readings.good_in_a_row = 0;
-            if worse(gate, seen, control, true) {
-                readings.bad += 1;
-            }
-        } else {
-            readings.good_in_a_row += 1;
+    }
+
+    /// A figure of the user's own, of this stage; `Err`: the source could not be read.
+    pub(super) fn take_reading(
+        &mut self,
+        gate: &Gate,
+        value: Result<(Option<f64>, Option<f64>), &str>,
+        age_ms: u64,
+    ) {
+        self.readings.last_age_ms = Some(age_ms);
+        match value {
+            Ok((canary, stable)) => self.readings.note(gate, canary, stable),
+            Err(reason) => self.readings.failed(reason),
         }
+    }
+
+    /// Does its source want to be asked?
+    pub(super) fn due(&self, gate: &Gate, age_ms: u64) -> bool {
+        gate.metric.is_external() && self.readings.due(gate, age_ms)
     }
 
     pub(super) fn begin_stage(&mut self) {
@@ -160,7 +140,7 @@ impl GateEvidence {
     }
 
     /// ln of the evidence of harm: the average over what the gate asks.
-    pub(super) fn harm(&self, _plan: &Plan, _scope: Scope) -> f64 {
+    pub(super) fn harm(&self) -> f64 {
         let limited = self.limited.as_ref().map(|limited| limited.log_e().0);
         let relative = self.relative.as_ref().map(|relative| relative.log_e().0);
         match (limited, relative) {
@@ -170,10 +150,9 @@ impl GateEvidence {
         }
     }
 
-    /// Were more bad readings than the gate bears?
-    pub(super) fn limit_reached(&self, plan: &Plan, index: usize) -> bool {
-        let limit = plan.gates.get(index).and_then(|gate| gate.failure_limit);
-        limit.is_some_and(|limit| self.readings.bad > limit)
+    /// Were there more bad readings than the gate bears?
+    pub(super) fn limit_reached(&self, gate: &Gate) -> bool {
+        self.readings.too_bad(gate)
     }
 
     pub(super) fn verdict(
@@ -184,6 +163,9 @@ impl GateEvidence {
         unknown_unit: bool,
         failed: bool,
     ) -> Verdict {
+        if gate.metric.is_external() {
+            return self.external_verdict(gate, scope, failed);
+        }
         let metric = gate.metric;
         let (seen, n_canary) = estimate(metric, &self.stage.canary);
         let (stable, n_control) = estimate(metric, &self.stage.control);
@@ -243,6 +225,51 @@ impl GateEvidence {
         verdict
     }
 
+    fn external_verdict(&self, gate: &Gate, scope: Scope, failed: bool) -> Verdict {
+        let (seen, stable) = self.readings.last().map_or((None, None), |(seen, stable)| (Some(seen), stable));
+        let compares = gate.against.is_some() && scope.concurrent;
+        let stable = stable.filter(|_| compares);
+        let bound = bound(gate, stable);
+        let facts = match (seen, stable) {
+            (Some(seen), Some(stable)) => {
+                format!("{} is {}, {} of stable", gate.name, digits(seen), digits(stable))
+            }
+            (Some(seen), None) => format!("{} is {}", gate.name, digits(seen)),
+            (None, _) => "nothing was read".to_owned(),
+        };
+        let facts =
+            bound.map_or_else(|| facts.clone(), |bound| format!("{facts}, {} is asked for", digits(bound)));
+        let window = gate.start_after_ms.saturating_add(gate.min_window_ms);
+        let (answer, why) = if failed {
+            let borne = gate.failure_limit.unwrap_or(0);
+            (Answer::Fail, format!("{} bad readings, {borne} are borne; {facts}", self.readings.bad))
+        } else if !scope.exposed {
+            (Answer::NotApplicable, "the canary gets no traffic at this weight".to_owned())
+        } else if gate.limit.is_none() && !compares {
+            let why = "there is no other version to compare with at this weight";
+            (Answer::NotApplicable, why.to_owned())
+        } else {
+            match self.readings.answer(gate, &facts) {
+                (Answer::Pass, _) if scope.baked_ms < window => {
+                    (Answer::Insufficient, format!("good, and its window is not over: {facts}"))
+                }
+                other => other,
+            }
+        };
+        Verdict {
+            name: gate.name.clone(),
+            answer,
+            estimate: seen,
+            bound,
+            n_canary: u64::from(self.readings.good_in_a_row),
+            n_control: 0,
+            harm: 1.0,
+            proof: 1.0,
+            hard: gate.hard,
+            why,
+        }
+    }
+
     fn harm_now(&self) -> f64 {
         let limited = self.limited.iter().map(|limited| limited.log_e().0);
         limited
@@ -262,22 +289,6 @@ impl GateEvidence {
         let relative = self.relative.iter().filter(|_| compares).filter_map(|relative| relative.log_e().1);
         limited.chain(relative).reduce(f64::max)
     }
-}
-
-/// Is a reading worse than what passes (or, `failing`, than what fails)?
-fn worse(gate: &Gate, seen: f64, control: Option<f64>, failing: bool) -> bool {
-    let beyond = |limit: f64| if gate.metric.larger_is_worse() { seen > limit } else { seen < limit };
-    let limited = gate.limit.is_some_and(|limit| beyond(if failing { limit.fail } else { limit.pass }));
-    let relative = gate.against.zip(control).is_some_and(|(against, control)| {
-        let factor = if failing { against.harm.max(against.margin) } else { against.margin };
-        let floor = if gate.metric.is_rate() { against.pass_below } else { f64::NEG_INFINITY };
-        beyond(at_margin(gate.metric, control, factor)) && seen > floor
-    });
-    limited || relative
-}
-
-fn at_margin(metric: Metric, control: f64, margin: f64) -> f64 {
-    if metric.larger_is_worse() { control * margin } else { control - control.abs() * margin }
 }
 
 /// What the estimate is held against.

@@ -13,7 +13,7 @@ pub(super) fn trials(metric: Metric, counts: &Counts) -> Trials {
     let (n, k) = match metric {
         Metric::Overdue => (counts.overdue.reached, counts.overdue.overdue),
         Metric::GoneRate => (counts.finished, counts.gone),
-        Metric::ErrorRate | Metric::LatencyP99 | Metric::ConfidenceMean => (counts.outcomes, counts.errors),
+        _ => (counts.outcomes, counts.errors),
     };
     Trials { n, k: k.min(n) }
 }
@@ -56,6 +56,11 @@ pub(super) fn scores(canary: Moments, control: Moments) -> ScoreStratum {
     }
 }
 
+/// A margin from stable's value.
+pub(super) fn at_margin(metric: Metric, stable: f64, margin: f64) -> f64 {
+    if metric.larger_is_worse() { stable * margin } else { stable - stable.abs() * margin }
+}
+
 /// The metric's value, and the requests it rests on.
 #[allow(clippy::cast_precision_loss)] // counts below 2^53
 pub(super) fn estimate(metric: Metric, counts: &Counts) -> (Option<f64>, u64) {
@@ -69,6 +74,7 @@ pub(super) fn estimate(metric: Metric, counts: &Counts) -> (Option<f64>, u64) {
             let last = tally::latency_upper_ms(tally::LATENCY_TOP.saturating_sub(1));
             (counts.latency.quantile_ms(1.0 - TAIL).map(|ms| ms.min(last)), counts.latency.total())
         }
+        Metric::ExternalLow | Metric::ExternalHigh => (None, 0),
         Metric::ConfidenceMean => {
             let Moments { n, sum, .. } = counts.confidence;
             ((n > 0).then(|| sum / n as f64), n)

@@ -9,18 +9,19 @@ mod limited;
 mod mean;
 mod measure;
 mod process;
+mod readings;
 mod relative;
 mod words;
 
 use judge::JudgeError;
 use judge::anytime::{DesignEffect, Group};
 use serde::{Deserialize, Serialize};
-use spec::{Metric, Plan, Unit};
+use spec::{Gate, Metric, Plan, Source, Unit};
 
 pub use gate::GateEvidence;
 pub use guard::GuardrailEvidence;
 
-use crate::{Counts, Interval, Verdict};
+use crate::{Counts, Interval, Reading, Verdict};
 
 /// The design effect used while stable shows no error at all, so that clumping cannot be measured: a user with ten
 /// requests, all alike.
@@ -112,6 +113,30 @@ impl Evidence {
         }
     }
 
+    /// A figure of the user's own.
+    pub(crate) fn take_reading(&mut self, plan: &Plan, reading: &Reading, age_ms: u64) {
+        let external = |gate: &Gate| gate.name == reading.gate && gate.metric.is_external();
+        for (gate, evidence) in plan.gates.iter().zip(&mut self.gates).filter(|(gate, _)| external(gate)) {
+            let value = match &reading.error {
+                Some(reason) => Err(reason.as_str()),
+                None => Ok((reading.canary, reading.stable)),
+            };
+            evidence.take_reading(gate, value, age_ms);
+        }
+    }
+
+    /// Gates whose sources want to be asked now, by index.
+    pub(crate) fn due(&self, plan: &Plan, of_stage: &[usize], baked_ms: u64, age_ms: u64) -> Vec<usize> {
+        let asks = |&index: &usize| {
+            plan.gates.get(index).zip(self.gates.get(index)).is_some_and(|(gate, evidence)| {
+                !matches!(gate.source, Some(Source::Push(_)) | None)
+                    && baked_ms >= gate.start_after_ms
+                    && evidence.due(gate, age_ms)
+            })
+        };
+        of_stage.iter().copied().filter(|index| asks(index)).collect()
+    }
+
     /// A stage begins: proof starts at nothing.
     pub(crate) fn begin_stage(&mut self) {
         self.gates.iter_mut().for_each(GateEvidence::begin_stage);
@@ -137,13 +162,15 @@ impl Evidence {
     pub(crate) fn harm(&self, plan: &Plan, scope: Scope) -> Option<Fired> {
         let hard: Vec<usize> =
             plan.gates.iter().enumerate().filter(|(_, gate)| gate.hard).map(|(index, _)| index).collect();
-        let log_e = hard
-            .iter()
-            .map(|&index| self.gates.get(index).map_or(0.0, |gate| gate.harm(plan, scope)))
-            .collect();
+        let log_e = hard.iter().map(|&index| self.gates.get(index).map_or(0.0, GateEvidence::harm)).collect();
         let (at, fired) = fired(plan.alpha.gates, log_e);
-        let by_count =
-            || hard.iter().position(|&i| self.gates.get(i).is_some_and(|gate| gate.limit_reached(plan, i)));
+        let too_bad = |&index: &usize| {
+            plan.gates
+                .get(index)
+                .zip(self.gates.get(index))
+                .is_some_and(|(gate, seen)| seen.limit_reached(gate))
+        };
+        let by_count = || hard.iter().position(too_bad);
         let at = if fired { at } else { by_count() };
         let index = *hard.get(at?)?;
         let verdict = self.verdict(plan, index, scope, true)?;
@@ -162,8 +189,9 @@ impl Evidence {
     /// What gate `index` says now.
     pub(crate) fn verdict(&self, plan: &Plan, index: usize, scope: Scope, failed: bool) -> Option<Verdict> {
         let (gate, evidence) = (plan.gates.get(index)?, self.gates.get(index)?);
-        let unknown =
-            plan.unit == Unit::User && (self.groups.is_empty() || !matches!(gate.metric, Metric::ErrorRate));
+        let unknown = plan.unit == Unit::User
+            && !gate.metric.is_external()
+            && (self.groups.is_empty() || !matches!(gate.metric, Metric::ErrorRate));
         Some(evidence.verdict(gate, plan.alpha.pass, scope, unknown, failed))
     }
 

@@ -70,7 +70,12 @@ impl Relative {
     pub(super) fn new(metric: Metric, against: Against, burn_in: u64) -> Result<Self, JudgeError> {
         let late_harm = against.harm > against.margin;
         Ok(match metric {
-            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => Self::Rate {
+            // External figures have no counts and never come here.
+            Metric::ErrorRate
+            | Metric::Overdue
+            | Metric::GoneRate
+            | Metric::ExternalLow
+            | Metric::ExternalHigh => Self::Rate {
                 metric,
                 harm: Watch::new(RateRatio::harm(against.harm)?),
                 worth: (against.ignore_below > 0.0)

@@ -7,7 +7,7 @@ pub(super) fn value(metric: Metric, value: f64) -> String {
     match metric {
         Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => format!("{}%", digits(value * 100.0)),
         Metric::LatencyP99 => format!("{} ms", digits(value)),
-        Metric::ConfidenceMean => digits(value),
+        Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => digits(value),
     }
 }
 

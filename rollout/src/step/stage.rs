@@ -4,7 +4,9 @@ use spec::{Insufficient, OnFail, OnMarginal, Weights};
 
 use super::{Run, named};
 use crate::evidence::{Look, Scope};
-use crate::{Answer, Cause, Human, Interval, Pause, Phase, RollbackBy, Severity, StageRecord, Verdict};
+use crate::{
+    Answer, Cause, Human, Interval, Pause, Phase, Reading, RollbackBy, Severity, StageRecord, Verdict,
+};
 
 impl Run {
     /// A person begins it: the proxies prove that they follow before anybody is exposed.
@@ -22,8 +24,11 @@ impl Run {
     }
 
     pub(super) fn settle_pending(&mut self) {
-        let Phase::Pending { started_by: Some(who) } = &self.state.phase else { return };
         if self.acknowledged() {
+            if self.waits_for_window() {
+                return;
+            }
+            let Phase::Pending { started_by: Some(who) } = &self.state.phase else { return };
             let cause = Cause::Start { who: who.clone() };
             self.enter_stage(0, cause);
         } else if self.overdue_quorum() {
@@ -51,6 +56,8 @@ impl Run {
             return;
         }
         state.counts_age_ms = Some(state.age_ms);
+        state.exposed.requests = state.exposed.requests.saturating_add(interval.canary.assigned);
+        state.exposed.errors = state.exposed.errors.saturating_add(interval.canary.errors);
         let stage = state.stages.last();
         // Counts that begin before the quorum are of a mesh that splits in two ways.
         let whole =
@@ -70,6 +77,22 @@ impl Run {
             let reason = format!("guardrail {name}: {}", fired.verdict.why);
             return self.roll_back(RollbackBy::Guardrail(name), reason);
         }
+        self.judge_and_act();
+    }
+
+    /// A figure of the user's own.
+    pub(super) fn take_reading(&mut self, reading: &Reading) {
+        let state = &mut self.state;
+        let live = matches!(state.phase, Phase::Progressing | Phase::Promoting | Phase::Paused(_));
+        let of_stage = state.stages.last().is_some_and(|stage| stage.acknowledged.is_some());
+        if !live || !of_stage || state.weights.canary_ppm == 0 {
+            return;
+        }
+        state.evidence.take_reading(&state.plan, reading, state.age_ms);
+        self.judge_and_act();
+    }
+
+    fn judge_and_act(&mut self) {
         self.judge();
         if let Some(fired) = self.state.evidence.harm(&self.state.plan, self.state.scope()) {
             self.act_on_harm(fired.index, fired.verdict);
@@ -160,9 +183,13 @@ impl Run {
             if planned.approval && stage.approved_by.is_none() {
                 let text = format!("stage {} is complete and awaits a person's yes", self.state.stage + 1);
                 self.pause(Pause::Approval, text);
-            } else {
-                let cause = Cause::Verdict { stage: self.state.stage };
-                self.advance(cause, "every gate passed".to_owned());
+            } else if !self.waits_for_window() {
+                let (cause, why) = match self.state.stages.last().and_then(|stage| stage.approved_by.clone())
+                {
+                    Some(who) => (Cause::Human { who: who.clone() }, format!("approved by {who}")),
+                    None => (Cause::Verdict { stage: self.state.stage }, "every gate passed".to_owned()),
+                };
+                self.advance(cause, why);
             }
         } else if stage.spent_ms >= planned.deadline_ms {
             let open = stage.gates.iter().filter(|verdict| verdict.hard && verdict.answer != Answer::Pass);
@@ -174,6 +201,19 @@ impl Run {
             );
             self.undecided(planned.on_insufficient, Pause::Deadline, RollbackBy::Deadline, text);
         }
+    }
+
+    /// Is this a time at which nothing rises? People hear of it once per stage.
+    fn waits_for_window(&mut self) -> bool {
+        let Err(why) = self.state.window() else { return false };
+        let name = &self.state.plan.name;
+        let text = format!(
+            "{name}: holds at {}: {why}; promote with a reason to go on all the same",
+            self.state.weight()
+        );
+        let key = format!("window/{}", self.state.stages.len());
+        self.notify(Severity::Info, &key, text);
+        true
     }
 
     /// Acts on missing counts; has the phase changed?
@@ -276,11 +316,18 @@ impl Run {
         if let Some(stage) = self.state.stages.last_mut() {
             stage.approved_by = Some(human.who.clone());
         }
+        if self.state.window().is_err() {
+            self.record(format!("Approved by {}", named(human)));
+            return self.go_on();
+        }
         self.advance(Cause::Human { who: human.who.clone() }, format!("approved by {}", named(human)));
     }
 
     pub(super) fn promote(&mut self, human: &Human) {
         match self.state.phase.clone() {
+            // Outside its windows only a reason moves it.
+            Phase::Progressing | Phase::Promoting | Phase::Paused(_)
+                if human.reason.is_empty() && self.state.window().is_err() => {}
             Phase::Progressing | Phase::Promoting | Phase::Paused(_) => {
                 if let Phase::Paused(Pause::Gate { gate } | Pause::Marginal { gate }) = &self.state.phase {
                     let gate = gate.clone();
@@ -376,6 +423,11 @@ impl crate::State {
             .iter()
             .filter_map(|&gate| self.evidence.verdict(&self.plan, gate, self.scope(), false))
             .collect()
+    }
+
+    /// May the weight rise at the last moment it heard of?
+    pub(crate) fn window(&self) -> Result<(), String> {
+        self.plan.windows.as_ref().map_or(Ok(()), |windows| windows.open_at(self.last.unix_ms))
     }
 
     /// The canary's weight for people.

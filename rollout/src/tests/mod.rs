@@ -1,3 +1,4 @@
+mod gates;
 mod overdue;
 mod property;
 mod story;

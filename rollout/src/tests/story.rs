@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Acks, Aged, Bins, Counts, Effect, Endpoint, Event, Human, Interval, Moments, Now, Overdue, Phase, State,
-    Totals, step,
+    Acks, Aged, Bins, Counts, Effect, Endpoint, Event, Group, Human, Interval, Moments, Now, Overdue, Phase,
+    State, Totals, step,
 };
 
 pub(super) const HEAD: &str = "apiVersion: serin.dev/v1alpha1
@@ -74,6 +74,8 @@ pub(super) struct Story {
     pub(super) canary: Model,
     /// Do the proxies follow?
     pub(super) follow: bool,
+    /// Does the source count groups of users?
+    pub(super) grouped: bool,
     /// Do counts arrive?
     pub(super) counted: bool,
     /// Does the deploy tool do its work?
@@ -105,6 +107,7 @@ impl Story {
             stable: GOOD,
             canary: GOOD,
             follow: true,
+            grouped: false,
             counted: true,
             deploys: true,
             ms: 0,
@@ -236,11 +239,24 @@ impl Story {
         totals.late += latency.longer_than(2_000);
         let overdue: Aged = overdue.look(*totals);
         let n = outcomes as f64;
+        let errors = self.count("errors", canary, 0, n * model.errors);
+        // Users in the same group have nothing to do with each other: errors go round.
+        let groups = (!canary && self.grouped).then(|| {
+            let at = self.ms / 1_000;
+            let of = |total: u64, group: u64| total / 100 + u64::from((group + at * 37) % 100 < total % 100);
+            (0..100)
+                .map(|group| Group {
+                    group: group as u16,
+                    finished: of(outcomes, group),
+                    errors: of(errors, group),
+                })
+                .collect()
+        });
         Counts {
             assigned,
             finished: outcomes,
             outcomes,
-            errors: self.count("errors", canary, 0, n * model.errors),
+            errors,
             gone: 0,
             overdue,
             latency,
@@ -249,7 +265,7 @@ impl Story {
                 sum: n * model.confidence,
                 sum_squares: n * (model.confidence.powi(2) + 0.08_f64.powi(2)),
             },
-            groups: None,
+            groups,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Every phase with every event a person can cause.
 
 use super::story::{Story, human};
-use crate::{Acks, Effect, Event, Phase, State};
+use crate::{Acks, Effect, Event, Phase, Reception, State, receive};
 
 const STAGES: &str = "stages:
 - {weight: 5%, bake: 20s, deadline: 10m, approval: true}
@@ -186,4 +186,57 @@ fn stable_is_given_nothing_while_its_endpoints_report_another_version() {
     );
     story.take(&Event::HandBackFailed { reason: "no such image".to_owned() });
     assert!(story.state.message().contains("no such image"));
+}
+
+#[test]
+fn another_plan_is_received_as_it_says() {
+    let plan = |lines: &str| State::clone(&Story::of(lines).state).plan;
+    let running = brought_to("Progressing");
+    let succeeded = brought_to("Succeeded");
+    let rolled_back = brought_to("RolledBack");
+    let other = plan("supersede: reject\nowner: bert");
+    assert_eq!(receive(None, &other, false), Reception::Begin { run: 1, epoch: 0 });
+    assert_eq!(receive(Some(&running.state), &running.state.plan, false), Reception::Unchanged);
+    assert!(
+        matches!(receive(Some(&running.state), &other, false), Reception::Refused(why) if why.contains("abort it"))
+    );
+    let queued = plan("supersede: queue\nowner: bert");
+    assert_eq!(receive(Some(&running.state), &queued, false), Reception::Queue);
+    let replacing = plan("supersede: replace\nowner: bert");
+    assert_eq!(receive(Some(&running.state), &replacing, false), Reception::Replace);
+    // A rollback is not undone by applying the same file once more.
+    let same = &rolled_back.state.plan;
+    assert!(matches!(receive(Some(&rolled_back.state), same, false), Reception::Refused(_)));
+    let begins = Reception::Begin { run: 2, epoch: rolled_back.state.epoch };
+    assert_eq!(receive(Some(&rolled_back.state), same, true), begins);
+    assert_eq!(receive(Some(&rolled_back.state), &other, false), begins);
+    assert!(
+        matches!(receive(Some(&succeeded.state), &other, false), Reception::Refused(why) if why.contains("\"v2\""))
+    );
+}
+
+#[test]
+fn whoever_scales_is_told_beforehand() {
+    #[track_caller]
+    fn check(phase: &str, now: u32, next: Option<u32>, wait: bool) {
+        let demand = brought_to(phase).state.demand(1_000.0);
+        let per_second = |ppm: u32| f64::from(ppm) / 1_000.0;
+        assert_eq!(demand.weight_ppm, now, "{phase}");
+        assert_eq!(
+            (demand.canary_per_second, demand.stable_per_second),
+            (per_second(now), 1_000.0 - per_second(now))
+        );
+        assert_eq!(
+            (demand.next_weight_ppm, demand.next_canary_per_second),
+            (next, next.map(per_second)),
+            "{phase}"
+        );
+        assert_eq!(demand.next_in_ms.is_some(), wait, "{phase}: {:?}", demand.next_in_ms);
+    }
+    check("applied", 0, Some(50_000), false);
+    check("Pending", 0, Some(50_000), true);
+    check("Progressing", 50_000, Some(1_000_000), false);
+    check("Approval", 50_000, Some(1_000_000), false);
+    check("Promoting", 1_000_000, None, false);
+    check("RolledBack", 0, None, false);
 }

@@ -18,6 +18,8 @@ fn a_good_canary_is_promoted_and_handed_back() {
     let weights: Vec<u32> = story.weights.iter().map(|&(_, ppm)| ppm).collect();
     assert_eq!(weights, [0, 50_000, 250_000, 1_000_000, 500_000, 0]);
     assert_eq!(story.state.stable_version, "v2");
+    let exposed = story.state.exposed;
+    assert!(exposed.requests > 5_000 && exposed.errors.abs_diff(exposed.requests / 100) < 5, "{exposed:?}");
     assert!(
         story.effects.iter().any(|effect| matches!(effect, Effect::HandBack(request) if request.to == "v2"))
     );
@@ -95,7 +97,7 @@ gates:
         "gates: [{name: slow, metric: latency_p99, max: 250ms}]",
         |canary| canary.slower = 2.0,
         "slow",
-        60,
+        150,
     );
     let floor = "confidence: {fromHeader: x-confidence}
 gates: [{name: sure, metric: confidence_mean, min: 0.8}]";

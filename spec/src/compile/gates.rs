@@ -1,13 +1,15 @@
 //! What must hold.
 
-use super::{Check, span};
+use super::{Check, check_url, span};
 use crate::amount::{Margin, Percent, Quantity};
-use crate::gate::{Against, Gate, Guardrail, Limit, Metric};
-use crate::typed::{self, Level, RolloutSpec};
+use crate::gate::{Against, Gate, Guardrail, Limit, Metric, Source};
+use crate::typed::{self, Better, Level, RolloutSpec};
 
 /// Means need more answers before their spread is known (statistics: burn-in of the normal mixture).
 const MIN_SAMPLES_OF_MEANS: u64 = 300;
 const MIN_SAMPLES: u64 = 100;
+/// Latency bins lie 4.4 % apart: the least difference that can be stated.
+const ONE_BIN: f64 = 1.04;
 
 pub(super) fn gates(check: &mut Check, spec: &RolloutSpec) -> Vec<Gate> {
     let mut gates: Vec<Gate> = Vec::new();
@@ -22,7 +24,10 @@ pub(super) fn gates(check: &mut Check, spec: &RolloutSpec) -> Vec<Gate> {
 
 fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) -> Option<Gate> {
     let name = check.label(&format!("{at}.name"), &written.name);
-    let metric = metric(check, at, written.metric, spec)?;
+    let metric = match &written.source {
+        Some(source) => external(check, at, written, source)?,
+        None => metric(check, at, written.metric, spec)?,
+    };
     let limit = limit(check, at, written, metric);
     let against = against(check, at, written, metric);
     if limit.is_none() && against.is_none() {
@@ -36,7 +41,7 @@ fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) 
             },
         );
     }
-    if written.consecutive.unwrap_or(0) > 0 || written.failure_limit.is_some() {
+    if metric.is_external() || written.consecutive.unwrap_or(0) > 0 || written.failure_limit.is_some() {
         let every = span(written.every, 60_000);
         if every == 0 {
             check.refuse(
@@ -46,10 +51,16 @@ fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) 
             );
         }
     }
-    let default = if metric == Metric::ConfidenceMean { MIN_SAMPLES_OF_MEANS } else { MIN_SAMPLES };
+    let default = match metric {
+        Metric::ConfidenceMean => MIN_SAMPLES_OF_MEANS,
+        Metric::ExternalLow | Metric::ExternalHigh => 0,
+        _ => MIN_SAMPLES,
+    };
+    let readings = metric.is_external().then_some((3, 2));
     Some(Gate {
         name,
         metric,
+        source: written.source.clone(),
         limit,
         against,
         min_samples: written.min_samples.unwrap_or(default),
@@ -58,16 +69,66 @@ fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) 
         on_marginal: written.on_marginal.unwrap_or_default(),
         start_after_ms: span(written.start_after, 0),
         min_window_ms: span(written.min_window, 0),
-        consecutive: written.consecutive.unwrap_or(0),
+        consecutive: written.consecutive.unwrap_or(readings.map_or(0, |(good, _)| good)),
         every_ms: span(written.every, 60_000),
-        failure_limit: written.failure_limit,
+        failure_limit: written.failure_limit.or(readings.map(|(_, bad)| bad)),
     })
 }
 
+/// A metric of the user's own: which way is better, and whether its source can be asked.
+fn external(check: &mut Check, at: &str, written: &typed::Gate, source: &Source) -> Option<Metric> {
+    if written.metric.is_some() {
+        check.refuse(format!("{at}.metric"), "source is given as well", "keep one of the two");
+    }
+    if written.consecutive == Some(0) {
+        let remedy = "write 1 or more: readings are not tested, so without any the gate would pass unseen";
+        check.refuse(format!("{at}.consecutive"), "no good reading is asked for", remedy);
+    }
+    for (field, text) in source.texts() {
+        let field = format!("{at}.source.{field}");
+        if field.ends_with("url") {
+            check_url(check, &field, text);
+        } else if field.ends_with("ointer") && !text.starts_with('/') {
+            check.refuse(
+                &field,
+                format!("{text:?} is not a JSON pointer"),
+                "begin with '/', such as /canary/accuracy",
+            );
+        } else if text.trim().is_empty() {
+            check.refuse(&field, "it is empty", "write the query");
+        }
+        let filled = text.replace("{{rollout}}", "").replace("{{stable}}", "").replace("{{canary}}", "");
+        if filled.contains("{{") {
+            let remedy = "use {{rollout}}, {{stable}} and {{canary}}";
+            check.refuse(&field, "it holds a placeholder nobody fills in", remedy);
+        }
+    }
+    if written.against.is_some() && !source.gives_stable() {
+        let remedy = "say where stable's value is read: prometheus.stableQuery or http.stablePointer";
+        check.refuse(format!("{at}.source"), "`against: stable` has nothing to compare with", remedy);
+    }
+    match (
+        written.better,
+        written.max.is_some() || written.fail_above.is_some(),
+        written.min.is_some() || written.fail_below.is_some(),
+    ) {
+        (Some(Better::Lower), _, _) | (None, true, false) => Some(Metric::ExternalLow),
+        (Some(Better::Higher), _, _) | (None, false, true) => Some(Metric::ExternalHigh),
+        (None, _, _) => {
+            check.refuse(
+                format!("{at}.better"),
+                "nothing says which way is better",
+                "write `better: higher` or `better: lower`",
+            );
+            None
+        }
+    }
+}
+
 fn metric(check: &mut Check, at: &str, written: Option<Metric>, spec: &RolloutSpec) -> Option<Metric> {
-    let Some(metric) = written else {
-        let remedy = "name one of error_rate, latency_p99, confidence_mean, overdue, gone_rate, or write the name of \
-                      a gate of a preset and name that preset";
+    let Some(metric) = written.filter(|metric| !metric.is_external()) else {
+        let remedy = "name one of error_rate, latency_p99, confidence_mean, overdue, gone_rate, or a `source`, or \
+                      write the name of a gate of a preset and name that preset";
         check.refuse(format!("{at}.metric"), "no metric is named", remedy);
         return None;
     };
@@ -158,7 +219,16 @@ fn against(check: &mut Check, at: &str, written: &typed::Gate, metric: Metric) -
     }
     let margin = distance(check, &format!("{at}.margin"), margin, metric);
     let none = if metric.larger_is_worse() { 1.0 } else { 0.0 };
-    let harm = written.harm.map_or(none, |harm| distance(check, &format!("{at}.harm"), harm, metric));
+    let harm = match written.harm {
+        Some(harm) => distance(check, &format!("{at}.harm"), harm, metric),
+        // More failures are harm, however few more. But no two deployments are equally fast to the last part, and no
+        // two models equally sure of themselves: with enough traffic "slower at all" is proven of every canary.
+        None => match metric {
+            Metric::LatencyP99 => ONE_BIN.min(margin),
+            Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => margin,
+            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => none,
+        },
+    };
     if margin <= none {
         let remedy = "widen it: no number of requests proves two versions exactly alike";
         check.refuse(format!("{at}.margin"), "it leaves no room at all", remedy);
@@ -199,6 +269,11 @@ fn value(check: &mut Check, field: &str, written: Quantity, metric: Metric) -> f
             (false, v, "use a time such as 500ms")
         }
         (Metric::ConfidenceMean, Quantity::Plain(v)) => (v.is_finite(), v, ""),
+        // Its unit is the user's: a share is a part of 1, a time is milliseconds.
+        (
+            Metric::ExternalLow | Metric::ExternalHigh,
+            Quantity::Plain(v) | Quantity::Share(v) | Quantity::Time(v),
+        ) => (v.is_finite(), v, ""),
         (Metric::ConfidenceMean, Quantity::Share(v) | Quantity::Time(v)) => {
             (false, v, "use a plain number on the scale of spec.confidence.range, such as 0.65")
         }

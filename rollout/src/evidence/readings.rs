@@ -1,0 +1,149 @@
+//! Plain readings, one per `every`: for gates that count them beside their proof, and for figures of the user's own,
+//! which are numbers without counts and can only be counted themselves.
+
+use serde::{Deserialize, Serialize};
+use spec::Gate;
+
+use super::measure::at_margin;
+use crate::{Answer, Counts};
+
+/// Failed questions in a row after which the gate says so instead of staying silent.
+const ERRORS_BORNE: u32 = 4;
+
+/// The readings of one gate in one stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Readings {
+    /// When the last was taken or asked for in vain, on the run's own clock.
+    pub(super) last_age_ms: Option<u64>,
+    /// Counts since then.
+    window: Arms,
+    /// The last with a value.
+    last: Option<Value>,
+    pub(super) good_in_a_row: u32,
+    pub(super) bad: u32,
+    errors_in_a_row: u32,
+    error: Option<String>,
+}
+
+/// The counts of both arms.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Arms {
+    pub(super) canary: Counts,
+    pub(super) control: Counts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Value {
+    canary: f64,
+    stable: Option<f64>,
+}
+
+impl Arms {
+    pub(super) fn add(&mut self, canary: &Counts, control: &Counts) {
+        self.canary.add(canary);
+        self.control.add(control);
+        // Groups are summed up elsewhere; here they would only grow.
+        self.control.groups = None;
+        self.canary.groups = None;
+    }
+}
+
+impl Readings {
+    /// Adds counts; returns the window's when it is time for a reading.
+    pub(super) fn window(
+        &mut self,
+        gate: &Gate,
+        canary: &Counts,
+        control: &Counts,
+        age_ms: u64,
+    ) -> Option<Arms> {
+        let since = *self.last_age_ms.get_or_insert(age_ms);
+        self.window.add(canary, control);
+        (age_ms.saturating_sub(since) >= gate.every_ms).then(|| {
+            self.last_age_ms = Some(age_ms);
+            std::mem::take(&mut self.window)
+        })
+    }
+
+    /// Is it time to ask?
+    pub(super) fn due(&self, gate: &Gate, age_ms: u64) -> bool {
+        self.last_age_ms.is_none_or(|last| age_ms.saturating_sub(last) >= gate.every_ms)
+    }
+
+    /// A reading. `None` and what is no number are no data: neither good nor bad.
+    pub(super) fn note(&mut self, gate: &Gate, seen: Option<f64>, stable: Option<f64>) {
+        self.errors_in_a_row = 0;
+        self.error = None;
+        let stable = stable.filter(|stable| stable.is_finite());
+        let Some(canary) = seen.filter(|seen| seen.is_finite()) else { return };
+        if gate.limit.is_none() && stable.is_none() {
+            return;
+        }
+        self.last = Some(Value { canary, stable });
+        if !worse(gate, canary, stable, false) {
+            self.good_in_a_row = self.good_in_a_row.saturating_add(1);
+            return;
+        }
+        self.good_in_a_row = 0;
+        if worse(gate, canary, stable, true) {
+            self.bad = self.bad.saturating_add(1);
+        }
+    }
+
+    /// The source could not be read. An error is no failure of the canary.
+    pub(super) fn failed(&mut self, reason: &str) {
+        self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
+        self.error = Some(reason.to_owned());
+    }
+
+    /// The last values: canary's, stable's.
+    pub(super) fn last(&self) -> Option<(f64, Option<f64>)> {
+        self.last.map(|last| (last.canary, last.stable))
+    }
+
+    /// Were there more bad ones than the gate bears?
+    pub(super) fn too_bad(&self, gate: &Gate) -> bool {
+        gate.failure_limit.is_some_and(|limit| self.bad > limit)
+    }
+
+    /// The answer of a gate that has nothing but readings.
+    pub(super) fn answer(&self, gate: &Gate, facts: &str) -> (Answer, String) {
+        let (good, wanted) = (self.good_in_a_row, gate.consecutive);
+        if let Some(error) = self.error.as_ref().filter(|_| self.errors_in_a_row >= ERRORS_BORNE) {
+            let why =
+                format!("the source could not be read {} times in a row: {error}", self.errors_in_a_row);
+            return (Answer::Error, why);
+        }
+        let Some(Value { canary, stable }) = self.last else {
+            let why =
+                self.error.as_ref().map_or_else(|| "no data".to_owned(), |error| format!("no data: {error}"));
+            return (Answer::Insufficient, format!("{why} yet"));
+        };
+        if good >= wanted {
+            (Answer::Pass, format!("{good} good readings in a row: {facts}"))
+        } else if worse(gate, canary, stable, false) && !worse(gate, canary, stable, true) {
+            (Answer::Marginal, format!("between good and bad: {facts}"))
+        } else {
+            (
+                Answer::Insufficient,
+                format!("{good} of {wanted} good readings in a row, {} bad: {facts}", self.bad),
+            )
+        }
+    }
+}
+
+/// Is a reading worse than what passes (or, `failing`, than what fails)?
+fn worse(gate: &Gate, seen: f64, stable: Option<f64>, failing: bool) -> bool {
+    let metric = gate.metric;
+    let beyond = |limit: f64| if metric.larger_is_worse() { seen > limit } else { seen < limit };
+    let limited = gate.limit.is_some_and(|limit| beyond(if failing { limit.fail } else { limit.pass }));
+    let relative = gate.against.zip(stable).is_some_and(|(against, stable)| {
+        let margin = if failing { against.harm.max(against.margin) } else { against.margin };
+        let floor = if metric.is_rate() { against.pass_below } else { f64::NEG_INFINITY };
+        beyond(at_margin(metric, stable, margin)) && seen > floor
+    });
+    limited || relative
+}

@@ -1,0 +1,248 @@
+//! The way up and back: stages, gates, guardrails.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::amount::{Margin, Percent, Quantity, Span};
+use crate::gate::{Metric, OnFail, OnMarginal, Source};
+use crate::plan::Insufficient;
+use crate::window::Day;
+
+/// One step of the way up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Stage {
+    /// The canary's share of the traffic.
+    pub weight: Percent,
+    /// The shortest time at this weight.
+    pub bake: Span,
+    /// The longest time at this weight without enough evidence. Default: three times the bake, at least 1m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Span>,
+    /// The names of the gates that must pass here. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<Vec<String>>,
+    /// A person must say yes before the next stage. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<bool>,
+}
+
+/// A claim a stage must prove.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Gate {
+    /// Its name in reports.
+    pub name: String,
+    /// What is measured. Needed unless the preset has a gate of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Metric>,
+    /// Where a metric of your own is read, in place of `metric`. Its readings are counted, not tested: it passes after
+    /// `consecutive` good ones (default 3) and fails after more than `failureLimit` bad ones (default 2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// With `source`: which way is better. Default: as `max` or `min` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub better: Option<Better>,
+    /// Proven at most this: pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<Quantity>,
+    /// Proven at least this: pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<Quantity>,
+    /// With `max`: proven above this: fail. Between the two: marginal. Default: as `max`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_above: Option<Quantity>,
+    /// With `min`: proven below this: fail. Between the two: marginal. Default: as `min`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_below: Option<Quantity>,
+    /// Compare with stable's traffic of the same moments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<Control>,
+    /// With `against`: proven not worse than this: pass. A factor (1.5x) or a part (2%) of stable's value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<Margin>,
+    /// With `against`: proven worse than this: fail. Default: 1x for rates, that is worse at all; 4% for
+    /// latencies; the margin for means and readings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harm: Option<Margin>,
+    /// With `against` and a rate: as long as the canary is not proven above this, being worse than stable is no
+    /// harm. Default: 0%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore_below: Option<Percent>,
+    /// With `against` and a rate: proven below this is a pass too, even when stable is better; without it two
+    /// versions that never fail could never be told to be alike. Default: 1%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass_below: Option<Percent>,
+    /// Canary requests a pass needs at least. Default: 100; 300 for means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_samples: Option<u64>,
+    /// Whether it decides. Default: hard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
+    /// What proven harm does. Default: rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_fail: Option<OnFail>,
+    /// What a value between good and bad does. Default: hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_marginal: Option<OnMarginal>,
+    /// How long after a stage's start its evidence begins. Default: 0s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_after: Option<Span>,
+    /// The shortest time of evidence. Default: 0s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_window: Option<Span>,
+    /// Time between the evaluations that `consecutive` and `failureLimit` count. Default: 1m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<Span>,
+    /// Good evaluations in a row, beside the proof. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consecutive: Option<u32>,
+    /// Bad evaluations that are borne; one more fails the gate, proof or not. Default: only proof fails it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_limit: Option<u32>,
+}
+
+/// Which way is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Better {
+    /// As of accuracy or revenue.
+    Higher,
+    /// As of cost or complaints.
+    Lower,
+}
+
+/// What a gate compares with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Control {
+    /// Stable's weight-assigned requests at the same time.
+    Stable,
+}
+
+/// Whether a gate decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Level {
+    /// It must pass, and its failure acts.
+    Hard,
+    /// It is reported and decides nothing.
+    Advisory,
+    /// It is not there: for leaving out a gate of the preset.
+    Off,
+}
+
+/// A limit of the whole run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Guardrail {
+    /// Its name in reports.
+    pub name: String,
+    /// What is measured. Needed unless the preset has a guardrail of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Metric>,
+    /// Proven above this: rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<Quantity>,
+    /// Proven below this: rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<Quantity>,
+    /// `off`: it is not there: for leaving out a guardrail of the preset. Default: hard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
+}
+
+/// The chance of rolling back a canary that is as good as stable, divided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Alpha {
+    /// All guardrails together. Default: 0.01.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guardrails: Option<f64>,
+    /// All hard gates together. Default: 0.04.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<f64>,
+    /// The chance that a gate passes a canary that is just beyond its margin. Default: 0.05.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<f64>,
+}
+
+/// The proof that the proxies follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Acknowledge {
+    /// Share of the connected proxies that must have the new weights before a stage's clock starts. Default: 95%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<Percent>,
+    /// How long they may take. Default: 60s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// What happens when they take longer. Default: pause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_timeout: Option<Insufficient>,
+}
+
+/// What happens while no counts arrive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NoData {
+    /// Counts older than this are no data. Default: 60s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Span>,
+    /// What happens then. Default: hold; the stage cannot end without counts, and its deadline is not moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Insufficient>,
+}
+
+/// The times at which the weight may rise by itself. It may always fall, and a named person may always promote.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Windows {
+    /// Local time's distance from UTC, such as +02:00; daylight saving is not reckoned with. Default: UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utc_offset: Option<String>,
+    /// Open in any of these. Default: always.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<Window>,
+    /// Closed in any of these, whatever is open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freezes: Vec<Freeze>,
+}
+
+/// A time of the week.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Window {
+    /// On which days it begins. Default: on all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub days: Vec<Day>,
+    /// When it begins, such as 09:00.
+    pub from: String,
+    /// When it ends, such as 17:30; not later than the beginning: on the next day.
+    pub to: String,
+}
+
+/// Days on which nothing rises.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Freeze {
+    /// The first day, such as 2026-12-20.
+    pub from: String,
+    /// The last day, included.
+    pub to: String,
+    /// Why; shown to people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How traffic comes back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rollback {
+    /// Weights on the way down, falling. Default: none, at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ramp: Vec<Percent>,
+    /// The time at each of them. Default: 10s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Span>,
+}

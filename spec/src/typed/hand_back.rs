@@ -1,0 +1,45 @@
+//! The end of the way.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::amount::{Percent, Span};
+
+/// How the new version gets behind the stable route at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HandBack {
+    /// Called when the new version is to be put there. Default: a person or a deploy tool does it by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<Hook>,
+    /// URLs of stable's endpoints; the weight goes down when all of them report the new version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<String>,
+    /// The header of their answers that names the version. Default: x-model-version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_header: Option<String>,
+    /// The field of their JSON answers that names the version, in place of a header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json_pointer: Option<String>,
+    /// The canary's weights on the way from 100 % to 0, falling. Default: 50%, 0%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Vec<Percent>>,
+    /// The shortest time at each of them. Default: 10s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Span>,
+    /// When people are reminded that stable still serves the old version. Default: 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remind_after: Option<Span>,
+}
+
+/// What puts the new version behind the stable route: exactly one of the two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Hook {
+    /// Gets a POST with the rollout's name and versions as JSON; 2xx is success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// A program and its arguments, run by the controller; exit code 0 is success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+}

@@ -1,0 +1,227 @@
+//! Which requests, to which version, and how they are told apart.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::amount::Percent;
+use crate::plan::Unit;
+
+/// Which requests a rollout owns; what is absent fits everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Match {
+    /// Host names without port, any of which fits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authority: Vec<String>,
+    /// `/api` fits `/api` and `/api/x`, not `/apix`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_prefix: Option<String>,
+    /// The listener's port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The listener's direction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+}
+
+/// The direction of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Direction {
+    /// Towards the workload beside the proxy.
+    Inbound,
+    /// Away from it.
+    Outbound,
+    /// Gateways and hand-written listeners.
+    Unspecified,
+}
+
+/// Names of headers, and who decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Routing {
+    /// The request header the routes match. Default: x-serin-arm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// The response header with the version. Default: x-serin-version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_header: Option<String>,
+    /// Not empty: this proxy keeps the arm that a hop before it chose, when that hop's certificate names one of
+    /// these URIs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follow: Vec<String>,
+}
+
+/// How requests are spread over the versions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Assignment {
+    /// Default: random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Sticky: where a user's key is looked for, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Key>,
+    /// Sticky: what becomes of a request without a key. Default: random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_key: Option<NoKey>,
+    /// What keys are hashed with. Default: the rollout's name and the canary's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<String>,
+    /// Random: where the draw comes from. Default: stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// What the statistics count. Default: user when sticky, request else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
+}
+
+/// By request or by user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Mode {
+    /// Each request by itself.
+    #[default]
+    Random,
+    /// The same user always gets the same version at the same weight.
+    Sticky,
+}
+
+/// Where a key is looked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Key {
+    /// A request header.
+    Header(String),
+    /// A cookie.
+    Cookie(String),
+    /// A query parameter.
+    Query(String),
+    /// The client's address; `true`.
+    SourceAddress(bool),
+}
+
+/// What becomes of a request without a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum NoKey {
+    /// Assigned by weight, by a draw.
+    Random,
+    /// Stable.
+    Stable,
+}
+
+/// Where random assignment draws from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Source {
+    /// The proxy's own stream, which no client can choose.
+    Stream,
+    /// The hash of `x-request-id`, for chains whose edge makes the ids.
+    RequestId,
+}
+
+/// A condition on one value of the request: exactly one place, exactly one test.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Condition {
+    /// A request header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// A cookie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<String>,
+    /// A query parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// The whole value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<String>,
+    /// The start of the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// `true`: any value that is not empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub present: Option<bool>,
+}
+
+/// Requests for which the version is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Override {
+    /// All must hold.
+    pub when: Vec<Condition>,
+    /// What they get.
+    pub arm: Arm,
+}
+
+/// An arm a request can be sent to by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Arm {
+    /// The version everybody gets today.
+    Stable,
+    /// The version being rolled out.
+    Canary,
+}
+
+/// Requests with a weight of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Cohort {
+    /// Its name.
+    pub name: String,
+    /// All must hold.
+    pub when: Vec<Condition>,
+    /// The share of them that gets the canary, whatever the stage.
+    pub weight: Percent,
+}
+
+/// Where the model's confidence is read and shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Confidence {
+    /// The model's response header that carries it, as a decimal number.
+    pub from_header: String,
+    /// The response header it is shown in. Default: x-serin-confidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// The response header that says whether the model or the rollout gave it. Default: x-serin-confidence-source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_header: Option<String>,
+    /// What a model may give. Default: 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<Range>,
+}
+
+/// From the least to the largest value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Range {
+    /// The least value.
+    pub min: f64,
+    /// The largest value.
+    pub max: f64,
+}
+
+/// The dead-man's switch: every proxy asks once a second whether its weights still stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Lease {
+    /// Unanswered questions before the lease has run out. Default: 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intervals: Option<u32>,
+    /// What happens then. Default: stable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_expired: Option<OnExpired>,
+}
+
+/// What an expired lease does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum OnExpired {
+    /// Everything goes to stable.
+    Stable,
+    /// The last weights hold; for when stable cannot take the traffic back.
+    Hold,
+}
