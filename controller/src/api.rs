@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::{Act, Command, Refusal, Views};
 use crate::lease::{LeaseBook, Question};
+use crate::metrics;
 
 /// What the handlers reach.
 #[derive(Clone)]
@@ -29,6 +30,7 @@ const ENGINE_TIMEOUT: Duration = Duration::from_secs(10);
 pub fn router(api: Api) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
+        .route("/metrics", get(metrics))
         .route("/v1/lease", get(lease))
         .route("/v1/rollouts", get(list).post(apply))
         .route("/v1/rollouts/{name}", get(one))
@@ -54,6 +56,11 @@ async fn lease(State(api): State<Api>, Query(question): Query<Question>) -> Resp
         Some(answer) => Json(answer).into_response(),
         None => (StatusCode::SERVICE_UNAVAILABLE, "the engine does not answer\n").into_response(),
     }
+}
+
+async fn metrics(State(api): State<Api>) -> Response {
+    let text = metrics::render(&api.views.borrow());
+    ([("content-type", "text/plain; version=0.0.4")], text).into_response()
 }
 
 async fn list(State(api): State<Api>) -> Response {

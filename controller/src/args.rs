@@ -39,6 +39,8 @@ pub enum Command {
     Judge(crate::judgement::Options),
     /// How long a rollout takes, and whether there is traffic enough
     Plan(crate::planning::Options),
+    /// What a rollout would do, tried many times
+    Simulate(crate::simulation::Options),
     /// Print an Envoy configuration that works with this controller
     Bootstrap(Bootstrap),
 }

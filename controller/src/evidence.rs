@@ -16,6 +16,8 @@ pub struct Increments {
     pub gap: Option<String>,
     /// Counters began again at nothing.
     pub restarted: bool,
+    /// The filters' gauges, one set for each proxy that answered.
+    pub gauges: Vec<BTreeMap<String, u64>>,
 }
 
 /// What must be remembered from look to look.

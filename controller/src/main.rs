@@ -13,10 +13,12 @@ mod hand_back;
 mod judgement;
 mod lease;
 mod lint;
+mod metrics;
 mod planning;
 mod publish;
 mod scrape;
 mod serve;
+mod simulation;
 mod store;
 
 use std::process::ExitCode;
@@ -49,6 +51,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Lint(options) => lint::lint(&options),
         Command::Judge(options) => judgement::judge(&options),
         Command::Plan(options) => planning::plan(&options),
+        Command::Simulate(options) => simulation::simulate(&options),
         Command::Bootstrap(options) => bootstrap::print(&options),
     }
 }

@@ -47,12 +47,14 @@ impl Scraper {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            let mut gauges = Vec::with_capacity(self.admins.len());
             let readings = self.admins.iter().map(Admin::read);
             for (admin, reading) in self.admins.iter().zip(join_all(readings).await) {
                 match reading {
                     Ok(snapshot) => {
                         note(&self.refusals, &mut self.seen, &snapshot);
                         self.nodes.send_if_modified(|nodes| know(nodes, &snapshot, self.incarnation));
+                        gauges.push(snapshot.others.clone());
                         counters.observe(snapshot);
                     }
                     Err(error) => {
@@ -62,7 +64,7 @@ impl Scraper {
                 }
             }
             let interval = counters.close(clock::monotonic_ns());
-            if out.send(increments(interval)).await.is_err() {
+            if out.send(increments(interval, gauges)).await.is_err() {
                 return;
             }
         }
@@ -70,7 +72,7 @@ impl Scraper {
 }
 
 /// What a look at all Envoys means: everything, or why not everything.
-fn increments(interval: Interval) -> Increments {
+fn increments(interval: Interval, gauges: Vec<BTreeMap<String, u64>>) -> Increments {
     let wall = clock::now();
     let unix_ms = |ns: u64| wall.unix_ms.saturating_sub(wall.monotonic_ns.saturating_sub(ns) / 1_000_000);
     // What the slowest source tells of began before the interval itself did.
@@ -91,6 +93,7 @@ fn increments(interval: Interval) -> Increments {
         restarted,
         counters: interval.counts.into_iter().collect(),
         gap,
+        gauges,
     }
 }
 

@@ -19,6 +19,7 @@
 
 mod act;
 mod hand_back;
+mod people;
 mod stage;
 
 use spec::Plan;

@@ -1,3 +1,5 @@
+mod problems;
+
 use crate::{load, preset_text, presets};
 
 const MINIMAL: &str = "apiVersion: serin.dev/v1alpha1
@@ -32,176 +34,6 @@ fn every_preset_is_a_rollout_by_itself() {
         };
         assert_eq!(way(&named.plan), way(&loaded.plan));
     }
-}
-
-/// Each text is the minimal rollout with lines added to its spec; expected is what `load` says of it.
-#[track_caller]
-fn check(lines: &str, expected: &[&str]) {
-    let text = format!("{MINIMAL}{}", lines.lines().map(|line| format!("  {line}\n")).collect::<String>());
-    let said = match load(&text) {
-        Ok(loaded) => loaded.warnings,
-        Err(problems) => problems.0,
-    };
-    let said: Vec<String> = said.iter().map(ToString::to_string).collect();
-    assert_eq!(said, expected, "{text}");
-}
-
-#[test]
-fn problems_name_line_field_and_remedy() {
-    check(
-        "stages: [{weight: 10, bake: 5m}]",
-        &[
-            "error (line 7): spec.stages[0].weight: \"10\" is not a percentage from 0% to 100% in steps of 0.0001%, such as 5% or 0.1%; write it in one of these ways",
-        ],
-    );
-    check(
-        "stage: []",
-        &["error (line 7): spec.stage: there is no such field; write `stages`, if that is meant"],
-    );
-    check(
-        "stages: [{weight: 5%, bake: 5, deadline: [1h]}]\ngates: [{name: a, metric: errors, max: true, hard: 1}]\nassignment: {keys: [{heder: x}, x]}\nrouting: x\nbaseline: 1",
-        &[
-            "error (line 7): spec.stages[0].bake: \"5\" is not a time such as 500ms, 30s, 10m or 1h30m; write it in one of these ways",
-            "error (line 7): spec.stages[0].deadline: a list stands where an amount belongs; write it in one of these ways",
-            "error (line 8): spec.gates[0].metric: \"errors\" is not known here; use one of error_rate, latency_p99, confidence_mean, overdue, gone_rate",
-            "error (line 8): spec.gates[0].max: true or false stands where an amount belongs; write it in one of these ways",
-            "error (line 8): spec.gates[0].hard: there is no such field; write `harm`, if that is meant",
-            "error (line 9): spec.assignment.keys[0]: it is not exactly one of these fields; write one of header, cookie, query, sourceAddress",
-            "error (line 9): spec.assignment.keys[1]: the text \"x\" stands here; write one of header, cookie, query, sourceAddress",
-            "error (line 10): spec.routing: the text \"x\" stands here; write a mapping, that is fields with values",
-            "error (line 11): spec.baseline: the number 1 stands here; write true or false",
-        ],
-    );
-    check(
-        "stages: {",
-        &[
-            "error (line 7): expected sequence start at line 7, column 11; compare with the schema (spec/schema.json)",
-        ],
-    );
-    check(
-        "preset: fast",
-        &[
-            "error (line 7): spec.preset: there is no preset \"fast\"; use one of default, hour, standard, aggressive, conservative, three-step, ranking, dark, blue-green",
-        ],
-    );
-    check(
-        "stages:\n- {weight: 5%, bake: 5m}\n- {weight: 3%, bake: 5m, gates: [nope]}",
-        &[
-            "error (line 9): spec.stages[1].weight: 3% is not above the stage before it (5%); raise it, or join the two stages: a rollout only goes up",
-            "error (line 9): spec.stages[1].weight: the last stage is at 3%; add a stage with weight 100%: the new version is not promoted before it bore all traffic",
-            "error (line 9): spec.stages[1].gates[0]: there is no gate \"nope\"; use one of errors, latency, overdue, or add it to spec.gates",
-        ],
-    );
-    check(
-        "gates:\n- {name: a, metric: error_rate}\n- {name: a}\n- {name: b, metric: latency_p99, max: 1%}",
-        &[
-            "error (line 8): spec.gates[0]: gate \"a\" sets no limit; add `max`, or `against: stable` with a `margin`",
-            "error (line 9): spec.gates[1].name: \"a\" stands there twice; rename one",
-            "error (line 10): spec.gates[2].max: 1% is no limit for latency_p99; use a time such as 500ms",
-        ],
-    );
-    check(
-        "gates: [{name: a, metric: confidence_mean, max: 0.5}]",
-        &[
-            "error (line 7): spec.gates[0].metric: nothing says where the model's confidence is read; add spec.confidence with fromHeader, the response header in which the model reports it",
-            "error (line 7): spec.gates[0].max: a confidence_mean is never too large; use min",
-            "error (line 7): spec.gates[0]: gate \"a\" sets no limit; add `min`, or `against: stable` with a `margin`",
-        ],
-    );
-    check(
-        "gates: [{name: a, metric: overdue, against: stable, margin: 1x}]",
-        &[
-            "error (line 7): spec.gates[0].margin: it leaves no room at all; widen it: no number of requests proves two versions exactly alike",
-        ],
-    );
-    check(
-        "gates: [{name: a, metric: error_rate, margin: 2x, max: 1%, failAbove: 0.5%}]",
-        &[
-            "error (line 7): spec.gates[0].failAbove: what fails (0.005) is better than what passes (0.01); exchange the two",
-            "error (line 7): spec.gates[0].margin: there is nothing it could be measured from; add `against: stable`",
-        ],
-    );
-    check(
-        "assignment: {mode: sticky}",
-        &[
-            "error (line 7): spec.assignment.keys: sticky assignment has no key; say where a user's key is found, such as {header: x-user-id}",
-        ],
-    );
-    check(
-        "assignment: {keys: [{header: x-user}]}",
-        &[
-            "error (line 7): spec.assignment.keys: random assignment looks at no key; add `mode: sticky`, or leave the keys out",
-        ],
-    );
-    check(
-        "cohorts: [{name: staff, when: [{header: a, cookie: b, exact: c}], weight: 100%}]",
-        &[
-            "error (line 7): spec.cohorts[0].when[0]: it looks at none or several places; keep one of header, cookie and query",
-        ],
-    );
-    check(
-        "handBack: {hook: {}, endpoints: [stable], steps: [50%, 60%]}",
-        &[
-            "error (line 7): spec.handBack.hook: it is not exactly one of url and command; keep one of the two",
-            "error (line 7): spec.handBack.endpoints[0]: \"stable\" is not a URL; begin with http:// or https:// and a host",
-            "error (line 7): spec.handBack.steps: the weights do not fall; write each lower than the one before it",
-            "error (line 7): spec.handBack.steps: the last weight is not 0%; end with 0%",
-        ],
-    );
-    check(
-        "lease: {intervals: 1}\nerrorClasses: []\noverdueAfter: 0s\nalpha: {gates: 0}",
-        &[
-            "error (line 7): spec.lease.intervals: one lost answer would end a lease of 1; use 2 or more; 5 is the default",
-            "error (line 8): spec.errorClasses: no outcome counts as an error; name some, or leave the field out",
-            "error (line 9): spec.overdueAfter: every request would be overdue; write a time such as 2s",
-            "error (line 10): spec.alpha.gates: 0 is not a chance of error; use a number above 0 and below 0.5, such as 0.05",
-        ],
-    );
-    check(
-        "match: {pathPrefix: api, authority: ['http://x'], port: 0}",
-        &[
-            "error (line 7): spec.match.authority[0]: \"http://x\" is not a host name; write it as in the Host header, without a port",
-            "error (line 7): spec.match.pathPrefix: \"api\" fits no path; begin with '/'",
-            "error (line 7): spec.match.port: there is no port 0; write the listener's port, or leave the field out",
-        ],
-    );
-}
-
-#[test]
-fn warnings_name_line_field_and_remedy() {
-    check(
-        "stages: [{weight: 10%, bake: 5m}, {weight: 100%, bake: 5m}]",
-        &[
-            "warning (line 7): spec.stages[0].weight: the first exposed stage is at 10%; begin with 5% or less, so that a bad version meets few users",
-        ],
-    );
-    check(
-        "gates: [{name: a, metric: error_rate, max: 1%}]",
-        &[
-            "warning (line 7): spec.gates[0]: gate a knows a fixed limit alone: trouble that both versions share would fail it; add `against: stable` with a margin, on this gate or another of its metric",
-        ],
-    );
-    check(
-        "assignment: {mode: sticky, keys: [{header: x-user}]}",
-        &[
-            "warning (line 4): spec.preset: gate latency can never pass: assignment is sticky, and how requests of one user go together is counted for errors alone; set `assignment: {unit: request}` to take each request by itself, or `level: advisory` on the gate",
-            "warning (line 4): spec.preset: gate overdue can never pass: assignment is sticky, and how requests of one user go together is counted for errors alone; set `assignment: {unit: request}` to take each request by itself, or `level: advisory` on the gate",
-            "warning (line 4): spec: it can reach 1760 series in each sidecar: 120 outcomes, 1240 answer times, 400 groups; count less where that is much: `baseline: false`, no `confidence`, `assignment.unit: request`",
-        ],
-    );
-    check(
-        "preset: standard\nstages: [{weight: 1%, bake: 5m, gates: []}, {weight: 100%, bake: 5m}]",
-        &[
-            "warning (line 8): spec.stages[0].gates: the stage ends by time alone; name at least one hard gate: time proves nothing",
-        ],
-    );
-    check(
-        "confidence: {fromHeader: x-c}\nhandBack: {hook: {url: http://deploy}}",
-        &[
-            "warning (line 4): spec: it can reach 1844 series in each sidecar: 80 outcomes, 1240 answer times, 524 confidence; count less where that is much: `baseline: false`, no `confidence`, `assignment.unit: request`",
-            "warning (line 8): spec.handBack.endpoints: the hook's word is taken for it that stable serves the new version; list stable's endpoints, so that they are asked",
-        ],
-    );
 }
 
 #[test]
@@ -350,42 +182,6 @@ fn too_little_traffic_is_said_beforehand() {
 }
 
 #[test]
-fn sources_of_ones_own_are_checked() {
-    check(
-        "gates: [{name: a, source: {http: {url: x, jsonPointer: y}}, against: stable, margin: 5%}]",
-        &[
-            "error (line 7): spec.gates[0].source.http.url: \"x\" is not a URL; begin with http:// or https:// and a host",
-            "error (line 7): spec.gates[0].source.http.jsonPointer: \"y\" is not a JSON pointer; begin with '/', such as /canary/accuracy",
-            "error (line 7): spec.gates[0].source: `against: stable` has nothing to compare with; say where stable's value is read: prometheus.stableQuery or http.stablePointer",
-            "error (line 7): spec.gates[0].better: nothing says which way is better; write `better: higher` or `better: lower`",
-        ],
-    );
-    check(
-        "gates: [{name: a, source: {prometheus: {url: 'http://p', query: 'f{{version}}'}}, min: 1, consecutive: 0}]",
-        &[
-            "error (line 7): spec.gates[0].consecutive: no good reading is asked for; write 1 or more: readings are not tested, so without any the gate would pass unseen",
-            "error (line 7): spec.gates[0].source.prometheus.query: it holds a placeholder nobody fills in; use {{rollout}}, {{stable}} and {{canary}}",
-        ],
-    );
-    check(
-        "gates: [{name: a, source: {push: {}}, metric: overdue, max: 1%}]",
-        &["error (line 7): spec.gates[0].metric: source is given as well; keep one of the two"],
-    );
-    check(
-        "gates: [{name: a, source: {grafana: {}}, max: 1}]",
-        &[
-            "error (line 7): spec.gates[0].source: it is not exactly one of these fields; write one of prometheus, http, push",
-        ],
-    );
-    check(
-        "gates: [{name: a, source: {push: {}}, max: 1, every: 1m}]",
-        &[
-            "warning (line 7): spec.gates[0]: gate a can pass after 3m: figures of your own seldom settle so soon; raise `every`, `consecutive`, `startAfter` or `minWindow`",
-        ],
-    );
-}
-
-#[test]
 fn explained_in_plain_words() {
     let plan = load(MINIMAL).unwrap().plan;
     insta::assert_snapshot!(crate::explain(&plan, Some(100.0)));
@@ -425,17 +221,4 @@ fn windows_open_and_close() {
     at(26, "22:00", Err("frozen until the end of 2027-01-03 (holidays)"));
     at(41, "21:59", Err("frozen until the end of 2027-01-03 (holidays)"));
     at(42, "07:00", Ok(()));
-}
-
-#[test]
-fn windows_are_checked() {
-    check(
-        "windows: {utcOffset: Berlin, open: [{from: '9:00', to: '25:00'}], freezes: [{from: 2026-02-29, to: 2025-01-01}]}",
-        &[
-            "error (line 7): spec.windows.utcOffset: \"Berlin\" is not a distance from UTC; write UTC, or hours and minutes such as '+02:00' (in quotes)",
-            "error (line 7): spec.windows.open[0].from: \"9:00\" is not a time of day; write hours and minutes, such as '09:30' (in quotes)",
-            "error (line 7): spec.windows.open[0].to: \"25:00\" is not a time of day; write hours and minutes, such as '09:30' (in quotes)",
-            "error (line 7): spec.windows.freezes[0].from: \"2026-02-29\" is not a day; write year, month and day, such as 2026-12-20",
-        ],
-    );
 }

@@ -29,7 +29,7 @@ async fn rollback_is_fast_and_keep_alive_connections_obey() {
     let models = Models::plain().await;
     let serin = Serin::start(&models, EnvoyOptions::default()).await;
     let load = Load::start(LoadPlan { rate: 300.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
-    let mut latencies = Vec::new();
+    let (mut latencies, mut told) = (Vec::new(), Vec::new());
     for run in 1..=20_u64 {
         let arrived = models.canary.log().len();
         serin.apply(QUICK).await;
@@ -55,6 +55,11 @@ async fn rollback_is_fast_and_keep_alive_connections_obey() {
         .await;
         let last = models.canary.log().last_arrival_ns().expect("an arrival");
         latencies.push(last.saturating_sub(decided) as f64 / 1e6);
+        // What the proxies tell of it, without any sample server's help.
+        let view = serin
+            .until("ranker", "the proxies' word", |view| view["rollback_latency"]["complete"] == true)
+            .await;
+        told.push((view["rollback_latency"]["from_ms"].as_u64(), view["rollback_latency"]["to_ms"].as_u64()));
     }
     load.stop().await;
     latencies.sort_by(f64::total_cmp);
@@ -62,6 +67,11 @@ async fn rollback_is_fast_and_keep_alive_connections_obey() {
         "20 rollbacks, decision to last canary request: median {:.1} ms, p99 (largest) {:.1} ms",
         latencies[10], latencies[19]
     );
+    println!("as the proxies tell it (ms, from..to): {told:?}");
+    let metrics = reqwest::get(serin.url("/metrics")).await.expect("metrics").text().await.expect("text");
+    let line = "serin_rollback_latency_seconds{rollout=\"ranker\",bound=\"to\",complete=\"true\"}";
+    assert!(metrics.contains(line), "{metrics}");
+    assert!(told.iter().all(|(from, to)| from <= to && to.is_some_and(|to| to < 30_000)), "{told:?}");
     // Not a timing: far above any machine's noise, and far below what leaves a canary exposed.
     assert!(latencies[19] < 30_000.0, "{latencies:?}");
 }

@@ -2,6 +2,7 @@
 
 mod act;
 mod apply;
+mod latency;
 mod run;
 mod views;
 
@@ -21,6 +22,7 @@ use crate::evidence::Increments;
 use crate::lease::LeaseBook;
 use crate::publish::Publisher;
 use crate::store::Store;
+use latency::Latency;
 use run::Run;
 
 /// What people ask for.
@@ -190,6 +192,14 @@ impl Engine {
     }
 
     async fn counted(&mut self, increments: &Increments) {
+        for run in self.runs.values_mut() {
+            if let Some(latency) = Latency::of(&run.state, increments)
+                && !run.latency.is_some_and(|known| known.complete)
+            {
+                run.latency = Some(latency);
+            }
+        }
+        self.show();
         for name in self.live() {
             let Some(run) = self.runs.get_mut(&name) else { continue };
             let interval = run.book.interval(&run.state, increments);

@@ -6,6 +6,7 @@ use envoy::ecds::Nodes;
 use rollout::{Acks, Refused, State};
 use serde::Serialize;
 
+use super::latency::Latency;
 use crate::clock;
 use crate::evidence::Book;
 use crate::store::Stored;
@@ -21,6 +22,8 @@ pub struct Run {
     pub book: Book,
     pub acks: Vec<Ack>,
     pub refusals: Vec<RefusalView>,
+    /// After a rollback: how long the canary still got requests.
+    pub latency: Option<Latency>,
     /// What the machine was last told of acknowledgements.
     told: Option<Acks>,
     /// The filters' refusals by reason, as they stood when the last publication went out.
@@ -57,6 +60,7 @@ impl Run {
             state: stored.state,
             acks: Vec::new(),
             refusals: Vec::new(),
+            latency: None,
             told: None,
             reasons_before: BTreeMap::new(),
             probing: false,

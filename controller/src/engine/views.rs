@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Engine;
+use super::latency::Latency;
 use super::run::{Ack, RefusalView};
 
 /// Every run by name.
@@ -22,6 +23,8 @@ pub struct RunView {
     pub acks: Vec<Ack>,
     /// Refusals, oldest first.
     pub refusals: Vec<RefusalView>,
+    /// After a rollback: how long the canary still got requests, as the proxies tell it.
+    pub rollback_latency: Option<Latency>,
 }
 
 impl Engine {
@@ -33,6 +36,7 @@ impl Engine {
                 generation: run.generation,
                 acks: run.acks.clone(),
                 refusals: run.refusals.clone(),
+                rollback_latency: run.latency,
             };
             (name.clone(), view)
         });

@@ -17,8 +17,9 @@ use spec::Metric;
 
 use crate::args::Output;
 use crate::client;
-pub use amount::per_second;
-use amount::{Harm, share};
+use amount::Harm;
+pub use amount::{per_second, share};
+pub use show::{count, time};
 
 /// Options of `serin plan`.
 #[derive(Debug, clap::Args)]

@@ -272,16 +272,14 @@ impl GateEvidence {
 
     fn harm_now(&self) -> f64 {
         let limited = self.limited.iter().map(|limited| limited.log_e().0);
-        limited
-            .chain(self.relative.iter().map(|relative| relative.log_e().0))
-            .fold(f64::NEG_INFINITY, f64::max)
+        limited.chain(self.relative.iter().map(|relative| relative.log_e().0)).reduce(f64::max).unwrap_or(0.0)
     }
 
     /// The weakest proof: all are needed.
     fn proof_now(&self, compares: bool) -> f64 {
         let limited = self.limited.iter().map(|limited| limited.log_e().2);
         let relative = self.relative.iter().filter(|_| compares).map(|relative| relative.log_e().2);
-        limited.chain(relative).fold(f64::INFINITY, f64::min)
+        limited.chain(relative).reduce(f64::min).unwrap_or(0.0)
     }
 
     fn beyond_now(&self, compares: bool) -> Option<f64> {

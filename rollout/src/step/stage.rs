@@ -1,28 +1,12 @@
 //! The way up: from the probe to 100 %.
 
-use spec::{Insufficient, OnFail, OnMarginal, Weights};
+use spec::{Insufficient, OnFail, OnMarginal};
 
-use super::{Run, named};
+use super::Run;
 use crate::evidence::{Look, Scope};
-use crate::{
-    Answer, Cause, Human, Interval, Pause, Phase, Reading, RollbackBy, Severity, StageRecord, Verdict,
-};
+use crate::{Answer, Cause, Interval, Pause, Phase, Reading, RollbackBy, Severity, StageRecord, Verdict};
 
 impl Run {
-    /// A person begins it: the proxies prove that they follow before anybody is exposed.
-    pub(super) fn start(&mut self, human: &Human) {
-        if self.state.phase != (Phase::Pending { started_by: None }) {
-            return;
-        }
-        self.state.phase = Phase::Pending { started_by: Some(human.who.clone()) };
-        let (stable, canary) = (&self.state.plan.stable, &self.state.plan.canary);
-        self.record(format!(
-            "Start {stable} to {canary} for {}: probe the proxies at weight 0",
-            named(human)
-        ));
-        self.publish(Weights::default(), Cause::Probe);
-    }
-
     pub(super) fn settle_pending(&mut self) {
         if self.acknowledged() {
             if self.waits_for_window() {
@@ -244,7 +228,7 @@ impl Run {
     }
 
     /// Stops with the weight as it is.
-    fn pause(&mut self, why: Pause, text: String) {
+    pub(super) fn pause(&mut self, why: Pause, text: String) {
         // A failed gate goes before whatever else is waited for: a yes that is awaited must not cover it.
         let stops = match &self.state.phase {
             Phase::Progressing | Phase::Promoting => true,
@@ -275,79 +259,12 @@ impl Run {
     }
 
     /// Back to where it was stopped.
-    fn go_on(&mut self) {
+    pub(super) fn go_on(&mut self) {
         self.state.phase = self.state.climbing();
     }
 
-    pub(super) fn pause_by(&mut self, human: &Human) {
-        let text = format!("stopped by {}", named(human));
-        self.pause(Pause::Human { who: human.who.clone() }, text);
-    }
-
-    pub(super) fn resume_by(&mut self, human: &Human) {
-        match self.state.phase.clone() {
-            Phase::Paused(Pause::Approval) => {}
-            Phase::Paused(why) => {
-                if let Pause::Gate { gate } | Pause::Marginal { gate } = &why {
-                    self.state.evidence.forgive(gate, &self.state.plan);
-                }
-                // The deadline was for evidence, and a person wants more of it.
-                if let Some(stage) = self.state.stages.last_mut() {
-                    stage.spent_ms = 0;
-                }
-                if let Some(publication) = &mut self.state.publication {
-                    publication.sent_age_ms = self.state.age_ms;
-                }
-                if self.state.counts_age_ms.is_some() {
-                    self.state.counts_age_ms = Some(self.state.age_ms);
-                }
-                self.record(format!("Go on at {} for {}", self.state.weight(), named(human)));
-                self.go_on();
-            }
-            Phase::HandBack(_) => self.ask_again(human),
-            _ => {}
-        }
-    }
-
-    pub(super) fn approve(&mut self, human: &Human) {
-        if self.state.phase != Phase::Paused(Pause::Approval) {
-            return;
-        }
-        if let Some(stage) = self.state.stages.last_mut() {
-            stage.approved_by = Some(human.who.clone());
-        }
-        if self.state.window().is_err() {
-            self.record(format!("Approved by {}", named(human)));
-            return self.go_on();
-        }
-        self.advance(Cause::Human { who: human.who.clone() }, format!("approved by {}", named(human)));
-    }
-
-    pub(super) fn promote(&mut self, human: &Human) {
-        match self.state.phase.clone() {
-            // Outside its windows only a reason moves it.
-            Phase::Progressing | Phase::Promoting | Phase::Paused(_)
-                if human.reason.is_empty() && self.state.window().is_err() => {}
-            Phase::Progressing | Phase::Promoting | Phase::Paused(_) => {
-                if let Phase::Paused(Pause::Gate { gate } | Pause::Marginal { gate }) = &self.state.phase {
-                    let gate = gate.clone();
-                    self.state.evidence.forgive(&gate, &self.state.plan);
-                }
-                if let Some(stage) = self.state.stages.last_mut() {
-                    stage.overridden_by = Some(human.who.clone());
-                }
-                self.advance(
-                    Cause::Human { who: human.who.clone() },
-                    format!("promoted by {}", named(human)),
-                );
-            }
-            Phase::HandBack(_) => self.confirm_hand_back(human),
-            Phase::Pending { .. } | Phase::Succeeded | Phase::RolledBack => {}
-        }
-    }
-
     /// To the next stage, or past the last one.
-    fn advance(&mut self, cause: Cause, why: String) {
+    pub(super) fn advance(&mut self, cause: Cause, why: String) {
         self.judge();
         let next = self.state.stage.saturating_add(1);
         if next < self.state.plan.stages.len() {

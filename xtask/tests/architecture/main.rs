@@ -55,6 +55,7 @@ const RULES: &[Rule] = &[
     Rule { package: "spec", ours: &["split", "tally"], never: PURE },
     // `tally`: evidence is counted in the bins of the latency counters, and their edges are stated once.
     Rule { package: "rollout", ours: &["judge", "spec", "split", "tally"], never: PURE },
+    Rule { package: "simulate", ours: &["judge", "rollout", "spec", "tally"], never: PURE },
     Rule {
         package: "filter",
         ours: &["split", "tally"],
@@ -68,7 +69,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         package: "controller",
-        ours: &["envoy", "judge", "rollout", "spec", "split", "tally"],
+        ours: &["envoy", "judge", "rollout", "simulate", "spec", "split", "tally"],
         never: &["murmur3", "proxy-wasm", "statrs", "wasmtime"],
     },
     Rule {

@@ -1,0 +1,261 @@
+//! `serin simulate`: what this rollout would do, tried many times.
+
+mod picture;
+mod show;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use rollout::Interval;
+use serde::Serialize;
+use simulate::{Chance, Harm, Latency, Outcome, Summary, Traffic, World};
+use spec::{Metric, Plan};
+
+use crate::args::Output;
+use crate::client;
+use crate::planning::{load, per_second, share};
+
+/// Options of `serin simulate`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The rollout's file; - reads standard input
+    #[arg(short, long)]
+    pub file: PathBuf,
+    /// Requests over all arms: 100 (a second), 6000/m or 1000/h
+    #[arg(long, value_parser = per_second, required_unless_present = "record")]
+    pub rate: Option<f64>,
+    /// Runs of each world
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub runs: u64,
+    /// The same seed gives the same runs
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// A canary's harm: errors=x2, p99=+20% (every time that much longer), confidence=-2%; @10m begins ten minutes in
+    /// [default: errors x2 and x5, p99 +20% and +50%, confidence -2% and -5%]
+    #[arg(long)]
+    pub harm: Vec<String>,
+    /// Stable's share of errors
+    #[arg(long, default_value = "1%", value_parser = share)]
+    pub errors: f64,
+    /// Stable's median answer time
+    #[arg(long, default_value = "50ms")]
+    pub p50: spec::Span,
+    /// Stable's 99th percentile of answer times
+    #[arg(long, default_value = "200ms")]
+    pub p99: spec::Span,
+    /// Stable's mean confidence, as a part of its range
+    #[arg(long, default_value_t = 0.85)]
+    pub confidence: f64,
+    /// Standard deviation of the confidence, as a part of its range
+    #[arg(long, default_value_t = 0.078)]
+    pub confidence_sd: f64,
+    /// Share of errors of both versions during two of every twenty minutes, in a world of its own
+    #[arg(long, default_value = "5%", value_parser = share)]
+    pub bursts: f64,
+    /// Real traffic to follow: one interval of counts per line, as JSON
+    #[arg(long)]
+    pub record: Option<PathBuf>,
+    /// Time between two looks at the counters
+    #[arg(long, default_value = "1s")]
+    pub every: spec::Span,
+    /// Threads [default: one per core]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Draw pictures into this directory
+    #[arg(long)]
+    pub svg: Option<PathBuf>,
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub output: Output,
+}
+
+/// Harms tried when none is named.
+const HARMS: [&str; 6] =
+    ["errors=x2", "errors=x5", "p99=+20%", "p99=+50%", "confidence=-2%", "confidence=-5%"];
+
+/// The whole answer.
+#[derive(Debug, Serialize)]
+struct Answer {
+    rollout: String,
+    seed: u64,
+    runs: u64,
+    every_ms: u64,
+    worlds: Vec<Summary>,
+    /// Not part of what a seed fixes.
+    #[serde(skip)]
+    seconds: f64,
+    notes: Vec<String>,
+}
+
+pub fn simulate(options: &Options) -> Result<ExitCode> {
+    let answer = answer(options)?;
+    match options.output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&answer)?),
+        Output::Text => print!("{}", show::text(&answer)),
+    }
+    if let Some(directory) = &options.svg {
+        for file in picture::write(&answer, directory)? {
+            eprintln!("picture: {}", file.display());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn answer(options: &Options) -> Result<Answer> {
+    let plan = load(&options.file)?;
+    if !(100..=60_000).contains(&options.every.ms()) {
+        bail!("--every {}: looks are 100ms to 1m apart", options.every);
+    }
+    let traffic = traffic(options)?;
+    let worlds = worlds(options, &plan, &traffic)?;
+    let bar = progress(worlds.len() as u64 * options.runs);
+    let began = Instant::now();
+    let outcomes = all_runs(options, &plan, &worlds, &bar);
+    let seconds = began.elapsed().as_secs_f64();
+    bar.finish_and_clear();
+    let worlds = worlds.iter().zip(&outcomes).map(|(world, runs)| Summary::new(world, runs)).collect();
+    Ok(Answer {
+        rollout: plan.name.clone(),
+        seed: options.seed,
+        runs: options.runs,
+        every_ms: options.every.ms(),
+        worlds,
+        seconds,
+        notes: notes(&plan, &traffic),
+    })
+}
+
+fn traffic(options: &Options) -> Result<Traffic> {
+    let recorded = match &options.record {
+        None => Vec::new(),
+        Some(file) => record(file)?,
+    };
+    #[allow(clippy::cast_precision_loss)] // milliseconds below a year
+    let ms = |span: spec::Span| span.ms() as f64;
+    Ok(Traffic {
+        // Recorded traffic brings its own rate.
+        requests_per_second: options.rate.unwrap_or(1.0),
+        error_rate: options.errors,
+        latency: Latency { p50_ms: ms(options.p50), p99_ms: ms(options.p99) },
+        confidence: (options.confidence, options.confidence_sd),
+        bursts: None,
+        recorded,
+    })
+}
+
+/// Intervals, one per line, as the controller counts them.
+fn record(file: &Path) -> Result<Vec<Interval>> {
+    let text = client::read(file)?;
+    let name = file.display();
+    let mut intervals: Vec<Interval> = Vec::new();
+    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let number = at + 1;
+        let mut reader = serde_json::Deserializer::from_str(line);
+        let interval: Interval = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            anyhow!("{name}:{number}: {}: {}; one interval of counts per line", error.path(), error.inner())
+        })?;
+        if interval.to_ms <= interval.from_ms {
+            bail!("{name}:{number}: to_ms must be after from_ms");
+        }
+        if interval.gap.is_none() {
+            intervals.push(interval);
+        }
+    }
+    if intervals.iter().all(|interval| interval.stable.outcomes == 0) {
+        bail!("{name} holds no interval in which stable answered; record while there is traffic");
+    }
+    Ok(intervals)
+}
+
+/// The canary as good as stable, with and without shared trouble; then each harm.
+fn worlds(options: &Options, plan: &Plan, traffic: &Traffic) -> Result<Vec<World>> {
+    let mut worlds = vec![World::new("as good as stable", plan, traffic, Harm::NONE)?];
+    if traffic.recorded.is_empty() {
+        let bursts = Traffic { bursts: Some(options.bursts), ..traffic.clone() };
+        worlds.push(World::new("as good, shared bursts", plan, &bursts, Harm::NONE)?);
+    }
+    let confident = plan.gates.iter().map(|gate| gate.metric).chain(plan.guardrails.iter().map(|g| g.metric));
+    let confident = confident.into_iter().any(|metric| metric == Metric::ConfidenceMean);
+    let named: Vec<&str> = match options.harm.as_slice() {
+        [] => HARMS.into_iter().filter(|harm| confident || !harm.starts_with("confidence")).collect(),
+        some => some.iter().map(String::as_str).collect(),
+    };
+    for text in named {
+        let harm: Harm = text.parse().map_err(|error| anyhow!("--harm: {error}"))?;
+        if text.starts_with("confidence") && !confident {
+            bail!(
+                "--harm {text}: no gate or guardrail watches confidence_mean; add one, or leave this harm out"
+            );
+        }
+        let name = text.replace('=', " ");
+        worlds.push(World::new(name, plan, traffic, harm).with_context(|| format!("--harm {text}"))?);
+    }
+    Ok(worlds)
+}
+
+fn progress(runs: u64) -> ProgressBar {
+    // Drawn on standard error, and only on a terminal.
+    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} runs, {per_sec}, {eta} left");
+    ProgressBar::new(runs).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// All runs of all worlds, on all cores. Each run's chance follows from its own number, so that the order they are done
+/// in changes nothing.
+fn all_runs(options: &Options, plan: &Plan, worlds: &[World], bar: &ProgressBar) -> Vec<Vec<Outcome>> {
+    let threads = options.threads.or_else(|| std::thread::available_parallelism().map(usize::from).ok());
+    let next = AtomicU64::new(0);
+    let done = Mutex::new(Vec::new());
+    let all = worlds.len() as u64 * options.runs;
+    std::thread::scope(|scope| {
+        for _ in 0..threads.unwrap_or(1).max(1) {
+            scope.spawn(|| {
+                let mut mine = Vec::new();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let place = usize::try_from(number / options.runs).unwrap_or(usize::MAX);
+                    let Some(world) = worlds.get(place).filter(|_| number < all) else { break };
+                    let chance = Chance::new(options.seed, number / options.runs, number % options.runs);
+                    mine.push((number, simulate::run(plan, world, chance, options.every.ms())));
+                    bar.inc(1);
+                }
+                done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(mine);
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    done.sort_by_key(|(number, _)| *number);
+    let mut outcomes = done.into_iter().map(|(_, outcome)| outcome);
+    let runs = usize::try_from(options.runs).unwrap_or(usize::MAX);
+    worlds.iter().map(|_| outcomes.by_ref().take(runs).collect()).collect()
+}
+
+fn notes(plan: &Plan, traffic: &Traffic) -> Vec<String> {
+    let mut notes = vec![format!(
+        "a healthy canary may be rolled back in at most {} % of runs, by the plan's alpha",
+        show::percent(plan.alpha.gates + plan.alpha.guardrails)
+    )];
+    notes.push("requests are drawn one by one: users who go together are not simulated".to_owned());
+    if traffic.recorded.is_empty() {
+        notes.push("answer times are lognormal; longer by +20% means every one of them".to_owned());
+    } else {
+        notes.push(format!(
+            "rate, errors, times and confidence follow stable's in {} recorded intervals, over and over",
+            traffic.recorded.len()
+        ));
+    }
+    if plan.stages.iter().any(|stage| stage.approval) {
+        notes.push("stages that await a person's yes get it at once".to_owned());
+    }
+    for gate in plan.gates.iter().filter(|gate| gate.metric.is_external()) {
+        notes.push(format!("gate {} reads a source of its own: it is given values that pass", gate.name));
+    }
+    notes
+}

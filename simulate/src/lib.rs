@@ -1,0 +1,23 @@
+//! What would this rollout do?
+//!
+//! ```text
+//! [ Plan ] + [ World ] + seed -- run --> [ Outcome ];   many outcomes --> [ Summary ]
+//! ```
+//!
+//! The machine is the one that decides in production ([`rollout::step`] with every gate and guardrail of the plan); only
+//! the traffic is made up, by a seeded generator, and the clock is a number. The same seed gives the same run on every
+//! machine. No threads here: whoever wants many runs calls [`run`] many times.
+
+mod chance;
+mod outcome;
+mod run;
+mod shape;
+mod summary;
+mod world;
+
+pub use chance::Chance;
+pub use outcome::{End, Outcome};
+pub use run::{horizon_ms, run};
+pub use shape::{BadTraffic, Beta, Latency};
+pub use summary::{Share, Spread, Summary};
+pub use world::{Harm, NotAHarm, Traffic, World};

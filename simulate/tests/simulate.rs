@@ -1,0 +1,110 @@
+//! Seeded runs of whole rollouts: what comes out is known, and the same every time.
+
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
+
+use simulate::{Chance, End, Harm, Latency, Outcome, Summary, Traffic, World, run};
+
+/// Two stages of a minute, at looks of ten seconds: small enough for an unoptimised build.
+const PLAN: &str = "
+apiVersion: serin.dev/v1alpha1
+kind: Rollout
+metadata: {name: small}
+spec:
+  stable: {version: v1}
+  canary: {version: v2}
+  stages:
+    - {weight: 20%, bake: 1m, deadline: 30m}
+    - {weight: 50%, bake: 1m, deadline: 30m}
+    - {weight: 100%, bake: 1m}
+  gates:
+    - {name: errors, metric: error_rate, against: stable, margin: 2x, passBelow: 1%}
+    - {name: latency, metric: latency_p99, against: stable, margin: 25%}
+  guardrails:
+    - {name: errors-limit, metric: error_rate, max: 20%}
+";
+
+fn traffic() -> Traffic {
+    Traffic {
+        requests_per_second: 60.0,
+        error_rate: 0.02,
+        latency: Latency { p50_ms: 50.0, p99_ms: 200.0 },
+        confidence: (0.85, 0.08),
+        bursts: None,
+        recorded: vec![],
+    }
+}
+
+fn outcomes(traffic: &Traffic, harm: &str, runs: u64) -> (World, Vec<Outcome>) {
+    let plan = spec::load(PLAN).unwrap().plan;
+    let harm: Harm = if harm.is_empty() { Harm::NONE } else { harm.parse().unwrap() };
+    let world = World::new("test", &plan, traffic, harm).unwrap();
+    let outcomes = (0..runs).map(|number| run(&plan, &world, Chance::new(7, 0, number), 10_000)).collect();
+    (world, outcomes)
+}
+
+#[track_caller]
+fn check(traffic: &Traffic, harm: &str, promoted: std::ops::RangeInclusive<u64>, by: &str) {
+    let (world, outcomes) = outcomes(traffic, harm, 8);
+    let summary = Summary::new(&world, &outcomes);
+    assert!(promoted.contains(&summary.promoted.count), "{summary:#?}");
+    assert!(by.is_empty() || summary.ends.keys().any(|end| end.contains(by)), "{summary:#?}");
+}
+
+#[test]
+fn good_models_pass_and_bad_ones_are_caught() {
+    check(&traffic(), "", 7..=8, "");
+    check(&traffic(), "errors=x5", 0..=0, "gate errors");
+    check(&traffic(), "errors=x20", 0..=0, "errors");
+    check(&traffic(), "p99=+80%", 0..=0, "gate latency");
+    check(&traffic(), "errors=x5@2m", 0..=1, "gate errors");
+    check(&Traffic { bursts: Some(0.15), ..traffic() }, "", 6..=8, "");
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    let twice = [outcomes(&traffic(), "errors=x3", 3).1, outcomes(&traffic(), "errors=x3", 3).1];
+    assert_eq!(twice[0], twice[1]);
+    assert!(twice[0].iter().any(|outcome| outcome.exposed_requests != twice[0][0].exposed_requests));
+    let first = &twice[0][0];
+    assert!(matches!(&first.end, End::RolledBack { by } if by == "gate errors"), "{first:?}");
+    assert!(
+        first.harmful_ms > 0 && first.extra_errors > 0.0 && first.harmful_requests <= first.exposed_requests
+    );
+}
+
+#[test]
+fn recorded_traffic_is_followed() {
+    let mut stable =
+        rollout::Counts { assigned: 600, finished: 600, outcomes: 600, errors: 12, ..Default::default() };
+    stable.latency.0.insert(tally::latency_bin(50_000_000), 600);
+    let interval =
+        rollout::Interval { epoch: 1, from_ms: 0, to_ms: 10_000, stable, ..rollout::Interval::default() };
+    let recorded = Traffic { recorded: vec![interval], requests_per_second: 1.0, ..traffic() };
+    check(&recorded, "", 7..=8, "");
+    check(&recorded, "p99=+80%", 0..=0, "gate latency");
+    check(&recorded, "errors=x5", 0..=0, "gate errors");
+    let (_, outcomes) = outcomes(&recorded, "", 1);
+    // 60 requests a second, most of them to the canary.
+    assert!(outcomes[0].exposed_requests > 3_600, "{outcomes:?}");
+}
+
+#[test]
+fn impossible_figures_are_refused() {
+    let plan = spec::load(PLAN).unwrap().plan;
+    let refuse = |traffic: Traffic, harm: &str, part: &str| {
+        let harm = if harm.is_empty() { Harm::NONE } else { harm.parse().unwrap() };
+        let error = World::new("test", &plan, &traffic, harm).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    };
+    refuse(Traffic { requests_per_second: 0.0, ..traffic() }, "", "requests a second");
+    refuse(Traffic { error_rate: 0.3, ..traffic() }, "errors=x5", "150.000 %");
+    refuse(
+        Traffic { latency: Latency { p50_ms: 50.0, p99_ms: 20.0 }, ..traffic() },
+        "",
+        "p99 must be the longer",
+    );
+    for text in ["errors", "errors=5", "p99=20%", "speed=x2", "errors=x0", "errors=x2@soon"] {
+        let error = text.parse::<Harm>().unwrap_err().to_string();
+        assert!(error.contains(text) && error.contains("errors=x2"), "{error}");
+    }
+}
