@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use split::{Lease, Standing};
+use split::Standing;
+use split::policy::Lease;
 
 use crate::configure::Active;
 use crate::count;

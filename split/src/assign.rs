@@ -1,6 +1,7 @@
 use crate::key::Place;
+use crate::policy::Lease;
 use crate::rule::{Rule, Scope};
-use crate::{Arm, Attribute, Cause, Confidence, Draws, Lease, Point, Request, Weight};
+use crate::{Arm, Attribute, Cause, Confidence, Draws, Point, Request, Weight};
 
 /// A policy ready to run.
 #[derive(Clone, Debug, PartialEq)]

@@ -39,21 +39,6 @@ fn error(
     PolicyError { field: field.into(), problem: problem.into(), remedy, reason }
 }
 
-/// The lease, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
-    /// The Envoy cluster that leads to the controller.
-    pub cluster: String,
-    /// The `:authority` of the question.
-    pub authority: String,
-    /// The path of the question.
-    pub path: String,
-    /// How often one sidecar asks, in milliseconds.
-    pub interval_ms: u32,
-    /// How long an answer holds, in milliseconds.
-    pub ttl_ms: u32,
-}
-
 /// Where confidence is read and shown, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Confidence {
@@ -87,7 +72,9 @@ impl Splitter {
                 "let the controller and the filter be of one release",
             ));
         }
-        let lease = policy.lease.as_ref().map(lease).transpose()?;
+        if let Some(lease) = &policy.lease {
+            check_lease(lease)?;
+        }
         let plans = policy
             .rollouts
             .iter()
@@ -104,11 +91,16 @@ impl Splitter {
                 ));
             }
         }
-        Ok(Self { incarnation: policy.incarnation, generation: policy.generation, lease, plans })
+        Ok(Self {
+            incarnation: policy.incarnation,
+            generation: policy.generation,
+            lease: policy.lease.clone(),
+            plans,
+        })
     }
 }
 
-fn lease(lease: &policy::Lease) -> Result<Lease, PolicyError> {
+fn check_lease(lease: &policy::Lease) -> Result<(), PolicyError> {
     for (field, value) in
         [("cluster", &lease.cluster), ("authority", &lease.authority), ("path", &lease.path)]
     {
@@ -132,13 +124,7 @@ fn lease(lease: &policy::Lease) -> Result<Lease, PolicyError> {
             "let a lease outlive a few questions, for instance five",
         ));
     }
-    Ok(Lease {
-        cluster: lease.cluster.clone(),
-        authority: lease.authority.clone(),
-        path: lease.path.clone(),
-        interval_ms: lease.interval_ms,
-        ttl_ms: lease.ttl_ms,
-    })
+    Ok(())
 }
 
 fn plan(at: &str, rollout: &policy::Rollout) -> Result<Plan, PolicyError> {

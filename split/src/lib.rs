@@ -22,7 +22,7 @@ mod weight;
 
 pub use arm::{Arm, Cause};
 pub use assign::{Assignment, Claim, Splitter, Standing};
-pub use compile::{Confidence, Lease, PolicyError};
+pub use compile::{Confidence, PolicyError};
 pub use draw::Draws;
 pub use point::{GROUPS, Point};
 pub use request::{Attribute, Request};

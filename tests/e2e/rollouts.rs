@@ -43,16 +43,7 @@ async fn rollback_is_fast_and_keep_alive_connections_obey() {
         assert_eq!(code, 0, "{text}");
         let view = serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
         let decided = view["rollback"]["decided_monotonic_ns"].as_u64().expect("a decision");
-        // Quiet: a hundred requests went by and none of them reached the canary.
-        let mut seen = (models.canary.log().len(), load.sent());
-        crate::harness::until("the canary to be left alone", async || {
-            let now = models.canary.log().len();
-            if now > seen.0 {
-                seen = (now, load.sent());
-            }
-            if load.sent() >= seen.1 + 100 { Ok(()) } else { Err(now) }
-        })
-        .await;
+        left_alone(&models, &load).await;
         let last = models.canary.log().last_arrival_ns().expect("an arrival");
         latencies.push(last.saturating_sub(decided) as f64 / 1e6);
         // What the proxies tell of it, without any sample server's help.
@@ -162,15 +153,7 @@ async fn a_lost_controller_ends_the_canary_by_the_lease() {
     .await;
     serin.kill();
     let gone = demo::clock::monotonic_ns();
-    let mut seen = (models.canary.log().len(), load.sent());
-    crate::harness::until("the canary to be left alone", async || {
-        let now = models.canary.log().len();
-        if now > seen.0 {
-            seen = (now, load.sent());
-        }
-        if load.sent() >= seen.1 + 100 { Ok(()) } else { Err(now) }
-    })
-    .await;
+    left_alone(&models, &load).await;
     let last = models.canary.log().last_arrival_ns().expect("an arrival");
     println!(
         "controller gone: last canary request {:.0} ms later (lease: 5 s)",
@@ -200,4 +183,17 @@ async fn errors_of_the_canary_end_the_rollout() {
     let (code, text) = serin.command(&["apply", "-f", &file]).await;
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("--again"), "{text}");
+}
+
+/// Waits until a hundred requests went by and none of them reached the canary.
+async fn left_alone(models: &Models, load: &Load) {
+    let seen = std::cell::Cell::new((models.canary.log().len(), load.sent()));
+    crate::harness::until("the canary to be left alone", async || {
+        let now = models.canary.log().len();
+        if now > seen.get().0 {
+            seen.set((now, load.sent()));
+        }
+        if load.sent() >= seen.get().1 + 100 { Ok(()) } else { Err(now) }
+    })
+    .await;
 }
