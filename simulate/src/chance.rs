@@ -47,7 +47,7 @@ impl Chance {
         if probability <= 0.0 {
             return 0;
         }
-        if probability >= 0.5 {
+        if probability > 0.5 {
             return n - self.binomial(n, 1.0 - probability);
         }
         let scale = (-probability).ln_1p();
@@ -103,7 +103,9 @@ impl Alias {
         let scaled = weights.into_iter().map(|(value, weight)| (value, weight * n / all));
         let (mut small, mut large): (Vec<_>, Vec<_>) = scaled.partition(|(_, weight)| *weight < 1.0);
         let mut cells = Vec::new();
-        while let (Some((value, weight)), Some((other, rest))) = (small.pop(), large.pop()) {
+        while let (Some(&(value, weight)), Some(&(other, rest))) = (small.last(), large.last()) {
+            small.pop();
+            large.pop();
             cells.push((value, weight, other));
             let rest = rest - (1.0 - weight);
             if rest < 1.0 { small.push((other, rest)) } else { large.push((other, rest)) }
@@ -146,6 +148,7 @@ mod tests {
         let mut chance = Chance::new(1, 2, 3);
         near((0..20_000).map(|_| chance.binomial(100, 0.05) as f64), 5.0, 4.75);
         near((0..20_000).map(|_| chance.binomial(20, 0.9) as f64), 18.0, 1.8);
+        near((0..20_000).map(|_| chance.binomial(10, 0.5) as f64), 5.0, 2.5);
         near((0..20_000).map(|_| chance.arrivals(0.3) as f64), 0.3, 0.3);
         near((0..20_000).map(|_| chance.arrivals(100.0) as f64), 100.0, 100.0);
         let law = Alias::new([(1, 1.0), (3, 0.0), (5, 3.0)].into_iter()).unwrap();

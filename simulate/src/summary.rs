@@ -95,6 +95,8 @@ pub struct Summary {
     pub extra_errors: Option<Spread>,
     /// Seconds from the start until it was promoted.
     pub seconds_to_promote: Option<Spread>,
+    /// Runs that were over before their harm began.
+    pub over_before: u64,
     /// What ended the runs that were not promoted, with how many.
     pub ends: BTreeMap<String, u64>,
     /// Looks at the counters in all.
@@ -117,7 +119,9 @@ impl Summary {
             outcomes.iter().filter(|outcome| keep(outcome)).map(value).collect()
         };
         let promoted = |outcome: &Outcome| outcome.end == End::Promoted;
+        // Stopped before its harm began, it was not caught.
         let stopped = |outcome: &Outcome| match &outcome.end {
+            _ if outcome.harmful_ms == 0 => false,
             End::RolledBack { .. } => true,
             End::Held { why } => why.starts_with("gate"),
             End::Promoted => false,
@@ -145,6 +149,7 @@ impl Summary {
             requests_to_stop: Spread::new(of(&stopped, &|outcome| outcome.harmful_requests as f64)),
             extra_errors: Spread::new(of(&stopped, &|outcome| outcome.extra_errors)),
             seconds_to_promote: Spread::new(of(&promoted, &|outcome| outcome.end_ms as f64 / 1e3)),
+            over_before: outcomes.iter().filter(|outcome| outcome.harmful_ms == 0).count() as u64,
             ends,
             looks: outcomes.iter().map(|outcome| outcome.looks).sum(),
             stops,

@@ -76,7 +76,9 @@ fn the_same_seed_is_the_same_run() {
 fn recorded_traffic_is_followed() {
     let mut stable =
         rollout::Counts { assigned: 600, finished: 600, outcomes: 600, errors: 12, ..Default::default() };
-    stable.latency.0.insert(tally::latency_bin(50_000_000), 600);
+    // From 30 ms up, ever rarer.
+    let first = tally::latency_bin(30_000_000);
+    stable.latency.0.extend((0..50_u16).map(|step| (first + step, u64::from(24 - step.min(46) / 2))));
     let interval =
         rollout::Interval { epoch: 1, from_ms: 0, to_ms: 10_000, stable, ..rollout::Interval::default() };
     let recorded = Traffic { recorded: vec![interval], requests_per_second: 1.0, ..traffic() };

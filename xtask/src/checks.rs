@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 use crate::{envoy, prometheus};
 
 /// The steps of `test`; `ci` has two more in front.
-const TEST_STEPS: usize = 4;
+const TEST_STEPS: usize = 5;
 
 /// Runs the tests; `args` go to `cargo test`.
 pub fn test(args: &[OsString]) -> Result<()> {
@@ -62,6 +62,13 @@ fn test_steps(workspace: &Workspace, steps: &mut Steps, args: &[OsString]) -> Re
         },
     )?;
     let envoy = steps.run("envoy", "the pinned release, found or installed", || envoy::ready(&cache))?;
+    let prometheus = steps.run("prometheus", "for the stories of sources, found or unpacked", || {
+        let ready = prometheus::ready(&cache);
+        if let Err(error) = &ready {
+            say(format!("the stories of sources will fail for want of it: {error:#}"));
+        }
+        Ok(ready.ok())
+    })?;
     steps.run("build", "serin, demo and every test, in one build", || {
         // Exactly what the tests need plus the binaries: one selection, so one set of features and one build of each
         // dependency. The filter as a native library is left out: it cannot be linked on every system.
@@ -78,7 +85,7 @@ fn test_steps(workspace: &Workspace, steps: &mut Steps, args: &[OsString]) -> Re
         ("SERIN_WASM", plain),
         ("SERIN_WASM_TRAP", trap),
     ];
-    handed.extend(prometheus::find(&cache).map(|path| ("SERIN_PROMETHEUS", path)));
+    handed.extend(prometheus.map(|path| ("SERIN_PROMETHEUS", path)));
     steps.run("test", "cargo test with the paths of the above", || {
         for (name, path) in &handed {
             say(format!("{name}={}", path.display()));
