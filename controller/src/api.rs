@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::engine::{Act, Command, Refusal, Views};
+use crate::engine::{Act, Command, Figure, Refusal, Views};
 use crate::lease::{LeaseBook, Question};
 use crate::metrics;
 
@@ -35,6 +35,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/rollouts", get(list).post(apply))
         .route("/v1/rollouts/{name}", get(one))
         .route("/v1/rollouts/{name}/runs/{run}", get(run))
+        .route("/v1/rollouts/{name}/metrics", post(push))
         .route("/v1/rollouts/{name}/{act}", post(act))
         .with_state(api)
 }
@@ -139,6 +140,35 @@ async fn act(
     }
 }
 
+/// Figures for gates that take them: one object, or a list of them.
+async fn push(State(api): State<Api>, Path(name): Path<String>, text: String) -> Response {
+    let pushed = match figures(&text) {
+        Ok(figures) => ask(&api, |answer| Command::Push { name, figures, answer }).await,
+        Err(error) => Err(Refusal::Invalid(error)),
+    };
+    match pushed {
+        Ok(()) => Json(json!({"done": true})).into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn figures(text: &str) -> Result<Vec<Figure>, String> {
+    const FORM: &str = "write {\"metric\": GATE, \"version\": VERSION, \"value\": NUMBER, \"n\": SAMPLES}, or a list of these";
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let read = if text.trim_start().starts_with('[') {
+        serde_path_to_error::deserialize(&mut reader)
+    } else {
+        serde_path_to_error::deserialize(&mut reader).map(|one| vec![one])
+    };
+    let figures: Vec<Figure> = read.map_err(|error| {
+        let field = error.path().to_string();
+        let field = if field == "." { String::new() } else { format!("{field}: ") };
+        format!("{field}{}; {FORM}", error.inner())
+    })?;
+    reader.end().map_err(|error| format!("{error}; {FORM}"))?;
+    Ok(figures)
+}
+
 /// Who asks, as they say themselves.
 fn who(headers: &HeaderMap) -> String {
     let name = headers.get("x-serin-user").and_then(|value| value.to_str().ok()).map(str::trim);
@@ -157,5 +187,38 @@ async fn ask<T>(
     match tokio::time::timeout(ENGINE_TIMEOUT, asked).await {
         Ok(Some(result)) => result,
         _ => Err(Refusal::Failed("the engine does not answer; see the controller's log".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<usize, &str>) {
+        match (figures(text), expected) {
+            (Ok(figures), Ok(n)) => assert_eq!(figures.len(), n, "{text}"),
+            (Err(error), Err(part)) => {
+                assert!(
+                    error.contains(part) && error.contains("SAMPLES"),
+                    "{text}: {part:?} is missing in: {error}"
+                );
+            }
+            (read, expected) => panic!("{text}: {read:?}, not {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn pushed_figures_are_one_or_a_list_and_what_is_wrong_is_named() {
+        let one = r#"{"metric":"accuracy","version":"v2","value":0.9}"#;
+        check(one, Ok(1));
+        check(&format!(" [{one},{one}]"), Ok(2));
+        check("[]", Ok(0));
+        check("", Err("EOF"));
+        check(&format!("{one}{one}"), Err("trailing"));
+        check(r#"{"metric":"accuracy","version":"v2"}"#, Err("`value`"));
+        check(r#"[{"metric":"accuracy","version":"v2","value":"many"}]"#, Err("[0].value: invalid type"));
+        check(r#"{"metric":"accuracy","version":"v2","value":1,"n":-1}"#, Err("n: invalid value"));
+        check(r#"{"metric":"accuracy","version":"v2","value":1,"unit":"ms"}"#, Err("unit"));
     }
 }

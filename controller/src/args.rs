@@ -33,8 +33,12 @@ pub enum Command {
     Pause(Act),
     /// Let a paused rollout go on
     Resume(Act),
+    /// Give a gate of yours a figure
+    Push(Push),
     /// Check a rollout's file without a controller
     Lint(Lint),
+    /// Say in plain words what a rollout would do, when, and what would stop it
+    Explain(Explain),
     /// Judge two files of samples, once
     Judge(crate::judgement::Options),
     /// How long a rollout takes, and whether there is traffic enough
@@ -128,10 +132,50 @@ pub struct Act {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct Push {
+    #[command(flatten)]
+    pub server: Server,
+    /// The rollout's name
+    pub name: String,
+    /// The gate the figure is for; its source is `push`
+    pub metric: String,
+    /// The version it was measured on
+    #[arg(long)]
+    pub version: String,
+    /// The figure
+    #[arg(allow_negative_numbers = true, value_parser = finite)]
+    pub value: f64,
+    /// How many samples it is the mean of: figures of one window are averaged by this weight
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub n: u64,
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+    number.ok_or_else(|| "not a number; leave out what was not measured".to_owned())
+}
+
+#[derive(Debug, clap::Args)]
 pub struct Lint {
     /// The rollout's file; - reads standard input
     #[arg(short, long)]
     pub file: PathBuf,
+    /// Requests over all arms, 100 (a second), 6000/m or 1000/h: also warns of stages too short for their gates
+    #[arg(long, value_parser = crate::planning::per_second)]
+    pub rate: Option<f64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Explain {
+    /// The rollout's file; - reads standard input
+    #[arg(short, long, required_unless_present = "schema")]
+    pub file: Option<PathBuf>,
+    /// Requests over all arms, 100 (a second), 6000/m or 1000/h: also says how long the evidence takes
+    #[arg(long, value_parser = crate::planning::per_second)]
+    pub rate: Option<f64>,
+    /// Print the JSON Schema of a rollout's file instead
+    #[arg(long, conflicts_with_all = ["file", "rate"])]
+    pub schema: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,24 +1,102 @@
-//! `serin lint`: everything that is wrong with a file, without a controller.
+//! `serin lint` and `serin explain`: what a file means and everything that is wrong with it, without a controller.
 
 use std::process::ExitCode;
+
+use spec::{Problem, Severity};
 
 use crate::args;
 use crate::client;
 
 pub fn lint(options: &args::Lint) -> anyhow::Result<ExitCode> {
     let text = client::read(&options.file)?;
-    match spec::load(&text) {
+    let (said, fine) = linted(&text, options.rate);
+    println!("{said}");
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+pub fn explain(options: &args::Explain) -> anyhow::Result<ExitCode> {
+    let Some(file) = &options.file else {
+        println!("{}", serde_json::to_string_pretty(&spec::schema())?);
+        return Ok(ExitCode::SUCCESS);
+    };
+    let text = client::read(file)?;
+    match explained(&text, options.rate) {
+        Ok(said) => {
+            print!("{said}");
+            Ok(ExitCode::SUCCESS)
+        }
         Err(problems) => {
             println!("{problems}");
             Ok(ExitCode::from(1))
         }
-        Ok(loaded) => {
-            for warning in &loaded.warnings {
-                println!("{warning}");
-            }
-            let plan = &loaded.plan;
-            println!("{}: {} -> {}, {} stages: fine", plan.name, plan.stable, plan.canary, plan.stages.len());
-            Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Every problem on its own line, then what the file is when it can be run.
+fn linted(text: &str, rate: Option<f64>) -> (String, bool) {
+    let problems = spec::lint(text, rate);
+    let mut lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    let fine = problems.iter().all(|problem| problem.severity == Severity::Warning);
+    if let Ok(loaded) = spec::load(text) {
+        let plan = loaded.plan;
+        lines.push(format!(
+            "{}: {} -> {}, {} stages: fine",
+            plan.name,
+            plan.stable,
+            plan.canary,
+            plan.stages.len()
+        ));
+    }
+    (lines.join("\n"), fine)
+}
+
+fn explained(text: &str, rate: Option<f64>) -> Result<String, spec::Problems> {
+    spec::load(text).map(|loaded| spec::explain(&loaded.plan, rate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n";
+
+    #[track_caller]
+    fn check(text: &str, rate: Option<f64>, fine: bool, holds: &[&str], lacks: &[&str]) {
+        let (said, found) = linted(text, rate);
+        assert_eq!(found, fine, "{said}");
+        for part in holds {
+            assert!(said.contains(part), "{part:?} is missing in:\n{said}");
         }
+        for part in lacks {
+            assert!(!said.contains(part), "{part:?} stands in:\n{said}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_linted_with_and_without_a_rate() {
+        let short = format!(
+            "{MINIMAL}  stages:\n    - {{weight: 20%, bake: 1m}}\n    - {{weight: 100%, bake: 1m}}\n"
+        );
+        check(MINIMAL, None, true, &["ranker: v1 -> v2", "fine"], &["error", "warning"]);
+        check(&short, None, true, &["warning (line 8): spec.stages[0].weight", "fine"], &["per second"]);
+        check(&short, Some(0.5), true, &["0.5 requests per second", "spec.stages[0]", "fine"], &["error"]);
+        check(&short, Some(100_000.0), true, &["fine"], &["per second"]);
+        check(&MINIMAL.replace("v2", "v1"), Some(5.0), false, &["error", "canary"], &["fine"]);
+        check(&MINIMAL.replace("canary", "canry"), None, false, &["line 6", "canary"], &["fine"]);
+        check("", None, false, &["the text is empty"], &["fine"]);
+    }
+
+    #[test]
+    fn a_file_is_explained_or_refused() {
+        let said = explained(MINIMAL, Some(100.0)).expect("a rollout");
+        assert!(
+            said.starts_with("ranker: from v1 to v2") && said.contains("100 requests per second"),
+            "{said}"
+        );
+        assert!(!explained(MINIMAL, None).expect("a rollout").contains("per second"));
+        assert!(explained(&MINIMAL.replace("canary", "canry"), None).is_err());
+        let own = format!("{MINIMAL}  gates:\n    - {{name: accuracy, source: {{push: {{}}}}, min: 0.9}}\n");
+        let said = explained(&own, Some(100.0)).expect("a rollout");
+        assert!(said.contains("until accuracy pass") && !said.contains("canary requests"), "{said}");
     }
 }

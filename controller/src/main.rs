@@ -19,6 +19,7 @@ mod publish;
 mod scrape;
 mod serve;
 mod simulation;
+mod sources;
 mod store;
 
 use std::process::ExitCode;
@@ -48,7 +49,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Approve(options) => client::act("approve", options).await,
         Command::Pause(options) => client::act("pause", options).await,
         Command::Resume(options) => client::act("resume", options).await,
+        Command::Push(options) => client::push(options).await,
         Command::Lint(options) => lint::lint(&options),
+        Command::Explain(options) => lint::explain(&options),
         Command::Judge(options) => judgement::judge(&options),
         Command::Plan(options) => planning::plan(&options),
         Command::Simulate(options) => simulation::simulate(&options),

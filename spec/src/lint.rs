@@ -178,9 +178,10 @@ fn duration(seconds: f64) -> String {
     Span::from_ms(seconds * 1_000).to_string()
 }
 
-/// The hard gate of a stage that wants most canary requests, and how many.
+/// The hard gate of a stage that wants most canary requests, and how many. Figures of the user's own count none.
 pub(crate) fn slowest<'a>(plan: &'a Plan, stage: &Stage) -> Option<(&'a str, f64)> {
-    let hard = stage.gates.iter().filter_map(|&gate| plan.gates.get(gate)).filter(|gate| gate.hard);
+    let counts = |gate: &&Gate| gate.hard && !gate.metric.is_external();
+    let hard = stage.gates.iter().filter_map(|&gate| plan.gates.get(gate)).filter(counts);
     hard.map(|gate| (gate.name.as_str(), wanted(gate))).max_by(|a, b| a.1.total_cmp(&b.1))
 }
 

@@ -28,4 +28,6 @@ mod scenarios;
 #[cfg(test)]
 mod shares;
 #[cfg(test)]
+mod sources;
+#[cfg(test)]
 mod traps;

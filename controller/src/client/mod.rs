@@ -33,11 +33,13 @@ pub async fn apply(options: args::Apply) -> Result<ExitCode> {
     let url = format!("{}/v1/rollouts?again={}", options.server.server, options.again);
     let answer = send(Client::new().post(url).body(text)).await?;
     let Some(applied) = accepted(answer).await? else { return Ok(ExitCode::from(1)) };
-    let Applied { name, run, unchanged, warnings } = serde_json::from_value(applied)?;
+    let Applied { name, run, unchanged, queued, warnings } = serde_json::from_value(applied)?;
     for warning in warnings {
         eprintln!("{warning}");
     }
-    if unchanged {
+    if queued {
+        println!("{name}: queued, it begins when run {run} is over; see: serin get {name}");
+    } else if unchanged {
         println!("{name}: unchanged, this is run {run}; see: serin get {name}");
     } else {
         println!("{name}: run {run} begun; follow it: serin get {name} -w");
@@ -52,6 +54,17 @@ pub async fn act(act: &str, options: args::Act) -> Result<ExitCode> {
         return Ok(ExitCode::from(1));
     }
     println!("{}: done ({act}); see: serin get {}", options.name, options.name);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn push(options: args::Push) -> Result<ExitCode> {
+    let args::Push { server, name, metric, version, value, n } = options;
+    let url = format!("{}/v1/rollouts/{name}/metrics", server.server);
+    let figure = json!({"metric": metric, "version": version, "value": value, "n": n});
+    if accepted(send(Client::new().post(url).json(&figure)).await?).await?.is_none() {
+        return Ok(ExitCode::from(1));
+    }
+    println!("{name}: {metric} of {version} is {value}");
     Ok(ExitCode::SUCCESS)
 }
 

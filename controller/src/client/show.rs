@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::view::{Gate, View};
+use super::view::{Gate, Queued, View};
 
 /// One line each.
 pub fn list(all: &[View]) -> String {
@@ -48,6 +48,15 @@ pub fn one(view: &View) -> String {
     for refusal in &view.refusals {
         let _ = writeln!(out, "  refused by {}: {}", refusal.node, refusal.reason);
     }
+    match &view.queued {
+        Some(Queued { canary, who, refused: None }) => {
+            let _ = writeln!(out, "  queued: {canary}, by {who}; it begins when this run is over");
+        }
+        Some(Queued { canary, who, refused: Some(why) }) => {
+            let _ = writeln!(out, "  queued: {canary}, by {who}; it did not begin: {why}");
+        }
+        None => {}
+    }
     out
 }
 
@@ -79,6 +88,14 @@ mod tests {
             "ranker run 2: v1 -> v2   Progressing   weight 0.15%   stage 1/4   generation 7\n  bakes\n  \
              insufficient   errors           12 requests\n"
         );
+        for (refused, tail) in [
+            ("null", "queued: v3, by anna; it begins when this run is over"),
+            ("\"why\"", "queued: v3, by anna; it did not begin: why"),
+        ] {
+            let text = format!(r#"{{"queued":{{"canary":"v3","who":"anna","refused":{refused}}}}}"#);
+            let view: View = serde_json::from_str(&text).expect("a view");
+            assert!(one(&view).ends_with(&format!("  {tail}\n")), "{}", one(&view));
+        }
         assert_eq!(view.over(), None);
         let lines = list(std::slice::from_ref(&view));
         assert!(lines.lines().nth(1).is_some_and(|line| line.starts_with("ranker ")), "{lines}");

@@ -20,6 +20,16 @@ pub struct View {
     pub stages: Vec<Stage>,
     pub guardrails: Vec<Gate>,
     pub refusals: Vec<Refusal>,
+    pub queued: Option<Queued>,
+}
+
+/// The specification that comes next.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Queued {
+    pub canary: String,
+    pub who: String,
+    pub refused: Option<String>,
 }
 
 /// A stage that was entered.
@@ -53,6 +63,7 @@ pub struct Applied {
     pub name: String,
     pub run: u64,
     pub unchanged: bool,
+    pub queued: bool,
     pub warnings: Vec<String>,
 }
 

@@ -1,8 +1,8 @@
 //! What people ask for: a new run, or something of a running one.
 
-use rollout::{Event, Human, Phase, State, View};
+use rollout::{Event, Human, Reception, State, View, receive, step};
 use serde::Serialize;
-use spec::Problem;
+use spec::{Plan, Problem};
 use split::Splitter;
 use split::policy::{Policy, SCHEMA};
 
@@ -17,6 +17,8 @@ pub struct Applied {
     pub run: u64,
     /// Nothing changed: this very run is under way or done.
     pub unchanged: bool,
+    /// It begins by itself when this run is over.
+    pub queued: bool,
     pub warnings: Vec<String>,
 }
 
@@ -33,50 +35,65 @@ pub enum Refusal {
     Failed(String),
 }
 
+impl Refusal {
+    pub(super) fn unwritten(error: &anyhow::Error) -> Self {
+        Self::Failed(format!("the store cannot be written: {error:#}"))
+    }
+}
+
 impl Engine {
     pub(super) async fn apply(&mut self, text: &str, who: String, again: bool) -> Result<Applied, Refusal> {
         let loaded = spec::load(text).map_err(|problems| Refusal::Invalid(problems.to_string()))?;
-        let warnings = loaded.warnings.iter().map(Problem::to_string).collect();
-        let name = loaded.plan.name.clone();
-        compiles(&loaded.plan)?;
-        let (mut run, mut epoch, mut before) = (1, 0, None);
-        if let Some(present) = self.runs.get(&name) {
-            let state = &present.state;
-            let same = state.plan == loaded.plan;
-            if same && !matches!(state.phase, Phase::RolledBack) {
-                return Ok(Applied { name, run: state.run, unchanged: true, warnings });
+        let mut warnings: Vec<String> = loaded.warnings.iter().map(Problem::to_string).collect();
+        let plan = loaded.plan;
+        let name = plan.name.clone();
+        compiles(&plan)?;
+        let present = self.runs.get(&name).map(|run| &run.state);
+        let run = present.map_or(1, |present| present.run);
+        match receive(present, &plan, again) {
+            Reception::Begin { run, epoch } => {
+                self.begin(plan, text, who, run, epoch).await?;
+                Ok(Applied { name, run, unchanged: false, queued: false, warnings })
             }
-            if !state.is_over() {
-                return Err(Refusal::Conflict(format!(
-                    "{name} is {} (run {}); end it first: serin abort {name}",
-                    state.phase.name(),
-                    state.run
-                )));
+            Reception::Unchanged => {
+                // Whoever applies what is there wants nothing else to come.
+                warnings.extend(self.withdraw(&name)?);
+                Ok(Applied { name, run, unchanged: true, queued: false, warnings })
             }
-            if same && !again {
-                return Err(Refusal::Conflict(format!(
-                    "{name} was rolled back with this very specification: {}; to try it again: serin apply --again",
-                    state.rollback.as_ref().map_or("", |rollback| rollback.reason.as_str())
-                )));
+            Reception::Refused(why) => Err(Refusal::Conflict(with_command(present, &plan, why))),
+            Reception::Replace | Reception::Queue => {
+                if let Some(why) = present.and_then(|present| never_fits(present, &plan)) {
+                    return Err(Refusal::Conflict(why));
+                }
+                warnings.extend(self.wait(plan, text, who)?);
+                self.serve(&name).await;
+                let now = self.runs.get(&name).map_or(run, |present| present.state.run);
+                Ok(Applied { name, run: now, unchanged: false, queued: now == run, warnings })
             }
-            if state.stable_version != loaded.plan.stable {
-                return Err(Refusal::Conflict(format!(
-                    "spec.stable.version is {:?}, but run {} left {:?} behind the stable route; write that",
-                    loaded.plan.stable, state.run, state.stable_version
-                )));
-            }
-            (run, epoch) = (state.run + 1, state.epoch);
-            before = Some(present.stored(state.clone(), present.generation));
         }
-        let state = State::new(loaded.plan, run, epoch, clock::now());
+    }
+
+    /// A run begins. It is on the disk, and the one before it kept, before anybody hears of it.
+    pub(super) async fn begin(
+        &mut self,
+        plan: Plan,
+        text: &str,
+        who: String,
+        run: u64,
+        epoch: u64,
+    ) -> Result<(), Refusal> {
+        let name = plan.name.clone();
+        let before =
+            self.runs.get(&name).map(|present| present.stored(present.state.clone(), present.generation));
+        let state = State::new(plan, run, epoch, clock::now());
         let stored = Stored { spec: text.to_owned(), state, generation: self.generation };
-        let written = before
-            .map_or(Ok(()), |before| self.store.archive(&before))
-            .and_then(|()| self.store.save(&stored, self.generation, self.revoked_below));
-        written.map_err(|error| Refusal::Failed(format!("the store cannot be written: {error:#}")))?;
+        self.store
+            .begin(&stored, before.as_ref(), self.generation, self.revoked_below)
+            .map_err(|error| Refusal::unwritten(&error))?;
+        self.waiting.remove(&name);
         self.runs.insert(name.clone(), Run::new(stored));
         self.advance(&name, &Event::Start(Human { who, reason: String::new() })).await;
-        Ok(Applied { name, run, unchanged: false, warnings })
+        Ok(())
     }
 
     /// An earlier run, as it ended.
@@ -88,16 +105,16 @@ impl Engine {
         }
     }
 
+    /// The run of a name that somebody typed.
+    pub(super) fn named(&mut self, name: &str) -> Result<&mut Run, Refusal> {
+        let names: Vec<&str> = self.runs.keys().map(String::as_str).collect();
+        let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        self.runs
+            .get_mut(name)
+            .ok_or_else(|| Refusal::Unknown(format!("there is no rollout {name:?}; there are: {there}")))
+    }
+
     pub(super) async fn act(&mut self, name: &str, act: Act, human: Human) -> Result<(), Refusal> {
-        let Some(run) = self.runs.get(name) else {
-            let names: Vec<&str> = self.runs.keys().map(String::as_str).collect();
-            let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            return Err(Refusal::Unknown(format!("there is no rollout {name:?}; there are: {there}")));
-        };
-        if run.state.is_over() {
-            return Err(Refusal::Conflict(format!("{name} is over: {}", run.state.message())));
-        }
-        let before = (run.state.phase.clone(), run.state.stage, run.state.stages.clone());
         let event = match act {
             Act::Abort => Event::Abort(human),
             Act::Promote => Event::Promote(human),
@@ -105,9 +122,15 @@ impl Engine {
             Act::Pause => Event::Pause(human),
             Act::Resume => Event::Resume(human),
         };
+        let run = self.named(name)?;
+        run.state.allows(&event).map_err(|why| Refusal::Conflict(format!("{name}: {why}")))?;
+        if run.state.is_over() {
+            return Err(Refusal::Conflict(format!("{name} is over: {}", run.state.message())));
+        }
+        let before = shape(&run.state);
         self.advance(name, &event).await;
         let Some(run) = self.runs.get(name) else { return Ok(()) };
-        if before == (run.state.phase.clone(), run.state.stage, run.state.stages.clone()) {
+        if before == shape(&run.state) {
             return Err(Refusal::Conflict(format!(
                 "that changes nothing while {name} is {}",
                 run.state.phase.name()
@@ -117,9 +140,42 @@ impl Engine {
     }
 }
 
+/// What a person's act would change.
+fn shape(state: &State) -> (rollout::Phase, usize, Vec<rollout::StageRecord>, usize) {
+    (state.phase.clone(), state.stage, state.stages.clone(), state.history.len())
+}
+
+/// Why a plan that would wait could never begin; better said now than in an hour.
+fn never_fits(present: &State, plan: &Plan) -> Option<String> {
+    if let Reception::Replace = receive(Some(present), plan, false) {
+        let abort = Event::Abort(Human { who: String::new(), reason: String::new() });
+        let (aborted, _) = step(present.clone(), &abort, clock::now());
+        return match receive(Some(&aborted), plan, false) {
+            Reception::Refused(why) => Some(why),
+            _ => None,
+        };
+    }
+    let may_be_left = [&present.stable_version, &present.plan.canary];
+    (!may_be_left.contains(&&plan.stable)).then(|| {
+        format!(
+            "spec.stable.version is {:?}, but run {} will leave {:?} or {:?} behind the stable route; write one of them",
+            plan.stable, present.run, present.stable_version, present.plan.canary
+        )
+    })
+}
+
+/// The machine knows what would help, the command knows how that is typed.
+fn with_command(present: Option<&State>, plan: &Plan, why: String) -> String {
+    match present {
+        Some(present) if !present.is_over() => format!("{why} (serin abort {})", plan.name),
+        Some(present) if present.plan == *plan => format!("{why} (serin apply --again)"),
+        _ => why,
+    }
+}
+
 /// Reads the plan's policies as a filter would, at every weight it will have: a refusal belongs to the person who
 /// applies, not to a proxy at three in the morning.
-fn compiles(plan: &spec::Plan) -> Result<(), Refusal> {
+fn compiles(plan: &Plan) -> Result<(), Refusal> {
     for stage in &plan.stages {
         let rollout = plan.policy(1, plan.weights(stage.weight_ppm, true), &plan.stable);
         let policy =

@@ -3,6 +3,8 @@
 mod act;
 mod apply;
 mod latency;
+mod queue;
+mod readings;
 mod run;
 mod views;
 
@@ -16,13 +18,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 pub use apply::{Applied, Refusal};
+pub use readings::Figure;
 pub use views::Views;
 
 use crate::evidence::Increments;
 use crate::lease::LeaseBook;
 use crate::publish::Publisher;
+use crate::sources::{Pair, Sources};
 use crate::store::Store;
 use latency::Latency;
+use queue::Waiting;
 use run::Run;
 
 /// What people ask for.
@@ -37,6 +42,12 @@ pub enum Command {
         name: String,
         act: Act,
         human: Human,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// Figures for gates that take them.
+    Push {
+        name: String,
+        figures: Vec<Figure>,
         answer: oneshot::Sender<Result<(), Refusal>>,
     },
     /// An earlier run, as it ended.
@@ -59,8 +70,24 @@ pub enum Act {
 
 /// What comes back from work that was started elsewhere, so that the engine never waits for anything but the store.
 enum Report {
-    HandBack { name: String, run: u64, result: Result<bool, String> },
-    Stable { name: String, run: u64, endpoints: Vec<rollout::Endpoint> },
+    HandBack {
+        name: String,
+        run: u64,
+        result: Result<bool, String>,
+    },
+    Stable {
+        name: String,
+        run: u64,
+        endpoints: Vec<rollout::Endpoint>,
+    },
+    /// `stage`: how many the run had entered when the source was asked.
+    Read {
+        name: String,
+        run: u64,
+        stage: usize,
+        gate: String,
+        said: Result<Pair, String>,
+    },
 }
 
 /// What the engine listens to.
@@ -76,7 +103,10 @@ pub struct Engine {
     publisher: Publisher,
     lease: LeaseBook,
     client: reqwest::Client,
+    sources: Sources,
     runs: BTreeMap<String, Run>,
+    /// What comes after the present run of each name.
+    waiting: BTreeMap<String, Waiting>,
     generation: u64,
     revoked_below: u64,
     /// The filters' refusals since this process began, by reason.
@@ -103,6 +133,11 @@ impl Engine {
         let runs =
             store.rollouts()?.into_iter().map(|stored| (stored.state.plan.name.clone(), Run::new(stored)));
         let runs = runs.collect();
+        let waiting = store
+            .queued()?
+            .into_iter()
+            .map(|queued| (queued.name.clone(), Waiting::stored(queued)))
+            .collect();
         let client = reqwest::Client::new();
         Ok((
             Self {
@@ -110,7 +145,9 @@ impl Engine {
                 publisher,
                 lease,
                 client,
+                sources: Sources::new()?,
                 runs,
+                waiting,
                 generation,
                 revoked_below,
                 reasons: BTreeMap::new(),
@@ -156,6 +193,9 @@ impl Engine {
                 let done = self.act(&name, act, human).await;
                 let _ = answer.send(done);
             }
+            Command::Push { name, figures, answer } => {
+                let _ = answer.send(self.push(&name, figures));
+            }
             Command::Past { name, run, answer } => {
                 let _ = answer.send(self.past(&name, run));
             }
@@ -178,6 +218,9 @@ impl Engine {
                 }
                 (name, run, Event::StableReports(endpoints))
             }
+            Report::Read { name, run, stage, gate, said } => {
+                return self.answered(&name, run, stage, gate, said).await;
+            }
         };
         if self.runs.get(&name).is_some_and(|present| present.state.run == run) {
             self.advance(&name, &event).await;
@@ -188,7 +231,10 @@ impl Engine {
         for name in self.live() {
             self.advance(&name, &Event::Tick).await;
             self.probe(&name);
+            self.ask_sources(&name);
+            self.read_pushed(&name).await;
         }
+        self.serve_all().await;
     }
 
     async fn counted(&mut self, increments: &Increments) {
@@ -223,3 +269,6 @@ impl Engine {
         self.runs.iter().filter(|(_, run)| !run.state.is_over()).map(|(name, _)| name.clone()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 //! One run in the engine's hands: its state, and what is known of it outside the machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use envoy::ecds::Nodes;
 use rollout::{Acks, Refused, State};
 use serde::Serialize;
 
 use super::latency::Latency;
+use super::readings::Pushed;
 use crate::clock;
 use crate::evidence::Book;
 use crate::store::Stored;
@@ -30,6 +31,9 @@ pub struct Run {
     reasons_before: BTreeMap<String, u64>,
     /// Is a question to stable's endpoints under way?
     pub probing: bool,
+    /// Gates whose source is being asked.
+    pub asking: BTreeSet<String>,
+    pub pushed: Pushed,
     /// When the state was last written without a decision in it.
     pub saved_monotonic_ns: u64,
 }
@@ -64,6 +68,8 @@ impl Run {
             told: None,
             reasons_before: BTreeMap::new(),
             probing: false,
+            asking: BTreeSet::new(),
+            pushed: Pushed::default(),
             saved_monotonic_ns: clock::monotonic_ns(),
         }
     }

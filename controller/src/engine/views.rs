@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Engine;
 use super::latency::Latency;
+use super::queue::{QueuedView, Waiting};
 use super::run::{Ack, RefusalView};
 
 /// Every run by name.
@@ -25,6 +26,8 @@ pub struct RunView {
     pub refusals: Vec<RefusalView>,
     /// After a rollback: how long the canary still got requests, as the proxies tell it.
     pub rollback_latency: Option<Latency>,
+    /// What comes after it.
+    pub queued: Option<QueuedView>,
 }
 
 impl Engine {
@@ -37,6 +40,7 @@ impl Engine {
                 acks: run.acks.clone(),
                 refusals: run.refusals.clone(),
                 rollback_latency: run.latency,
+                queued: self.waiting.get(name).map(Waiting::view),
             };
             (name.clone(), view)
         });

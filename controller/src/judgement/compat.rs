@@ -81,7 +81,7 @@ fn unwise(judged: &[Judged<'_>], scored: &Scored) -> Vec<String> {
                 "compatibility: {name} fails on {} / {} points; a healthy canary does so in up to a quarter of cases",
                 j.points[0], j.points[1]
             ));
-        } else if j.points.iter().any(|n| *n < DOCUMENTED) {
+        } else if j.points.iter().any(|n| *n < DOCUMENTED) && !j.points.contains(&0) {
             notes.push(format!(
                 "{name} has {} / {} points; {DOCUMENTED} per arm are the documented need",
                 j.points[0], j.points[1]

@@ -32,7 +32,7 @@ pub struct Options {
     #[arg(long)]
     pub canary: PathBuf,
     /// Judge as Kayenta does, by this canary configuration (JSON)
-    #[arg(long, conflicts_with_all = ["metric", "direction", "margin", "kind", "test", "alpha", "fail"])]
+    #[arg(long, conflicts_with_all = ["metric", "direction", "margin", "kind", "test", "alpha", "fail", "min_samples", "seed"])]
     pub config: Option<PathBuf>,
     /// A column to judge; more rules for it alone may follow: ctr,direction=higher_is_better,margin=5%,weight=3,critical
     #[arg(long)]

@@ -220,8 +220,10 @@ fn correct_harm(judged: &mut [Judged]) -> Result<()> {
                     format!("{}; worse than stable (p {p:.2e} < {})", one.finding.why, one.alpha);
             }
             Verdict::Marginal => {
-                one.finding.why =
-                    format!("{}; nor proven worse (p {p:.2e}): more samples would tell", one.finding.why);
+                one.finding.why = format!(
+                    "{}; nor proven worse (p {p:.2e}): more samples would tell",
+                    one.finding.why.replacen("Halt on", "Hold", 1)
+                );
             }
             Verdict::Pass if harmed => {
                 one.finding.why = format!("{}; worse than stable, within the margin", one.finding.why);

@@ -241,7 +241,7 @@ fn of_file(options: &Options, file: &Path) -> Result<Question> {
     question.given =
         staged.iter().map(|stage| [seconds(stage.bake_ms), seconds(stage.deadline_ms)]).collect();
     question.notes.push(format!(
-        "Planned for gate {}: margin {}x, alpha {alpha:.4} (a {hard}th of {}, shared by the gates).",
+        "Planned for gate {}: margin {}x, alpha {alpha:.4} ({} shared by {hard} gates).",
         gate.name, against.margin, plan.alpha.gates
     ));
     Ok(question)

@@ -10,10 +10,10 @@ use super::Answer;
 use super::show::percent;
 use crate::planning::time;
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 900.0;
 /// Room for names at the left, and for figures at the right.
 const LEFT: f64 = 190.0;
-const RIGHT: f64 = 210.0;
+const RIGHT: f64 = 250.0;
 const ROW: f64 = 34.0;
 const TOP: f64 = 76.0;
 /// Promoted, rolled back, held. Told apart also by those who see no red.

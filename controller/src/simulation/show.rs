@@ -47,6 +47,9 @@ pub fn text(answer: &Answer) -> String {
             out += &format!("{}: not promoted by {}\n", world.world, ends.join(", "));
         }
     }
+    for world in answer.worlds.iter().filter(|world| world.over_before > 0) {
+        out += &format!("note: {}: {} runs were over before it began\n", world.world, world.over_before);
+    }
     for note in &answer.notes {
         out += &format!("note: {note}\n");
     }

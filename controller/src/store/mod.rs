@@ -8,10 +8,17 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock;
 
-/// The form of the tables; a store of a later form is not touched.
-const SCHEMA: i64 = 1;
+mod queued;
 
-const TABLES: &str = "
+pub use queued::Queued;
+
+/// The form of the tables; a store of a later form is not touched.
+const SCHEMA: i64 = FORMS.len() as i64;
+
+/// What brings the tables from each form to the next. Steps that were released are never changed.
+const FORMS: [&str; 2] = [FORM_1, queued::FORM_2];
+
+const FORM_1: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
     -- The present run of each name.
     CREATE TABLE rollout (
@@ -42,36 +49,45 @@ impl Store {
     /// Opens the store, or makes it. A new store is a new incarnation: what an older one published is then lower.
     pub fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let connection = Connection::open(path)
+        let mut connection = Connection::open(path)
             .with_context(|| format!("cannot open the store {shown}; its folder must be writable"))?;
-        Self::prepare(&connection, path).with_context(|| format!("the store {shown} cannot be used"))?;
+        Self::prepare(&mut connection, path).with_context(|| format!("the store {shown} cannot be used"))?;
         let mut store = Self { connection, incarnation: 0 };
         store.incarnation = store.number("incarnation")?;
         Ok(store)
     }
 
-    fn prepare(connection: &Connection, path: &Path) -> Result<()> {
+    fn prepare(connection: &mut Connection, path: &Path) -> Result<()> {
         // A decision is on the disk before it is acted on, even if the machine loses power.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         let form: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        match form {
-            0 => {
-                let now = i64::try_from(clock::unix_ms())?;
-                connection.execute_batch(&format!(
-                    "BEGIN; {TABLES}
-                     INSERT INTO meta VALUES ('incarnation', {now}), ('generation', 0), ('revoked_below', 0);
-                     PRAGMA user_version = {SCHEMA}; COMMIT;"
-                ))?;
-                Ok(())
-            }
-            SCHEMA => Ok(()),
-            later => bail!(
-                "{} has form {later}, this serin reads form {SCHEMA}; use the serin that wrote it",
+        if form > SCHEMA {
+            bail!(
+                "{} has form {form}, this serin reads form {SCHEMA}; use the serin that wrote it",
                 path.display()
-            ),
+            );
         }
+        let steps = FORMS.get(usize::try_from(form)?..).unwrap_or_default();
+        if steps.is_empty() {
+            return Ok(());
+        }
+        // All steps or none: whoever is killed half way opens the old form again.
+        let change = connection.transaction()?;
+        for step in steps {
+            change.execute_batch(step)?;
+        }
+        if form == 0 {
+            let now = i64::try_from(clock::unix_ms())?;
+            change.execute(
+                "INSERT INTO meta VALUES ('incarnation', ?), ('generation', 0), ('revoked_below', 0)",
+                [now],
+            )?;
+        }
+        change.pragma_update(None, "user_version", SCHEMA)?;
+        change.commit()?;
+        Ok(())
     }
 
     pub fn generation(&self) -> Result<u64> {
@@ -107,36 +123,30 @@ impl Store {
 
     /// Writes a run down, and with it what the whole mesh is to know, in one transaction.
     pub fn save(&mut self, run: &Stored, generation: u64, revoked_below: u64) -> Result<()> {
-        let state = serde_json::to_string(&run.state)?;
-        let now = i64::try_from(clock::unix_ms())?;
         let change = self.connection.transaction()?;
-        change.execute(
-            "INSERT INTO rollout VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE
-             SET spec = ?2, state = ?3, generation = ?4, unix_ms = ?5",
-            params![run.state.plan.name, run.spec, state, i64::try_from(run.generation)?, now],
-        )?;
-        for (key, value) in [("generation", generation), ("revoked_below", revoked_below)] {
-            change.execute(
-                "UPDATE meta SET value = max(value, ?2) WHERE key = ?1",
-                params![key, i64::try_from(value)?],
-            )?;
-        }
+        write(&change, run)?;
+        raise(&change, generation, revoked_below)?;
         change.commit()?;
         Ok(())
     }
 
-    /// Keeps a run that is followed by another.
-    pub fn archive(&mut self, run: &Stored) -> Result<()> {
-        self.connection.execute(
-            "INSERT OR REPLACE INTO past_run VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![
-                run.state.plan.name,
-                i64::try_from(run.state.run)?,
-                run.spec,
-                serde_json::to_string(&run.state)?,
-                i64::try_from(clock::unix_ms())?
-            ],
-        )?;
+    /// A run begins: the one before it is kept, and what was queued under its name waits no longer, in one
+    /// transaction.
+    pub fn begin(
+        &mut self,
+        run: &Stored,
+        before: Option<&Stored>,
+        generation: u64,
+        revoked_below: u64,
+    ) -> Result<()> {
+        let change = self.connection.transaction()?;
+        if let Some(before) = before {
+            keep(&change, before)?;
+        }
+        write(&change, run)?;
+        raise(&change, generation, revoked_below)?;
+        change.execute("DELETE FROM queued WHERE name = ?", [&run.state.plan.name])?;
+        change.commit()?;
         Ok(())
     }
 
@@ -152,6 +162,45 @@ impl Store {
             .optional()?;
         Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
     }
+}
+
+fn write(change: &Connection, run: &Stored) -> Result<()> {
+    change.execute(
+        "INSERT INTO rollout VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE
+         SET spec = ?2, state = ?3, generation = ?4, unix_ms = ?5",
+        params![
+            run.state.plan.name,
+            run.spec,
+            serde_json::to_string(&run.state)?,
+            i64::try_from(run.generation)?,
+            i64::try_from(clock::unix_ms())?
+        ],
+    )?;
+    Ok(())
+}
+
+fn raise(change: &Connection, generation: u64, revoked_below: u64) -> Result<()> {
+    for (key, value) in [("generation", generation), ("revoked_below", revoked_below)] {
+        change.execute(
+            "UPDATE meta SET value = max(value, ?2) WHERE key = ?1",
+            params![key, i64::try_from(value)?],
+        )?;
+    }
+    Ok(())
+}
+
+fn keep(change: &Connection, run: &Stored) -> Result<()> {
+    change.execute(
+        "INSERT OR REPLACE INTO past_run VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            run.state.plan.name,
+            i64::try_from(run.state.run)?,
+            run.spec,
+            serde_json::to_string(&run.state)?,
+            i64::try_from(clock::unix_ms())?
+        ],
+    )?;
+    Ok(())
 }
 
 #[cfg(test)]

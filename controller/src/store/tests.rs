@@ -46,7 +46,7 @@ fn earlier_runs_are_kept_by_their_number() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut store = Store::open(&dir.path().join("serin.db")).expect("a new store");
     let first = run("ranker");
-    store.archive(&first).expect("written");
+    store.begin(&run("ranker"), Some(&first), 7, 0).expect("written");
     assert!(store.past_run("ranker", 1).expect("read") == Some(first.state));
     assert_eq!(store.past_run("ranker", 2).expect("read"), None);
     assert_eq!(store.past_run("other", 1).expect("read"), None);
@@ -69,4 +69,71 @@ fn a_later_form_and_a_foreign_file_are_named_and_left_alone() {
     let nowhere = dir.path().join("nowhere/serin.db");
     let error = format!("{:#}", Store::open(&nowhere).err().expect("refused"));
     assert!(error.contains("must be writable"), "{error}");
+}
+
+fn queued(name: &str, canary: &str) -> Queued {
+    Queued {
+        name: name.to_owned(),
+        spec: run(name).spec.replace("v2", canary),
+        who: "anna".to_owned(),
+        unix_ms: 1_700_000_000_000,
+        refused: None,
+    }
+}
+
+#[test]
+fn what_waits_is_there_after_the_process_is_gone_and_waits_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("serin.db");
+    let mut store = Store::open(&file).expect("a new store");
+    store.queue(&queued("ranker", "v3")).expect("written");
+    store.queue(&queued("ranker", "v4")).expect("the later one takes its place");
+    store.queue(&Queued { refused: Some("why".to_owned()), ..queued("other", "v3") }).expect("written");
+    drop(store);
+
+    let mut store = Store::open(&file).expect("the same store");
+    let refused = Queued { refused: Some("why".to_owned()), ..queued("other", "v3") };
+    assert_eq!(store.queued().expect("read"), [refused, queued("ranker", "v4")]);
+    store.begin(&run("ranker"), None, 7, 0).expect("written");
+    assert_eq!(store.queued().expect("read").len(), 1, "what began waits no longer");
+    store.unqueue("other").expect("withdrawn");
+    assert_eq!(store.queued().expect("read"), []);
+}
+
+#[test]
+fn a_store_of_form_1_is_brought_to_the_present_form_with_all_it_holds() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("serin.db");
+    let written = run("ranker");
+    {
+        let old = Connection::open(&file).expect("a file");
+        old.execute_batch(FORM_1).expect("form 1");
+        old.execute_batch(
+            "INSERT INTO meta VALUES ('incarnation', 17), ('generation', 7), ('revoked_below', 3);
+             PRAGMA user_version = 1;",
+        )
+        .expect("form 1");
+        write(&old, &written).expect("a run");
+    }
+    for opened in 1..=2 {
+        let mut store = Store::open(&file).expect("opened");
+        assert_eq!((store.incarnation, store.generation().expect("it")), (17, 7), "opened {opened} times");
+        assert!(store.rollouts().expect("the runs").iter().all(|stored| stored.state == written.state));
+        assert_eq!(store.queued().expect("read").len(), opened - 1);
+        store.queue(&queued("ranker", "v3")).expect("the new table is there");
+    }
+}
+
+#[test]
+fn a_migration_that_fails_leaves_the_old_form() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("serin.db");
+    let old = Connection::open(&file).expect("a file");
+    old.execute_batch(FORM_1).expect("form 1");
+    // Somebody's own table is in the way.
+    old.execute_batch("CREATE TABLE queued (mine TEXT); PRAGMA user_version = 1;").expect("form 1");
+    let error = format!("{:#}", Store::open(&file).err().expect("refused"));
+    assert!(error.contains("queued") && error.contains("serin.db"), "{error}");
+    let form: i64 = old.pragma_query_value(None, "user_version", |row| row.get(0)).expect("it");
+    assert_eq!(form, 1);
 }

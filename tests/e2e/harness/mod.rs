@@ -3,6 +3,7 @@
 mod envoy_process;
 mod http;
 mod plane;
+mod prometheus_process;
 mod serin;
 pub mod tools;
 mod wait;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 pub use envoy_process::{EnvoyOptions, EnvoyProcess};
 pub use http::get;
 pub use plane::{Lease, Plane};
+pub use prometheus_process::PrometheusProcess;
 pub use serin::Serin;
 pub use wait::until;
 

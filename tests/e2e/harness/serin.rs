@@ -128,7 +128,7 @@ impl Drop for Serin {
 }
 
 /// A port that was free a moment ago. The controller keeps it over restarts, so it cannot choose one itself.
-fn free_port() -> SocketAddr {
+pub fn free_port() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("its address")
 }

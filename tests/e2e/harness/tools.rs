@@ -25,6 +25,17 @@ pub fn demo() -> PathBuf {
     from("SERIN_DEMO")
 }
 
+/// A real Prometheus.
+pub fn prometheus() -> PathBuf {
+    let path = std::env::var_os("SERIN_PROMETHEUS").map(PathBuf::from).filter(|path| path.is_file());
+    path.unwrap_or_else(|| {
+        panic!(
+            "SERIN_PROMETHEUS names no file: run these tests by `cargo xtask test`, or set it to what \
+             `cargo xtask prometheus` prints"
+        )
+    })
+}
+
 /// A tool, as `cargo xtask test` hands it over.
 fn from(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable).map(PathBuf::from);

@@ -1,0 +1,136 @@
+//! Specifications that wait for the present run of their name to be over.
+
+use rollout::{Event, Human, Reception, receive};
+use serde::Serialize;
+use spec::Plan;
+
+use super::{Engine, Refusal};
+use crate::clock;
+use crate::store::Queued;
+
+/// One that waits.
+pub struct Waiting {
+    pub queued: Queued,
+    /// `None`: this serin cannot read it.
+    plan: Option<Plan>,
+}
+
+/// One that waits, for people.
+#[derive(Clone, Debug, Serialize)]
+pub struct QueuedView {
+    pub stable: String,
+    pub canary: String,
+    pub who: String,
+    pub unix_ms: u64,
+    /// Its turn came and it was not taken: why.
+    pub refused: Option<String>,
+}
+
+impl Waiting {
+    /// As it was stored, perhaps by an earlier serin.
+    pub fn stored(mut queued: Queued) -> Self {
+        let plan = match spec::load(&queued.spec) {
+            Ok(loaded) => Some(loaded.plan),
+            Err(problems) => {
+                queued.refused.get_or_insert_with(|| problems.to_string());
+                None
+            }
+        };
+        Self { queued, plan }
+    }
+
+    pub fn view(&self) -> QueuedView {
+        let version = |of: fn(&Plan) -> &String| self.plan.as_ref().map(of).cloned().unwrap_or_default();
+        QueuedView {
+            stable: version(|plan| &plan.stable),
+            canary: version(|plan| &plan.canary),
+            who: self.queued.who.clone(),
+            unix_ms: self.queued.unix_ms,
+            refused: self.queued.refused.clone(),
+        }
+    }
+}
+
+impl Engine {
+    /// Lets a plan wait, in place of what waited under its name; says what that was.
+    pub(super) fn wait(&mut self, plan: Plan, text: &str, who: String) -> Result<Option<String>, Refusal> {
+        let name = plan.name.clone();
+        let queued = Queued {
+            name: name.clone(),
+            spec: text.to_owned(),
+            who,
+            unix_ms: clock::unix_ms(),
+            refused: None,
+        };
+        self.store.queue(&queued).map_err(|error| Refusal::unwritten(&error))?;
+        let replaced = self.waiting.insert(name, Waiting { queued, plan: Some(plan) });
+        self.show();
+        Ok(replaced.map(|old| format!("it takes the place of {}, which waited", old.view().canary)))
+    }
+
+    /// Nothing waits under this name any more; says what did.
+    pub(super) fn withdraw(&mut self, name: &str) -> Result<Option<String>, Refusal> {
+        if !self.waiting.contains_key(name) {
+            return Ok(None);
+        }
+        self.store.unqueue(name).map_err(|error| Refusal::unwritten(&error))?;
+        let old = self.waiting.remove(name);
+        self.show();
+        Ok(old.map(|old| format!("{}, which waited, is withdrawn", old.view().canary)))
+    }
+
+    /// Those whose turn has come begin.
+    pub(super) async fn serve_all(&mut self) {
+        let open = self.waiting.iter().filter(|(_, waiting)| waiting.queued.refused.is_none());
+        let names: Vec<String> = open.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            self.serve(&name).await;
+        }
+    }
+
+    /// Lets what waits under a name begin, if its turn has come. What replaces the present run waits like the others
+    /// and finds its turn at once, so a crash between the end of the one and the beginning of the other loses neither.
+    pub(super) async fn serve(&mut self, name: &str) {
+        // At most: the end of the present run, then the beginning of the next.
+        for _ in 0..2 {
+            let Some(waiting) = self.waiting.get(name).filter(|waiting| waiting.queued.refused.is_none())
+            else {
+                return;
+            };
+            let Some(plan) = waiting.plan.clone() else { return };
+            let (text, who) = (waiting.queued.spec.clone(), waiting.queued.who.clone());
+            let present = self.runs.get(name).map(|run| &run.state);
+            match receive(present, &plan, false) {
+                Reception::Queue => return,
+                Reception::Replace => {
+                    let reason = format!("{} takes its place", plan.canary);
+                    self.advance(name, &Event::Abort(Human { who, reason })).await;
+                }
+                Reception::Begin { run, epoch } => {
+                    if let Err(refusal) = self.begin(plan, &text, who, run, epoch).await {
+                        tracing::error!(rollout = name, "what waits cannot begin: {refusal:?}");
+                    }
+                    return;
+                }
+                Reception::Unchanged => {
+                    if let Err(refusal) = self.withdraw(name) {
+                        tracing::error!(rollout = name, "{refusal:?}");
+                    }
+                    return;
+                }
+                Reception::Refused(why) => return self.not_taken(name, why),
+            }
+        }
+    }
+
+    /// Its turn came and it is not to begin: it stays where people see why.
+    fn not_taken(&mut self, name: &str, why: String) {
+        let Some(waiting) = self.waiting.get_mut(name) else { return };
+        tracing::error!(rollout = name, "what waited does not begin: {why}");
+        waiting.queued.refused = Some(why);
+        if let Err(error) = self.store.queue(&waiting.queued) {
+            tracing::error!("the store cannot be written: {error:#}");
+        }
+        self.show();
+    }
+}

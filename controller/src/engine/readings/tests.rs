@@ -1,0 +1,128 @@
+use rollout::{Acks, Human, Now, step};
+
+use super::*;
+
+/// A run at its first stage, with two gates that take figures: one on a limit, one against stable.
+fn state() -> State {
+    let plan = spec::load(
+        "apiVersion: serin.dev/v1alpha1
+kind: Rollout
+metadata: {name: ranker}
+spec:
+  stable: {version: v1}
+  canary: {version: v2}
+  gates:
+    - {name: accuracy, source: {push: {}}, min: 0.9, every: 10s}
+    - {name: revenue, source: {push: {}}, better: higher, against: stable, margin: 5%, every: 10s, minWindow: 60s}
+  stages:
+    - {weight: 5%, bake: 1h}
+    - {weight: 100%, bake: 1h}
+",
+    )
+    .unwrap_or_else(|problems| panic!("{problems}"))
+    .plan;
+    let human = Human { who: "me".into(), reason: String::new() };
+    let (mut state, _) = step(State::new(plan, 1, 0, Now::at_ms(0)), &Event::Start(human), Now::at_ms(1));
+    for at_ms in 2..10 {
+        let publication = state.publication.as_ref().map_or(0, |publication| publication.sent.id);
+        let acks = Acks { publication, acknowledged: 1, connected: 1, ..Acks::default() };
+        state = step(state, &Event::Acks(acks), Now::at_ms(at_ms)).0;
+    }
+    assert_eq!(state.phase, Phase::Progressing);
+    state
+}
+
+const SECOND: u64 = 1_000 * NS_PER_MS;
+
+fn figure(metric: &str, version: &str, value: f64, n: u64) -> Figure {
+    Figure { metric: metric.into(), version: version.into(), value, n }
+}
+
+/// Gate, canary's value, stable's.
+type Read = (&'static str, f64, Option<f64>);
+
+/// Pushes each (second, gate, version, value, n), then tells what is read at each second asked for.
+#[track_caller]
+fn check(pushed: &[(u64, &str, &str, f64, u64)], read: &[(u64, &[Read])]) {
+    let state = state();
+    let mut kept = Pushed::default();
+    let mut left = pushed.iter().peekable();
+    for (at, expected) in read {
+        while let Some((second, metric, version, value, n)) = left.next_if(|(second, ..)| second <= at) {
+            kept.add(figure(metric, version, *value, *n), second * SECOND);
+        }
+        let found = kept.due(&state, at * SECOND);
+        let found: Vec<_> = found
+            .iter()
+            .map(|reading| (reading.gate.as_str(), reading.canary.unwrap_or(f64::NAN), reading.stable))
+            .collect();
+        assert_eq!(found, *expected, "at {at} s");
+    }
+}
+
+#[test]
+fn pushed_figures_are_read_once_in_their_time() {
+    check(&[], &[(1, &[]), (100, &[])]);
+    // Read at once, then not before `every`, then averaged by samples.
+    check(
+        &[(1, "accuracy", "v2", 0.9, 1), (3, "accuracy", "v2", 0.5, 1), (4, "accuracy", "v2", 1.0, 3)],
+        &[(1, &[("accuracy", 0.9, None)]), (5, &[]), (11, &[("accuracy", 0.875, None)]), (30, &[])],
+    );
+    // Stale after the gate's window.
+    check(&[(1, "accuracy", "v2", 0.9, 1)], &[(12, &[]), (13, &[])]);
+    // A comparison waits for both; stable's figure serves as long as the window lasts.
+    check(
+        &[
+            (1, "revenue", "v2", 10.0, 1),
+            (20, "revenue", "v1", 12.0, 1),
+            (40, "revenue", "v2", 11.0, 1),
+            (90, "revenue", "v2", 9.0, 1),
+        ],
+        &[
+            (2, &[]),
+            (20, &[("revenue", 10.0, Some(12.0))]),
+            (40, &[("revenue", 11.0, Some(12.0))]),
+            (90, &[]),
+        ],
+    );
+    // Others than the run's own are nobody's.
+    check(&[(1, "other", "v2", 1.0, 1), (1, "accuracy", "v1", 1.0, 1)], &[(1, &[])]);
+}
+
+#[test]
+fn nothing_is_read_before_the_canary_has_traffic() {
+    let mut early = state();
+    early.weights.canary_ppm = 0;
+    let mut kept = Pushed::default();
+    kept.add(figure("accuracy", "v2", 0.9, 1), SECOND);
+    assert_eq!(kept.due(&early, SECOND), []);
+    assert_eq!(kept.due(&state(), SECOND).len(), 1, "and it is not lost");
+}
+
+#[test]
+fn a_figure_nobody_wants_is_refused_with_what_would_be_taken() {
+    let state = state();
+    for (wrong, part) in [
+        (figure("acuracy", "v2", 1.0, 1), "accuracy, revenue"),
+        (figure("accuracy", "v3", 1.0, 1), "\"v2\" (the canary) or \"v1\" (stable)"),
+        (figure("accuracy", "v2", f64::INFINITY, 1), "write a number"),
+        (figure("accuracy", "v2", 1.0, 0), "n is 0"),
+    ] {
+        match takes(&state, &wrong) {
+            Err(Refusal::Invalid(text)) => assert!(text.contains(part), "{part:?} is missing in: {text}"),
+            other => panic!("{wrong:?}: {other:?}"),
+        }
+    }
+    assert!(takes(&state, &figure("revenue", "v1", -1.0, 9)).is_ok());
+}
+
+#[test]
+fn half_a_comparison_is_no_data() {
+    let state = state();
+    let read = |gate: &str, pair| reading(&state, gate.to_owned(), Ok(pair)).canary;
+    assert_eq!(read("accuracy", (Some(0.9), None)), Some(0.9));
+    assert_eq!(read("revenue", (Some(0.9), None)), None);
+    assert_eq!(read("revenue", (Some(0.9), Some(1.0))), Some(0.9));
+    let failed = reading(&state, "revenue".to_owned(), Err("away".to_owned()));
+    assert_eq!((failed.canary, failed.error.as_deref()), (None, Some("away")));
+}
