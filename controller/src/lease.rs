@@ -27,9 +27,8 @@ struct Page {
 pub struct Question {
     pub incarnation: u64,
     pub generation: u64,
-    /// Who asks; for people.
+    /// Who asks; for the log.
     #[serde(default)]
-    #[allow(dead_code)] // named in the protocol; nothing is kept of it
     pub node: String,
 }
 
@@ -86,9 +85,14 @@ impl LeaseBook {
         let page = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let silent_ms = clock::monotonic_ns().saturating_sub(page.engine_monotonic_ns) / 1_000_000;
         if silent_ms > ENGINE_SILENT_MS {
+            tracing::error!(node = question.node, silent_ms, "the engine is stuck: no lease is renewed");
             return None;
         }
-        Some(page.answer(question))
+        let answer = page.answer(question);
+        if answer.lease != Word::Renew {
+            tracing::debug!(node = question.node, generation = question.generation, lease = ?answer.lease);
+        }
+        Some(answer)
     }
 
     fn change(&self, change: impl FnOnce(&mut Page)) {

@@ -54,7 +54,7 @@ pub(crate) fn parse(text: &str, lines: &Lines) -> Result<Rollout, Problems> {
         let line = error.location().map(|location| location.line());
         let field = line.and_then(|line| lines.field(line)).unwrap_or_default().to_owned();
         let what = error.without_snippet().to_string();
-        let remedy = "compare with the schema (spec/schema.json)";
+        let remedy = "compare with `serin explain --schema`";
         Problems(vec![Problem { line, ..Problem::error(field, what, remedy) }])
     })
 }

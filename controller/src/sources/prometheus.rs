@@ -44,8 +44,7 @@ struct Series {
 }
 
 /// A moment and a number as text: JSON knows no NaN.
-#[derive(Deserialize)]
-struct Sample(#[allow(dead_code)] f64, String);
+type Sample = (f64, String);
 
 pub async fn ask(web: &Web, source: &Prometheus) -> Result<Pair, String> {
     let token = source.bearer_token_file.as_deref();
@@ -124,7 +123,7 @@ fn value(data: Data) -> Result<Option<f64>, String> {
 }
 
 /// NaN and the infinities, such as 0/0 while nothing happens, are no data.
-fn number(Sample(_, text): &Sample) -> Result<Option<f64>, String> {
+fn number((_, text): &Sample) -> Result<Option<f64>, String> {
     match text.parse::<f64>() {
         Ok(number) => Ok(Some(number).filter(|number| number.is_finite())),
         Err(_) => Err(format!("gives {text:?}, which is no number")),

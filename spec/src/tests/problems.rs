@@ -44,7 +44,7 @@ fn problems_name_line_field_and_remedy() {
     check(
         "stages: {",
         &[
-            "error (line 7): expected sequence start at line 7, column 11; compare with the schema (spec/schema.json)",
+            "error (line 7): expected sequence start at line 7, column 11; compare with `serin explain --schema`",
         ],
     );
     check(
