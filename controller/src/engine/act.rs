@@ -21,20 +21,24 @@ impl Engine {
         }
         let revoked_below = if revokes { generation.max(self.revoked_below) } else { self.revoked_below };
         let due = clock::monotonic_ns().saturating_sub(run.saved_monotonic_ns) > SAVE_EVERY_NS;
+        let mut unsaved = run.unsaved;
         if !effects.is_empty() || due {
             let stored = run.stored(state.clone(), generation);
+            unsaved = false;
             if let Err(error) = self.store.save(&stored, generation.max(self.generation), revoked_below) {
                 tracing::error!("the store cannot be written: {error:#}");
                 // Traffic comes back with or without a store; it never goes up without one.
                 if !takes_back(&effects) {
                     return;
                 }
+                unsaved = true;
             }
         }
         let Some(run) = self.runs.get_mut(name) else { return };
         if !effects.is_empty() || due {
             run.saved_monotonic_ns = clock::monotonic_ns();
         }
+        run.unsaved = unsaved;
         run.state = state;
         run.generation = generation;
         self.revoked_below = revoked_below;
@@ -53,6 +57,15 @@ impl Engine {
             self.carry_out(name, effect).await;
         }
         self.show();
+    }
+
+    /// Writes what the store would not take when it was decided: a run that came back must not go up again after a
+    /// restart because the disk was full.
+    pub(super) fn save_unsaved(&mut self) {
+        for run in self.runs.values_mut().filter(|run| run.unsaved) {
+            let stored = run.stored(run.state.clone(), run.generation);
+            run.unsaved = self.store.save(&stored, self.generation, self.revoked_below).is_err();
+        }
     }
 
     async fn carry_out(&mut self, name: &str, effect: Effect) {

@@ -228,6 +228,7 @@ impl Engine {
     }
 
     async fn tick(&mut self) {
+        self.save_unsaved();
         for name in self.live() {
             self.advance(&name, &Event::Tick).await;
             self.probe(&name);

@@ -36,6 +36,8 @@ pub struct Run {
     pub pushed: Pushed,
     /// When the state was last written without a decision in it.
     pub saved_monotonic_ns: u64,
+    /// Did the store refuse the present state?
+    pub unsaved: bool,
 }
 
 /// An acknowledgement, for people.
@@ -71,6 +73,7 @@ impl Run {
             asking: BTreeSet::new(),
             pushed: Pushed::default(),
             saved_monotonic_ns: clock::monotonic_ns(),
+            unsaved: false,
         }
     }
 

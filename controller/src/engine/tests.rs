@@ -200,3 +200,25 @@ async fn an_act_that_means_nothing_now_is_refused_with_what_would() {
         other => panic!("{other:?}"),
     }
 }
+
+/// A rollback does not wait for a disk; and it is not forgotten when the disk is back.
+#[tokio::test]
+async fn a_rollback_the_store_would_not_take_is_written_as_soon_as_it_does() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("serin.db");
+    let mut first = engine(&file);
+    apply(&mut first, &spec("v1", "v2", "")).await.expect("begun");
+    first.store.refuse_writes(true);
+    abort(&mut first).await;
+    check(&first, 1, "v2", "RolledBack", None, false);
+    first.tick().await;
+    let generation = first.generation;
+
+    first.store.refuse_writes(false);
+    first.tick().await;
+    drop(first);
+    let mut second = engine(&file);
+    second.take_up().await;
+    check(&second, 1, "v2", "RolledBack", None, false);
+    assert_eq!(second.generation, generation, "what was published is not published over");
+}

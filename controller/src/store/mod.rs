@@ -90,6 +90,12 @@ impl Store {
         Ok(())
     }
 
+    /// As a full disk would.
+    #[cfg(test)]
+    pub fn refuse_writes(&self, refuse: bool) {
+        self.connection.pragma_update(None, "query_only", refuse).expect("a switch");
+    }
+
     pub fn generation(&self) -> Result<u64> {
         self.number("generation")
     }
