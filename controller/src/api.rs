@@ -10,6 +10,7 @@ use axum::{Json, Router};
 use rollout::Human;
 use serde::Deserialize;
 use serde_json::json;
+use spec::Percent;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::{Act, Command, Figure, Refusal, Views};
@@ -113,6 +114,8 @@ async fn apply(
 #[serde(deny_unknown_fields, default)]
 struct Why {
     reason: String,
+    /// For `set-weight`.
+    weight: Option<Percent>,
 }
 
 async fn act(
@@ -121,7 +124,12 @@ async fn act(
     headers: HeaderMap,
     why: Option<Json<Why>>,
 ) -> Response {
+    let Why { reason, weight } = why.map(|Json(why)| why).unwrap_or_default();
     let act = match act.as_str() {
+        "set-weight" => match weight {
+            Some(weight) => Act::SetWeight(weight.ppm()),
+            None => return Refusal::Invalid("which weight? Give {\"weight\": \"7%\"}".to_owned()).into_response(),
+        },
         "abort" => Act::Abort,
         "promote" => Act::Promote,
         "approve" => Act::Approve,
@@ -129,11 +137,11 @@ async fn act(
         "resume" => Act::Resume,
         other => {
             let text =
-                format!("nobody can {other:?} a rollout; one can abort, promote, approve, pause, resume");
+                format!("nobody can {other:?} a rollout; one can abort, promote, approve, pause, resume, set-weight");
             return Refusal::Unknown(text).into_response();
         }
     };
-    let human = Human { who: who(&headers), reason: why.map(|Json(why)| why.reason).unwrap_or_default() };
+    let human = Human { who: who(&headers), reason };
     match ask(&api, |answer| Command::Act { name, act, human, answer }).await {
         Ok(()) => Json(json!({"done": true})).into_response(),
         Err(refusal) => refusal.into_response(),

@@ -33,6 +33,8 @@ pub enum Command {
     Pause(Act),
     /// Let a paused rollout go on
     Resume(Act),
+    /// Give the canary a weight by hand; the rollout stands still there until it is resumed
+    SetWeight(SetWeight),
     /// Give a gate of yours a figure
     Push(Push),
     /// Check a rollout's file without a controller
@@ -129,6 +131,14 @@ pub struct Act {
     /// Why; it stands in the history
     #[arg(long, default_value = "")]
     pub reason: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct SetWeight {
+    #[command(flatten)]
+    pub act: Act,
+    /// The canary's share, such as 7% or 0.5%; below 100%
+    pub weight: spec::Percent,
 }
 
 #[derive(Debug, clap::Args)]

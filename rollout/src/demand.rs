@@ -26,8 +26,8 @@ impl State {
         let part = |ppm: u32| per_second * f64::from(ppm) / f64::from(split::MILLION);
         let weight_ppm = self.weights.canary_ppm;
         let climbs = matches!(self.phase, Phase::Pending { .. } | Phase::Progressing | Phase::Paused(_));
-        let next = if self.stages.is_empty() { 0 } else { self.stage.saturating_add(1) };
-        let next_weight_ppm = self.plan.stages.get(next).filter(|_| climbs).map(|stage| stage.weight_ppm);
+        let next = self.next_stage().and_then(|next| self.plan.stages.get(next));
+        let next_weight_ppm = next.filter(|_| climbs).map(|stage| stage.weight_ppm);
         let next_in_ms = match (&self.phase, self.plan.stages.get(self.stage), self.stages.last()) {
             (Phase::Progressing, Some(planned), Some(stage)) if !planned.approval => {
                 Some(planned.bake_ms.saturating_sub(stage.baked_ms))

@@ -26,6 +26,13 @@ pub enum Event {
     Pause(Human),
     /// Go on where it was stopped.
     Resume(Human),
+    /// The canary's weight by hand; the run stands still there until it is resumed.
+    SetWeight {
+        /// Who, and why.
+        human: Human,
+        /// The canary's share, in parts per million; below 1,000,000.
+        weight_ppm: u32,
+    },
     /// What stable's endpoints answer while a hand-back is under way.
     StableReports(Vec<Endpoint>),
     /// The hand-back's hook did its work.

@@ -12,6 +12,7 @@
 //! | Approve            | -            | -                      | next stage, if that is awaited | -      | -    |
 //! | Pause              | -            | paused                 | -                 | -                   | -    |
 //! | Resume             | -            | -                      | goes on           | asks again          | -    |
+//! | SetWeight          | -            | paused at that weight  | paused at that weight | -               | -    |
 //! | StableReports      | -            | -                      | -                 | next step           | -    |
 //! | HandBackDone/Failed | -           | -                      | -                 | next step / tell    | -    |
 //!
@@ -71,6 +72,7 @@ impl Run {
             Event::Approve(human) => self.approve(human),
             Event::Pause(human) => self.pause_by(human),
             Event::Resume(human) => self.resume_by(human),
+            Event::SetWeight { human, weight_ppm } => self.set_weight(human, *weight_ppm),
             Event::StableReports(endpoints) => {
                 self.stable_reports(endpoints);
                 self.settle();
@@ -182,7 +184,12 @@ impl State {
         let phase = self.phase.name();
         match (event, &self.phase) {
             (
-                Event::Start(_) | Event::Promote(_) | Event::Approve(_) | Event::Pause(_) | Event::Resume(_),
+                Event::Start(_)
+                | Event::Promote(_)
+                | Event::Approve(_)
+                | Event::Pause(_)
+                | Event::Resume(_)
+                | Event::SetWeight { .. },
                 Phase::Succeeded | Phase::RolledBack,
             ) => Err(format!("the run is over ({phase}); apply the rollout again to begin another")),
             (Event::Abort(_), Phase::Succeeded) => {
@@ -211,6 +218,17 @@ impl State {
             }
             (Event::Resume(_), Phase::Paused(_) | Phase::HandBack(HandingBack::Asked { .. })) => Ok(()),
             (Event::Resume(_), _) => Err(format!("it is not paused ({phase})")),
+            (Event::SetWeight { .. }, Phase::Pending { .. } | Phase::HandBack(_)) => {
+                Err(format!("there is no weight to set ({phase})"))
+            }
+            (Event::SetWeight { weight_ppm, .. }, _) if *weight_ppm >= split::MILLION => {
+                Err("all traffic is a stage's to give; promote goes there".to_owned())
+            }
+            (Event::SetWeight { human, weight_ppm }, _)
+                if *weight_ppm > self.weights.canary_ppm && human.reason.is_empty() =>
+            {
+                Err("a weight that rises without a verdict wants a reason".to_owned())
+            }
             _ => Ok(()),
         }
     }

@@ -170,7 +170,7 @@ impl State {
             .filter(|verdict| verdict.hard && !matches!(verdict.answer, Answer::Pass | Answer::NotApplicable))
             .map(|verdict| verdict.name.as_str())
             .collect();
-        let next = match self.plan.stages.get(self.stage + 1) {
+        let next = match self.next_stage().and_then(|next| self.plan.stages.get(next)) {
             Some(next) => format!("{} next", Percent::from_ppm(next.weight_ppm)),
             None => "hand-back next".to_owned(),
         };

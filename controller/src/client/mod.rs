@@ -48,8 +48,17 @@ pub async fn apply(options: args::Apply) -> Result<ExitCode> {
 }
 
 pub async fn act(act: &str, options: args::Act) -> Result<ExitCode> {
+    ask_for(act, &options, &json!({"reason": options.reason})).await
+}
+
+pub async fn set_weight(options: args::SetWeight) -> Result<ExitCode> {
+    let args::SetWeight { act, weight } = options;
+    ask_for("set-weight", &act, &json!({"reason": act.reason, "weight": weight})).await
+}
+
+async fn ask_for(act: &str, options: &args::Act, body: &Value) -> Result<ExitCode> {
     let url = format!("{}/v1/rollouts/{}/{act}", options.server.server, options.name);
-    let answer = send(Client::new().post(url).json(&json!({"reason": options.reason}))).await?;
+    let answer = send(Client::new().post(url).json(body)).await?;
     if accepted(answer).await?.is_none() {
         return Ok(ExitCode::from(1));
     }

@@ -121,6 +121,7 @@ impl Engine {
             Act::Approve => Event::Approve(human),
             Act::Pause => Event::Pause(human),
             Act::Resume => Event::Resume(human),
+            Act::SetWeight(weight_ppm) => Event::SetWeight { human, weight_ppm },
         };
         let run = self.named(name)?;
         run.state.allows(&event).map_err(|why| Refusal::Conflict(format!("{name}: {why}")))?;

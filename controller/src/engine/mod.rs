@@ -66,6 +66,8 @@ pub enum Act {
     Approve,
     Pause,
     Resume,
+    /// In parts per million.
+    SetWeight(u32),
 }
 
 /// What comes back from work that was started elsewhere, so that the engine never waits for anything but the store.

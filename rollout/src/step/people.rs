@@ -3,7 +3,7 @@
 use spec::Weights;
 
 use super::{Run, named};
-use crate::{Cause, Human, Pause, Phase};
+use crate::{Cause, Event, Human, Pause, Phase};
 
 impl Run {
     /// A person begins it: the proxies prove that they follow before anybody is exposed.
@@ -62,6 +62,25 @@ impl Run {
             return self.go_on();
         }
         self.advance(Cause::Human { who: human.who.clone() }, format!("approved by {}", named(human)));
+    }
+
+    /// A person chooses the weight. The stage becomes the last planned one at or below it, whose gates and times hold
+    /// from there on, and the run stands still: whoever takes the wheel says when it drives itself again.
+    pub(super) fn set_weight(&mut self, human: &Human, weight_ppm: u32) {
+        let event = Event::SetWeight { human: human.clone(), weight_ppm };
+        if self.state.stages.is_empty() || self.state.allows(&event).is_err() {
+            return;
+        }
+        let stages = &self.state.plan.stages;
+        let index = stages.iter().rposition(|stage| stage.weight_ppm <= weight_ppm).unwrap_or(0);
+        if let Some(stage) = self.state.stages.last_mut() {
+            stage.overridden_by = Some(human.who.clone());
+        }
+        self.leave_stage();
+        let weight = spec::Percent::from_ppm(weight_ppm);
+        self.record(format!("Set {} to {weight} by hand for {}", self.state.plan.canary, named(human)));
+        self.enter(index, weight_ppm, Cause::Human { who: human.who.clone() });
+        self.state.phase = Phase::Paused(Pause::Human { who: human.who.clone() });
     }
 
     pub(super) fn promote(&mut self, human: &Human) {

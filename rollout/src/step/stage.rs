@@ -266,8 +266,7 @@ impl Run {
     /// To the next stage, or past the last one.
     pub(super) fn advance(&mut self, cause: Cause, why: String) {
         self.judge();
-        let next = self.state.stage.saturating_add(1);
-        if next < self.state.plan.stages.len() {
+        if let Some(next) = self.state.next_stage() {
             self.record(format!("Stage {} is complete: {why}", self.state.stage + 1));
             self.leave_stage();
             self.enter_stage(next, cause);
@@ -288,6 +287,14 @@ impl Run {
         let Some(weight_ppm) = self.state.plan.stages.get(index).map(|stage| stage.weight_ppm) else {
             return;
         };
+        self.enter(index, weight_ppm, cause);
+        let count = self.state.plan.stages.len();
+        let canary = &self.state.plan.canary;
+        self.record(format!("Advance {canary} to {} (stage {} of {count})", self.state.weight(), index + 1));
+    }
+
+    /// At `weight_ppm`, under the gates and times of a planned stage.
+    pub(super) fn enter(&mut self, index: usize, weight_ppm: u32, cause: Cause) {
         self.state.stage = index;
         self.state.phase = self.state.climbing();
         self.state.stages.push(StageRecord {
@@ -307,9 +314,6 @@ impl Run {
         self.state.evidence.begin_stage();
         let weights = self.state.plan.weights(weight_ppm, true);
         self.publish(weights, cause);
-        let count = self.state.plan.stages.len();
-        let canary = &self.state.plan.canary;
-        self.record(format!("Advance {canary} to {} (stage {} of {count})", self.state.weight(), index + 1));
     }
 }
 
@@ -318,6 +322,13 @@ impl crate::State {
     fn climbing(&self) -> Phase {
         let all = self.plan.stages.get(self.stage).is_some_and(|stage| stage.weight_ppm >= split::MILLION);
         if all { Phase::Promoting } else { Phase::Progressing }
+    }
+
+    /// The stage that comes after the present weight, which a person may have set between two stages; `None`: the
+    /// hand-back.
+    pub(crate) fn next_stage(&self) -> Option<usize> {
+        let present = self.stages.last().map(|stage| stage.weight_ppm);
+        self.plan.stages.iter().position(|stage| present.is_none_or(|present| stage.weight_ppm > present))
     }
 
     /// Is stable at work beside the canary, as another version?

@@ -35,6 +35,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         Just(Event::Approve(human())),
         Just(Event::Pause(human())),
         Just(Event::Resume(human())),
+        (0_u32..1_100_000).prop_map(|weight_ppm| Event::SetWeight { human: human(), weight_ppm }),
         Just(Event::HandBackDone),
         Just(Event::HandBackFailed { reason: "no".to_owned() }),
         Just(Event::StableReports(vec![])),

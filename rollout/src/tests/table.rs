@@ -240,3 +240,46 @@ fn whoever_scales_is_told_beforehand() {
     check("Promoting", 1_000_000, None, false);
     check("RolledBack", 0, None, false);
 }
+
+#[test]
+fn a_weight_by_hand_stands_until_it_is_resumed() {
+    let reason = |why: &str| crate::Human { who: "anna".to_owned(), reason: why.to_owned() };
+    let set = |percent: u32, why: &str| Event::SetWeight { human: reason(why), weight_ppm: percent * 10_000 };
+    check("applied", &set(1, "why not"), "Pending", 0);
+    check("Pending", &set(1, "why not"), "Pending", 0);
+    check("Progressing", &set(2, ""), "Paused", 2);
+    check("Progressing", &set(0, ""), "Paused", 0);
+    check("Progressing", &set(30, ""), "Progressing", 5);
+    check("Progressing", &set(30, "the customer watches"), "Paused", 30);
+    check("Progressing", &set(100, "all of it"), "Progressing", 5);
+    check("Approval", &set(30, "half way"), "Paused", 30);
+    check("Promoting", &set(30, ""), "Paused", 30);
+    check("Asked", &set(30, ""), "HandBack", 100);
+    check("RolledBack", &set(30, "again"), "RolledBack", 0);
+    check("Succeeded", &set(30, "again"), "Succeeded", 0);
+}
+
+#[test]
+fn a_weight_by_hand_lies_between_stages_or_before_them() {
+    #[track_caller]
+    fn check(percent: u32, goes_on_to: &[u32]) {
+        let stages = ["5%", "20%", "100%"].map(|weight| format!("{{weight: {weight}, bake: 2s, gates: []}}"));
+        let mut story = Story::of(&format!("stages: [{}]", stages.join(", "))).start();
+        story.until(3, |state| state.phase == Phase::Progressing);
+        let human = crate::Human { who: "anna".to_owned(), reason: "to see".to_owned() };
+        story.take(&Event::SetWeight { human: human.clone(), weight_ppm: percent * 10_000 });
+        for _ in 0..30 {
+            story.second();
+        }
+        assert_eq!(story.state.weights.canary_ppm, percent * 10_000, "it stands still");
+        story.take(&Event::Resume(human));
+        story.until(30, |state| state.phase == Phase::Promoting);
+        let after: Vec<u32> = story.weights.iter().skip(3).map(|&(_, ppm)| ppm / 10_000).collect();
+        assert_eq!(after, goes_on_to, "{percent} %: {:?}", story.weights);
+    }
+    check(0, &[5, 20, 100]);
+    check(2, &[5, 20, 100]);
+    check(5, &[20, 100]);
+    check(7, &[20, 100]);
+    check(50, &[100]);
+}
