@@ -128,7 +128,10 @@ async fn act(
     let act = match act.as_str() {
         "set-weight" => match weight {
             Some(weight) => Act::SetWeight(weight.ppm()),
-            None => return Refusal::Invalid("which weight? Give {\"weight\": \"7%\"}".to_owned()).into_response(),
+            None => {
+                return Refusal::Invalid("which weight? Give {\"weight\": \"7%\"}".to_owned())
+                    .into_response();
+            }
         },
         "abort" => Act::Abort,
         "promote" => Act::Promote,
@@ -136,8 +139,9 @@ async fn act(
         "pause" => Act::Pause,
         "resume" => Act::Resume,
         other => {
-            let text =
-                format!("nobody can {other:?} a rollout; one can abort, promote, approve, pause, resume, set-weight");
+            let text = format!(
+                "nobody can {other:?} a rollout; one can abort, promote, approve, pause, resume, set-weight"
+            );
             return Refusal::Unknown(text).into_response();
         }
     };

@@ -211,4 +211,6 @@ pub enum RollbackBy {
     Quorum,
     /// No counts came.
     NoData,
+    /// It cost more than it may.
+    Budget,
 }

@@ -132,6 +132,7 @@ impl Run {
                     Some(RollbackBy::Deadline) => "deadline".to_owned(),
                     Some(RollbackBy::Quorum) => "quorum".to_owned(),
                     Some(RollbackBy::NoData) => "no data".to_owned(),
+                    Some(RollbackBy::Budget) => "budget".to_owned(),
                     Some(RollbackBy::Human(_)) | None => "a person".to_owned(),
                 };
                 Some(End::RolledBack { by })

@@ -8,8 +8,8 @@ use split::policy;
 
 use crate::amount::{Percent, Span};
 use crate::plan::{
-    Acknowledge, Alpha, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan, Rollback, Unit,
-    VersionIn,
+    Acknowledge, Alpha, Budget, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan, Rollback,
+    Unit, VersionIn,
 };
 use crate::preset;
 use crate::problem::{Problem, Problems};
@@ -194,6 +194,7 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
             gates: check.chance("spec.alpha.gates", alpha.gates.unwrap_or(0.04)),
             pass: check.chance("spec.alpha.pass", alpha.pass.unwrap_or(0.05)),
         },
+        budget: budget(check, spec.budget.unwrap_or_default()),
         error_classes: spec.error_classes.clone().unwrap_or_else(|| {
             use ErrorClass::{GrpcError, Reset, ServerError, Timeout, TooMany};
             vec![TooMany, ServerError, Timeout, Reset, GrpcError]
@@ -220,6 +221,16 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
         canary,
         gates,
     }
+}
+
+fn budget(check: &mut Check, written: typed::Budget) -> Budget {
+    for (field, limit) in [("requests", written.requests), ("errors", written.errors)] {
+        if limit == Some(0) {
+            let what = "the first request would end the rollout";
+            check.refuse(format!("spec.budget.{field}"), what, "allow some, or leave the field out");
+        }
+    }
+    Budget { requests: written.requests, errors: written.errors }
 }
 
 fn span(written: Option<Span>, default_ms: u64) -> u64 {

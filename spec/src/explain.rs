@@ -122,6 +122,14 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
             value(guardrail.metric, guardrail.limit)
         )?;
     }
+    for (limit, what) in [(plan.budget.requests, "requests"), (plan.budget.errors, "errors")] {
+        if let Some(limit) = limit {
+            writeln!(
+                text,
+                "It stops when the canary has had more than {limit} {what} before it bears all traffic."
+            )?;
+        }
+    }
     if plan.traffic.on_lease_expired == split::policy::OnLeaseExpired::Stable {
         let beats = plan.traffic.lease_intervals;
         writeln!(

@@ -24,7 +24,10 @@ pub fn lint(text: &str, per_second: Option<f64>) -> Vec<Problem> {
             let mut problems = loaded.warnings;
             if let Some(rate) = per_second {
                 let lines = Lines::of(text);
-                problems.extend(too_little_traffic(&loaded.plan, rate).into_iter().map(|mut problem| {
+                let of_rate = too_little_traffic(&loaded.plan, rate)
+                    .into_iter()
+                    .chain(too_small_budget(&loaded.plan, rate));
+                problems.extend(of_rate.map(|mut problem| {
                     problem.line = lines.line(&problem.field);
                     problem
                 }));
@@ -170,6 +173,27 @@ fn too_little_traffic(plan: &Plan, per_second: f64) -> Vec<Problem> {
         found.push(Problem::warning(format!("spec.stages[{index}]"), what, remedy));
     }
     found
+}
+
+/// A budget that a healthy canary uses up within its shortest bakes.
+#[allow(clippy::cast_precision_loss)] // a time below a year, counts below 2^53
+fn too_small_budget(plan: &Plan, per_second: f64) -> Option<Problem> {
+    let may = plan.budget.requests?;
+    let on_the_way = plan.stages.iter().filter(|stage| stage.weight_ppm < split::MILLION);
+    let least: f64 = on_the_way
+        .map(|stage| {
+            stage.bake_ms as f64 / 1e3 * per_second * f64::from(stage.weight_ppm) / f64::from(split::MILLION)
+        })
+        .sum();
+    (least > may as f64).then(|| {
+        Problem::warning(
+            "spec.budget.requests",
+            format!(
+                "{may} are allowed, and the bakes before 100% alone send the canary about {least:.0} at {per_second} requests per second"
+            ),
+            "allow more, or shorten the bakes",
+        )
+    })
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // below a year, not negative

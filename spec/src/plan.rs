@@ -32,6 +32,9 @@ pub struct Plan {
     pub guardrails: Vec<Guardrail>,
     /// How much false alarm the whole run may hold.
     pub alpha: Alpha,
+    /// What the canary may cost before it bears all traffic.
+    #[serde(default)]
+    pub budget: Budget,
     /// Which finished requests count as errors (`class` in the counters).
     pub error_classes: Vec<ErrorClass>,
     /// A request not answered for this long is overdue, in milliseconds.
@@ -116,6 +119,17 @@ pub struct Alpha {
     pub gates: f64,
     /// Of each gate's proof that there is no harm. Every gate must pass, so this needs no sharing.
     pub pass: f64,
+}
+
+/// What the canary may cost before it bears all traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Budget {
+    /// Requests; `None`: any number.
+    pub requests: Option<u64>,
+    /// Errors among them; `None`: any number.
+    pub errors: Option<u64>,
 }
 
 /// The proof that the proxies follow.

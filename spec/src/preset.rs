@@ -45,6 +45,7 @@ pub(crate) fn extend(mut written: RolloutSpec, preset: RolloutSpec) -> RolloutSp
     inherit!(
         stages,
         alpha,
+        budget,
         error_classes,
         overdue_after,
         warm_up,

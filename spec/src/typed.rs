@@ -16,8 +16,8 @@ use crate::amount::Span;
 use crate::plan::{ErrorClass, Insufficient, Supersede};
 
 pub use course::{
-    Acknowledge, Alpha, Better, Control, Freeze, Gate, Guardrail, Level, NoData, Rollback, Stage, Window,
-    Windows,
+    Acknowledge, Alpha, Better, Budget, Control, Freeze, Gate, Guardrail, Level, NoData, Rollback, Stage,
+    Window, Windows,
 };
 pub use hand_back::{HandBack, Hook};
 pub use traffic::{
@@ -108,6 +108,9 @@ pub struct RolloutSpec {
     /// The chance of rolling back a canary that is as good as stable, divided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha: Option<Alpha>,
+    /// What the canary may cost before it bears all traffic. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// Which outcomes count as errors. Default: too_many, server_error, timeout, reset, grpc_error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_classes: Option<Vec<ErrorClass>>,

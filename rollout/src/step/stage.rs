@@ -61,6 +61,9 @@ impl Run {
             let reason = format!("guardrail {name}: {}", fired.verdict.why);
             return self.roll_back(RollbackBy::Guardrail(name), reason);
         }
+        if let Some(reason) = self.state.overspent() {
+            return self.roll_back(RollbackBy::Budget, reason);
+        }
         self.judge_and_act();
     }
 
@@ -322,6 +325,20 @@ impl crate::State {
     fn climbing(&self) -> Phase {
         let all = self.plan.stages.get(self.stage).is_some_and(|stage| stage.weight_ppm >= split::MILLION);
         if all { Phase::Promoting } else { Phase::Progressing }
+    }
+
+    /// What the canary has cost, when that is more than it may. What bore all traffic once is past its trial.
+    fn overspent(&self) -> Option<String> {
+        if self.stages.iter().any(|stage| stage.weight_ppm >= split::MILLION) {
+            return None;
+        }
+        let (spent, may) = (self.exposed, self.plan.budget);
+        [(spent.requests, may.requests, "requests"), (spent.errors, may.errors, "errors")]
+            .into_iter()
+            .find_map(|(spent, may, what)| may.filter(|&may| spent > may).map(|may| (spent, may, what)))
+            .map(|(spent, may, what)| {
+                format!("the budget is spent: {spent} canary {what}, {may} are allowed")
+            })
     }
 
     /// The stage that comes after the present weight, which a person may have set between two stages; `None`: the

@@ -353,3 +353,24 @@ gates: [{name: e, metric: error_rate, max: 20%, minSamples: 1000}]";
     story.canary.errors = 0.5;
     assert!(story.ends(30) < 15, "down it goes at any time");
 }
+
+#[test]
+fn a_spent_budget_ends_the_run_before_100_percent_and_not_after() {
+    #[track_caller]
+    fn check(budget: &str, reason: Option<&str>) {
+        let stages = "stages: [{weight: 5%, bake: 30s, gates: []}, {weight: 100%, bake: 60s, gates: []}]";
+        let mut story = Story::of(&format!("{stages}\nbudget: {budget}")).start();
+        story.ends(300);
+        let said = story.state.rollback.clone().map(|rollback| (rollback.by, rollback.reason));
+        match reason {
+            None => assert_eq!((said, story.phase()), (None, &Phase::Succeeded), "{budget}"),
+            Some(reason) => {
+                let (by, said) = said.expect(budget);
+                assert!(by == RollbackBy::Budget && said.contains(reason), "{budget}: {said}");
+            }
+        }
+    }
+    check("{requests: 100}", Some("canary requests, 100 are allowed"));
+    check("{errors: 1}", Some("canary errors, 1 are allowed"));
+    check("{requests: 1000, errors: 100}", None);
+}

@@ -16,6 +16,22 @@ fn check(lines: &str, expected: &[&str]) {
 }
 
 #[test]
+fn a_budget_of_nothing_is_refused_and_a_small_one_warned_of() {
+    check(
+        "budget: {requests: 0}",
+        &[
+            "error (line 7): spec.budget.requests: the first request would end the rollout; allow some, or leave the field out",
+        ],
+    );
+    let text = format!(
+        "{MINIMAL}  budget: {{requests: 500}}\n  stages: [{{weight: 5%, bake: 1m}}, {{weight: 100%, bake: 1m}}]\n"
+    );
+    let at =
+        |rate| crate::lint(&text, Some(rate)).iter().any(|problem| problem.field == "spec.budget.requests");
+    assert_eq!((at(100.0), at(200.0)), (false, true));
+}
+
+#[test]
 fn problems_name_line_field_and_remedy() {
     check(
         "stages: [{weight: 10, bake: 5m}]",

@@ -152,6 +152,18 @@ pub struct Guardrail {
     pub level: Option<Level>,
 }
 
+/// How much a canary may cost on its way to 100 %; more is a rollback, proven or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Budget {
+    /// Requests sent to the canary. Default: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
+    /// Errors among them. Default: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<u64>,
+}
+
 /// The chance of rolling back a canary that is as good as stable, divided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
