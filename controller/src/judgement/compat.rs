@@ -1,7 +1,5 @@
 //! Judges as Kayenta does, and says where its rules are known to be unwise and decided something.
 
-use std::path::Path;
-
 use anyhow::Result;
 use judge::kayenta::{
     Classification, JUDGE, Label, ScoreLabel, Scored, ScoredMetric, Thresholds, classify, score,
@@ -9,7 +7,7 @@ use judge::kayenta::{
 use serde_json::json;
 
 use super::config::{CanaryConfig, Metric};
-use super::{Judgement, Options, Table, Verdict, short};
+use super::{Judgement, Table, Verdict, short};
 
 /// Points per arm below which separated values fail a canary, and below which the documentation warns.
 const FEW: usize = 5;
@@ -22,18 +20,45 @@ struct Judged<'a> {
     is: Classification,
 }
 
+/// One judgement by the rules of Kayenta's judge.
+pub struct Once<'a> {
+    judged: Vec<Judged<'a>>,
+    pub scored: Scored,
+    /// The rules of compatibility that decided something.
+    pub unwise: Vec<String>,
+}
+
 pub fn judgement(
-    options: &Options,
-    file: &Path,
+    config: &CanaryConfig,
+    thresholds: Thresholds,
     control: &Table,
     canary: &Table,
     mut notes: Vec<String>,
 ) -> Result<Judgement> {
-    let config = CanaryConfig::read(file)?;
-    let thresholds = config.thresholds(options)?;
+    let once = once(config, thresholds, |name| Ok([control.column(name)?, canary.column(name)?]))?;
+    notes.extend(once.unwise.iter().cloned());
+    let verdict = match once.scored.label {
+        ScoreLabel::Pass => Verdict::Pass,
+        ScoreLabel::Marginal => Verdict::Marginal,
+        ScoreLabel::Fail => Verdict::Fail,
+    };
+    let text = text(config, &once, thresholds, &notes);
+    let mut json = once.document(config, thresholds);
+    if let Some(object) = json.as_object_mut() {
+        object.insert("notes".to_owned(), json!(notes));
+    }
+    Ok(Judgement { verdict, text, json })
+}
+
+/// Judges once; `samples` gives the control's and the experiment's points of a metric.
+pub fn once<'a>(
+    config: &'a CanaryConfig,
+    thresholds: Thresholds,
+    samples: impl Fn(&str) -> Result<[Vec<f64>; 2]>,
+) -> Result<Once<'a>> {
     let mut judged = Vec::new();
     for metric in &config.metrics {
-        let (stable, values) = (control.column(&metric.name)?, canary.column(&metric.name)?);
+        let [stable, values] = samples(&metric.name)?;
         let points = |v: &[f64]| v.iter().filter(|v| !v.is_nan()).count();
         let largest = values.iter().chain(&stable).filter(|v| !v.is_nan()).fold(0f64, |a, v| a.max(v.abs()));
         let is = classify(&stable, &values, metric.rules());
@@ -49,15 +74,16 @@ pub fn judgement(
         })
         .collect();
     let scored = score(&metrics, &config.classifier.group_weights, thresholds)?;
-    notes.extend(unwise(&judged, &scored));
-    let verdict = match scored.label {
-        ScoreLabel::Pass => Verdict::Pass,
-        ScoreLabel::Marginal => Verdict::Marginal,
-        ScoreLabel::Fail => Verdict::Fail,
-    };
-    let text = text(&config, &judged, &scored, thresholds, &notes);
-    let json = document(&config, &judged, &scored, thresholds, &notes);
-    Ok(Judgement { verdict, text, json })
+    let unwise = unwise(&judged, &scored);
+    Ok(Once { judged, scored, unwise })
+}
+
+impl Once<'_> {
+    /// Metrics that did not pass, with their labels.
+    pub fn not_passed(&self) -> Vec<String> {
+        let not_passed = self.judged.iter().filter(|j| j.is.label != Label::Pass);
+        not_passed.map(|j| format!("{} {}", j.metric.name, j.is.label.as_str())).collect()
+    }
 }
 
 /// The rules of compatibility that bit here, one sentence each.
@@ -104,13 +130,8 @@ fn unwise(judged: &[Judged<'_>], scored: &Scored) -> Vec<String> {
     notes
 }
 
-fn text(
-    config: &CanaryConfig,
-    judged: &[Judged<'_>],
-    scored: &Scored,
-    thresholds: Thresholds,
-    notes: &[String],
-) -> String {
+fn text(config: &CanaryConfig, once: &Once<'_>, thresholds: Thresholds, notes: &[String]) -> String {
+    let Once { judged, scored, .. } = once;
     let width = judged.iter().map(|j| j.metric.name.len()).max().unwrap_or(0);
     let mut out = format!("{}: judged as Kayenta does\n", config.name);
     for j in judged {
@@ -143,36 +164,33 @@ fn text(
     out
 }
 
-/// The shape of Kayenta's own `judgeResult`, with thresholds and notes beside it.
-fn document(
-    config: &CanaryConfig,
-    judged: &[Judged<'_>],
-    scored: &Scored,
-    thresholds: Thresholds,
-    notes: &[String],
-) -> serde_json::Value {
-    let group = |name: &str, score: f64| json!({"name": name, "score": score, "classification": "", "classificationReason": ""});
-    json!({
-        "judgeName": JUDGE,
-        "config": config.name,
-        "score": {
-            "score": scored.score,
-            "classification": scored.label.as_str(),
-            "classificationReason": scored.reason.as_deref().unwrap_or(""),
-        },
-        "groupScores": scored.groups.iter().map(|g| group(&g.name, g.score)).collect::<Vec<_>>(),
-        "results": judged.iter().map(|j| json!({
-            "name": j.metric.name,
-            "groups": j.metric.groups,
-            "classification": j.is.label.as_str(),
-            "classificationReason": j.is.reason,
-            "critical": j.is.critical,
-            "muted": j.metric.rules().muted,
-            "experimentMetadata": {"stats": {"count": j.points[0]}},
-            "controlMetadata": {"stats": {"count": j.points[1]}},
-            "resultMetadata": {"ratio": j.is.deviation},
-        })).collect::<Vec<_>>(),
-        "thresholds": {"pass": thresholds.pass, "marginal": thresholds.marginal},
-        "notes": notes,
-    })
+impl Once<'_> {
+    /// The shape of Kayenta's own `judgeResult`, with thresholds and notes beside it.
+    pub fn document(&self, config: &CanaryConfig, thresholds: Thresholds) -> serde_json::Value {
+        let Self { judged, scored, .. } = self;
+        let group = |name: &str, score: f64| json!({"name": name, "score": score, "classification": "", "classificationReason": ""});
+        json!({
+            "judgeName": JUDGE,
+            "config": config.name,
+            "score": {
+                "score": scored.score,
+                "classification": scored.label.as_str(),
+                "classificationReason": scored.reason.as_deref().unwrap_or(""),
+            },
+            "groupScores": scored.groups.iter().map(|g| group(&g.name, g.score)).collect::<Vec<_>>(),
+            "results": judged.iter().map(|j| json!({
+                "name": j.metric.name,
+                "groups": j.metric.groups,
+                "classification": j.is.label.as_str(),
+                "classificationReason": j.is.reason,
+                "critical": j.is.critical,
+                "muted": j.metric.rules().muted,
+                "experimentMetadata": {"stats": {"count": j.points[0]}},
+                "controlMetadata": {"stats": {"count": j.points[1]}},
+                "resultMetadata": {"ratio": j.is.deviation},
+            })).collect::<Vec<_>>(),
+            "thresholds": {"pass": thresholds.pass, "marginal": thresholds.marginal},
+            "notes": self.unwise,
+        })
+    }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow, bail};
 use judge::kayenta::{MetricRules, Thresholds};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Options;
@@ -83,9 +84,10 @@ pub struct Classifier {
     score_thresholds: Option<ScoreThresholds>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// Where a score begins to pass, and to be marginal.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ScoreThresholds {
+pub struct ScoreThresholds {
     pass: f64,
     marginal: f64,
 }
@@ -103,13 +105,7 @@ impl CanaryConfig {
     }
 
     pub fn parse(file: &str, text: &str) -> Result<Self> {
-        let mut reader = serde_json::Deserializer::from_str(text);
-        let config: Self = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let path = error.path().to_string();
-            let at = if path == "." { String::new() } else { format!("{path}: ") };
-            anyhow!("{file}: {at}{}", error.inner())
-        })?;
-        reader.end().map_err(|error| anyhow!("{file}: {error}; give one JSON object"))?;
+        let config: Self = one_object(file, text)?;
         config.check().map_err(|error| anyhow!("{file}: {error}"))?;
         Ok(config)
     }
@@ -154,9 +150,9 @@ impl CanaryConfig {
         Ok(())
     }
 
-    /// Thresholds: the command's, else the file's.
-    pub fn thresholds(&self, options: &Options) -> Result<Thresholds> {
-        let own = self.classifier.score_thresholds;
+    /// Thresholds: the command's, else the execution request's, else the file's.
+    pub fn thresholds(&self, options: &Options, asked: Option<ScoreThresholds>) -> Result<Thresholds> {
+        let own = asked.or(self.classifier.score_thresholds);
         let pass = options.pass.or(own.map(|t| t.pass));
         let marginal = options.marginal.or(own.map(|t| t.marginal));
         let (Some(pass), Some(marginal)) = (pass, marginal) else {
@@ -171,4 +167,16 @@ impl CanaryConfig {
         }
         Ok(Thresholds { pass, marginal })
     }
+}
+
+/// A file that holds one JSON object, read strictly.
+pub fn one_object<T: DeserializeOwned>(file: &str, text: &str) -> Result<T> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let object = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let at = if path == "." { String::new() } else { format!("{path}: ") };
+        anyhow!("{file}: {at}{}", error.inner())
+    })?;
+    reader.end().map_err(|error| anyhow!("{file}: {error}; give one JSON object"))?;
+    Ok(object)
 }

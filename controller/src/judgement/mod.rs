@@ -1,9 +1,11 @@
 //! `serin judge`: two files of samples, one verdict.
 
+mod analysis;
 mod compat;
 mod config;
 mod own;
 mod rule;
+mod series;
 mod table;
 
 #[cfg(test)]
@@ -18,6 +20,8 @@ use judge::gate::FixedRules;
 use serde::Serialize;
 
 use crate::args::Output;
+use analysis::{Analysis, AnalysisOptions};
+use config::CanaryConfig;
 use rule::{Kind, Rule, Side, TestName};
 use table::Table;
 
@@ -73,6 +77,8 @@ pub struct Options {
     /// The form of the answer
     #[arg(short, long, default_value = "text")]
     pub output: Output,
+    #[command(flatten)]
+    pub series: AnalysisOptions,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 pass, 1 fail, 2 marginal or not enough data, 3 could not be judged.";
@@ -107,12 +113,21 @@ const fn exit_code(verdict: Verdict) -> u8 {
 fn judgement(options: &Options) -> Result<Judgement> {
     let (control, canary) = (Table::read(&options.control)?, Table::read(&options.canary)?);
     let mut notes = Vec::new();
-    if let Some(column) = &options.timestamp {
+    let asked = options.series.asked()?;
+    if let Some(column) = &options.timestamp
+        && !asked.as_ref().is_some_and(Analysis::of_another_time)
+    {
         notes.extend(same_time(&control, &canary, column)?);
     }
-    match &options.config {
-        Some(file) => compat::judgement(options, file, &control, &canary, notes),
-        None => own::judgement(options, &control, &canary, notes),
+    let Some(file) = &options.config else { return own::judgement(options, &control, &canary, notes) };
+    let config = CanaryConfig::read(file)?;
+    let thresholds = config.thresholds(options, asked.as_ref().and_then(|analysis| analysis.thresholds))?;
+    match (asked, &options.timestamp) {
+        (Some(analysis), Some(column)) => {
+            let arms = [(&control, control.moments(column)?), (&canary, canary.moments(column)?)];
+            series::judgement(&config, thresholds, &analysis, &arms, notes)
+        }
+        _ => compat::judgement(&config, thresholds, &control, &canary, notes),
     }
 }
 

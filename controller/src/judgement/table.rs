@@ -198,7 +198,7 @@ fn json_lines(file: &str, text: &str) -> Result<Table> {
 }
 
 /// Seconds since 1970 of `2026-01-31T12:00:00[.5](Z|+01:00)`.
-fn rfc3339(text: &str) -> Option<f64> {
+pub fn rfc3339(text: &str) -> Option<f64> {
     let (date, time) = text.split_once(['T', 't', ' '])?;
     let mut parts = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);

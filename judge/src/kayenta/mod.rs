@@ -7,11 +7,13 @@
 
 mod classify;
 mod config;
+mod intervals;
 mod score;
 
 pub use classify::{Classification, Label, classify, remove_outliers};
 pub use config::{Direction, EffectSize, Measure, MetricRules, NanStrategy, OutlierStrategy, Outliers};
-pub use score::{GroupScore, ScoreLabel, Scored, ScoredMetric, Series, Thresholds, judge_series, score};
+pub use intervals::{ANALYSIS, Intervals, Series, Window, judge_series};
+pub use score::{GroupScore, ScoreLabel, Scored, ScoredMetric, Thresholds, score};
 
 /// Name and version of these rules; part of every report.
 pub const JUDGE: &str = "NetflixACAJudge-v1.0 compatible";

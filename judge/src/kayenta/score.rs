@@ -1,4 +1,4 @@
-//! Many metrics: group scores, summary score, thresholds, and the rule for several judgements in a row.
+//! Many metrics: group scores, summary score, thresholds.
 
 use super::classify::Label;
 use crate::JudgeError;
@@ -154,25 +154,4 @@ fn summary(groups: &[GroupScore], weights: &BTreeMap<String, f64>) -> f64 {
         .sum();
     // Half up, with room for the binary representation of x.xx5.
     (sum * 100.0 + 0.5 + 1e-9).floor() / 100.0
-}
-
-/// How several judgements in a row ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Series {
-    /// Whether the canary may be promoted.
-    pub passed: bool,
-    /// Index of the judgement that ended the run early, at or below the marginal threshold.
-    pub stopped_at: Option<usize>,
-}
-
-/// The rule of the standalone analysis: every score must be strictly above `marginal`, the last also at or
-/// above `pass`. No correction for repeated looks is made.
-///
-/// # Errors
-/// No score, or a score that is not finite.
-pub fn judge_series(scores: &[f64], thresholds: Thresholds) -> Result<Series, JudgeError> {
-    crate::error::sample("scores", scores)?;
-    let stopped_at = scores.iter().position(|s| *s <= thresholds.marginal);
-    let last = scores.last().copied().unwrap_or(0.0);
-    Ok(Series { passed: stopped_at.is_none() && last >= thresholds.pass, stopped_at })
 }

@@ -2,7 +2,7 @@
 
 use judge::classical::{ShiftRoot, hodges_lehmann_ci};
 use judge::kayenta::{
-    Label, MetricRules, ScoreLabel, ScoredMetric, Thresholds, classify, judge_series, score,
+    Intervals, Label, MetricRules, ScoreLabel, ScoredMetric, Thresholds, classify, judge_series, score,
 };
 use std::collections::BTreeMap;
 
@@ -86,4 +86,40 @@ fn series() {
     assert_eq!(of(&[100.0, 80.0, 96.0]), (true, None));
     assert_eq!(of(&[100.0, 80.0, 90.0]), (false, None));
     assert_eq!(of(&[75.0, 100.0]), (false, Some(0)));
+}
+
+/// Lifetime, interval, look back and beginning in minutes; windows in minutes from the start.
+#[track_caller]
+fn windows(lifetime: u64, every: Option<u64>, back: u64, begin: u64, expected: &[(i64, i64)]) {
+    let ms = |minutes: u64| minutes * 60_000;
+    let intervals = Intervals {
+        lifetime_ms: ms(lifetime),
+        interval_ms: every.map(ms),
+        lookback_ms: ms(back),
+        begin_after_ms: ms(begin),
+    };
+    let got = intervals.windows().unwrap();
+    let got: Vec<(i64, i64)> = got.iter().map(|w| (w.from_ms / 60_000, w.to_ms / 60_000)).collect();
+    assert_eq!(got, expected);
+}
+
+#[test]
+fn windows_of_an_analysis() {
+    windows(60, None, 0, 0, &[(0, 60)]);
+    windows(60, Some(0), 0, 0, &[(0, 60)]);
+    windows(60, Some(90), 0, 0, &[(0, 60)]);
+    windows(60, Some(20), 0, 0, &[(0, 20), (0, 40), (0, 60)]);
+    // The remainder of the lifetime is never judged.
+    windows(50, Some(20), 0, 0, &[(0, 20), (0, 40)]);
+    windows(60, Some(20), 10, 0, &[(10, 20), (30, 40), (50, 60)]);
+    // Warm-up shifts everything; a look back longer than the time passed reaches before it.
+    windows(40, Some(20), 0, 15, &[(15, 35), (15, 55)]);
+    windows(40, Some(20), 30, 15, &[(5, 35), (25, 55)]);
+    windows(20, Some(20), 30, 0, &[(-10, 20)]);
+    let none = Intervals { lifetime_ms: 0, interval_ms: None, lookback_ms: 0, begin_after_ms: 0 };
+    assert!(none.windows().unwrap_err().to_string().contains("lifetime"));
+    let many = Intervals { lifetime_ms: u64::MAX, interval_ms: Some(1), ..none };
+    assert!(many.windows().is_err());
+    let far = Intervals { lifetime_ms: u64::MAX, ..none };
+    assert!(far.windows().is_err());
 }

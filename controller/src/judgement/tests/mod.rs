@@ -1,3 +1,5 @@
+mod series;
+
 use std::path::PathBuf;
 
 use clap::Parser as _;
