@@ -160,6 +160,11 @@ pub struct Push {
     pub n: u64,
 }
 
+fn arm(text: &str) -> Result<(String, envoy::Endpoint), String> {
+    let (name, at) = text.split_once('=').ok_or("write it as NAME=HOST:PORT, such as b=10.0.0.3:8080")?;
+    Ok((name.to_owned(), at.parse().map_err(|error| format!("{name}: {error}"))?))
+}
+
 fn finite(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
     number.ok_or_else(|| "not a number; leave out what was not measured".to_owned())
@@ -202,6 +207,9 @@ pub struct Bootstrap {
     /// Where the canary version answers
     #[arg(long)]
     pub canary: envoy::Endpoint,
+    /// Where a further version answers, as NAME=HOST:PORT: an arm of that name can be used by rollouts
+    #[arg(long, value_parser = arm, value_name = "NAME=HOST:PORT")]
+    pub arm: Vec<(String, envoy::Endpoint)>,
     /// The controller's ECDS address
     #[arg(long, default_value = "127.0.0.1:7071", conflicts_with = "ecds_file")]
     pub ecds: envoy::Endpoint,

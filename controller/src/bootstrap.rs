@@ -24,6 +24,13 @@ pub fn print(options: &args::Bootstrap) -> Result<ExitCode> {
         Resource::local(wasm),
     );
     bootstrap.node_id.clone_from(&options.node_id);
+    for (name, endpoint) in &options.arm {
+        // Several endpoints of one arm are one cluster.
+        match bootstrap.others.iter_mut().find(|(known, _)| known == name) {
+            Some((_, endpoints)) => endpoints.push(endpoint.clone()),
+            None => bootstrap.others.push((name.clone(), vec![endpoint.clone()])),
+        }
+    }
     bootstrap.lease = Some(options.controller.clone());
     bootstrap.route_timeout = Duration::from_millis(options.route_timeout_ms);
     bootstrap.upstream = if options.grpc { Upstream::AsClient } else { Upstream::Http1 };

@@ -37,7 +37,7 @@ impl Book {
     pub fn new(state: &State) -> Self {
         let running =
             || Running { overdue: Overdue::new(state.plan.overdue_after_ms), totals: Totals::default() };
-        Self { arms: Arm::ALL.map(|arm| (arm, running())).into(), epoch: state.epoch, settled_ms: None }
+        Self { arms: Arm::NAMELESS.map(|arm| (arm, running())).into(), epoch: state.epoch, settled_ms: None }
     }
 
     /// The weights are on their way: until a quorum has them, traffic is split by two policies at once.
@@ -59,7 +59,7 @@ impl Book {
                 running.totals = Totals::default();
             }
         }
-        let mut arms = Arm::ALL.map(|arm| (arm, self.counts(state, arm, news)));
+        let mut arms = Arm::NAMELESS.map(|arm| (arm, self.counts(state, arm, news)));
         let gap = news.gap.clone().or_else(|| match self.settled_ms {
             Some(since) if since <= news.from_ms => None,
             _ => Some("the weights were changing".to_owned()),
@@ -79,7 +79,7 @@ impl Book {
     fn counts(&mut self, state: &State, arm: Arm, news: &Increments) -> Counts {
         let version = match arm {
             Arm::Canary => &state.plan.canary,
-            Arm::Stable | Arm::Baseline => &state.stable_version,
+            Arm::Stable | Arm::Baseline | Arm::Other(_) => &state.stable_version,
         };
         let mut tally = Tally::default();
         for (series, by) in &news.counters {

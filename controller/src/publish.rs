@@ -38,7 +38,7 @@ impl Publisher {
         let ttl_ms = self.interval_ms.saturating_mul(lease_intervals.max(2));
         // Nothing exposed needs nobody to vouch for it.
         let exposed = rollouts.iter().any(|rollout| {
-            rollout.arms.canary.weight_ppm > 0 || !rollout.overrides.is_empty() || !rollout.cohorts.is_empty()
+            rollout.arms.exposes() || !rollout.overrides.is_empty() || !rollout.cohorts.is_empty()
         });
         let lease = exposed.then(|| Lease {
             cluster: CLUSTER.to_owned(),

@@ -14,8 +14,8 @@ pub struct Counters {
     versions: BTreeMap<Arm, String>,
     ids: RefCell<BTreeMap<(Arm, What), Option<u32>>>,
     latency: RefCell<BTreeMap<Arm, Option<u32>>>,
-    last_canary: Option<u32>,
-    canary_since_tick: Cell<bool>,
+    last_challenger: Option<u32>,
+    challenger_since_tick: Cell<bool>,
 }
 
 impl Counters {
@@ -23,11 +23,11 @@ impl Counters {
         let name = tally::gauge("last_canary_assigned_ms", &[("rollout", claim.name())]);
         Self {
             rollout: claim.name().to_owned(),
-            versions: Arm::ALL.map(|arm| (arm, claim.version(arm).to_owned())).into(),
+            versions: claim.arms().map(|arm| (arm, claim.version(arm).to_owned())).collect(),
             ids: RefCell::default(),
             latency: RefCell::default(),
-            last_canary: host::define(Metric::Gauge, &name).ok(),
-            canary_since_tick: Cell::new(false),
+            last_challenger: host::define(Metric::Gauge, &name).ok(),
+            challenger_since_tick: Cell::new(false),
         }
     }
 
@@ -58,16 +58,16 @@ impl Counters {
         }
     }
 
-    /// A request goes to the canary. When, is written at the next tick: a request need not pay for it.
-    pub fn canary(&self) {
-        self.canary_since_tick.set(true);
+    /// A request goes to a version on trial. When, is written at the next tick: a request need not pay for it.
+    pub fn challenger(&self) {
+        self.challenger_since_tick.set(true);
     }
 
-    /// Shows when this process last sent a request to the canary, in milliseconds since 1970: never too early, and
+    /// Shows when this process last sent a request to the canary or a further arm, in milliseconds since 1970: never too early, and
     /// late by at most a tick.
     pub fn tick(&self, now_ns: u64) {
-        if self.canary_since_tick.take()
-            && let Some(id) = self.last_canary
+        if self.challenger_since_tick.take()
+            && let Some(id) = self.last_challenger
         {
             host::record(id, now_ns / 1_000_000);
         }

@@ -76,8 +76,8 @@ impl Stream {
         }
         let counters = active.counters.get(claim.index())?;
         counters.count(assignment.arm, What::Assigned(assignment.cause));
-        if assignment.arm == Arm::Canary {
-            counters.canary();
+        if assignment.arm.is_challenger() {
+            counters.challenger();
         }
         self.decided = Some(Decided { rollout: claim.index(), assignment });
         Some(())
@@ -95,7 +95,7 @@ impl Stream {
         let version = claim.version(assignment.arm);
         let _ = host::set_header(Map::Response, claim.version_header(), version.as_bytes());
         if let Some(confidence) = claim.confidence() {
-            show_confidence(confidence, counters, assignment);
+            show_confidence(confidence, claim.confidence_in(assignment.arm), counters, assignment);
         }
         Some(())
     }
@@ -142,7 +142,12 @@ impl Stream {
 
 /// The model's own confidence when it gives one; else the rollout's in that version. A value that is no number in
 /// range is counted and passed on to nobody.
-fn show_confidence(confidence: &Confidence, counters: &Counters, assignment: Assignment) {
+fn show_confidence(
+    confidence: &Confidence,
+    fallback: Option<&str>,
+    counters: &Counters,
+    assignment: Assignment,
+) {
     let own = host::header(Map::Response, &confidence.from_header).ok();
     let steps = own.as_ref().and_then(|bytes| {
         let value: f64 = std::str::from_utf8(bytes).ok()?.trim().parse().ok()?;
@@ -158,10 +163,6 @@ fn show_confidence(confidence: &Confidence, counters: &Counters, assignment: Ass
     if own.is_some() && steps.is_none() {
         counters.count(assignment.arm, What::ConfidenceInvalid);
     }
-    let fallback = match assignment.arm {
-        Arm::Canary => confidence.canary.as_deref(),
-        Arm::Stable | Arm::Baseline => confidence.stable.as_deref(),
-    };
     let shown = match (own.as_deref().filter(|_| steps.is_some()), fallback) {
         (Some(value), _) => Some((value.trim_ascii(), "model")),
         (None, Some(value)) => Some((value.as_bytes(), "rollout")),

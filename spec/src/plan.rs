@@ -329,6 +329,7 @@ impl Plan {
                     confidence: None,
                 },
                 baseline: self.baseline.then_some(policy::Baseline { weight_ppm: weights.baseline_ppm }),
+                others: Vec::new(),
             },
             overrides: if weights.targeted { traffic.overrides.clone() } else { Vec::new() },
             cohorts: cohorts.collect(),

@@ -1,3 +1,4 @@
+use crate::arms::Arms;
 use crate::key::Place;
 use crate::policy::Lease;
 use crate::rule::{Rule, Scope};
@@ -25,23 +26,23 @@ pub(crate) struct Plan {
     pub(crate) assigner: Assigner,
     pub(crate) arms: Arms,
     pub(crate) overrides: Vec<(Rule, Arm)>,
-    pub(crate) cohorts: Vec<(Rule, Weight)>,
+    pub(crate) cohorts: Vec<Cohort>,
     pub(crate) confidence: Option<Confidence>,
     pub(crate) count_groups: bool,
+}
+
+/// Requests that have a weight of their own, and the arm it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cohort {
+    pub(crate) rule: Rule,
+    pub(crate) weight: Weight,
+    pub(crate) arm: Arm,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Decide,
     Follow { peers: Vec<String> },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Arms {
-    pub(crate) stable_version: String,
-    pub(crate) canary_version: String,
-    pub(crate) canary: Weight,
-    pub(crate) baseline: Weight,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,10 +146,18 @@ impl<'s> Claim<'s> {
     /// The version an arm is served by.
     #[must_use]
     pub fn version(&self, arm: Arm) -> &'s str {
-        match arm {
-            Arm::Canary => &self.plan.arms.canary_version,
-            Arm::Stable | Arm::Baseline => &self.plan.arms.stable_version,
-        }
+        &self.plan.arms.served(arm).version
+    }
+
+    /// The rollout's own confidence in the version an arm is served by, for answers that carry none.
+    #[must_use]
+    pub fn confidence_in(&self, arm: Arm) -> Option<&'s str> {
+        self.plan.arms.served(arm).confidence.as_deref()
+    }
+
+    /// Every arm of the rollout.
+    pub fn arms(&self) -> impl Iterator<Item = Arm> + use<'s> {
+        Arm::NAMELESS.into_iter().chain(self.plan.arms.others.iter().map(|other| Arm::Other(other.name)))
     }
 
     /// Where confidence is read and shown.
@@ -187,6 +196,7 @@ impl<'s> Claim<'s> {
         request
             .header(&self.plan.header)
             .and_then(|value| std::str::from_utf8(&value).ok().and_then(Arm::parse))
+            .filter(|arm| self.plan.arms.has(*arm))
             .unwrap_or(Arm::Stable)
     }
 
@@ -203,8 +213,7 @@ impl<'s> Claim<'s> {
         if let Some((_, arm)) = self.plan.overrides.iter().find(|(rule, _)| rule.holds(request)) {
             return Assignment { arm: *arm, cause: Cause::Override, group: None };
         }
-        let cohort =
-            self.plan.cohorts.iter().find(|(rule, _)| rule.holds(request)).map(|(_, weight)| *weight);
+        let cohort = self.plan.cohorts.iter().find(|cohort| cohort.rule.holds(request));
         let (point, group) = match self.point(request) {
             Some(point) => (point, Some(point.group)),
             None => match &self.plan.assigner {
@@ -217,8 +226,8 @@ impl<'s> Claim<'s> {
         let keyless = group.is_none() && matches!(self.plan.assigner, Assigner::Hash { .. });
         let group = group.filter(|_| matches!(self.plan.assigner, Assigner::Hash { .. }));
         match cohort {
-            Some(weight) => {
-                let arm = if weight.holds_from_bottom(point) { Arm::Canary } else { Arm::Stable };
+            Some(cohort) => {
+                let arm = if cohort.weight.holds_from_bottom(point) { cohort.arm } else { Arm::Stable };
                 Assignment { arm, cause: Cause::Cohort, group }
             }
             None => {
@@ -238,20 +247,6 @@ impl<'s> Claim<'s> {
             Assigner::Hash { salt, keys, .. } => {
                 keys.iter().find_map(|place| place.read(request)).map(|key| Point::of(salt, &key))
             }
-        }
-    }
-}
-
-impl Arms {
-    /// Canary from the bottom, baseline from the top, stable between them. Raising one weight moves points only
-    /// between that arm and stable, never from one arm to another, as long as the two do not meet.
-    const fn at(&self, point: Point) -> Arm {
-        if self.canary.holds_from_bottom(point) {
-            Arm::Canary
-        } else if self.baseline.holds_from_top(point) {
-            Arm::Baseline
-        } else {
-            Arm::Stable
         }
     }
 }

@@ -1,13 +1,15 @@
 //! From the policy as written to the policy as meant: everything is checked here, once, so that a request checks
 //! nothing.
 
+mod arms;
+
 use std::fmt;
 
-use crate::assign::{Arms, Assigner, Plan, Role, Splitter};
+use crate::Weight;
+use crate::assign::{Assigner, Cohort, Plan, Role, Splitter};
 use crate::key::Place;
 use crate::policy::{self, Policy};
 use crate::rule::{Condition, Rule, Scope, Test};
-use crate::{MILLION, Weight};
 
 /// What is wrong with a policy, where, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,10 +54,6 @@ pub struct Confidence {
     pub min: f64,
     /// The largest value, above `min`.
     pub max: f64,
-    /// What is shown for an answer of the stable version that carries none.
-    pub stable: Option<String>,
-    /// What is shown for an answer of the canary's version that carries none.
-    pub canary: Option<String>,
 }
 
 impl Splitter {
@@ -128,7 +126,7 @@ fn check_lease(lease: &policy::Lease) -> Result<(), PolicyError> {
 }
 
 fn plan(at: &str, rollout: &policy::Rollout) -> Result<Plan, PolicyError> {
-    let arms = arms(&format!("{at}.arms"), &rollout.arms)?;
+    let arms = arms::arms(&format!("{at}.arms"), &rollout.arms)?;
     let role = match &rollout.role {
         policy::Role::Decide => Role::Decide,
         policy::Role::Follow { peers } if peers.is_empty() => {
@@ -155,7 +153,10 @@ fn plan(at: &str, rollout: &policy::Rollout) -> Result<Plan, PolicyError> {
             .overrides
             .iter()
             .enumerate()
-            .map(|(i, o)| Ok((rule(&format!("{at}.overrides[{i}].when"), &o.when)?, o.arm)))
+            .map(|(i, o)| {
+                let arm = arms::named(&format!("{at}.overrides[{i}].arm"), o.arm, &rollout.arms)?;
+                Ok((rule(&format!("{at}.overrides[{i}].when"), &o.when)?, arm))
+            })
             .collect::<Result<_, PolicyError>>()?,
         cohorts: rollout
             .cohorts
@@ -164,36 +165,17 @@ fn plan(at: &str, rollout: &policy::Rollout) -> Result<Plan, PolicyError> {
             .map(|(i, cohort)| {
                 id(&format!("{at}.cohorts[{i}].name"), &cohort.name)?;
                 let weight = weight(&format!("{at}.cohorts[{i}].weight_ppm"), cohort.weight_ppm)?;
-                Ok((rule(&format!("{at}.cohorts[{i}].when"), &cohort.when)?, weight))
+                let arm = arms::challenger(&format!("{at}.cohorts[{i}].arm"), cohort.arm, &rollout.arms)?;
+                let rule = rule(&format!("{at}.cohorts[{i}].when"), &cohort.when)?;
+                Ok(Cohort { rule, weight, arm })
             })
             .collect::<Result<_, PolicyError>>()?,
         confidence: rollout
             .confidence
             .as_ref()
-            .map(|c| confidence(&format!("{at}.confidence"), c, &rollout.arms))
+            .map(|c| confidence(&format!("{at}.confidence"), c))
             .transpose()?,
         count_groups: rollout.count.as_ref().is_some_and(|count| count.groups),
-    })
-}
-
-fn arms(at: &str, arms: &policy::Arms) -> Result<Arms, PolicyError> {
-    let canary = weight(&format!("{at}.canary.weight_ppm"), arms.canary.weight_ppm)?;
-    let baseline = arms.baseline.as_ref().map_or(Ok(Weight::NONE), |baseline| {
-        weight(&format!("{at}.baseline.weight_ppm"), baseline.weight_ppm)
-    })?;
-    if canary.ppm() + baseline.ppm() > MILLION {
-        return Err(error(
-            "weight",
-            format!("{at}.baseline.weight_ppm"),
-            format!("{} and the canary's {} are more than the whole", baseline.ppm(), canary.ppm()),
-            "let the two add up to at most 1000000",
-        ));
-    }
-    Ok(Arms {
-        stable_version: id(&format!("{at}.stable.version"), &arms.stable.version)?,
-        canary_version: id(&format!("{at}.canary.version"), &arms.canary.version)?,
-        canary,
-        baseline,
     })
 }
 
@@ -349,7 +331,7 @@ fn condition(at: &str, condition: &policy::Condition) -> Result<Condition, Polic
     Ok(Condition { place, test })
 }
 
-fn confidence(at: &str, c: &policy::Confidence, arms: &policy::Arms) -> Result<Confidence, PolicyError> {
+fn confidence(at: &str, c: &policy::Confidence) -> Result<Confidence, PolicyError> {
     if !(c.min.is_finite() && c.max.is_finite() && c.min < c.max) {
         return Err(error(
             "range",
@@ -364,7 +346,5 @@ fn confidence(at: &str, c: &policy::Confidence, arms: &policy::Arms) -> Result<C
         source_header: header(&format!("{at}.source_header"), &c.source_header)?,
         min: c.min,
         max: c.max,
-        stable: arms.stable.confidence.clone(),
-        canary: arms.canary.confidence.clone(),
     })
 }

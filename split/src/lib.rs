@@ -10,6 +10,7 @@
 //! ```
 
 mod arm;
+mod arms;
 mod assign;
 mod compile;
 mod draw;
@@ -20,7 +21,7 @@ mod request;
 mod rule;
 mod weight;
 
-pub use arm::{Arm, Cause};
+pub use arm::{Arm, ArmName, Cause};
 pub use assign::{Assignment, Claim, Splitter, Standing};
 pub use compile::{Confidence, PolicyError};
 pub use draw::Draws;

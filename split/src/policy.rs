@@ -6,10 +6,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Arm;
+use crate::{Arm, ArmName};
 
 /// The version of this document's form.
 pub const SCHEMA: u32 = 1;
+
+/// How many further arms a rollout may have: each costs every proxy some 170 counters.
+pub const MOST_OTHERS: usize = 6;
 
 /// Everything a sidecar needs to know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -217,6 +220,31 @@ pub struct Arms {
     /// Grows from the top of the key space; served by stable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
+    /// Further versions on trial, at most [`MOST_OTHERS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Other>,
+}
+
+impl Arms {
+    /// Is anybody sent to a version on trial by weight?
+    #[must_use]
+    pub fn exposes(&self) -> bool {
+        self.canary.weight_ppm > 0 || self.others.iter().any(|other| other.weight_ppm > 0)
+    }
+
+    /// The version an arm is served by; an arm that is not there is stable's.
+    #[must_use]
+    pub fn version(&self, arm: Arm) -> &str {
+        match arm {
+            Arm::Stable | Arm::Baseline => &self.stable.version,
+            Arm::Canary => &self.canary.version,
+            Arm::Other(name) => self
+                .others
+                .iter()
+                .find(|other| other.name == name)
+                .map_or(&self.stable.version, |other| &other.version),
+        }
+    }
 }
 
 /// The stable arm.
@@ -249,6 +277,24 @@ pub struct Canary {
 pub struct Baseline {
     /// Parts per million of the traffic; with the canary's at most 1,000,000.
     pub weight_ppm: u32,
+}
+
+/// A further arm: another version on trial beside the canary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Other {
+    /// What the routing header says for it; also its label.
+    pub name: ArmName,
+    /// The version behind its route.
+    pub version: String,
+    /// Where its share of the key space begins, in parts per million from the bottom. It grows upwards from there,
+    /// round the end, and may not meet another arm's share.
+    pub start_ppm: u32,
+    /// Parts per million of the traffic.
+    pub weight_ppm: u32,
+    /// The rollout's own confidence in this version, as decimal text, for answers that carry none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<String>,
 }
 
 /// A condition on one value of the request. Exactly one place, exactly one test.
@@ -293,8 +339,19 @@ pub struct Cohort {
     pub name: String,
     /// All must hold.
     pub when: Vec<Condition>,
-    /// Parts per million of the cohort that go to the canary; the rest goes to stable.
+    /// Parts per million of the cohort that go to the arm; the rest goes to stable.
     pub weight_ppm: u32,
+    /// The arm; the canary unless another version on trial is named.
+    #[serde(default = "canary", skip_serializing_if = "is_canary")]
+    pub arm: Arm,
+}
+
+const fn canary() -> Arm {
+    Arm::Canary
+}
+
+fn is_canary(arm: &Arm) -> bool {
+    *arm == Arm::Canary
 }
 
 /// Where the model's confidence is read and how it is shown.

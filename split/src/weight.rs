@@ -38,6 +38,14 @@ impl Weight {
         (point.position as u128) >= (1 << 64) - self.span()
     }
 
+    /// Does the point lie in the share that begins at `start` and goes upwards, round the end of the key space?
+    #[must_use]
+    pub(crate) const fn holds_from(self, start: Self, point: Point) -> bool {
+        #[allow(clippy::cast_possible_truncation)] // round the end is the point
+        let first = start.span() as u64;
+        (point.position.wrapping_sub(first) as u128) < self.span()
+    }
+
     /// How many of the 2^64 positions the weight covers, rounded down; all of them at 100 %.
     const fn span(self) -> u128 {
         (self.0 as u128) * (1 << 64) / MILLION as u128

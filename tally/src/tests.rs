@@ -31,6 +31,17 @@ fn names_are_read_back_as_written() {
 }
 
 #[test]
+fn a_further_arm_is_read_back_too() {
+    let arm = Arm::parse("b-2").expect("a name");
+    let series =
+        Series { rollout: "r".into(), version: "v3".into(), arm, what: What::Assigned(Cause::Weight) };
+    let name = "serin_assigned_total.rollout=.=r;.;version=.=v3;.;arm=.=b-2;.;cause=.=weight;.;";
+    assert_eq!(series.to_string(), name);
+    assert_eq!(Series::parse(name), Some(series));
+    assert_eq!(Series::parse(&name.replace("b-2", "B")), None);
+}
+
+#[test]
 fn foreign_and_broken_names_are_not_ours() {
     let tags = "rollout=.=r;.;version=.=v;.;arm=.=canary;.;";
     for name in [

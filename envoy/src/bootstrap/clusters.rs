@@ -20,6 +20,8 @@ impl Bootstrap {
             cluster(STABLE, &self.stable, models.as_ref()),
             cluster(CANARY, &self.canary, models.as_ref()),
         ];
+        clusters
+            .extend(self.others.iter().map(|(name, endpoints)| cluster(name, endpoints, models.as_ref())));
         if let PolicySource::Grpc(controller) | PolicySource::DeltaGrpc(controller) = &self.policy {
             // Without the ping a controller that vanished would be missed only when TCP gives up, minutes later.
             let http2 = json!({"explicit_http_config": {"http2_protocol_options": {

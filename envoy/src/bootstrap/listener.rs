@@ -57,13 +57,21 @@ impl Bootstrap {
     fn routes(&self) -> Value {
         let timeout = format!("{}s", self.route_timeout.as_secs_f64());
         let route = |cluster: &str| json!({"cluster": cluster, "timeout": timeout});
-        let header = json!({"name": self.routing_header, "string_match": {"exact": CANARY}});
+        let on_trial = std::iter::once(CANARY).chain(self.others.iter().map(|(name, _)| name.as_str()));
+        let mut routes: Vec<Value> = on_trial
+            .map(|arm| {
+                let header = json!({"name": self.routing_header, "string_match": {"exact": arm}});
+                json!({
+                    "name": format!("r-{arm}"),
+                    "match": {"prefix": "/", "headers": [header]},
+                    "route": route(arm),
+                })
+            })
+            .collect();
+        routes.push(json!({"name": "r-stable", "match": {"prefix": "/"}, "route": route(STABLE)}));
         json!({
             "name": "models",
-            "virtual_hosts": [{"name": "models", "domains": ["*"], "routes": [
-                {"name": "r-canary", "match": {"prefix": "/", "headers": [header]}, "route": route(CANARY)},
-                {"name": "r-stable", "match": {"prefix": "/"}, "route": route(STABLE)},
-            ]}],
+            "virtual_hosts": [{"name": "models", "domains": ["*"], "routes": routes}],
         })
     }
 

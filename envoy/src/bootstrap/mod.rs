@@ -35,6 +35,8 @@ pub struct Bootstrap {
     pub stable: Vec<Endpoint>,
     /// Where the canary is served. None: a request sent there would get 503, so keep its weight at 0.
     pub canary: Vec<Endpoint>,
+    /// Further versions on trial: the arm's name, which is also its cluster's, and where it is served.
+    pub others: Vec<(String, Vec<Endpoint>)>,
     /// Where the policy comes from.
     pub policy: PolicySource,
     /// The controller's HTTP address, asked for the lease; none where no policy has one.
@@ -92,6 +94,9 @@ pub enum BootstrapError {
     /// A field that must say something says nothing.
     #[error("bootstrap: {0} is empty; {1}")]
     Empty(&'static str, &'static str),
+    /// An arm that cannot have that name, or not once more.
+    #[error("bootstrap: '{0}' cannot name a further arm; {1}")]
+    Arm(String, &'static str),
     /// A header name that no header has.
     #[error("bootstrap: '{0}' is no header name; use lower-case letters, digits and '-'")]
     Header(String),
@@ -118,6 +123,7 @@ impl Bootstrap {
             admin,
             stable: vec![stable],
             canary: vec![canary],
+            others: Vec::new(),
             policy,
             lease: None,
             resource,
@@ -162,6 +168,23 @@ impl Bootstrap {
                 "stable",
                 "name at least one HOST:PORT that serves the stable version",
             ));
+        }
+        for (index, (name, endpoints)) in self.others.iter().enumerate() {
+            let refuse = |why| Err(BootstrapError::Arm(name.clone(), why));
+            if split::ArmName::new(name).is_none() {
+                return refuse(
+                    "use 1 to 16 lower-case letters, digits and dashes; not stable, canary, baseline",
+                );
+            }
+            if [XDS, LEASE].contains(&name.as_str()) {
+                return refuse("a cluster of the controller's has that name; call the arm something else");
+            }
+            if self.others.iter().take(index).any(|(earlier, _)| earlier == name) {
+                return refuse("it is there twice; give every arm a name of its own");
+            }
+            if endpoints.is_empty() {
+                return refuse("nobody serves it; name at least one HOST:PORT");
+            }
         }
         let token = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         for header in std::iter::once(&self.routing_header).chain(&self.removed_headers) {

@@ -86,6 +86,19 @@ fn no_match_means_stable() {
 }
 
 #[test]
+fn a_further_arm_has_a_route_and_a_cluster_of_its_name() {
+    let others = vec![("b".to_owned(), vec![endpoint("127.0.0.1:8003")])];
+    let json = Bootstrap { others, ..plain() }.to_json().unwrap();
+    let routes = at(&json, &format!("{MANAGER}/route_config/virtual_hosts/0/routes")).as_array().unwrap();
+    let clusters: Vec<_> = routes.iter().map(|route| route["route"]["cluster"].as_str().unwrap()).collect();
+    assert_eq!(clusters, ["canary", "b", "stable"]);
+    assert_eq!(routes[1]["match"]["headers"][0]["string_match"]["exact"], "b");
+    let names = at(&json, "/static_resources/clusters").as_array().unwrap();
+    let names: Vec<_> = names.iter().map(|cluster| cluster["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["stable", "canary", "b", "xds"]);
+}
+
+#[test]
 fn the_default_differs_from_a_push_in_nothing_but_the_policy() {
     let bootstrap = plain();
     let manager = manager(&bootstrap);
@@ -125,6 +138,16 @@ fn check_error(bootstrap: &Bootstrap, parts: &[&str]) {
 fn what_cannot_stand_is_named() {
     check_error(&Bootstrap { node_id: String::new(), ..plain() }, &["node_id"]);
     check_error(&Bootstrap { stable: vec![], ..plain() }, &["stable", "HOST:PORT"]);
+    let arm = |name: &str, served: &[&str]| (name.to_owned(), served.iter().map(|at| endpoint(at)).collect());
+    let others = |others: &[(&str, &[&str])]| Bootstrap {
+        others: others.iter().map(|(name, served)| arm(name, served)).collect(),
+        ..plain()
+    };
+    let here: &[&str] = &["127.0.0.1:8003"];
+    check_error(&others(&[("canary", here)]), &["canary", "lower-case"]);
+    check_error(&others(&[("serin", here)]), &["serin", "the controller's"]);
+    check_error(&others(&[("b", here), ("b", here)]), &["'b'", "twice"]);
+    check_error(&others(&[("b", &[])]), &["'b'", "HOST:PORT"]);
     check_error(&Bootstrap { routing_header: "X-Arm".to_owned(), ..plain() }, &["X-Arm", "lower-case"]);
     check_error(&Bootstrap { removed_headers: vec![String::new()], ..plain() }, &["header name"]);
     check_error(
@@ -141,6 +164,7 @@ fn kinds() -> Vec<Bootstrap> {
         composed(),
         Bootstrap { policy: PolicySource::DeltaGrpc(endpoint("[::1]:7071")), role: Role::Follow, ..plain() },
         Bootstrap { policy: PolicySource::File("/tmp".into()), canary: vec![], ..plain() },
+        Bootstrap { others: vec![("b".to_owned(), vec![endpoint("model-v3:8080")])], ..plain() },
         Bootstrap {
             upstream: Upstream::AsClient,
             lease: Some(endpoint("127.0.0.1:7070")),

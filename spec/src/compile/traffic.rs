@@ -184,6 +184,7 @@ fn cohorts(check: &mut Check, written: &[typed::Cohort]) -> Vec<policy::Cohort> 
             name: check.label(&format!("{at}.name"), &written.name),
             when: conditions(check, &at, &written.when),
             weight_ppm: written.weight.ppm(),
+            arm: split::Arm::Canary,
         });
     }
     cohorts

@@ -108,6 +108,26 @@ fn overrides_come_before_cohorts_and_cohorts_before_the_weight() {
 }
 
 #[test]
+fn further_arms_are_named_by_overrides_and_cohorts() {
+    let with = json!({
+        "arms": {"stable": {"version": "v1"}, "canary": {"version": "v2", "weight_ppm": 0},
+            "others": [{"name": "b", "version": "v3", "start_ppm": 0, "weight_ppm": 0}]},
+        "overrides": [{"when": [{"header": "x-force", "exact": "b"}], "arm": "b"}],
+        "cohorts": [{"name": "staff", "when": [{"header": "x-staff", "present": true}], "weight_ppm": 500_000, "arm": "b"}],
+    });
+    let b = Arm::parse("b").expect("a name");
+    check(with.clone(), &[("x-user-id", HIGH), ("x-force", b"b")], Some((b, Cause::Override)));
+    check(with.clone(), &[("x-user-id", LOW), ("x-staff", b"1")], Some((b, Cause::Cohort)));
+    check(with.clone(), &[("x-user-id", HIGH), ("x-staff", b"1")], Some((Arm::Stable, Cause::Cohort)));
+    let splitter = splitter(with);
+    let claim = splitter.rollouts().next().expect("a rollout");
+    assert_eq!(
+        (claim.version(b), claim.version(Arm::Canary), claim.version(Arm::Baseline)),
+        ("v3", "v2", "v1")
+    );
+}
+
+#[test]
 fn a_lost_lease_sends_everybody_to_stable() {
     let arms = json!({"stable": {"version": "v1"}, "canary": {"version": "v2", "weight_ppm": 1_000_000}});
     let overrides = json!([{"when": [{"header": "x-user-id", "present": true}], "arm": "canary"}]);
@@ -130,8 +150,14 @@ fn a_lost_lease_sends_everybody_to_stable() {
 
 #[test]
 fn a_follower_believes_only_whom_it_is_told_to() {
-    let follower = |peers: serde_json::Value| splitter(json!({"role": {"follow": {"peers": peers}}}));
+    let follower = |peers: serde_json::Value| {
+        splitter(json!({"role": {"follow": {"peers": peers}},
+            "arms": {"stable": {"version": "v1"}, "canary": {"version": "v2", "weight_ppm": 0},
+                "others": [{"name": "b", "version": "v3", "start_ppm": 0, "weight_ppm": 0}]}}))
+    };
     for (peers, value, arm) in [
+        (json!(["*"]), &b"b"[..], Arm::parse("b").expect("a name")),
+        (json!(["*"]), b"c", Arm::Stable),
         (json!(["*"]), &b"canary"[..], Arm::Canary),
         (json!(["*"]), b"baseline", Arm::Baseline),
         (json!(["*"]), b"other", Arm::Stable),

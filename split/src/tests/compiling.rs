@@ -63,6 +63,52 @@ fn a_bad_field_is_named_with_its_path() {
 }
 
 #[test]
+fn arms_may_not_meet_and_must_be_there() {
+    let arms = |others: serde_json::Value| {
+        json!({"arms": {"stable": {"version": "v1"}, "canary": {"version": "v2", "weight_ppm": 100_000},
+            "baseline": {"weight_ppm": 100_000}, "others": others}})
+    };
+    let arm = |name: &str, start: u32, weight: u32| json!({"name": name, "version": "v3", "start_ppm": start, "weight_ppm": weight});
+    let field = |name: &str| format!("rollouts[0].arms.others{name}");
+    for (start, weight) in [(0, 1), (99_999, 1), (200_000, 700_001), (950_000, 1), (500_000, 1_000_000)] {
+        refused(arms(json!([arm("b", start, weight)])), &field("[0].weight_ppm"), "weight");
+    }
+    for (start, weight) in [(0, 0), (100_000, 800_000), (950_000, 0)] {
+        assert!(
+            Splitter::compile(&policy(arms(json!([arm("b", start, weight)])))).is_ok(),
+            "{start} {weight}"
+        );
+    }
+    refused(
+        arms(json!([arm("b", 200_000, 100_001), arm("c", 300_000, 1)])),
+        &field("[1].weight_ppm"),
+        "weight",
+    );
+    refused(arms(json!([arm("b", 200_000, 1), arm("b", 300_000, 1)])), &field("[1].name"), "duplicate");
+    refused(arms(json!([arm("b", 1_000_000, 1)])), &field("[0].start_ppm"), "weight");
+    let many: Vec<_> = (0..7).map(|i| arm(&format!("b{i}"), 200_000, 0)).collect();
+    refused(arms(json!(many)), &field(""), "arms");
+    refused(
+        json!({"overrides": [{"when": [{"header": "a", "present": true}], "arm": "b"}]}),
+        "rollouts[0].overrides[0].arm",
+        "arms",
+    );
+    for arm in ["b", "stable"] {
+        refused(
+            json!({"cohorts": [{"name": "c", "when": [{"header": "a", "present": true}], "weight_ppm": 1, "arm": arm}]}),
+            "rollouts[0].cohorts[0].arm",
+            "arms",
+        );
+    }
+    for name in ["", "B", "canary", "baseline", "1b", "b_1", "b.1", "a-name-too-long-by-1"] {
+        let mut document = serde_json::to_value(policy(arms(json!([arm("b", 200_000, 0)])))).expect("JSON");
+        document["rollouts"][0]["arms"]["others"][0]["name"] = json!(name);
+        let error = serde_json::from_value::<crate::policy::Policy>(document).expect_err("no name");
+        assert!(error.to_string().contains("cannot name a further arm"), "{error}");
+    }
+}
+
+#[test]
 fn the_document_as_a_whole_is_checked_too() {
     let good = policy(json!({}));
     let mut other_schema = good.clone();

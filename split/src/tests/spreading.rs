@@ -47,6 +47,78 @@ proptest! {
     }
 }
 
+/// Canary, baseline and two further arms; `b` starts at 30 %, `c` at 60 %.
+fn four(canary: u32, baseline: u32, b: u32, c: u32) -> serde_json::Value {
+    json!({"arms": {"stable": {"version": "v1"}, "canary": {"version": "v2", "weight_ppm": canary},
+        "baseline": {"weight_ppm": baseline},
+        "others": [{"name": "b", "version": "v3", "start_ppm": 300_000, "weight_ppm": b},
+                   {"name": "c", "version": "v4", "start_ppm": 600_000, "weight_ppm": c}]}})
+}
+
+fn other(name: &str) -> Arm {
+    Arm::parse(name).expect("a name")
+}
+
+proptest! {
+    #[test]
+    fn raising_one_arm_of_many_moves_users_only_from_stable_to_it(
+        user in ".{1,40}", weights in [0..=300_000u32, 0..=100_000u32, 0..=300_000u32, 0..=300_000u32],
+        which in 0usize..4, more in 0..=MILLION,
+    ) {
+        let limits = [300_000, 100_000, 300_000, 300_000];
+        let arm = [Arm::Canary, Arm::Baseline, other("b"), other("c")][which];
+        let policy = |w: [u32; 4]| splitter(four(w[0], w[1], w[2], w[3]));
+        let mut raised = weights;
+        raised[which] = raised[which].max(more.min(limits[which]));
+        let (before, after) = (at(&policy(weights), &user), at(&policy(raised), &user));
+        prop_assert!(before == after || (before, after) == (Arm::Stable, arm), "{before} {after}");
+    }
+
+    #[test]
+    fn an_arm_alone_grows_round_the_end_to_everybody(
+        user in ".{1,40}", low in 0..=MILLION, high in 0..=MILLION,
+    ) {
+        let alone = |weight| at(&splitter(four(0, 0, 0, weight)), &user);
+        let (low, high) = (low.min(high), low.max(high));
+        let (before, after) = (alone(low), alone(high));
+        prop_assert!(before == after || (before, after) == (Arm::Stable, other("c")));
+        prop_assert_eq!(alone(0), Arm::Stable);
+        prop_assert_eq!(alone(MILLION), other("c"));
+    }
+
+    /// Whatever is accepted leaves no point to two arms, so the shares add up to at most the whole.
+    #[test]
+    fn shares_that_would_meet_are_refused(
+        weights in [0..=MILLION, 0..=MILLION, 0..=MILLION, 0..=MILLION], position: u64,
+    ) {
+        let [canary, baseline, b, c] = weights;
+        if let Ok(splitter) = crate::Splitter::compile(&super::policy(four(canary, baseline, b, c))) {
+            prop_assert!(weights.iter().map(|w| u64::from(*w)).sum::<u64>() <= u64::from(MILLION));
+            let point = Point::drawn(position);
+            let holds = |ppm: u32| Weight::from_ppm(ppm).expect("a weight");
+            let in_b = holds(b).holds_from(holds(300_000), point);
+            let in_c = holds(c).holds_from(holds(600_000), point);
+            let (low, high) = (holds(canary).holds_from_bottom(point), holds(baseline).holds_from_top(point));
+            prop_assert!([low, high, in_b, in_c].iter().filter(|held| **held).count() <= 1);
+            let _ = splitter;
+        }
+    }
+}
+
+#[test]
+fn shares_of_many_arms_are_as_large_as_stated() {
+    let splitter = splitter(four(100_000, 50_000, 200_000, 10_000));
+    let mut seen = std::collections::BTreeMap::<Arm, u32>::new();
+    for user in 0..100_000 {
+        *seen.entry(at(&splitter, &format!("user{user}"))).or_default() += 1;
+    }
+    for (arm, share) in [(Arm::Canary, 0.1_f64), (Arm::Baseline, 0.05), (other("b"), 0.2), (other("c"), 0.01)]
+    {
+        let (got, sigma) = (f64::from(seen[&arm]), (1e5 * share * (1.0 - share)).sqrt());
+        assert!((got - 1e5 * share).abs() < 5.0 * sigma, "{arm}: {got}");
+    }
+}
+
 /// Sequential ids are what real systems have and what weak hashes fail on. Chi-square over 100 cells has mean 99 and
 /// standard deviation 14; 170 is five of them away.
 #[test]

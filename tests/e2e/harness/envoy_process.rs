@@ -17,6 +17,8 @@ pub struct EnvoyOptions {
     pub lease: Option<SocketAddr>,
     pub role: Role,
     pub upstream: Upstream,
+    /// Further arms, by name.
+    pub others: Vec<(&'static str, SocketAddr)>,
     pub route_timeout: std::time::Duration,
     /// Changes the finished configuration.
     pub edit: fn(&mut serde_json::Value),
@@ -31,6 +33,7 @@ impl Default for EnvoyOptions {
             lease: None,
             role: Role::Decide,
             upstream: Upstream::Http1,
+            others: Vec::new(),
             route_timeout: std::time::Duration::from_secs(15),
             edit: |_| {},
         }
@@ -62,6 +65,8 @@ impl EnvoyProcess {
         bootstrap.node_id = options.node.to_owned();
         bootstrap.lease =
             Some(options.lease.map_or_else(|| Endpoint::new("127.0.0.1", 1).expect("it"), Endpoint::from));
+        let others = options.others.into_iter();
+        bootstrap.others = others.map(|(name, at)| (name.to_owned(), vec![at.into()])).collect();
         bootstrap.role = options.role;
         bootstrap.upstream = options.upstream;
         bootstrap.route_timeout = options.route_timeout;

@@ -51,7 +51,7 @@ pub fn policy(config: &Value) -> Result<Policy, String> {
     let config = through_doubles(config).map_err(|error| format!("pluginConfig: {error}"))?;
     let policy: Policy = serde_json::from_value(config).map_err(|error| format!("pluginConfig: {error}"))?;
     Splitter::compile(&policy).map_err(|error| format!("pluginConfig: {error}"))?;
-    match policy.rollouts.iter().find(|rollout| rollout.arms.canary.weight_ppm > 0) {
+    match policy.rollouts.iter().find(|rollout| rollout.arms.exposes()) {
         Some(rollout) => Err(format!("pluginConfig: {} begins at a weight", rollout.name)),
         None => Ok(policy),
     }

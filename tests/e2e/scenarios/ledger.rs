@@ -56,11 +56,11 @@ impl Counter {
     }
 
     fn of(what: &str, rollout: &Rollout, arm: Arm, tags: &[(&str, &str)]) -> Self {
-        let version = match arm {
-            Arm::Canary => &rollout.arms.canary.version,
-            Arm::Stable | Arm::Baseline => &rollout.arms.stable.version,
-        };
-        let base = [("rollout", rollout.name.as_str()), ("version", version), ("arm", arm.as_str())];
+        let base = [
+            ("rollout", rollout.name.as_str()),
+            ("version", rollout.arms.version(arm)),
+            ("arm", arm.as_str()),
+        ];
         let tags = base.iter().chain(tags).map(|(tag, value)| ((*tag).to_owned(), (*value).to_owned()));
         Self { what: what.to_owned(), tags: tags.collect() }
     }

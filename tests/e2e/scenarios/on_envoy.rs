@@ -36,6 +36,7 @@ impl Replay {
             policy: Some(PolicySource::Grpc(plane.ecds_addr.into())),
             role,
             upstream: Upstream::AsClient,
+            others: vec![("b", stage.b)],
             route_timeout: ROUTE_TIMEOUT,
             edit: every_routing_header,
             ..EnvoyOptions::default()
@@ -142,9 +143,12 @@ fn every_routing_header(config: &mut Value) {
         let routes =
             manager.pointer_mut("/route_config/virtual_hosts/0/routes").and_then(Value::as_array_mut);
         let routes = routes.expect("routes");
-        let mut route = routes.first().cloned().expect("the canary's route");
-        route["name"] = json!(format!("r-{header}"));
-        route["match"]["headers"][0]["name"] = json!(header);
-        routes.insert(0, route);
+        for (index, arm) in ["canary", "b"].into_iter().enumerate() {
+            let at = routes.iter().position(|route| route["name"] == format!("r-{arm}"));
+            let mut route = routes[at.expect("the arm's route")].clone();
+            route["name"] = json!(format!("r-{header}-{arm}"));
+            route["match"]["headers"][0]["name"] = json!(header);
+            routes.insert(index, route);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The two clusters behind a replay's Envoy: they answer as the row at hand says, and tell what reached them.
+//! The clusters behind a replay's Envoy: they answer as the row at hand says, and tell what reached them.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -23,10 +23,12 @@ pub struct Arrival {
     pub headers: HeaderMap,
 }
 
-/// Both clusters.
+/// Every cluster.
 pub struct Stage {
     pub stable: SocketAddr,
     pub canary: SocketAddr,
+    /// The further arm that scenarios may use.
+    pub b: SocketAddr,
     answer: Arc<Mutex<Answer>>,
     arrivals: mpsc::UnboundedReceiver<Arrival>,
 }
@@ -49,7 +51,8 @@ impl Stage {
         let answer = Arc::new(Mutex::new(Answer::default()));
         let server = |cluster| Server { cluster, answer: answer.clone(), arrivals: sender.clone() };
         let (stable, canary) = (server("stable").listen().await, server("canary").listen().await);
-        Self { stable, canary, answer, arrivals }
+        let b = server("b").listen().await;
+        Self { stable, canary, b, answer, arrivals }
     }
 
     /// What the next request is answered, and nothing left of the one before.

@@ -280,6 +280,9 @@ fn checked(row: Row, policy: &Policy) -> Result<Row, String> {
         Expect::Routed(routed) if !policy.rollouts.iter().any(|rollout| fits(routed, &rollout.name)) => {
             Some(format!("`expect.rollout` {:?} is not in the policy", routed.rollout))
         }
+        Expect::Routed(Routed { arm: Arm::Other(name), .. }) if name.as_str() != "b" => {
+            Some(format!("`expect.arm` {name}: of further arms there is a cluster for `b` alone"))
+        }
         Expect::Routed(routed) if routed.cause.is_none() && routed.class != Class::Ok => {
             Some("`expect.class` without `cause`: nothing would be counted".to_owned())
         }

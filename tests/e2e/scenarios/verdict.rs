@@ -83,16 +83,13 @@ impl<'s> Verdict<'s> {
                 let arms = texts(&seen.request, &rollout.header);
                 self.equal(index, &rollout.header, vec![routed.arm.to_string()], arms);
                 if let Some(cluster) = seen.cluster {
-                    let wanted = if routed.arm == Arm::Canary { "canary" } else { "stable" };
-                    self.equal(index, "cluster", wanted, cluster);
+                    let wanted = if routed.arm.is_challenger() { routed.arm } else { Arm::Stable };
+                    self.equal(index, "cluster", wanted.as_str(), cluster);
                 }
-                let version = match routed.arm {
-                    Arm::Canary => &rollout.arms.canary.version,
-                    Arm::Stable | Arm::Baseline => &rollout.arms.stable.version,
-                };
+                let version = rollout.arms.version(routed.arm);
                 let mut wanted = routed.response.clone();
                 if routed.cause.is_some() && row.status().is_some() {
-                    wanted.entry(rollout.version_header.clone()).or_insert_with(|| Some(version.clone()));
+                    wanted.entry(rollout.version_header.clone()).or_insert_with(|| Some(version.to_owned()));
                 }
                 for (name, value) in wanted {
                     let got = texts(&seen.response, &name);
