@@ -77,6 +77,21 @@ pub struct Run {
     /// How often each Envoy asks whether its policy still stands, in milliseconds
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(100..=60_000))]
     pub lease_interval_ms: u32,
+    /// A folder whose files are secrets that rollouts may name: {secret: prometheus/token} is that file in it
+    #[arg(long, env = "SERIN_SECRET_DIR", value_name = "DIR")]
+    pub secret_dir: Option<PathBuf>,
+    /// Variables that begin so are secrets too: with SECRET_, {secret: prometheus-token} is SECRET_PROMETHEUS_TOKEN
+    #[arg(long, env = "SERIN_SECRET_ENV", value_name = "PREFIX", value_parser = prefix)]
+    pub secret_env: Option<String>,
+    /// A host that sources of rollouts may be asked at, such as prometheus or *.example.com; none named: any
+    #[arg(long, env = "SERIN_SOURCE_HOST", value_name = "HOST", value_delimiter = ',')]
+    pub source_host: Vec<crate::sources::Host>,
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    fits.then(|| text.to_owned())
+        .ok_or_else(|| "use letters, digits and '_', such as SERIN_SECRET_".to_owned())
 }
 
 /// Where the controller is.

@@ -15,6 +15,7 @@ use crate::engine::{Engine, Inputs};
 use crate::lease::LeaseBook;
 use crate::publish::Publisher;
 use crate::scrape::Scraper;
+use crate::sources::{Hosts, Secrets, Sources};
 use crate::store::Store;
 
 pub async fn run(options: Run) -> Result<ExitCode> {
@@ -50,7 +51,9 @@ pub async fn run(options: Run) -> Result<ExitCode> {
 
     let lease = LeaseBook::new(incarnation, options.lease_interval_ms.saturating_mul(5));
     let publisher = Publisher::new(ecds.clone(), file, incarnation, options.lease_interval_ms);
-    let (engine, views) = Engine::open(store, publisher, lease.clone())?;
+    let secrets = Secrets { dir: options.secret_dir, env_prefix: options.secret_env };
+    let sources = Sources::new(secrets, Hosts(options.source_host))?;
+    let (engine, views) = Engine::open(store, publisher, lease.clone(), sources)?;
 
     let ecds_socket = listen("--ecds", options.ecds).await?;
     let http_socket = listen("--http", options.http).await?;

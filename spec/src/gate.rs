@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::source::Source;
+
 /// What is measured, per version, from weight-assigned requests alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -91,115 +93,6 @@ pub struct Gate {
     pub every_ms: u64,
     /// How many bad evaluations are borne before the gate fails; `None`: only proof fails it.
     pub failure_limit: Option<u32>,
-}
-
-/// Where an external metric is read. Texts may hold `{{rollout}}`, `{{stable}}` and `{{canary}}`, which are filled
-/// in ([`Source::filled`]).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Source {
-    /// An instant query of Prometheus, or of whatever speaks its API; a scalar, or a vector of one element. Empty and
-    /// NaN are no data.
-    Prometheus(Prometheus),
-    /// A field of a JSON answer.
-    Http(Http),
-    /// Numbers come by themselves (`serin push`).
-    Push(Push),
-}
-
-/// An instant query of Prometheus.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Prometheus {
-    /// The server, such as http://prometheus:9090.
-    pub url: String,
-    /// The canary's value, in PromQL.
-    pub query: String,
-    /// Stable's value, in PromQL; needed with `against: stable`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stable_query: Option<String>,
-    /// A file with a bearer token, read by the controller at each query.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bearer_token_file: Option<String>,
-}
-
-/// A field of a JSON answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Http {
-    /// Asked with GET.
-    pub url: String,
-    /// The canary's value in the answer, as a JSON pointer.
-    pub json_pointer: String,
-    /// Stable's value in the answer, as a JSON pointer; needed with `against: stable`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stable_pointer: Option<String>,
-    /// A file with a bearer token, read by the controller at each query.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bearer_token_file: Option<String>,
-}
-
-/// Numbers that come by themselves.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Push {}
-
-impl Source {
-    /// The source of one run, its placeholders filled in.
-    #[must_use]
-    pub fn filled(&self, rollout: &str, stable: &str, canary: &str) -> Self {
-        let fill = |text: &String| {
-            text.replace("{{rollout}}", rollout).replace("{{stable}}", stable).replace("{{canary}}", canary)
-        };
-        match self {
-            Self::Prometheus(source) => Self::Prometheus(Prometheus {
-                url: fill(&source.url),
-                query: fill(&source.query),
-                stable_query: source.stable_query.as_ref().map(fill),
-                bearer_token_file: source.bearer_token_file.clone(),
-            }),
-            Self::Http(source) => Self::Http(Http {
-                url: fill(&source.url),
-                json_pointer: fill(&source.json_pointer),
-                stable_pointer: source.stable_pointer.as_ref().map(fill),
-                bearer_token_file: source.bearer_token_file.clone(),
-            }),
-            Self::Push(push) => Self::Push(push.clone()),
-        }
-    }
-
-    /// Every text a placeholder may stand in, with its field's name.
-    pub(crate) fn texts(&self) -> Vec<(&'static str, &str)> {
-        let mut texts = Vec::new();
-        match self {
-            Self::Prometheus(source) => {
-                texts.extend([
-                    ("prometheus.url", source.url.as_str()),
-                    ("prometheus.query", source.query.as_str()),
-                ]);
-                texts.extend(source.stable_query.as_deref().map(|query| ("prometheus.stableQuery", query)));
-            }
-            Self::Http(source) => {
-                texts.extend([
-                    ("http.url", source.url.as_str()),
-                    ("http.jsonPointer", source.json_pointer.as_str()),
-                ]);
-                texts.extend(source.stable_pointer.as_deref().map(|pointer| ("http.stablePointer", pointer)));
-            }
-            Self::Push(_) => {}
-        }
-        texts
-    }
-
-    /// Does it give stable's value as well?
-    #[must_use]
-    pub const fn gives_stable(&self) -> bool {
-        match self {
-            Self::Prometheus(source) => source.stable_query.is_some(),
-            Self::Http(source) => source.stable_pointer.is_some(),
-            Self::Push(_) => true,
-        }
-    }
 }
 
 /// A fixed limit. Which side is bad follows from the metric.

@@ -21,13 +21,14 @@ mod read;
 mod schema;
 mod series;
 mod shape;
+mod source;
 pub mod typed;
 mod window;
 
 pub use amount::{Margin, NotAnAmount, Percent, Quantity, Span};
 pub use compile::compile;
 pub use explain::explain;
-pub use gate::{Against, Gate, Guardrail, Http, Limit, Metric, OnFail, OnMarginal, Prometheus, Push, Source};
+pub use gate::{Against, Gate, Guardrail, Limit, Metric, OnFail, OnMarginal};
 pub use lint::lint;
 pub use plan::{
     Acknowledge, Alpha, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan, Rollback, Stage,
@@ -38,6 +39,7 @@ pub use problem::{Problem, Problems, Severity};
 pub use read::{Loaded, load};
 pub use schema::schema;
 pub use series::{Series, series};
+pub use source::{Access, Basic, Http, Prometheus, Push, Range, Reduce, Secret, Source, Tls, Value};
 pub use window::{Day, Freeze, Window, Windows};
 
 #[cfg(test)]

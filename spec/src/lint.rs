@@ -7,6 +7,7 @@ use crate::plan::{HandBackHow, Plan, Stage, Unit};
 use crate::problem::Problem;
 use crate::read;
 use crate::series::{AIM, series};
+use crate::source::Source;
 use crate::typed::Rollout;
 
 /// Above this a first stage exposes many before anything is known.
@@ -103,7 +104,7 @@ fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
         let shortest = gate.every_ms.saturating_mul(u64::from(gate.consecutive));
         if shortest < SHORTEST_WINDOW_MS && gate.start_after_ms + gate.min_window_ms < SHORTEST_WINDOW_MS {
             found.push(Problem::warning(
-                at,
+                at.clone(),
                 format!(
                     "gate {} can pass after {}: figures of your own seldom settle so soon",
                     gate.name,
@@ -112,6 +113,9 @@ fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
                 "raise `every`, `consecutive`, `startAfter` or `minWindow`",
             ));
         }
+        let at =
+            written.map_or_else(|| "spec.preset".to_owned(), |index| format!("spec.gates[{index}].source"));
+        found.extend(gate.source.iter().flat_map(|source| source_warnings(&at, source)));
         return found;
     }
     if gate.limit.is_some() && gate.against.is_none() && written.is_some() {
@@ -136,6 +140,42 @@ fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
                 gate.name
             ),
             "set `assignment: {unit: request}` to take each request by itself, or `level: advisory` on the gate",
+        ));
+    }
+    found
+}
+
+/// Parts of header names that hold secrets more often than not.
+const SECRETIVE: [&str; 4] = ["token", "secret", "password", "api-key"];
+
+fn source_warnings(at: &str, source: &Source) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let Some((access, url)) = source.access().zip(source.url()) else { return found };
+    let at = format!("{at}.{}.access", source.kind());
+    for (name, value) in &access.headers {
+        let lower = name.to_ascii_lowercase();
+        if value.secret().is_none() && SECRETIVE.iter().any(|part| lower.contains(part)) {
+            found.push(Problem::warning(
+                format!("{at}.headers.{name}"),
+                "it looks like a secret, and everybody who may see the rollout can read it",
+                "write {secret: NAME}, a name the controller's operator offers",
+            ));
+        }
+    }
+    let secrets = access.secrets();
+    let sent = secrets.iter().find(|(field, _)| !field.starts_with("tls."));
+    if let Some((field, _)) = sent.filter(|_| url.starts_with("http://")) {
+        found.push(Problem::warning(
+            format!("{at}.{field}"),
+            "it travels in the clear: the url begins with http://",
+            "ask over https://, or leave it to a network nobody listens to",
+        ));
+    }
+    if access.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify) {
+        found.push(Problem::warning(
+            format!("{at}.tls.insecureSkipVerify"),
+            "anybody between the controller and the source can answer in its place, and read what is sent",
+            "name the authority that signed its certificate: `ca: {secret: NAME}` or `ca: {value: PEM}`",
         ));
     }
     found

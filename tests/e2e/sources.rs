@@ -26,7 +26,7 @@ async fn a_query_of_prometheus_lets_a_stage_pass_and_ends_a_run() {
     let prometheus = PrometheusProcess::of(serin.envoy().admin).await;
     let load = Load::start(LoadPlan { rate: 50.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
     // The canary's share of all requests since the beginning. Empty until it has had one.
-    let spec = |max: &str| {
+    let spec = |max: &str, how: &str| {
         format!(
             r#"
 apiVersion: serin.dev/v1alpha1
@@ -43,6 +43,7 @@ spec:
           query: >-
             sum(serin_finished_total{{rollout="{{{{rollout}}}}", version="{{{{canary}}}}"}})
             / sum(serin_finished_total{{rollout="{{{{rollout}}}}"}})
+{how}
       max: {max}
       every: 1s
       consecutive: 2
@@ -54,7 +55,7 @@ spec:
             prometheus.url()
         )
     };
-    serin.apply(&spec("0.9")).await;
+    serin.apply(&spec("0.9", "")).await;
     let view = serin.until("ranker", "the second stage", |view| view["stage"] == 2).await;
     let verdict = &view["stages"][0]["gates"][0];
     println!("within its limit: {}", verdict["why"]);
@@ -63,7 +64,8 @@ spec:
     assert_eq!(code, 0, "{text}");
     serin.until("ranker", "the end", |view| phase(view) == "RolledBack").await;
 
-    serin.apply(&spec("0.0001")).await;
+    let range = "          range: {over: 10s, step: 1s}\n          reduce: max";
+    serin.apply(&spec("0.0001", range)).await;
     let view =
         serin.until("ranker", "the rollback", |view| view["run"] == 2 && phase(view) == "RolledBack").await;
     let reason = view["rollback"]["reason"].as_str().expect("a reason");

@@ -48,6 +48,7 @@ impl Engine {
         let plan = loaded.plan;
         let name = plan.name.clone();
         compiles(&plan)?;
+        self.sources.allow(&plan).map_err(Refusal::Invalid)?;
         let present = self.runs.get(&name).map(|run| &run.state);
         let run = present.map_or(1, |present| present.run);
         match receive(present, &plan, again) {

@@ -127,6 +127,7 @@ impl Engine {
         store: Store,
         publisher: Publisher,
         lease: LeaseBook,
+        sources: Sources,
     ) -> Result<(Self, watch::Receiver<Views>)> {
         let (views, seen) = watch::channel(Views::default());
         let (reports, reported) = mpsc::channel(64);
@@ -147,7 +148,7 @@ impl Engine {
                 publisher,
                 lease,
                 client,
-                sources: Sources::new()?,
+                sources,
                 runs,
                 waiting,
                 generation,

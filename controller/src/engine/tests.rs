@@ -5,13 +5,15 @@ use std::path::Path;
 use envoy::{Ecds, Resource};
 
 use super::*;
+use crate::sources::{Hosts, Secrets};
 
 fn engine(file: &Path) -> Engine {
     let store = Store::open(file).expect("a store");
     let incarnation = store.incarnation;
     let ecds = Ecds::new(Resource::local("/filter.wasm"), incarnation);
     let publisher = Publisher::new(ecds, None, incarnation, 1_000);
-    Engine::open(store, publisher, LeaseBook::new(incarnation, 5_000)).expect("an engine").0
+    let sources = Sources::new(Secrets::default(), Hosts::default()).expect("sources");
+    Engine::open(store, publisher, LeaseBook::new(incarnation, 5_000), sources).expect("an engine").0
 }
 
 fn spec(stable: &str, canary: &str, more: &str) -> String {
@@ -51,6 +53,20 @@ fn seen(engine: &Engine) -> (u64, String, &'static str, Option<String>, bool) {
 fn check(engine: &Engine, run: u64, canary: &str, phase: &'static str, queued: Option<&str>, refused: bool) {
     let expected = (run, canary.to_owned(), phase, queued.map(str::to_owned), refused);
     assert_eq!(seen(engine), expected);
+}
+
+#[tokio::test]
+async fn a_secret_nobody_offers_is_refused_before_anything_is_kept() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut engine = engine(&dir.path().join("serin.db"));
+    let gate = "  gates: [{name: q, max: 1, source: {http: {url: 'https://h', jsonPointer: /a, access: {bearer: {secret: token}}}}}]\n";
+    let refused = apply(&mut engine, &spec("v1", "v2", gate)).await.expect_err("nothing is offered");
+    let Refusal::Invalid(why) = refused else { panic!("{refused:?}") };
+    assert!(
+        why.contains("gate q: source.http.access.bearer.secret") && why.contains("--secret-dir"),
+        "{why}"
+    );
+    assert!(engine.store.rollouts().expect("a store").is_empty());
 }
 
 #[tokio::test]

@@ -4,25 +4,26 @@ use serde_json::Value;
 use spec::Http;
 
 use super::Pair;
+use super::access::Access;
 use super::web::{self, Web};
 
-pub async fn ask(web: &Web, source: &Http) -> Result<Pair, String> {
-    let url = web::url(&source.url)?;
+pub async fn ask(web: &Web, source: &Http, access: &Access) -> Result<Pair, String> {
+    if source.bearer_token_file.is_some() {
+        return Err(super::NO_FILE.to_owned());
+    }
+    let url = web.url(&source.url)?;
     let shown = web::shown(&url);
-    let answer = web.get(&url, source.bearer_token_file.as_deref()).await?;
+    let answer = web.get(&url, access).await?;
     if !answer.status.is_success() {
-        let redirect = if answer.status.is_redirection() { "; write the address it leads to" } else { "" };
-        return Err(format!(
-            "{shown} answered {}, with {}{redirect}",
-            answer.status,
-            web::excerpt(&answer.body)
-        ));
+        let (status, said) = (answer.status, answer.excerpt(&access.scrub));
+        return Err(format!("{shown} answered {status}, with {said}{}", answer.redirected()));
     }
     if answer.body.is_empty() {
         return Ok((None, None));
     }
-    let body: Value = serde_json::from_slice(&answer.body)
-        .map_err(|error| format!("{shown} answered no JSON ({error}) but {}", web::excerpt(&answer.body)))?;
+    let body: Value = serde_json::from_slice(&answer.body).map_err(|error| {
+        format!("{shown} answered no JSON ({error}) but {}", answer.excerpt(&access.scrub))
+    })?;
     let value = |pointer: &str| number(&body, pointer).map_err(|error| format!("{shown}: {error}"));
     let stable = source.stable_pointer.as_deref().map(value).transpose()?.flatten();
     Ok((value(&source.json_pointer)?, stable))

@@ -1,10 +1,14 @@
 //! Figures of the user's own: asking the source of a gate.
 //!
 //! An answer is one of three things: a number, no data (`None`), or an error in one sentence. Neither of the last two
-//! says anything about the canary.
+//! says anything about the canary, and no sentence holds a secret.
 
+mod access;
+mod hosts;
 mod json;
 mod prometheus;
+mod secrets;
+mod tls;
 mod web;
 
 #[cfg(test)]
@@ -12,14 +16,22 @@ mod tests;
 
 use std::sync::Arc;
 
-use anyhow::Result;
-use spec::Source;
+use anyhow::{Result, anyhow, ensure};
+use spec::{Plan, Source};
 use tokio::sync::Semaphore;
 
+pub use hosts::{Host, Hosts};
+pub use secrets::Secrets;
+
+use access::Access;
 use web::Web;
 
 /// Questions under way at once: enough for a hundred rollouts, and no flood for the one Prometheus they share.
 const AT_ONCE: usize = 32;
+
+/// What becomes of a run that an older controller began with a `bearerTokenFile`.
+const NO_FILE: &str =
+    "bearerTokenFile is not read any more: apply the rollout again with `access: {bearer: {secret: NAME}}`";
 
 /// The canary's value and stable's.
 pub type Pair = (Option<f64>, Option<f64>);
@@ -28,27 +40,69 @@ pub type Pair = (Option<f64>, Option<f64>);
 #[derive(Clone)]
 pub struct Sources {
     web: Web,
+    secrets: Arc<Secrets>,
     places: Arc<Semaphore>,
 }
 
 impl Sources {
     /// Trusts the system's certificate authorities, or those of `SSL_CERT_FILE`.
-    pub fn new() -> Result<Self> {
-        Ok(Self::with(Web::new()?))
+    pub fn new(secrets: Secrets, hosts: Hosts) -> Result<Self> {
+        if let Some(dir) = &secrets.dir {
+            ensure!(
+                dir.is_dir(),
+                "--secret-dir: {} is no folder; name one whose files are secrets",
+                dir.display()
+            );
+        }
+        if hosts.0.is_empty() && (secrets.dir.is_some() || secrets.env_prefix.is_some()) {
+            tracing::warn!(
+                "whoever may apply a rollout may send any offered secret to any server; name the servers that sources \
+                 may be asked at with --source-host"
+            );
+        }
+        let web = Web::new(tls::system(), hosts).map_err(|error| anyhow!(error))?;
+        Ok(Self::with(web, secrets))
     }
 
-    fn with(web: Web) -> Self {
-        Self { web, places: Arc::new(Semaphore::new(AT_ONCE)) }
+    fn with(web: Web, secrets: Secrets) -> Self {
+        Self { web, secrets: Arc::new(secrets), places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// Asks; `Err` says in one sentence why there is no answer. Takes no longer than a few seconds.
+    /// May this plan's sources be asked, with the secrets they name?
+    pub fn allow(&self, plan: &Plan) -> Result<(), String> {
+        let mut problems = Vec::new();
+        for gate in &plan.gates {
+            let filled = gate.source.as_ref().map(|it| it.filled(&plan.name, &plan.stable, &plan.canary));
+            let Some((source, access)) = filled.as_ref().and_then(|source| Some((source, source.access()?)))
+            else {
+                continue;
+            };
+            let at = format!("gate {}: source.{}", gate.name, source.kind());
+            if let Err(error) = self.web.url(source.url().unwrap_or_default()) {
+                problems.push(format!("{at}.url: {error}"));
+            }
+            for (field, name) in access.secrets() {
+                if let Err(error) = self.secrets.offers(name) {
+                    problems.push(format!("{at}.access.{field}: {error}"));
+                }
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+    }
+
+    /// Asks; `Err` says in one sentence why there is no answer. Takes no longer than the source's timeout.
     pub async fn ask(&self, source: &Source) -> Result<Pair, String> {
+        let Some(named) = source.access() else {
+            return Err("figures are pushed here, nobody can be asked".to_owned());
+        };
         // The semaphore is never closed.
         let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
-        match source {
-            Source::Prometheus(source) => prometheus::ask(&self.web, source).await,
-            Source::Http(source) => json::ask(&self.web, source).await,
-            Source::Push(_) => Err("figures are pushed here, nobody can be asked".to_owned()),
-        }
+        let access = Access::read(named, &self.secrets).await?;
+        let said = match source {
+            Source::Prometheus(source) => prometheus::ask(&self.web, source, &access).await,
+            Source::Http(source) => json::ask(&self.web, source, &access).await,
+            Source::Push(_) => Ok((None, None)),
+        };
+        said.map_err(|error| access.scrub.clean(&error))
     }
 }

@@ -1,14 +1,17 @@
-//! An instant query of Prometheus, or of whatever speaks its API (<https://prometheus.io/docs/prometheus/latest/querying/api/>).
+//! A query of Prometheus, or of whatever speaks its API (<https://prometheus.io/docs/prometheus/latest/querying/api/>).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
-use spec::Prometheus;
+use spec::{Prometheus, Range, Reduce};
 
 use super::Pair;
+use super::access::Access;
 use super::web::{self, Web};
+use crate::clock;
 
 /// The answer's envelope, as far as it is needed; the rest is theirs to change.
 #[derive(Deserialize)]
@@ -46,55 +49,69 @@ struct Series {
 /// A moment and a number as text: JSON knows no NaN.
 type Sample = (f64, String);
 
-pub async fn ask(web: &Web, source: &Prometheus) -> Result<Pair, String> {
-    let token = source.bearer_token_file.as_deref();
+pub async fn ask(web: &Web, source: &Prometheus, access: &Access) -> Result<Pair, String> {
+    if source.bearer_token_file.is_some() {
+        return Err(super::NO_FILE.to_owned());
+    }
     let stable = async {
         match &source.stable_query {
-            Some(question) => query(web, &source.url, question, token).await,
+            Some(question) => query(web, source, question, access).await,
             None => Ok(None),
         }
     };
-    tokio::try_join!(query(web, &source.url, &source.query, token), stable)
+    tokio::try_join!(query(web, source, &source.query, access), stable)
 }
 
-async fn query(web: &Web, server: &str, question: &str, token: Option<&str>) -> Result<Option<f64>, String> {
-    let url = place(server, question)?;
+async fn query(
+    web: &Web,
+    source: &Prometheus,
+    question: &str,
+    access: &Access,
+) -> Result<Option<f64>, String> {
+    let mut url = web.url(&source.url)?;
+    place(&mut url, question, source.range.map(|range| (range, clock::now().unix_ms)), access.timeout);
     let shown = web::shown(&url);
-    let answer = web.get(&url, token).await?;
+    let answer = web.get(&url, access).await?;
+    let status = answer.status;
     let envelope: Envelope = match serde_json::from_slice(&answer.body) {
         Ok(envelope) => envelope,
-        Err(_) if answer.status.is_success() => {
-            return Err(format!(
-                "{shown} answered what no Prometheus answers: {}; is the url the server's own?",
-                web::excerpt(&answer.body)
-            ));
+        Err(_) => {
+            let said = answer.excerpt(&access.scrub);
+            return Err(if status.is_success() {
+                format!("{shown} answered what no Prometheus answers: {said}; is the url the server's own?")
+            } else {
+                format!("{shown} answered {status}: {said}{}", answer.redirected())
+            });
         }
-        Err(_) => return Err(format!("{shown} answered {}: {}", answer.status, web::excerpt(&answer.body))),
     };
-    if envelope.status != "success" || !answer.status.is_success() {
+    if envelope.status != "success" || !status.is_success() {
         let Envelope { error_type, error, .. } = envelope;
-        return Err(format!(
-            "{shown} refused the query {question:?}: {error_type}: {error} ({})",
-            answer.status
-        ));
+        return Err(format!("{shown} refused the query {question:?}: {error_type}: {error} ({status})"));
     }
     // A note about style is none about truth; anything else says that part of the data is missing.
     if let Some(warning) = envelope.warnings.iter().find(|warning| !warning.starts_with("PromQL info")) {
         return Err(format!("{shown} does not vouch for its answer to {question:?}: {warning}"));
     }
-    value(envelope.data).map_err(|error| format!("the query {question:?} {error}"))
+    value(envelope.data, source.reduce.unwrap_or_default())
+        .map_err(|error| format!("the query {question:?} {error}"))
 }
 
-/// `{server}/api/v1/query?query=...`; the server may be behind a path.
-fn place(server: &str, question: &str) -> Result<Url, String> {
-    let mut url = web::url(server)?;
-    let path = format!("{}/api/v1/query", url.path().trim_end_matches('/'));
+/// `{server}/api/v1/query?query=...`, or `query_range` for a time that ends now; the server may be behind a path.
+fn place(url: &mut Url, question: &str, range: Option<(Range, u64)>, timeout: Duration) {
+    let kind = if range.is_some() { "query_range" } else { "query" };
+    let path = format!("{}/api/v1/{kind}", url.path().trim_end_matches('/'));
     url.set_path(&path);
-    url.query_pairs_mut().append_pair("query", question).append_pair("timeout", "10s");
-    Ok(url)
+    let mut pairs = url.query_pairs_mut();
+    pairs.append_pair("query", question).append_pair("timeout", &format!("{}ms", timeout.as_millis()));
+    if let Some((range, now_ms)) = range {
+        let start_ms = now_ms.saturating_sub(range.over.ms());
+        for (name, ms) in [("start", start_ms), ("end", now_ms), ("step", range.step.ms())] {
+            pairs.append_pair(name, &format!("{}.{:03}", ms / 1_000, ms % 1_000));
+        }
+    }
 }
 
-fn value(data: Data) -> Result<Option<f64>, String> {
+fn value(data: Data, reduce: Reduce) -> Result<Option<f64>, String> {
     match data.kind.as_str() {
         "scalar" => match serde_json::from_value(data.result) {
             Ok(sample) => number(&sample),
@@ -109,7 +126,10 @@ fn value(data: Data) -> Result<Option<f64>, String> {
                     "gives a histogram ({}); take a number of it, such as histogram_quantile(0.99, ...)",
                     name(one)
                 )),
-                [one] => one.value.as_ref().or(one.values.last()).map_or(Ok(None), number),
+                [one] => match &one.value {
+                    Some(sample) => number(sample),
+                    None => reduced(&one.values, reduce),
+                },
                 [first, second, ..] => Err(format!(
                     "gives {} series, such as {} and {}; make it one, by sum(...) or narrower labels",
                     series.len(),
@@ -120,6 +140,22 @@ fn value(data: Data) -> Result<Option<f64>, String> {
         }
         other => Err(format!("gives a {other:?}; write one that gives a scalar or a vector of one element")),
     }
+}
+
+/// One number of the values that are numbers.
+fn reduced(values: &[Sample], reduce: Reduce) -> Result<Option<f64>, String> {
+    let read: Result<Vec<Option<f64>>, String> = values.iter().map(number).collect();
+    // The newest is asked for: an older one would pass for it.
+    if reduce == Reduce::Last {
+        return Ok(read?.last().copied().flatten());
+    }
+    let numbers: Vec<f64> = read?.into_iter().flatten().collect();
+    Ok(match reduce {
+        Reduce::Last | Reduce::Max => numbers.into_iter().reduce(f64::max),
+        Reduce::Min => numbers.into_iter().reduce(f64::min),
+        #[allow(clippy::cast_precision_loss)] // some thousand values
+        Reduce::Avg => (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64),
+    })
 }
 
 /// NaN and the infinities, such as 0/0 while nothing happens, are no data.

@@ -1,12 +1,17 @@
 //! Sources against a stand-in that answers whatever a case wants.
 
+mod credentials;
+mod tls;
+
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use spec::{Http, Prometheus};
+use rustls::RootCertStore;
+use spec::{Basic, Http, Prometheus, Range, Reduce, Secret, Span, Tls, Value};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -16,7 +21,7 @@ use super::*;
 struct StandIn {
     status: u16,
     body: String,
-    asked: Arc<Mutex<Vec<(String, String)>>>,
+    asked: Arc<Mutex<Vec<(String, HeaderMap)>>>,
 }
 
 impl StandIn {
@@ -36,30 +41,38 @@ impl StandIn {
         host
     }
 
-    /// Path with query, and authorization, of every question.
-    fn asked(&self) -> Vec<(String, String)> {
+    /// Path with query, and headers, of every question.
+    fn asked(&self) -> Vec<(String, HeaderMap)> {
         self.asked.lock().expect("not poisoned").clone()
     }
 }
 
 async fn answer(State(stand_in): State<StandIn>, request: Request) -> impl IntoResponse {
     let place = request.uri().to_string();
-    let who =
-        request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    stand_in.asked.lock().expect("not poisoned").push((place, who.to_owned()));
+    stand_in.asked.lock().expect("not poisoned").push((place, request.headers().clone()));
     (StatusCode::from_u16(stand_in.status).expect("a status"), stand_in.body)
 }
 
 fn prometheus(url: String) -> Prometheus {
-    Prometheus { url, query: "up".to_owned(), stable_query: None, bearer_token_file: None }
+    Prometheus { url, query: "up".to_owned(), ..Prometheus::default() }
 }
 
 fn http(url: String, pointer: &str) -> Http {
-    Http { url, json_pointer: pointer.to_owned(), stable_pointer: None, bearer_token_file: None }
+    Http { url, json_pointer: pointer.to_owned(), ..Http::default() }
 }
 
 fn sources() -> Sources {
-    Sources::new().expect("sources")
+    Sources::new(Secrets::default(), Hosts::default()).expect("sources")
+}
+
+/// Sources that trust no authority of the system, with the secrets of a folder.
+fn offering(dir: &Path) -> Sources {
+    let web = Web::new(Arc::new(RootCertStore::empty()), Hosts::default()).expect("a client");
+    Sources::with(web, Secrets { dir: Some(dir.to_owned()), env_prefix: None })
+}
+
+fn secret(name: &str) -> Secret {
+    Secret { secret: name.to_owned() }
 }
 
 /// `Ok`: the value; `Err`: every part the one sentence must hold.
@@ -139,6 +152,51 @@ async fn prometheus_gives_a_number_no_data_or_an_error() {
 }
 
 #[tokio::test]
+async fn a_range_is_asked_for_and_reduced_to_one_number() {
+    let matrix = |values: &str| success("matrix", &format!(r#"[{{"metric":{{}},"values":[{values}]}}]"#));
+    let values = r#"[1,"NaN"],[2,"4"],[3,"1"],[4,"7"]"#;
+    for (values, reduce, expected) in [
+        (values, None, Some(7.0)),
+        (values, Some(Reduce::Last), Some(7.0)),
+        (values, Some(Reduce::Avg), Some(4.0)),
+        (values, Some(Reduce::Min), Some(1.0)),
+        (values, Some(Reduce::Max), Some(7.0)),
+        (r#"[1,"4"],[2,"NaN"]"#, Some(Reduce::Last), None),
+        (r#"[1,"4"],[2,"NaN"]"#, Some(Reduce::Avg), Some(4.0)),
+        (r#"[1,"NaN"],[2,"+Inf"]"#, Some(Reduce::Avg), None),
+        (r#"[1,"NaN"]"#, Some(Reduce::Max), None),
+        ("", Some(Reduce::Min), None),
+    ] {
+        let stand_in = StandIn::new(200, &matrix(values));
+        let host = stand_in.start().await;
+        let range = Range { over: Span::from_ms(600_000), step: Span::from_ms(1_500) };
+        let source = Prometheus { range: Some(range), reduce, ..prometheus(format!("http://{host}/at")) };
+        let said = sources().ask(&Source::Prometheus(source)).await;
+        judge(&format!("{reduce:?} of {values}"), said, Ok(expected));
+        let (place, _) = stand_in.asked().pop().expect("it was asked");
+        let url = reqwest::Url::parse(&format!("http://{host}{place}")).expect("a URL");
+        assert_eq!(url.path(), "/at/api/v1/query_range");
+        let given: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
+        let seconds = |name: &str| given[name].parse::<f64>().expect("seconds");
+        assert!((seconds("end") - seconds("start") - 600.0).abs() < 1e-3, "{given:?}");
+        assert_eq!((given["step"].as_str(), given["timeout"].as_str()), ("1.500", "10000ms"));
+    }
+    check_prometheus(200, &matrix(r#"[1,"many"]"#), Err(&["\"many\"", "no number"])).await;
+}
+
+#[tokio::test]
+async fn an_answer_without_end_and_a_redirect_are_refused() {
+    let endless = "7".repeat((4 << 20) + 1);
+    let host = StandIn::new(200, &endless).start().await;
+    let (prometheus, http) =
+        (prometheus(format!("http://{host}")), http(format!("http://{host}/quality"), "/a"));
+    for source in [Source::Prometheus(prometheus), Source::Http(http)] {
+        judge("too long", sources().ask(&source).await, Err(&["more than 4 MiB", "the one figure"]));
+    }
+    check_prometheus(302, "", Err(&["302", "not followed"])).await;
+}
+
+#[tokio::test]
 async fn a_field_of_json_is_a_number_no_data_or_an_error() {
     let body =
         r#"{"canary":{"accuracy":0.97,"text":" 12 ","none":null,"nan":"NaN","list":[3,-4]},"on":true}"#;
@@ -198,41 +256,6 @@ async fn both_versions_are_asked_for_and_the_query_arrives_as_written() {
 }
 
 #[tokio::test]
-async fn credentials_travel_in_their_header_alone() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let file = |name: &str, text: &str| {
-        let file = dir.path().join(name);
-        std::fs::write(&file, text).expect("a file");
-        Some(file.display().to_string())
-    };
-    let absent = Some(dir.path().join("absent").display().to_string());
-    // (before the host, token file, the header or what the error says)
-    let cases: [(&str, Option<String>, Result<&str, &str>); 7] = [
-        ("", None, Ok("")),
-        ("anna:p%40ss@", None, Ok("Basic YW5uYTpwQHNz")),
-        ("", file("token", "secret\n"), Ok("Bearer secret")),
-        ("", file("empty", " \n"), Err("is empty")),
-        ("", absent, Err("cannot be read")),
-        ("", file("lines", "a\nb"), Err("no HTTP header")),
-        ("anna:secret@", file("token", "secret"), Err("keep one of the two")),
-    ];
-    for (named, token, expected) in cases {
-        let stand_in = StandIn::new(500, "no");
-        let host = stand_in.start().await;
-        let source = Http { bearer_token_file: token, ..http(format!("http://{named}{host}/q?key=1"), "/a") };
-        let error = sources().ask(&Source::Http(source)).await.expect_err("it answers 500");
-        match expected {
-            Ok(header) => assert_eq!(stand_in.asked(), [("/q?key=1".to_owned(), header.to_owned())]),
-            Err(part) => {
-                assert!(error.contains(part), "{part:?} is missing in: {error}");
-                assert_eq!(stand_in.asked(), [], "nothing was sent");
-            }
-        }
-        assert!(!error.contains("p%40ss") && !error.contains("secret"), "{error}");
-    }
-}
-
-#[tokio::test]
 async fn who_cannot_be_reached_is_named() {
     for (url, parts) in [
         ("http://127.0.0.1:1/x", ["http://127.0.0.1:1/x", "refused"]),
@@ -256,42 +279,8 @@ async fn a_silent_source_is_given_up() {
             open.push(stream);
         }
     });
-    let web = Web::new().expect("a client").patient_for(std::time::Duration::from_millis(20));
-    let said = Sources::with(web).ask(&Source::Http(http(format!("http://{host}"), "/a"))).await;
+    let mut source = http(format!("http://{host}"), "/a");
+    source.access.timeout = Some(Span::from_ms(20));
+    let said = sources().ask(&Source::Http(source)).await;
     judge("silence", said, Err(&["within 20ms"]));
-}
-
-#[tokio::test]
-async fn tls_is_spoken_with_those_whose_certificate_is_trusted_alone() {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
-    let certificate: CertificateDer<'static> = made.cert.der().clone();
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|config| {
-            config.with_no_client_auth().with_single_cert(vec![certificate.clone()], key.into())
-        })
-        .expect("TLS");
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("its address").port();
-    let router = StandIn::new(200, r#"{"a":7}"#).router();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, router) = (acceptor.clone(), router.clone());
-            tokio::spawn(async move {
-                let Ok(stream) = acceptor.accept(stream).await else { return };
-                let service = hyper_util::service::TowerToHyperService::new(router);
-                let stream = hyper_util::rt::TokioIo::new(stream);
-                // The client may be gone before the end.
-                let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
-            });
-        }
-    });
-    let source = Source::Http(http(format!("https://localhost:{port}/"), "/a"));
-    judge("a stranger", sources().ask(&source).await, Err(&["localhost", "certificate"]));
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(certificate).expect("an authority");
-    judge("a friend", Sources::with(Web::trusting(roots)).ask(&source).await, Ok(Some(7.0)));
 }

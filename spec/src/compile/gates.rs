@@ -1,8 +1,9 @@
 //! What must hold.
 
-use super::{Check, check_url, span};
+use super::{Check, sources, span};
 use crate::amount::{Margin, Percent, Quantity};
-use crate::gate::{Against, Gate, Guardrail, Limit, Metric, Source};
+use crate::gate::{Against, Gate, Guardrail, Limit, Metric};
+use crate::source::Source;
 use crate::typed::{self, Better, Level, RolloutSpec};
 
 /// Means need more answers before their spread is known (statistics: burn-in of the normal mixture).
@@ -84,25 +85,7 @@ fn external(check: &mut Check, at: &str, written: &typed::Gate, source: &Source)
         let remedy = "write 1 or more: readings are not tested, so without any the gate would pass unseen";
         check.refuse(format!("{at}.consecutive"), "no good reading is asked for", remedy);
     }
-    for (field, text) in source.texts() {
-        let field = format!("{at}.source.{field}");
-        if field.ends_with("url") {
-            check_url(check, &field, text);
-        } else if field.ends_with("ointer") && !text.starts_with('/') {
-            check.refuse(
-                &field,
-                format!("{text:?} is not a JSON pointer"),
-                "begin with '/', such as /canary/accuracy",
-            );
-        } else if text.trim().is_empty() {
-            check.refuse(&field, "it is empty", "write the query");
-        }
-        let filled = text.replace("{{rollout}}", "").replace("{{stable}}", "").replace("{{canary}}", "");
-        if filled.contains("{{") {
-            let remedy = "use {{rollout}}, {{stable}} and {{canary}}";
-            check.refuse(&field, "it holds a placeholder nobody fills in", remedy);
-        }
-    }
+    sources::source(check, at, source);
     if written.against.is_some() && !source.gives_stable() {
         let remedy = "say where stable's value is read: prometheus.stableQuery or http.stablePointer";
         check.refuse(format!("{at}.source"), "`against: stable` has nothing to compare with", remedy);

@@ -226,6 +226,109 @@ fn sources_of_ones_own_are_checked() {
 }
 
 #[test]
+fn how_a_source_is_asked_is_checked() {
+    let prometheus = |more: &str| {
+        format!(
+            "gates: [{{name: a, source: {{prometheus: {{url: 'http://p', query: f, {more}}}}}, max: 1, every: 5m}}]"
+        )
+    };
+    let at = "error (line 7): spec.gates[0].source.prometheus";
+    let refused = |more: &str, expected: &[String]| {
+        check(&prometheus(more), &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    };
+    refused(
+        "range: {over: 1m, step: 2m}",
+        &[format!(
+            "{at}.range.step: 1m holds no step of 2m; write a step above 0s and at most `over`, such as {{over: 10m, step: 30s}}"
+        )],
+    );
+    refused(
+        "range: {over: 1d, step: 1s}",
+        &[format!(
+            "{at}.range.step: it asks for 86401 values, and Prometheus gives 11000 at most; lengthen `step`, or shorten `over`"
+        )],
+    );
+    refused(
+        "bearerTokenFile: /etc/shadow",
+        &[format!(
+            "{at}.bearerTokenFile: no file is read any more that is named here; write `access: {{bearer: {{secret: NAME}}}}`; the controller offers the files of its --secret-dir"
+        )],
+    );
+    refused(
+        "access: {headers: {Authorization: {value: x}, host: {value: y}, x-a: {value: \"a\\nb\"}}, bearer: {secret: ../x}, timeout: 2m}",
+        &[
+            format!(
+                "{at}.access.headers.Authorization: a secret stands here, for everybody to read; write {{secret: NAME}}, a name the controller's operator offers"
+            ),
+            format!("{at}.access.headers.host: HTTP itself writes this header; leave it out"),
+            format!(
+                "{at}.access.headers.x-a: it holds signs no HTTP header may hold; use plain letters, digits and signs"
+            ),
+            format!(
+                "{at}.access: it authenticates in several ways; keep one of basic, bearer and an authorization header"
+            ),
+            format!(
+                "{at}.access.bearer.secret: \"../x\" is not the name of a secret; write the name under which the controller's operator offers it, such as prometheus-token or prometheus/token"
+            ),
+            format!(
+                "{at}.access.timeout: 2m is no time to wait for an answer; write a time up to 1m, such as 5s"
+            ),
+        ],
+    );
+    refused(
+        "access: {basic: {user: 'a:b', password: {secret: /etc/shadow}}, tls: {key: {secret: .hidden}, insecureSkipVerify: true, serverName: 'a b'}}",
+        &[
+            format!(
+                "{at}.access.basic.user: it holds a ':' or a control character; leave it out: what stands before the first ':' is the name"
+            ),
+            format!(
+                "{at}.access.basic.password.secret: \"/etc/shadow\" is not the name of a secret; write the name under which the controller's operator offers it, such as prometheus-token or prometheus/token"
+            ),
+            format!(
+                "{at}.access.tls.key.secret: \".hidden\" is not the name of a secret; write the name under which the controller's operator offers it, such as prometheus-token or prometheus/token"
+            ),
+            format!(
+                "{at}.access.tls: the url does not begin with https://; write https://, or leave `tls` out"
+            ),
+            format!(
+                "{at}.access.tls: a certificate and its key go together; give both `certificate` and `key`, or neither"
+            ),
+            format!(
+                "{at}.access.tls.insecureSkipVerify: it would ignore `ca` and `serverName`; leave it out: with a `ca` there is nothing to skip"
+            ),
+            format!("{at}.access.tls.serverName: \"a b\" is not a host name; write one, such as prometheus"),
+        ],
+    );
+    check(
+        "gates: [{name: a, source: {http: {url: 'https://anna:pw@h/x?y=@', jsonPointer: /a, access: {tls: {ca: {value: x}}}}}, max: 1, every: 5m}]",
+        &[
+            "error (line 7): spec.gates[0].source.http.url: credentials stand in it, for everybody to read; write `access: {basic: {user: ..., password: {secret: NAME}}}`",
+            "error (line 7): spec.gates[0].source.http.access.tls.ca: it holds no certificate in PEM; write `value: |` and the PEM text below it, or {secret: NAME}",
+        ],
+    );
+    check(
+        &prometheus("access: {headers: {x-api-key: {value: x}}, bearer: {token: x}}"),
+        &[
+            "error (line 7): spec.gates[0].source.prometheus.access.bearer.token: there is no such field; use one of secret",
+            "error (line 7): spec.gates[0].source.prometheus.access.bearer: `secret` is missing; add `secret`",
+        ],
+    );
+    check(
+        &prometheus("access: {headers: {x-api-key: {value: x}}, bearer: {secret: prometheus/token}}"),
+        &[
+            "warning (line 7): spec.gates[0].source.prometheus.access.headers.x-api-key: it looks like a secret, and everybody who may see the rollout can read it; write {secret: NAME}, a name the controller's operator offers",
+            "warning (line 7): spec.gates[0].source.prometheus.access.bearer.secret: it travels in the clear: the url begins with http://; ask over https://, or leave it to a network nobody listens to",
+        ],
+    );
+    check(
+        "gates: [{name: a, source: {http: {url: 'https://h', jsonPointer: /a, access: {tls: {insecureSkipVerify: true}}}}, max: 1, every: 5m}]",
+        &[
+            "warning (line 7): spec.gates[0].source.http.access.tls.insecureSkipVerify: anybody between the controller and the source can answer in its place, and read what is sent; name the authority that signed its certificate: `ca: {secret: NAME}` or `ca: {value: PEM}`",
+        ],
+    );
+}
+
+#[test]
 fn windows_are_checked() {
     check(
         "windows: {utcOffset: Berlin, open: [{from: '9:00', to: '25:00'}], freezes: [{from: 2026-02-29, to: 2025-01-01}]}",

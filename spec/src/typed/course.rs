@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::amount::{Margin, Percent, Quantity, Span};
-use crate::gate::{Metric, OnFail, OnMarginal, Source};
+use crate::gate::{Metric, OnFail, OnMarginal};
 use crate::plan::Insufficient;
+use crate::source::Source;
 use crate::window::Day;
 
 /// One step of the way up.
