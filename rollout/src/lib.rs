@@ -12,6 +12,7 @@ mod demand;
 mod effect;
 mod event;
 mod evidence;
+mod exercise;
 mod interval;
 mod now;
 mod overdue;
@@ -25,6 +26,10 @@ pub use demand::Demand;
 pub use effect::{Cause, Effect, HandBackRequest, Notice, Publication, Record, Severity};
 pub use event::{Acks, Endpoint, Event, Human, Reading, Refused};
 pub use evidence::{Evidence, GateEvidence, GuardrailEvidence};
+pub use exercise::{
+    CanaryLook, Cancelled, Drill, DrillOrder, DrillPhase, DrillView, Ended, Exercise, ExerciseEvent,
+    Exposure, Heartbeats, Kept, LeasePath, LeaseSkipped, LeaseView, Outcome, PushPath, PushView, Sent,
+};
 pub use interval::{Aged, Bins, Counts, Group, Interval, Moments};
 pub use now::Now;
 pub use overdue::{Overdue, Totals};

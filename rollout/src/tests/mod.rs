@@ -1,6 +1,6 @@
 mod gates;
 mod overdue;
 mod property;
-mod story;
+pub(crate) mod story;
 mod table;
 mod way_up;

@@ -7,7 +7,7 @@ use crate::{
     State, Totals, step,
 };
 
-pub(super) const HEAD: &str = "apiVersion: serin.dev/v1alpha1
+pub(crate) const HEAD: &str = "apiVersion: serin.dev/v1alpha1
 kind: Rollout
 metadata: {name: ranker}
 spec:
