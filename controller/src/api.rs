@@ -1,5 +1,7 @@
 //! The HTTP API: what the command, the demo and other tools talk to.
 
+mod exercises;
+
 use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
@@ -37,6 +39,9 @@ pub fn router(api: Api) -> Router {
         .route("/v1/rollouts/{name}", get(one))
         .route("/v1/rollouts/{name}/runs/{run}", get(run))
         .route("/v1/rollouts/{name}/metrics", post(push))
+        .route("/v1/rollouts/{name}/drill", post(exercises::drill))
+        .route("/v1/rollouts/{name}/drills", get(exercises::drills))
+        .route("/v1/rollouts/{name}/drills/{number}", get(exercises::one_drill))
         .route("/v1/rollouts/{name}/{act}", post(act))
         .with_state(api)
 }

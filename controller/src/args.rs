@@ -35,6 +35,8 @@ pub enum Command {
     Resume(Act),
     /// Give the canary a weight by hand; the rollout stands still there until it is resumed
     SetWeight(SetWeight),
+    /// Prove the rollback path on live configuration, and say how long it takes
+    Drill(Drill),
     /// Give a gate of yours a figure
     Push(Push),
     /// Check a rollout's file without a controller
@@ -154,6 +156,30 @@ pub struct SetWeight {
     pub act: Act,
     /// The canary's share, such as 7% or 0.5%; below 100%
     pub weight: spec::Percent,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 passed, 1 failed or refused, 2 could not decide, 3 could not run.")]
+pub struct Drill {
+    #[command(flatten)]
+    pub server: Server,
+    /// The rollout's name; its run must be over
+    pub name: String,
+    /// The canary's share meanwhile, at most 5%; 0% exposes nobody
+    #[arg(long, default_value = "0%")]
+    pub weight: spec::Percent,
+    /// Every way back must be done within this
+    #[arg(long, default_value = "30s")]
+    pub limit: spec::Span,
+    /// Why; needed to send requests to a version that was rolled back
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// Do not wait for its end
+    #[arg(long)]
+    pub detach: bool,
+    /// The form of the report
+    #[arg(short, long, default_value = "text")]
+    pub output: Output,
 }
 
 #[derive(Debug, clap::Args)]

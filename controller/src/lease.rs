@@ -1,5 +1,6 @@
 //! The controller's side of the dead-man's switch: is the policy a proxy runs still good?
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,18 @@ const ENGINE_SILENT_MS: u64 = 10_000;
 
 /// What is vouched for; written by the engine, read by the API.
 #[derive(Clone, Debug)]
-pub struct LeaseBook(Arc<Mutex<Page>>);
+pub struct LeaseBook(Arc<Mutex<Page>>, Arc<Mutex<BTreeMap<String, Heard>>>);
+
+/// What a proxy was last told.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    generation: u64,
+    lease: Word,
+    at_monotonic_ns: u64,
+}
+
+/// Proxies are remembered for this long after they last asked.
+const REMEMBERED_NS: u64 = 600_000_000_000;
 
 #[derive(Clone, Copy, Debug)]
 struct Page {
@@ -61,7 +73,7 @@ impl LeaseBook {
             ttl_ms,
             engine_monotonic_ns: clock::monotonic_ns(),
         };
-        Self(Arc::new(Mutex::new(page)))
+        Self(Arc::new(Mutex::new(page)), Arc::default())
     }
 
     /// The engine came round.
@@ -89,10 +101,33 @@ impl LeaseBook {
             return None;
         }
         let answer = page.answer(question);
+        self.remember(question, answer.lease);
         if answer.lease != Word::Renew {
             tracing::debug!(node = question.node, generation = question.generation, lease = ?answer.lease);
         }
         Some(answer)
+    }
+
+    /// Names of the proxies that asked for this generation or a later one and were last told that it stands, and of
+    /// those that were told that it is revoked.
+    pub fn heard(&self, generation: u64) -> (Vec<String>, Vec<String>) {
+        let heard = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = |word: Word| {
+            let fits =
+                heard.iter().filter(|(_, heard)| heard.generation >= generation && heard.lease == word);
+            fits.map(|(node, _)| node.clone()).collect()
+        };
+        (told(Word::Renew), told(Word::Revoke))
+    }
+
+    fn remember(&self, question: &Question, lease: Word) {
+        let mut heard = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_ns = clock::monotonic_ns();
+        if !heard.contains_key(&question.node) {
+            heard.retain(|_, heard| now_ns.saturating_sub(heard.at_monotonic_ns) < REMEMBERED_NS);
+        }
+        let told = Heard { generation: question.generation, lease, at_monotonic_ns: now_ns };
+        heard.insert(question.node.clone(), told);
     }
 
     fn change(&self, change: impl FnOnce(&mut Page)) {
@@ -121,6 +156,22 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_asked_and_what_it_was_told() {
+        let book = LeaseBook::new(9, 5_000);
+        book.published(5, 5_000);
+        let ask = |node: &str, generation| {
+            book.answer(&Question { incarnation: 9, generation, node: node.to_owned() }).expect("an answer");
+        };
+        ask("a", 5);
+        ask("b", 4);
+        assert_eq!(book.heard(5), (vec!["a".to_owned()], vec![]));
+        book.revoke_below(6);
+        ask("a", 5);
+        ask("b", 5);
+        assert_eq!(book.heard(5), (vec![], vec!["a".to_owned(), "b".to_owned()]));
+    }
 
     #[test]
     fn what_stands_is_renewed_and_what_was_taken_back_is_revoked() {

@@ -50,6 +50,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Pause(options) => client::act("pause", options).await,
         Command::Resume(options) => client::act("resume", options).await,
         Command::SetWeight(options) => client::set_weight(options).await,
+        Command::Drill(options) => client::drill(options).await,
         Command::Push(options) => client::push(options).await,
         Command::Lint(options) => lint::lint(&options),
         Command::Explain(options) => lint::explain(&options),

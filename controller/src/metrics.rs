@@ -44,7 +44,50 @@ pub fn render(views: &Views) -> String {
             line(&mut out, "serin_rollback_latency_seconds", &labels, ms as f64 / 1e3);
         }
     }
+    drills(&mut out, views);
     out
+}
+
+/// Drills of the rollback path.
+#[allow(clippy::cast_precision_loss)] // milliseconds
+fn drills(out: &mut String, views: &Views) {
+    head(out, "serin_drill_seconds", "what the last drill found, by the way back; absent: it never ended");
+    for view in views.values() {
+        let Some(drill) = &view.drill else { continue };
+        let push = drill.push.as_ref();
+        for (way, ms) in [
+            ("lease", drill.lease.told_ms),
+            ("push", push.and_then(|push| push.acknowledged_ms)),
+            ("last_canary", push.and_then(|push| push.last_canary_ms)),
+        ] {
+            if let Some(ms) = ms {
+                line(
+                    out,
+                    "serin_drill_seconds",
+                    &[("rollout", &view.run.name), ("way", way)],
+                    ms as f64 / 1e3,
+                );
+            }
+        }
+    }
+    head(out, "serin_drill_passed", "1: the last drill that ended passed");
+    for view in views.values() {
+        if let Some(outcome) = view.drill.as_ref().and_then(|drill| drill.outcome) {
+            let passed = u8::from(outcome == rollout::Outcome::Passed);
+            line(out, "serin_drill_passed", &[("rollout", &view.run.name)], passed.into());
+        }
+    }
+    head(
+        out,
+        "serin_drill_last_success_timestamp_seconds",
+        "when a drill last passed, in seconds since 1970",
+    );
+    for view in views.values() {
+        if let Some(ms) = view.drill_passed_unix_ms {
+            let labels = [("rollout", &*view.run.name)];
+            line(out, "serin_drill_last_success_timestamp_seconds", &labels, ms as f64 / 1e3);
+        }
+    }
 }
 
 // Writing to a String does not fail.

@@ -28,18 +28,18 @@ impl Publisher {
         Self { ecds, file, incarnation, interval_ms }
     }
 
-    /// Writes the document and reads it as a proxy will: what the filter would refuse never leaves.
+    /// Writes the document and reads it as a proxy will: what the filter would refuse never leaves. `vouched`: it
+    /// carries a lease even if nobody is exposed.
     pub fn compose(
         &self,
         generation: u64,
         rollouts: Vec<split::policy::Rollout>,
         lease_intervals: u32,
+        vouched: bool,
     ) -> Result<Letter, PolicyError> {
         let ttl_ms = self.interval_ms.saturating_mul(lease_intervals.max(2));
         // Nothing exposed needs nobody to vouch for it.
-        let exposed = rollouts.iter().any(|rollout| {
-            rollout.arms.exposes() || !rollout.overrides.is_empty() || !rollout.cohorts.is_empty()
-        });
+        let exposed = vouched || rollouts.iter().any(exposes);
         let lease = exposed.then(|| Lease {
             cluster: CLUSTER.to_owned(),
             authority: CLUSTER.to_owned(),
@@ -69,6 +69,11 @@ impl Publisher {
     }
 }
 
+/// May a rollout's part of a policy send anybody to the canary?
+pub fn exposes(rollout: &split::policy::Rollout) -> bool {
+    rollout.arms.exposes() || !rollout.overrides.is_empty() || !rollout.cohorts.is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use envoy::Resource;
@@ -91,7 +96,7 @@ mod tests {
     #[test]
     fn only_what_exposes_somebody_carries_a_lease() {
         for (weight, leased) in [(0, false), (1, true), (1_000_000, true)] {
-            let letter = publisher().compose(4, vec![rollout(weight)], 5).expect("a policy");
+            let letter = publisher().compose(4, vec![rollout(weight)], 5, false).expect("a policy");
             let policy: Policy = serde_json::from_str(&letter.text).expect("read back");
             assert_eq!((policy.incarnation, policy.generation), (9, 4));
             assert_eq!(policy.lease.is_some(), leased, "{weight}");
@@ -101,8 +106,10 @@ mod tests {
 
     #[test]
     fn what_a_filter_would_refuse_never_leaves() {
-        let error =
-            publisher().compose(4, vec![rollout(1), rollout(1)], 5).err().expect("twice the same name");
+        let error = publisher()
+            .compose(4, vec![rollout(1), rollout(1)], 5, false)
+            .err()
+            .expect("twice the same name");
         assert_eq!(error.field, "rollouts[1].name");
     }
 }

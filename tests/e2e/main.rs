@@ -12,6 +12,8 @@ mod command;
 #[cfg(test)]
 mod demos;
 #[cfg(test)]
+mod drills;
+#[cfg(test)]
 mod envoy_alone;
 #[cfg(test)]
 mod leases;

@@ -1,5 +1,6 @@
 //! The command's other half: asks a running controller, and shows what it says.
 
+mod drill;
 mod show;
 mod view;
 
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+pub use drill::drill;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use view::{Applied, Fault, View};

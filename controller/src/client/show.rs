@@ -48,6 +48,10 @@ pub fn one(view: &View) -> String {
     for refusal in &view.refusals {
         let _ = writeln!(out, "  refused by {}: {}", refusal.node, refusal.reason);
     }
+    if let Some(drill) = &view.drill {
+        let outcome = drill.outcome.as_deref().unwrap_or("under way");
+        let _ = writeln!(out, "  drill {}: {outcome}: {}", drill.number, drill.message);
+    }
     match &view.queued {
         Some(Queued { canary, who, refused: None }) => {
             let _ = writeln!(out, "  queued: {canary}, by {who}; it begins when this run is over");

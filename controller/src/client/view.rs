@@ -20,6 +20,7 @@ pub struct View {
     pub stages: Vec<Stage>,
     pub guardrails: Vec<Gate>,
     pub refusals: Vec<Refusal>,
+    pub drill: Option<super::drill::Drill>,
     pub queued: Option<Queued>,
 }
 

@@ -14,8 +14,7 @@ impl Engine {
         let Some(run) = self.runs.get(name) else { return };
         let (state, effects) = step(run.state.clone(), event, clock::now());
         let mut generation = run.generation;
-        let publishes = effects.iter().any(|effect| matches!(effect, Effect::Publish(_)));
-        let revokes = effects.iter().any(|effect| matches!(effect, Effect::Revoke));
+        let Changes { publishes, revokes } = changes(&effects);
         if publishes {
             generation = self.generation + 1;
         }
@@ -68,7 +67,7 @@ impl Engine {
         }
     }
 
-    async fn carry_out(&mut self, name: &str, effect: Effect) {
+    pub(super) async fn carry_out(&mut self, name: &str, effect: Effect) {
         match effect {
             Effect::Publish(publication) => {
                 tracing::info!(
@@ -104,10 +103,14 @@ impl Engine {
 
     /// Sends what the states of all runs say, under the present generation.
     pub(super) async fn publish(&mut self) {
-        let policies: Vec<_> = self.runs.values().filter_map(|run| policy(&run.state)).collect();
+        let policies = self.runs.iter().filter_map(|(name, run)| {
+            let of_run = policy(&run.state);
+            self.exercises.get(name).map_or_else(|| of_run.clone(), |slot| slot.newest(of_run.clone()))
+        });
+        let policies: Vec<_> = policies.collect();
         let intervals =
             self.runs.values().map(|run| run.state.plan.traffic.lease_intervals).min().unwrap_or(5);
-        match self.publisher.compose(self.generation, policies, intervals) {
+        match self.publisher.compose(self.generation, policies, intervals, self.vouched()) {
             Ok(letter) => {
                 self.lease.published(letter.generation, letter.ttl_ms);
                 self.publisher.send(letter).await;
@@ -120,6 +123,7 @@ impl Engine {
 
     /// Goes on where the last process stopped: what was published is published again, unchanged.
     pub(super) async fn take_up(&mut self) {
+        self.take_back_exercises().await;
         if self.generation > 0 {
             self.publish().await;
         }
@@ -155,8 +159,21 @@ fn policy(state: &State) -> Option<split::policy::Rollout> {
     state.publication.as_ref().map(|publication| publication.sent.policy.clone())
 }
 
+/// What a step's effects do to the mesh.
+pub(super) struct Changes {
+    pub publishes: bool,
+    pub revokes: bool,
+}
+
+pub(super) fn changes(effects: &[Effect]) -> Changes {
+    Changes {
+        publishes: effects.iter().any(|effect| matches!(effect, Effect::Publish(_))),
+        revokes: effects.iter().any(|effect| matches!(effect, Effect::Revoke)),
+    }
+}
+
 /// Does everything that changes traffic here take it back to stable?
-fn takes_back(effects: &[Effect]) -> bool {
+pub(super) fn takes_back(effects: &[Effect]) -> bool {
     effects.iter().all(|effect| match effect {
         Effect::Publish(publication) => publication.cause == Cause::Rollback,
         Effect::HandBack(_) => false,

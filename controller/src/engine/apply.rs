@@ -1,6 +1,6 @@
 //! What people ask for: a new run, or something of a running one.
 
-use rollout::{Event, Human, Reception, State, View, receive, step};
+use rollout::{Event, Exercise, ExerciseView, Human, Reception, State, View, receive, step};
 use serde::Serialize;
 use spec::{Plan, Problem};
 use split::Splitter;
@@ -84,6 +84,8 @@ impl Engine {
         epoch: u64,
     ) -> Result<(), Refusal> {
         let name = plan.name.clone();
+        self.end_exercise(&name, format!("run {run} begins")).await;
+        let epoch = epoch.max(self.epoch(&name));
         let before =
             self.runs.get(&name).map(|present| present.stored(present.state.clone(), present.generation));
         let state = State::new(plan, run, epoch, clock::now());
@@ -106,6 +108,20 @@ impl Engine {
         }
     }
 
+    /// What was exercised, the newest first.
+    pub(super) fn past_exercises(&self, name: &str, kind: &str) -> Result<Vec<ExerciseView>, Refusal> {
+        let read = self.store.past_exercises(name, kind);
+        let mut all =
+            read.map_err(|error| Refusal::Failed(format!("the store cannot be read: {error:#}")))?;
+        // What is under way is known better here than in the store.
+        if let Some(live) = self.exercises.get(name).and_then(|slot| slot.last(kind))
+            && let Some(first) = all.first_mut().filter(|first| first.number() == live.number())
+        {
+            *first = live.clone();
+        }
+        Ok(all.iter().map(Exercise::view).collect())
+    }
+
     /// The run of a name that somebody typed.
     pub(super) fn named(&mut self, name: &str) -> Result<&mut Run, Refusal> {
         let names: Vec<&str> = self.runs.keys().map(String::as_str).collect();
@@ -117,13 +133,19 @@ impl Engine {
 
     pub(super) async fn act(&mut self, name: &str, act: Act, human: Human) -> Result<(), Refusal> {
         let event = match act {
-            Act::Abort => Event::Abort(human),
-            Act::Promote => Event::Promote(human),
-            Act::Approve => Event::Approve(human),
-            Act::Pause => Event::Pause(human),
-            Act::Resume => Event::Resume(human),
-            Act::SetWeight(weight_ppm) => Event::SetWeight { human, weight_ppm },
+            Act::Abort => Event::Abort(human.clone()),
+            Act::Promote => Event::Promote(human.clone()),
+            Act::Approve => Event::Approve(human.clone()),
+            Act::Pause => Event::Pause(human.clone()),
+            Act::Resume => Event::Resume(human.clone()),
+            Act::SetWeight(weight_ppm) => Event::SetWeight { human: human.clone(), weight_ppm },
         };
+        if act == Act::Abort && self.exercises.get(name).is_some_and(|slot| slot.live().is_some()) {
+            let Human { who, reason } = human;
+            let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+            self.end_exercise(name, format!("aborted by {who}{why}")).await;
+            return Ok(());
+        }
         let run = self.named(name)?;
         run.state.allows(&event).map_err(|why| Refusal::Conflict(format!("{name}: {why}")))?;
         if run.state.is_over() {

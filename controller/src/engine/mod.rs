@@ -2,6 +2,7 @@
 
 mod act;
 mod apply;
+mod exercise;
 mod latency;
 mod queue;
 mod readings;
@@ -13,11 +14,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use envoy::ecds::Nodes;
-use rollout::{Event, Human, View};
+use rollout::{Event, ExerciseView, Human, View};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 pub use apply::{Applied, Refusal};
+pub use exercise::Order;
+use exercise::Slot;
 pub use readings::Figure;
 pub use views::Views;
 
@@ -49,6 +52,19 @@ pub enum Command {
         name: String,
         figures: Vec<Figure>,
         answer: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// Something to be tried between runs; answers with its number.
+    Exercise {
+        name: String,
+        order: Order,
+        human: Human,
+        answer: oneshot::Sender<Result<u64, Refusal>>,
+    },
+    /// What was tried, the newest first.
+    Exercises {
+        name: String,
+        kind: &'static str,
+        answer: oneshot::Sender<Result<Vec<ExerciseView>, Refusal>>,
     },
     /// An earlier run, as it ended.
     Past {
@@ -109,6 +125,10 @@ pub struct Engine {
     runs: BTreeMap<String, Run>,
     /// What comes after the present run of each name.
     waiting: BTreeMap<String, Waiting>,
+    /// What is tried between runs.
+    exercises: BTreeMap<String, Slot>,
+    /// Names of the proxies that are connected.
+    connected: Vec<String>,
     generation: u64,
     revoked_below: u64,
     /// The filters' refusals since this process began, by reason.
@@ -142,24 +162,25 @@ impl Engine {
             .map(|queued| (queued.name.clone(), Waiting::stored(queued)))
             .collect();
         let client = reqwest::Client::new();
-        Ok((
-            Self {
-                store,
-                publisher,
-                lease,
-                client,
-                sources,
-                runs,
-                waiting,
-                generation,
-                revoked_below,
-                reasons: BTreeMap::new(),
-                views,
-                reports,
-                reported,
-            },
-            seen,
-        ))
+        let mut engine = Self {
+            store,
+            publisher,
+            lease,
+            client,
+            sources,
+            runs,
+            waiting,
+            exercises: BTreeMap::new(),
+            connected: Vec::new(),
+            generation,
+            revoked_below,
+            reasons: BTreeMap::new(),
+            views,
+            reports,
+            reported,
+        };
+        engine.load_exercises()?;
+        Ok((engine, seen))
     }
 
     /// Runs until the commands end or `stop` resolves.
@@ -198,6 +219,13 @@ impl Engine {
             }
             Command::Push { name, figures, answer } => {
                 let _ = answer.send(self.push(&name, figures));
+            }
+            Command::Exercise { name, order, human, answer } => {
+                let begun = self.order(&name, order, human, false).await;
+                let _ = answer.send(begun);
+            }
+            Command::Exercises { name, kind, answer } => {
+                let _ = answer.send(self.past_exercises(&name, kind));
             }
             Command::Past { name, run, answer } => {
                 let _ = answer.send(self.past(&name, run));
@@ -238,6 +266,7 @@ impl Engine {
             self.ask_sources(&name);
             self.read_pushed(&name).await;
         }
+        self.exercises_tick().await;
         self.serve_all().await;
     }
 
@@ -255,6 +284,7 @@ impl Engine {
             let interval = run.book.interval(&run.state, increments);
             self.advance(&name, &Event::Interval(Box::new(interval))).await;
         }
+        self.exercises_counted(increments).await;
     }
 
     async fn acknowledged(&mut self, inputs: &mut Inputs) {
@@ -266,6 +296,7 @@ impl Engine {
             let Some(acks) = run.acknowledged(&nodes, &self.reasons) else { continue };
             self.advance(&name, &Event::Acks(acks)).await;
         }
+        self.exercises_acknowledged(&nodes).await;
     }
 
     /// Names of the runs that are not over.

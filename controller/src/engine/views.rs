@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rollout::{DrillView, ExerciseView};
 use serde::Serialize;
 
 use super::Engine;
+use super::exercise::Slot;
 use super::latency::Latency;
 use super::queue::{QueuedView, Waiting};
 use super::run::{Ack, RefusalView};
@@ -26,8 +28,18 @@ pub struct RunView {
     pub refusals: Vec<RefusalView>,
     /// After a rollback: how long the canary still got requests, as the proxies tell it.
     pub rollback_latency: Option<Latency>,
+    /// The last drill of the rollback path, or the one under way.
+    pub drill: Option<DrillView>,
+    /// When a drill last passed, in milliseconds since 1970.
+    pub drill_passed_unix_ms: Option<u64>,
     /// What comes after it.
     pub queued: Option<QueuedView>,
+}
+
+fn drill(slot: Option<&Slot>) -> Option<DrillView> {
+    match slot?.last("drill")?.view() {
+        ExerciseView::Drill(view) => Some(*view),
+    }
 }
 
 impl Engine {
@@ -40,6 +52,8 @@ impl Engine {
                 acks: run.acks.clone(),
                 refusals: run.refusals.clone(),
                 rollback_latency: run.latency,
+                drill: drill(self.exercises.get(name)),
+                drill_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed("drill")),
                 queued: self.waiting.get(name).map(Waiting::view),
             };
             (name.clone(), view)

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock;
 
+mod exercises;
 mod queued;
 
 pub use queued::Queued;
@@ -16,7 +17,7 @@ pub use queued::Queued;
 const SCHEMA: i64 = FORMS.len() as i64;
 
 /// What brings the tables from each form to the next. Steps that were released are never changed.
-const FORMS: [&str; 2] = [FORM_1, queued::FORM_2];
+const FORMS: [&str; 3] = [FORM_1, queued::FORM_2, exercises::FORM];
 
 const FORM_1: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;

@@ -14,7 +14,7 @@ use split::policy;
 use crate::{Acks, Effect, Human, Interval, Now, Phase, State};
 
 pub use drill::{Cancelled, Drill, DrillOrder, DrillPhase, Exposure, LeasePath, LeaseSkipped, PushPath};
-pub use report::{DrillView, Kept, LeaseView, PushView};
+pub use report::{DrillView, ExerciseView, Kept, LeaseView, PushView};
 pub use sent::Sent;
 
 /// One exercise.
@@ -104,6 +104,14 @@ impl Exercise {
                 let (drill, effects) = drill.step(event, now);
                 (Self::Drill(Box::new(drill)), effects)
             }
+        }
+    }
+
+    /// It, for people and tools.
+    #[must_use]
+    pub fn view(&self) -> ExerciseView {
+        match self {
+            Self::Drill(drill) => ExerciseView::Drill(Box::new(drill.view())),
         }
     }
 

@@ -9,6 +9,14 @@ use super::{Drill, DrillPhase, LeaseSkipped, Outcome};
 /// Promises people make about rollbacks, in milliseconds: half a minute, two, five.
 const PROMISES_MS: [u64; 3] = [30_000, 120_000, 300_000];
 
+/// An exercise for the eye.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ExerciseView {
+    /// Of the rollback path.
+    Drill(Box<DrillView>),
+}
+
 /// A drill for the eye.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DrillView {

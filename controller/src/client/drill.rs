@@ -1,0 +1,180 @@
+//! `serin drill`: asks for a drill, follows it, and says what it found.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use reqwest::Client;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{LOOK, accepted, send};
+use crate::args::{self, Output};
+
+/// A drill, as far as a person is shown it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Drill {
+    pub name: String,
+    pub number: u64,
+    pub weight_ppm: u32,
+    pub outcome: Option<String>,
+    pub message: String,
+    pub ended_unix_ms: Option<u64>,
+    pub lease: Lease,
+    pub push: Option<Push>,
+    pub limit_ms: u64,
+    pub slowest_ms: Option<u64>,
+    pub promises: Vec<Promise>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Lease {
+    pub skipped: Option<String>,
+    pub told_ms: Option<u64>,
+    pub proxies: u64,
+    pub missing: u64,
+    pub silent: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Push {
+    pub acknowledged_ms: Option<u64>,
+    pub acknowledged: u64,
+    pub connected: u64,
+    pub laggards: Vec<String>,
+    pub last_canary_ms: Option<u64>,
+    pub last_canary_complete: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Promise {
+    pub limit_ms: u64,
+    pub kept: bool,
+}
+
+pub async fn drill(options: args::Drill) -> Result<ExitCode> {
+    let args::Drill { server, name, weight, limit, reason, detach, output } = options;
+    let url = format!("{}/v1/rollouts/{name}/drill", server.server);
+    let body = json!({"weight": weight, "limit": limit, "reason": reason});
+    let Some(begun) = accepted(send(Client::new().post(url).json(&body)).await?).await? else {
+        return Ok(ExitCode::from(1));
+    };
+    let number = begun["number"].as_u64().unwrap_or_default();
+    let url = format!("{}/v1/rollouts/{name}/drills/{number}", server.server);
+    if detach {
+        println!("{name}: drill {number} begun; see: serin get {name}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let view = follow(&url, output).await?;
+    let Some(view) = view else { return Ok(ExitCode::from(1)) };
+    let drill: Drill = serde_json::from_value(view.clone())?;
+    match output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&view)?),
+        Output::Text => print!("{}", report(&drill)),
+    }
+    Ok(ExitCode::from(code(drill.outcome.as_deref())))
+}
+
+/// Looks until it is over, and says on standard error how far it is.
+pub(super) async fn follow(url: &str, output: Output) -> Result<Option<Value>> {
+    let mut seen = String::new();
+    loop {
+        let Some(view) = accepted(send(Client::new().get(url)).await?).await? else { return Ok(None) };
+        if !view["outcome"].is_null() {
+            return Ok(Some(view));
+        }
+        let message = view["message"].as_str().unwrap_or_default();
+        if message != seen && output == Output::Text {
+            eprintln!("{message}");
+            message.clone_into(&mut seen);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// 0 passed, 1 failed, 2 neither.
+pub(super) fn code(outcome: Option<&str>) -> u8 {
+    match outcome {
+        Some("passed") => 0,
+        Some("failed") => 1,
+        _ => 2,
+    }
+}
+
+/// What it found, line by line.
+fn report(drill: &Drill) -> String {
+    let mut out = String::new();
+    let weight = f64::from(drill.weight_ppm) / 10_000.0;
+    let outcome = drill.outcome.as_deref().unwrap_or("under way");
+    // Writing to a String does not fail.
+    let _ =
+        writeln!(out, "{} drill {} at {weight}%: {outcome}\n  {}", drill.name, drill.number, drill.message);
+    let lease = match (drill.lease.skipped.as_deref(), drill.lease.told_ms) {
+        (Some(why), _) => format!("not revoked alone ({})", why.replace('_', " ")),
+        (None, Some(ms)) => format!("revoked alone: {} told after {ms} ms", drill.lease.proxies),
+        (None, None) => {
+            format!("revoked alone: {} did not ask {}", drill.lease.missing, drill.lease.silent.join(", "))
+        }
+    };
+    let _ = writeln!(out, "  lease      {lease}");
+    if let Some(push) = &drill.push {
+        let when = push.acknowledged_ms.map_or("not by all yet".to_owned(), |ms| format!("after {ms} ms"));
+        let missing = if push.laggards.is_empty() {
+            String::new()
+        } else {
+            format!("; missing: {}", push.laggards.join(", "))
+        };
+        let _ = writeln!(
+            out,
+            "  push       {} of {} acknowledged, {when}{missing}",
+            push.acknowledged, push.connected
+        );
+        if let Some(ms) = push.last_canary_ms {
+            let bound = if push.last_canary_complete { "" } else { " (lower bound: a proxy is silent)" };
+            let _ = writeln!(out, "  canary     last request {ms} ms after the decision{bound}");
+        }
+    }
+    let limit =
+        Promise { limit_ms: drill.limit_ms, kept: drill.slowest_ms.is_some_and(|ms| ms <= drill.limit_ms) };
+    let mut promises: Vec<&Promise> = drill.promises.iter().collect();
+    if !promises.iter().any(|promise| promise.limit_ms == limit.limit_ms) {
+        promises.push(&limit);
+    }
+    let promises = promises.iter().map(|promise| {
+        let kept = if promise.kept { "kept" } else { "NOT kept" };
+        format!("{} {kept}", spec::Span::from_ms(promise.limit_ms))
+    });
+    let _ = writeln!(out, "  promises   {}", promises.collect::<Vec<_>>().join(", "));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drill_fits_a_terminal() {
+        let drill: Drill = serde_json::from_str(
+            r#"{"name":"ranker","number":3,"weight_ppm":1000,"outcome":"failed","message":"late","unknown":1,
+                "lease":{"told_ms":900,"proxies":2},"limit_ms":10000,"slowest_ms":40000,
+                "push":{"acknowledged_ms":9,"acknowledged":2,"connected":2,"last_canary_ms":40000,"last_canary_complete":true},
+                "promises":[{"limit_ms":30000,"kept":false},{"limit_ms":120000,"kept":true}]}"#,
+        )
+        .expect("a drill");
+        assert_eq!(
+            report(&drill),
+            "ranker drill 3 at 0.1%: failed\n  late\n  lease      revoked alone: 2 told after 900 ms\n  push       2 of 2 \
+             acknowledged, after 9 ms\n  canary     last request 40000 ms after the decision\n  promises   30s NOT \
+             kept, 2m kept, 10s NOT kept\n"
+        );
+        for (outcome, expected) in
+            [(Some("passed"), 0), (Some("failed"), 1), (Some("cancelled"), 2), (None, 2)]
+        {
+            assert_eq!(code(outcome), expected);
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Exercises in the engine's hands: at most one at a time for each rollout, and only between its runs.
+
+use std::collections::BTreeMap;
+
+use envoy::ecds::Nodes;
+use rollout::{
+    Acks, CanaryLook, Drill, DrillOrder, Exercise, ExerciseEvent, Heartbeats, Human, Outcome, Refused, State,
+};
+use spec::{Percent, Span};
+
+use super::{Engine, Refusal};
+use crate::clock;
+use crate::evidence::Increments;
+
+/// A drill exposes at most this much: it proves the way back, not the version.
+const LARGEST_PPM: u32 = 50_000;
+
+/// What is exercised on one rollout, and was last.
+#[derive(Default)]
+pub struct Slot {
+    /// The last of each kind; at most one of them is not over.
+    last: Vec<Exercise>,
+    /// When one of each kind last passed, in milliseconds since 1970.
+    passed: BTreeMap<String, u64>,
+    /// The generation the last publication went out with.
+    generation: u64,
+    /// What the machine was last told of acknowledgements.
+    told: Option<Acks>,
+}
+
+/// What somebody wants exercised.
+#[derive(Clone, Debug)]
+pub enum Order {
+    Drill { weight: Percent, limit: Span },
+}
+
+impl Slot {
+    pub fn live(&self) -> Option<&Exercise> {
+        self.last.iter().find(|exercise| !exercise.is_over())
+    }
+
+    pub fn last(&self, kind: &str) -> Option<&Exercise> {
+        self.last.iter().find(|exercise| exercise.kind() == kind)
+    }
+
+    pub fn passed(&self, kind: &str) -> Option<u64> {
+        self.passed.get(kind).copied()
+    }
+
+    /// The highest epoch any of them published.
+    pub fn epoch(&self) -> u64 {
+        self.policies().map(|policy| policy.epoch).max().unwrap_or(0)
+    }
+
+    fn policies(&self) -> impl Iterator<Item = &split::policy::Rollout> {
+        self.last.iter().filter_map(Exercise::policy)
+    }
+
+    /// What is in force of the run's part of the policy and that of the exercises: whichever came last.
+    pub fn newest(&self, run: Option<split::policy::Rollout>) -> Option<split::policy::Rollout> {
+        self.policies().cloned().chain(run).max_by_key(|policy| policy.epoch)
+    }
+
+    fn put(&mut self, exercise: Exercise) {
+        if let Some(ended) = exercise.ended().filter(|ended| ended.outcome == Outcome::Passed) {
+            self.passed.insert(exercise.kind().to_owned(), ended.at.unix_ms);
+        }
+        self.last.retain(|known| known.kind() != exercise.kind());
+        self.last.push(exercise);
+    }
+}
+
+impl Engine {
+    /// What the store holds of exercises.
+    pub(super) fn load_exercises(&mut self) -> anyhow::Result<()> {
+        for exercise in self.store.exercises()? {
+            self.exercises.entry(exercise.name().to_owned()).or_default().put(exercise);
+        }
+        for (name, kind, unix_ms) in self.store.passed_exercises()? {
+            self.exercises.entry(name).or_default().passed.insert(kind, unix_ms);
+        }
+        Ok(())
+    }
+
+    /// Begins an exercise; returns its number.
+    pub(super) async fn order(
+        &mut self,
+        name: &str,
+        order: Order,
+        by: Human,
+        scheduled: bool,
+    ) -> Result<u64, Refusal> {
+        let epoch = self.epoch(name);
+        let number = |slot: Option<&Slot>, kind| {
+            slot.and_then(|slot| slot.last(kind)).map_or(1, |last| last.number() + 1)
+        };
+        let state = &self.named(name)?.state.clone();
+        state.at_rest().map_err(Refusal::Conflict)?;
+        let slot = self.exercises.get(name);
+        if let Some(live) = slot.and_then(Slot::live) {
+            return Err(Refusal::Conflict(format!(
+                "{} {} of {name} is under way; wait for its end, or end it: serin abort {name}",
+                live.kind(),
+                live.number()
+            )));
+        }
+        let exercise = match order {
+            Order::Drill { weight, limit } => {
+                let number = number(slot, "drill");
+                drill(
+                    state,
+                    number,
+                    epoch,
+                    DrillOrder { weight_ppm: weight.ppm(), limit_ms: limit.ms(), by, scheduled },
+                )?
+            }
+        };
+        let number = exercise.number();
+        self.store
+            .save_exercise(&exercise, self.generation, self.revoked_below)
+            .map_err(|error| Refusal::unwritten(&error))?;
+        self.exercises.entry(name.to_owned()).or_default().put(exercise);
+        self.exercise(name, &ExerciseEvent::Begin).await;
+        Ok(number)
+    }
+
+    /// The highest epoch published under a name.
+    pub(super) fn epoch(&self, name: &str) -> u64 {
+        let of_run = self.runs.get(name).map_or(0, |run| run.state.epoch);
+        self.exercises.get(name).map_or(0, Slot::epoch).max(of_run)
+    }
+
+    /// Lets the exercise under way take one event. As with runs, what is decided is on the disk before it is done.
+    pub(super) async fn exercise(&mut self, name: &str, event: &ExerciseEvent) {
+        let Some(live) = self.exercises.get(name).and_then(Slot::live) else { return };
+        let (next, effects) = live.clone().step(event, clock::now());
+        let changes = super::act::changes(&effects);
+        let generation = if changes.publishes { self.generation + 1 } else { self.generation };
+        let revoked_below = match (changes.publishes, changes.revokes) {
+            (_, false) => self.revoked_below,
+            (true, true) => generation,
+            // No push follows: what is in force is revoked itself.
+            (false, true) => generation + 1,
+        };
+        if !effects.is_empty()
+            && let Err(error) = self.store.save_exercise(&next, generation, revoked_below)
+        {
+            tracing::error!("the store cannot be written: {error:#}");
+            if !super::act::takes_back(&effects) {
+                return;
+            }
+        }
+        let Some(slot) = self.exercises.get_mut(name) else { return };
+        slot.put(next);
+        self.revoked_below = revoked_below.max(self.revoked_below);
+        if changes.publishes {
+            self.generation = generation;
+            slot.generation = generation;
+            slot.told = None;
+        }
+        for effect in effects {
+            self.carry_out(name, effect).await;
+        }
+        self.show();
+    }
+
+    /// Ends what is under way; whatever it exposes is taken back before this returns.
+    pub(super) async fn end_exercise(&mut self, name: &str, why: String) {
+        self.exercise(name, &ExerciseEvent::Cancel(why)).await;
+    }
+
+    /// Whatever the last process was exercising is taken back, before anything is published.
+    pub(super) async fn take_back_exercises(&mut self) {
+        for name in self.exercised() {
+            self.exercise(&name, &ExerciseEvent::Restart).await;
+        }
+    }
+
+    pub(super) async fn exercises_acknowledged(&mut self, nodes: &Nodes) {
+        self.connected =
+            nodes.0.iter().filter(|(_, node)| node.is_connected()).map(|(name, _)| name.clone()).collect();
+        for name in self.exercised() {
+            let Some(slot) = self.exercises.get_mut(&name) else { continue };
+            let Some(acks) = slot.acknowledged(nodes) else { continue };
+            self.exercise(&name, &ExerciseEvent::Acks(acks)).await;
+        }
+    }
+
+    pub(super) async fn exercises_tick(&mut self) {
+        for name in self.exercised() {
+            let Some(slot) = self.exercises.get(&name) else { continue };
+            let (renewed, revoked) = self.lease.heard(slot.generation);
+            let alone = !self.runs.values().any(|run| exposes(&run.state));
+            let heard = Heartbeats { connected: self.connected.clone(), renewed, revoked, alone };
+            self.exercise(&name, &ExerciseEvent::Heartbeats(heard)).await;
+            self.exercise(&name, &ExerciseEvent::Tick).await;
+        }
+    }
+
+    pub(super) async fn exercises_counted(&mut self, news: &Increments) {
+        for name in self.exercised() {
+            let gauge = tally::gauge("last_canary_assigned_ms", &[("rollout", &name)]);
+            let look = CanaryLook {
+                whole_since_ms: news.gap.is_none().then_some(news.from_ms),
+                last_ms: news.gauges.iter().filter_map(|gauges| gauges.get(&gauge)).max().copied(),
+            };
+            self.exercise(&name, &ExerciseEvent::Look(look)).await;
+        }
+    }
+
+    /// Must the policy carry a lease although it exposes nobody?
+    pub(super) fn vouched(&self) -> bool {
+        self.exercises.values().filter_map(Slot::live).any(Exercise::wants_lease)
+    }
+
+    /// Names of the rollouts on which something is exercised.
+    fn exercised(&self) -> Vec<String> {
+        let live = self.exercises.iter().filter(|(_, slot)| slot.live().is_some());
+        live.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+impl Slot {
+    /// What the nodes' answers mean for the last publication; `None` when that is no news.
+    fn acknowledged(&mut self, nodes: &Nodes) -> Option<Acks> {
+        let sent = self.live()?.sent()?;
+        let quorum = nodes.quorum(self.generation);
+        let refused = nodes.0.iter().filter_map(|(node, known)| {
+            let refused = known.refused.as_ref().filter(|refused| refused.generation >= self.generation)?;
+            quorum
+                .behind
+                .contains(node)
+                .then(|| Refused { node: node.clone(), reason: refused.reason.clone() })
+        });
+        let acks = Acks {
+            publication: sent.id,
+            acknowledged: u32::try_from(quorum.holding).unwrap_or(u32::MAX),
+            connected: u32::try_from(quorum.connected).unwrap_or(u32::MAX),
+            refused: refused.collect(),
+            missing: quorum.behind.clone(),
+        };
+        if self.told.as_ref() == Some(&acks) {
+            return None;
+        }
+        self.told = Some(acks.clone());
+        Some(acks)
+    }
+}
+
+/// Has a run anybody on its canary?
+fn exposes(state: &State) -> bool {
+    state.publication.as_ref().is_some_and(|publication| crate::publish::exposes(&publication.sent.policy))
+}
+
+fn drill(state: &State, number: u64, epoch: u64, order: DrillOrder) -> Result<Exercise, Refusal> {
+    if order.weight_ppm > LARGEST_PPM {
+        return Err(Refusal::Invalid(format!(
+            "weight is {}: a drill proves the way back, not the version; write {} or less",
+            Percent::from_ppm(order.weight_ppm),
+            Percent::from_ppm(LARGEST_PPM)
+        )));
+    }
+    if order.limit_ms == 0 {
+        return Err(Refusal::Invalid("limit is 0s: nothing comes back in no time; write 30s".to_owned()));
+    }
+    if order.weight_ppm > 0 {
+        let human = (!order.scheduled).then_some(&order.by);
+        state.may_expose(human).map_err(Refusal::Conflict)?;
+    }
+    Ok(Exercise::Drill(Box::new(Drill::new(state, number, epoch, order, clock::now()))))
+}

@@ -1,0 +1,83 @@
+//! Drills and other exercises, as they stand and as they ended.
+
+use anyhow::{Context, Result};
+use rollout::Exercise;
+use rusqlite::{Row, params};
+
+use super::Store;
+
+/// Adds them to the tables.
+pub(super) const FORM: &str = "
+    CREATE TABLE exercise (
+        name TEXT NOT NULL, kind TEXT NOT NULL, number INTEGER NOT NULL, outcome TEXT, ended_unix_ms INTEGER,
+        state TEXT NOT NULL, PRIMARY KEY (name, kind, number)
+    ) STRICT;
+";
+
+/// As many of each kind are kept for each rollout.
+const KEPT: u32 = 200;
+
+impl Store {
+    /// Writes an exercise down, and with it what the whole mesh is to know, in one transaction.
+    pub fn save_exercise(&mut self, exercise: &Exercise, generation: u64, revoked_below: u64) -> Result<()> {
+        let number = i64::try_from(exercise.number())?;
+        let ended = exercise.ended();
+        let outcome = ended.map(|ended| serde_json::to_value(ended.outcome)).transpose()?;
+        let change = self.connection.transaction()?;
+        change.execute(
+            "INSERT OR REPLACE INTO exercise VALUES (?, ?, ?, ?, ?, ?)",
+            params![
+                exercise.name(),
+                exercise.kind(),
+                number,
+                outcome.as_ref().and_then(|outcome| outcome.as_str()),
+                ended.map(|ended| i64::try_from(ended.at.unix_ms)).transpose()?,
+                serde_json::to_string(exercise)?,
+            ],
+        )?;
+        change.execute(
+            "DELETE FROM exercise WHERE name = ? AND kind = ? AND number <= ?",
+            params![exercise.name(), exercise.kind(), number - i64::from(KEPT)],
+        )?;
+        super::raise(&change, generation, revoked_below)?;
+        change.commit()?;
+        Ok(())
+    }
+
+    /// The last of each kind of each rollout.
+    pub fn exercises(&self) -> Result<Vec<Exercise>> {
+        let mut query = self
+            .connection
+            .prepare("SELECT name, kind, max(number), state FROM exercise GROUP BY name, kind")?;
+        let rows = query.query_map([], |row| row.get::<_, String>(3))?;
+        rows.map(|state| read(&state?)).collect()
+    }
+
+    /// Those of one rollout and kind, the newest first.
+    pub fn past_exercises(&self, name: &str, kind: &str) -> Result<Vec<Exercise>> {
+        let mut query = self
+            .connection
+            .prepare("SELECT state FROM exercise WHERE name = ? AND kind = ? ORDER BY number DESC")?;
+        let rows = query.query_map([name, kind], |row| row.get::<_, String>(0))?;
+        rows.map(|state| read(&state?)).collect()
+    }
+
+    /// When one of each rollout and kind last passed, in milliseconds since 1970.
+    pub fn passed_exercises(&self) -> Result<Vec<(String, String, u64)>> {
+        let mut query = self.connection.prepare(
+            "SELECT name, kind, max(ended_unix_ms) FROM exercise WHERE outcome = 'passed' GROUP BY name, kind",
+        )?;
+        let passed = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?));
+        query
+            .query_map([], passed)?
+            .map(|row| {
+                let (name, kind, unix_ms) = row?;
+                Ok((name, kind, u64::try_from(unix_ms)?))
+            })
+            .collect()
+    }
+}
+
+fn read(state: &str) -> Result<Exercise> {
+    serde_json::from_str(state).context("a stored exercise cannot be read; use the serin that wrote it")
+}

@@ -1,0 +1,159 @@
+//! The rollback path, proven between runs.
+
+use serde_json::Value;
+
+use crate::harness::{EnvoyOptions, Models, Serin, a_core, alone, get, until};
+use demo::load::{Load, LoadPlan};
+
+const DRILLED: &str = "apiVersion: serin.dev/v1alpha1
+kind: Rollout
+metadata: {name: ranker}
+spec:
+  stable: {version: v1}
+  canary: {version: v2}
+";
+
+/// A rollout that was begun and aborted: it rests.
+async fn rested(models: &Models) -> Serin {
+    let serin = Serin::start(models, EnvoyOptions::default()).await;
+    serin.apply(DRILLED).await;
+    serin.until("ranker", "the first stage", |view| view["phase"] == "Progressing").await;
+    let (code, text) = serin.command(&["drill", "ranker"]).await;
+    assert!(code == 1 && text.contains("under way"), "not while a run is live: {text}");
+    let (code, text) = serin.command(&["abort", "ranker"]).await;
+    assert_eq!(code, 0, "{text}");
+    serin.until("ranker", "the rollback", |view| view["phase"] == "RolledBack").await;
+    serin
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_proves_both_ways_back_and_reports_how_long_they_take() {
+    let _machine = alone().await;
+    let models = Models::plain().await;
+    let serin = rested(&models).await;
+    let load = Load::start(LoadPlan { rate: 200.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
+
+    // At weight 0 nobody is exposed, and the path is proven all the same.
+    let met = models.canary.log().len();
+    let (code, text) = serin.command(&["drill", "ranker", "-o", "json"]).await;
+    assert_eq!(code, 0, "{text}");
+    let drill: Value = serde_json::from_str(&text).expect("JSON");
+    println!("drill at 0 %: {}", drill["message"]);
+    assert_eq!(drill["outcome"], "passed");
+    assert!(drill["lease"]["told_ms"].is_u64() && drill["lease"]["proxies"] == 1, "{drill}");
+    assert!(drill["push"]["acknowledged_ms"].is_u64() && drill["push"]["acknowledged"] == 1, "{drill}");
+    assert_eq!(models.canary.log().len(), met, "nobody met the canary");
+    // The proxy says so itself.
+    let gauges = serin.envoy().counted().await.others;
+    assert_eq!(gauges.get("serin_lease_revoked_total"), Some(&1), "{gauges:?}");
+
+    // What was rolled back gets requests again only for a reason.
+    let (code, text) = serin.command(&["drill", "ranker", "--weight", "2%"]).await;
+    assert!(code == 1 && text.contains("give a reason"), "{text}");
+    let (code, text) = serin.command(&["drill", "ranker", "--weight", "50%", "--reason", "x"]).await;
+    assert!(code == 1 && text.contains("5% or less"), "{text}");
+    let (code, text) = serin.command(&["drill", "ranker", "--weight", "2%", "--reason", "practice"]).await;
+    assert_eq!(code, 0, "{text}");
+    println!("{text}");
+    assert!(text.contains("ranker drill 2 at 2%: passed") && text.contains("last request"), "{text}");
+    let met = models.canary.log().len();
+    assert!(met > 0, "somebody met the canary");
+    let sent = load.sent();
+    until(
+        "two hundred requests more",
+        async || {
+            if load.sent() >= sent + 200 { Ok(()) } else { Err(load.sent()) }
+        },
+    )
+    .await;
+    assert_eq!(models.canary.log().len(), met, "nothing is left on the canary");
+
+    // A limit that cannot be kept fails it.
+    let (code, text) = serin.command(&["drill", "ranker", "--limit", "1ms"]).await;
+    assert!(code == 1 && text.contains("1ms NOT kept"), "{text}");
+
+    let (code, text) = serin.command(&["get", "ranker"]).await;
+    assert!(code == 0 && text.contains("drill 3: failed"), "{text}");
+    let metrics = reqwest::get(serin.url("/metrics")).await.expect("metrics").text().await.expect("text");
+    for line in [
+        "serin_drill_seconds{rollout=\"ranker\",way=\"push\"}",
+        "serin_drill_passed{rollout=\"ranker\"} 0",
+        "serin_drill_last_success_timestamp_seconds{rollout=\"ranker\"}",
+    ] {
+        assert!(metrics.contains(line), "{line} is missing in {metrics}");
+    }
+    let all = reqwest::get(serin.url("/v1/rollouts/ranker/drills")).await.expect("an answer");
+    let all: Vec<Value> = all.json().await.expect("the drills");
+    let numbers: Vec<_> = all.iter().map(|drill| drill["number"].as_u64()).collect();
+    assert_eq!(numbers, [Some(3), Some(2), Some(1)]);
+    let records = load.stop().await;
+    assert!(records.iter().all(|record| !record.failed()), "a drill fails no request");
+}
+
+/// The controller dies while the canary has its weight: the next one takes it back before it does anything else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_cut_short_by_a_crash_leaves_nothing_on_the_canary() {
+    let _core = a_core().await;
+    let models = Models::plain().await;
+    let mut serin = rested(&models).await;
+    let begin = ["drill", "ranker", "--weight", "5%", "--reason", "practice", "--detach"];
+    let (code, text) = serin.command(&begin).await;
+    assert_eq!(code, 0, "{text}");
+    // Without traffic it waits for a canary request.
+    let exposed = |view: &Value| {
+        view["drill"]["phase"] == "exposing"
+            && view["drill"]["message"] == "the canary has 5% (1 of 1 proxies follow)"
+    };
+    serin.until("ranker", "the canary's weight", exposed).await;
+    serin.kill();
+    serin.run().await;
+    let view =
+        serin.until("ranker", "the end of the drill", |view| view["drill"]["outcome"].is_string()).await;
+    assert_eq!(view["drill"]["outcome"], "cancelled", "{view}");
+    assert!(view["drill"]["message"].as_str().is_some_and(|text| text.contains("restarted")), "{view}");
+    let before = models.canary.log().len();
+    for n in 0..200 {
+        let answer =
+            get(serin.envoy().addr, "/", &[("x-user-id", &format!("user-{n}"))]).await.expect("an answer");
+        assert_eq!(answer.model(), Some("v1"));
+    }
+    assert_eq!(models.canary.log().len(), before);
+    // It is over for good, and the next run begins above everything it published.
+    serin.kill();
+    serin.run().await;
+    let view = serin.view("ranker").await;
+    assert_eq!(view["drill"]["outcome"], "cancelled", "{view}");
+    let epoch = view["epoch"].as_u64();
+    serin.apply(DRILLED).await;
+    let view = serin.until("ranker", "the next run", |view| view["phase"] == "Progressing").await;
+    assert!(view["epoch"].as_u64() > epoch.map(|epoch| epoch + 3), "{view}");
+}
+
+/// A real run goes before practice, and a person may end it at any time.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abort_or_a_new_run_ends_a_drill() {
+    let _core = a_core().await;
+    let models = Models::plain().await;
+    let serin = rested(&models).await;
+    let begin = ["drill", "ranker", "--weight", "1%", "--reason", "practice", "--detach"];
+    let exposing = |view: &Value| view["drill"]["phase"] == "exposing";
+    let (code, text) = serin.command(&begin).await;
+    assert_eq!(code, 0, "{text}");
+    serin.until("ranker", "the canary's weight", exposing).await;
+    let (code, text) = serin.command(&begin).await;
+    assert!(code == 1 && text.contains("drill 1 of ranker is under way"), "one at a time: {text}");
+    let (code, text) = serin.command(&["abort", "ranker", "--reason", "enough"]).await;
+    assert_eq!(code, 0, "{text}");
+    let ended = |view: &Value| view["drill"]["outcome"] == "cancelled";
+    let view = serin.until("ranker", "the end of the drill", ended).await;
+    assert!(view["drill"]["message"].as_str().is_some_and(|text| text.contains("(enough)")), "{view}");
+
+    let (code, text) = serin.command(&begin).await;
+    assert_eq!(code, 0, "{text}");
+    serin.until("ranker", "the canary's weight", exposing).await;
+    serin.apply(DRILLED).await;
+    let view = serin.until("ranker", "the run", |view| view["phase"] == "Progressing").await;
+    assert_eq!(view["run"], 2);
+    serin.until("ranker", "the end of the drill", ended).await;
+    assert_eq!(serin.view("ranker").await["phase"], "Progressing", "the run goes on");
+}
