@@ -63,7 +63,7 @@ pub async fn drill(options: args::Drill) -> Result<ExitCode> {
     let Some(begun) = accepted(send(Client::new().post(url).json(&body)).await?).await? else {
         return Ok(ExitCode::from(1));
     };
-    let number = begun["number"].as_u64().unwrap_or_default();
+    let number = begun.get("number").and_then(Value::as_u64).unwrap_or_default();
     let url = format!("{}/v1/rollouts/{name}/drills/{number}", server.server);
     if detach {
         println!("{name}: drill {number} begun; see: serin get {name}");
@@ -84,10 +84,10 @@ pub(super) async fn follow(url: &str, output: Output) -> Result<Option<Value>> {
     let mut seen = String::new();
     loop {
         let Some(view) = accepted(send(Client::new().get(url)).await?).await? else { return Ok(None) };
-        if !view["outcome"].is_null() {
+        if view.get("outcome").is_some_and(Value::is_string) {
             return Ok(Some(view));
         }
-        let message = view["message"].as_str().unwrap_or_default();
+        let message = view.get("message").and_then(Value::as_str).unwrap_or_default();
         if message != seen && output == Output::Text {
             eprintln!("{message}");
             message.clone_into(&mut seen);

@@ -258,9 +258,7 @@ impl Step {
         let since = |moment: Now| look.last_ms.filter(|last| *last >= moment.unix_ms);
         match (self.drill.phase, &mut self.drill.push) {
             (DrillPhase::Exposing, _) => {
-                if self.drill.exposure.began.and_then(since).is_some() {
-                    self.drill.exposure.seen = true;
-                }
+                self.drill.exposure.seen |= self.drill.exposure.began.and_then(since).is_some();
             }
             (DrillPhase::TakingBack, Some(push)) if self.drill.exposure.began.is_some() => {
                 self.drill.exposure.seen |= self.drill.exposure.began.and_then(since).is_some();

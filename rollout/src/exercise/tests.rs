@@ -117,7 +117,7 @@ impl Mesh {
         self.take(&ExerciseEvent::Tick);
     }
 
-    fn to_the_end(&mut self) -> Outcome {
+    fn run_out(&mut self) -> Outcome {
         self.take(&ExerciseEvent::Begin);
         while !self.drill.is_over() {
             self.tick();
@@ -139,7 +139,7 @@ fn check(
 ) -> Mesh {
     let mut mesh = Mesh::new(weight_ppm);
     change(&mut mesh);
-    let got = mesh.to_the_end();
+    let got = mesh.run_out();
     let view = mesh.drill().view();
     assert_eq!(got, outcome, "{}", view.message);
     assert_eq!(mesh.weights, weights, "{}", view.message);
