@@ -65,14 +65,14 @@ impl Stream {
         let active = self.active.clone()?;
         let claim = active.splitter.claim(&Live)?;
         if claim.follows() {
-            let arm = claim.followed(&Live);
-            let _ = host::set_header(Map::Request, claim.header(), arm.as_str().as_bytes());
+            let route = claim.followed(&Live);
+            let _ = host::set_header(Map::Request, claim.header(), route.as_str().as_bytes());
             return None;
         }
         let mut assignment = claim.assign(&Live, active.standing.get(), &mut active.draws.borrow_mut());
-        if host::set_header(Map::Request, claim.header(), assignment.arm.as_str().as_bytes()).is_err() {
+        if host::set_header(Map::Request, claim.header(), assignment.route().as_str().as_bytes()).is_err() {
             // Without the header the route is stable's, and so it is counted.
-            assignment = Assignment { arm: Arm::Stable, cause: Cause::Fallback, group: None };
+            assignment = Assignment::stable(Cause::Fallback);
         }
         let counters = active.counters.get(claim.index())?;
         counters.count(assignment.arm, What::Assigned(assignment.cause));
@@ -110,7 +110,7 @@ impl Stream {
             grpc_status: if is_grpc { host::number("response\0grpc_status") } else { None },
         };
         let class = end.class();
-        let Assignment { arm, cause, group } = assignment;
+        let Assignment { arm, cause, group, .. } = assignment;
         counters.count(arm, What::Finished(cause, class));
         if !class.is_outcome() {
             return None;

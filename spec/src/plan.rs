@@ -331,6 +331,7 @@ impl Plan {
                 baseline: self.baseline.then_some(policy::Baseline { weight_ppm: weights.baseline_ppm }),
                 others: Vec::new(),
             },
+            shadow: None,
             overrides: if weights.targeted { traffic.overrides.clone() } else { Vec::new() },
             cohorts: cohorts.collect(),
             confidence: traffic.confidence.clone(),

@@ -62,7 +62,7 @@ impl ArmName {
     pub fn new(text: &str) -> Option<Self> {
         let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let fits = text.bytes().all(letters) && text.starts_with(|first: char| first.is_ascii_lowercase());
-        if !fits || Arm::NAMELESS.iter().any(|arm| arm.as_str() == text) {
+        if !fits || text == SHADOW || Arm::NAMELESS.iter().any(|arm| arm.as_str() == text) {
             return None;
         }
         // Padded with zeros, which no name contains.
@@ -130,8 +130,36 @@ impl<'de> Deserialize<'de> for ArmName {
 }
 
 /// What a further arm may be called.
-const NAMES: &str =
-    "1 to 16 lower-case letters, digits and dashes, the first a letter, not stable, canary or baseline";
+const NAMES: &str = "1 to 16 lower-case letters, digits and dashes, the first a letter, not stable, canary, baseline or shadow";
+
+/// What the routing header says of a request that stable answers and the canary gets a copy of.
+pub const SHADOW: &str = "shadow";
+
+/// Where the routing header leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To an arm.
+    Arm(Arm),
+    /// To stable, and a copy to the canary, whose answer nobody sees.
+    Shadow,
+}
+
+impl Route {
+    /// The route as it stands in the routing header.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Arm(arm) => arm.as_str(),
+            Self::Shadow => SHADOW,
+        }
+    }
+
+    /// Reads [`Route::as_str`] back; `None` for text that leads nowhere.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == SHADOW { Some(Self::Shadow) } else { Arm::parse(text).map(Self::Arm) }
+    }
+}
 
 /// Why a request was given its arm. Only [`Cause::Weight`] is evidence: every other cause chooses its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -2,7 +2,7 @@ use crate::arms::Arms;
 use crate::key::Place;
 use crate::policy::Lease;
 use crate::rule::{Rule, Scope};
-use crate::{Arm, Attribute, Cause, Confidence, Draws, Point, Request, Weight};
+use crate::{Arm, Attribute, Cause, Confidence, Draws, Point, Request, Route, Weight};
 
 /// A policy ready to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,7 @@ pub(crate) struct Plan {
     pub(crate) hold_without_lease: bool,
     pub(crate) assigner: Assigner,
     pub(crate) arms: Arms,
+    pub(crate) shadow: Weight,
     pub(crate) overrides: Vec<(Rule, Arm)>,
     pub(crate) cohorts: Vec<Cohort>,
     pub(crate) confidence: Option<Confidence>,
@@ -72,6 +73,22 @@ pub struct Assignment {
     pub cause: Cause,
     /// The user's group, when a key was found.
     pub group: Option<u8>,
+    /// Does the canary get a copy of what stable answers?
+    pub shadow: bool,
+}
+
+impl Assignment {
+    /// A request that stable answers, and nobody else hears of.
+    #[must_use]
+    pub const fn stable(cause: Cause) -> Self {
+        Self { arm: Arm::Stable, cause, group: None, shadow: false }
+    }
+
+    /// What the routing header says.
+    #[must_use]
+    pub const fn route(&self) -> Route {
+        if self.shadow { Route::Shadow } else { Route::Arm(self.arm) }
+    }
 }
 
 /// The rollout that owns a request.
@@ -178,9 +195,9 @@ impl<'s> Claim<'s> {
         matches!(self.plan.role, Role::Follow { .. })
     }
 
-    /// The arm a trusted hop chose; stable when there is none, or the peer is not believed.
+    /// The route a trusted hop chose; stable's when there is none, or the peer is not believed.
     #[must_use]
-    pub fn followed(&self, request: &impl Request) -> Arm {
+    pub fn followed(&self, request: &impl Request) -> Route {
         let believed = match &self.plan.role {
             Role::Decide => false,
             Role::Follow { peers } => {
@@ -191,13 +208,16 @@ impl<'s> Claim<'s> {
             }
         };
         if !believed {
-            return Arm::Stable;
+            return Route::Arm(Arm::Stable);
         }
         request
             .header(&self.plan.header)
-            .and_then(|value| std::str::from_utf8(&value).ok().and_then(Arm::parse))
-            .filter(|arm| self.plan.arms.has(*arm))
-            .unwrap_or(Arm::Stable)
+            .and_then(|value| std::str::from_utf8(&value).ok().and_then(Route::parse))
+            .filter(|route| match route {
+                Route::Arm(arm) => self.plan.arms.has(*arm),
+                Route::Shadow => true,
+            })
+            .unwrap_or(Route::Arm(Arm::Stable))
     }
 
     /// Decides: override and cohort first, then the weight, then the lease.
@@ -208,17 +228,17 @@ impl<'s> Claim<'s> {
             Standing::Revoked => true,
         };
         if fallback {
-            return Assignment { arm: Arm::Stable, cause: Cause::Fallback, group: None };
+            return Assignment::stable(Cause::Fallback);
         }
         if let Some((_, arm)) = self.plan.overrides.iter().find(|(rule, _)| rule.holds(request)) {
-            return Assignment { arm: *arm, cause: Cause::Override, group: None };
+            return Assignment { arm: *arm, ..Assignment::stable(Cause::Override) };
         }
         let cohort = self.plan.cohorts.iter().find(|cohort| cohort.rule.holds(request));
         let (point, group) = match self.point(request) {
             Some(point) => (point, Some(point.group)),
             None => match &self.plan.assigner {
                 Assigner::Hash { draw_without_key: false, .. } => {
-                    return Assignment { arm: Arm::Stable, cause: Cause::NoKey, group: None };
+                    return Assignment::stable(Cause::NoKey);
                 }
                 _ => (Point::drawn(draws.draw()), None),
             },
@@ -228,11 +248,14 @@ impl<'s> Claim<'s> {
         match cohort {
             Some(cohort) => {
                 let arm = if cohort.weight.holds_from_bottom(point) { cohort.arm } else { Arm::Stable };
-                Assignment { arm, cause: Cause::Cohort, group }
+                Assignment { arm, group, ..Assignment::stable(Cause::Cohort) }
             }
             None => {
                 let cause = if keyless { Cause::NoKey } else { Cause::Weight };
-                Assignment { arm: self.plan.arms.at(point), cause, group }
+                let arm = self.plan.arms.at(point);
+                // From the bottom, as the canary: the users whose requests it has seen are the first it will serve.
+                let shadow = arm == Arm::Stable && self.plan.shadow.holds_from_bottom(point);
+                Assignment { arm, cause, group, shadow }
             }
         }
     }

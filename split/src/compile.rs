@@ -175,6 +175,9 @@ fn plan(at: &str, rollout: &policy::Rollout) -> Result<Plan, PolicyError> {
             .as_ref()
             .map(|c| confidence(&format!("{at}.confidence"), c))
             .transpose()?,
+        shadow: rollout.shadow.as_ref().map_or(Ok(Weight::NONE), |shadow| {
+            weight(&format!("{at}.shadow.weight_ppm"), shadow.weight_ppm)
+        })?,
         count_groups: rollout.count.as_ref().is_some_and(|count| count.groups),
     })
 }

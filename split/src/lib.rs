@@ -21,7 +21,7 @@ mod request;
 mod rule;
 mod weight;
 
-pub use arm::{Arm, ArmName, Cause};
+pub use arm::{Arm, ArmName, Cause, Route, SHADOW};
 pub use assign::{Assignment, Claim, Splitter, Standing};
 pub use compile::{Confidence, PolicyError};
 pub use draw::Draws;

@@ -73,6 +73,9 @@ pub struct Rollout {
     pub assignment: Assignment,
     /// The arms.
     pub arms: Arms,
+    /// Requests that stable answers and the canary gets a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadow>,
     /// Requests for which the arm is given. First that fits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
@@ -276,6 +279,14 @@ pub struct Canary {
 #[serde(deny_unknown_fields)]
 pub struct Baseline {
     /// Parts per million of the traffic; with the canary's at most 1,000,000.
+    pub weight_ppm: u32,
+}
+
+/// Copies for the canary, of requests that are stable's by weight.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shadow {
+    /// Parts per million of the key space, from the bottom; what the arms take of it is not copied.
     pub weight_ppm: u32,
 }
 

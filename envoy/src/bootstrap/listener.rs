@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{Bootstrap, CANARY, PolicySource, Role, STABLE, XDS};
+use super::{Bootstrap, CANARY, PolicySource, Role, SHADOW, STABLE, XDS};
 use crate::{NAME, ecds, resource::WASM_URL};
 
 const MANAGER: &str =
@@ -57,17 +57,18 @@ impl Bootstrap {
     fn routes(&self) -> Value {
         let timeout = format!("{}s", self.route_timeout.as_secs_f64());
         let route = |cluster: &str| json!({"cluster": cluster, "timeout": timeout});
+        let header = |arm: &str| json!({"name": self.routing_header, "string_match": {"exact": arm}});
         let on_trial = std::iter::once(CANARY).chain(self.others.iter().map(|(name, _)| name.as_str()));
-        let mut routes: Vec<Value> = on_trial
-            .map(|arm| {
-                let header = json!({"name": self.routing_header, "string_match": {"exact": arm}});
-                json!({
-                    "name": format!("r-{arm}"),
-                    "match": {"prefix": "/", "headers": [header]},
-                    "route": route(arm),
-                })
-            })
-            .collect();
+        let to = |arm: &str, route: Value| json!({"name": format!("r-{arm}"), "match": {"prefix": "/", "headers": [header(arm)]}, "route": route});
+        let mut routes: Vec<Value> = on_trial.map(|arm| to(arm, route(arm))).collect();
+        // Stable answers, and the canary gets a copy whose answer nobody sees. The copy keeps its host, so that the
+        // model serves it as any other; the routing header tells it that it is a shadow.
+        let mut shadow = route(STABLE);
+        if let (false, Some(fields)) = (self.canary.is_empty(), shadow.as_object_mut()) {
+            let mirror = json!([{"cluster": CANARY, "disable_shadow_host_suffix_append": true}]);
+            fields.insert("request_mirror_policies".to_owned(), mirror);
+        }
+        routes.push(to(SHADOW, shadow));
         routes.push(json!({"name": "r-stable", "match": {"prefix": "/"}, "route": route(STABLE)}));
         json!({
             "name": "models",

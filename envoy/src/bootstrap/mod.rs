@@ -15,6 +15,8 @@ use crate::{Endpoint, Resource};
 pub const STABLE: &str = "stable";
 /// The cluster that serves the canary.
 pub const CANARY: &str = "canary";
+/// The routing header's value for requests that stable answers and the canary gets a copy of.
+pub const SHADOW: &str = "shadow";
 /// The cluster that leads to the ECDS server.
 pub const XDS: &str = "xds";
 /// The cluster that leads to the controller's HTTP port, for the lease.

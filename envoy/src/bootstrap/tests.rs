@@ -73,13 +73,16 @@ fn no_match_means_stable() {
     let shown: Vec<String> = routes
         .iter()
         .map(|route| {
-            format!("{} -> {} {}", route["match"], route["route"]["cluster"], route["route"]["timeout"])
+            let (to, mirror) = (&route["route"], &route["route"]["request_mirror_policies"][0]["cluster"]);
+            let copy = mirror.as_str().map(|mirror| format!(", copy to {mirror}")).unwrap_or_default();
+            format!("{} -> {} {}{copy}", route["match"], to["cluster"], to["timeout"])
         })
         .collect();
     assert_eq!(
         shown,
         [
             r#"{"headers":[{"name":"x-arm","string_match":{"exact":"canary"}}],"prefix":"/"} -> "canary" "15s""#,
+            r#"{"headers":[{"name":"x-arm","string_match":{"exact":"shadow"}}],"prefix":"/"} -> "stable" "15s", copy to canary"#,
             r#"{"prefix":"/"} -> "stable" "15s""#,
         ]
     );
@@ -91,7 +94,7 @@ fn a_further_arm_has_a_route_and_a_cluster_of_its_name() {
     let json = Bootstrap { others, ..plain() }.to_json().unwrap();
     let routes = at(&json, &format!("{MANAGER}/route_config/virtual_hosts/0/routes")).as_array().unwrap();
     let clusters: Vec<_> = routes.iter().map(|route| route["route"]["cluster"].as_str().unwrap()).collect();
-    assert_eq!(clusters, ["canary", "b", "stable"]);
+    assert_eq!(clusters, ["canary", "b", "stable", "stable"]);
     assert_eq!(routes[1]["match"]["headers"][0]["string_match"]["exact"], "b");
     let names = at(&json, "/static_resources/clusters").as_array().unwrap();
     let names: Vec<_> = names.iter().map(|cluster| cluster["name"].as_str().unwrap()).collect();

@@ -1,9 +1,10 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use reqwest::{Client, Url};
 use serde::Deserialize;
 
-use super::{Snapshot, snapshot};
+use super::{Snapshot, Upstream, snapshot, upstream};
 use crate::clock::{monotonic_ns, unix_ms};
 
 /// An admin endpoint is on loopback or one hop away; one that takes longer is as good as silent.
@@ -76,8 +77,17 @@ impl Admin {
     /// # Errors
     /// When Envoy does not answer, or not as Envoy does, or restarts meanwhile.
     pub async fn read(&self) -> Result<Snapshot, ReadError> {
+        self.read_with(&BTreeSet::new()).await
+    }
+
+    /// Reads everything of ours, and what Envoy itself counts of these clusters.
+    ///
+    /// # Errors
+    /// As [`Admin::read`].
+    pub async fn read_with(&self, clusters: &BTreeSet<String>) -> Result<Snapshot, ReadError> {
         let before = self.identity().await?;
         let stats = self.get("stats", &[("usedonly", ""), ("filter", &snapshot::filter())]).await?;
+        let upstreams = if clusters.is_empty() { BTreeMap::new() } else { self.upstreams(clusters).await? };
         let (unix_ms, monotonic_ns) = (unix_ms(), monotonic_ns());
         // Counters of one process under the name of another would pass for a delta.
         if self.identity().await? != before {
@@ -89,10 +99,21 @@ impl Admin {
             process: before.process,
             unix_ms,
             monotonic_ns,
+            clusters: clusters.clone(),
+            upstreams,
             ..Snapshot::default()
         };
         stats.lines().for_each(|line| snapshot.line(line));
         Ok(snapshot)
+    }
+
+    async fn upstreams(&self, clusters: &BTreeSet<String>) -> Result<BTreeMap<Upstream, u64>, ReadError> {
+        let filter = upstream::filter(clusters);
+        let query =
+            [("usedonly", ""), ("format", "json"), ("histogram_buckets", "detailed"), ("filter", &filter)];
+        let text = self.get("stats", &query).await?;
+        upstream::parse(&text, clusters)
+            .map_err(|why| ReadError::Foreign(self.source.clone(), format!("/stats: {why}")))
     }
 
     async fn identity(&self) -> Result<Identity, ReadError> {

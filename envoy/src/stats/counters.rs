@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 use tally::Series;
 
-use super::Snapshot;
+use super::{Snapshot, Upstream};
 
 /// Turns successive snapshots of any number of Envoys into counts per interval.
 ///
@@ -14,6 +14,7 @@ pub struct Counters {
     stale_after_ns: u64,
     from_ns: u64,
     counts: BTreeMap<Series, u64>,
+    upstreams: BTreeMap<Upstream, u64>,
     sources: BTreeMap<String, Source>,
 }
 
@@ -81,6 +82,8 @@ pub struct Interval {
     pub to_ns: u64,
     /// How often; what is absent did not happen, or was missed: see the marks.
     pub counts: BTreeMap<Series, u64>,
+    /// What Envoys counted of the clusters they were asked for.
+    pub upstreams: BTreeMap<Upstream, u64>,
     /// What each source contributed, in the order of their names.
     pub spans: Vec<Span>,
 }
@@ -106,6 +109,7 @@ impl Counters {
             stale_after_ns: u64::try_from(stale_after.as_nanos()).unwrap_or(u64::MAX),
             from_ns: now_ns,
             counts: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
             sources: BTreeMap::new(),
         }
     }
@@ -140,7 +144,10 @@ impl Counters {
             Some(last) => delta(last, &snapshot, self.stale_after_ns),
         };
         match certain {
-            Ok(Delta { counts, mark }) => {
+            Ok(Delta { counts, upstreams, mark }) => {
+                for (upstream, count) in upstreams {
+                    *self.upstreams.entry(upstream).or_default() += count;
+                }
                 for (series, count) in counts {
                     *self.counts.entry(series).or_default() += count;
                 }
@@ -163,7 +170,13 @@ impl Counters {
             .map(|(name, source)| source.close(name, now_ns, stale_after_ns))
             .collect();
         let from_ns = std::mem::replace(&mut self.from_ns, now_ns);
-        Interval { from_ns, to_ns: now_ns, counts: std::mem::take(&mut self.counts), spans }
+        Interval {
+            from_ns,
+            to_ns: now_ns,
+            counts: std::mem::take(&mut self.counts),
+            upstreams: std::mem::take(&mut self.upstreams),
+            spans,
+        }
     }
 }
 
@@ -194,6 +207,7 @@ impl Source {
 
 struct Delta {
     counts: Vec<(Series, u64)>,
+    upstreams: Vec<(Upstream, u64)>,
     mark: Option<Mark>,
 }
 
@@ -207,22 +221,32 @@ fn delta(last: &Snapshot, next: &Snapshot, stale_after_ns: u64) -> Result<Delta,
         }
         // All the new process has counted happened since the last reading; only the old one's end is missing.
         let counts = next.counters.iter().map(|(series, value)| (series.clone(), *value)).collect();
-        return Ok(Delta { counts, mark: Some(Mark::Restarted) });
+        let upstreams = next.upstreams.iter().map(|(upstream, value)| (upstream.clone(), *value)).collect();
+        return Ok(Delta { counts, upstreams, mark: Some(Mark::Restarted) });
     }
     if stale {
         return Err(Mark::Stale { silent_ms: silent_ns / 1_000_000 });
     }
-    let before = |series| last.counters.get(series).copied().unwrap_or(0);
-    if last.counters.iter().any(|(series, value)| next.counters.get(series).copied().unwrap_or(0) < *value) {
-        return Err(Mark::Reset);
+    let counts = grown(&last.counters, &next.counters).ok_or(Mark::Reset)?;
+    // What a cluster had counted before it was asked for belongs to nobody.
+    let known = |upstreams: &BTreeMap<Upstream, u64>| -> BTreeMap<Upstream, u64> {
+        let both = upstreams
+            .iter()
+            .filter(|(key, _)| last.clusters.contains(&key.cluster) && next.clusters.contains(&key.cluster));
+        both.map(|(key, value)| (key.clone(), *value)).collect()
+    };
+    let upstreams = grown(&known(&last.upstreams), &known(&next.upstreams)).ok_or(Mark::Reset)?;
+    Ok(Delta { counts, upstreams, mark: None })
+}
+
+/// By how much counters grew; `None` when one is less than it was.
+fn grown<K: Ord + Clone>(last: &BTreeMap<K, u64>, next: &BTreeMap<K, u64>) -> Option<Vec<(K, u64)>> {
+    if last.iter().any(|(key, value)| next.get(key).copied().unwrap_or(0) < *value) {
+        return None;
     }
-    let counts = next
-        .counters
-        .iter()
-        .map(|(series, value)| (series.clone(), value.saturating_sub(before(series))))
-        .filter(|(_, count)| *count > 0)
-        .collect();
-    Ok(Delta { counts, mark: None })
+    let before = |key| last.get(key).copied().unwrap_or(0);
+    let news = next.iter().map(|(key, value)| (key.clone(), value.saturating_sub(before(key))));
+    Some(news.filter(|(_, count)| *count > 0).collect())
 }
 
 #[cfg(test)]

@@ -53,6 +53,28 @@ fn check(steps: &[&str], want: &[&str]) {
 }
 
 #[test]
+fn what_a_cluster_counted_before_it_was_asked_for_belongs_to_nobody() {
+    let upstream = || Upstream { cluster: "canary".to_owned(), what: super::super::UpstreamWhat::Completed };
+    let reading = |at_ms, asked: bool, counted: u64| Snapshot {
+        clusters: asked.then(|| "canary".to_owned()).into_iter().collect(),
+        upstreams: asked.then(|| (upstream(), counted)).into_iter().collect(),
+        ..snapshot("a", "p", at_ms, 1, 1)
+    };
+    let mut counters = Counters::new(Duration::from_millis(100), 0);
+    let mut of_interval = |at_ms, asked, counted| {
+        counters.observe(reading(at_ms, asked, counted));
+        counters.close((at_ms + 5) * MS).upstreams.get(&upstream()).copied()
+    };
+    let got = [of_interval(10, false, 0), of_interval(20, true, 70), of_interval(30, true, 78)];
+    assert_eq!(got, [None, None, Some(8)]);
+    counters.observe(reading(40, true, 3));
+    assert_eq!(
+        counters.close(45 * MS).marks().map(|(_, mark)| mark.clone()).collect::<Vec<_>>(),
+        [Mark::Reset]
+    );
+}
+
+#[test]
 fn intervals() {
     // The first reading is a baseline; then what was added.
     check(

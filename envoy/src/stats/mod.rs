@@ -6,7 +6,9 @@
 mod admin;
 mod counters;
 mod snapshot;
+mod upstream;
 
 pub use admin::{Admin, ReadError};
 pub use counters::{Counters, Interval, Mark, Span};
 pub use snapshot::{Reloads, Snapshot};
+pub use upstream::{Upstream, UpstreamWhat};

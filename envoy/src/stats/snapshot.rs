@@ -1,8 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tally::Series;
 
+use super::Upstream;
 use crate::{NAME, Version};
 
 /// Everything of ours one Envoy had counted at one moment.
@@ -21,6 +22,12 @@ pub struct Snapshot {
     /// The counters, by what they count. One that is absent is 0.
     #[serde(with = "by_name")]
     pub counters: BTreeMap<Series, u64>,
+    /// The clusters that were asked for.
+    #[serde(skip)]
+    pub clusters: BTreeSet<String>,
+    /// What Envoy counted of these clusters. One that is absent is 0.
+    #[serde(skip)]
+    pub upstreams: BTreeMap<Upstream, u64>,
     /// Other numbers of the filter's, by their name without Envoy's `wasmcustom.`.
     pub others: BTreeMap<String, u64>,
     /// The version of the policy in force: the one reliable word on what Envoy accepted. Absent when that is the

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{assigned, check, splitter};
-use crate::{Arm, Cause, Draws, Point, Standing, Weight};
+use crate::{Arm, Cause, Draws, Point, Route, Standing, Weight};
 
 /// At 50 %: `u1` lies low, `u2` high (see the golden vectors).
 const LOW: &[u8] = b"user-0";
@@ -168,6 +168,65 @@ fn a_follower_believes_only_whom_it_is_told_to() {
         let headers: &[(&str, &[u8])] = &[("x-serin-arm", value)];
         let claim = splitter.claim(&headers).expect("owned");
         assert!(claim.follows());
-        assert_eq!(claim.followed(&headers), arm);
+        assert_eq!(claim.followed(&headers), Route::Arm(arm));
     }
+}
+
+#[test]
+fn a_shadow_is_stables_by_weight_and_nobody_elses() {
+    let at = |with: serde_json::Value, headers: &[(&str, &[u8])], standing: Standing| {
+        let splitter = splitter(with);
+        let assignment =
+            splitter.claim(&headers).expect("owned").assign(&headers, standing, &mut Draws::seeded(1));
+        (assignment.arm, assignment.route().as_str().to_owned())
+    };
+    let policy = |canary: u32, shadow: u32| {
+        json!({"arms": {"stable": {"version": "v1"}, "canary": {"version": "v2", "weight_ppm": canary}},
+            "shadow": {"weight_ppm": shadow},
+            "overrides": [{"when": [{"header": "x-force", "exact": "stable"}], "arm": "stable"}],
+            "cohorts": [{"name": "staff", "when": [{"header": "x-staff", "present": true}], "weight_ppm": 0}]})
+    };
+    let user: &[(&str, &[u8])] = &[("x-user-id", b"u1")];
+    let forced: &[(&str, &[u8])] = &[("x-user-id", b"u1"), ("x-force", b"stable")];
+    let staff: &[(&str, &[u8])] = &[("x-user-id", b"u1"), ("x-staff", b"1")];
+    let all = crate::MILLION;
+    for (canary, shadow, headers, standing, route) in [
+        (0, 0, user, Standing::Live, "stable"),
+        (0, all, user, Standing::Live, "shadow"),
+        (all, all, user, Standing::Live, "canary"),
+        (0, all, forced, Standing::Live, "stable"),
+        (0, all, staff, Standing::Live, "stable"),
+        (0, all, user, Standing::Expired, "stable"),
+        (0, all, user, Standing::Revoked, "stable"),
+    ] {
+        let (arm, said) = at(policy(canary, shadow), headers, standing);
+        assert_eq!(said, route, "canary {canary}, shadow {shadow}, {headers:?}, {standing:?}");
+        assert_eq!(arm == Arm::Canary, route == "canary", "stable answers a shadow");
+    }
+    for (text, route) in
+        [("shadow", Some(Route::Shadow)), ("canary", Some(Route::Arm(Arm::Canary))), ("Shadow", None)]
+    {
+        assert_eq!(Route::parse(text), route);
+    }
+    assert_eq!(Arm::parse("shadow"), None, "no arm may be called that");
+}
+
+#[test]
+fn the_first_users_of_the_canary_are_those_it_has_shadowed() {
+    let at = |canary: u32, shadow: u32, user: &str| {
+        let splitter = splitter(json!({"shadow": {"weight_ppm": shadow},
+            "arms": {"stable": {"version": "v1"}, "canary": {"version": "v2", "weight_ppm": canary}}}));
+        let headers: &[(&str, &[u8])] = &[("x-user-id", user.as_bytes())];
+        assigned(&splitter, headers).expect("owned").route()
+    };
+    let (mut shadowed, mut canary) = (0, 0);
+    for user in (0..2_000).map(|n| format!("u{n}")) {
+        let before = at(0, 100_000, &user);
+        shadowed += usize::from(before == Route::Shadow);
+        if at(50_000, 0, &user) == Route::Arm(Arm::Canary) {
+            canary += 1;
+            assert_eq!(before, Route::Shadow, "{user}");
+        }
+    }
+    assert!((150..250).contains(&shadowed) && (60..140).contains(&canary), "{shadowed}, {canary}");
 }

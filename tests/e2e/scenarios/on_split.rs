@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use split::{Arm, Attribute, Cause, Draws, Splitter, Standing};
+use split::{Attribute, Cause, Draws, Route, Splitter, Standing};
 
 use super::table::{Expect, Row, Scenario, Way};
 use super::verdict::{Failure, Verdict};
@@ -27,8 +27,8 @@ impl split::Request for Request {
     }
 }
 
-/// Rollout, arm and cause: all there is to see here.
-type Assigned = (String, Arm, Option<Cause>);
+/// Rollout, route and cause: all there is to see here.
+type Assigned = (String, Route, Option<Cause>);
 
 pub fn replay(scenario: &Scenario) -> Vec<Failure> {
     let splitter = Splitter::compile(&scenario.parsed)
@@ -38,9 +38,11 @@ pub fn replay(scenario: &Scenario) -> Vec<Failure> {
     for (index, row) in verdict.rows() {
         let expected: Option<Assigned> = match &row.expect {
             Expect::Untouched => None,
-            Expect::Routed(routed) => Some((scenario.rollout(routed).name.clone(), routed.arm, routed.cause)),
+            Expect::Routed(routed) => {
+                Some((scenario.rollout(routed).name.clone(), routed.route(), routed.cause))
+            }
         };
-        verdict.equal(index, "rollout, arm, cause", expected, assign(&splitter, row, &mut draws));
+        verdict.equal(index, "rollout, route, cause", expected, assign(&splitter, row, &mut draws));
     }
     verdict.failures
 }
@@ -52,5 +54,5 @@ fn assign(splitter: &Splitter, row: &Row, draws: &mut Draws) -> Option<Assigned>
         return Some((claim.name().to_owned(), claim.followed(&request), None));
     }
     let assignment = claim.assign(&request, Standing::Live, draws);
-    Some((claim.name().to_owned(), assignment.arm, Some(assignment.cause)))
+    Some((claim.name().to_owned(), assignment.route(), Some(assignment.cause)))
 }

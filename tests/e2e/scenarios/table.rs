@@ -8,7 +8,7 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use split::policy::{Policy, Role, Rollout};
-use split::{Arm, Cause};
+use split::{Arm, Cause, Route};
 use tally::Class;
 
 use super::ledger::{Counter, Ledger};
@@ -101,11 +101,21 @@ pub struct Routed {
     pub rollout: Option<String>,
     pub arm: Arm,
     pub cause: Option<Cause>,
+    /// Does the canary get a copy?
+    #[serde(default)]
+    pub shadow: bool,
     #[serde(default = "ok", deserialize_with = "class")]
     pub class: Class,
     pub status: Option<u16>,
     #[serde(default)]
     pub response: BTreeMap<String, Option<String>>,
+}
+
+impl Routed {
+    /// What the routing header must say.
+    pub fn route(&self) -> Route {
+        if self.shadow { Route::Shadow } else { Route::Arm(self.arm) }
+    }
 }
 
 impl Scenario {

@@ -81,7 +81,7 @@ impl<'s> Verdict<'s> {
             Expect::Routed(routed) => {
                 let rollout = self.scenario.rollout(routed);
                 let arms = texts(&seen.request, &rollout.header);
-                self.equal(index, &rollout.header, vec![routed.arm.to_string()], arms);
+                self.equal(index, &rollout.header, vec![routed.route().as_str().to_owned()], arms);
                 if let Some(cluster) = seen.cluster {
                     let wanted = if routed.arm.is_challenger() { routed.arm } else { Arm::Stable };
                     self.equal(index, "cluster", wanted.as_str(), cluster);
