@@ -1,6 +1,7 @@
 //! The HTTP API: what the command, the demo and other tools talk to.
 
 mod exercises;
+mod triggers;
 
 use std::time::Duration;
 
@@ -15,16 +16,23 @@ use serde_json::json;
 use spec::Percent;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::engine::{Act, Command, Figure, Refusal, Views};
+use crate::engine::{Act, Command, Figure, Refusal, TriggerViews, Views};
 use crate::lease::{LeaseBook, Question};
 use crate::metrics;
+use crate::sources::Sources;
+use crate::webhook::Deliveries;
 
 /// What the handlers reach.
 #[derive(Clone)]
 pub struct Api {
     pub commands: mpsc::Sender<Command>,
     pub views: watch::Receiver<Views>,
+    pub triggers: watch::Receiver<TriggerViews>,
     pub lease: LeaseBook,
+    /// Secrets, for what is signed.
+    pub sources: Sources,
+    /// What registries have sent.
+    pub deliveries: Deliveries,
 }
 
 /// A decision may have to wait for the disk, not for more.
@@ -43,6 +51,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/rollouts/{name}/drills", get(exercises::drills))
         .route("/v1/rollouts/{name}/drills/{number}", get(exercises::one_drill))
         .route("/v1/rollouts/{name}/{act}", post(act))
+        .merge(triggers::routes())
         .with_state(api)
 }
 
@@ -52,6 +61,7 @@ impl IntoResponse for Refusal {
             Self::Invalid(text) => (StatusCode::UNPROCESSABLE_ENTITY, text),
             Self::Unknown(text) => (StatusCode::NOT_FOUND, text),
             Self::Conflict(text) => (StatusCode::CONFLICT, text),
+            Self::Denied(text) => (StatusCode::UNAUTHORIZED, text),
             Self::Failed(text) => (StatusCode::INTERNAL_SERVER_ERROR, text),
         };
         (status, Json(json!({"error": text}))).into_response()
@@ -66,7 +76,7 @@ async fn lease(State(api): State<Api>, Query(question): Query<Question>) -> Resp
 }
 
 async fn metrics(State(api): State<Api>) -> Response {
-    let text = metrics::render(&api.views.borrow());
+    let text = metrics::render(&api.views.borrow(), &api.triggers.borrow());
     ([("content-type", "text/plain; version=0.0.4")], text).into_response()
 }
 

@@ -1,9 +1,12 @@
 //! What a user may type.
 
+mod trigger;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+pub use trigger::{Trigger, TriggerAct};
 
 /// Rolls new model versions out through an Envoy or Istio mesh.
 #[derive(Debug, Parser)]
@@ -37,6 +40,8 @@ pub enum Command {
     SetWeight(SetWeight),
     /// Prove the rollback path on live configuration, and say how long it takes
     Drill(Drill),
+    /// What begins rollouts by itself: look at it, name it a version, forget it
+    Trigger(Trigger),
     /// Give a gate of yours a figure
     Push(Push),
     /// Check a rollout's file without a controller
@@ -108,7 +113,7 @@ pub struct Server {
 pub struct Apply {
     #[command(flatten)]
     pub server: Server,
-    /// The rollout's file; - reads standard input
+    /// The rollout's or trigger's file; - reads standard input
     #[arg(short, long)]
     pub file: PathBuf,
     /// Run a specification again that was rolled back
@@ -229,9 +234,16 @@ pub struct Explain {
     /// Requests over all arms, 100 (a second), 6000/m or 1000/h: also says how long the evidence takes
     #[arg(long, value_parser = crate::planning::per_second)]
     pub rate: Option<f64>,
-    /// Print the JSON Schema of a rollout's file instead
-    #[arg(long, conflicts_with_all = ["file", "rate"])]
-    pub schema: bool,
+    /// Print the JSON Schema of a rollout's file instead, or of a trigger's
+    #[arg(long, value_name = "KIND", num_args = 0..=1, default_missing_value = "rollout", conflicts_with_all = ["file", "rate"])]
+    pub schema: Option<Kind>,
+}
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    Rollout,
+    Trigger,
 }
 
 #[derive(Debug, clap::Args)]

@@ -16,7 +16,11 @@ pub fn lint(options: &args::Lint) -> anyhow::Result<ExitCode> {
 
 pub fn explain(options: &args::Explain) -> anyhow::Result<ExitCode> {
     let Some(file) = &options.file else {
-        println!("{}", serde_json::to_string_pretty(&spec::schema())?);
+        let schema = match options.schema {
+            Some(args::Kind::Trigger) => spec::trigger_schema(),
+            _ => spec::schema(),
+        };
+        println!("{}", serde_json::to_string_pretty(&schema)?);
         return Ok(ExitCode::SUCCESS);
     };
     let text = client::read(file)?;
@@ -34,6 +38,9 @@ pub fn explain(options: &args::Explain) -> anyhow::Result<ExitCode> {
 
 /// Every problem on its own line, then what the file is when it can be run.
 fn linted(text: &str, rate: Option<f64>) -> (String, bool) {
+    if spec::is_trigger(text) {
+        return linted_trigger(text);
+    }
     let problems = spec::lint(text, rate);
     let mut lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
     let fine = problems.iter().all(|problem| problem.severity == Severity::Warning);
@@ -48,6 +55,17 @@ fn linted(text: &str, rate: Option<f64>) -> (String, bool) {
         ));
     }
     (lines.join("\n"), fine)
+}
+
+fn linted_trigger(text: &str) -> (String, bool) {
+    match spec::load_trigger(text) {
+        Ok((trigger, warnings)) => {
+            let mut lines: Vec<String> = warnings.iter().map(Problem::to_string).collect();
+            lines.push(format!("{}: begins {} by itself: fine", trigger.name, trigger.rollout));
+            (lines.join("\n"), true)
+        }
+        Err(problems) => (problems.to_string(), false),
+    }
 }
 
 fn explained(text: &str, rate: Option<f64>) -> Result<String, spec::Problems> {

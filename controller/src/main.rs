@@ -21,6 +21,7 @@ mod serve;
 mod simulation;
 mod sources;
 mod store;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Resume(options) => client::act("resume", options).await,
         Command::SetWeight(options) => client::set_weight(options).await,
         Command::Drill(options) => client::drill(options).await,
+        Command::Trigger(options) => client::triggers::run(options).await,
         Command::Push(options) => client::push(options).await,
         Command::Lint(options) => lint::lint(&options),
         Command::Explain(options) => lint::explain(&options),

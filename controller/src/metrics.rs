@@ -1,8 +1,10 @@
 //! The runs as Prometheus metrics, made afresh from the views at every scrape.
 
+mod triggers;
+
 use std::fmt::Write as _;
 
-use crate::engine::Views;
+use crate::engine::{TriggerViews, Views};
 
 /// Phases, as values of the label `phase`.
 const PHASES: [&str; 7] =
@@ -10,7 +12,7 @@ const PHASES: [&str; 7] =
 
 /// The text exposition format, version 0.0.4. Names and versions hold no character that needs escaping
 /// (`split::policy`).
-pub fn render(views: &Views) -> String {
+pub fn render(views: &Views, triggers: &TriggerViews) -> String {
     let mut out = String::new();
     head(&mut out, "serin_rollout_phase", "1 for the phase the rollout is in");
     for view in views.values() {
@@ -45,6 +47,7 @@ pub fn render(views: &Views) -> String {
         }
     }
     drills(&mut out, views);
+    triggers::render(&mut out, triggers);
     out
 }
 

@@ -17,6 +17,7 @@ use crate::publish::Publisher;
 use crate::scrape::Scraper;
 use crate::sources::{Hosts, Secrets, Sources};
 use crate::store::Store;
+use crate::webhook::Deliveries;
 
 pub async fn run(options: Run) -> Result<ExitCode> {
     tracing_subscriber::fmt()
@@ -53,7 +54,8 @@ pub async fn run(options: Run) -> Result<ExitCode> {
     let publisher = Publisher::new(ecds.clone(), file, incarnation, options.lease_interval_ms);
     let secrets = Secrets { dir: options.secret_dir, env_prefix: options.secret_env };
     let sources = Sources::new(secrets, Hosts(options.source_host))?;
-    let (engine, views) = Engine::open(store, publisher, lease.clone(), sources)?;
+    let (engine, views) = Engine::open(store, publisher, lease.clone(), sources.clone())?;
+    let triggers = engine.trigger_views();
 
     let ecds_socket = listen("--ecds", options.ecds).await?;
     let http_socket = listen("--http", options.http).await?;
@@ -63,7 +65,8 @@ pub async fn run(options: Run) -> Result<ExitCode> {
     let (commands, commanded) = mpsc::channel(64);
     let (counted, increments) = mpsc::channel(16);
     let (stop, stopped) = watch::channel(false);
-    let router = api::router(Api { commands, views, lease });
+    let router =
+        api::router(Api { commands, views, triggers, lease, sources, deliveries: Deliveries::default() });
     let stops = |mut stopped: watch::Receiver<bool>| async move {
         // The sender going away is a stop as well.
         let _ = stopped.wait_for(|stopped| *stopped).await;

@@ -5,6 +5,8 @@ mod sources;
 mod stages;
 mod traffic;
 
+pub(crate) use sources::{asked, secret};
+
 use split::policy;
 
 use crate::amount::{Percent, Span};
@@ -20,15 +22,20 @@ use crate::window::{Day, Freeze, Window, Windows, day_of, minute_of, utc_offset}
 
 /// Collects what is wrong, so that a user sees all of it at once.
 #[derive(Default)]
-struct Check {
-    problems: Vec<Problem>,
+pub(crate) struct Check {
+    pub(crate) problems: Vec<Problem>,
     /// The names the user wrote, in the user's order: what a preset adds stands nowhere in the text.
     gates: Vec<String>,
     guardrails: Vec<String>,
 }
 
 impl Check {
-    fn refuse(&mut self, field: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) {
+    pub(crate) fn refuse(
+        &mut self,
+        field: impl Into<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         self.problems.push(Problem::error(field, what, remedy));
     }
 
@@ -56,7 +63,7 @@ impl Check {
     }
 
     /// A name that becomes a label and part of a counter's name.
-    fn label(&mut self, field: &str, name: &str) -> String {
+    pub(crate) fn label(&mut self, field: &str, name: &str) -> String {
         let fits = (1..=63).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
         if !fits {
@@ -302,8 +309,7 @@ fn hand_back(check: &mut Check, spec: &RolloutSpec) -> HandBack {
 }
 
 fn check_url(check: &mut Check, field: &str, url: &str) {
-    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-    if host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
+    if !crate::read::is_url(url) {
         check.refuse(field, format!("{url:?} is not a URL"), "begin with http:// or https:// and a host");
     }
 }

@@ -22,6 +22,7 @@ mod schema;
 mod series;
 mod shape;
 mod source;
+mod trigger;
 pub mod typed;
 mod window;
 
@@ -37,9 +38,10 @@ pub use plan::{
 pub use preset::{preset_text, presets};
 pub use problem::{Problem, Problems, Severity};
 pub use read::{Loaded, load};
-pub use schema::schema;
+pub use schema::{schema, trigger_schema};
 pub use series::{Series, series};
 pub use source::{Access, Basic, Http, Prometheus, Push, Range, Reduce, Secret, Source, Tls, Value};
+pub use trigger::{Mlflow, Poll, Trigger, Webhook, When, is_trigger, load_trigger};
 pub use window::{Day, Freeze, Window, Windows};
 
 #[cfg(test)]

@@ -41,6 +41,16 @@ impl Lines {
         self.root.as_ref()
     }
 
+    /// The text that a field of the outermost mapping holds.
+    pub(crate) fn text(&self, field: &str) -> Option<&str> {
+        let Some(Node::Mapping(entries)) = &self.root else { return None };
+        let (_, value) = entries.iter().find(|(name, _)| name.value == field)?;
+        match &value.value {
+            Node::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The line of a field, or of the nearest field around it when it is not there itself.
     pub(crate) fn line(&self, field: &str) -> Option<u64> {
         let mut path = field;

@@ -1,5 +1,8 @@
 //! From text to a rollout as typed.
 
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 use crate::lines::Lines;
 use crate::problem::{Problem, Problems};
 use crate::typed::Rollout;
@@ -22,32 +25,37 @@ pub struct Loaded {
 /// Every problem that keeps it from being run, each with its line, its field and its remedy.
 pub fn load(text: &str) -> Result<Loaded, Problems> {
     let lines = Lines::of(text);
-    let typed = parse(text, &lines)?;
-    let located = |mut problems: Vec<Problem>| {
-        for problem in &mut problems {
-            problem.line = lines.line(&problem.field);
-        }
-        problems.sort_by_key(|problem| problem.line);
-        problems
-    };
-    let plan = compile(&typed).map_err(|problems| Problems(located(problems.0)))?;
-    let warnings = located(lint::warnings(&typed, &plan));
+    let typed: Rollout = parse(text, &lines, &crate::schema())?;
+    let plan = compile(&typed).map_err(|problems| Problems(located(problems.0, &lines)))?;
+    let warnings = located(lint::warnings(&typed, &plan), &lines);
     Ok(Loaded { typed, plan, warnings })
 }
 
+/// Gives problems their lines, and puts them in the order of the text.
+pub(crate) fn located(mut problems: Vec<Problem>, lines: &Lines) -> Vec<Problem> {
+    for problem in &mut problems {
+        problem.line = lines.line(&problem.field);
+    }
+    problems.sort_by_key(|problem| problem.line);
+    problems
+}
+
+/// Has it a scheme we speak, and a host?
+pub(crate) fn is_url(url: &str) -> bool {
+    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    host.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))
+}
+
 /// Reads the form alone.
-pub(crate) fn parse(text: &str, lines: &Lines) -> Result<Rollout, Problems> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, lines: &Lines, schema: &Value) -> Result<T, Problems> {
     if text.trim().is_empty() {
         let remedy = "write a rollout: apiVersion, kind, metadata and spec";
         return Err(Problems(vec![Problem::error("", "the text is empty", remedy)]));
     }
     serde_saphyr::from_str(text).map_err(|error| {
         // The reader stops at the first thing it cannot take; the schema knows of all the others too.
-        let mut problems = lines.root().map(shape::problems).unwrap_or_default();
-        for problem in &mut problems {
-            problem.line = lines.line(&problem.field);
-        }
-        problems.sort_by_key(|problem| problem.line);
+        let problems = lines.root().map(|root| shape::problems(root, schema)).unwrap_or_default();
+        let problems = located(problems, lines);
         if !problems.is_empty() {
             return Problems(problems);
         }

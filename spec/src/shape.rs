@@ -7,10 +7,9 @@ use crate::lines::Node;
 use crate::problem::Problem;
 
 /// Every place where the text is not of the schema's form.
-pub(crate) fn problems(root: &Node) -> Vec<Problem> {
-    let schema = crate::schema();
+pub(crate) fn problems(root: &Node, schema: &Value) -> Vec<Problem> {
     let mut shape = Shape { defs: schema.get("$defs").and_then(Value::as_object), problems: Vec::new() };
-    shape.walk(root, &schema, "");
+    shape.walk(root, schema, "");
     shape.problems
 }
 

@@ -6,6 +6,7 @@
 mod course;
 mod hand_back;
 mod traffic;
+mod trigger;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,7 @@ pub use traffic::{
     Arm, Assignment, Cohort, Condition, Confidence, Direction, Key, Lease, Match, Mode, NoKey, OnExpired,
     Override, Range, Routing, Source,
 };
+pub use trigger::{Mlflow, TRIGGER, Tag, Template, Trigger, TriggerSpec, Webhook, When};
 
 /// The form of this document.
 pub const API_VERSION: &str = "serin.dev/v1alpha1";

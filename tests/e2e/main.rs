@@ -33,3 +33,5 @@ mod shares;
 mod sources;
 #[cfg(test)]
 mod traps;
+#[cfg(test)]
+mod triggers;

@@ -2,6 +2,7 @@
 
 mod drill;
 mod show;
+pub mod triggers;
 mod view;
 
 use std::io::Read as _;
@@ -32,6 +33,9 @@ pub fn read(file: &Path) -> Result<String> {
 
 pub async fn apply(options: args::Apply) -> Result<ExitCode> {
     let text = read(&options.file)?;
+    if spec::is_trigger(&text) {
+        return triggers::apply(&options.server.server, text).await;
+    }
     let url = format!("{}/v1/rollouts?again={}", options.server.server, options.again);
     let answer = send(Client::new().post(url).body(text)).await?;
     let Some(applied) = accepted(answer).await? else { return Ok(ExitCode::from(1)) };

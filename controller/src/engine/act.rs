@@ -136,6 +136,7 @@ impl Engine {
             }
         }
         self.show();
+        self.show_triggers();
     }
 
     /// Asks stable's endpoints what they serve, one question at a time.

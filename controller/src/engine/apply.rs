@@ -31,11 +31,24 @@ pub enum Refusal {
     Unknown(String),
     /// Not now.
     Conflict(String),
+    /// Not from you.
+    Denied(String),
     /// Our fault.
     Failed(String),
 }
 
 impl Refusal {
+    /// One English sentence.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Invalid(text)
+            | Self::Unknown(text)
+            | Self::Conflict(text)
+            | Self::Denied(text)
+            | Self::Failed(text) => text,
+        }
+    }
+
     pub(super) fn unwritten(error: &anyhow::Error) -> Self {
         Self::Failed(format!("the store cannot be written: {error:#}"))
     }
@@ -199,7 +212,7 @@ fn with_command(present: Option<&State>, plan: &Plan, why: String) -> String {
 
 /// Reads the plan's policies as a filter would, at every weight it will have: a refusal belongs to the person who
 /// applies, not to a proxy at three in the morning.
-fn compiles(plan: &Plan) -> Result<(), Refusal> {
+pub(super) fn compiles(plan: &Plan) -> Result<(), Refusal> {
     for stage in &plan.stages {
         let rollout = plan.policy(1, plan.weights(stage.weight_ppm, true), &plan.stable);
         let policy =

@@ -7,6 +7,7 @@ mod latency;
 mod queue;
 mod readings;
 mod run;
+mod triggers;
 mod views;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub use apply::{Applied, Refusal};
 pub use exercise::Order;
 use exercise::Slot;
 pub use readings::Figure;
+pub use triggers::{Gone, TriggerCommand, TriggerView, TriggerViews};
 pub use views::Views;
 
 use crate::evidence::Increments;
@@ -32,6 +34,7 @@ use crate::store::Store;
 use latency::Latency;
 use queue::Waiting;
 use run::Run;
+use triggers::Trigger;
 
 /// What people ask for.
 pub enum Command {
@@ -72,6 +75,8 @@ pub enum Command {
         run: u64,
         answer: oneshot::Sender<Result<Box<View>, Refusal>>,
     },
+    /// Something of what begins rollouts by itself.
+    Trigger(TriggerCommand),
 }
 
 /// What a person can do to a run.
@@ -106,6 +111,12 @@ enum Report {
         gate: String,
         said: Result<Pair, String>,
     },
+    /// A model registry has answered a question of this number: the version that means "go".
+    Polled {
+        name: String,
+        question: u64,
+        said: Result<Option<String>, String>,
+    },
 }
 
 /// What the engine listens to.
@@ -129,6 +140,8 @@ pub struct Engine {
     exercises: BTreeMap<String, Slot>,
     /// Names of the proxies that are connected.
     connected: Vec<String>,
+    triggers: BTreeMap<String, Trigger>,
+    trigger_views: watch::Sender<TriggerViews>,
     generation: u64,
     revoked_below: u64,
     /// The filters' refusals since this process began, by reason.
@@ -161,6 +174,7 @@ impl Engine {
             .into_iter()
             .map(|queued| (queued.name.clone(), Waiting::stored(queued)))
             .collect();
+        let triggers = store.triggers()?.into_iter().filter_map(Trigger::stored).collect();
         let client = reqwest::Client::new();
         let mut engine = Self {
             store,
@@ -172,6 +186,8 @@ impl Engine {
             waiting,
             exercises: BTreeMap::new(),
             connected: Vec::new(),
+            triggers,
+            trigger_views: watch::Sender::default(),
             generation,
             revoked_below,
             reasons: BTreeMap::new(),
@@ -181,6 +197,11 @@ impl Engine {
         };
         engine.load_exercises()?;
         Ok((engine, seen))
+    }
+
+    /// What begins rollouts by itself, for people and tools.
+    pub fn trigger_views(&self) -> watch::Receiver<TriggerViews> {
+        self.trigger_views.subscribe()
     }
 
     /// Runs until the commands end or `stop` resolves.
@@ -230,6 +251,7 @@ impl Engine {
             Command::Past { name, run, answer } => {
                 let _ = answer.send(self.past(&name, run));
             }
+            Command::Trigger(command) => self.trigger_command(command).await,
         }
     }
 
@@ -252,6 +274,7 @@ impl Engine {
             Report::Read { name, run, stage, gate, said } => {
                 return self.answered(&name, run, stage, gate, said).await;
             }
+            Report::Polled { name, question, said } => return self.polled(&name, question, said).await,
         };
         if self.runs.get(&name).is_some_and(|present| present.state.run == run) {
             self.advance(&name, &event).await;
@@ -268,6 +291,7 @@ impl Engine {
         }
         self.exercises_tick().await;
         self.serve_all().await;
+        self.settle_triggers().await;
     }
 
     async fn counted(&mut self, increments: &Increments) {

@@ -6,6 +6,7 @@
 mod access;
 mod hosts;
 mod json;
+mod mlflow;
 mod prometheus;
 mod secrets;
 mod tls;
@@ -21,7 +22,7 @@ use spec::{Plan, Source};
 use tokio::sync::Semaphore;
 
 pub use hosts::{Host, Hosts};
-pub use secrets::Secrets;
+pub use secrets::{Secrets, Text};
 
 use access::Access;
 use web::Web;
@@ -88,6 +89,38 @@ impl Sources {
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+    }
+
+    /// May this trigger's registry be asked, with the secrets it names?
+    pub fn allow_trigger(&self, trigger: &spec::Trigger) -> Result<(), String> {
+        let mut problems = Vec::new();
+        let mut offered = |field: String, name: &str| {
+            problems.extend(self.secrets.offers(name).err().map(|error| format!("spec.{field}: {error}")));
+        };
+        if let Some(secret) = trigger.webhook.as_ref().and_then(|webhook| webhook.secret.as_deref()) {
+            offered("webhook.secret".to_owned(), secret);
+        }
+        if let Some(poll) = trigger.mlflow.as_ref().and_then(|mlflow| mlflow.poll.as_ref()) {
+            for (field, name) in poll.access.secrets() {
+                offered(format!("mlflow.access.{field}"), name);
+            }
+            problems.extend(self.web.url(&poll.url).err().map(|error| format!("spec.mlflow.url: {error}")));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+    }
+
+    /// Asks a model registry which version means "go"; `None`: none does.
+    pub async fn newest(&self, registry: &spec::Mlflow) -> Result<Option<String>, String> {
+        let Some(poll) = &registry.poll else { return Ok(None) };
+        let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
+        let access = Access::read(&poll.access, &self.secrets).await?;
+        let question = mlflow::Question { web: &self.web, poll, access: &access };
+        question.newest(registry).await.map_err(|error| access.scrub.clean(&error))
+    }
+
+    /// A secret that is offered.
+    pub async fn secret(&self, name: &str) -> Result<Text, String> {
+        self.secrets.read(name).await
     }
 
     /// Asks; `Err` says in one sentence why there is no answer. Takes no longer than the source's timeout.

@@ -10,14 +10,16 @@ use crate::clock;
 
 mod exercises;
 mod queued;
+mod triggers;
 
 pub use queued::Queued;
+pub use triggers::{Outcome, Pending, StoredTrigger, Triggered};
 
 /// The form of the tables; a store of a later form is not touched.
 const SCHEMA: i64 = FORMS.len() as i64;
 
 /// What brings the tables from each form to the next. Steps that were released are never changed.
-const FORMS: [&str; 3] = [FORM_1, queued::FORM_2, exercises::FORM];
+const FORMS: [&str; 4] = [FORM_1, queued::FORM_2, exercises::FORM, triggers::FORM];
 
 const FORM_1: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;

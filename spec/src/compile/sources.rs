@@ -51,6 +51,12 @@ pub(super) fn source(check: &mut Check, at: &str, source: &Source) {
     }
 }
 
+/// A server that is asked, and how.
+pub(crate) fn asked(check: &mut Check, at: &str, url: &str, access: &Access) {
+    self::url(check, &format!("{at}.url"), url);
+    self::access(check, &format!("{at}.access"), access, url.starts_with("https://"));
+}
+
 fn url(check: &mut Check, field: &str, url: &str) {
     check_url(check, field, url);
     let host = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -127,7 +133,7 @@ fn header(check: &mut Check, at: &str, name: &str, value: &Value) {
 }
 
 /// Names become names of files and of variables, so nothing in them may lead elsewhere.
-fn secret(check: &mut Check, at: &str, name: &str) {
+pub(crate) fn secret(check: &mut Check, at: &str, name: &str) {
     let letters =
         |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     let fits = |part: &str| !part.is_empty() && !part.starts_with('.') && letters(part);

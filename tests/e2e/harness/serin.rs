@@ -46,6 +46,8 @@ impl Serin {
             .arg("--wasm")
             .arg(tools::wasm())
             .args(["--envoy-admin", &admin, "--period-ms", "250"])
+            .arg("--secret-dir")
+            .arg(self.secrets())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -97,6 +99,13 @@ impl Serin {
         let file = self.dir.path().join(name);
         std::fs::write(&file, text).expect("a file");
         Path::new(&file).display().to_string()
+    }
+
+    /// A folder whose files are secrets that rollouts may name.
+    pub fn secrets(&self) -> std::path::PathBuf {
+        let folder = self.dir.path().join("secrets");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        folder
     }
 
     pub async fn view(&self, name: &str) -> Value {

@@ -1,0 +1,358 @@
+//! Rollouts that begin by themselves, because a model registry says so.
+//!
+//! A version triggers once, whoever tells of it and however often. One that comes while a run lasts waits here and not
+//! in the queue: which version stable then serves is known only when its turn has come.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use spec::{Problem, Supersede, When};
+use tokio::sync::oneshot;
+
+use super::apply::{Applied, compiles};
+use super::{Engine, Refusal};
+use crate::clock;
+use crate::store::{Outcome, Pending, StoredTrigger, Triggered};
+
+mod poll;
+
+pub use poll::PollView;
+use poll::Polling;
+
+/// What people and registries ask of triggers.
+pub enum TriggerCommand {
+    /// Keeps one.
+    Keep { text: String, answer: oneshot::Sender<Result<Kept, Refusal>> },
+    /// Forgets one.
+    Drop { name: String, answer: oneshot::Sender<Result<(), Refusal>> },
+    /// A version is to be rolled out.
+    Go {
+        name: String,
+        version: String,
+        by: String,
+        again: bool,
+        answer: oneshot::Sender<Result<Gone, Refusal>>,
+    },
+}
+
+/// A trigger was kept.
+#[derive(Debug, Serialize)]
+pub struct Kept {
+    pub name: String,
+    pub rollout: String,
+    pub warnings: Vec<String>,
+}
+
+/// What came of a version.
+#[derive(Debug, Serialize)]
+pub struct Gone {
+    /// Did anything come of it now?
+    pub triggered: bool,
+    /// The registry's version.
+    pub version: String,
+    /// One English sentence.
+    pub message: String,
+}
+
+/// Triggers as people and tools see them, by name.
+pub type TriggerViews = Arc<BTreeMap<String, TriggerView>>;
+
+/// One trigger.
+#[derive(Clone, Debug, Serialize)]
+pub struct TriggerView {
+    pub name: String,
+    /// The rollout it begins.
+    pub rollout: String,
+    pub model: Option<String>,
+    pub when: Option<When>,
+    pub webhook: bool,
+    /// `None`: the registry is not asked.
+    pub poll: Option<PollView>,
+    /// The version that waits until the present run is over.
+    pub pending: Option<Pending>,
+    /// What became of versions, the latest first.
+    pub versions: Vec<Triggered>,
+    #[serde(skip)]
+    pub spec: Arc<spec::Trigger>,
+}
+
+/// Versions shown; the store keeps all.
+const SHOWN: usize = 50;
+
+/// One trigger in the engine's hands.
+pub struct Trigger {
+    spec: Arc<spec::Trigger>,
+    pending: Option<Pending>,
+    triggered: BTreeMap<String, Triggered>,
+    polling: Polling,
+}
+
+impl Trigger {
+    fn new(spec: spec::Trigger) -> Self {
+        Self { spec: Arc::new(spec), pending: None, triggered: BTreeMap::new(), polling: Polling::default() }
+    }
+
+    /// As it was stored; `None`, with a word in the log, when this serin cannot read it.
+    pub fn stored(stored: StoredTrigger) -> Option<(String, Self)> {
+        match spec::load_trigger(&stored.spec) {
+            Ok((spec, _)) => {
+                let triggered = stored.triggered.into_iter().map(|one| (one.version.clone(), one)).collect();
+                Some((stored.name, Self { pending: stored.pending, triggered, ..Self::new(spec) }))
+            }
+            Err(problems) => {
+                tracing::error!("the trigger {} is of no use to this serin: {problems}", stored.name);
+                None
+            }
+        }
+    }
+
+    fn view(&self) -> TriggerView {
+        let spec = &self.spec;
+        let mut versions: Vec<Triggered> = self.triggered.values().cloned().collect();
+        versions.sort_by_key(|one| std::cmp::Reverse(one.unix_ms));
+        versions.truncate(SHOWN);
+        TriggerView {
+            name: spec.name.clone(),
+            rollout: spec.rollout.clone(),
+            model: spec.mlflow.as_ref().map(|mlflow| mlflow.model.clone()),
+            when: spec.mlflow.as_ref().map(|mlflow| mlflow.when.clone()),
+            webhook: spec.webhook.is_some(),
+            poll: spec
+                .mlflow
+                .as_ref()
+                .and_then(|mlflow| mlflow.poll.as_ref())
+                .map(|poll| self.polling.view(poll)),
+            pending: self.pending.clone(),
+            versions,
+            spec: spec.clone(),
+        }
+    }
+}
+
+impl Pending {
+    fn passed_over(self, by_version: &str) -> Triggered {
+        Triggered {
+            version: self.version,
+            by: self.by,
+            unix_ms: clock::unix_ms(),
+            outcome: Outcome::PassedOver { by_version: by_version.to_owned() },
+        }
+    }
+}
+
+impl Outcome {
+    /// One English sentence.
+    fn said(&self, rollout: &str) -> String {
+        match self {
+            Self::Begun { run } => format!("it is run {run} of {rollout}"),
+            Self::Queued { after_run } => format!("it begins when run {after_run} of {rollout} is over"),
+            Self::Stable => "stable served it already".to_owned(),
+            Self::Refused { why } => format!("it was not taken: {why}"),
+            Self::PassedOver { by_version } => format!("version {by_version} came while it waited"),
+        }
+    }
+}
+
+impl Engine {
+    pub(super) async fn trigger_command(&mut self, command: TriggerCommand) {
+        match command {
+            TriggerCommand::Keep { text, answer } => {
+                let _ = answer.send(self.keep_trigger(&text));
+            }
+            TriggerCommand::Drop { name, answer } => {
+                let _ = answer.send(self.drop_trigger(&name));
+            }
+            TriggerCommand::Go { name, version, by, again, answer } => {
+                let gone = self.go(&name, &version, &by, again).await;
+                let _ = answer.send(gone);
+            }
+        }
+    }
+
+    /// Keeps a trigger, in place of the one of its name; what that one has done is not done again.
+    pub(super) fn keep_trigger(&mut self, text: &str) -> Result<Kept, Refusal> {
+        let (spec, warnings) =
+            spec::load_trigger(text).map_err(|problems| Refusal::Invalid(problems.to_string()))?;
+        let sample = spec::compile(&spec.sample());
+        compiles(&sample.map_err(|problems| Refusal::Invalid(problems.to_string()))?)?;
+        self.sources.allow_trigger(&spec).map_err(Refusal::Invalid)?;
+        self.store.keep_trigger(&spec.name, text).map_err(|error| Refusal::unwritten(&error))?;
+        let kept = Kept {
+            name: spec.name.clone(),
+            rollout: spec.rollout.clone(),
+            warnings: warnings.iter().map(Problem::to_string).collect(),
+        };
+        match self.triggers.get_mut(&spec.name) {
+            Some(known) => {
+                known.spec = Arc::new(spec);
+                // What is being asked is the old question; the new one is due.
+                known.polling = Polling::after(&known.polling);
+            }
+            None => {
+                self.triggers.insert(kept.name.clone(), Trigger::new(spec));
+            }
+        }
+        self.show_triggers();
+        Ok(kept)
+    }
+
+    pub(super) fn drop_trigger(&mut self, name: &str) -> Result<(), Refusal> {
+        self.known(name)?;
+        self.store.drop_trigger(name).map_err(|error| Refusal::unwritten(&error))?;
+        self.triggers.remove(name);
+        self.show_triggers();
+        Ok(())
+    }
+
+    fn known(&self, name: &str) -> Result<&Trigger, Refusal> {
+        let names: Vec<&str> = self.triggers.keys().map(String::as_str).collect();
+        let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        self.triggers
+            .get(name)
+            .ok_or_else(|| Refusal::Unknown(format!("there is no trigger {name:?}; there are: {there}")))
+    }
+
+    /// A version is to be rolled out: now, or when the present run is over.
+    pub(super) async fn go(
+        &mut self,
+        name: &str,
+        version: &str,
+        by: &str,
+        again: bool,
+    ) -> Result<Gone, Refusal> {
+        let trigger = self.known(name)?;
+        let spec = trigger.spec.clone();
+        let gone = |triggered, message| Ok(Gone { triggered, version: version.to_owned(), message });
+        if let Some(known) = trigger.triggered.get(version).filter(|_| !again) {
+            let remedy = format!("serin trigger fire {name} {version} --again");
+            return gone(false, format!("it had its turn: {} ({remedy})", known.outcome.said(&spec.rollout)));
+        }
+        let free = self.is_free(&spec.rollout);
+        let run = self.runs.get(&spec.rollout).map_or(0, |run| run.state.run);
+        if free || spec.supersede != Supersede::Queue || self.serves(&spec.rollout, &spec.version(version)) {
+            let outcome = self.begin_version(name, version, by, again).await?;
+            let taken = matches!(outcome, Outcome::Begun { .. } | Outcome::Queued { .. });
+            return gone(taken, outcome.said(&spec.rollout));
+        }
+        let waits = format!("it begins when run {run} of {} is over", spec.rollout);
+        if trigger.pending.as_ref().is_some_and(|pending| pending.version == version) {
+            return gone(false, waits);
+        }
+        // Whoever waits longest is not served first here: a newer model makes the older one pointless.
+        let passed = trigger.pending.clone().map(|old| old.passed_over(version));
+        let pending =
+            Pending { version: version.to_owned(), by: by.to_owned(), unix_ms: clock::unix_ms(), again };
+        self.note(name, passed.into_iter().collect(), Some(pending))?;
+        gone(true, waits)
+    }
+
+    /// Is no run under way, and none about to begin?
+    fn is_free(&self, rollout: &str) -> bool {
+        let over = self.runs.get(rollout).is_none_or(|run| run.state.is_over());
+        over && self.waiting.get(rollout).is_none_or(|waiting| waiting.queued.refused.is_some())
+    }
+
+    /// Is this version on its way up, or behind the stable route?
+    fn serves(&self, rollout: &str, version: &str) -> bool {
+        self.runs.get(rollout).map(|run| &run.state).is_some_and(|state| {
+            state.stable_version == version || (!state.is_over() && state.plan.canary == version)
+        })
+    }
+
+    async fn begin_version(
+        &mut self,
+        name: &str,
+        version: &str,
+        by: &str,
+        again: bool,
+    ) -> Result<Outcome, Refusal> {
+        let spec = self.known(name)?.spec.clone();
+        let present = self.runs.get(&spec.rollout).map(|run| &run.state);
+        let stable = present.map(|state| state.stable_version.clone());
+        let canary = spec.version(version);
+        let outcome = if stable.as_deref().unwrap_or(spec.first_stable()) == canary {
+            Outcome::Stable
+        } else if let Some(run) =
+            present.filter(|_| self.serves(&spec.rollout, &canary)).map(|state| state.run)
+        {
+            Outcome::Begun { run }
+        } else {
+            let document = spec.rollout(version, stable.as_deref());
+            let text = serde_json::to_string(&document)
+                .map_err(|error| Refusal::Failed(format!("the template cannot be written: {error}")))?;
+            match self.apply(&text, format!("trigger {name}: {by}"), again).await {
+                Ok(Applied { run, queued: true, .. }) => Outcome::Queued { after_run: run },
+                Ok(Applied { run, .. }) => Outcome::Begun { run },
+                // Our fault, and no reason to lose the version: whoever told of it tells again.
+                Err(Refusal::Failed(why)) => return Err(Refusal::Failed(why)),
+                Err(refusal) => Outcome::Refused { why: refusal.text().to_owned() },
+            }
+        };
+        tracing::info!(trigger = name, version, "{by}: {}", outcome.said(&spec.rollout));
+        let began = matches!(outcome, Outcome::Begun { .. } | Outcome::Queued { .. });
+        let (passed, pending) = match self.known(name)?.pending.clone() {
+            Some(old) if old.version != version && began => (Some(old.passed_over(version)), None),
+            Some(old) if old.version != version => (None, Some(old)),
+            _ => (None, None),
+        };
+        let this = Triggered {
+            version: version.to_owned(),
+            by: by.to_owned(),
+            unix_ms: clock::unix_ms(),
+            outcome: outcome.clone(),
+        };
+        self.note(name, passed.into_iter().chain([this]).collect(), pending)?;
+        Ok(outcome)
+    }
+
+    /// Writes down what became of a version, and what waits. A crash before it is harmless: the version is told of
+    /// again, and found to be under way.
+    fn note(
+        &mut self,
+        name: &str,
+        triggered: Vec<Triggered>,
+        pending: Option<Pending>,
+    ) -> Result<(), Refusal> {
+        self.store
+            .note_triggered(name, &triggered, pending.as_ref())
+            .map_err(|error| Refusal::unwritten(&error))?;
+        if let Some(trigger) = self.triggers.get_mut(name) {
+            trigger.pending = pending;
+            trigger.triggered.extend(triggered.into_iter().map(|one| (one.version.clone(), one)));
+        }
+        self.show_triggers();
+        Ok(())
+    }
+
+    /// Versions whose turn has come begin, and registries that are due are asked.
+    pub(super) async fn settle_triggers(&mut self) {
+        let waiting: Vec<(String, Pending)> = self
+            .triggers
+            .iter()
+            .filter(|(_, trigger)| self.is_free(&trigger.spec.rollout))
+            .filter_map(|(name, trigger)| Some((name.clone(), trigger.pending.clone()?)))
+            .collect();
+        for (name, pending) in waiting {
+            if let Err(refusal) =
+                self.begin_version(&name, &pending.version, &pending.by, pending.again).await
+            {
+                tracing::error!(
+                    trigger = name,
+                    "version {} cannot begin: {}",
+                    pending.version,
+                    refusal.text()
+                );
+            }
+        }
+        self.ask_registries();
+    }
+
+    pub(super) fn show_triggers(&self) {
+        let views = self.triggers.iter().map(|(name, trigger)| (name.clone(), trigger.view()));
+        self.trigger_views.send_replace(Arc::new(views.collect()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

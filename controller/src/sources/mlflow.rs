@@ -1,0 +1,168 @@
+//! MLflow's model registry (<https://mlflow.org/docs/latest/api_reference/rest-api.html>): which version means "go"?
+
+use reqwest::Url;
+use serde::Deserialize;
+use spec::{Mlflow, Poll, When};
+
+use super::access::Access;
+use super::web::{self, Web};
+
+/// Versions asked for at once.
+const PAGE: &str = "100";
+/// Pages looked through for a version in a stage or with a tag of any value.
+const PAGES: usize = 20;
+
+/// A version, as far as it is needed; the rest is theirs to change.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Version {
+    version: String,
+    current_stage: String,
+    status: String,
+    tags: Vec<Tag>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Tag {
+    key: String,
+    value: String,
+}
+
+#[derive(Default, Deserialize)]
+struct OfAlias {
+    model_version: Version,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Page {
+    model_versions: Vec<Version>,
+    next_page_token: Option<String>,
+}
+
+/// What MLflow answers when it does not answer.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Fault {
+    error_code: String,
+    message: String,
+}
+
+/// One registry, and how it is asked.
+pub struct Question<'a> {
+    pub web: &'a Web,
+    pub poll: &'a Poll,
+    pub access: &'a Access,
+}
+
+impl Question<'_> {
+    /// The version that means "go"; `None`: none does.
+    pub async fn newest(&self, mlflow: &Mlflow) -> Result<Option<String>, String> {
+        match &mlflow.when {
+            When::Alias(alias) => self.of_alias(&mlflow.model, alias).await,
+            when => self.of_search(&mlflow.model, when).await,
+        }
+    }
+
+    async fn of_alias(&self, model: &str, alias: &str) -> Result<Option<String>, String> {
+        let url = self.place("registered-models/alias", &[("name", model), ("alias", alias)])?;
+        match self.ask::<OfAlias>(&url).await? {
+            Ok(OfAlias { model_version }) => {
+                Ok(Some(model_version.version).filter(|version| !version.is_empty()))
+            }
+            // Nobody carries the alias yet. Which code that has depends on MLflow's store; a model that is not there
+            // is another matter, and a fault of the trigger.
+            Err(fault) if fault.message.contains("alias") && !fault.message.contains("Registered Model") => {
+                Ok(None)
+            }
+            Err(fault) => Err(refused(&url, &fault)),
+        }
+    }
+
+    async fn of_search(&self, model: &str, when: &When) -> Result<Option<String>, String> {
+        let mut filter = format!("name={}", quoted(model));
+        if let When::Tag { key, value: Some(value) } = when {
+            filter.push_str(&format!(" and tags.`{key}`={}", quoted(value)));
+        }
+        let mut token: Option<String> = None;
+        for _ in 0..PAGES {
+            let mut query =
+                vec![("filter", filter.as_str()), ("max_results", PAGE), ("order_by", "version_number DESC")];
+            query.extend(token.as_deref().map(|token| ("page_token", token)));
+            let url = self.place("model-versions/search", &query)?;
+            let page = self.ask::<Page>(&url).await?.map_err(|fault| refused(&url, &fault))?;
+            let fitting = page.model_versions.iter().filter(|version| version.fits(when));
+            // Newest first is what was asked for; not every store keeps to it.
+            if let Some(newest) = fitting.max_by_key(|version| version.number()) {
+                return Ok(Some(newest.version.clone()));
+            }
+            match page.next_page_token.filter(|token| !token.is_empty()) {
+                Some(next) => token = Some(next),
+                None => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The outer error: there is no answer; the inner one: MLflow says no.
+    async fn ask<T: for<'de> Deserialize<'de>>(&self, url: &Url) -> Result<Result<T, Fault>, String> {
+        let answer = self.web.get(url, self.access).await?;
+        let (shown, excerpt) = (web::shown(url), || answer.excerpt(&self.access.scrub));
+        if answer.status.is_success() {
+            return match serde_json::from_slice(&answer.body) {
+                Ok(answer) => Ok(Ok(answer)),
+                Err(error) => Err(format!(
+                    "{shown} answered what no MLflow answers ({error}): {}; is the url the tracking server's own?",
+                    excerpt()
+                )),
+            };
+        }
+        match serde_json::from_slice::<Fault>(&answer.body) {
+            Ok(fault) if !fault.error_code.is_empty() => Ok(Err(fault)),
+            _ => Err(format!("{shown} answered {}: {}{}", answer.status, excerpt(), answer.redirected())),
+        }
+    }
+
+    /// `{server}/api/2.0/mlflow/{what}?...`; the server may be behind a path.
+    fn place(&self, what: &str, query: &[(&str, &str)]) -> Result<Url, String> {
+        let mut url = self.web.url(&self.poll.url)?;
+        let path = format!("{}/api/2.0/mlflow/{what}", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        url.query_pairs_mut().extend_pairs(query);
+        Ok(url)
+    }
+}
+
+impl Version {
+    fn number(&self) -> u64 {
+        self.version.parse().unwrap_or(0)
+    }
+
+    fn fits(&self, when: &When) -> bool {
+        // Still being uploaded, or failed.
+        let ready = self.status.is_empty() || self.status == "READY";
+        ready
+            && match when {
+                When::Created => true,
+                When::Stage(stage) => self.current_stage.eq_ignore_ascii_case(stage),
+                When::Tag { key, value } => self
+                    .tags
+                    .iter()
+                    .any(|tag| tag.key == *key && value.as_ref().is_none_or(|value| tag.value == *value)),
+                When::Alias(_) => false,
+            }
+    }
+}
+
+fn refused(url: &Url, fault: &Fault) -> String {
+    format!("{} says {}: {}", web::shown(url), fault.error_code, fault.message)
+}
+
+/// A text in MLflow's search language, which knows no escapes.
+fn quoted(text: &str) -> String {
+    if text.contains('\'') { format!("\"{text}\"") } else { format!("'{text}'") }
+}
+
+#[cfg(test)]
+mod tests;
