@@ -109,6 +109,11 @@ pub enum Pause {
     Deadline,
     /// No counts arrive. Goes on by itself when they do.
     NoData,
+    /// A gate's own source gives no reading. Goes on by itself when it does.
+    Unread {
+        /// Which.
+        gate: String,
+    },
     /// A person stopped it.
     Human {
         /// Who.
@@ -209,7 +214,7 @@ pub enum RollbackBy {
     Deadline,
     /// Too few proxies took the weights.
     Quorum,
-    /// No counts came.
+    /// No counts came, or no readings of a gate's own source.
     NoData,
     /// It cost more than it may.
     Budget,

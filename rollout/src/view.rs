@@ -212,6 +212,12 @@ impl State {
                     .to_owned()
             }
             Pause::NoData => "no trustworthy counts arrive; goes on when they do".to_owned(),
+            Pause::Unread { gate } => {
+                let why = self.unread().map_or_else(|| format!("gate {gate}"), |(_, _, why)| why);
+                format!(
+                    "{why}; goes on when it can be read (or resume to wait on, promote to go on without it, or abort)"
+                )
+            }
             Pause::Human { who } => format!("stopped by {who} (resume)"),
         }
     }

@@ -141,7 +141,7 @@ impl Run {
             Phase::Paused(Pause::Marginal { gate }) => held(&format!("gate {gate} is marginal")),
             Phase::Paused(Pause::Deadline) => held("deadline without proof"),
             // Where nobody calls for an hour no counts come; that passes by itself.
-            Phase::Paused(Pause::NoData | Pause::Quorum) if !late => None,
+            Phase::Paused(Pause::NoData | Pause::Quorum | Pause::Unread { .. }) if !late => None,
             Phase::Paused(_) => held("paused"),
             _ if late => held("not decided in time"),
             _ => None,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::amount::{Percent, Quantity, Span};
-use crate::gate::{Gate, Metric, OnFail};
+use crate::gate::{Gate, Metric, OnFail, Unread};
 use crate::lint::slowest;
 use crate::plan::{HandBackHow, Insufficient, Plan, Unit};
 
@@ -130,6 +130,10 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
             )?;
         }
     }
+    for gate in plan.gates.iter().filter(|gate| gate.hard && gate.metric.is_external()) {
+        let (name, on_error, no_data) = (&gate.name, unread(gate.on_error), unread(gate.no_data));
+        writeln!(text, "When {name} cannot be read {on_error}; when it holds no number {no_data}.")?;
+    }
     if plan.traffic.on_lease_expired == split::policy::OnLeaseExpired::Stable {
         let beats = plan.traffic.lease_intervals;
         writeln!(
@@ -149,6 +153,15 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
         )?;
     }
     Ok(())
+}
+
+fn unread(unread: Unread) -> String {
+    let then = match unread.action {
+        Insufficient::Hold => "the stage waits on",
+        Insufficient::Pause => "it pauses until that is over",
+        Insufficient::Rollback => "it goes back to stable",
+    };
+    format!("{} times in a row, {then}", unread.borne.saturating_add(1))
 }
 
 fn passes(gate: &Gate) -> String {

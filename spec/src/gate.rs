@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Insufficient;
 use crate::source::Source;
 
 /// What is measured, per version, from weight-assigned requests alone.
@@ -93,6 +94,30 @@ pub struct Gate {
     pub every_ms: u64,
     /// How many bad evaluations are borne before the gate fails; `None`: only proof fails it.
     pub failure_limit: Option<u32>,
+    /// Its source answers, and holds no number.
+    #[serde(default)]
+    pub no_data: Unread,
+    /// Its source cannot be read.
+    #[serde(default)]
+    pub on_error: Unread,
+}
+
+/// How many readings in vain are borne, and what is done after one more. Neither kind says anything of the canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Unread {
+    /// So many in a row.
+    pub borne: u32,
+    /// What is done then.
+    pub action: Insufficient,
+}
+
+impl Default for Unread {
+    /// Three, then it is said and the stage goes on waiting.
+    fn default() -> Self {
+        Self { borne: 3, action: Insufficient::Hold }
+    }
 }
 
 /// A fixed limit. Which side is bad follows from the metric.

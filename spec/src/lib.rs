@@ -29,7 +29,7 @@ mod window;
 pub use amount::{Margin, NotAnAmount, Percent, Quantity, Span};
 pub use compile::compile;
 pub use explain::explain;
-pub use gate::{Against, Gate, Guardrail, Limit, Metric, OnFail, OnMarginal};
+pub use gate::{Against, Gate, Guardrail, Limit, Metric, OnFail, OnMarginal, Unread};
 pub use lint::lint;
 pub use plan::{
     Acknowledge, Alpha, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan, Rollback, Stage,

@@ -3,7 +3,7 @@
 use crate::amount::{Percent, Span};
 use crate::gate::{Gate, Metric};
 use crate::lines::Lines;
-use crate::plan::{HandBackHow, Plan, Stage, Unit};
+use crate::plan::{HandBackHow, Insufficient, Plan, Stage, Unit};
 use crate::problem::Problem;
 use crate::read;
 use crate::series::{AIM, series};
@@ -115,6 +115,7 @@ fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
         }
         let at =
             written.map_or_else(|| "spec.preset".to_owned(), |index| format!("spec.gates[{index}].source"));
+        found.extend(unread_warnings(&at, gate));
         found.extend(gate.source.iter().flat_map(|source| source_warnings(&at, source)));
         return found;
     }
@@ -143,6 +144,17 @@ fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
         ));
     }
     found
+}
+
+/// Whoever ends a run for what its source does lets the source decide.
+fn unread_warnings(at: &str, gate: &Gate) -> Option<Problem> {
+    let policies = [("noData", gate.no_data), ("onError", gate.on_error)];
+    let (field, _) = policies.into_iter().find(|(_, unread)| unread.action == Insufficient::Rollback)?;
+    Some(Problem::warning(
+        format!("{}.{field}", at.trim_end_matches(".source")),
+        format!("a source of gate {} that is away rolls a healthy canary back", gate.name),
+        "write `action: pause`, or leave it out to hold",
+    ))
 }
 
 /// Parts of header names that hold secrets more often than not.

@@ -109,7 +109,9 @@ fn over_gate(written: Gate, base: Gate) -> Gate {
             min_window,
             every,
             consecutive,
-            failure_limit
+            failure_limit,
+            no_data,
+            on_error
         }
     )
 }

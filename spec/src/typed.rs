@@ -18,7 +18,7 @@ use crate::plan::{ErrorClass, Insufficient, Supersede};
 
 pub use course::{
     Acknowledge, Alpha, Better, Budget, Control, Freeze, Gate, Guardrail, Level, NoData, Rollback, Stage,
-    Window, Windows,
+    Unread, Window, Windows,
 };
 pub use hand_back::{HandBack, Hook};
 pub use traffic::{

@@ -32,8 +32,10 @@ const fn one() -> u64 {
 #[derive(Default)]
 pub struct Pushed {
     figures: BTreeMap<(String, String), Vec<Kept>>,
-    /// When each gate was last given a reading.
+    /// When each gate was last given a reading with a figure.
     read_ns: BTreeMap<String, u64>,
+    /// Since when each gate has been given none.
+    silent_ns: BTreeMap<String, u64>,
 }
 
 struct Kept {
@@ -57,7 +59,7 @@ impl Pushed {
     }
 
     /// Readings whose time has come: the mean of the canary's figures since the last, each used once, and that of
-    /// stable's figures of the gate's window.
+    /// stable's figures of the gate's window. Nothing for as long as `every` is a reading, too: one without data.
     fn due(&mut self, state: &State, now_ns: u64) -> Vec<Reading> {
         let mut readings = Vec::new();
         for gate in asked_now(state).filter(|gate| matches!(gate.source, Some(Source::Push(_)))) {
@@ -74,8 +76,14 @@ impl Pushed {
             let (canary, stable) = (mean_of(&state.plan.canary), mean_of(&state.stable_version));
             // A comparison waits for both.
             let Some(canary) = canary.filter(|_| gate.against.is_none() || stable.is_some()) else {
+                let silent = self.silent_ns.entry(gate.name.clone()).or_insert(now_ns);
+                if since_ms(*silent) >= gate.every_ms {
+                    *silent = now_ns;
+                    readings.push(Reading { gate: gate.name.clone(), ..Reading::default() });
+                }
                 continue;
             };
+            self.silent_ns.insert(gate.name.clone(), now_ns);
             self.figures.remove(&(gate.name.clone(), state.plan.canary.clone()));
             self.read_ns.insert(gate.name.clone(), now_ns);
             readings.push(Reading { gate: gate.name.clone(), canary: Some(canary), stable, error: None });

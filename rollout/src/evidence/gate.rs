@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use spec::{Gate, Metric};
+use spec::{Gate, Insufficient, Metric};
 
 use super::limited::Limited;
 use super::measure::{at_margin, estimate};
@@ -148,6 +148,11 @@ impl GateEvidence {
             (Some(e), None) | (None, Some(e)) => e,
             (None, None) => 0.0,
         }
+    }
+
+    /// More readings in vain than the gate bears: what is done about it, and why.
+    pub(super) fn unread(&self, gate: &Gate) -> Option<(Insufficient, String)> {
+        self.readings.unread(gate)
     }
 
     /// Were there more bad readings than the gate bears?

@@ -16,7 +16,7 @@ mod words;
 use judge::JudgeError;
 use judge::anytime::{DesignEffect, Group};
 use serde::{Deserialize, Serialize};
-use spec::{Gate, Metric, Plan, Source, Unit};
+use spec::{Gate, Insufficient, Metric, Plan, Source, Unit};
 
 pub use gate::GateEvidence;
 pub use guard::GuardrailEvidence;
@@ -135,6 +135,15 @@ impl Evidence {
             })
         };
         of_stage.iter().copied().filter(|index| asks(index)).collect()
+    }
+
+    /// A hard gate of these that was read in vain more often than it bears, what is done about it, and why.
+    pub(crate) fn unread(&self, plan: &Plan, of_stage: &[usize]) -> Option<(String, Insufficient, String)> {
+        of_stage.iter().find_map(|&index| {
+            let (gate, evidence) = (plan.gates.get(index)?, self.gates.get(index)?);
+            let (action, why) = evidence.unread(gate).filter(|_| gate.hard)?;
+            Some((gate.name.clone(), action, format!("gate {}: {why}", gate.name)))
+        })
     }
 
     /// A stage begins: proof starts at nothing.

@@ -2,13 +2,10 @@
 //! which are numbers without counts and can only be counted themselves.
 
 use serde::{Deserialize, Serialize};
-use spec::Gate;
+use spec::{Gate, Insufficient};
 
 use super::measure::at_margin;
 use crate::{Answer, Counts};
-
-/// Failed questions in a row after which the gate says so instead of staying silent.
-const ERRORS_BORNE: u32 = 4;
 
 /// The readings of one gate in one stage.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +21,8 @@ pub struct Readings {
     pub(super) bad: u32,
     errors_in_a_row: u32,
     error: Option<String>,
+    #[serde(default)]
+    empty_in_a_row: u32,
 }
 
 /// The counts of both arms.
@@ -77,11 +76,13 @@ impl Readings {
     pub(super) fn note(&mut self, gate: &Gate, seen: Option<f64>, stable: Option<f64>) {
         self.errors_in_a_row = 0;
         self.error = None;
+        self.empty_in_a_row = self.empty_in_a_row.saturating_add(1);
         let stable = stable.filter(|stable| stable.is_finite());
         let Some(canary) = seen.filter(|seen| seen.is_finite()) else { return };
         if gate.limit.is_none() && stable.is_none() {
             return;
         }
+        self.empty_in_a_row = 0;
         self.last = Some(Value { canary, stable });
         if !worse(gate, canary, stable, false) {
             self.good_in_a_row = self.good_in_a_row.saturating_add(1);
@@ -95,8 +96,21 @@ impl Readings {
 
     /// The source could not be read. An error is no failure of the canary.
     pub(super) fn failed(&mut self, reason: &str) {
+        self.empty_in_a_row = 0;
         self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
         self.error = Some(reason.to_owned());
+    }
+
+    /// More readings in vain than the gate bears: what is done about it, and why.
+    pub(super) fn unread(&self, gate: &Gate) -> Option<(Insufficient, String)> {
+        if let Some(error) = self.error.as_ref().filter(|_| self.errors_in_a_row > gate.on_error.borne) {
+            let times = self.errors_in_a_row;
+            let why = format!("the source could not be read {times} times in a row: {error}");
+            return Some((gate.on_error.action, why));
+        }
+        let times = self.empty_in_a_row;
+        (times > gate.no_data.borne)
+            .then(|| (gate.no_data.action, format!("the source had no data {times} times in a row")))
     }
 
     /// The last values: canary's, stable's.
@@ -112,10 +126,10 @@ impl Readings {
     /// The answer of a gate that has nothing but readings.
     pub(super) fn answer(&self, gate: &Gate, facts: &str) -> (Answer, String) {
         let (good, wanted) = (self.good_in_a_row, gate.consecutive);
-        if let Some(error) = self.error.as_ref().filter(|_| self.errors_in_a_row >= ERRORS_BORNE) {
-            let why =
-                format!("the source could not be read {} times in a row: {error}", self.errors_in_a_row);
-            return (Answer::Error, why);
+        match self.unread(gate) {
+            Some((_, why)) if self.error.is_some() => return (Answer::Error, why),
+            Some((_, why)) => return (Answer::Insufficient, format!("{why}: {facts}")),
+            None => {}
         }
         let Some(Value { canary, stable }) = self.last else {
             let why =

@@ -29,7 +29,7 @@ impl Run {
         match self.state.phase.clone() {
             Phase::Paused(Pause::Approval) => {}
             Phase::Paused(why) => {
-                if let Pause::Gate { gate } | Pause::Marginal { gate } = &why {
+                if let Pause::Gate { gate } | Pause::Marginal { gate } | Pause::Unread { gate } = &why {
                     self.state.evidence.forgive(gate, &self.state.plan);
                 }
                 // The deadline was for evidence, and a person wants more of it.

@@ -139,7 +139,7 @@ impl Run {
     }
 
     pub(super) fn settle_stage(&mut self) {
-        if self.missing_counts() {
+        if self.missing_counts() || self.missing_readings() {
             return;
         }
         if !self.acknowledged() {
@@ -214,12 +214,23 @@ impl Run {
         !matches!(self.state.phase, Phase::Progressing | Phase::Promoting)
     }
 
+    /// Acts on a source that gives nothing; has the phase changed?
+    fn missing_readings(&mut self) -> bool {
+        let Some((gate, action, why)) = self.state.unread() else {
+            self.forget("unread");
+            return false;
+        };
+        self.undecided(action, Pause::Unread { gate }, RollbackBy::NoData, why);
+        !matches!(self.state.phase, Phase::Progressing | Phase::Promoting)
+    }
+
     fn undecided(&mut self, action: Insufficient, pause: Pause, by: RollbackBy, text: String) {
         match action {
             Insufficient::Hold => {
                 let key = match pause {
                     Pause::NoData => "no-data".to_owned(),
                     Pause::Quorum => "quorum".to_owned(),
+                    Pause::Unread { .. } => "unread".to_owned(),
                     _ => format!("deadline/{}", self.state.stage),
                 };
                 let text = format!("{}: holds at {}: {text}", self.state.plan.name, self.state.weight());
@@ -253,6 +264,7 @@ impl Run {
         let over = match why {
             Pause::Quorum => self.acknowledged().then_some("a quorum follows"),
             Pause::NoData => self.fresh().then_some("counts arrive again"),
+            Pause::Unread { .. } => self.state.unread().is_none().then_some("its sources can be read again"),
             _ => None,
         };
         if let Some(over) = over {
@@ -368,6 +380,12 @@ impl crate::State {
             .iter()
             .filter_map(|&gate| self.evidence.verdict(&self.plan, gate, self.scope(), false))
             .collect()
+    }
+
+    /// A gate of the stage whose source gives nothing for longer than it bears.
+    pub(crate) fn unread(&self) -> Option<(String, Insufficient, String)> {
+        let stage = self.plan.stages.get(self.stage)?;
+        self.evidence.unread(&self.plan, &stage.gates)
     }
 
     /// May the weight rise at the last moment it heard of?

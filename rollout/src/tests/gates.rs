@@ -4,14 +4,14 @@ use super::story::{GOOD, Story, human};
 use crate::{Answer, Effect, Event, Human, Pause, Phase, Reading, RollbackBy};
 
 /// Two stages, of which the first holds what is tried.
-fn with(lines: &str) -> Story {
+pub(super) fn with(lines: &str) -> Story {
     Story::of(&format!(
         "stages:\n- {{weight: 5%, bake: 30s, deadline: 30m}}\n- {{weight: 100%, bake: 5s}}\n\
          handBack: {{endpoints: [http://stable], step: 1s}}\n{lines}"
     ))
 }
 
-fn rolled_back_by(story: &Story) -> Option<RollbackBy> {
+pub(super) fn rolled_back_by(story: &Story) -> Option<RollbackBy> {
     story.state.rollback.as_ref().map(|rollback| rollback.by.clone())
 }
 

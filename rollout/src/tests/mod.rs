@@ -3,4 +3,5 @@ mod overdue;
 mod property;
 pub(crate) mod story;
 mod table;
+mod unread;
 mod way_up;

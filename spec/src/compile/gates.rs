@@ -2,7 +2,7 @@
 
 use super::{Check, sources, span};
 use crate::amount::{Margin, Percent, Quantity};
-use crate::gate::{Against, Gate, Guardrail, Limit, Metric};
+use crate::gate::{Against, Gate, Guardrail, Limit, Metric, Unread};
 use crate::source::Source;
 use crate::typed::{self, Better, Level, RolloutSpec};
 
@@ -73,7 +73,22 @@ fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) 
         consecutive: written.consecutive.unwrap_or(readings.map_or(0, |(good, _)| good)),
         every_ms: span(written.every, 60_000),
         failure_limit: written.failure_limit.or(readings.map(|(_, bad)| bad)),
+        no_data: unread(check, &format!("{at}.noData"), written.no_data, metric),
+        on_error: unread(check, &format!("{at}.onError"), written.on_error, metric),
     })
+}
+
+fn unread(check: &mut Check, at: &str, written: Option<typed::Unread>, metric: Metric) -> Unread {
+    let mut unread = Unread::default();
+    if let Some(written) = written {
+        if !metric.is_external() {
+            let remedy = "leave it out; spec.noData says what is done while no counts arrive";
+            check.refuse(at, "it is for gates with a source: counts arrive for all gates at once", remedy);
+        }
+        unread.borne = written.limit.unwrap_or(unread.borne);
+        unread.action = written.action.unwrap_or(unread.action);
+    }
+    unread
 }
 
 /// A metric of the user's own: which way is better, and whether its source can be asked.

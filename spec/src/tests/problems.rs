@@ -218,6 +218,24 @@ fn sources_of_ones_own_are_checked() {
         ],
     );
     check(
+        "gates: [{name: a, metric: error_rate, max: 1%, onError: {action: pause}}, {name: b, source: {push: {}}, max: 1, noData: {limit: 1, action: stop}}]",
+        &[
+            "error (line 7): spec.gates[1].noData.action: \"stop\" is not known here; use one of hold, pause, rollback",
+        ],
+    );
+    check(
+        "gates: [{name: a, metric: error_rate, max: 1%, onError: {action: pause}}]",
+        &[
+            "error (line 7): spec.gates[0].onError: it is for gates with a source: counts arrive for all gates at once; leave it out; spec.noData says what is done while no counts arrive",
+        ],
+    );
+    check(
+        "gates: [{name: a, source: {push: {}}, max: 1, every: 5m, onError: {limit: 0, action: rollback}}]",
+        &[
+            "warning (line 7): spec.gates[0].onError: a source of gate a that is away rolls a healthy canary back; write `action: pause`, or leave it out to hold",
+        ],
+    );
+    check(
         "gates: [{name: a, source: {push: {}}, max: 1, every: 1m}]",
         &[
             "warning (line 7): spec.gates[0]: gate a can pass after 3m: figures of your own seldom settle so soon; raise `every`, `consecutive`, `startAfter` or `minWindow`",

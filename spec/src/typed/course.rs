@@ -101,6 +101,25 @@ pub struct Gate {
     /// Bad evaluations that are borne; one more fails the gate, proof or not. Default: only proof fails it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_limit: Option<u32>,
+    /// With `source`: what is done when it answers without a number. Default: after more than 3 readings, hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_data: Option<Unread>,
+    /// With `source`: what is done when it cannot be read. Default: after more than 3 readings, hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_error: Option<Unread>,
+}
+
+/// What is done about readings in vain. They are neither good nor bad: the stage cannot end on them, and its deadline is
+/// not moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Unread {
+    /// How many in a row are borne. Default: 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// What happens after one more: hold (and say so), pause until it can be read again, or rollback. Default: hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Insufficient>,
 }
 
 /// Which way is better.

@@ -54,7 +54,7 @@ fn check(pushed: &[(u64, &str, &str, f64, u64)], read: &[(u64, &[Read])]) {
         let found = kept.due(&state, at * SECOND);
         let found: Vec<_> = found
             .iter()
-            .map(|reading| (reading.gate.as_str(), reading.canary.unwrap_or(f64::NAN), reading.stable))
+            .filter_map(|reading| Some((reading.gate.as_str(), reading.canary?, reading.stable)))
             .collect();
         assert_eq!(found, *expected, "at {at} s");
     }
@@ -87,6 +87,30 @@ fn pushed_figures_are_read_once_in_their_time() {
     );
     // Others than the run's own are nobody's.
     check(&[(1, "other", "v2", 1.0, 1), (1, "accuracy", "v1", 1.0, 1)], &[(1, &[])]);
+}
+
+#[test]
+fn silence_as_long_as_every_is_a_reading_without_data() {
+    let state = state();
+    let mut kept = Pushed::default();
+    for (at, expected) in [
+        (1, vec![]),
+        (10, vec![]),
+        (11, vec!["accuracy", "revenue"]),
+        (20, vec![]),
+        // A figure counts at once, and silence begins anew after it.
+        (22, vec!["revenue"]),
+        (31, vec![]),
+        (33, vec!["accuracy", "revenue"]),
+    ] {
+        if at == 22 {
+            kept.add(figure("accuracy", "v2", 0.9, 1), at * SECOND);
+        }
+        let found = kept.due(&state, at * SECOND);
+        let silent = found.iter().filter(|reading| reading.canary.is_none());
+        let silent: Vec<_> = silent.map(|reading| reading.gate.as_str()).collect();
+        assert_eq!(silent, expected, "at {at} s");
+    }
 }
 
 #[test]
