@@ -7,12 +7,15 @@
 //! - [`verdict`]: what a judge says: [`Verdict`], [`Finding`].
 //! - [`score`]: one weighted score over many gates; [`multiplicity`]: corrections for many tests.
 //! - [`classical`]: tests for one look at a planned end; [`power`] and [`plan`]: how much data that takes.
+//! - [`balance`]: do both arms hold the same people?
+//! - [`trigger`]: fixed rules with a severity.
 //! - [`kayenta`]: the named, versioned judge compatible with Kayenta's.
 //!
 //! Nothing here reads a clock, draws a random number or touches a file: seeds and counts come in as
 //! arguments. Arm 1 is always the canary, arm 0 the stable (control) version.
 
 pub mod anytime;
+pub mod balance;
 pub mod classical;
 mod error;
 pub mod gate;
@@ -22,6 +25,7 @@ pub mod plan;
 pub mod power;
 pub mod score;
 pub mod special;
+pub mod trigger;
 pub mod verdict;
 
 pub use error::JudgeError;

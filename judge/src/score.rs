@@ -69,7 +69,8 @@ pub fn score(gates: &[WeightedGate], thresholds: ScoreThresholds) -> Result<Scor
         gates.iter().filter(|g| keep(g)).map(|g| g.weight).sum::<f64>()
     };
     let all = positive("sum of gate weights", sum(&|_| true))?;
-    let value = 100.0 * sum(&|g| g.verdict == Verdict::Pass) / all;
+    // A sum of nothing is -0, and + 0 makes 0 of it.
+    let value = 100.0 * sum(&|g| g.verdict == Verdict::Pass) / all + 0.0;
     let any = |verdict: Verdict| gates.iter().any(|g| g.verdict == verdict);
     let verdict = if gates.iter().any(|g| g.critical && g.verdict == Verdict::Fail) {
         Verdict::Fail

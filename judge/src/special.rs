@@ -6,6 +6,7 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use statrs::function::erf::erfc_inv;
+use statrs::function::gamma::checked_gamma_ur;
 use std::f64::consts::{PI, SQRT_2};
 
 /// ln(sum of exp(x)), without overflow; -infinity for an empty list.
@@ -100,6 +101,11 @@ pub fn student_quantile(p: f64, df: f64) -> f64 {
     }
     let t = 0.5 * (lo + hi);
     if p < 0.5 { -t } else { t }
+}
+
+/// P(X > x) of the chi-square law with `df` > 0 degrees of freedom; 1 for x <= 0, NaN for a NaN.
+pub fn chi_square_sf(x: f64, df: f64) -> f64 {
+    if x <= 0.0 { 1.0 } else { checked_gamma_ur(df / 2.0, x / 2.0).unwrap_or(f64::NAN) }
 }
 
 /// ln Gamma(x) for x > 0, to a few units of the last digit: Stirling's series from 10 on (Abramowitz & Stegun

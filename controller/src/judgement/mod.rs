@@ -1,12 +1,18 @@
 //! `serin judge`: two files of samples, one verdict.
 
 mod analysis;
+mod asked;
 mod compat;
 mod config;
 mod own;
+mod pair;
 mod rule;
+mod segment;
 mod series;
+mod show;
 mod table;
+mod trigger;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +29,7 @@ use crate::args::Output;
 use analysis::{Analysis, AnalysisOptions};
 use config::CanaryConfig;
 use rule::{Kind, Rule, Side, TestName};
+use segment::Must;
 use table::Table;
 
 /// Options of `serin judge`.
@@ -36,11 +43,18 @@ pub struct Options {
     #[arg(long)]
     pub canary: PathBuf,
     /// Judge as Kayenta does, by this canary configuration (JSON)
-    #[arg(long, conflicts_with_all = ["metric", "direction", "margin", "kind", "test", "alpha", "fail", "min_samples", "seed"])]
+    #[arg(long, conflicts_with_all = ["metric", "direction", "margin", "kind", "test", "alpha", "fail", "min_samples", "seed", "trigger", "rules", "segment", "min_segment_n", "segments_must", "share", "unit", "pair_by"])]
     pub config: Option<PathBuf>,
     /// A column to judge; more rules for it alone may follow: ctr,direction=higher_is_better,margin=5%,weight=3,critical
     #[arg(long)]
     pub metric: Vec<String>,
+    /// A named trigger on a column: prediction_distribution_shift=score, error_rate=errors, latency_p99=ms,
+    /// embedding_drift=vector, prediction_change=label; its limits may follow: error_rate=errors,max=5%,ratio=3x
+    #[arg(long)]
+    pub trigger: Vec<String>,
+    /// More metrics, triggers and segments, as lists in a YAML file
+    #[arg(long)]
+    pub rules: Option<PathBuf>,
     /// Which way the metrics are good
     #[arg(long)]
     pub direction: Option<Side>,
@@ -59,6 +73,24 @@ pub struct Options {
     /// Fewer values than this in an arm are insufficient
     #[arg(long, default_value_t = 10)]
     pub min_samples: u64,
+    /// Also judge each value of these columns by itself; a+b cuts by both together
+    #[arg(long, value_delimiter = ',')]
+    pub segment: Vec<String>,
+    /// Fewer values than this in an arm of a segment are insufficient
+    #[arg(long, default_value_t = 100)]
+    pub min_segment_n: u64,
+    /// What segments must do for the whole to pass
+    #[arg(long, default_value = "pass")]
+    pub segments_must: Must,
+    /// The canary's configured share of the traffic (5%), where the files hold all of it: checks that it arrived
+    #[arg(long, value_parser = crate::planning::share)]
+    pub share: Option<f64>,
+    /// The column of what is independent of one another, such as the user: its rows become one observation, their mean
+    #[arg(long)]
+    pub unit: Option<String>,
+    /// The column that names the input, where both files hold the same inputs
+    #[arg(long)]
+    pub pair_by: Option<String>,
     /// The seed of the bootstrap; the same seed gives the same interval
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -81,7 +113,7 @@ pub struct Options {
     pub series: AnalysisOptions,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 pass, 1 fail, 2 marginal or not enough data, 3 could not be judged.";
+const EXIT_CODES: &str = "Exit codes: 0 pass, 1 fail or a critical trigger, 2 marginal, a warning or not enough data, 3 could not be judged.";
 
 /// A whole judgement, for people and for machines.
 #[derive(Debug)]
@@ -119,7 +151,7 @@ fn judgement(options: &Options) -> Result<Judgement> {
     {
         notes.extend(same_time(&control, &canary, column)?);
     }
-    let Some(file) = &options.config else { return own::judgement(options, &control, &canary, notes) };
+    let Some(file) = &options.config else { return whole::judgement(options, &control, &canary, notes) };
     let config = CanaryConfig::read(file)?;
     let thresholds = config.thresholds(options, asked.as_ref().and_then(|analysis| analysis.thresholds))?;
     match (asked, &options.timestamp) {

@@ -129,7 +129,7 @@ fn choice<T: clap::ValueEnum>(text: &str) -> Result<T> {
     })
 }
 
-fn number(text: &str) -> Result<f64> {
+pub fn number(text: &str) -> Result<f64> {
     text.parse::<f64>().ok().filter(|value| value.is_finite()).ok_or_else(|| anyhow!("{text:?} is no number"))
 }
 

@@ -1,6 +1,6 @@
 //! Samples from a file: CSV with a header, or one JSON object per line.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
@@ -24,6 +24,37 @@ enum Cell {
     /// Empty, NaN or null.
     Missing,
     Text(String),
+}
+
+/// What the cells of one unit come to.
+#[derive(Clone, Debug, Default)]
+struct Unit {
+    sum: f64,
+    numbers: u32,
+    text: Option<String>,
+}
+
+impl Unit {
+    fn add(&mut self, cell: &Cell) {
+        match cell {
+            Cell::Number(value) => {
+                self.sum += value;
+                self.numbers += 1;
+            }
+            Cell::Text(text) => {
+                self.text.get_or_insert_with(|| text.clone());
+            }
+            Cell::Missing => {}
+        }
+    }
+
+    fn cell(self) -> Cell {
+        match self.text {
+            Some(text) => Cell::Text(text),
+            None if self.numbers > 0 => Cell::Number(self.sum / f64::from(self.numbers)),
+            None => Cell::Missing,
+        }
+    }
 }
 
 impl Table {
@@ -99,6 +130,72 @@ impl Table {
                 Ok(seconds)
             })
             .collect()
+    }
+
+    /// A column as text: what a row belongs to. Empty where there is none.
+    pub fn labels(&self, name: &str) -> Result<Vec<String>> {
+        let place = self.place(name)?;
+        let text = |cell: &Cell| match cell {
+            Cell::Number(value) => value.to_string(),
+            Cell::Missing => String::new(),
+            Cell::Text(text) => text.clone(),
+        };
+        Ok(self.cells(place).map(|(_, cell)| text(cell)).collect())
+    }
+
+    /// A column of vectors, written `[0.1, 0.2]`; `None` where there is none.
+    pub fn vectors(&self, name: &str) -> Result<Vec<Option<Vec<f64>>>> {
+        let place = self.place(name)?;
+        self.cells(place)
+            .map(|(line, cell)| match cell {
+                Cell::Missing => Ok(None),
+                Cell::Text(text) => {
+                    serde_json::from_str(text).map(Some).map_err(|_| self.no_vector(line, name))
+                }
+                Cell::Number(_) => Err(self.no_vector(line, name)),
+            })
+            .collect()
+    }
+
+    fn no_vector(&self, line: u64, name: &str) -> anyhow::Error {
+        anyhow!(
+            "{}:{line}: column {name:?} holds no vector; write \"[0.1, 0.2]\", in quotes in a CSV",
+            self.file
+        )
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
+    }
+
+    /// One row for each value of a column: the mean of the numbers of its rows, and the first of their texts.
+    pub fn by_unit(&self, name: &str) -> Result<Self> {
+        let labels = self.labels(name)?;
+        let mut places = BTreeMap::<&str, usize>::new();
+        let mut units: Vec<(u64, Vec<Unit>)> = Vec::new();
+        for ((line, cells), label) in self.rows.iter().zip(&labels) {
+            if label.is_empty() {
+                bail!(
+                    "{}:{line}: column {name:?} is empty; every row needs its unit, such as a user",
+                    self.file
+                );
+            }
+            let next = units.len();
+            let place = *places.entry(label).or_insert(next);
+            if place == next {
+                units.push((*line, vec![Unit::default(); self.names.len()]));
+            }
+            let Some((_, unit)) = units.get_mut(place) else { continue };
+            for (cell, sum) in cells.iter().zip(unit) {
+                sum.add(cell);
+            }
+        }
+        let rows = units.into_iter().map(|(line, cells)| (line, cells.into_iter().map(Unit::cell).collect()));
+        Ok(Self { file: self.file.clone(), names: self.names.clone(), rows: rows.collect() })
     }
 
     fn place(&self, name: &str) -> Result<usize> {

@@ -18,4 +18,5 @@ mod properties;
 #[path = "../vectors/run.rs"]
 mod run;
 mod sequential;
+mod triggers;
 mod vectors;

@@ -1,4 +1,7 @@
+mod documented;
+mod segments;
 mod series;
+mod triggers;
 
 use std::path::PathBuf;
 
