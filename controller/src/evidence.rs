@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use envoy::stats::{Upstream, UpstreamWhat};
 use rollout::{Bins, Counts, Group, Interval, Moments, Overdue, State, Totals};
+use spec::ErrorClass;
 use split::{Arm, Cause};
 use tally::{Class, ConfidenceScale, GroupEvent, Series, What};
 
@@ -12,6 +14,8 @@ pub struct Increments {
     pub from_ms: u64,
     pub to_ms: u64,
     pub counters: Vec<(Series, u64)>,
+    /// What Envoys counted of the clusters behind shadows.
+    pub upstreams: BTreeMap<Upstream, u64>,
     /// Why they cannot be trusted as a whole.
     pub gap: Option<String>,
     /// Counters began again at nothing.
@@ -65,6 +69,14 @@ impl Book {
             _ => Some("the weights were changing".to_owned()),
         });
         let [stable, canary, baseline] = &mut arms;
+        if state.shadows() {
+            // The same instrument for both: Envoy's router. Of the copies it is the only one there is.
+            let clusters = &state.plan.traffic.clusters;
+            canary.1 = routed(state, &clusters.canary, news);
+            let groups = stable.1.groups.take();
+            stable.1 = Counts { groups, ..routed(state, &clusters.stable, news) };
+            baseline.1 = Counts::default();
+        }
         Interval {
             epoch: self.epoch,
             from_ms: news.from_ms,
@@ -103,6 +115,43 @@ impl Book {
             counts.overdue = running.overdue.look(running.totals);
         }
         counts
+    }
+}
+
+/// What Envoy's router counted of a cluster.
+fn routed(state: &State, cluster: &str, news: &Increments) -> Counts {
+    let of = |what| news.upstreams.get(&Upstream { cluster: cluster.to_owned(), what }).copied().unwrap_or(0);
+    let counted = |class: ErrorClass| state.plan.error_classes.contains(&class);
+    let mut errors = 0;
+    // The router tells timeouts and resets from other answers 5xx only by their status.
+    if [ErrorClass::ServerError, ErrorClass::Timeout, ErrorClass::Reset].into_iter().any(counted) {
+        errors += of(UpstreamWhat::ServerError);
+    }
+    let too_many = of(UpstreamWhat::TooMany);
+    if counted(ErrorClass::TooMany) {
+        errors += too_many;
+    }
+    if counted(ErrorClass::ClientError) {
+        errors += of(UpstreamWhat::ClientError).saturating_sub(too_many);
+    }
+    let completed = of(UpstreamWhat::Completed);
+    let mut latency = Bins::default();
+    for (upstream, &n) in &news.upstreams {
+        if let (true, UpstreamWhat::Latency(bin)) = (upstream.cluster == cluster, upstream.what) {
+            *latency.0.entry(bin).or_default() += n;
+        }
+    }
+    let timeouts = of(UpstreamWhat::Timeout);
+    if timeouts > 0 {
+        *latency.0.entry(tally::LATENCY_TOP).or_default() += timeouts;
+    }
+    Counts {
+        assigned: completed,
+        finished: completed,
+        outcomes: completed,
+        errors,
+        latency,
+        ..Counts::default()
     }
 }
 
@@ -255,5 +304,35 @@ mod tests {
             .into(),
         );
         assert_eq!(longer_than(&bins, 2_000), 9);
+    }
+
+    #[test]
+    fn in_a_shadow_the_router_speaks_for_both() {
+        let text = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n  preset: shadow\n  errorClasses: [server_error, too_many]\n";
+        let mut state = State::new(spec::load(text).expect("a rollout").plan, 1, 0, rollout::Now::at_ms(0));
+        state.weights.shadow_ppm = 100_000;
+        let mut book = Book::new(&state);
+        book.settle(500);
+        let of = |cluster: &str, what, n| (Upstream { cluster: cluster.to_owned(), what }, n);
+        let (fast, slow) = (tally::latency_bin(20_000_000), tally::LATENCY_TOP);
+        let mut news = news(vec![(series(Arm::Stable, "v1", What::Finished(Cause::Weight, Class::Ok)), 7)]);
+        news.upstreams = [
+            of("stable", UpstreamWhat::Completed, 1_000),
+            of("stable", UpstreamWhat::ServerError, 9),
+            of("canary", UpstreamWhat::Completed, 100),
+            of("canary", UpstreamWhat::ServerError, 4),
+            of("canary", UpstreamWhat::ClientError, 30),
+            of("canary", UpstreamWhat::TooMany, 2),
+            of("canary", UpstreamWhat::Timeout, 3),
+            of("canary", UpstreamWhat::Latency(fast), 97),
+            of("other", UpstreamWhat::Completed, 5),
+        ]
+        .into();
+        let interval = book.interval(&state, &news);
+        assert_eq!((interval.stable.outcomes, interval.stable.errors), (1_000, 9));
+        assert_eq!((interval.canary.outcomes, interval.canary.errors), (100, 6));
+        assert_eq!(interval.canary.latency.0, [(fast, 97), (slow, 3)].into());
+        state.weights.shadow_ppm = 0;
+        assert_eq!(book.interval(&state, &news).stable.outcomes, 7);
     }
 }

@@ -71,7 +71,10 @@ impl Publisher {
 
 /// May a rollout's part of a policy send anybody to the canary?
 pub fn exposes(rollout: &split::policy::Rollout) -> bool {
-    rollout.arms.exposes() || !rollout.overrides.is_empty() || !rollout.cohorts.is_empty()
+    rollout.arms.exposes()
+        || rollout.shadow.is_some()
+        || !rollout.overrides.is_empty()
+        || !rollout.cohorts.is_empty()
 }
 
 #[cfg(test)]

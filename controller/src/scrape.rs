@@ -1,6 +1,6 @@
 //! Reads every Envoy's counters, again and again, and says what happened between two looks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use envoy::ecds::{Acknowledged, Node, Nodes};
@@ -38,7 +38,7 @@ impl Scraper {
     }
 
     /// Runs until nobody listens any more.
-    pub async fn run(mut self, out: mpsc::Sender<Increments>) {
+    pub async fn run(mut self, out: mpsc::Sender<Increments>, clusters: watch::Receiver<BTreeSet<String>>) {
         let mut counters = Counters::new(self.period * STALE_PERIODS, clock::monotonic_ns());
         for admin in &self.admins {
             counters.expect(admin.source());
@@ -48,7 +48,8 @@ impl Scraper {
         loop {
             ticks.tick().await;
             let mut gauges = Vec::with_capacity(self.admins.len());
-            let readings = self.admins.iter().map(Admin::read);
+            let clusters = clusters.borrow().clone();
+            let readings = self.admins.iter().map(|admin| admin.read_with(&clusters));
             for (admin, reading) in self.admins.iter().zip(join_all(readings).await) {
                 match reading {
                     Ok(snapshot) => {
@@ -92,6 +93,7 @@ fn increments(interval: Interval, gauges: Vec<BTreeMap<String, u64>>) -> Increme
         to_ms: unix_ms(interval.to_ns),
         restarted,
         counters: interval.counts.into_iter().collect(),
+        upstreams: interval.upstreams,
         gap,
         gauges,
     }

@@ -163,6 +163,9 @@ pub struct StageRecord {
     pub stage: usize,
     /// Its weight, in parts per million.
     pub weight_ppm: u32,
+    /// Its shadow, in parts per million.
+    #[serde(default)]
+    pub shadow_ppm: u32,
     /// When its weights were published.
     pub entered: Now,
     /// When a quorum had them.

@@ -154,7 +154,7 @@ impl State {
         let (Some(planned), Some(stage)) = (self.plan.stages.get(self.stage), self.stages.last()) else {
             return Vec::new();
         };
-        if !live || self.weights.canary_ppm == 0 || stage.acknowledged.is_none() {
+        if !live || !self.measures() || stage.acknowledged.is_none() {
             return Vec::new();
         }
         let due = self.evidence.due(&self.plan, &planned.gates, stage.baked_ms, self.age_ms);

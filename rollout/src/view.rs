@@ -45,6 +45,8 @@ pub struct View {
 pub struct StageView {
     /// Its weight, in parts per million.
     pub weight_ppm: u32,
+    /// Its shadow, in parts per million.
+    pub shadow_ppm: u32,
     /// When its weights were published.
     pub entered_unix_ms: u64,
     /// When it was left.
@@ -101,6 +103,7 @@ impl State {
                 .iter()
                 .map(|stage| StageView {
                     weight_ppm: stage.weight_ppm,
+                    shadow_ppm: stage.shadow_ppm,
                     entered_unix_ms: stage.entered.unix_ms,
                     left_unix_ms: stage.left.map(|left| left.unix_ms),
                     gates: stage.gates.clone(),
@@ -171,6 +174,9 @@ impl State {
             .map(|verdict| verdict.name.as_str())
             .collect();
         let next = match self.next_stage().and_then(|next| self.plan.stages.get(next)) {
+            Some(next) if next.shadow_ppm > 0 => {
+                format!("a shadow of {} next", Percent::from_ppm(next.shadow_ppm))
+            }
             Some(next) => format!("{} next", Percent::from_ppm(next.weight_ppm)),
             None => "hand-back next".to_owned(),
         };

@@ -28,13 +28,10 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
         Span::from_ms(plan.acknowledge.timeout_ms)
     )?;
     for (index, stage) in plan.stages.iter().enumerate() {
-        let weight = Percent::from_ppm(stage.weight_ppm);
-        write!(
-            text,
-            "Stage {}: {weight} of the traffic for at least {}",
-            index + 1,
-            Span::from_ms(stage.bake_ms)
-        )?;
+        let share = Percent::from_ppm(stage.seen_ppm());
+        let what = if stage.shadow_ppm > 0 { "a copy of " } else { "" };
+        let bake = Span::from_ms(stage.bake_ms);
+        write!(text, "Stage {}: {what}{share} of the traffic for at least {bake}", index + 1)?;
         let names: Vec<_> = stage
             .gates
             .iter()
@@ -42,13 +39,13 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
             .filter(|gate| gate.hard)
             .map(|gate| gate.name.as_str())
             .collect();
-        let concurrent = stage.weight_ppm > 0 && stage.weight_ppm < split::MILLION;
+        let concurrent = stage.measures() && stage.weight_ppm < split::MILLION;
         if concurrent && !names.is_empty() {
             write!(text, ", until {} pass", names.join(", "))?;
             if let Some((gate, wanted)) = slowest(plan, stage) {
                 write!(text, " ({gate} wants about {wanted:.0} canary requests")?;
                 if let Some(rate) = per_second {
-                    let seconds = wanted / (rate * f64::from(stage.weight_ppm) / f64::from(split::MILLION));
+                    let seconds = wanted / (rate * f64::from(stage.seen_ppm()) / f64::from(split::MILLION));
                     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates at a year
                     let span = Span::from_ms((seconds.min(366.0 * 86_400.0).ceil() as u64) * 1_000);
                     write!(text, ", {span} at {rate} requests per second")?;
@@ -68,6 +65,14 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
             };
             writeln!(text, "  Without enough evidence after {}, {then}.", Span::from_ms(stage.deadline_ms))?;
         }
+    }
+    if plan.stages.iter().any(|stage| stage.shadow_ppm > 0) {
+        writeln!(
+            text,
+            "Of a copy nobody sees the answer, and each costs as much as answering; errors and answer times are \
+             Envoy's counters of the clusters {} and {}.",
+            plan.traffic.clusters.stable, plan.traffic.clusters.canary
+        )?;
     }
     if plan.warm_up_ms > 0 {
         let time = Span::from_ms(plan.warm_up_ms);

@@ -54,6 +54,12 @@ impl Metric {
         matches!(self, Self::ExternalLow | Self::ExternalHigh)
     }
 
+    /// Can it be told of copies, whose answers nobody but Envoy's router sees?
+    #[must_use]
+    pub const fn shows_in_shadow(self) -> bool {
+        matches!(self, Self::ErrorRate | Self::LatencyP99 | Self::ExternalLow | Self::ExternalHigh)
+    }
+
     /// Is it a share of requests, between 0 and 1?
     #[must_use]
     pub const fn is_rate(self) -> bool {

@@ -66,7 +66,7 @@ pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
         found.extend(gate_warnings(typed, plan, gate));
     }
     for (index, stage) in plan.stages.iter().enumerate() {
-        let concurrent = stage.weight_ppm > 0 && stage.weight_ppm < split::MILLION;
+        let concurrent = stage.measures() && stage.weight_ppm < split::MILLION;
         if concurrent && !stage.gates.iter().any(|&gate| plan.gates.get(gate).is_some_and(|gate| gate.hard)) {
             found.push(Problem::warning(
                 format!("spec.stages[{index}].gates"),
@@ -196,10 +196,10 @@ fn source_warnings(at: &str, source: &Source) -> Vec<Problem> {
 fn too_little_traffic(plan: &Plan, per_second: f64) -> Vec<Problem> {
     let mut found = Vec::new();
     for (index, stage) in plan.stages.iter().enumerate() {
-        if stage.weight_ppm == 0 || stage.weight_ppm == split::MILLION {
+        if !stage.measures() || stage.weight_ppm == split::MILLION {
             continue;
         }
-        let rate = per_second * f64::from(stage.weight_ppm) / f64::from(split::MILLION);
+        let rate = per_second * f64::from(stage.seen_ppm()) / f64::from(split::MILLION);
         let Some((gate, wanted)) = slowest(plan, stage) else { continue };
         #[allow(clippy::cast_precision_loss)] // a time below a year
         let (bake_s, deadline_s) = (stage.bake_ms as f64 / 1e3, stage.deadline_ms as f64 / 1e3);
@@ -212,7 +212,7 @@ fn too_little_traffic(plan: &Plan, per_second: f64) -> Vec<Problem> {
         let what = format!(
             "gate {gate} wants about {wanted:.0} canary requests, which takes {takes} at {per_second} requests per second"
         );
-        let weight = Percent::from_ppm(stage.weight_ppm);
+        let weight = Percent::from_ppm(stage.seen_ppm());
         let remedy = if seconds > deadline_s {
             format!(
                 "the stage at {weight} would reach its deadline ({}): set a later deadline, a higher weight or a wider \

@@ -78,6 +78,9 @@ pub struct Traffic {
     pub overrides: Vec<policy::Override>,
     /// Requests with a weight of their own.
     pub cohorts: Vec<policy::Cohort>,
+    /// The clusters behind the routes, as Envoy calls them: where the outcome of copies is read.
+    #[serde(default)]
+    pub clusters: Clusters,
     /// Where the model's confidence is read and shown.
     pub confidence: Option<policy::Confidence>,
     /// Are stable's outcomes counted per group of users?
@@ -88,6 +91,23 @@ pub struct Traffic {
     pub lease_intervals: u32,
 }
 
+/// The clusters behind the routes, as Envoy calls them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Clusters {
+    /// Behind the stable route.
+    pub stable: String,
+    /// Behind the canary's.
+    pub canary: String,
+}
+
+impl Default for Clusters {
+    fn default() -> Self {
+        Self { stable: "stable".to_owned(), canary: "canary".to_owned() }
+    }
+}
+
 /// One step of the way up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +115,9 @@ pub struct Traffic {
 pub struct Stage {
     /// The canary's share, in parts per million.
     pub weight_ppm: u32,
+    /// At weight 0: the share of the traffic the canary gets a copy of, in parts per million.
+    #[serde(default)]
+    pub shadow_ppm: u32,
     /// The shortest time at this weight, counted from the acknowledged quorum, in milliseconds.
     pub bake_ms: u64,
     /// The longest time at this weight without enough evidence, in milliseconds; time spent waiting for a person is
@@ -289,8 +312,31 @@ pub struct Weights {
     pub canary_ppm: u32,
     /// The virtual baseline's share, in parts per million.
     pub baseline_ppm: u32,
+    /// The share of the traffic that stable answers and the canary gets a copy of, in parts per million.
+    #[serde(default)]
+    pub shadow_ppm: u32,
     /// Are cohorts and overrides obeyed?
     pub targeted: bool,
+}
+
+impl Stage {
+    /// Does the canary get requests here that count as evidence, or copies of them?
+    #[must_use]
+    pub const fn measures(&self) -> bool {
+        self.weight_ppm > 0 || self.shadow_ppm > 0
+    }
+
+    /// The share of the traffic that the canary gets, as requests or as copies, in parts per million.
+    #[must_use]
+    pub const fn seen_ppm(&self) -> u32 {
+        if self.weight_ppm > 0 { self.weight_ppm } else { self.shadow_ppm }
+    }
+
+    /// Its place on the way up: shadows grow at weight 0, and then the weight does.
+    #[must_use]
+    pub const fn height(&self) -> (u32, u32) {
+        (self.weight_ppm, self.shadow_ppm)
+    }
 }
 
 impl Plan {
@@ -298,7 +344,8 @@ impl Plan {
     #[must_use]
     pub fn weights(&self, canary_ppm: u32, targeted: bool) -> Weights {
         let rest = split::MILLION.saturating_sub(canary_ppm);
-        Weights { canary_ppm, baseline_ppm: if self.baseline { canary_ppm.min(rest) } else { 0 }, targeted }
+        let baseline_ppm = if self.baseline { canary_ppm.min(rest) } else { 0 };
+        Weights { canary_ppm, baseline_ppm, shadow_ppm: 0, targeted }
     }
 
     /// This rollout's part of the policy document at these weights. `stable` is the version behind the stable route:
@@ -331,7 +378,7 @@ impl Plan {
                 baseline: self.baseline.then_some(policy::Baseline { weight_ppm: weights.baseline_ppm }),
                 others: Vec::new(),
             },
-            shadow: None,
+            shadow: (weights.shadow_ppm > 0).then_some(policy::Shadow { weight_ppm: weights.shadow_ppm }),
             overrides: if weights.targeted { traffic.overrides.clone() } else { Vec::new() },
             cohorts: cohorts.collect(),
             confidence: traffic.confidence.clone(),

@@ -5,7 +5,7 @@ use crate::typed::{Gate, Guardrail, Rollout, RolloutSpec};
 /// The preset of a rollout that names none.
 pub const DEFAULT: &str = "default";
 
-const TEXTS: [(&str, &str); 9] = [
+const TEXTS: [(&str, &str); 10] = [
     ("default", include_str!("../presets/default.yaml")),
     ("hour", include_str!("../presets/hour.yaml")),
     ("standard", include_str!("../presets/standard.yaml")),
@@ -14,6 +14,7 @@ const TEXTS: [(&str, &str); 9] = [
     ("three-step", include_str!("../presets/three-step.yaml")),
     ("ranking", include_str!("../presets/ranking.yaml")),
     ("dark", include_str!("../presets/dark.yaml")),
+    ("shadow", include_str!("../presets/shadow.yaml")),
     ("blue-green", include_str!("../presets/blue-green.yaml")),
 ];
 

@@ -22,8 +22,8 @@ pub use course::{
 };
 pub use hand_back::{HandBack, Hook};
 pub use traffic::{
-    Arm, Assignment, Cohort, Condition, Confidence, Direction, Key, Lease, Match, Mode, NoKey, OnExpired,
-    Override, Range, Routing, Source,
+    Arm, Assignment, Clusters, Cohort, Condition, Confidence, Direction, Key, Lease, Match, Mode, NoKey,
+    OnExpired, Override, Range, Routing, Source,
 };
 pub use trigger::{Mlflow, TRIGGER, Tag, Template, Trigger, TriggerSpec, Webhook, When};
 

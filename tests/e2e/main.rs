@@ -28,6 +28,8 @@ mod rollouts;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
+mod shadows;
+#[cfg(test)]
 mod shares;
 #[cfg(test)]
 mod sources;

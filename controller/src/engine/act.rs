@@ -103,6 +103,12 @@ impl Engine {
 
     /// Sends what the states of all runs say, under the present generation.
     pub(super) async fn publish(&mut self) {
+        let shadowed = self.runs.values().filter(|run| run.state.shadows());
+        let clusters = shadowed.flat_map(|run| {
+            let clusters = &run.state.plan.traffic.clusters;
+            [clusters.stable.clone(), clusters.canary.clone()]
+        });
+        self.clusters.send_replace(clusters.collect());
         let policies = self.runs.iter().filter_map(|(name, run)| {
             let of_run = policy(&run.state);
             self.exercises.get(name).map_or_else(|| of_run.clone(), |slot| slot.newest(of_run.clone()))

@@ -10,7 +10,7 @@ mod run;
 mod triggers;
 mod views;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -147,6 +147,8 @@ pub struct Engine {
     /// The filters' refusals since this process began, by reason.
     reasons: BTreeMap<String, u64>,
     views: watch::Sender<Views>,
+    /// The clusters whose own counters are evidence: those of shadows.
+    clusters: watch::Sender<BTreeSet<String>>,
     reports: mpsc::Sender<Report>,
     reported: mpsc::Receiver<Report>,
 }
@@ -192,6 +194,7 @@ impl Engine {
             revoked_below,
             reasons: BTreeMap::new(),
             views,
+            clusters: watch::Sender::default(),
             reports,
             reported,
         };
@@ -202,6 +205,11 @@ impl Engine {
     /// What begins rollouts by itself, for people and tools.
     pub fn trigger_views(&self) -> watch::Receiver<TriggerViews> {
         self.trigger_views.subscribe()
+    }
+
+    /// The clusters whose own counters are evidence now.
+    pub fn clusters(&self) -> watch::Receiver<BTreeSet<String>> {
+        self.clusters.subscribe()
     }
 
     /// Runs until the commands end or `stop` resolves.

@@ -50,7 +50,7 @@ impl Run {
 
     /// Are there counts young enough to rely on? Without traffic none are needed.
     pub(super) fn fresh(&self) -> bool {
-        self.state.weights.canary_ppm == 0 || self.counts_missing_ms() < self.state.plan.no_data.after_ms
+        !self.state.measures() || self.counts_missing_ms() < self.state.plan.no_data.after_ms
     }
 
     /// For how long counts have been missing. They are not missed before the canary got traffic.
@@ -93,7 +93,7 @@ impl Run {
         }
         publication.quorum_age_ms = Some(age_ms);
         self.forget("quorum");
-        let exposed = self.state.weights.canary_ppm > 0;
+        let exposed = self.state.measures();
         if exposed && self.state.exposed_age_ms.is_none() {
             self.state.exposed_age_ms = Some(age_ms);
         }

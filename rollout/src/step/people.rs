@@ -79,7 +79,7 @@ impl Run {
         self.leave_stage();
         let weight = spec::Percent::from_ppm(weight_ppm);
         self.record(format!("Set {} to {weight} by hand for {}", self.state.plan.canary, named(human)));
-        self.enter(index, weight_ppm, Cause::Human { who: human.who.clone() });
+        self.enter(index, (weight_ppm, 0), Cause::Human { who: human.who.clone() });
         self.state.phase = Phase::Paused(Pause::Human { who: human.who.clone() });
     }
 

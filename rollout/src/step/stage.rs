@@ -40,8 +40,11 @@ impl Run {
             return;
         }
         state.counts_age_ms = Some(state.age_ms);
-        state.exposed.requests = state.exposed.requests.saturating_add(interval.canary.assigned);
-        state.exposed.errors = state.exposed.errors.saturating_add(interval.canary.errors);
+        // Nobody meets a shadow.
+        if !state.shadows() {
+            state.exposed.requests = state.exposed.requests.saturating_add(interval.canary.assigned);
+            state.exposed.errors = state.exposed.errors.saturating_add(interval.canary.errors);
+        }
         let stage = state.stages.last();
         // Counts that begin before the quorum are of a mesh that splits in two ways.
         let whole =
@@ -72,7 +75,7 @@ impl Run {
         let state = &mut self.state;
         let live = matches!(state.phase, Phase::Progressing | Phase::Promoting | Phase::Paused(_));
         let of_stage = state.stages.last().is_some_and(|stage| stage.acknowledged.is_some());
-        if !live || !of_stage || state.weights.canary_ppm == 0 {
+        if !live || !of_stage || !state.measures() {
             return;
         }
         state.evidence.take_reading(&state.plan, reading, state.age_ms);
@@ -299,22 +302,23 @@ impl Run {
     }
 
     fn enter_stage(&mut self, index: usize, cause: Cause) {
-        let Some(weight_ppm) = self.state.plan.stages.get(index).map(|stage| stage.weight_ppm) else {
+        let Some(height) = self.state.plan.stages.get(index).map(spec::Stage::height) else {
             return;
         };
-        self.enter(index, weight_ppm, cause);
+        self.enter(index, height, cause);
         let count = self.state.plan.stages.len();
         let canary = &self.state.plan.canary;
         self.record(format!("Advance {canary} to {} (stage {} of {count})", self.state.weight(), index + 1));
     }
 
-    /// At `weight_ppm`, under the gates and times of a planned stage.
-    pub(super) fn enter(&mut self, index: usize, weight_ppm: u32, cause: Cause) {
+    /// At a weight or a shadow, under the gates and times of a planned stage.
+    pub(super) fn enter(&mut self, index: usize, (weight_ppm, shadow_ppm): (u32, u32), cause: Cause) {
         self.state.stage = index;
         self.state.phase = self.state.climbing();
         self.state.stages.push(StageRecord {
             stage: index,
             weight_ppm,
+            shadow_ppm,
             entered: self.now,
             acknowledged: None,
             counts_from_ms: None,
@@ -327,7 +331,7 @@ impl Run {
             reanalyzed: false,
         });
         self.state.evidence.begin_stage();
-        let weights = self.state.plan.weights(weight_ppm, true);
+        let weights = spec::Weights { shadow_ppm, ..self.state.plan.weights(weight_ppm, true) };
         self.publish(weights, cause);
     }
 }
@@ -356,8 +360,8 @@ impl crate::State {
     /// The stage that comes after the present weight, which a person may have set between two stages; `None`: the
     /// hand-back.
     pub(crate) fn next_stage(&self) -> Option<usize> {
-        let present = self.stages.last().map(|stage| stage.weight_ppm);
-        self.plan.stages.iter().position(|stage| present.is_none_or(|present| stage.weight_ppm > present))
+        let present = self.stages.last().map(|stage| (stage.weight_ppm, stage.shadow_ppm));
+        self.plan.stages.iter().position(|stage| present.is_none_or(|present| stage.height() > present))
     }
 
     /// Is stable at work beside the canary, as another version?
@@ -367,7 +371,7 @@ impl crate::State {
 
     pub(crate) fn scope(&self) -> Scope {
         Scope {
-            exposed: self.weights.canary_ppm > 0,
+            exposed: self.measures(),
             concurrent: self.concurrent(),
             baked_ms: self.stages.last().map_or(0, |stage| stage.baked_ms),
         }
@@ -393,8 +397,24 @@ impl crate::State {
         self.plan.windows.as_ref().map_or(Ok(()), |windows| windows.open_at(self.last.unix_ms))
     }
 
+    /// Does the canary get requests, or copies of them?
+    #[must_use]
+    pub const fn measures(&self) -> bool {
+        self.weights.canary_ppm > 0 || self.shadows()
+    }
+
+    /// Does it get copies, whose outcome only Envoy's router knows?
+    #[must_use]
+    pub const fn shadows(&self) -> bool {
+        self.weights.shadow_ppm > 0
+    }
+
     /// The canary's weight for people.
-    pub(crate) fn weight(&self) -> spec::Percent {
-        spec::Percent::from_ppm(self.weights.canary_ppm)
+    pub(crate) fn weight(&self) -> String {
+        let percent = spec::Percent::from_ppm;
+        match self.weights.shadow_ppm {
+            0 => percent(self.weights.canary_ppm).to_string(),
+            shadow => format!("a shadow of {}", percent(shadow)),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use split::policy;
 
 use super::{Check, on_expired};
-use crate::plan::{Traffic, Unit};
+use crate::plan::{Clusters, Traffic, Unit};
 use crate::typed::{self, Assignment, Condition, Mode, RolloutSpec};
 
 pub(super) fn traffic(
@@ -27,7 +27,24 @@ pub(super) fn traffic(
     let version_header = check
         .header("spec.routing.versionHeader", routing.version_header.as_deref().unwrap_or("x-serin-version"));
     let sticky = spec.assignment.as_ref().is_some_and(|a| a.mode.unwrap_or_default() == Mode::Sticky);
+    let mut clusters = Clusters::default();
+    let written = routing.clusters.unwrap_or_default();
+    for (field, name, is) in
+        [("stable", written.stable, &mut clusters.stable), ("canary", written.canary, &mut clusters.canary)]
+    {
+        let Some(name) = name else { continue };
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            let what = format!("{name:?} is no cluster's name");
+            check.refuse(
+                format!("spec.routing.clusters.{field}"),
+                what,
+                "write it as Envoy's /clusters shows it, or leave the field out",
+            );
+        }
+        *is = name;
+    }
     Traffic {
+        clusters,
         scope: scope(check, spec.scope.as_ref()),
         role: if routing.follow.is_empty() {
             policy::Role::Decide

@@ -32,6 +32,33 @@ fn a_budget_of_nothing_is_refused_and_a_small_one_warned_of() {
 }
 
 #[test]
+fn a_shadow_is_a_stage_before_anybody_is_exposed() {
+    check("stages: [{shadow: 10%, bake: 1m}, {weight: 1%, bake: 1m}, {weight: 100%, bake: 1m}]", &[]);
+    check(
+        "stages: [{bake: 1m}, {weight: 5%, shadow: 5%, bake: 1m}, {shadow: 0%, bake: 1m}, {weight: 100%, bake: 1m}]",
+        &[
+            "error (line 7): spec.stages[0].weight: it says neither weight nor shadow; give the canary's share, such as 5%",
+            "error (line 7): spec.stages[1].shadow: the stage has a weight too (5%); keep one of the two: a shadow is for before anybody is exposed",
+            "error (line 7): spec.stages[2].shadow: a shadow of 0% is none; raise it, or write `weight: 0%`",
+            "error (line 7): spec.stages[2].weight: 0% is not above the stage before it (5%); raise it, or join the two stages: a rollout only goes up",
+        ],
+    );
+    check(
+        "stages: [{shadow: 10%, bake: 1m}, {shadow: 5%, bake: 1m, gates: [overdue]}, {weight: 100%, bake: 1m}]",
+        &[
+            "error (line 7): spec.stages[1].gates[0]: overdue does not show in a shadow, whose answers are thrown away; keep error_rate, latency_p99 and gates with a source of their own",
+            "error (line 7): spec.stages[1].shadow: a shadow of 5% is not above the stage before it (a shadow of 10%); raise it, or join the two stages: a rollout only goes up",
+        ],
+    );
+    check(
+        "routing: {clusters: {canary: ''}}",
+        &[
+            "error (line 7): spec.routing.clusters.canary: \"\" is no cluster's name; write it as Envoy's /clusters shows it, or leave the field out",
+        ],
+    );
+}
+
+#[test]
 fn problems_name_line_field_and_remedy() {
     check(
         "stages: [{weight: 10, bake: 5m}]",
@@ -66,15 +93,15 @@ fn problems_name_line_field_and_remedy() {
     check(
         "preset: fast",
         &[
-            "error (line 7): spec.preset: there is no preset \"fast\"; use one of default, hour, standard, aggressive, conservative, three-step, ranking, dark, blue-green",
+            "error (line 7): spec.preset: there is no preset \"fast\"; use one of default, hour, standard, aggressive, conservative, three-step, ranking, dark, shadow, blue-green",
         ],
     );
     check(
         "stages:\n- {weight: 5%, bake: 5m}\n- {weight: 3%, bake: 5m, gates: [nope]}",
         &[
+            "error (line 9): spec.stages[1].gates[0]: there is no gate \"nope\"; use one of errors, latency, overdue, or add it to spec.gates",
             "error (line 9): spec.stages[1].weight: 3% is not above the stage before it (5%); raise it, or join the two stages: a rollout only goes up",
             "error (line 9): spec.stages[1].weight: the last stage is at 3%; add a stage with weight 100%: the new version is not promoted before it bore all traffic",
-            "error (line 9): spec.stages[1].gates[0]: there is no gate \"nope\"; use one of errors, latency, overdue, or add it to spec.gates",
         ],
     );
     check(

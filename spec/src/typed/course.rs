@@ -13,8 +13,13 @@ use crate::window::Day;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stage {
-    /// The canary's share of the traffic.
-    pub weight: Percent,
+    /// The canary's share of the traffic. Needed unless there is a `shadow`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<Percent>,
+    /// In place of `weight`: stable answers, and the canary gets a copy of this share of the requests. Nobody sees
+    /// its answers; errors and answer times are read from Envoy's counters of the two clusters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Percent>,
     /// The shortest time at this weight.
     pub bake: Span,
     /// The longest time at this weight without enough evidence. Default: three times the bake, at least 1m.

@@ -46,10 +46,25 @@ pub struct Routing {
     /// The response header with the version. Default: x-serin-version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_header: Option<String>,
+    /// The clusters behind the routes, as Envoy calls them: a shadow's outcome is read from their counters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<Clusters>,
     /// Not empty: this proxy keeps the arm that a hop before it chose, when that hop's certificate names one of
     /// these URIs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follow: Vec<String>,
+}
+
+/// The clusters behind the routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Clusters {
+    /// Behind the stable route. Default: stable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<String>,
+    /// Behind the canary's. Default: canary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<String>,
 }
 
 /// How requests are spread over the versions.
