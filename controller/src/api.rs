@@ -82,13 +82,13 @@ async fn metrics(State(api): State<Api>) -> Response {
 
 async fn list(State(api): State<Api>) -> Response {
     let views = api.views.borrow().clone();
-    Json(views.values().collect::<Vec<_>>()).into_response()
+    Json(views.values().map(|view| &**view).collect::<Vec<_>>()).into_response()
 }
 
 async fn one(State(api): State<Api>, Path(name): Path<String>) -> Response {
     let views = api.views.borrow().clone();
     match views.get(&name) {
-        Some(view) => Json(view).into_response(),
+        Some(view) => Json(&**view).into_response(),
         None => Refusal::Unknown(format!("there is no rollout {name:?}")).into_response(),
     }
 }
@@ -97,7 +97,7 @@ async fn one(State(api): State<Api>, Path(name): Path<String>) -> Response {
 async fn run(State(api): State<Api>, Path((name, run)): Path<(String, u64)>) -> Response {
     let views = api.views.borrow().clone();
     if let Some(view) = views.get(&name).filter(|view| view.run.run == run) {
-        return Json(view).into_response();
+        return Json(&**view).into_response();
     }
     match ask(&api, |answer| Command::Past { name, run, answer }).await {
         Ok(view) => Json(view).into_response(),

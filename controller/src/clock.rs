@@ -6,17 +6,44 @@ use rollout::Now;
 use rustix::time::{ClockId, clock_gettime};
 
 pub fn now() -> Now {
-    Now { unix_ms: unix_ms(), monotonic_ns: monotonic_ns() }
+    #[cfg(test)]
+    if let Some(now) = fake::now() {
+        return now;
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let time = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Now {
+        unix_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        monotonic_ns: seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0),
+    }
 }
 
 pub fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    now().unix_ms
 }
 
 /// `CLOCK_MONOTONIC`: the same for every process of this machine, so that others can subtract from it.
 pub fn monotonic_ns() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+    now().monotonic_ns
+}
+
+/// Clocks that a test sets; each thread has its own.
+#[cfg(test)]
+pub mod fake {
+    use std::cell::Cell;
+
+    use rollout::Now;
+
+    thread_local! {
+        static NOW: Cell<Option<Now>> = const { Cell::new(None) };
+    }
+
+    pub fn now() -> Option<Now> {
+        NOW.get()
+    }
+
+    pub fn set(now: Now) {
+        NOW.set(Some(now));
+    }
 }

@@ -9,14 +9,21 @@ use spec::{HandBack, HandBackHow, VersionIn};
 const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs the hook; `Ok(false)`: there is none, a person does it.
-pub async fn run(client: &reqwest::Client, request: &HandBackRequest) -> Result<bool, String> {
+/// Runs the hook; `Ok(false)`: there is none, a person does it. A crash can make it run twice: both times with the same
+/// `key`.
+pub async fn run(client: &reqwest::Client, request: &HandBackRequest, key: &str) -> Result<bool, String> {
     let HandBackRequest { rollout, from, to, how } = request;
-    let body = json!({"rollout": rollout, "from": from, "to": to});
+    let body = json!({"rollout": rollout, "from": from, "to": to, "key": key});
     match how {
         HandBackHow::Manual => Ok(false),
         HandBackHow::Url(url) => {
-            let answer = client.post(url).json(&body).timeout(HOOK_TIMEOUT).send().await;
+            let answer = client
+                .post(url)
+                .header("idempotency-key", key)
+                .json(&body)
+                .timeout(HOOK_TIMEOUT)
+                .send()
+                .await;
             match answer {
                 Ok(answer) if answer.status().is_success() => Ok(true),
                 Ok(answer) => Err(format!("{url} answered {}", answer.status())),
@@ -32,6 +39,7 @@ pub async fn run(client: &reqwest::Client, request: &HandBackRequest) -> Result<
                 .env("SERIN_ROLLOUT", rollout)
                 .env("SERIN_FROM", from)
                 .env("SERIN_TO", to)
+                .env("SERIN_KEY", key)
                 .kill_on_drop(true)
                 .output();
             match tokio::time::timeout(HOOK_TIMEOUT, running).await {

@@ -1,73 +1,157 @@
 //! From a decision to the world: store, then act.
 
-use rollout::{Cause, Effect, Event, Severity, State, step};
+use anyhow::Result;
+use rollout::{Cause, Effect, Event, HandingBack, Phase, Severity, State, step};
 
-use super::{Engine, Report};
+use super::run::Run;
+use super::{Engine, Report, record};
+use crate::store::{Entry, Mesh, Point, Writing};
 use crate::{clock, hand_back};
 
 /// Evidence without a decision is written this often: losing less than this much of it is a gap, not a fault.
-const SAVE_EVERY_NS: u64 = 5_000_000_000;
+pub(super) const KEEP_UP_NS: u64 = 5_000_000_000;
+
+/// What one event comes to, before anybody has heard of it.
+pub(super) struct Decision {
+    state: State,
+    effects: Vec<Effect>,
+    /// The generation of the run's last publication.
+    generation: u64,
+    mesh: Mesh,
+    entries: Vec<Entry>,
+}
+
+impl Decision {
+    pub(super) fn make(before: &State, generation: u64, event: &Event, mesh: Mesh) -> Self {
+        let (state, effects) = step(before.clone(), event, clock::now());
+        let Changes { publishes, revokes } = changes(&effects);
+        let generation = if publishes { mesh.generation + 1 } else { generation };
+        let mesh = Mesh {
+            generation: mesh.generation.max(generation),
+            revoked_below: if revokes { mesh.revoked_below.max(generation) } else { mesh.revoked_below },
+        };
+        let entries = record::entries(before, event, &state, &effects, generation);
+        Self { state, effects, generation, mesh, entries }
+    }
+
+    pub(super) fn writing<'a>(&'a self, spec: &'a str) -> Writing<'a> {
+        Writing { spec, state: &self.state, generation: self.generation, entries: &self.entries }
+    }
+
+    pub(super) const fn mesh(&self) -> Mesh {
+        self.mesh
+    }
+}
 
 impl Engine {
-    /// Lets the machine take one event. The decision is on the disk before anybody sees it.
+    /// Lets the machine take one event.
     pub(super) async fn advance(&mut self, name: &str, event: &Event) {
-        let Some(run) = self.runs.get(name) else { return };
-        let (state, effects) = step(run.state.clone(), event, clock::now());
-        let mut generation = run.generation;
-        let Changes { publishes, revokes } = changes(&effects);
-        if publishes {
-            generation = self.generation + 1;
+        let Err(error) = self.try_advance(name, event).await else { return };
+        self.unwritten(&error);
+        if let Some(run) = self.runs.get(name).filter(|_| comes_once(event)) {
+            self.refused.push((name.to_owned(), run.state.run, event.clone()));
         }
-        let revoked_below = if revokes { generation.max(self.revoked_below) } else { self.revoked_below };
-        let due = clock::monotonic_ns().saturating_sub(run.saved_monotonic_ns) > SAVE_EVERY_NS;
-        let mut unsaved = run.unsaved;
-        if !effects.is_empty() || due {
-            let stored = run.stored(state.clone(), generation);
-            unsaved = false;
-            if let Err(error) = self.store.save(&stored, generation.max(self.generation), revoked_below) {
-                tracing::error!("the store cannot be written: {error:#}");
-                // Traffic comes back with or without a store; it never goes up without one.
-                if !takes_back(&effects) {
-                    return;
-                }
-                unsaved = true;
+    }
+
+    /// Tells the machine again what it could not take while the disk refused.
+    pub(super) async fn tell_again(&mut self) {
+        for (name, run, event) in std::mem::take(&mut self.refused) {
+            if self.runs.get(&name).is_some_and(|present| present.state.run == run) {
+                self.advance(&name, &event).await;
             }
         }
-        let Some(run) = self.runs.get_mut(name) else { return };
-        if !effects.is_empty() || due {
-            run.saved_monotonic_ns = clock::monotonic_ns();
+    }
+
+    /// Lets the machine take one event. The decision is on the disk before anybody sees it; when the disk refuses, it
+    /// was not taken, and the next event finds the run as it was.
+    pub(super) async fn try_advance(&mut self, name: &str, event: &Event) -> Result<()> {
+        let mesh = self.mesh();
+        let Some(run) = self.runs.get_mut(name) else { return Ok(()) };
+        let mut decision = Decision::make(&run.state, run.generation, event, mesh);
+        let lines = run.unwritten.len();
+        run.unwritten.append(&mut decision.entries);
+        if decision.effects.is_empty() {
+            run.changed = true;
+        } else {
+            let writing = Writing { entries: &run.unwritten, ..decision.writing(&run.spec) };
+            match self.store.save(&[writing], decision.mesh) {
+                Ok(()) => {
+                    run.written();
+                    self.disk_refuses = false;
+                }
+                // Traffic comes back with or without a store; it never goes up without one.
+                Err(error) if takes_back(&decision.effects) => {
+                    run.unsaved = true;
+                    self.unwritten(&error);
+                }
+                Err(error) => {
+                    run.unwritten.truncate(lines);
+                    return Err(error);
+                }
+            }
         }
-        run.unsaved = unsaved;
+        self.adopt(name, decision).await;
+        Ok(())
+    }
+
+    /// What was decided, and written, holds from here on.
+    pub(super) async fn adopt(&mut self, name: &str, decision: Decision) {
+        let Some(run) = self.runs.get_mut(name) else { return };
+        let Decision { state, effects, generation, mesh, .. } = decision;
+        let quorum = state.publication.as_ref().is_some_and(|sent| sent.quorum_age_ms.is_some());
         run.state = state;
         run.generation = generation;
-        self.revoked_below = revoked_below;
-        if publishes {
-            self.generation = generation;
+        if changes(&effects).publishes {
             run.published(&self.reasons);
-        } else if run
-            .state
-            .publication
-            .as_ref()
-            .is_some_and(|publication| publication.quorum_age_ms.is_some())
-        {
+        } else if quorum {
             run.book.settle(clock::unix_ms());
         }
+        Mesh { generation: self.generation, revoked_below: self.revoked_below } = mesh;
         for effect in effects {
             self.carry_out(name, effect).await;
         }
-        self.show();
+        self.show_run(name);
     }
 
-    /// Writes what the store would not take when it was decided: a run that came back must not go up again after a
-    /// restart because the disk was full.
-    pub(super) fn save_unsaved(&mut self) {
-        for run in self.runs.values_mut().filter(|run| run.unsaved) {
-            let stored = run.stored(run.state.clone(), run.generation);
-            run.unsaved = self.store.save(&stored, self.generation, self.revoked_below).is_err();
+    pub(super) const fn mesh(&self) -> Mesh {
+        Mesh { generation: self.generation, revoked_below: self.revoked_below }
+    }
+
+    /// Writes what no decision wrote: evidence now and then, and at once what the store would not take when it was
+    /// decided. A run that came back must not go up again after a restart because the disk was full.
+    pub(super) fn keep_up(&mut self, every_ns: u64) {
+        let now_ns = clock::monotonic_ns();
+        let due = now_ns.saturating_sub(self.kept_up_ns) >= every_ns;
+        let late = |run: &Run| run.unsaved || due && run.changed;
+        let late: Vec<Writing<'_>> = self.runs.values().filter(|run| late(run)).map(Run::writing).collect();
+        if due {
+            self.kept_up_ns = now_ns;
+        }
+        if late.is_empty() {
+            return;
+        }
+        let mesh = Mesh { generation: self.generation, revoked_below: self.revoked_below };
+        match self.store.save(&late, mesh) {
+            Ok(()) => {
+                let late = |run: &&mut Run| run.unsaved || due && run.changed;
+                self.runs.values_mut().filter(late).for_each(Run::written);
+                if std::mem::take(&mut self.disk_refuses) {
+                    tracing::info!("the store can be written again");
+                }
+            }
+            Err(error) => self.unwritten(&error),
+        }
+    }
+
+    /// Says that the store cannot be written, once until it can.
+    pub(super) fn unwritten(&mut self, error: &anyhow::Error) {
+        if !std::mem::replace(&mut self.disk_refuses, true) {
+            tracing::error!("not written, so nothing rises: {error:#}");
         }
     }
 
     pub(super) async fn carry_out(&mut self, name: &str, effect: Effect) {
+        let _ = self.store.points.reached(Point::Effect);
         match effect {
             Effect::Publish(publication) => {
                 tracing::info!(
@@ -84,10 +168,11 @@ impl Engine {
                 self.lease.revoke_below(self.revoked_below);
             }
             Effect::HandBack(request) => {
-                let Some(run) = self.runs.get(name).map(|run| run.state.run) else { return };
+                let Some(state) = self.runs.get(name).map(|run| &run.state) else { return };
+                let (run, key) = (state.run, self.key(state));
                 let (client, reports, name) = (self.client.clone(), self.reports.clone(), name.to_owned());
                 tokio::spawn(async move {
-                    let result = hand_back::run(&client, &request).await;
+                    let result = hand_back::run(&client, &request, &key).await;
                     // The engine has gone: the next one asks again.
                     let _ = reports.send(Report::HandBack { name, run, result }).await;
                 });
@@ -99,6 +184,16 @@ impl Engine {
                 Severity::Critical => tracing::error!(rollout = name, "{}", notice.text),
             },
         }
+        let _ = self.store.points.reached(Point::Done);
+    }
+
+    /// Names the asking, so that whoever is asked again after a crash knows it for the same.
+    fn key(&self, state: &State) -> String {
+        let asked = match &state.phase {
+            Phase::HandBack(HandingBack::Asked { since_age_ms, .. }) => *since_age_ms,
+            _ => 0,
+        };
+        format!("{}-{}-{}-{asked}", self.store.incarnation, state.plan.name, state.run)
     }
 
     /// Sends what the states of all runs say, under the present generation.
@@ -177,6 +272,12 @@ pub(super) fn changes(effects: &[Effect]) -> Changes {
         publishes: effects.iter().any(|effect| matches!(effect, Effect::Publish(_))),
         revokes: effects.iter().any(|effect| matches!(effect, Effect::Revoke)),
     }
+}
+
+/// Is this said once, so that it must be kept when it could not be taken? Time and counts come again by themselves, and
+/// a person is told at once.
+const fn comes_once(event: &Event) -> bool {
+    matches!(event, Event::Acks(_) | Event::HandBackDone | Event::HandBackFailed { .. } | Event::Reading(_))
 }
 
 /// Does everything that changes traffic here take it back to stable?

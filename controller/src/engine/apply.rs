@@ -6,6 +6,7 @@ use spec::{Plan, Problem};
 use split::Splitter;
 use split::policy::{Policy, SCHEMA};
 
+use super::act::Decision;
 use super::{Act, Engine, Run};
 use crate::clock;
 use crate::store::Stored;
@@ -50,7 +51,7 @@ impl Refusal {
     }
 
     pub(super) fn unwritten(error: &anyhow::Error) -> Self {
-        Self::Failed(format!("the store cannot be written: {error:#}"))
+        Self::Failed(format!("nothing was changed, because it cannot be written down: {error:#}"))
     }
 }
 
@@ -99,16 +100,17 @@ impl Engine {
         let name = plan.name.clone();
         self.end_exercise(&name, format!("run {run} begins")).await;
         let epoch = epoch.max(self.epoch(&name));
-        let before =
-            self.runs.get(&name).map(|present| present.stored(present.state.clone(), present.generation));
         let state = State::new(plan, run, epoch, clock::now());
-        let stored = Stored { spec: text.to_owned(), state, generation: self.generation };
+        let start = Event::Start(Human { who, reason: String::new() });
+        let decision = Decision::make(&state, self.generation, &start, self.mesh());
+        let before = self.runs.get(&name).map(Run::writing);
         self.store
-            .begin(&stored, before.as_ref(), self.generation, self.revoked_below)
+            .begin(decision.writing(text), before, decision.mesh())
             .map_err(|error| Refusal::unwritten(&error))?;
         self.waiting.remove(&name);
+        let stored = Stored { spec: text.to_owned(), state, generation: self.generation };
         self.runs.insert(name.clone(), Run::new(stored));
-        self.advance(&name, &Event::Start(Human { who, reason: String::new() })).await;
+        self.adopt(&name, decision).await;
         Ok(())
     }
 
@@ -165,7 +167,7 @@ impl Engine {
             return Err(Refusal::Conflict(format!("{name} is over: {}", run.state.message())));
         }
         let before = shape(&run.state);
-        self.advance(name, &event).await;
+        self.try_advance(name, &event).await.map_err(|error| Refusal::unwritten(&error))?;
         let Some(run) = self.runs.get(name) else { return Ok(()) };
         if before == shape(&run.state) {
             return Err(Refusal::Conflict(format!(

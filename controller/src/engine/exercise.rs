@@ -8,9 +8,10 @@ use rollout::{
 };
 use spec::{Percent, Span};
 
-use super::{Engine, Refusal};
+use super::{Engine, Refusal, record};
 use crate::clock;
 use crate::evidence::Increments;
+use crate::store::Mesh;
 
 /// A drill exposes at most this much: it proves the way back, not the version.
 const LARGEST_PPM: u32 = 50_000;
@@ -116,9 +117,8 @@ impl Engine {
             }
         };
         let number = exercise.number();
-        self.store
-            .save_exercise(&exercise, self.generation, self.revoked_below)
-            .map_err(|error| Refusal::unwritten(&error))?;
+        let (run, mesh) = (state.run, self.mesh());
+        self.store.save_exercise(&exercise, run, &[], mesh).map_err(|error| Refusal::unwritten(&error))?;
         self.exercises.entry(name.to_owned()).or_default().put(exercise);
         self.exercise(name, &ExerciseEvent::Begin).await;
         Ok(number)
@@ -142,10 +142,13 @@ impl Engine {
             // No push follows: what is in force is revoked itself.
             (false, true) => generation + 1,
         };
+        let mesh = Mesh { generation, revoked_below: revoked_below.max(self.revoked_below) };
+        let run = self.runs.get(name).map_or(0, |run| run.state.run);
+        let entries = record::of_effects(&effects, clock::unix_ms(), generation);
         if !effects.is_empty()
-            && let Err(error) = self.store.save_exercise(&next, generation, revoked_below)
+            && let Err(error) = self.store.save_exercise(&next, run, &entries, mesh)
         {
-            tracing::error!("the store cannot be written: {error:#}");
+            self.unwritten(&error);
             if !super::act::takes_back(&effects) {
                 return;
             }

@@ -6,6 +6,7 @@ mod exercise;
 mod latency;
 mod queue;
 mod readings;
+mod record;
 mod run;
 mod triggers;
 mod views;
@@ -26,11 +27,12 @@ pub use readings::Figure;
 pub use triggers::{Gone, TriggerCommand, TriggerView, TriggerViews};
 pub use views::Views;
 
+use crate::clock;
 use crate::evidence::Increments;
 use crate::lease::LeaseBook;
 use crate::publish::Publisher;
 use crate::sources::{Pair, Sources};
-use crate::store::Store;
+use crate::store::{Mesh, Store};
 use latency::Latency;
 use queue::Waiting;
 use run::Run;
@@ -144,6 +146,12 @@ pub struct Engine {
     trigger_views: watch::Sender<TriggerViews>,
     generation: u64,
     revoked_below: u64,
+    /// When runs were last written without a decision.
+    kept_up_ns: u64,
+    /// What the machine could not take while the store refused, by run.
+    refused: Vec<(String, u64, Event)>,
+    /// Did the store refuse the last write?
+    disk_refuses: bool,
     /// The filters' refusals since this process began, by reason.
     reasons: BTreeMap<String, u64>,
     views: watch::Sender<Views>,
@@ -166,7 +174,7 @@ impl Engine {
     ) -> Result<(Self, watch::Receiver<Views>)> {
         let (views, seen) = watch::channel(Views::default());
         let (reports, reported) = mpsc::channel(64);
-        let (generation, revoked_below) = (store.generation()?, store.revoked_below()?);
+        let Mesh { generation, revoked_below } = store.mesh()?;
         lease.revoke_below(revoked_below);
         let runs =
             store.rollouts()?.into_iter().map(|stored| (stored.state.plan.name.clone(), Run::new(stored)));
@@ -192,6 +200,9 @@ impl Engine {
             trigger_views: watch::Sender::default(),
             generation,
             revoked_below,
+            kept_up_ns: clock::monotonic_ns(),
+            refused: Vec::new(),
+            disk_refuses: false,
             reasons: BTreeMap::new(),
             views,
             clusters: watch::Sender::default(),
@@ -220,7 +231,10 @@ impl Engine {
         tokio::pin!(stop);
         loop {
             tokio::select! {
-                () = &mut stop => return Ok(()),
+                () = &mut stop => {
+                    self.keep_up(0);
+                    return Ok(());
+                }
                 command = inputs.commands.recv() => match command {
                     Some(command) => self.command(command).await,
                     None => return Ok(()),
@@ -290,7 +304,8 @@ impl Engine {
     }
 
     async fn tick(&mut self) {
-        self.save_unsaved();
+        self.keep_up(act::KEEP_UP_NS);
+        self.tell_again().await;
         for name in self.live() {
             self.advance(&name, &Event::Tick).await;
             self.probe(&name);
@@ -303,14 +318,16 @@ impl Engine {
     }
 
     async fn counted(&mut self, increments: &Increments) {
+        let mut news = Vec::new();
         for run in self.runs.values_mut() {
             if let Some(latency) = Latency::of(&run.state, increments)
                 && !run.latency.is_some_and(|known| known.complete)
+                && run.latency.replace(latency) != Some(latency)
             {
-                run.latency = Some(latency);
+                news.push(run.state.plan.name.clone());
             }
         }
-        self.show();
+        news.iter().for_each(|name| self.show_run(name));
         for name in self.live() {
             let Some(run) = self.runs.get_mut(&name) else { continue };
             let interval = run.book.interval(&run.state, increments);

@@ -8,9 +8,8 @@ use serde::Serialize;
 
 use super::latency::Latency;
 use super::readings::Pushed;
-use crate::clock;
 use crate::evidence::Book;
-use crate::store::Stored;
+use crate::store::{Entry, Stored, Writing};
 
 /// Acknowledgements kept for people; older ones make room.
 const ACKS_KEPT: usize = 500;
@@ -34,10 +33,12 @@ pub struct Run {
     /// Gates whose source is being asked.
     pub asking: BTreeSet<String>,
     pub pushed: Pushed,
-    /// When the state was last written without a decision in it.
-    pub saved_monotonic_ns: u64,
-    /// Did the store refuse the present state?
+    /// Is the present state another than the stored one?
+    pub changed: bool,
+    /// Did the store refuse a decision that holds all the same?
     pub unsaved: bool,
+    /// Lines of the journal that are written with the state.
+    pub unwritten: Vec<Entry>,
 }
 
 /// An acknowledgement, for people.
@@ -72,13 +73,22 @@ impl Run {
             probing: false,
             asking: BTreeSet::new(),
             pushed: Pushed::default(),
-            saved_monotonic_ns: clock::monotonic_ns(),
+            changed: false,
             unsaved: false,
+            unwritten: Vec::new(),
         }
     }
 
-    pub fn stored(&self, state: State, generation: u64) -> Stored {
-        Stored { spec: self.spec.clone(), state, generation }
+    /// All of it that is stored.
+    pub fn writing(&self) -> Writing<'_> {
+        let Self { spec, state, generation, unwritten, .. } = self;
+        Writing { spec, state, generation: *generation, entries: unwritten }
+    }
+
+    /// The store has all of it.
+    pub fn written(&mut self) {
+        (self.changed, self.unsaved) = (false, false);
+        self.unwritten.clear();
     }
 
     /// A publication goes out: answers to the one before no longer count.

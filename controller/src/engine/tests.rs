@@ -6,6 +6,10 @@ use envoy::{Ecds, Resource};
 
 use super::*;
 use crate::sources::{Hosts, Secrets};
+use crate::store::Points;
+
+mod crash;
+mod world;
 
 fn engine(file: &Path) -> Engine {
     let store = Store::open(file).expect("a store");
@@ -224,13 +228,13 @@ async fn a_rollback_the_store_would_not_take_is_written_as_soon_as_it_does() {
     let file = dir.path().join("serin.db");
     let mut first = engine(&file);
     apply(&mut first, &spec("v1", "v2", "")).await.expect("begun");
-    first.store.refuse_writes(true);
+    first.store.points = Points::watched(|_| anyhow::bail!("no room"));
     abort(&mut first).await;
     check(&first, 1, "v2", "RolledBack", None, false);
     first.tick().await;
     let generation = first.generation;
 
-    first.store.refuse_writes(false);
+    first.store.points = Points::default();
     first.tick().await;
     drop(first);
     let mut second = engine(&file);

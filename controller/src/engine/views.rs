@@ -10,10 +10,10 @@ use super::Engine;
 use super::exercise::Slot;
 use super::latency::Latency;
 use super::queue::{QueuedView, Waiting};
-use super::run::{Ack, RefusalView};
+use super::run::{Ack, RefusalView, Run};
 
 /// Every run by name.
-pub type Views = Arc<BTreeMap<String, RunView>>;
+pub type Views = Arc<BTreeMap<String, Arc<RunView>>>;
 
 /// One run: what the machine says of it, and what the mesh does.
 #[derive(Clone, Debug, Serialize)]
@@ -43,21 +43,31 @@ fn drill(slot: Option<&Slot>) -> Option<DrillView> {
 }
 
 impl Engine {
-    /// Shows the present state to whoever looks.
+    /// Shows all runs as they are now.
     pub(super) fn show(&self) {
-        let views = self.runs.iter().map(|(name, run)| {
-            let view = RunView {
-                run: run.state.view(),
-                generation: run.generation,
-                acks: run.acks.clone(),
-                refusals: run.refusals.clone(),
-                rollback_latency: run.latency,
-                drill: drill(self.exercises.get(name)),
-                drill_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed("drill")),
-                queued: self.waiting.get(name).map(Waiting::view),
-            };
-            (name.clone(), view)
-        });
+        let views = self.runs.iter().map(|(name, run)| (name.clone(), self.view(name, run)));
         self.views.send_replace(Arc::new(views.collect()));
+    }
+
+    /// Shows one run as it is now; the others stay as they were.
+    pub(super) fn show_run(&self, name: &str) {
+        let Some(run) = self.runs.get(name) else { return };
+        let view = self.view(name, run);
+        self.views.send_modify(|views| {
+            Arc::make_mut(views).insert(name.to_owned(), view);
+        });
+    }
+
+    fn view(&self, name: &str, run: &Run) -> Arc<RunView> {
+        Arc::new(RunView {
+            run: run.state.view(),
+            generation: run.generation,
+            acks: run.acks.clone(),
+            refusals: run.refusals.clone(),
+            rollback_latency: run.latency,
+            drill: drill(self.exercises.get(name)),
+            drill_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed("drill")),
+            queued: self.waiting.get(name).map(Waiting::view),
+        })
     }
 }

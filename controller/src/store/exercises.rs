@@ -4,10 +4,10 @@ use anyhow::{Context, Result};
 use rollout::Exercise;
 use rusqlite::{Row, params};
 
-use super::Store;
+use super::{Entry, Mesh, Store, journal};
 
-/// Adds them to the tables.
-pub(super) const FORM: &str = "
+/// From form 2 to form 3.
+pub(super) const FORM_3: &str = "
     CREATE TABLE exercise (
         name TEXT NOT NULL, kind TEXT NOT NULL, number INTEGER NOT NULL, outcome TEXT, ended_unix_ms INTEGER,
         state TEXT NOT NULL, PRIMARY KEY (name, kind, number)
@@ -18,30 +18,36 @@ pub(super) const FORM: &str = "
 const KEPT: u32 = 200;
 
 impl Store {
-    /// Writes an exercise down, and with it what the whole mesh is to know, in one transaction.
-    pub fn save_exercise(&mut self, exercise: &Exercise, generation: u64, revoked_below: u64) -> Result<()> {
+    /// Writes an exercise down, and with it what the whole mesh is to know. `entries` stand in the journal of run `run`.
+    pub fn save_exercise(
+        &mut self,
+        exercise: &Exercise,
+        run: u64,
+        entries: &[Entry],
+        mesh: Mesh,
+    ) -> Result<()> {
         let number = i64::try_from(exercise.number())?;
         let ended = exercise.ended();
         let outcome = ended.map(|ended| serde_json::to_value(ended.outcome)).transpose()?;
-        let change = self.connection.transaction()?;
-        change.execute(
-            "INSERT OR REPLACE INTO exercise VALUES (?, ?, ?, ?, ?, ?)",
-            params![
-                exercise.name(),
-                exercise.kind(),
-                number,
-                outcome.as_ref().and_then(|outcome| outcome.as_str()),
-                ended.map(|ended| i64::try_from(ended.at.unix_ms)).transpose()?,
-                serde_json::to_string(exercise)?,
-            ],
-        )?;
-        change.execute(
-            "DELETE FROM exercise WHERE name = ? AND kind = ? AND number <= ?",
-            params![exercise.name(), exercise.kind(), number - i64::from(KEPT)],
-        )?;
-        super::raise(&change, generation, revoked_below)?;
-        change.commit()?;
-        Ok(())
+        self.write(|change| {
+            change.execute(
+                "INSERT OR REPLACE INTO exercise VALUES (?, ?, ?, ?, ?, ?)",
+                params![
+                    exercise.name(),
+                    exercise.kind(),
+                    number,
+                    outcome.as_ref().and_then(|outcome| outcome.as_str()),
+                    ended.map(|ended| i64::try_from(ended.at.unix_ms)).transpose()?,
+                    serde_json::to_string(exercise)?,
+                ],
+            )?;
+            change.execute(
+                "DELETE FROM exercise WHERE name = ? AND kind = ? AND number <= ?",
+                params![exercise.name(), exercise.kind(), number - i64::from(KEPT)],
+            )?;
+            journal::add(change, exercise.name(), run, entries)?;
+            super::raise(change, mesh)
+        })
     }
 
     /// The last of each kind of each rollout.

@@ -1,43 +1,37 @@
 //! What must outlive the process: one SQLite file.
+//!
+//! A decision is on the disk before anybody acts on it. All that belongs to one decision (the run, what the whole mesh
+//! is to know, the lines of the journal) is one transaction, and [`Store::write`] is the only way in.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rollout::State;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::clock;
 
 mod exercises;
+mod forms;
+mod journal;
+mod points;
 mod queued;
+mod remedy;
 mod triggers;
 
+pub use journal::{Entry, Kind};
+pub use points::{Point, Points};
 pub use queued::Queued;
 pub use triggers::{Outcome, Pending, StoredTrigger, Triggered};
-
-/// The form of the tables; a store of a later form is not touched.
-const SCHEMA: i64 = FORMS.len() as i64;
-
-/// What brings the tables from each form to the next. Steps that were released are never changed.
-const FORMS: [&str; 4] = [FORM_1, queued::FORM_2, exercises::FORM, triggers::FORM];
-
-const FORM_1: &str = "
-    CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
-    -- The present run of each name.
-    CREATE TABLE rollout (
-        name TEXT PRIMARY KEY, spec TEXT NOT NULL, state TEXT NOT NULL, generation INTEGER NOT NULL,
-        unix_ms INTEGER NOT NULL
-    ) STRICT;
-    -- Runs that were followed by another.
-    CREATE TABLE past_run (
-        name TEXT NOT NULL, run INTEGER NOT NULL, spec TEXT NOT NULL, state TEXT NOT NULL, unix_ms INTEGER NOT NULL,
-        PRIMARY KEY (name, run)
-    ) STRICT;
-";
 
 pub struct Store {
     connection: Connection,
     pub incarnation: u64,
+    pub points: Points,
+    path: PathBuf,
+    /// Held for as long as this process writes here.
+    _lock: File,
 }
 
 /// A run as it is stored.
@@ -48,63 +42,65 @@ pub struct Stored {
     pub generation: u64,
 }
 
+/// A run as it is to be written.
+#[derive(Clone, Copy)]
+pub struct Writing<'a> {
+    pub spec: &'a str,
+    pub state: &'a State,
+    pub generation: u64,
+    /// What is to be said of it since it was last written.
+    pub entries: &'a [Entry],
+}
+
+/// What the whole mesh is to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mesh {
+    /// The generation of the last policy.
+    pub generation: u64,
+    /// Nobody vouches for a policy of a generation below.
+    pub revoked_below: u64,
+}
+
 impl Store {
     /// Opens the store, or makes it. A new store is a new incarnation: what an older one published is then lower.
     pub fn open(path: &Path) -> Result<Self> {
-        let shown = path.display();
-        let mut connection = Connection::open(path)
-            .with_context(|| format!("cannot open the store {shown}; its folder must be writable"))?;
-        Self::prepare(&mut connection, path).with_context(|| format!("the store {shown} cannot be used"))?;
-        let mut store = Self { connection, incarnation: 0 };
+        let opened = Self::open_or_make(path).map_err(|error| remedy::with_remedy(error, path));
+        opened.with_context(|| format!("the store {} cannot be used", path.display()))
+    }
+
+    fn open_or_make(path: &Path) -> Result<Self> {
+        let lock = lock(path)?;
+        let mut connection = Connection::open(path)?;
+        // A decision is on the disk before it is acted on, even if the machine loses power: in WAL mode that takes
+        // FULL, where NORMAL would forget the last commits (never their order).
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        forms::bring_up(&mut connection)?;
+        let points = Points::default();
+        let mut store = Self { connection, incarnation: 0, points, path: path.to_owned(), _lock: lock };
         store.incarnation = store.number("incarnation")?;
         Ok(store)
     }
 
-    fn prepare(connection: &mut Connection, path: &Path) -> Result<()> {
-        // A decision is on the disk before it is acted on, even if the machine loses power.
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        let form: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if form > SCHEMA {
-            bail!(
-                "{} has form {form}, this serin reads form {SCHEMA}; use the serin that wrote it",
-                path.display()
-            );
-        }
-        let steps = FORMS.get(usize::try_from(form)?..).unwrap_or_default();
-        if steps.is_empty() {
-            return Ok(());
-        }
-        // All steps or none: whoever is killed half way opens the old form again.
-        let change = connection.transaction()?;
-        for step in steps {
-            change.execute_batch(step)?;
-        }
-        if form == 0 {
-            let now = i64::try_from(clock::unix_ms())?;
-            change.execute(
-                "INSERT INTO meta VALUES ('incarnation', ?), ('generation', 0), ('revoked_below', 0)",
-                [now],
-            )?;
-        }
-        change.pragma_update(None, "user_version", SCHEMA)?;
-        change.commit()?;
-        Ok(())
+    /// The one way in: when this returns, all of `change` is on the disk; when it fails, nothing of it.
+    fn write(&mut self, change: impl FnOnce(&Transaction<'_>) -> Result<()>) -> Result<()> {
+        let Self { connection, points, .. } = self;
+        let whole = || {
+            points.reached(Point::Begin)?;
+            let transaction = connection.transaction()?;
+            change(&transaction)?;
+            points.reached(Point::Written)?;
+            transaction.commit()?;
+            // What is committed is committed, whatever a watch says.
+            let _ = points.reached(Point::Committed);
+            Ok(())
+        };
+        whole().map_err(|error| remedy::with_remedy(error, &self.path))
     }
 
-    /// As a full disk would.
-    #[cfg(test)]
-    pub fn refuse_writes(&self, refuse: bool) {
-        self.connection.pragma_update(None, "query_only", refuse).expect("a switch");
-    }
-
-    pub fn generation(&self) -> Result<u64> {
-        self.number("generation")
-    }
-
-    pub fn revoked_below(&self) -> Result<u64> {
-        self.number("revoked_below")
+    pub fn mesh(&self) -> Result<Mesh> {
+        Ok(Mesh { generation: self.number("generation")?, revoked_below: self.number("revoked_below")? })
     }
 
     fn number(&self, key: &str) -> Result<u64> {
@@ -127,36 +123,31 @@ impl Store {
             })?;
             Ok(Stored { spec, state, generation: u64::try_from(generation)? })
         })
-        .collect()
+        .collect::<Result<Vec<_>>>()
+        .map_err(|error| remedy::with_remedy(error, &self.path))
     }
 
-    /// Writes a run down, and with it what the whole mesh is to know, in one transaction.
-    pub fn save(&mut self, run: &Stored, generation: u64, revoked_below: u64) -> Result<()> {
-        let change = self.connection.transaction()?;
-        write(&change, run)?;
-        raise(&change, generation, revoked_below)?;
-        change.commit()?;
-        Ok(())
+    /// Writes runs down, and with them what the whole mesh is to know.
+    pub fn save(&mut self, runs: &[Writing<'_>], mesh: Mesh) -> Result<()> {
+        self.write(|change| {
+            for run in runs {
+                put(change, run)?;
+            }
+            raise(change, mesh)
+        })
     }
 
-    /// A run begins: the one before it is kept, and what was queued under its name waits no longer, in one
-    /// transaction.
-    pub fn begin(
-        &mut self,
-        run: &Stored,
-        before: Option<&Stored>,
-        generation: u64,
-        revoked_below: u64,
-    ) -> Result<()> {
-        let change = self.connection.transaction()?;
-        if let Some(before) = before {
-            keep(&change, before)?;
-        }
-        write(&change, run)?;
-        raise(&change, generation, revoked_below)?;
-        change.execute("DELETE FROM queued WHERE name = ?", [&run.state.plan.name])?;
-        change.commit()?;
-        Ok(())
+    /// A run begins: the one before it is kept, and what was queued under its name waits no longer.
+    pub fn begin(&mut self, run: Writing<'_>, before: Option<Writing<'_>>, mesh: Mesh) -> Result<()> {
+        self.write(|change| {
+            if let Some(before) = before {
+                keep(change, &before)?;
+            }
+            put(change, &run)?;
+            raise(change, mesh)?;
+            change.execute("DELETE FROM queued WHERE name = ?", [&run.state.plan.name])?;
+            Ok(())
+        })
     }
 
     /// A run that was followed by another.
@@ -173,43 +164,67 @@ impl Store {
     }
 }
 
-fn write(change: &Connection, run: &Stored) -> Result<()> {
-    change.execute(
-        "INSERT INTO rollout VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE
-         SET spec = ?2, state = ?3, generation = ?4, unix_ms = ?5",
-        params![
-            run.state.plan.name,
-            run.spec,
-            serde_json::to_string(&run.state)?,
-            i64::try_from(run.generation)?,
-            i64::try_from(clock::unix_ms())?
-        ],
-    )?;
-    Ok(())
+/// Two controllers on one store would each undo the other's decisions.
+fn lock(path: &Path) -> Result<File> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&name);
+    let file = file.context("its folder must exist and be writable by this user")?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            bail!("another serin runs on it; end that one, or give this one another --store")
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(error).context("it cannot be locked"),
+    }
 }
 
-fn raise(change: &Connection, generation: u64, revoked_below: u64) -> Result<()> {
-    for (key, value) in [("generation", generation), ("revoked_below", revoked_below)] {
-        change.execute(
-            "UPDATE meta SET value = max(value, ?2) WHERE key = ?1",
-            params![key, i64::try_from(value)?],
-        )?;
+fn put(change: &Transaction<'_>, run: &Writing<'_>) -> Result<()> {
+    let state = run.state;
+    change
+        .prepare_cached(
+            "INSERT INTO rollout VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE
+             SET spec = ?2, state = ?3, generation = ?4, unix_ms = ?5",
+        )?
+        .execute(params![
+            state.plan.name,
+            run.spec,
+            serde_json::to_string(state)?,
+            i64::try_from(run.generation)?,
+            i64::try_from(clock::unix_ms())?
+        ])?;
+    journal::add(change, &state.plan.name, state.run, run.entries)
+}
+
+fn raise(change: &Transaction<'_>, mesh: Mesh) -> Result<()> {
+    for (key, value) in [("generation", mesh.generation), ("revoked_below", mesh.revoked_below)] {
+        change
+            .prepare_cached("UPDATE meta SET value = max(value, ?2) WHERE key = ?1")?
+            .execute(params![key, i64::try_from(value)?])?;
     }
     Ok(())
 }
 
-fn keep(change: &Connection, run: &Stored) -> Result<()> {
+fn keep(change: &Transaction<'_>, run: &Writing<'_>) -> Result<()> {
+    let state = run.state;
     change.execute(
         "INSERT OR REPLACE INTO past_run VALUES (?1, ?2, ?3, ?4, ?5)",
         params![
-            run.state.plan.name,
-            i64::try_from(run.state.run)?,
+            state.plan.name,
+            i64::try_from(state.run)?,
             run.spec,
-            serde_json::to_string(&run.state)?,
+            serde_json::to_string(state)?,
             i64::try_from(clock::unix_ms())?
         ],
     )?;
-    Ok(())
+    journal::add(change, &state.plan.name, state.run, run.entries)
+}
+
+impl Stored {
+    #[cfg(test)]
+    pub fn writing(&self) -> Writing<'_> {
+        Writing { spec: &self.spec, state: &self.state, generation: self.generation, entries: &[] }
+    }
 }
 
 #[cfg(test)]

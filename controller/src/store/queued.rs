@@ -46,16 +46,20 @@ impl Store {
     /// Lets it wait, in place of what waited under its name.
     pub fn queue(&mut self, queued: &Queued) -> Result<()> {
         let Queued { name, spec, who, unix_ms, refused } = queued;
-        self.connection.execute(
-            "INSERT OR REPLACE INTO queued VALUES (?, ?, ?, ?, ?)",
-            params![name, spec, who, i64::try_from(*unix_ms)?, refused],
-        )?;
-        Ok(())
+        self.write(|change| {
+            change.execute(
+                "INSERT OR REPLACE INTO queued VALUES (?, ?, ?, ?, ?)",
+                params![name, spec, who, i64::try_from(*unix_ms)?, refused],
+            )?;
+            Ok(())
+        })
     }
 
     /// Nothing waits under this name any more.
     pub fn unqueue(&mut self, name: &str) -> Result<()> {
-        self.connection.execute("DELETE FROM queued WHERE name = ?", [name])?;
-        Ok(())
+        self.write(|change| {
+            change.execute("DELETE FROM queued WHERE name = ?", [name])?;
+            Ok(())
+        })
     }
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Store;
 
-/// Brings in the tables.
-pub(super) const FORM: &str = "
+/// From form 3 to form 4.
+pub(super) const FORM_4: &str = "
     CREATE TABLE registry_trigger (name TEXT PRIMARY KEY, spec TEXT NOT NULL, pending TEXT) STRICT;
     -- One row for each version that was heard of: none is triggered twice.
     CREATE TABLE triggered (
@@ -90,20 +90,22 @@ impl Store {
 
     /// Keeps a trigger, in place of the one of its name.
     pub fn keep_trigger(&mut self, name: &str, spec: &str) -> Result<()> {
-        self.connection.execute(
-            "INSERT INTO registry_trigger VALUES (?1, ?2, NULL) ON CONFLICT (name) DO UPDATE SET spec = ?2",
-            params![name, spec],
-        )?;
-        Ok(())
+        self.write(|change| {
+            change.execute(
+                "INSERT INTO registry_trigger VALUES (?1, ?2, NULL) ON CONFLICT (name) DO UPDATE SET spec = ?2",
+                params![name, spec],
+            )?;
+            Ok(())
+        })
     }
 
     /// Forgets a trigger and all it has done.
     pub fn drop_trigger(&mut self, name: &str) -> Result<()> {
-        let change = self.connection.transaction()?;
-        change.execute("DELETE FROM registry_trigger WHERE name = ?", [name])?;
-        change.execute("DELETE FROM triggered WHERE name = ?", [name])?;
-        change.commit()?;
-        Ok(())
+        self.write(|change| {
+            change.execute("DELETE FROM registry_trigger WHERE name = ?", [name])?;
+            change.execute("DELETE FROM triggered WHERE name = ?", [name])?;
+            Ok(())
+        })
     }
 
     /// Writes down what became of versions, and which one waits now, in one transaction.
@@ -114,15 +116,18 @@ impl Store {
         pending: Option<&Pending>,
     ) -> Result<()> {
         let pending = pending.map(serde_json::to_string).transpose()?;
-        let change = self.connection.transaction()?;
-        for one in triggered {
+        self.write(|change| {
+            for one in triggered {
+                change.execute(
+                    "INSERT OR REPLACE INTO triggered VALUES (?, ?, ?)",
+                    params![name, one.version, serde_json::to_string(one)?],
+                )?;
+            }
             change.execute(
-                "INSERT OR REPLACE INTO triggered VALUES (?, ?, ?)",
-                params![name, one.version, serde_json::to_string(one)?],
+                "UPDATE registry_trigger SET pending = ?2 WHERE name = ?1",
+                params![name, pending],
             )?;
-        }
-        change.execute("UPDATE registry_trigger SET pending = ?2 WHERE name = ?1", params![name, pending])?;
-        change.commit()?;
-        Ok(())
+            Ok(())
+        })
     }
 }

@@ -1,0 +1,358 @@
+//! The whole world of an engine, on a clock of its own: a mesh that follows, traffic, a deploy tool, people who try
+//! again when they get no answer; and a process that can end at any point.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use envoy::ecds::{Acknowledged, Node};
+use envoy::{Ecds, EcdsFile, Resource};
+use futures::FutureExt as _;
+use rollout::{Now, State};
+use split::{Arm, Cause};
+use tally::{Class, Series, What};
+
+use super::super::*;
+use crate::clock;
+use crate::store::{Point, Points};
+
+/// What happens at a point of a write or an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The process ends.
+    Crash,
+    /// The disk refuses this once.
+    Refuse,
+}
+
+/// How often a person tries again.
+const PATIENCE: usize = 50;
+
+/// The process has ended.
+struct Ended;
+
+/// What people and proxies have seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// Every policy: generation, and the weight of each rollout.
+    pub policies: Vec<(u64, BTreeMap<String, u64>)>,
+    /// The journal without its numbers: name, run, kind, who, what.
+    pub journal: Vec<(String, u64, String, Option<String>, String)>,
+    /// The keys the deploy tool was asked with.
+    pub asked: Vec<String>,
+    /// Phase, run, stage and weight of each rollout.
+    pub ends: BTreeMap<String, (String, u64, usize, u32)>,
+}
+
+#[derive(Default)]
+struct Watched {
+    points: Vec<Point>,
+    fates: BTreeMap<usize, Fate>,
+    /// Where the store is copied to when the process ends.
+    copies: usize,
+    policies: Vec<(u64, BTreeMap<String, u64>)>,
+}
+
+pub struct World {
+    dir: tempfile::TempDir,
+    watched: Arc<Mutex<Watched>>,
+    engine: Option<Engine>,
+    nodes: watch::Sender<Nodes>,
+    inputs: Inputs,
+    counted_to_ms: u64,
+    now: Now,
+}
+
+impl World {
+    /// `fates`: what happens at which point, counted from 0.
+    pub async fn new(fates: impl IntoIterator<Item = (usize, Fate)>) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (nodes, known) = watch::channel(Nodes::default());
+        let (_, refusals) = watch::channel(BTreeMap::new());
+        let inputs =
+            Inputs { commands: mpsc::channel(1).1, increments: mpsc::channel(1).1, nodes: known, refusals };
+        let watched = Watched { fates: fates.into_iter().collect(), ..Watched::default() };
+        let now = Now { unix_ms: 1_700_000_000_000, monotonic_ns: 5_000_000_000 };
+        let watched = Arc::new(Mutex::new(watched));
+        let mut world = Self { dir, watched, engine: None, nodes, inputs, counted_to_ms: now.unix_ms, now };
+        clock::fake::set(now);
+        world.boot().await;
+        world
+    }
+
+    fn file(&self, copy: usize) -> PathBuf {
+        self.dir.path().join(format!("serin-{copy}.db"))
+    }
+
+    /// Starts the process on what the last one left. It may end in the middle of that, too.
+    async fn boot(&mut self) {
+        loop {
+            let copy = self.watched.lock().expect("not poisoned").copies;
+            let file = self.file(copy);
+            let mut store = Store::open(&file).expect("the store opens");
+            store.unsynced();
+            store.points = self.points(copy);
+            let incarnation = store.incarnation;
+            let resource = || Resource::local("/filter.wasm");
+            let policy = EcdsFile::new(self.dir.path(), resource(), incarnation);
+            let publisher =
+                Publisher::new(Ecds::new(resource(), incarnation), Some(policy), incarnation, 1_000);
+            let engine = Engine::open(store, publisher, LeaseBook::new(incarnation, 5_000));
+            self.engine = Some(engine.expect("an engine").0);
+            if self.live(async |engine, _| engine.take_up().await).await.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn points(&self, copy: usize) -> Points {
+        let (watched, file, to) = (self.watched.clone(), self.file(copy), self.file(copy + 1));
+        let policy = self.dir.path().join("serin.json");
+        Points::watched(move |point| {
+            let mut watched = watched.lock().expect("not poisoned");
+            note(&mut watched.policies, &policy);
+            let at = watched.points.len();
+            watched.points.push(point);
+            match watched.fates.get(&at) {
+                Some(Fate::Crash) => {
+                    watched.copies += 1;
+                    drop(watched);
+                    for part in ["", "-wal"] {
+                        let name = |file: &PathBuf| format!("{}{part}", file.display());
+                        let _ = std::fs::copy(name(&file), name(&to));
+                    }
+                    resume_unwind(Box::new(Ended));
+                }
+                Some(Fate::Refuse) if matches!(point, Point::Begin | Point::Written) => {
+                    anyhow::bail!("the disk refuses")
+                }
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Lets the process do something; `None`: it ended over that.
+    async fn live<T>(&mut self, what: impl AsyncFnOnce(&mut Engine, &mut Inputs) -> T) -> Option<T> {
+        let engine = self.engine.as_mut().expect("a process");
+        let done = AssertUnwindSafe(what(engine, &mut self.inputs)).catch_unwind().await;
+        let policies = &mut self.watched.lock().expect("not poisoned").policies;
+        note(policies, &self.dir.path().join("serin.json"));
+        match done {
+            Ok(done) => Some(done),
+            Err(ended) if ended.is::<Ended>() => {
+                self.engine = None;
+                None
+            }
+            Err(other) => resume_unwind(other),
+        }
+    }
+
+    /// As `live`, and when the process ends it is started again, a little later.
+    async fn living<T>(&mut self, what: impl AsyncFnOnce(&mut Engine, &mut Inputs) -> T) -> Option<T> {
+        let done = self.live(what).await;
+        if done.is_none() {
+            self.pass(2_500);
+            self.boot().await;
+        }
+        done
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now.unix_ms += ms;
+        self.now.monotonic_ns += ms * 1_000_000;
+        clock::fake::set(self.now);
+    }
+
+    /// The wall clock is set.
+    pub fn set_wall_clock(&mut self, by_ms: i64) {
+        self.now.unix_ms = self.now.unix_ms.saturating_add_signed(by_ms);
+        self.counted_to_ms = self.now.unix_ms;
+        clock::fake::set(self.now);
+    }
+
+    /// The machine sleeps: the wall clock goes on, `CLOCK_MONOTONIC` does not.
+    pub fn suspend(&mut self, ms: u64) {
+        self.now.unix_ms += ms;
+        clock::fake::set(self.now);
+    }
+
+    /// The machine is started again: the monotonic clock begins anew.
+    pub async fn power_cycle(&mut self) {
+        let copy = {
+            let mut watched = self.watched.lock().expect("not poisoned");
+            watched.copies += 1;
+            watched.copies
+        };
+        self.engine = None;
+        std::fs::copy(self.file(copy - 1), self.file(copy)).expect("the store");
+        self.now.unix_ms += 30_000;
+        self.now.monotonic_ns = 1_000_000_000;
+        clock::fake::set(self.now);
+        self.boot().await;
+    }
+
+    pub fn state(&self, name: &str) -> Option<&State> {
+        self.engine.as_ref().and_then(|engine| engine.runs.get(name)).map(|run| &run.state)
+    }
+
+    /// A person applies a specification, again and again until there is an answer.
+    pub async fn apply(&mut self, text: &str) {
+        for _ in 0..PATIENCE {
+            let applied =
+                self.living(async |engine, _| engine.apply(text, "anna".to_owned(), true).await).await;
+            match applied {
+                Some(Ok(_)) => return,
+                Some(Err(Refusal::Failed(_))) | None => {}
+                Some(Err(other)) => panic!("{other:?}"),
+            }
+        }
+        panic!("never applied: {text}");
+    }
+
+    /// A person does something, and looks into the history before trying it again.
+    pub async fn act(&mut self, name: &str, act: Act, reason: &str) {
+        for _ in 0..PATIENCE {
+            let human = || Human { who: "ben".to_owned(), reason: reason.to_owned() };
+            let did = self.seen().journal.iter().any(|line| line.4.ends_with(&format!("/{reason}")));
+            if did {
+                return;
+            }
+            match self.living(async |engine, _| engine.act(name, act, human()).await).await {
+                Some(Ok(())) => return,
+                Some(Err(Refusal::Failed(_))) | None => {}
+                Some(Err(other)) => panic!("{act:?} {reason}: {other:?}"),
+            }
+        }
+        panic!("{act:?} never done");
+    }
+
+    /// Second by second, until the run is as wanted.
+    pub async fn until(&mut self, name: &str, what: &str, wanted: impl Fn(&State) -> bool) {
+        for _ in 0..90 {
+            if self.state(name).is_some_and(&wanted) {
+                return;
+            }
+            self.second().await;
+        }
+        panic!("{name} never gets to {what}: {:?}", self.state(name).map(State::message));
+    }
+
+    pub async fn second(&mut self) {
+        self.pass(1_000);
+        let generation = self.engine.as_ref().map_or(0, |engine| engine.generation);
+        let unix_ms = self.now.unix_ms;
+        let node = Node {
+            streams: 1,
+            acknowledged: Some(Acknowledged { generation, unix_ms, latency_ms: None }),
+            ..Node::default()
+        };
+        self.nodes.send_replace(Nodes(["a", "b"].map(|name| (name.to_owned(), node.clone())).into()));
+        self.living(async |engine, inputs| engine.acknowledged(inputs).await).await;
+        let news = self.increments();
+        self.living(async |engine, _| engine.counted(&news).await).await;
+        self.living(async |engine, _| engine.tick().await).await;
+        // The deploy tool is a real process; the world waits for it.
+        let asks = |engine: &Engine| {
+            engine.runs.values().any(|run| {
+                let state = &run.state;
+                matches!(
+                    state.phase,
+                    rollout::Phase::HandBack(rollout::HandingBack::Asked { done: false, failed: None, .. })
+                )
+            })
+        };
+        while self.engine.as_ref().is_some_and(asks) {
+            self.living(async |engine, _| {
+                let patience = Duration::from_secs(20);
+                let report = tokio::time::timeout(patience, engine.reported.recv()).await;
+                if let Some(report) = report.expect("the deploy tool answers") {
+                    engine.report(report).await;
+                }
+                // What the disk refused is told again by the next tick.
+                engine.tick().await;
+            })
+            .await;
+        }
+    }
+
+    /// A hundred good answers of each arm that has a weight.
+    fn increments(&mut self) -> Increments {
+        let mut counters = Vec::new();
+        for (name, run) in &self.engine.as_ref().expect("a process").runs {
+            let state = &run.state;
+            let arms = [
+                (Arm::Stable, &state.stable_version, state.weights.canary_ppm < 1_000_000),
+                (Arm::Canary, &state.plan.canary, state.weights.canary_ppm > 0),
+            ];
+            for (arm, version, _) in arms.into_iter().filter(|(.., exposed)| *exposed) {
+                let series = |what| Series { rollout: name.clone(), version: version.clone(), arm, what };
+                counters.push((series(What::Assigned(Cause::Weight)), 100));
+                counters.push((series(What::Finished(Cause::Weight, Class::Ok)), 100));
+                counters.push((series(What::Latency(tally::latency_bin(50_000_000))), 100));
+            }
+        }
+        let from_ms = std::mem::replace(&mut self.counted_to_ms, self.now.unix_ms);
+        Increments { from_ms, to_ms: self.now.unix_ms, counters, ..Increments::default() }
+    }
+
+    pub fn points_passed(&self) -> Vec<Point> {
+        self.watched.lock().expect("not poisoned").points.clone()
+    }
+
+    pub fn asked_file(&self) -> PathBuf {
+        self.dir.path().join("asked")
+    }
+
+    pub fn seen(&self) -> Seen {
+        let copy = self.watched.lock().expect("not poisoned").copies;
+        let store = rusqlite::Connection::open(self.file(copy)).expect("the store");
+        let mut query = store
+            .prepare("SELECT name, run, kind, who, what, why FROM journal ORDER BY name, run, seq")
+            .expect("a query");
+        let journal = query
+            .query_map([], |row| {
+                let kind: String = row.get(2)?;
+                let mut what: String = row.get(4)?;
+                if kind == "act" {
+                    what = format!("{what}/{}", row.get::<_, Option<String>>(5)?.unwrap_or_default());
+                }
+                // A generation more is no harm.
+                if let Some((weight, _)) = what.split_once(" as generation") {
+                    what = weight.to_owned();
+                }
+                Ok((row.get(0)?, row.get::<_, i64>(1)? as u64, kind, row.get(3)?, what))
+            })
+            .and_then(Iterator::collect)
+            .expect("the journal");
+        let asked = std::fs::read_to_string(self.asked_file()).unwrap_or_default();
+        let runs = self.engine.iter().flat_map(|engine| &engine.runs);
+        let ends = runs.map(|(name, run)| {
+            let view = run.state.view();
+            (name.clone(), (view.phase.to_owned(), view.run, view.stage, view.weight_ppm))
+        });
+        Seen {
+            policies: self.watched.lock().expect("not poisoned").policies.clone(),
+            journal,
+            asked: asked.lines().map(str::to_owned).collect(),
+            ends: ends.collect(),
+        }
+    }
+}
+
+/// Notes the policy that lies where proxies read it, if it is another than the last.
+fn note(policies: &mut Vec<(u64, BTreeMap<String, u64>)>, file: &std::path::Path) {
+    let Ok(text) = std::fs::read_to_string(file) else { return };
+    let json: serde_json::Value = serde_json::from_str(&text).expect("a policy file");
+    let text = json["resources"][0]["typed_config"]["config"]["configuration"]["value"].as_str();
+    let policy: serde_json::Value = serde_json::from_str(text.expect("a policy")).expect("JSON");
+    let rollouts = policy["rollouts"].as_array().cloned().unwrap_or_default();
+    let weights = rollouts.iter().map(|rollout| {
+        let weight = rollout["arms"]["canary"]["weight_ppm"].as_u64().unwrap_or(0);
+        (rollout["name"].as_str().unwrap_or_default().to_owned(), weight)
+    });
+    let seen = (policy["generation"].as_u64().expect("a generation"), weights.collect());
+    if policies.last() != Some(&seen) {
+        policies.push(seen);
+    }
+}
