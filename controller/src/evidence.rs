@@ -54,6 +54,13 @@ impl Book {
         self.settled_ms.get_or_insert(now_ms);
     }
 
+    /// The wall clock was set, by so many milliseconds: what was noted by the old one is dated by the new one.
+    pub const fn clock_set(&mut self, by_ms: i64) {
+        if let Some(since) = &mut self.settled_ms {
+            *since = since.saturating_add_signed(by_ms);
+        }
+    }
+
     /// The evidence of one look for one run. Part of the truth is not evidence: when anything is missing, the
     /// interval says so and counts for nothing.
     pub fn interval(&mut self, state: &State, news: &Increments) -> Interval {
@@ -281,6 +288,16 @@ mod tests {
         assert!(!gap(&mut book));
         book.unsettle(3);
         assert!(gap(&mut book));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_no_evidence_up() {
+        let state = state();
+        let mut book = Book::new(&state);
+        book.settle(3_600_000);
+        assert!(book.interval(&state, &news(vec![])).gap.is_some());
+        book.clock_set(-3_600_000);
+        assert!(book.interval(&state, &news(vec![])).gap.is_none());
     }
 
     #[test]

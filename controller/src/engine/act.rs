@@ -96,6 +96,7 @@ impl Engine {
 
     /// What was decided, and written, holds from here on.
     pub(super) async fn adopt(&mut self, name: &str, decision: Decision) {
+        self.look_at_clocks();
         let Some(run) = self.runs.get_mut(name) else { return };
         let Decision { state, effects, generation, mesh, .. } = decision;
         let quorum = state.publication.as_ref().is_some_and(|sent| sent.quorum_age_ms.is_some());

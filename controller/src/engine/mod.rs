@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use envoy::ecds::Nodes;
-use rollout::{Event, ExerciseView, Human, View};
+use rollout::{Event, ExerciseView, Human, Now, View};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -148,6 +148,8 @@ pub struct Engine {
     revoked_below: u64,
     /// When runs were last written without a decision.
     kept_up_ns: u64,
+    /// The clocks at the last look at counters.
+    looked_at: Now,
     /// What the machine could not take while the store refused, by run.
     refused: Vec<(String, u64, Event)>,
     /// Did the store refuse the last write?
@@ -160,6 +162,9 @@ pub struct Engine {
     reports: mpsc::Sender<Report>,
     reported: mpsc::Receiver<Report>,
 }
+
+/// When the two clocks disagree by more, the wall clock was set.
+const LARGEST_DRIFT_MS: i64 = 1_000;
 
 /// How often time itself is an event.
 const TICK: Duration = Duration::from_millis(250);
@@ -200,6 +205,7 @@ impl Engine {
             trigger_views: watch::Sender::default(),
             generation,
             revoked_below,
+            looked_at: clock::now(),
             kept_up_ns: clock::monotonic_ns(),
             refused: Vec::new(),
             disk_refuses: false,
@@ -318,6 +324,7 @@ impl Engine {
     }
 
     async fn counted(&mut self, increments: &Increments) {
+        self.look_at_clocks();
         let mut news = Vec::new();
         for run in self.runs.values_mut() {
             if let Some(latency) = Latency::of(&run.state, increments)
@@ -334,6 +341,18 @@ impl Engine {
             self.advance(&name, &Event::Interval(Box::new(interval))).await;
         }
         self.exercises_counted(increments).await;
+    }
+
+    /// Was the wall clock set, or did the machine sleep? Then what was dated by it is dated anew.
+    pub(super) fn look_at_clocks(&mut self) {
+        let now = clock::now();
+        let before = std::mem::replace(&mut self.looked_at, now);
+        let passed = i64::try_from(now.since_ms(before)).unwrap_or(i64::MAX);
+        let by_ms = now.unix_ms.cast_signed() - before.unix_ms.cast_signed() - passed;
+        if by_ms.abs() > LARGEST_DRIFT_MS {
+            tracing::warn!("the wall clock was set, by {by_ms} ms");
+            self.runs.values_mut().for_each(|run| run.book.clock_set(by_ms));
+        }
     }
 
     async fn acknowledged(&mut self, inputs: &mut Inputs) {

@@ -72,6 +72,7 @@ const fn by(event: &Event) -> Option<(&'static str, &Human)> {
         Event::Approve(human) => Some(("approve", human)),
         Event::Pause(human) => Some(("pause", human)),
         Event::Resume(human) => Some(("resume", human)),
+        Event::SetWeight { human, .. } => Some(("weight", human)),
         _ => None,
     }
 }

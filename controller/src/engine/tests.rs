@@ -8,6 +8,7 @@ use super::*;
 use crate::sources::{Hosts, Secrets};
 use crate::store::Points;
 
+mod clocks;
 mod crash;
 mod world;
 

@@ -16,7 +16,7 @@ fn text(name: &str, stable: &str, canary: &str, more: &str) -> String {
 
 /// Everything a run can meet: a probe, stages by evidence and by a person's yes, the hand-back, an abort with the next
 /// one waiting, a stage that a person moves past, one that takes the place of another, a ramp on the way down.
-async fn script(world: &mut World) {
+pub async fn script(world: &mut World) {
     let asked = world.asked_file().display().to_string();
     let mut stages = String::from("  stages:\n");
     for stage in ["weight: 1%, bake: 3s", "weight: 50%, bake: 2s, approval: true", "weight: 100%, bake: 2s"] {
@@ -86,7 +86,7 @@ fn lines(seen: &Seen) -> impl Iterator<Item = &Line> {
 }
 
 #[track_caller]
-fn check(seen: &Seen, expected: &Seen, crashes: usize, what: &str) {
+pub fn check(seen: &Seen, expected: &Seen, crashes: usize, what: &str) {
     let generations: Vec<u64> = seen.policies.iter().map(|(generation, _)| *generation).collect();
     assert!(
         generations.is_sorted_by(|a, b| a < b),

@@ -15,6 +15,7 @@ use tally::{Class, Series, What};
 
 use super::super::*;
 use crate::clock;
+use crate::sources::{Hosts, Secrets};
 use crate::store::{Point, Points};
 
 /// What happens at a point of a write or an effect.
@@ -24,6 +25,17 @@ pub enum Fate {
     Crash,
     /// The disk refuses this once.
     Refuse,
+}
+
+/// What happens to the clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jump {
+    /// Somebody sets the wall clock, by so many milliseconds.
+    Set(i64),
+    /// The machine sleeps for so many milliseconds: the wall clock goes on, `CLOCK_MONOTONIC` does not.
+    Sleep(u64),
+    /// The machine is started again: `CLOCK_MONOTONIC` begins anew.
+    PowerCycle,
 }
 
 /// How often a person tries again.
@@ -62,6 +74,10 @@ pub struct World {
     inputs: Inputs,
     counted_to_ms: u64,
     now: Now,
+    /// Seconds told so far.
+    pub seconds: usize,
+    /// What happens to the clocks before which second.
+    pub jumps: BTreeMap<usize, Jump>,
 }
 
 impl World {
@@ -75,7 +91,17 @@ impl World {
         let watched = Watched { fates: fates.into_iter().collect(), ..Watched::default() };
         let now = Now { unix_ms: 1_700_000_000_000, monotonic_ns: 5_000_000_000 };
         let watched = Arc::new(Mutex::new(watched));
-        let mut world = Self { dir, watched, engine: None, nodes, inputs, counted_to_ms: now.unix_ms, now };
+        let mut world = Self {
+            dir,
+            watched,
+            engine: None,
+            nodes,
+            inputs,
+            counted_to_ms: now.unix_ms,
+            now,
+            seconds: 0,
+            jumps: BTreeMap::new(),
+        };
         clock::fake::set(now);
         world.boot().await;
         world
@@ -98,7 +124,8 @@ impl World {
             let policy = EcdsFile::new(self.dir.path(), resource(), incarnation);
             let publisher =
                 Publisher::new(Ecds::new(resource(), incarnation), Some(policy), incarnation, 1_000);
-            let engine = Engine::open(store, publisher, LeaseBook::new(incarnation, 5_000));
+            let sources = Sources::new(Secrets::default(), Hosts::default()).expect("sources");
+            let engine = Engine::open(store, publisher, LeaseBook::new(incarnation, 5_000), sources);
             self.engine = Some(engine.expect("an engine").0);
             if self.live(async |engine, _| engine.take_up().await).await.is_some() {
                 return;
@@ -164,32 +191,23 @@ impl World {
         clock::fake::set(self.now);
     }
 
-    /// The wall clock is set.
-    pub fn set_wall_clock(&mut self, by_ms: i64) {
-        self.now.unix_ms = self.now.unix_ms.saturating_add_signed(by_ms);
+    async fn jump(&mut self, jump: Jump) {
+        match jump {
+            Jump::Set(by_ms) => self.now.unix_ms = self.now.unix_ms.saturating_add_signed(by_ms),
+            Jump::Sleep(ms) => self.now.unix_ms += ms,
+            Jump::PowerCycle => {
+                let copy = self.watched.lock().expect("not poisoned").copies;
+                self.watched.lock().expect("not poisoned").copies += 1;
+                self.engine = None;
+                std::fs::copy(self.file(copy), self.file(copy + 1)).expect("the store");
+                self.now = Now { unix_ms: self.now.unix_ms + 30_000, monotonic_ns: 1_000_000_000 };
+                clock::fake::set(self.now);
+                return self.boot().await;
+            }
+        }
+        clock::fake::set(self.now);
+        // A scraper dates its next look by the wall clock as it is then.
         self.counted_to_ms = self.now.unix_ms;
-        clock::fake::set(self.now);
-    }
-
-    /// The machine sleeps: the wall clock goes on, `CLOCK_MONOTONIC` does not.
-    pub fn suspend(&mut self, ms: u64) {
-        self.now.unix_ms += ms;
-        clock::fake::set(self.now);
-    }
-
-    /// The machine is started again: the monotonic clock begins anew.
-    pub async fn power_cycle(&mut self) {
-        let copy = {
-            let mut watched = self.watched.lock().expect("not poisoned");
-            watched.copies += 1;
-            watched.copies
-        };
-        self.engine = None;
-        std::fs::copy(self.file(copy - 1), self.file(copy)).expect("the store");
-        self.now.unix_ms += 30_000;
-        self.now.monotonic_ns = 1_000_000_000;
-        clock::fake::set(self.now);
-        self.boot().await;
     }
 
     pub fn state(&self, name: &str) -> Option<&State> {
@@ -239,6 +257,10 @@ impl World {
     }
 
     pub async fn second(&mut self) {
+        if let Some(jump) = self.jumps.remove(&self.seconds) {
+            self.jump(jump).await;
+        }
+        self.seconds += 1;
         self.pass(1_000);
         let generation = self.engine.as_ref().map_or(0, |engine| engine.generation);
         let unix_ms = self.now.unix_ms;
