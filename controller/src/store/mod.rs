@@ -3,8 +3,9 @@
 //! A decision is on the disk before anybody acts on it. All that belongs to one decision (the run, what the whole mesh
 //! is to know, the lines of the journal) is one transaction, and [`Store::write`] is the only way in.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rollout::State;
@@ -75,7 +76,7 @@ impl Store {
         // FULL, where NORMAL would forget the last commits (never their order).
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        connection.busy_timeout(Duration::from_secs(5))?;
         forms::bring_up(&mut connection)?;
         let points = Points::default();
         let mut store = Self { connection, incarnation: 0, points, path: path.to_owned(), _lock: lock };
@@ -164,19 +165,24 @@ impl Store {
     }
 }
 
+const LOCK_TRIES: u32 = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
+
 /// Two controllers on one store would each undo the other's decisions.
 fn lock(path: &Path) -> Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let file = File::options().create(true).truncate(false).write(true).open(&name);
     let file = file.context("its folder must exist and be writable by this user")?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => {
-            bail!("another serin runs on it; end that one, or give this one another --store")
+    // A serin that is on its way out, or a hook of it that has just been started, holds it a moment longer.
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error).context("it cannot be locked"),
         }
-        Err(std::fs::TryLockError::Error(error)) => Err(error).context("it cannot be locked"),
     }
+    bail!("another serin runs on it; end that one, or give this one another --store")
 }
 
 fn put(change: &Transaction<'_>, run: &Writing<'_>) -> Result<()> {

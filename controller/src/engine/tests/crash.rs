@@ -131,7 +131,9 @@ async fn a_crash_at_any_point_changes_nothing_that_can_be_seen() {
         expected.journal.len()
     );
     assert!(points.len() > 200 && expected.asked.len() == 1, "{:?}", expected.asked);
-    for point in 0..points.len() {
+    // What is written and not committed is not there: the same as nothing written (`store::tests::crash`).
+    let points = points.iter().enumerate().filter(|(_, point)| **point != Point::Written);
+    for (point, _) in points {
         let (seen, _) = told([(point, Fate::Crash)]).await;
         check(&seen, &expected, 1, &format!("crash at {point}"));
     }
