@@ -6,7 +6,6 @@ use envoy::{Ecds, Resource};
 
 use super::*;
 use crate::sources::{Hosts, Secrets};
-use crate::store::Points;
 
 mod clocks;
 mod crash;
@@ -229,13 +228,13 @@ async fn a_rollback_the_store_would_not_take_is_written_as_soon_as_it_does() {
     let file = dir.path().join("serin.db");
     let mut first = engine(&file);
     apply(&mut first, &spec("v1", "v2", "")).await.expect("begun");
-    first.store.points = Points::watched(|_| anyhow::bail!("no room"));
+    first.store.refuse_writes(true);
     abort(&mut first).await;
     check(&first, 1, "v2", "RolledBack", None, false);
     first.tick().await;
     let generation = first.generation;
 
-    first.store.points = Points::default();
+    first.store.refuse_writes(false);
     first.tick().await;
     drop(first);
     let mut second = engine(&file);

@@ -10,8 +10,7 @@ use crate::clock;
 pub const PRESENT: i64 = FORMS.len() as i64;
 
 /// What brings the tables from each form to the next. Steps that were released are never changed.
-const FORMS: [&str; 5] =
-    [FORM_1, queued::FORM_2, exercises::FORM_3, triggers::FORM_4, journal::FORM_5];
+const FORMS: [&str; 5] = [FORM_1, queued::FORM_2, exercises::FORM_3, triggers::FORM_4, journal::FORM_5];
 
 const FORM_1: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;

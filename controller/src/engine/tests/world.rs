@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use envoy::ecds::{Acknowledged, Node};
 use envoy::{Ecds, EcdsFile, Resource};
@@ -70,6 +70,7 @@ pub struct World {
     dir: tempfile::TempDir,
     watched: Arc<Mutex<Watched>>,
     engine: Option<Engine>,
+    sources: Sources,
     nodes: watch::Sender<Nodes>,
     inputs: Inputs,
     counted_to_ms: u64,
@@ -91,7 +92,11 @@ impl World {
         let watched = Watched { fates: fates.into_iter().collect(), ..Watched::default() };
         let now = Now { unix_ms: 1_700_000_000_000, monotonic_ns: 5_000_000_000 };
         let watched = Arc::new(Mutex::new(watched));
+        // Reading the machine's certificates takes longer than all the rest.
+        static SOURCES: LazyLock<Sources> =
+            LazyLock::new(|| Sources::new(Secrets::default(), Hosts::default()).expect("sources"));
         let mut world = Self {
+            sources: SOURCES.clone(),
             dir,
             watched,
             engine: None,
@@ -124,7 +129,7 @@ impl World {
             let policy = EcdsFile::new(self.dir.path(), resource(), incarnation);
             let publisher =
                 Publisher::new(Ecds::new(resource(), incarnation), Some(policy), incarnation, 1_000);
-            let sources = Sources::new(Secrets::default(), Hosts::default()).expect("sources");
+            let sources = self.sources.clone();
             let engine = Engine::open(store, publisher, LeaseBook::new(incarnation, 5_000), sources);
             self.engine = Some(engine.expect("an engine").0);
             if self.live(async |engine, _| engine.take_up().await).await.is_some() {

@@ -7,6 +7,11 @@ mod forms;
 mod trouble;
 
 impl Store {
+    /// As a disk that may only be read.
+    pub fn refuse_writes(&self, refuse: bool) {
+        self.connection.pragma_update(None, "query_only", refuse).expect("a switch");
+    }
+
     /// For tests that end a process a thousand times: a process alone takes nothing with it that it has written.
     pub fn unsynced(&self) {
         self.connection.pragma_update(None, "synchronous", "OFF").expect("a switch");

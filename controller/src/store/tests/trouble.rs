@@ -66,7 +66,7 @@ fn a_store_that_may_only_be_read_says_so() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("serin.db");
     let mut store = Store::open(&file).expect("a new store");
-    store.connection.pragma_update(None, "query_only", true).expect("a switch");
+    store.refuse_writes(true);
     let error = format!("{:#}", save(&mut store, &run("ranker"), 7, 3).expect_err("refused"));
     says(&error, &["serin.db", "cannot be written", "writable by this user"]);
     drop(store);
