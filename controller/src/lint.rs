@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::clock;
 use spec::{Problem, Severity};
 
 use crate::args;
@@ -69,7 +70,16 @@ fn linted_trigger(text: &str) -> (String, bool) {
 }
 
 fn explained(text: &str, rate: Option<f64>) -> Result<String, spec::Problems> {
-    spec::load(text).map(|loaded| spec::explain(&loaded.plan, rate))
+    spec::load(text).map(|loaded| {
+        let mut said = spec::explain(&loaded.plan, rate);
+        if let Some(windows) = &loaded.plan.windows {
+            said.push_str(&match windows.open_at(clock::now().unix_ms) {
+                Ok(()) => "Now its windows are open.\n".to_owned(),
+                Err(closed) => format!("Now it is {}.\n", closed.why),
+            });
+        }
+        said
+    })
 }
 
 #[cfg(test)]

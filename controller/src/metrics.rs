@@ -34,6 +34,16 @@ pub fn render(views: &Views, triggers: &TriggerViews) -> String {
     }
     head(
         &mut out,
+        "serin_rollout_overrides",
+        "how often a person went past a freeze or an unproven gate in this run",
+    );
+    for view in views.values() {
+        #[allow(clippy::cast_precision_loss)] // a few
+        let overrides = view.run.overrides.len() as f64;
+        line(&mut out, "serin_rollout_overrides", &[("rollout", &view.run.name)], overrides);
+    }
+    head(
+        &mut out,
         "serin_rollback_latency_seconds",
         "from the decision to the last request any proxy sent to the canary, as an interval; complete=false: a lower bound",
     );

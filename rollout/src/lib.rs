@@ -36,11 +36,12 @@ pub use now::Now;
 pub use overdue::{Overdue, Totals};
 pub use reception::{Reception, receive};
 pub use state::{
-    Exposed, HandingBack, Pause, Phase, PublicationState, RollbackBy, RolledBack, StageRecord, State,
+    Exposed, HandingBack, Override, Pause, Phase, PublicationState, RollbackBy, RolledBack, StageRecord,
+    State,
 };
 pub use step::step;
 pub use verdict::{Answer, Verdict};
-pub use view::{RecordView, RollbackView, StageView, View};
+pub use view::{OverrideView, RecordView, RollbackView, StageView, View};
 
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,9 @@ pub struct State {
     pub publication: Option<PublicationState>,
     /// The stages entered so far.
     pub stages: Vec<StageRecord>,
+    /// What named persons went past.
+    #[serde(default)]
+    pub overrides: Vec<Override>,
     /// Who has met the canary.
     pub exposed: Exposed,
     /// What was measured.
@@ -52,6 +55,22 @@ pub struct State {
     pub rollback: Option<RolledBack>,
     /// What happened, oldest first.
     pub history: Vec<crate::Record>,
+}
+
+/// A named person went past what held the run back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Override {
+    /// When.
+    pub at: Now,
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub reason: String,
+    /// The stage it was in, from 0.
+    pub stage: usize,
+    /// What was overridden, each in one clause.
+    pub past: Vec<String>,
 }
 
 /// How many requests the canary got by weight, as far as trustworthy counts tell: a lower bound.

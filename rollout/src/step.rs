@@ -20,6 +20,7 @@
 
 mod act;
 mod hand_back;
+mod past;
 mod people;
 mod stage;
 
@@ -121,6 +122,7 @@ impl State {
             weights: spec::Weights::default(),
             publication: None,
             stages: Vec::new(),
+            overrides: Vec::new(),
             exposed: crate::Exposed::default(),
             exposed_age_ms: None,
             counts_age_ms: None,
@@ -203,9 +205,16 @@ impl State {
                     .to_owned())
             }
             (Event::Promote(human), Phase::Progressing | Phase::Promoting | Phase::Paused(_))
-                if human.reason.is_empty() =>
+                if human.reason.trim().is_empty() =>
             {
-                self.window().map_err(|why| format!("{why}; give a reason to go on all the same"))
+                let past = self.held_back();
+                if past.is_empty() {
+                    return Ok(());
+                }
+                Err(format!(
+                    "{}; give a reason to go on all the same: it is written down and counted",
+                    past.join("; ")
+                ))
             }
             (Event::Approve(_), Phase::Paused(Pause::Approval)) => Ok(()),
             (Event::Approve(_), _) => {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use spec::{Percent, Span};
 
-use crate::{Answer, Exposed, HandingBack, Pause, Phase, Record, State, Verdict};
+use crate::{Answer, Exposed, HandingBack, Override, Pause, Phase, Record, State, Verdict};
 
 /// A run for the eye. The caller adds what the mesh reported (`generation`, `acks`, `refusals`).
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,6 +30,10 @@ pub struct View {
     pub canary: String,
     /// The stages entered so far.
     pub stages: Vec<StageView>,
+    /// Its windows are closed: why, and until when. Absent: the weight may rise.
+    pub closed: Option<spec::Closed>,
+    /// What named persons went past.
+    pub overrides: Vec<OverrideView>,
     /// Who has met the canary.
     pub exposed: Exposed,
     /// The guardrails as they stand.
@@ -64,6 +68,28 @@ pub struct RollbackView {
     pub decided_unix_ms: u64,
     /// One English sentence.
     pub reason: String,
+}
+
+/// What a named person went past, for the eye.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OverrideView {
+    /// When, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub reason: String,
+    /// The stage it was in, from 1.
+    pub stage: usize,
+    /// What was overridden, each in one clause.
+    pub past: Vec<String>,
+}
+
+impl From<&Override> for OverrideView {
+    fn from(known: &Override) -> Self {
+        let Override { at, who, reason, stage, past } = known.clone();
+        Self { unix_ms: at.unix_ms, who, reason, stage: stage + 1, past }
+    }
 }
 
 /// A line of history for the eye.
@@ -109,6 +135,8 @@ impl State {
                     gates: stage.gates.clone(),
                 })
                 .collect(),
+            closed: self.window().err().filter(|_| !self.is_over() && self.next_stage().is_some()),
+            overrides: self.overrides.iter().map(OverrideView::from).collect(),
             exposed: self.exposed,
             guardrails: self.evidence.guardrail_verdicts(&self.plan),
             rollback: self.rollback.as_ref().map(|rollback| RollbackView {
@@ -127,7 +155,8 @@ impl State {
         match &self.phase {
             Phase::Pending { started_by: None } => "not begun".to_owned(),
             Phase::Pending { started_by: Some(_) } if self.window().is_err() => {
-                format!("nobody is exposed: {}", self.window().err().unwrap_or_default())
+                let why = self.window().err().map(|closed| closed.why);
+                format!("nobody is exposed: {}", why.unwrap_or_default())
             }
             Phase::Pending { started_by: Some(_) } => {
                 format!("nobody is exposed; waits for a quorum of proxies to take weight 0 ({})", self.acks())
@@ -184,7 +213,7 @@ impl State {
         match (left, open.as_slice()) {
             (0, []) => match self.window() {
                 Ok(()) => format!("{at}: complete, {next}"),
-                Err(why) => format!("{at}: complete, {next}; {why}"),
+                Err(closed) => format!("{at}: complete, {next}; {}", closed.why),
             },
             (0, open) => format!("{at}: baked, waits for proof of {}; {next}", open.join(", ")),
             (left, []) => format!("{at}: all gates pass, bakes for {} more; {next}", seconds(left)),

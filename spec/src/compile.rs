@@ -4,6 +4,7 @@ mod gates;
 mod sources;
 mod stages;
 mod traffic;
+mod windows;
 
 pub(crate) use sources::{asked, secret};
 
@@ -18,7 +19,6 @@ use crate::preset;
 use crate::problem::{Problem, Problems};
 use crate::series::{LIMIT, series};
 use crate::typed::{self, API_VERSION, KIND, Mode, Rollout, RolloutSpec};
-use crate::window::{Day, Freeze, Window, Windows, day_of, minute_of, utc_offset};
 
 /// Collects what is wrong, so that a user sees all of it at once.
 #[derive(Default)]
@@ -219,7 +219,7 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
             action: no_data.action.unwrap_or(Insufficient::Hold),
         },
         hand_back: hand_back(check, spec),
-        windows: spec.windows.as_ref().map(|written| windows(check, written)),
+        windows: spec.windows.as_ref().map(|written| windows::windows(check, written)),
         supersede: spec.supersede.unwrap_or_default(),
         rollback: rollback(check, spec.rollback.as_ref()),
         baseline: spec.baseline.unwrap_or(true),
@@ -320,55 +320,6 @@ fn rollback(check: &mut Check, written: Option<&typed::Rollback>) -> Rollback {
         ramp_ppm: check.falling("spec.rollback.ramp", &written.ramp, false),
         step_ms: span(written.step, 10_000),
     }
-}
-
-fn windows(check: &mut Check, written: &typed::Windows) -> Windows {
-    let offset = written.utc_offset.as_deref().unwrap_or("UTC");
-    let utc_offset_minutes = utc_offset(offset).unwrap_or_else(|| {
-        let what = format!("{offset:?} is not a distance from UTC");
-        check.refuse(
-            "spec.windows.utcOffset",
-            what,
-            "write UTC, or hours and minutes such as '+02:00' (in quotes)",
-        );
-        0
-    });
-    let open = written.open.iter().enumerate().map(|(index, window)| {
-        let at = format!("spec.windows.open[{index}]");
-        let mut minute = |field: &str, text: &str| {
-            minute_of(text).unwrap_or_else(|| {
-                let what = format!("{text:?} is not a time of day");
-                check.refuse(
-                    format!("{at}.{field}"),
-                    what,
-                    "write hours and minutes, such as '09:30' (in quotes)",
-                );
-                0
-            })
-        };
-        Window {
-            days: if window.days.is_empty() { Day::ALL.to_vec() } else { window.days.clone() },
-            from_minute: minute("from", &window.from),
-            to_minute: minute("to", &window.to),
-        }
-    });
-    let open = open.collect();
-    let freezes = written.freezes.iter().enumerate().map(|(index, freeze)| {
-        let at = format!("spec.windows.freezes[{index}]");
-        let mut day = |field: &str, text: &str| {
-            day_of(text).unwrap_or_else(|| {
-                let what = format!("{text:?} is not a day");
-                check.refuse(format!("{at}.{field}"), what, "write year, month and day, such as 2026-12-20");
-                0
-            })
-        };
-        let (from_day, to_day) = (day("from", &freeze.from), day("to", &freeze.to));
-        if to_day < from_day {
-            check.refuse(format!("{at}.to"), "it ends before it begins", "exchange the two");
-        }
-        Freeze { from_day, to_day, to: freeze.to.clone(), reason: freeze.reason.clone().unwrap_or_default() }
-    });
-    Windows { utc_offset_minutes, open, freezes: freezes.collect() }
 }
 
 /// The lease's terms in the policy's words.

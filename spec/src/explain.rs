@@ -79,10 +79,10 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
         writeln!(text, "The canary's first {time} are no evidence: it may be slow while it is cold.")?;
     }
     if let Some(windows) = &plan.windows {
-        let (open, freezes) = (windows.open.len(), windows.freezes.len());
         writeln!(
             text,
-            "The weight rises by itself only in its windows ({open} a week, {freezes} freezes); it falls at any time."
+            "The weight rises by itself only in its windows: {}. It falls at any time.",
+            windows.words()
         )?;
     }
     match &plan.hand_back.how {

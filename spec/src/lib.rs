@@ -42,7 +42,7 @@ pub use schema::{schema, trigger_schema};
 pub use series::{Series, series};
 pub use source::{Access, Basic, Http, Prometheus, Push, Range, Reduce, Secret, Source, Tls, Value};
 pub use trigger::{Mlflow, Poll, Trigger, Webhook, When, is_trigger, load_trigger};
-pub use window::{Day, Freeze, Window, Windows};
+pub use window::{Closed, Day, Freeze, Window, Windows};
 
 #[cfg(test)]
 mod tests;

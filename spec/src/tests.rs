@@ -205,20 +205,29 @@ fn windows_open_and_close() {
         let (hour, minute) = time.split_once(':').unwrap();
         let minutes = hour.parse::<u64>().unwrap() * 60 + minute.parse::<u64>().unwrap();
         let at = (MONDAY + day * 86_400 + minutes * 60) * 1_000;
-        assert_eq!(windows.open_at(at), expected.map_err(str::to_owned), "day {day}, {time}");
+        let said = windows.open_at(at).map_err(|closed| closed.why);
+        assert_eq!(said, expected.map_err(str::to_owned), "day {day}, {time}");
     }
     let at = |day, time, expected| check(&windows, day, time, expected);
-    at(0, "06:59", Err("outside its windows until Monday 09:00"));
+    at(0, "06:59", Err("outside its windows until Monday 2026-11-23 09:00 UTC+02:00"));
     at(0, "07:00", Ok(()));
     at(0, "13:59", Ok(()));
-    at(0, "14:00", Err("outside its windows until Tuesday 09:00"));
-    at(3, "15:00", Err("outside its windows until Friday 22:00"));
-    at(4, "19:59", Err("outside its windows until Friday 22:00"));
+    at(0, "14:00", Err("outside its windows until Tuesday 2026-11-24 09:00 UTC+02:00"));
+    at(3, "15:00", Err("outside its windows until Friday 2026-11-27 22:00 UTC+02:00"));
+    at(4, "19:59", Err("outside its windows until Friday 2026-11-27 22:00 UTC+02:00"));
     at(4, "20:00", Ok(()));
     at(4, "23:59", Ok(()));
-    at(5, "00:00", Err("outside its windows until Monday 09:00"));
-    at(26, "21:59", Err("outside its windows for a week and more"));
-    at(26, "22:00", Err("frozen until the end of 2027-01-03 (holidays)"));
-    at(41, "21:59", Err("frozen until the end of 2027-01-03 (holidays)"));
+    at(5, "00:00", Err("outside its windows until Monday 2026-11-30 09:00 UTC+02:00"));
+    at(26, "21:59", Err("outside its windows until Monday 2027-01-04 09:00 UTC+02:00"));
+    at(
+        26,
+        "22:00",
+        Err("frozen until the end of 2027-01-03 (holidays); opens Monday 2027-01-04 09:00 UTC+02:00"),
+    );
+    at(
+        41,
+        "21:59",
+        Err("frozen until the end of 2027-01-03 (holidays); opens Monday 2027-01-04 09:00 UTC+02:00"),
+    );
     at(42, "07:00", Ok(()));
 }

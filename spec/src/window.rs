@@ -1,17 +1,26 @@
 //! When may the canary's weight rise?
 //!
-//! Reckoned in a fixed distance from UTC: a database of time zones would be the only thing in this crate that changes
-//! without anybody changing it.
+//! Reckoned by the wall clock of a place. Its rules come from the database of time zones that is compiled in, so the same
+//! build gives the same answer for ever; no clock and no file is read. On the day clocks go forward an hour of the wall
+//! clock is missing and nothing is open in it; on the day they go back one comes twice and is open twice.
+
+mod zone;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use zone::{Local, Zone};
+pub(crate) use zone::{known, like, offset};
 
 /// The times at which the weight may rise by itself. It may always fall.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Windows {
-    /// Minutes that local time is ahead of UTC.
+    /// The place whose wall clock counts, such as Europe/Berlin; `None`: the distance from UTC counts.
+    #[serde(default)]
+    pub time_zone: Option<String>,
+    /// Minutes that local time is ahead of UTC, all the year.
     pub utc_offset_minutes: i16,
     /// Open in any of these; none: always.
     pub open: Vec<Window>,
@@ -45,6 +54,15 @@ pub struct Freeze {
     pub to: String,
     /// Why; shown to people.
     pub reason: String,
+}
+
+/// A time at which nothing rises.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// Why, and until when: one English clause.
+    pub why: String,
+    /// When it is open again, in milliseconds since 1970; `None`: not within a year.
+    pub opens_unix_ms: Option<u64>,
 }
 
 /// A day of the week.
@@ -85,46 +103,6 @@ impl Day {
     }
 }
 
-const MINUTES: u32 = 24 * 60;
-
-/// Minutes ahead of UTC of `UTC`, `+02:00`, `-05:30`.
-pub(crate) fn utc_offset(text: &str) -> Option<i16> {
-    if matches!(text, "UTC" | "Z") {
-        return Some(0);
-    }
-    let (sign, rest) = match (text.strip_prefix('+'), text.strip_prefix('-')) {
-        (Some(rest), _) => (1, rest),
-        (None, Some(rest)) => (-1, rest),
-        (None, None) => return None,
-    };
-    let minutes = i16::try_from(minute_of(rest)?).ok()?;
-    (minutes <= 14 * 60).then_some(sign * minutes)
-}
-
-/// Days since 1970-01-01 of `2026-12-20`.
-pub(crate) fn day_of(text: &str) -> Option<u32> {
-    let mut parts = text.split('-');
-    let mut part = |digits: usize| -> Option<u32> {
-        let part = parts.next().filter(|part| part.len() == digits)?;
-        part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten()
-    };
-    let (year, month, day) = (part(4)?, part(2)?, part(2)?);
-    if parts.next().is_some() || !(1970..2970).contains(&year) || !(1..=12).contains(&month) {
-        return None;
-    }
-    let leap = |year: u32| (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400);
-    let length = |month: u32| match month {
-        4 | 6 | 9 | 11 => 30,
-        2 => 28 + u32::from(leap(year)),
-        _ => 31,
-    };
-    if !(1..=length(month)).contains(&day) {
-        return None;
-    }
-    let years: u32 = (1970..year).map(|year| 365 + u32::from(leap(year))).sum();
-    Some(years + (1..month).map(length).sum::<u32>() + day - 1)
-}
-
 /// Minutes after midnight of `09:30`; `24:00` is the end of the day.
 pub(crate) fn minute_of(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
@@ -137,41 +115,117 @@ pub(crate) fn minute_of(text: &str) -> Option<u16> {
     (minutes < 60 && minute <= 24 * 60).then_some(minute)
 }
 
+/// Days since 1970-01-01 of `2026-12-20`.
+pub(crate) fn day_of(text: &str) -> Option<u32> {
+    let digits = |part: &str, n: usize| part.len() == n && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts = text.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let fits = digits(year, 4) && digits(month, 2) && digits(day, 2) && parts.next().is_none();
+    fits.then(|| zone::day(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)).flatten()
+}
+
+/// No freeze and no pause between two windows is looked beyond.
+const HORIZON_DAYS: u32 = 366;
+
 impl Windows {
     /// May the weight rise at this moment (milliseconds since 1970)?
     ///
     /// # Errors
-    /// Why not, and until when: one English clause.
-    pub fn open_at(&self, unix_ms: u64) -> Result<(), String> {
-        let minutes = i64::try_from(unix_ms / 60_000).unwrap_or(i64::MAX);
-        let local = u32::try_from(minutes.saturating_add(self.utc_offset_minutes.into())).unwrap_or(0);
-        if let Some(freeze) = self.frozen(local) {
-            let reason =
-                if freeze.reason.is_empty() { String::new() } else { format!(" ({})", freeze.reason) };
-            return Err(format!("frozen until the end of {}{reason}", freeze.to));
-        }
-        if self.in_window(local) {
+    /// Why not, and until when.
+    pub fn open_at(&self, unix_ms: u64) -> Result<(), Closed> {
+        let zone = self.zone();
+        let Some((zone, local)) = zone.as_ref().and_then(|zone| Some((zone, zone.local(unix_ms)?))) else {
+            let name = self.time_zone.as_deref().unwrap_or_default();
+            let why = format!("nobody here knows the time zone {name:?}, so its windows stay closed");
+            return Err(Closed { why, opens_unix_ms: None });
+        };
+        if self.holds(local) {
             return Ok(());
         }
-        // A week has every window once.
-        let next =
-            (local..).take(8 * MINUTES as usize).find(|&at| self.in_window(at) && self.frozen(at).is_none());
-        Err(match next {
-            Some(at) => {
-                let (day, minute) = (Day::of(at / MINUTES).name(), at % MINUTES);
-                format!("outside its windows until {day} {:02}:{:02}", minute / 60, minute % 60)
+        let opens_unix_ms = self.opens(zone, unix_ms, local);
+        let opens = opens_unix_ms
+            .and_then(|at| zone.local(at))
+            .map(|at| format!("{} {at} {}", Day::of(at.day).name(), self.place()));
+        let frozen = self.frozen(local.day).map(|freeze| match freeze.reason.as_str() {
+            "" => freeze.to.clone(),
+            reason => format!("{} ({reason})", freeze.to),
+        });
+        let why = match (frozen, opens) {
+            (Some(end), Some(opens)) => format!("frozen until the end of {end}; opens {opens}"),
+            (Some(end), None) => {
+                format!("frozen until the end of {end}, and outside its windows for a year and more")
             }
-            None => "outside its windows for a week and more".to_owned(),
-        })
+            (None, Some(opens)) => format!("outside its windows until {opens}"),
+            (None, None) => "outside its windows for a year and more".to_owned(),
+        };
+        Err(Closed { why, opens_unix_ms })
     }
 
-    fn frozen(&self, local: u32) -> Option<&Freeze> {
-        let today = local / MINUTES;
-        self.freezes.iter().find(|freeze| (freeze.from_day..=freeze.to_day).contains(&today))
+    /// Its times in words: "Mon-Fri 09:00-17:00, Europe/Berlin".
+    #[must_use]
+    pub fn words(&self) -> String {
+        let clock = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+        let open = self.open.iter().map(|window| {
+            let days: Vec<&str> = window.days.iter().filter_map(|day| day.name().get(..3)).collect();
+            let days = match days.as_slice() {
+                all if all.len() == Day::ALL.len() => "daily".to_owned(),
+                ["Mon", "Tue", "Wed", "Thu", "Fri"] => "Mon-Fri".to_owned(),
+                some => some.join(", "),
+            };
+            format!("{days} {}-{}", clock(window.from_minute), clock(window.to_minute))
+        });
+        let open: Vec<String> = open.collect();
+        let open = if open.is_empty() { "always".to_owned() } else { open.join("; ") };
+        let freezes = self.freezes.iter().map(|freeze| match freeze.reason.as_str() {
+            "" => format!(", but not up to {}", freeze.to),
+            reason => format!(", but not up to {} ({reason})", freeze.to),
+        });
+        format!("{open} {}{}", self.place(), freezes.collect::<String>())
     }
 
-    fn in_window(&self, local: u32) -> bool {
-        let (today, minute) = (local / MINUTES, local % MINUTES);
+    fn place(&self) -> String {
+        match (&self.time_zone, self.utc_offset_minutes) {
+            (Some(zone), _) => zone.clone(),
+            (None, 0) => "UTC".to_owned(),
+            (None, minutes) => {
+                let (sign, minutes) = (if minutes < 0 { '-' } else { '+' }, minutes.unsigned_abs());
+                format!("UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+            }
+        }
+    }
+
+    fn zone(&self) -> Option<Zone> {
+        match &self.time_zone {
+            Some(name) => Zone::named(name),
+            None => Zone::fixed(self.utc_offset_minutes),
+        }
+    }
+
+    /// The first moment after this one at which it is open.
+    fn opens(&self, zone: &Zone, unix_ms: u64, local: Local) -> Option<u64> {
+        for day in local.day..=local.day + HORIZON_DAYS {
+            // It can open at midnight, after a freeze; when a window begins; and when the clocks are changed.
+            let begins = self.open.iter().map(|window| u32::from(window.from_minute)).chain([0]);
+            let mut moments: Vec<u64> = begins.flat_map(|minute| zone.moments(day, minute)).collect();
+            moments.extend(zone.changes(day));
+            moments.sort_unstable();
+            let open = |at: &u64| *at > unix_ms && zone.local(*at).is_some_and(|local| self.holds(local));
+            if let Some(at) = moments.into_iter().find(open) {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    fn holds(&self, local: Local) -> bool {
+        self.frozen(local.day).is_none() && self.in_window(local)
+    }
+
+    fn frozen(&self, day: u32) -> Option<&Freeze> {
+        self.freezes.iter().find(|freeze| (freeze.from_day..=freeze.to_day).contains(&day))
+    }
+
+    fn in_window(&self, Local { day: today, minute }: Local) -> bool {
         let on = |window: &Window, day: u32| window.days.contains(&Day::of(day));
         self.open.is_empty()
             || self.open.iter().any(|window| {
@@ -185,3 +239,6 @@ impl Windows {
             })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,17 @@ pub fn one(view: &View) -> String {
         let _ = write!(out, "   generation {generation}");
     }
     let _ = writeln!(out, "\n  {}", view.message);
+    if let Some(closed) = &view.closed {
+        let _ = writeln!(out, "  it does not rise now: {}", closed.why);
+    }
+    for (index, known) in view.overrides.iter().enumerate() {
+        let (number, past) = (index + 1, known.past.join("; "));
+        let _ = writeln!(
+            out,
+            "  override {number}: {} at stage {} ({}): {past}",
+            known.who, known.stage, known.reason
+        );
+    }
     if let Some(stage) = view.stages.last() {
         verdicts(&mut out, &stage.gates);
     }
@@ -99,6 +110,14 @@ mod tests {
             let text = format!(r#"{{"queued":{{"canary":"v3","who":"anna","refused":{refused}}}}}"#);
             let view: View = serde_json::from_str(&text).expect("a view");
             assert!(one(&view).ends_with(&format!("  {tail}\n")), "{}", one(&view));
+        }
+        let text = r#"{"closed":{"why":"frozen until the end of 2026-12-27; opens Monday"},
+                       "overrides":[{"who":"anna","reason":"incident 12","stage":2,"past":["a","b"]}]}"#;
+        let view_of_windows: View = serde_json::from_str(text).expect("a view");
+        let shown = one(&view_of_windows);
+        for part in ["it does not rise now: frozen until", "override 1: anna at stage 2 (incident 12): a; b"]
+        {
+            assert!(shown.contains(part), "{shown}");
         }
         assert_eq!(view.over(), None);
         let lines = list(std::slice::from_ref(&view));

@@ -22,6 +22,25 @@ pub struct View {
     pub refusals: Vec<Refusal>,
     pub drill: Option<super::drill::Drill>,
     pub queued: Option<Queued>,
+    pub closed: Option<Closed>,
+    pub overrides: Vec<Override>,
+}
+
+/// A time at which the weight does not rise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Closed {
+    pub why: String,
+}
+
+/// What a named person went past.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Override {
+    pub who: String,
+    pub reason: String,
+    pub stage: u64,
+    pub past: Vec<String>,
 }
 
 /// The specification that comes next.

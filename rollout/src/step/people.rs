@@ -76,6 +76,11 @@ impl Run {
         if let Some(stage) = self.state.stages.last_mut() {
             stage.overridden_by = Some(human.who.clone());
         }
+        if weight_ppm > self.state.weights.canary_ppm {
+            let mut past = self.state.held_back();
+            past.push("a weight by hand, without a verdict".to_owned());
+            self.override_by(human, past);
+        }
         self.leave_stage();
         let weight = spec::Percent::from_ppm(weight_ppm);
         self.record(format!("Set {} to {weight} by hand for {}", self.state.plan.canary, named(human)));
@@ -85,10 +90,13 @@ impl Run {
 
     pub(super) fn promote(&mut self, human: &Human) {
         match self.state.phase.clone() {
-            // Outside its windows only a reason moves it.
-            Phase::Progressing | Phase::Promoting | Phase::Paused(_)
-                if human.reason.is_empty() && self.state.window().is_err() => {}
             Phase::Progressing | Phase::Promoting | Phase::Paused(_) => {
+                let past = self.state.held_back();
+                // Past a freeze or a gate only a reason moves it.
+                if human.reason.trim().is_empty() && !past.is_empty() {
+                    return;
+                }
+                self.override_by(human, past);
                 if let Phase::Paused(Pause::Gate { gate } | Pause::Marginal { gate }) = &self.state.phase {
                     let gate = gate.clone();
                     self.state.evidence.forgive(&gate, &self.state.plan);

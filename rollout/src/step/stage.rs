@@ -195,7 +195,7 @@ impl Run {
 
     /// Is this a time at which nothing rises? People hear of it once per stage.
     fn waits_for_window(&mut self) -> bool {
-        let Err(why) = self.state.window() else { return false };
+        let Err(spec::Closed { why, .. }) = self.state.window() else { return false };
         let name = &self.state.plan.name;
         let text = format!(
             "{name}: holds at {}: {why}; promote with a reason to go on all the same",
@@ -393,7 +393,7 @@ impl crate::State {
     }
 
     /// May the weight rise at the last moment it heard of?
-    pub(crate) fn window(&self) -> Result<(), String> {
+    pub(crate) fn window(&self) -> Result<(), spec::Closed> {
         self.plan.windows.as_ref().map_or(Ok(()), |windows| windows.open_at(self.last.unix_ms))
     }
 

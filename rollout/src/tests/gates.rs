@@ -1,6 +1,6 @@
 //! What gates may be asked for beyond the default.
 
-use super::story::{GOOD, Story, human};
+use super::story::{GOOD, Story, human, urged};
 use crate::{Answer, Effect, Event, Human, Pause, Phase, Reading, RollbackBy};
 
 /// Two stages, of which the first holds what is tried.
@@ -125,7 +125,7 @@ fn a_gate_that_pauses_is_passed_by_a_person_once() {
         story.second();
     }
     assert_eq!((story.phase(), story.state.weights.canary_ppm), (&gate, 50_000));
-    story.take(&Event::Promote(human()));
+    story.take(&Event::Promote(urged()));
     assert_eq!((story.phase(), story.state.weights.canary_ppm), (&Phase::Progressing, 200_000));
     assert_eq!(story.state.stages[0].overridden_by.as_deref(), Some("anna"));
     // What was forgiven is forgiven; what comes new is not.
@@ -335,7 +335,7 @@ gates: [{name: e, metric: error_rate, max: 20%, minSamples: 1000}]";
         (&Phase::Progressing, 0),
         "complete, and no deadline runs"
     );
-    assert!(story.state.message().contains("until Friday 00:00"), "{}", story.state.message());
+    assert!(story.state.message().contains("until Friday 1970-01-02 00:00 UTC"), "{}", story.state.message());
     let hasty = Event::Promote(human());
     assert!(story.state.allows(&hasty).is_err());
     story.take(&hasty);
@@ -344,6 +344,13 @@ gates: [{name: e, metric: error_rate, max: 20%, minSamples: 1000}]";
     assert_eq!(story.state.allows(&urgent), Ok(()));
     story.take(&urgent);
     assert_eq!(story.state.stage, 1);
+    let view = story.state.view();
+    let [known] = view.overrides.as_slice() else { panic!("{:?}", view.overrides) };
+    assert_eq!((known.who.as_str(), known.reason.as_str(), known.stage), ("anna", "incident 12", 1));
+    assert!(known.past.len() == 1 && known.past[0].contains("outside its windows"), "{known:?}");
+    assert!(
+        view.history.iter().any(|line| line.what.starts_with("Override 1 by anna (incident 12): outside"))
+    );
 
     let mut story = with(windows).start();
     story.until(60, |state| state.phase == Phase::Progressing);

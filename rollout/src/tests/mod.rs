@@ -1,5 +1,6 @@
 mod gates;
 mod overdue;
+mod overrides;
 mod property;
 pub(crate) mod story;
 mod table;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::story::{Held, Story, human};
+use super::story::{Held, Story, human, urged};
 use crate::{Acks, Cause, Effect, Endpoint, Event, Now, Pause, Phase, State, step};
 
 const PLAN: &str = "stages:
@@ -32,6 +32,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         Just(Event::Tick),
         Just(Event::Abort(human())),
         Just(Event::Promote(human())),
+        Just(Event::Promote(urged())),
         Just(Event::Approve(human())),
         Just(Event::Pause(human())),
         Just(Event::Resume(human())),

@@ -87,6 +87,11 @@ pub(super) struct Story {
     deployed: bool,
 }
 
+/// Who gives a reason.
+pub(super) fn urged() -> Human {
+    Human { who: "anna".to_owned(), reason: "incident 12".to_owned() }
+}
+
 pub(super) fn human() -> Human {
     Human { who: "anna".to_owned(), reason: String::new() }
 }

@@ -1,6 +1,6 @@
 //! Every phase with every event a person can cause.
 
-use super::story::{Story, human};
+use super::story::{Story, human, urged};
 use crate::{Acks, Effect, Event, Phase, Reception, State, receive};
 
 const STAGES: &str = "stages:
@@ -99,7 +99,7 @@ fn what_people_may_do() {
     check("applied", &start, "Pending", 0);
     check("Progressing", &start, "Progressing", 5);
     check("RolledBack", &start, "RolledBack", 0);
-    let promote = Event::Promote(human());
+    let promote = Event::Promote(urged());
     check("applied", &promote, "Pending", 0);
     check("Pending", &promote, "Pending", 0);
     check("Progressing", &promote, "Promoting", 100);
@@ -152,7 +152,7 @@ fn a_rollback_is_one_publication_and_a_revoked_lease() {
 #[test]
 fn late_acknowledgements_of_old_publications_are_ignored() {
     let mut story = brought_to("Progressing");
-    story.take(&Event::Promote(human()));
+    story.take(&Event::Promote(urged()));
     let old = Acks { publication: 1, acknowledged: 9, connected: 9, ..Acks::default() };
     story.take(&Event::Acks(old));
     assert_eq!(story.state.publication.as_ref().unwrap().quorum_age_ms, None);
@@ -163,7 +163,7 @@ fn a_ramped_rollback_goes_down_in_steps_unless_harm_is_proven() {
     let lines = format!("{STAGES}rollback: {{ramp: [20%, 10%, 1%], step: 2s}}");
     let mut story = Story::of(&lines).start();
     story.until(3, |state| state.phase == Phase::Progressing);
-    story.take(&Event::Promote(human()));
+    story.take(&Event::Promote(urged()));
     story.take(&Event::Abort(human()));
     story.until(20, crate::State::is_over);
     let down: Vec<u32> = story.weights.iter().skip(2).map(|&(_, ppm)| ppm).collect();

@@ -376,6 +376,19 @@ fn how_a_source_is_asked_is_checked() {
 #[test]
 fn windows_are_checked() {
     check(
+        "windows: {timeZone: Berlin, utcOffset: '+01:00'}",
+        &[
+            "error (line 7): spec.windows.timeZone: \"Berlin\" is no time zone; write Europe/Berlin, if that is meant",
+            "error (line 7): spec.windows.utcOffset: timeZone is given as well; keep `timeZone`, which knows of daylight saving",
+        ],
+    );
+    check(
+        "windows: {timeZone: Mars/Olympus}",
+        &[
+            "error (line 7): spec.windows.timeZone: \"Mars/Olympus\" is no time zone; write its name in the IANA database, such as Europe/Berlin or UTC",
+        ],
+    );
+    check(
         "windows: {utcOffset: Berlin, open: [{from: '9:00', to: '25:00'}], freezes: [{from: 2026-02-29, to: 2025-01-01}]}",
         &[
             "error (line 7): spec.windows.utcOffset: \"Berlin\" is not a distance from UTC; write UTC, or hours and minutes such as '+02:00' (in quotes)",

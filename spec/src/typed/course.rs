@@ -235,7 +235,10 @@ pub struct NoData {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Windows {
-    /// Local time's distance from UTC, such as +02:00; daylight saving is not reckoned with. Default: UTC.
+    /// The place whose wall clock counts, such as Europe/Berlin: daylight saving is reckoned with. Default: UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// In place of `timeZone`: local time's distance from UTC all the year, such as +02:00.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub utc_offset: Option<String>,
     /// Open in any of these. Default: always.

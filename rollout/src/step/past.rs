@@ -1,0 +1,39 @@
+//! What a named person went past: a window that is closed, a gate that has proven nothing.
+
+use super::{Run, named};
+use crate::{Answer, Human, Override, Pause, Phase, State};
+
+impl State {
+    /// Whatever would have to be overridden to go on now, each in one clause; nothing: it may go on.
+    pub(crate) fn held_back(&self) -> Vec<String> {
+        let mut past: Vec<String> = self.window().err().into_iter().map(|closed| closed.why).collect();
+        match &self.phase {
+            Phase::Paused(Pause::NoData) => past.push("no trustworthy counts arrive".to_owned()),
+            Phase::Paused(Pause::Quorum) => past.push("too few proxies took the weights".to_owned()),
+            _ => {}
+        }
+        let open = self.verdicts().into_iter().filter(|verdict| {
+            verdict.hard && !matches!(verdict.answer, Answer::Pass | Answer::NotApplicable)
+        });
+        past.extend(open.map(|verdict| format!("gate {} is not proven: {}", verdict.name, verdict.why)));
+        past
+    }
+}
+
+impl Run {
+    /// Counts and writes down what a person goes past, if it is anything.
+    pub(super) fn override_by(&mut self, human: &Human, past: Vec<String>) {
+        if past.is_empty() {
+            return;
+        }
+        let number = self.state.overrides.len() + 1;
+        self.record(format!("Override {number} by {}: {}", named(human), past.join("; ")));
+        self.state.overrides.push(Override {
+            at: self.now,
+            who: human.who.clone(),
+            reason: human.reason.clone(),
+            stage: self.state.stage,
+            past,
+        });
+    }
+}

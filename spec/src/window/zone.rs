@@ -1,0 +1,129 @@
+//! The wall clock of a place: everything that is asked of the database of time zones.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
+
+/// What the wall clock shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Local {
+    /// Days since 1970-01-01.
+    pub(super) day: u32,
+    /// Minutes after midnight.
+    pub(super) minute: u32,
+}
+
+impl fmt::Display for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let date = date(self.day).unwrap_or(Date::ZERO);
+        write!(f, "{date} {:02}:{:02}", self.minute / 60, self.minute % 60)
+    }
+}
+
+pub(super) struct Zone(TimeZone);
+
+impl Zone {
+    /// By its name in the database that is compiled in, whatever other databases there are.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        TimeZoneDatabase::bundled().get(name).ok().map(Self)
+    }
+
+    pub(super) fn fixed(minutes: i16) -> Option<Self> {
+        Offset::from_seconds(i32::from(minutes) * 60).ok().map(|offset| Self(TimeZone::fixed(offset)))
+    }
+
+    pub(super) fn local(&self, unix_ms: u64) -> Option<Local> {
+        let shown = self.0.to_datetime(timestamp(unix_ms)?);
+        Some(Local { day: number(shown.date())?, minute: minute(shown.time()) })
+    }
+
+    /// Every moment at which the wall clock shows this: none on a day it leaves it out, two on a day it repeats it.
+    pub(super) fn moments(&self, day: u32, minute: u32) -> Vec<u64> {
+        let Some(shown) = clock(day, minute) else { return Vec::new() };
+        let zoned = self.0.to_ambiguous_timestamp(shown);
+        let both = [zoned.earlier(), zoned.later()];
+        let mut moments: Vec<u64> = both.into_iter().flatten().filter_map(unix_ms).collect();
+        // Of a time that is left out, both are beside it.
+        moments.retain(|at| self.local(*at) == Some(Local { day, minute }));
+        moments.dedup();
+        moments
+    }
+
+    /// The moments of this day at which the clocks are changed.
+    pub(super) fn changes(&self, day: u32) -> Vec<u64> {
+        // No place is a whole day away from UTC.
+        let at = |day: u32| timestamp(u64::from(day) * DAY_MS);
+        let Some((from, to)) = at(day.saturating_sub(1)).zip(at(day + 2)) else { return Vec::new() };
+        let changes =
+            self.0.following(from).map(|change| change.timestamp()).take_while(|change| *change < to);
+        let on_day = |at: &u64| self.local(*at).is_some_and(|local| local.day == day);
+        changes.filter_map(unix_ms).filter(on_day).collect()
+    }
+}
+
+const DAY_MS: u64 = 86_400_000;
+
+/// Minutes ahead of UTC of `UTC`, `+02:00`, `-05:30`.
+pub(crate) fn offset(text: &str) -> Option<i16> {
+    if matches!(text, "UTC" | "Z") {
+        return Some(0);
+    }
+    let (sign, rest) = match (text.strip_prefix('+'), text.strip_prefix('-')) {
+        (Some(rest), _) => (1, rest),
+        (None, Some(rest)) => (-1, rest),
+        (None, None) => return None,
+    };
+    let minutes = i16::try_from(super::minute_of(rest)?).ok()?;
+    (minutes <= 14 * 60).then_some(sign * minutes)
+}
+
+/// Is there a time zone of this name? As the database writes it.
+pub(crate) fn known(name: &str) -> Option<String> {
+    let zone = TimeZoneDatabase::bundled().get(name).ok()?;
+    zone.iana_name().map(str::to_owned)
+}
+
+/// Names of time zones that end in this, as people write cities.
+pub(crate) fn like(name: &str) -> Option<String> {
+    let plain = |text: &str| text.to_ascii_lowercase().replace(['-', ' '], "_");
+    let wanted = plain(name.rsplit('/').next().unwrap_or(name));
+    let all = TimeZoneDatabase::bundled();
+    let names: Vec<String> = all.available().map(|name| name.to_string()).collect();
+    names.into_iter().find(|known| plain(known.rsplit('/').next().unwrap_or(known)) == wanted)
+}
+
+/// Days since 1970-01-01.
+pub(super) fn day(year: i16, month: i8, day: i8) -> Option<u32> {
+    number(Date::new(year, month, day).ok()?)
+}
+
+fn number(date: Date) -> Option<u32> {
+    u32::try_from(date.duration_since(EPOCH).as_hours() / 24).ok()
+}
+
+const EPOCH: Date = Date::constant(1970, 1, 1);
+
+fn date(day: u32) -> Option<Date> {
+    EPOCH.checked_add(jiff::Span::new().try_days(i64::from(day)).ok()?).ok()
+}
+
+/// 24:00 is midnight of the next day.
+fn clock(day: u32, minute: u32) -> Option<DateTime> {
+    let (day, minute) = (day + minute / 1_440, minute % 1_440);
+    let time = Time::new(i8::try_from(minute / 60).ok()?, i8::try_from(minute % 60).ok()?, 0, 0).ok()?;
+    Some(date(day)?.to_datetime(time))
+}
+
+fn minute(time: Time) -> u32 {
+    u32::try_from(time.hour()).unwrap_or(0) * 60 + u32::try_from(time.minute()).unwrap_or(0)
+}
+
+fn timestamp(unix_ms: u64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(i64::try_from(unix_ms).ok()?).ok()
+}
+
+fn unix_ms(at: Timestamp) -> Option<u64> {
+    u64::try_from(at.as_millisecond()).ok()
+}
