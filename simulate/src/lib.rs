@@ -13,6 +13,7 @@ mod outcome;
 mod run;
 mod shape;
 mod summary;
+mod users;
 mod world;
 
 pub use chance::Chance;
@@ -20,4 +21,5 @@ pub use outcome::{End, Outcome};
 pub use run::{horizon_ms, run};
 pub use shape::{BadTraffic, Beta, Latency};
 pub use summary::{Share, Spread, Summary};
+pub use users::Users;
 pub use world::{Harm, NotAHarm, Traffic, World};

@@ -3,6 +3,8 @@
 use rollout::{Acks, Counts, Event, Human, Interval, Now, Pause, Phase, Reading, RollbackBy, State, step};
 use spec::{Gate, Plan};
 
+use crate::shape::Shape;
+use crate::users::{Crowd, Split};
 use crate::world::World;
 use crate::{Chance, End, Outcome};
 
@@ -24,11 +26,11 @@ pub fn run(plan: &Plan, world: &World, mut chance: Chance, every_ms: u64) -> Out
     let every_ms = every_ms.max(1);
     let begun = chance.below(world.turns());
     let horizon = horizon_ms(plan);
-    let mut run = Run::begin(plan, chance);
+    let mut run = Run::begin(plan, world, chance);
     let mut at = 0;
     loop {
         at += every_ms;
-        run = run.follow(at).read_sources(plan, at, every_ms).look(world, begun, at, every_ms);
+        run = run.follow(world, at).read_sources(plan, at, every_ms).look(world, begun, at, every_ms);
         if let Some(end) = run.end(at >= horizon) {
             return run.tally.outcome(end, at, world.harm.begins_ms);
         }
@@ -39,6 +41,16 @@ struct Run {
     state: State,
     chance: Chance,
     tally: Tally,
+    crowd: Option<Crowd>,
+    /// The publication not all proxies have taken yet, and since when.
+    pending: Option<(u64, u64)>,
+}
+
+/// Each arm's counts of one look.
+struct Arms {
+    canary: Counts,
+    stable: Counts,
+    baseline: Counts,
 }
 
 #[derive(Default)]
@@ -51,25 +63,30 @@ struct Tally {
 }
 
 impl Run {
-    fn begin(plan: &Plan, chance: Chance) -> Self {
+    fn begin(plan: &Plan, world: &World, mut chance: Chance) -> Self {
         let state = State::new(plan.clone(), 1, 0, Now::at_ms(0));
-        Self { state, chance, tally: Tally::default() }.take(&Event::Start(person()), 0)
+        let crowd = world.users.map(|users| Crowd::new(users, world.per_second(), &mut chance));
+        Self { state, chance, tally: Tally::default(), crowd, pending: None }.take(&Event::Start(person()), 0)
     }
 
     fn take(self, event: &Event, at: u64) -> Self {
         Self { state: step(self.state, event, Now::at_ms(at)).0, ..self }
     }
 
-    /// The proxies take what was published at the look before.
-    fn follow(self, at: u64) -> Self {
-        let sent = self.state.publication.as_ref().filter(|publication| publication.acks.connected == 0);
-        match sent.map(|publication| publication.sent.id) {
-            None => self,
-            Some(publication) => {
-                let acks = Acks { publication, acknowledged: 1, connected: 1, ..Acks::default() };
-                self.take(&Event::Acks(acks), at)
-            }
-        }
+    /// The proxies take what was published at the look before; the slow one, later.
+    fn follow(mut self, world: &World, at: u64) -> Self {
+        let proxies = if world.slow_proxy_ms > 0 { 2 } else { 1 };
+        let sent = self.state.publication.as_ref().filter(|sent| sent.acks.acknowledged < proxies);
+        let Some(publication) = sent.map(|publication| publication.sent.id) else { return self };
+        let since = match self.pending {
+            Some((id, since)) if id == publication => since,
+            _ => at,
+        };
+        let taken = at - since >= world.slow_proxy_ms;
+        self.pending = (!taken).then_some((publication, since));
+        let acknowledged = if taken { proxies } else { proxies - 1 };
+        let acks = Acks { publication, acknowledged, connected: proxies, ..Acks::default() };
+        self.take(&Event::Acks(acks), at)
     }
 
     fn read_sources(mut self, plan: &Plan, at: u64, every_ms: u64) -> Self {
@@ -89,35 +106,68 @@ impl Run {
             (f64::from(weights.canary_ppm) / 1e6, f64::from(weights.baseline_ppm) / 1e6);
         #[allow(clippy::cast_precision_loss)] // milliseconds of one look
         let n = self.chance.arrivals(moment.per_second * every_ms as f64 / 1e3);
-        let to_canary = self.chance.binomial(n, canary_share);
-        let rest = n - to_canary;
-        let of_rest = if canary_share < 1.0 { (baseline_share / (1.0 - canary_share)).min(1.0) } else { 0.0 };
-        let to_baseline = self.chance.binomial(rest, of_rest);
-        if to_canary > 0 {
+        let exposing = canary_share > 0.0;
+        let since = self.tally.first_exposed_ms.map(|first| from_ms - first).or(exposing.then_some(0));
+        let harmful = since.is_some_and(|since| world.harm.lasts_at(since));
+        let shape = if harmful { &moment.canary } else { &moment.stable };
+        let Arms { canary, stable, baseline } =
+            self.requests(n, world.sticky, canary_share, baseline_share, shape, &moment.stable);
+        if canary.assigned > 0 {
             self.tally.first_exposed_ms.get_or_insert(from_ms);
         }
-        let harmful =
-            self.tally.first_exposed_ms.is_some_and(|first| from_ms >= first + world.harm.begins_ms);
-        let shape = if harmful { &moment.canary } else { &moment.stable };
-        let canary = shape.counts(to_canary, &mut self.chance, false);
         self.tally.looks += 1;
-        self.tally.exposed += to_canary;
+        self.tally.exposed += canary.assigned;
         if harmful {
-            self.tally.harmful += to_canary;
-            self.tally.extra_errors += moment.canary.extra_errors(&moment.stable, to_canary);
+            self.tally.harmful += canary.assigned;
+            self.tally.extra_errors += moment.canary.extra_errors(&moment.stable, canary.assigned);
         }
-        let stable = moment.stable.counts(rest - to_baseline, &mut self.chance, true);
-        let baseline = if to_baseline == 0 {
-            Counts::default()
+        let gap = if self.pending.is_some() {
+            Some("the weights were changing")
         } else {
-            moment.stable.counts(to_baseline, &mut self.chance, false)
+            world.silent_at(from_ms).then_some("a proxy was silent")
         };
+        let gap = gap.map(str::to_owned);
         let interval =
-            Interval { epoch: self.state.epoch, from_ms, to_ms: at, canary, stable, baseline, gap: None };
+            Interval { epoch: self.state.epoch, from_ms, to_ms: at, canary, stable, baseline, gap };
         let run = self.take(&Event::Interval(Box::new(interval)), at);
         match run.state.phase {
             Phase::Paused(Pause::Approval) => run.take(&Event::Approve(person()), at),
             _ => run,
+        }
+    }
+
+    /// Who gets which requests, and what comes of them.
+    fn requests(
+        &mut self,
+        n: u64,
+        sticky: bool,
+        canary: f64,
+        baseline: f64,
+        shape: &Shape,
+        stable: &Shape,
+    ) -> Arms {
+        let chance = &mut self.chance;
+        let none_or =
+            |n: u64, counts: &mut dyn FnMut() -> Counts| if n == 0 { Counts::default() } else { counts() };
+        if let Some(crowd) = &mut self.crowd {
+            let (canary_errors, stable_errors) = (shape.errors(), stable.errors());
+            let calls =
+                crowd.call(n, Split { canary, baseline, sticky, canary_errors, stable_errors }, chance);
+            let (c, s, b) = (calls.canary, calls.stable, calls.baseline);
+            return Arms {
+                canary: shape.with_errors(c.n, c.errors, None, chance),
+                stable: stable.with_errors(s.n, s.errors, Some(calls.groups), chance),
+                baseline: none_or(b.n, &mut || stable.with_errors(b.n, b.errors, None, chance)),
+            };
+        }
+        let to_canary = chance.binomial(n, canary);
+        let rest = n - to_canary;
+        let of_rest = if canary < 1.0 { (baseline / (1.0 - canary)).min(1.0) } else { 0.0 };
+        let to_baseline = chance.binomial(rest, of_rest);
+        Arms {
+            canary: shape.counts(to_canary, chance, false),
+            stable: stable.counts(rest - to_baseline, chance, true),
+            baseline: none_or(to_baseline, &mut || stable.counts(to_baseline, chance, false)),
         }
     }
 

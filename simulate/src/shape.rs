@@ -10,7 +10,7 @@ use crate::chance::{Alias, Chance};
 /// Bins a confidence is drawn from: a mean moves by less than 1e-5 through them.
 const CONFIDENCE_BINS: u16 = 1024;
 /// Groups of users, as the filter counts them.
-const GROUPS: usize = 100;
+pub(crate) const GROUPS: usize = 100;
 
 /// Answer times: lognormal, by two of its quantiles.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,6 +111,25 @@ impl Shape {
 
     /// What `n` requests come to.
     pub(crate) fn counts(&self, n: u64, chance: &mut Chance, groups: bool) -> Counts {
+        let answered = self.answered(n, chance);
+        let errors = chance.binomial(n, self.errors);
+        let groups = (groups && self.groups).then(|| grouped(n, errors, chance));
+        Counts { errors, groups, ..answered }
+    }
+
+    /// What requests come to of which it is known how many failed, and whose they were.
+    pub(crate) fn with_errors(
+        &self,
+        n: u64,
+        errors: u64,
+        groups: Option<Vec<Group>>,
+        chance: &mut Chance,
+    ) -> Counts {
+        Counts { errors, groups: groups.filter(|_| self.groups), ..self.answered(n, chance) }
+    }
+
+    /// Times and confidence of `n` requests.
+    fn answered(&self, n: u64, chance: &mut Chance) -> Counts {
         let mut latency = Bins::default();
         let mut overdue = 0;
         for _ in 0..n {
@@ -128,18 +147,13 @@ impl Shape {
                 confidence.sum_squares += value * value;
             }
         }
-        let errors = chance.binomial(n, self.errors);
-        Counts {
-            assigned: n,
-            finished: n,
-            outcomes: n,
-            errors,
-            gone: 0,
-            overdue: Aged { reached: n, overdue },
-            latency,
-            confidence,
-            groups: (groups && self.groups).then(|| grouped(n, errors, chance)),
-        }
+        let overdue = Aged { reached: n, overdue };
+        Counts { assigned: n, finished: n, outcomes: n, overdue, latency, confidence, ..Counts::default() }
+    }
+
+    /// The share of requests that fail.
+    pub(crate) const fn errors(&self) -> f64 {
+        self.errors
     }
 
     /// Errors that `n` requests have on top of those they would have had in another shape.
@@ -172,9 +186,7 @@ impl Shape {
 }
 
 fn grouped(n: u64, errors: u64, chance: &mut Chance) -> Vec<Group> {
-    let mut groups: Vec<Group> = (0..GROUPS)
-        .map(|group| Group { group: u16::try_from(group).unwrap_or(0), ..Group::default() })
-        .collect();
+    let mut groups = crate::users::groups();
     for at in 0..n {
         let place = chance.below(GROUPS);
         if let Some(group) = groups.get_mut(place) {

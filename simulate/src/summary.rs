@@ -75,7 +75,7 @@ impl Spread {
 pub struct Summary {
     /// The world.
     pub world: String,
-    /// Is the canary as good as stable in it?
+    /// Should it be promoted?
     pub healthy: bool,
     /// Runs.
     pub runs: u64,
@@ -139,7 +139,7 @@ impl Summary {
         stops.sort_by(f64::total_cmp);
         Self {
             world: world.name.clone(),
-            healthy: world.harm == crate::Harm::NONE,
+            healthy: world.healthy,
             runs,
             promoted: count(&promoted),
             rolled_back: count(&|outcome| matches!(outcome.end, End::RolledBack { .. })),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use rollout::Interval;
 use spec::{Metric, Plan};
 
+use crate::Users;
 use crate::shape::{BadTraffic, Beta, Figures, Latency, Shape, Times};
 
 /// Stable's traffic.
@@ -24,6 +25,10 @@ pub struct Traffic {
     /// Intervals of real traffic: rate, errors, times and confidence follow stable's in them, over and over, beginning
     /// anywhere. The figures above fill what they do not hold.
     pub recorded: Vec<Interval>,
+    /// Users whose requests go together; `None`: each request is another user's.
+    pub users: Option<Users>,
+    /// One of two proxies reports nothing for so long in every minute, and takes new weights that late, in milliseconds.
+    pub slow_proxy_ms: u64,
 }
 
 /// How the canary differs from stable.
@@ -37,6 +42,8 @@ pub struct Harm {
     pub confidence: f64,
     /// It begins this long after the canary got its first traffic.
     pub begins_ms: u64,
+    /// And ends this long after; `None`: it stays.
+    pub ends_ms: Option<u64>,
 }
 
 /// Text that is no harm; says what would be.
@@ -47,7 +54,8 @@ impl fmt::Display for NotAHarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is no harm; write errors=x2, p99=+20% or confidence=-2%, with @10m for one that begins ten minutes in",
+            "{:?} is no harm; write errors=x2, p99=+20% or confidence=-2%, with @10m for one that begins ten minutes in, or @0s..3m for one \
+             that lasts three",
             self.0
         )
     }
@@ -57,7 +65,12 @@ impl std::error::Error for NotAHarm {}
 
 impl Harm {
     /// No difference at all.
-    pub const NONE: Self = Self { errors: 1.0, slower: 1.0, confidence: 1.0, begins_ms: 0 };
+    pub const NONE: Self = Self { errors: 1.0, slower: 1.0, confidence: 1.0, begins_ms: 0, ends_ms: None };
+
+    /// Is it there so long after the canary got its first traffic?
+    pub(crate) fn lasts_at(&self, since_ms: u64) -> bool {
+        since_ms >= self.begins_ms && self.ends_ms.is_none_or(|ends| since_ms < ends)
+    }
 }
 
 impl FromStr for Harm {
@@ -65,10 +78,15 @@ impl FromStr for Harm {
 
     fn from_str(text: &str) -> Result<Self, NotAHarm> {
         let wrong = || NotAHarm(text.to_owned());
-        let (what, begins_ms) = match text.split_once('@') {
-            Some((what, begins)) => (what, begins.parse::<spec::Span>().map_err(|_| wrong())?.ms()),
-            None => (text, 0),
+        let ms = |span: &str| span.parse::<spec::Span>().map(|span| span.ms()).map_err(|_| wrong());
+        let (what, when) = text.split_once('@').unwrap_or((text, "0s"));
+        let (begins_ms, ends_ms) = match when.split_once("..") {
+            Some((begins, ends)) => (ms(begins)?, Some(ms(ends)?)),
+            None => (ms(when)?, None),
         };
+        if ends_ms.is_some_and(|ends| ends <= begins_ms) {
+            return Err(wrong());
+        }
         let (metric, change) = what.split_once('=').ok_or_else(wrong)?;
         let factor = if let Some(factor) = change.strip_prefix('x').or_else(|| change.strip_suffix('x')) {
             factor.parse::<f64>().ok()
@@ -78,7 +96,7 @@ impl FromStr for Harm {
             None
         };
         let factor = factor.filter(|factor| *factor > 0.0 && factor.is_finite()).ok_or_else(wrong)?;
-        let none = Self { begins_ms, ..Self::NONE };
+        let none = Self { begins_ms, ends_ms, ..Self::NONE };
         match metric {
             "errors" => Ok(Self { errors: factor, ..none }),
             "p99" | "latency" => Ok(Self { slower: factor, ..none }),
@@ -95,6 +113,12 @@ pub struct World {
     pub name: String,
     /// How the canary differs.
     pub harm: Harm,
+    /// Should it be promoted? Set where the canary differs in nothing; a cold start is no harm either.
+    pub healthy: bool,
+    pub(crate) users: Option<Users>,
+    /// Do users stay with a version?
+    pub(crate) sticky: bool,
+    pub(crate) slow_proxy_ms: u64,
     /// Shapes in turn, stable's and the canary's, each with its expected requests per second.
     moments: Vec<Moment>,
     /// How long each lasts.
@@ -123,6 +147,19 @@ impl World {
             return Err(BadTraffic(format!(
                 "{} requests a second: from above 0 up to 100000; for more, simulate a part of it",
                 traffic.requests_per_second
+            )));
+        }
+        if let Some(users) = traffic.users
+            && !(users.requests_each >= 1.0
+                && users.requests_each <= 1e6
+                && users.prone > 0.0
+                && users.prone <= 1.0)
+        {
+            return Err(BadTraffic(format!(
+                "users with {} requests each, of whom {:.3} % have all the errors: from 1 request up, and above 0 % up to \
+                 100 %",
+                users.requests_each,
+                100.0 * users.prone
             )));
         }
         let base = figures(plan, traffic);
@@ -167,12 +204,32 @@ impl World {
                 (intervals.iter().map(recorded).collect::<Result<_, BadTraffic>>()?, ms)
             }
         };
-        Ok(Self { name: name.into(), harm, moments, moment_ms })
+        Ok(Self {
+            name: name.into(),
+            harm,
+            healthy: harm == Harm::NONE,
+            users: traffic.users,
+            sticky: plan.is_sticky(),
+            slow_proxy_ms: traffic.slow_proxy_ms,
+            moments,
+            moment_ms,
+        })
     }
 
     /// Where in its turns a run may begin.
     pub(crate) fn turns(&self) -> usize {
         self.moments.len()
+    }
+
+    /// Does a proxy say nothing in the look that began at `ms`?
+    pub(crate) const fn silent_at(&self, ms: u64) -> bool {
+        ms % 60_000 < self.slow_proxy_ms
+    }
+
+    /// Requests a second, on average.
+    #[allow(clippy::cast_precision_loss)] // a handful of moments, or a day of them
+    pub(crate) fn per_second(&self) -> f64 {
+        self.moments.iter().map(|moment| moment.per_second).sum::<f64>() / self.moments.len() as f64
     }
 
     /// The moment at `ms`, of a run that began at turn `begun`.

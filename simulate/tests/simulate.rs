@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 
-use simulate::{Chance, End, Harm, Latency, Outcome, Summary, Traffic, World, run};
+use simulate::{Chance, End, Harm, Latency, Outcome, Summary, Traffic, Users, World, run};
 
 /// Two stages of a minute, at looks of ten seconds: small enough for an unoptimised build.
 const PLAN: &str = "
@@ -31,6 +31,8 @@ fn traffic() -> Traffic {
         confidence: (0.85, 0.08),
         bursts: None,
         recorded: vec![],
+        users: None,
+        slow_proxy_ms: 0,
     }
 }
 
@@ -105,8 +107,97 @@ fn impossible_figures_are_refused() {
         "",
         "p99 must be the longer",
     );
-    for text in ["errors", "errors=5", "p99=20%", "speed=x2", "errors=x0", "errors=x2@soon"] {
+    let crowd = |requests_each, prone| Traffic { users: Some(Users { requests_each, prone }), ..traffic() };
+    refuse(crowd(0.5, 0.1), "", "0.5 requests each");
+    refuse(crowd(5.0, 0.0), "", "above 0 %");
+    for text in [
+        "errors",
+        "errors=5",
+        "p99=20%",
+        "speed=x2",
+        "errors=x0",
+        "errors=x2@soon",
+        "errors=x2@3m..1m",
+        "errors=x2@..1m",
+    ] {
         let error = text.parse::<Harm>().unwrap_err().to_string();
         assert!(error.contains(text) && error.contains("errors=x2"), "{error}");
     }
+}
+
+/// A plan of one gate, with more said about it.
+fn plan(more: &str) -> spec::Plan {
+    let text = format!(
+        "apiVersion: serin.dev/v1alpha1
+kind: Rollout
+metadata: {{name: small}}
+spec:
+  stable: {{version: v1}}
+  canary: {{version: v2}}
+  stages:
+    - {{weight: 20%, bake: 3m, deadline: 40m}}
+    - {{weight: 100%, bake: 1m}}
+{more}
+"
+    );
+    spec::load(&text).unwrap_or_else(|problems| panic!("{problems}")).plan
+}
+
+fn summary(plan: &spec::Plan, traffic: &Traffic, harm: &str, runs: u64) -> Summary {
+    let harm: Harm = if harm.is_empty() { Harm::NONE } else { harm.parse().unwrap() };
+    let world = World::new("test", plan, traffic, harm).unwrap();
+    let outcomes: Vec<Outcome> =
+        (0..runs).map(|number| run(plan, &world, Chance::new(5, 0, number), 10_000)).collect();
+    Summary::new(&world, &outcomes)
+}
+
+/// The guardrail is out of the way: it watches requests, whatever the unit.
+const ERRORS: &str = "  gates: [{name: errors, metric: error_rate, against: stable, margin: 2x}]
+  guardrails: [{name: limit, metric: error_rate, max: 90%}]";
+
+/// Sticky users whose requests fail together: with the request as unit a healthy canary is rolled back again and again,
+/// with the user as unit it is not.
+#[test]
+fn clumped_users_need_the_user_as_unit() {
+    let sticky = |unit: &str| {
+        plan(&format!("{ERRORS}\n  assignment: {{mode: sticky, keys: [{{header: x-user}}], unit: {unit}}}"))
+    };
+    let users = Users { requests_each: 20.0, prone: 0.05 };
+    let traffic = Traffic { users: Some(users), ..traffic() };
+    let (request, user) =
+        (summary(&sticky("request"), &traffic, "", 40), summary(&sticky("user"), &traffic, "", 40));
+    assert!(request.rolled_back.count >= 8, "{request:#?}");
+    assert!(user.rolled_back.count <= 3, "{user:#?}");
+    // Assigned one by one, requests of a user reach both versions, and the request is the right unit.
+    let random = plan(&format!("{ERRORS}\n  assignment: {{mode: random}}"));
+    let random = summary(&random, &traffic, "", 40);
+    assert!(random.rolled_back.count <= 3, "{random:#?}");
+    // Real harm is found all the same.
+    let harmed = summary(&sticky("user"), &traffic, "errors=x8", 8);
+    assert!(harmed.promoted.count == 0, "{harmed:#?}");
+}
+
+/// A canary five times as slow for its first three minutes is no bad canary.
+#[test]
+fn a_cold_start_is_forgiven_where_warm_up_is_set() {
+    let latency = "  gates: [{name: latency, metric: latency_p99, against: stable, margin: 25%}]";
+    let cold = summary(&plan(latency), &traffic(), "p99=x5@0s..3m", 10);
+    assert_eq!(cold.rolled_back.count, 10, "{cold:#?}");
+    let warmed = summary(&plan(&format!("{latency}\n  warmUp: 4m")), &traffic(), "p99=x5@0s..3m", 10);
+    assert_eq!(warmed.rolled_back.count, 0, "{warmed:#?}");
+    assert!(warmed.promoted.count >= 9, "{warmed:#?}");
+    // It forgives the beginning alone.
+    let slow = summary(&plan(&format!("{latency}\n  warmUp: 4m")), &traffic(), "p99=x5", 4);
+    assert_eq!(slow.promoted.count, 0, "{slow:#?}");
+}
+
+/// A proxy that is silent for a third of the time and takes weights late delays; it neither rolls back nor hides harm.
+#[test]
+fn a_slow_proxy_delays_and_no_more() {
+    let slow = Traffic { slow_proxy_ms: 20_000, ..traffic() };
+    let (without, with) = (summary(&plan(ERRORS), &traffic(), "", 10), summary(&plan(ERRORS), &slow, "", 10));
+    assert!(with.rolled_back.count <= 1 && with.promoted.count >= 9, "{with:#?}");
+    let median = |summary: &Summary| summary.seconds_to_promote.unwrap().median;
+    assert!(median(&with) > median(&without), "{with:#?}");
+    assert_eq!(summary(&plan(ERRORS), &slow, "errors=x8", 6).promoted.count, 0);
 }

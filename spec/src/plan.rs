@@ -348,6 +348,12 @@ impl Plan {
         Weights { canary_ppm, baseline_ppm, shadow_ppm: 0, targeted }
     }
 
+    /// Do users stay with a version while the weight stands?
+    #[must_use]
+    pub const fn is_sticky(&self) -> bool {
+        matches!(self.traffic.assignment, policy::Assignment::Sticky { .. })
+    }
+
     /// This rollout's part of the policy document at these weights. `stable` is the version behind the stable route:
     /// the canary's once it has been handed back.
     #[must_use]

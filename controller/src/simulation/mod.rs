@@ -1,5 +1,6 @@
 //! `serin simulate`: what this rollout would do, tried many times.
 
+mod cases;
 mod picture;
 mod show;
 
@@ -16,12 +17,13 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use rollout::Interval;
 use serde::Serialize;
-use simulate::{Chance, Harm, Latency, Outcome, Summary, Traffic, World};
-use spec::{Metric, Plan};
+use simulate::{Chance, Latency, Outcome, Summary, Traffic, Users};
+use spec::Plan;
 
 use crate::args::Output;
 use crate::client;
 use crate::planning::{load, per_second, share};
+use cases::{Case, Trouble};
 
 /// Options of `serin simulate`.
 #[derive(Debug, clap::Args)]
@@ -38,7 +40,8 @@ pub struct Options {
     /// The same seed gives the same runs
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// A canary's harm: errors=x2, p99=+20% (every time that much longer), confidence=-2%; @10m begins ten minutes in
+    /// A canary's harm: errors=x2, p99=+20% (every time that much longer), confidence=-2%; @10m begins ten minutes in,
+    /// @0s..3m lasts three
     /// [default: errors x2 and x5, p99 +20% and +50%, confidence -2% and -5%]
     #[arg(long)]
     pub harm: Vec<String>,
@@ -60,6 +63,22 @@ pub struct Options {
     /// Share of errors of both versions during two of every twenty minutes, in a world of its own
     #[arg(long, default_value = "5%", value_parser = share)]
     pub bursts: f64,
+    /// Worlds in which the canary is as good as stable and something else is not as it should be
+    #[arg(long, value_delimiter = ',', default_value = "bursts")]
+    pub world: Vec<Trouble>,
+    /// In every world, users make so many requests each and errors happen to a few of them [default: each request is
+    /// another user's; 20 in the world `users`]
+    #[arg(long)]
+    pub requests_per_user: Option<f64>,
+    /// The share of users whom all errors happen to, where users make more than one request
+    #[arg(long, default_value = "5%", value_parser = share)]
+    pub prone: f64,
+    /// For so long in every minute one of two proxies says nothing, and so late it takes new weights: world `slow-proxy`
+    #[arg(long, default_value = "15s")]
+    pub silence: spec::Span,
+    /// How a canary that is as good begins: world `cold-start`
+    #[arg(long, default_value = "p99=x5@0s..3m")]
+    pub cold: String,
     /// Real traffic to follow: one interval of counts per line, as JSON
     #[arg(long)]
     pub record: Option<PathBuf>,
@@ -76,10 +95,6 @@ pub struct Options {
     #[arg(short, long, default_value = "text")]
     pub output: Output,
 }
-
-/// Harms tried when none is named.
-const HARMS: [&str; 6] =
-    ["errors=x2", "errors=x5", "p99=+20%", "p99=+50%", "confidence=-2%", "confidence=-5%"];
 
 /// The whole answer.
 #[derive(Debug, Serialize)]
@@ -115,13 +130,13 @@ fn answer(options: &Options) -> Result<Answer> {
         bail!("--every {}: looks are 100ms to 1m apart", options.every);
     }
     let traffic = traffic(options)?;
-    let worlds = worlds(options, &plan, &traffic)?;
-    let bar = progress(worlds.len() as u64 * options.runs);
+    let cases = cases::all(options, &plan, &traffic)?;
+    let bar = progress(cases.len() as u64 * options.runs);
     let began = Instant::now();
-    let outcomes = all_runs(options, &plan, &worlds, &bar);
+    let outcomes = all_runs(options, &cases, &bar);
     let seconds = began.elapsed().as_secs_f64();
     bar.finish_and_clear();
-    let worlds = worlds.iter().zip(&outcomes).map(|(world, runs)| Summary::new(world, runs)).collect();
+    let worlds = cases.iter().zip(&outcomes).map(|(case, runs)| Summary::new(&case.world, runs)).collect();
     Ok(Answer {
         rollout: plan.name.clone(),
         seed: options.seed,
@@ -148,7 +163,13 @@ fn traffic(options: &Options) -> Result<Traffic> {
         confidence: (options.confidence, options.confidence_sd),
         bursts: None,
         recorded,
+        users: options.requests_per_user.map(|each| users(options, each)),
+        slow_proxy_ms: 0,
     })
+}
+
+const fn users(options: &Options, requests_each: f64) -> Users {
+    Users { requests_each, prone: options.prone }
 }
 
 /// Intervals, one per line, as the controller counts them.
@@ -175,32 +196,6 @@ fn record(file: &Path) -> Result<Vec<Interval>> {
     Ok(intervals)
 }
 
-/// The canary as good as stable, with and without shared trouble; then each harm.
-fn worlds(options: &Options, plan: &Plan, traffic: &Traffic) -> Result<Vec<World>> {
-    let mut worlds = vec![World::new("as good as stable", plan, traffic, Harm::NONE)?];
-    if traffic.recorded.is_empty() {
-        let bursts = Traffic { bursts: Some(options.bursts), ..traffic.clone() };
-        worlds.push(World::new("as good, shared bursts", plan, &bursts, Harm::NONE)?);
-    }
-    let confident = plan.gates.iter().map(|gate| gate.metric).chain(plan.guardrails.iter().map(|g| g.metric));
-    let confident = confident.into_iter().any(|metric| metric == Metric::ConfidenceMean);
-    let named: Vec<&str> = match options.harm.as_slice() {
-        [] => HARMS.into_iter().filter(|harm| confident || !harm.starts_with("confidence")).collect(),
-        some => some.iter().map(String::as_str).collect(),
-    };
-    for text in named {
-        let harm: Harm = text.parse().map_err(|error| anyhow!("--harm: {error}"))?;
-        if text.starts_with("confidence") && !confident {
-            bail!(
-                "--harm {text}: no gate or guardrail watches confidence_mean; add one, or leave this harm out"
-            );
-        }
-        let name = text.replace('=', " ");
-        worlds.push(World::new(name, plan, traffic, harm).with_context(|| format!("--harm {text}"))?);
-    }
-    Ok(worlds)
-}
-
 fn progress(runs: u64) -> ProgressBar {
     // Drawn on standard error, and only on a terminal.
     let style = ProgressStyle::with_template("{bar:40} {pos} of {len} runs, {per_sec}, {eta} left");
@@ -209,11 +204,11 @@ fn progress(runs: u64) -> ProgressBar {
 
 /// All runs of all worlds, on all cores. Each run's chance follows from its own number, so that the order they are done
 /// in changes nothing.
-fn all_runs(options: &Options, plan: &Plan, worlds: &[World], bar: &ProgressBar) -> Vec<Vec<Outcome>> {
+fn all_runs(options: &Options, cases: &[Case], bar: &ProgressBar) -> Vec<Vec<Outcome>> {
     let threads = options.threads.or_else(|| std::thread::available_parallelism().map(usize::from).ok());
     let next = AtomicU64::new(0);
     let done = Mutex::new(Vec::new());
-    let all = worlds.len() as u64 * options.runs;
+    let all = cases.len() as u64 * options.runs;
     std::thread::scope(|scope| {
         for _ in 0..threads.unwrap_or(1).max(1) {
             scope.spawn(|| {
@@ -221,9 +216,9 @@ fn all_runs(options: &Options, plan: &Plan, worlds: &[World], bar: &ProgressBar)
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let place = usize::try_from(number / options.runs).unwrap_or(usize::MAX);
-                    let Some(world) = worlds.get(place).filter(|_| number < all) else { break };
+                    let Some(case) = cases.get(place).filter(|_| number < all) else { break };
                     let chance = Chance::new(options.seed, number / options.runs, number % options.runs);
-                    mine.push((number, simulate::run(plan, world, chance, options.every.ms())));
+                    mine.push((number, simulate::run(&case.plan, &case.world, chance, options.every.ms())));
                     bar.inc(1);
                 }
                 done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(mine);
@@ -234,7 +229,7 @@ fn all_runs(options: &Options, plan: &Plan, worlds: &[World], bar: &ProgressBar)
     done.sort_by_key(|(number, _)| *number);
     let mut outcomes = done.into_iter().map(|(_, outcome)| outcome);
     let runs = usize::try_from(options.runs).unwrap_or(usize::MAX);
-    worlds.iter().map(|_| outcomes.by_ref().take(runs).collect()).collect()
+    cases.iter().map(|_| outcomes.by_ref().take(runs).collect()).collect()
 }
 
 fn notes(plan: &Plan, traffic: &Traffic) -> Vec<String> {
@@ -242,7 +237,15 @@ fn notes(plan: &Plan, traffic: &Traffic) -> Vec<String> {
         "a healthy canary may be rolled back in at most {} % of runs, by the plan's alpha",
         show::percent(plan.alpha.gates + plan.alpha.guardrails)
     )];
-    notes.push("requests are drawn one by one: users who go together are not simulated".to_owned());
+    notes.push(match traffic.users {
+        None => "each request is another user's; with --requests-per-user, or in --world users, they go together".to_owned(),
+        Some(users) => format!(
+            "users make {} requests each within a minute or so, all errors happen to {} % of them, and their answer times are \
+             drawn one by one",
+            users.requests_each,
+            show::percent(users.prone)
+        ),
+    });
     if traffic.recorded.is_empty() {
         notes.push("answer times are lognormal; longer by +20% means every one of them".to_owned());
     } else {

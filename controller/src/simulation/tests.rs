@@ -22,10 +22,18 @@ spec:
     - {name: errors, metric: error_rate, against: stable, margin: 2x, passBelow: 1%}
 ";
 
+/// More gates, and more of assignment.
+const LATENCY: &str = "    - {name: latency, metric: latency_p99, against: stable, margin: 50%}\n";
+const STICKY: &str = "  assignment: {mode: sticky, keys: [{header: x-user}]}\n";
+
 fn simulated(line: &str) -> Result<(Answer, tempfile::TempDir)> {
+    simulated_with("", line)
+}
+
+fn simulated_with(more: &str, line: &str) -> Result<(Answer, tempfile::TempDir)> {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("rollout.yaml");
-    std::fs::write(&path, PLAN)?;
+    std::fs::write(&path, format!("{PLAN}{more}"))?;
     std::fs::write(
         dir.path().join("bad.jsonl"),
         "{\"epoch\":1,\"from_ms\":0,\"to_ms\":1000,\"canry\":{}}\n",
@@ -70,6 +78,40 @@ fn what_people_read_and_see() {
     }
 }
 
+#[test]
+fn trouble_is_tried_with_and_without_its_remedy() {
+    let (answer, _dir) = simulated_with(
+        LATENCY,
+        "--rate 100 --runs 6 --errors 2% --harm errors=x9 --world users,slow-proxy,cold-start --cold p99=x5@0s..2m",
+    )
+    .unwrap();
+    let names: Vec<&str> = answer.worlds.iter().map(|world| world.world.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "as good as stable",
+            "as good, users of 20 requests, assigned at random",
+            "as good, slow proxy",
+            "errors x5, slow proxy",
+            "cold start (p99 x5@0s..2m), no warmUp",
+            "cold start (p99 x5@0s..2m), warmUp: 5m",
+            "errors x9"
+        ]
+    );
+    let rolled_back: Vec<u64> = answer.worlds.iter().map(|world| world.rolled_back.count).collect();
+    assert_eq!((rolled_back[3], rolled_back[4], rolled_back[6]), (6, 6, 6), "{rolled_back:?}");
+    assert!(rolled_back[0] <= 1 && rolled_back[2] <= 1 && rolled_back[5] <= 1, "{rolled_back:?}");
+    assert!(answer.worlds[5].healthy && !answer.worlds[3].healthy);
+    // Where users stick to a version, the unit is what is tried.
+    let (answer, _dir) =
+        simulated_with(STICKY, "--rate 100 --runs 1 --harm errors=x9 --world users").unwrap();
+    let names: Vec<&str> = answer.worlds.iter().skip(1).take(2).map(|world| world.world.as_str()).collect();
+    assert_eq!(
+        names,
+        ["as good, users of 20 requests, unit: request", "as good, users of 20 requests, unit: user"]
+    );
+}
+
 #[track_caller]
 fn refused(line: &str, parts: &[&str]) {
     let error = format!("{:#}", simulated(line).map(|_| ()).expect_err("accepted"));
@@ -86,5 +128,10 @@ fn bad_questions_name_the_option() {
     refused("--rate 10 --harm confidence=-2%", &["confidence_mean", "add one"]);
     refused("--rate 10 --errors 30% --harm errors=x5", &["--harm errors=x5", "150.000 %"]);
     refused("--rate 10 --p50 2s", &["p99 must be the longer"]);
+    refused("--rate 10 --world none --requests-per-user 0.5", &["requests each"]);
+    refused("--rate 10 --world users --prone 0%", &["--prone"]);
+    refused("--rate 10 --world slow-proxy --silence 2m", &["--silence", "1s to 50s"]);
+    refused("--rate 10 --world cold-start --cold p99=x5", &["--cold", "@0s..3m"]);
+    refused("--rate 10 --world cold", &["--world", "cold-start"]);
     refused("--record DIR/bad.jsonl", &["bad.jsonl:1", "canry"]);
 }
