@@ -140,7 +140,7 @@ spec:
 {more}
 "
     );
-    spec::load(&text).unwrap_or_else(|problems| panic!("{problems}")).plan
+    spec::load(&text).map_err(|problems| problems.to_string()).unwrap().plan
 }
 
 fn summary(plan: &spec::Plan, traffic: &Traffic, harm: &str, runs: u64) -> Summary {

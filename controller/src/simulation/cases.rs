@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use simulate::{Harm, Traffic, World};
 use spec::{Metric, Plan, Unit};
 
+use super::show::percent;
 use super::{Options, users};
 use crate::planning::time;
 
@@ -56,7 +57,7 @@ pub fn all(options: &Options, plan: &Plan, traffic: &Traffic) -> Result<Vec<Case
                 let each = options.requests_per_user.unwrap_or(REQUESTS_EACH);
                 let traffic = Traffic { users: Some(users(options, each)), ..traffic.clone() };
                 for (plan, unit) in units(plan) {
-                    let name = format!("as good, users of {each} requests, {unit}");
+                    let name = format!("as good, users, {unit}");
                     cases.push(case(&name, &plan, &traffic, Harm::NONE)?);
                 }
             }
@@ -75,7 +76,7 @@ pub fn all(options: &Options, plan: &Plan, traffic: &Traffic) -> Result<Vec<Case
                     bail!("--cold {}: a cold start ends; say when, such as p99=x5@0s..3m", options.cold);
                 }
                 for (plan, warm_up) in warm_ups(plan) {
-                    let name = format!("cold start ({}), {warm_up}", options.cold.replace('=', " "));
+                    let name = format!("cold start, {warm_up}");
                     let mut case = case(&name, &plan, traffic, harm).context("--cold")?;
                     case.world.healthy = true;
                     cases.push(case);
@@ -113,6 +114,36 @@ fn warm_ups(plan: &Plan) -> Vec<(Plan, String)> {
     #[allow(clippy::cast_precision_loss)] // milliseconds of minutes
     let warm_up = format!("warmUp: {}", time(ms as f64 / 1e3));
     vec![(with(0), "no warmUp".to_owned()), (with(ms), warm_up)]
+}
+
+/// What the worlds asked for take for granted.
+pub fn notes(options: &Options, traffic: &Traffic) -> Vec<String> {
+    let mut notes = Vec::new();
+    let each = traffic.users.map(|users| users.requests_each);
+    let in_world = options.world.contains(&Trouble::Users).then_some(REQUESTS_EACH);
+    match each.or(in_world) {
+        None => notes.push(
+            "each request is another user's; with --requests-per-user, or in --world users, they go together".to_owned(),
+        ),
+        Some(each) => notes.push(format!(
+            "{}: {each} requests each, within a minute or so; all errors happen to {} % of users, answer times to anyone",
+            if traffic.users.is_some() { "users" } else { "users, in their world" },
+            percent(options.prone)
+        )),
+    }
+    if options.world.contains(&Trouble::SlowProxy) {
+        notes.push(format!(
+            "slow proxy: one of two says nothing for {0} of every minute, and takes new weights {0} late",
+            options.silence
+        ));
+    }
+    if options.world.contains(&Trouble::ColdStart) {
+        notes.push(format!(
+            "cold start: {} after the first request, and then as good as stable",
+            options.cold
+        ));
+    }
+    notes
 }
 
 fn harmful(options: &Options, plan: &Plan, traffic: &Traffic) -> Result<Vec<Case>> {

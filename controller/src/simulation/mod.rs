@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use rollout::Interval;
 use serde::Serialize;
@@ -144,7 +144,7 @@ fn answer(options: &Options) -> Result<Answer> {
         every_ms: options.every.ms(),
         worlds,
         seconds,
-        notes: notes(&plan, &traffic),
+        notes: notes(options, &plan, &traffic),
     })
 }
 
@@ -232,20 +232,12 @@ fn all_runs(options: &Options, cases: &[Case], bar: &ProgressBar) -> Vec<Vec<Out
     cases.iter().map(|_| outcomes.by_ref().take(runs).collect()).collect()
 }
 
-fn notes(plan: &Plan, traffic: &Traffic) -> Vec<String> {
+fn notes(options: &Options, plan: &Plan, traffic: &Traffic) -> Vec<String> {
     let mut notes = vec![format!(
         "a healthy canary may be rolled back in at most {} % of runs, by the plan's alpha",
         show::percent(plan.alpha.gates + plan.alpha.guardrails)
     )];
-    notes.push(match traffic.users {
-        None => "each request is another user's; with --requests-per-user, or in --world users, they go together".to_owned(),
-        Some(users) => format!(
-            "users make {} requests each within a minute or so, all errors happen to {} % of them, and their answer times are \
-             drawn one by one",
-            users.requests_each,
-            show::percent(users.prone)
-        ),
-    });
+    notes.extend(cases::notes(options, traffic));
     if traffic.recorded.is_empty() {
         notes.push("answer times are lognormal; longer by +20% means every one of them".to_owned());
     } else {

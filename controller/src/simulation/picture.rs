@@ -11,8 +11,9 @@ use super::show::percent;
 use crate::planning::time;
 
 const WIDTH: f64 = 900.0;
-/// Room for names at the left, and for figures at the right.
-const LEFT: f64 = 190.0;
+/// Room for names at the left, at least, and for each of their letters; and for figures at the right.
+const LEFT: f64 = 120.0;
+const LETTER: f64 = 7.6;
 const RIGHT: f64 = 250.0;
 const ROW: f64 = 34.0;
 const TOP: f64 = 76.0;
@@ -62,12 +63,15 @@ fn ends(answer: &Answer) -> String {
     #[allow(clippy::cast_precision_loss)] // a handful of worlds
     let height = TOP + ROW * answer.worlds.len() as f64 + 56.0;
     let mut svg = head(height, &format!("How rollouts of {} end", answer.rollout), &subtitle(answer));
-    let scale = WIDTH - LEFT - RIGHT;
+    let longest = answer.worlds.iter().map(|world| world.world.chars().count()).max().unwrap_or(0);
+    #[allow(clippy::cast_precision_loss)] // letters of a name
+    let left = (20.0 + LETTER * longest as f64).clamp(LEFT, WIDTH / 2.0);
+    let scale = WIDTH - left - RIGHT;
     for (row, world) in answer.worlds.iter().enumerate() {
         #[allow(clippy::cast_precision_loss)] // a handful of worlds
         let y = TOP + ROW * row as f64;
-        words(&mut svg, LEFT - 10.0, y + 16.0, "end", "13", &world.world);
-        let mut x = LEFT;
+        words(&mut svg, left - 10.0, y + 16.0, "end", "13", &world.world);
+        let mut x = left;
         for ((_, colour), share) in ENDS.iter().zip([&world.promoted, &world.rolled_back, &world.held]) {
             let width = scale * share.share;
             let _ = writeln!(
@@ -76,7 +80,7 @@ fn ends(answer: &Answer) -> String {
             );
             x += width;
         }
-        let (lo, hi) = (LEFT + scale * world.promoted.lo, LEFT + scale * world.promoted.hi);
+        let (lo, hi) = (left + scale * world.promoted.lo, left + scale * world.promoted.hi);
         let middle = y + 11.0;
         let _ = writeln!(
             svg,
@@ -94,7 +98,7 @@ fn ends(answer: &Answer) -> String {
         words(&mut svg, WIDTH - RIGHT + 12.0, y + 16.0, "start", "12", &figure);
     }
     let y = height - 22.0;
-    let mut x = LEFT;
+    let mut x = left;
     for (name, colour) in ENDS {
         let _ = writeln!(
             svg,

@@ -12,12 +12,12 @@ pub fn text(answer: &Answer) -> String {
     );
     let width = answer.worlds.iter().map(|world| world.world.len()).max().unwrap_or(0);
     out += &format!(
-        "{:width$}  {:>22}  {:>22}  {:>22}  {:>18}  {:>16}  {:>12}\n",
+        "{:width$}  {:>19}  {:>19}  {:>19}  {:>17}  {:>15}  {:>12}\n",
         "canary", "promoted", "rolled back", "held", "stopped after", "canary requests", "extra errors"
     );
     for world in &answer.worlds {
         out += &format!(
-            "{:width$}  {:>22}  {:>22}  {:>22}  {:>18}  {:>16}  {:>12}\n",
+            "{:width$}  {:>19}  {:>19}  {:>19}  {:>17}  {:>15}  {:>12}\n",
             world.world,
             share(&world.promoted),
             share(&world.rolled_back),
