@@ -1,7 +1,7 @@
 //! Level and power by simulation: `cargo run --release -p judge --example bench -- [--part P] [--streams N] [--seed S]`
 //!
-//! Parts: `errors`, `latency`, `confidence` (every method on the same streams), `levels` (each test alone),
-//! `speed` (judgements per second), `all`. Fixed seed 1 unless given; 2000 streams unless given.
+//! Parts: `errors`, `latency`, `confidence` (every method on the same streams), `gates` (both answers of the gates that
+//! decide in a run), `levels` (each test alone), `speed` (judgements per second), `all`. Fixed seed 1 unless given; 2000 streams unless given.
 #![allow(
     clippy::disallowed_methods,
     clippy::indexing_slicing,
@@ -9,6 +9,7 @@
 )]
 
 mod broken;
+mod gates;
 mod levels;
 mod report;
 mod rivals;
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
         };
         if !known {
             eprintln!(
-                "usage: bench [--part errors|latency|confidence|levels|speed|all] [--streams N] [--seed S]"
+                "usage: bench [--part errors|latency|confidence|gates|levels|speed|all] [--streams N] [--seed S]"
             );
             return ExitCode::from(2);
         }
@@ -56,6 +57,9 @@ fn main() -> ExitCode {
     }
     if wanted("confidence") {
         table::confidence(seed, streams);
+    }
+    if wanted("gates") {
+        gates::print_all(seed, streams.max(40));
     }
     if wanted("levels") {
         println!("\n**Each test alone, alpha 5 %, looks every 10 s for an hour unless said**\n");

@@ -81,6 +81,11 @@ impl Errors {
     }
 
     pub fn sample(&self, rng: &mut Rng) -> Vec<Stratum> {
+        self.sample_with(rng, |rate| rate)
+    }
+
+    /// With the canary's rate a function of stable's, beside `ratio`.
+    pub fn sample_with(&self, rng: &mut Rng, canary: impl Fn(f64) -> f64) -> Vec<Stratum> {
         let steps = self.seconds / STEP;
         (0..steps)
             .map(|i| {
@@ -90,7 +95,7 @@ impl Errors {
                 let ratio = if at >= self.from { self.ratio } else { 1.0 };
                 let n1 = rng.binomial(REQUESTS, weight);
                 let n0 = REQUESTS - n1;
-                Stratum::new(n1, rng.binomial(n1, rate * ratio), n0, rng.binomial(n0, rate))
+                Stratum::new(n1, rng.binomial(n1, canary(rate) * ratio), n0, rng.binomial(n0, rate))
             })
             .collect()
     }

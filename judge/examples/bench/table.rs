@@ -1,12 +1,14 @@
 //! The side-by-side table: false rollbacks on equal arms and delay for each harm, every method on the same streams.
 
+use super::gates::{self, TEN};
 use super::report::{Cell, head, row};
 use super::rivals::{self, each_five, kayenta, minutes, rate, values, windows, z_test};
 use super::streams::{Errors, Latency, STEP, sample_scores, scores, stream};
 use judge::anytime::{
-    Better, Bins, BoundedMeans, Claim, EProcess, NormalMixture, Order, RateRatio, Restart, StochasticOrder,
-    Stratum, TailRatio, TailStratum, quantile_bin,
+    Better, Bins, BoundedMeans, Claim, EProcess, NormalMixture, Order, RateRatio, StochasticOrder, Stratum,
+    TailRatio, TailStratum, quantile_bin,
 };
+use judge::gate::Gate;
 use judge::kayenta::Direction::{Decrease, Either, Increase};
 
 type Method<T> = (&'static str, Box<dyn Fn(&[T]) -> Option<u32>>);
@@ -19,12 +21,16 @@ pub fn fires<P: EProcess>(mut process: P, stream: &[P::Observation]) -> Option<u
     })
 }
 
-/// A process with the gates' restarts: every 10 minutes, weight 0.6 on the first start.
-pub fn restarted<P: EProcess>(process: P) -> Restart<P> {
-    match Restart::new(process, 0.6, 6, 60) {
-        Ok(restart) => restart,
-        Err(error) => unreachable!("fixed arguments: {error}"),
-    }
+/// First time, in seconds, at which a gate proves harm at the level of 5 %.
+pub fn harmed<G: Gate, T>(
+    mut gate: G,
+    stream: &[T],
+    observe: impl Fn(&mut G, &T) -> Result<(), judge::JudgeError>,
+) -> Option<u32> {
+    (1..).zip(stream).find_map(|(i, interval)| {
+        observe(&mut gate, interval).ok()?;
+        (gate.answers().harm >= 20f64.ln()).then_some(STEP * i)
+    })
 }
 
 fn run<T>(methods: &[Method<T>], streams: u64, mut sample: impl FnMut(u64) -> Vec<T>) -> Vec<Cell> {
@@ -106,11 +112,14 @@ fn error_methods() -> Vec<Method<Stratum>> {
         ),
         ("Kayenta once at 60 min", Box::new(kayenta_errors(Increase, || Box::new(std::iter::once(60))))),
         ("Kayenta 5 min, direction either", Box::new(kayenta_errors(Either, || Box::new(each_five())))),
-        ("**ours: B1 rate ratio, each 10 s**", Box::new(|s| fires(e(RateRatio::harm(1.0)), s))),
-        ("**ours: B1 with margin 1.2, each 10 s**", Box::new(|s| fires(e(RateRatio::harm(1.2)), s))),
+        ("ours: B1 alone, each 10 s", Box::new(|s| fires(e(RateRatio::harm(1.0)), s))),
         (
-            "**ours: B1 with restarts (the gate), each 10 s**",
-            Box::new(|s| fires(restarted(e(RateRatio::harm(1.0))), s)),
+            "**ours: the gate, each 10 s**",
+            Box::new(|s| harmed(gates::errors(1.0), s, |gate, x| gate.observe(*x, TEN))),
+        ),
+        (
+            "**ours: the gate with `harm: 1.2x`**",
+            Box::new(|s| harmed(gates::errors(1.2), s, |gate, x| gate.observe(*x, TEN))),
         ),
     ]
 }
@@ -121,6 +130,8 @@ pub fn errors(seed: u64, streams: u64) {
         Errors { ramp: true, bursts: true, ..Errors::steady("A/A ramp 1-5-20-50 % with bursts", 0.01, 1.0) };
     let late =
         Errors { from: 1800, seconds: 7200, ..Errors::steady("x2 from minute 30 (s after)", 0.01, 2.0) };
+    let between =
+        Errors { from: 2100, seconds: 7200, ..Errors::steady("x2 from minute 35 (s after)", 0.01, 2.0) };
     let scenarios = [
         Errors::steady("A/A 1 %", 0.01, 1.0),
         bursts,
@@ -131,6 +142,7 @@ pub fn errors(seed: u64, streams: u64) {
         Errors::steady("1 -> 5 %", 0.01, 5.0),
         Errors::steady("0.1 -> 0.5 %", 0.001, 5.0),
         late,
+        between,
     ];
     let methods = error_methods();
     let columns: Vec<_> = scenarios
@@ -194,10 +206,14 @@ fn latency_methods() -> Vec<Method<TailStratum>> {
         ("Kayenta growing, each 5 min, p99 per min", Box::new(kayenta_p99(None, false))),
         ("Kayenta once at 60 min", Box::new(kayenta_p99(None, true))),
         ("Kayenta each 5 min, allowedIncrease 1.1", Box::new(kayenta_p99(Some(1.1), false))),
-        ("**ours: B8 tail ratio, 5 edges, each 10 s**", Box::new(|s| fires(e(TailRatio::harm(1.0)), s))),
+        ("ours: B8 alone, 5 edges, each 10 s", Box::new(|s| fires(e(TailRatio::harm(1.0)), s))),
         (
-            "**ours: B8 with restarts (the gate), each 10 s**",
-            Box::new(|s| fires(restarted(e(TailRatio::harm(1.0))), s)),
+            "**ours: the gate, each 10 s**",
+            Box::new(|s| harmed(gates::latency(0), s, |gate, x| gate.observe(x, TEN))),
+        ),
+        (
+            "**ours: the gate with `harm: 1.04x`, the default**",
+            Box::new(|s| harmed(gates::latency(1), s, |gate, x| gate.observe(x, TEN))),
         ),
         ("**ours: B5 distribution band, each 60 s**", Box::new(order)),
     ]
@@ -264,10 +280,10 @@ fn score_methods() -> Vec<Method<Scores>> {
         ("Kayenta growing, each 5 min, decrease", Box::new(kayenta_mean(None, false))),
         ("Kayenta once at 60 min", Box::new(kayenta_mean(None, true))),
         ("Kayenta each 5 min, allowedDecrease .99", Box::new(kayenta_mean(Some(0.99), false))),
-        ("**ours: B3 normal mixture, tau .02, each 10 s**", Box::new(move |s| fires(mixture(), s))),
+        ("ours: B3 normal mixture alone, tau .02, each 10 s", Box::new(move |s| fires(mixture(), s))),
         (
-            "**ours: B3 with restarts (the gate), each 10 s**",
-            Box::new(move |s| fires(restarted(mixture()), s)),
+            "**ours: the gate, each 10 s**",
+            Box::new(|s| harmed(gates::confidence(), s, |gate, x| gate.observe(x, TEN))),
         ),
     ]
 }
@@ -288,18 +304,18 @@ pub fn confidence(seed: u64, streams: u64) {
     print("Mean confidence (Beta, mean .85, sd .078)", &methods, &columns);
 }
 
-/// B9 on raw scores, each 60 s; slower to compute, hence its own function with fewer streams.
+/// B9 on raw scores.
 pub fn betting(seed: u64, streams: u64, factor: f64, name: &str) -> Cell {
     let (canary, stable) = (scores(factor), scores(1.0));
     let one = |index| {
         let mut rng = stream(seed, name, index);
-        let mut test = e(BoundedMeans::new(Claim::Harm, Better::Higher, 0.0, 256));
-        (1..=60u32).find_map(|minute| {
-            let n1 = rng.binomial(6000, 0.05);
+        let mut test = e(BoundedMeans::new(Claim::Harm, Better::Higher, 0.0, 64));
+        (1..=360u32).find_map(|step| {
+            let n1 = rng.binomial(1000, 0.05);
             let mut draw = |law, n| (0..n).map(|_| super::streams::score(law, &mut rng)).collect::<Vec<_>>();
-            let (a, b) = (draw(&canary, n1), draw(&stable, 6000 - n1));
+            let (a, b) = (draw(&canary, n1), draw(&stable, 1000 - n1));
             test.update(&a, &b).ok()?;
-            (test.max_log_e() >= 20f64.ln()).then_some(60 * minute)
+            (test.max_log_e() >= 20f64.ln()).then_some(STEP * step)
         })
     };
     Cell { times: (0..streams).map(one).collect() }

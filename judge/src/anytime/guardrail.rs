@@ -21,6 +21,9 @@ pub struct Trials {
     pub k: u64,
 }
 
+/// Sizes of effect in the mixture.
+pub(crate) const SIZES: usize = 20;
+
 /// The one-arm guardrail. Needs only the two totals, so any number of sidecars can be added up.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -117,14 +120,19 @@ impl Guardrail {
         Ok(Interval { lo, hi, level: 1.0 - alpha, anytime: true })
     }
 
-    fn log_e_of(&self, n: u64, k: u64) -> f64 {
-        let (n, k) = (n as f64, k as f64);
+    /// ln L per factor on the limit, of so many trials.
+    pub(crate) fn increments(&self, trials: &Trials) -> Vec<f64> {
+        let (n, k) = (trials.n as f64, trials.k as f64);
         let factors = match self.claim {
-            Claim::Harm => geometric(1.1, 16.0, 20),
-            Claim::NoHarm => geometric(1.0 / 1.05, 1.0 / 8.0, 20),
+            Claim::Harm => geometric(1.1, 16.0, SIZES),
+            Claim::NoHarm => geometric(1.0 / 1.05, 1.0 / 8.0, SIZES),
         };
-        let log_l = |x: f64| (k * x.ln() - n * self.limit * (x - 1.0)) / self.temper;
-        log_sum_exp(factors.iter().map(|&x| log_l(x))) - (factors.len() as f64).ln()
+        factors.iter().map(|x| k * x.ln() - n * self.limit * (x - 1.0)).collect()
+    }
+
+    fn log_e_of(&self, n: u64, k: u64) -> f64 {
+        let log_l = self.increments(&Trials { n, k });
+        log_sum_exp(log_l.iter().map(|l| l / self.temper)) - (SIZES as f64).ln()
     }
 }
 

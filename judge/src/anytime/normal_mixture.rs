@@ -79,7 +79,7 @@ impl ScoreStratum {
         self.squares0 += other.squares0;
     }
 
-    fn check(&self) -> Result<(), JudgeError> {
+    pub(crate) fn check(&self) -> Result<(), JudgeError> {
         for (what, n, sum, squares) in [
             ("canary sums", self.n1, self.sum1, self.squares1),
             ("stable sums", self.n0, self.sum0, self.squares0),

@@ -11,6 +11,10 @@
 //! Close kin: Lindon & Malek, "Anytime-Valid Inference for Multinomial Count Data", 2022, and the conditional
 //! binomial test of two Poisson rates (Przyborowski & Wilenski, 1940).
 //! Conservative when the event is common (near level 0 at a rate of 0.5): count the rarer outcome.
+//!
+//! The same proof serves a margin in points: H0 p1 <= r p0 + d for some d >= 0. With the same a and c the bound is
+//! exp(n1 d (a-1)), so each interval also costs n1 d (a-1) = d n1 n0 (lambda/r - 1)/(lambda n1 + n0). Stable's rate still
+//! cancels, so it may drift. For the mirrored claim a < 1 and the term is a gain: requests without events speak for it.
 
 use super::{Claim, EProcess, geometric};
 use crate::JudgeError;
@@ -62,6 +66,17 @@ impl Stratum {
     }
 }
 
+/// Sizes of harm the tests look for, as factors on the ratio.
+pub const HARM_FACTORS: [f64; 8] = [1.3, 1.6, 2.0, 2.5, 3.2, 4.5, 6.5, 10.0];
+
+/// Weights of the factors for harm from the start. Chosen by simulation, with [`LATE_HARM_PRIOR`] and the shares of
+/// [`crate::gate::Watch`], to find twice the errors of 1 % and five times those of 0.1 % soon: a broken build is often
+/// broken badly.
+pub const HARM_PRIOR: [f64; 8] = [0.03, 0.05, 0.22, 0.11, 0.08, 0.26, 0.20, 0.05];
+
+/// Weights of the factors for harm that begins late: what creeps in is smaller.
+pub const LATE_HARM_PRIOR: [f64; 8] = [0.04, 0.06, 0.48, 0.32, 0.03, 0.04, 0.02, 0.01];
+
 /// 2^53: counts above it are not exact in a double.
 const MAX_COUNT: u64 = 1 << 53;
 
@@ -82,6 +97,15 @@ fn bump(grid: &[f64], centre: f64, width: f64, floor: f64) -> Vec<f64> {
     grid.iter().map(|x| weight(x) / sum).collect()
 }
 
+/// What a margin of `points` adds to the growth of ln L at `lambda`. See the module header.
+fn points_increment(lambda: f64, ratio: f64, points: f64, stratum: &Stratum) -> f64 {
+    let (n1, n0) = (stratum.n1 as f64, stratum.n0 as f64);
+    if points == 0.0 || n1 == 0.0 || n0 == 0.0 {
+        return 0.0;
+    }
+    -points * n1 * n0 * (lambda / ratio - 1.0) / (lambda * n1 + n0)
+}
+
 /// The growth of ln L at `lambda` over one interval, for the bound `ratio`. See the module header.
 pub fn rate_ratio_increment(lambda: f64, ratio: f64, stratum: &Stratum) -> f64 {
     let (n1, n0) = (stratum.n1 as f64, stratum.n0 as f64);
@@ -97,6 +121,8 @@ pub fn rate_ratio_increment(lambda: f64, ratio: f64, stratum: &Stratum) -> f64 {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RateRatio {
     ratio: f64,
+    #[cfg_attr(feature = "serde", serde(default))]
+    points: f64,
     claim: Claim,
     grid: Vec<f64>,
     log_prior: Vec<f64>,
@@ -109,16 +135,38 @@ pub struct RateRatio {
 impl RateRatio {
     /// Evidence that the canary's rate is above `ratio` times stable's; H0: p1 <= ratio p0 in every interval.
     ///
-    /// Grid: ratio x 16 points from 1.25 to 9, with more weight around 2.4 (chosen by simulation: twice the
-    /// errors are found in 180 s at the median where equal weights from 1.1 to 16 need 200 s).
+    /// Grid: ratio x [`HARM_FACTORS`], weighted for harm that is there from the start ([`HARM_PRIOR`]).
     ///
     /// # Errors
     /// `ratio` not finite or not above 0.
     pub fn harm(ratio: f64) -> Result<Self, JudgeError> {
         positive("ratio", ratio)?;
-        let grid = scaled(ratio, geometric(1.25, 9.0, 16));
-        let prior = bump(&grid, 2.4 * ratio, 0.6, 0.1);
-        Self::with_grid(ratio, Claim::Harm, grid, &prior)
+        Self::with_grid(ratio, Claim::Harm, scaled(ratio, HARM_FACTORS.to_vec()), &HARM_PRIOR)
+    }
+
+    /// Evidence that the canary's rate is above `ratio` times stable's plus `points` (0.005: half a percentage
+    /// point); H0: p1 <= ratio p0 + points in every interval. Grid as [`RateRatio::harm`].
+    ///
+    /// # Errors
+    /// `ratio` not above 0, `points` negative, or not finite.
+    pub fn harm_beyond(ratio: f64, points: f64) -> Result<Self, JudgeError> {
+        let points = not_negative("points", points)?;
+        Ok(Self { points, ..Self::harm(ratio)? })
+    }
+
+    /// Evidence that the canary's rate is below `ratio` times stable's plus `points`; H0: p1 >= ratio p0 + points in
+    /// every interval. With points the grid reaches down to a sixteenth, for they may be many times stable's rate.
+    ///
+    /// # Errors
+    /// `ratio` not above 0, `points` negative, or not finite.
+    pub fn no_harm_within(ratio: f64, points: f64) -> Result<Self, JudgeError> {
+        if not_negative("points", points)? == 0.0 {
+            return Self::no_harm(ratio);
+        }
+        positive("ratio", ratio)?;
+        let grid = scaled(ratio, geometric(1.0 / 1.1, 1.0 / 16.0, 12));
+        let prior = vec![1.0 / grid.len() as f64; grid.len()];
+        Ok(Self { points, ..Self::with_grid(ratio, Claim::NoHarm, grid, &prior)? })
     }
 
     /// Evidence that the canary's rate is below `ratio` times stable's; H0: p1 >= ratio p0 in every interval.
@@ -182,6 +230,7 @@ impl RateRatio {
         let log_l = vec![0.0; grid.len()];
         Ok(Self {
             ratio,
+            points: 0.0,
             claim,
             grid,
             log_prior,
@@ -199,7 +248,8 @@ impl RateRatio {
     pub fn update(&mut self, stratum: Stratum) -> Result<(), JudgeError> {
         stratum.check()?;
         for (log_l, &lambda) in self.log_l.iter_mut().zip(&self.grid) {
-            *log_l += rate_ratio_increment(lambda, self.ratio, &stratum);
+            *log_l += rate_ratio_increment(lambda, self.ratio, &stratum)
+                + points_increment(lambda, self.ratio, self.points, &stratum);
         }
         self.total.merge(&stratum);
         self.max_log_e = self.max_log_e.max(self.log_e());
@@ -212,9 +262,9 @@ impl RateRatio {
     /// paths looked at separately are two tests.
     ///
     /// # Errors
-    /// The two differ in ratio, claim, grid, prior or design effect.
+    /// The two differ in ratio, points, claim, grid, prior or design effect.
     pub fn merge(&mut self, other: &Self) -> Result<(), JudgeError> {
-        if self.ratio != other.ratio
+        if (self.ratio, self.points) != (other.ratio, other.points)
             || self.claim != other.claim
             || !alike(&self.grid, &other.grid)
             || !alike(&self.log_prior, &other.log_prior)

@@ -159,6 +159,32 @@ impl TailRatio {
         Ok(())
     }
 
+    /// Adds the evidence gathered on other requests (another sidecar). The maximum continues on this state's path.
+    ///
+    /// # Errors
+    /// Different ratio, claim, quantiles or design effect.
+    pub fn merge(&mut self, other: &Self) -> Result<(), JudgeError> {
+        let same = (self.ratio, self.claim, self.temper) == (other.ratio, other.claim, other.temper);
+        if !same || self.quantiles != other.quantiles {
+            return Err(JudgeError::Mismatch { what: "two tail ratios" });
+        }
+        for (mine, theirs) in self.log_l.iter_mut().flatten().zip(other.log_l.iter().flatten()) {
+            *mine += theirs;
+        }
+        for (mine, theirs) in self.tails.iter_mut().zip(&other.tails) {
+            mine.merge(theirs);
+        }
+        add(&mut self.stable, &other.stable);
+        self.n_canary = self.n_canary.saturating_add(other.n_canary);
+        self.max_log_e = self.max_log_e.max(self.log_e());
+        Ok(())
+    }
+
+    /// Sizes of effect in the mixture: edges times ratios.
+    pub(crate) fn sizes(&self) -> usize {
+        self.quantiles.len() * self.grid.len()
+    }
+
     /// B11: divides the log evidence by the design effect (values below 1 count as 1).
     ///
     /// # Errors

@@ -1,9 +1,11 @@
 //! Quick level checks: few streams here, thousands in the example `bench`. Seeds are fixed.
 
 use judge::anytime::{
-    Better, BoundedMeans, Claim, EProcess, Guardrail, NormalMixture, QuantileRatio, RateRatio, Restart,
-    SampleRatio, ScoreStratum, Stratum, TailRatio, TailStratum, Trials,
+    Better, BoundedMeans, Claim, EProcess, Guardrail, NormalMixture, QuantileRatio, RateRatio, SampleRatio,
+    Scale, ScoreStratum, Stratum, TailRatio, TailStratum, Trials,
 };
+use judge::classical::Margin;
+use judge::gate::{Gate, Limits, RateGate, RateRules, ScoreGate, ScoreLimit, ScoreRules, Span};
 
 struct Rng(u64);
 
@@ -70,11 +72,109 @@ fn rate_ratio_keeps_its_level_under_ramp_and_bursts() {
     }
 }
 
+/// Share of streams in which either answer is ever proven at 0.05.
+fn proven<G: Gate, T>(
+    streams: u64,
+    new: impl Fn() -> G,
+    interval: impl Fn(&mut Rng, usize) -> T,
+    observe: impl Fn(&mut G, &T) -> Result<(), judge::JudgeError>,
+) -> (f64, f64) {
+    let (mut harm, mut no_harm) = (0, 0);
+    for i in 0..streams {
+        let (mut rng, mut gate, mut top) = (Rng(i * 7919 + 1), new(), (0f64, 0f64));
+        for step in 0..180 {
+            observe(&mut gate, &interval(&mut rng, step)).unwrap();
+            let answers = gate.answers();
+            top = (top.0.max(answers.harm), top.1.max(answers.no_harm));
+        }
+        harm += u32::from(top.0 >= 20f64.ln());
+        no_harm += u32::from(top.1 >= 20f64.ln());
+    }
+    (f64::from(harm) / streams as f64, f64::from(no_harm) / streams as f64)
+}
+
+const TEN: Span = Span { ms: 10_000, of_stage: true };
+
+fn rules() -> RateRules {
+    RateRules {
+        harm: 1.0,
+        harm_points: 0.0,
+        margin: 1.5,
+        margin_points: 0.0,
+        ignore_below: 0.0,
+        pass_below: 0.0,
+    }
+}
+
 #[test]
-fn restarts_keep_the_level() {
-    let new = || Restart::new(RateRatio::harm(1.0).unwrap(), 0.5, 12, 15).unwrap();
-    let level = level(400, new, errors(1.0));
-    assert!(level <= ALLOWED, "{level}");
+fn a_watch_keeps_its_level() {
+    let gate = || RateGate::new(rules()).unwrap();
+    let (harm, _) = proven(400, gate, errors(1.0), |gate, s| gate.observe(*s, TEN));
+    assert!(harm <= ALLOWED, "{harm}");
+    let (_, no_harm) = proven(400, gate, errors(1.5), |gate, s| gate.observe(*s, TEN));
+    assert!(no_harm <= ALLOWED, "{no_harm}");
+}
+
+#[test]
+fn margins_in_points_keep_their_level_while_the_base_moves() {
+    let points = RateRules { margin: 1.0, margin_points: 0.005, harm_points: 0.005, ..rules() };
+    let beyond = |rng: &mut Rng, step: usize| {
+        let weight = [0.01, 0.05, 0.2][step / 60];
+        let rate = [0.05, 0.001, 0.01, 0.002][step / 4 % 4];
+        let n1 = rng.binomial(1000, weight);
+        Stratum::new(n1, rng.binomial(n1, rate + 0.005), 1000 - n1, rng.binomial(1000 - n1, rate))
+    };
+    let gate = || RateGate::new(points).unwrap();
+    let (harm, no_harm) = proven(400, gate, beyond, |gate, s| gate.observe(*s, TEN));
+    assert!(harm <= ALLOWED && no_harm <= ALLOWED, "{harm} {no_harm}");
+    let equal = |rng: &mut Rng, step: usize| {
+        let rate = [0.05, 0.001, 0.01, 0.002][step / 4 % 4];
+        Stratum::new(500, rng.binomial(500, rate), 9500, rng.binomial(9500, rate))
+    };
+    let (harm, no_harm) = proven(20, gate, equal, |gate, s| gate.observe(*s, TEN));
+    assert!(harm == 0.0 && no_harm == 1.0, "{harm} {no_harm}");
+}
+
+#[test]
+fn bets_on_means_keep_their_level() {
+    let rules = ScoreRules {
+        scale: Scale { min: -1.0, max: 3.0, better: Better::Lower },
+        harm: Margin::Absolute(0.0),
+        margin: Margin::Relative(0.05),
+        late: false,
+    };
+    let gate = || ScoreGate::new(rules).unwrap();
+    // Skewed: 3 with a small chance, else -1 to -0.9; the level swings, arms of equal size, few scores.
+    let interval = |excess: f64| {
+        move |rng: &mut Rng, step: usize| {
+            let swing = 0.3 * (step as f64 / 20.0).sin();
+            let mut out = ScoreStratum { n1: 25, n0: 25, ..ScoreStratum::default() };
+            for i in 0..50 {
+                let rare = rng.uniform() < 0.03;
+                let x = if rare { 2.6 } else { -0.6 + 0.1 * rng.uniform() } + swing;
+                let x = if i < 25 { x + excess * (-0.501f64 + swing + 0.03 * 3.15).abs() } else { x };
+                let (sum, squares) = if i < 25 {
+                    (&mut out.sum1, &mut out.squares1)
+                } else {
+                    (&mut out.sum0, &mut out.squares0)
+                };
+                (*sum, *squares) = (*sum + x, *squares + x * x);
+            }
+            out
+        }
+    };
+    let (harm, _) = proven(300, gate, interval(0.0), |gate, s| gate.observe(s, TEN));
+    assert!(harm <= 0.088, "{harm}");
+    let (_, no_harm) = proven(300, gate, interval(0.05), |gate, s| gate.observe(s, TEN));
+    assert!(no_harm <= 0.088, "{no_harm}");
+    let limits = Limits { fail: 0.5, pass: 0.5, two: false };
+    let alone = || ScoreLimit::new(Scale::UNIT, limits).unwrap();
+    let coin = |rng: &mut Rng, _| {
+        let k = rng.binomial(30, 0.5) as f64;
+        ScoreStratum { n1: 30, sum1: k, squares1: k, ..ScoreStratum::default() }
+    };
+    let (harm, no_harm) = proven(300, alone, coin, |gate, s| gate.observe(s, TEN));
+    assert!(harm <= 0.088 && no_harm <= 0.088, "{harm} {no_harm}");
 }
 
 #[test]

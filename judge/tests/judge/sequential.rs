@@ -2,9 +2,8 @@
 
 use judge::anytime::{
     AlphaSplit, Better, Bins, BoundedMeans, BucketDrift, BucketStratum, Claim, DesignEffect, EProcess, Group,
-    Guardrail, NormalMixture, Order, QuantileRatio, RateRatio, RatioSequence, RatioSums, Restart,
-    SampleRatio, ScoreStratum, StochasticOrder, Stratum, TailRatio, TailStratum, Trials, e_bh, quantile_bin,
-    threshold,
+    Guardrail, NormalMixture, Order, QuantileRatio, RateRatio, RatioSequence, RatioSums, SampleRatio,
+    ScoreStratum, StochasticOrder, Stratum, TailRatio, TailStratum, Trials, e_bh, quantile_bin, threshold,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -56,19 +55,6 @@ fn sidecars_add_up() {
     assert_eq!(one.total(), after_harm().total());
     assert!(one.merge(&RateRatio::harm(1.2).unwrap()).is_err());
     assert!(one.merge(&RateRatio::no_harm(1.0).unwrap()).is_err());
-}
-
-#[test]
-fn a_restored_state_goes_on_where_it_stopped() {
-    let mut through = Restart::new(RateRatio::harm(1.0).unwrap(), 0.5, 3, 1).unwrap();
-    let mut stopped = through.clone();
-    for stratum in &HARM {
-        through.observe(stratum).unwrap();
-        let text = serde_json::to_string(&stopped).unwrap();
-        stopped = serde_json::from_str(&text).unwrap();
-        stopped.observe(stratum).unwrap();
-    }
-    assert_eq!(through, stopped);
 }
 
 #[test]
@@ -212,27 +198,6 @@ fn bets_on_bounded_scores() {
     };
     binned.update_buckets(&count(&a), &count(&b)).unwrap();
     assert!(binned.log_e() > 3.0 && binned.log_e() < raw.log_e());
-}
-
-#[test]
-fn late_harm_is_found_sooner_with_restarts() {
-    let healthy = Stratum::new(3000, 30, 57_000, 570);
-    let harmful = Stratum::new(300, 6, 5700, 57);
-    let mut plain = RateRatio::harm(1.0).unwrap();
-    let mut restarted = Restart::new(plain.clone(), 0.5, 4, 1).unwrap();
-    let count = |process: &mut dyn FnMut(&Stratum) -> f64| {
-        process(&healthy);
-        (1..200).find(|_| process(&harmful) >= 20f64.ln()).unwrap()
-    };
-    let slow = count(&mut |s| {
-        plain.update(*s).unwrap();
-        plain.log_e()
-    });
-    let fast = count(&mut |s| {
-        restarted.observe(s).unwrap();
-        restarted.log_e()
-    });
-    assert!(fast < slow, "restarted {fast}, plain {slow}");
 }
 
 #[test]

@@ -1,20 +1,25 @@
+use judge::JudgeError;
+use judge::anytime::Scale;
+use judge::gate::{Answers, Span};
 use serde::{Deserialize, Serialize};
 use spec::{Gate, Insufficient, Metric};
 
-use super::limited::Limited;
 use super::measure::{at_margin, estimate};
 use super::readings::{Arms, Readings};
-use super::relative::{Relative, more_beyond};
+use super::test::{Test, more_beyond};
 use super::words::{digits, e_value, value};
 use super::{Look, Scope};
 use crate::{Answer, Counts, Verdict};
 
-/// The evidence of one gate.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The evidence of one gate. A store of an older build may hold tests this one does not know: they are begun again, and
+/// what they had seen is lost, which is safe.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct GateEvidence {
-    limited: Option<Limited>,
-    relative: Option<Relative>,
+    /// The canary alone against a limit.
+    fixed: Option<Test>,
+    /// The canary against stable.
+    against: Option<Test>,
     /// This stage's counts, for display and for the least number of samples.
     stage: Arms,
     /// Was proof ever complete in this stage? What was proven stays proven.
@@ -25,31 +30,27 @@ pub struct GateEvidence {
 }
 
 impl GateEvidence {
-    pub(super) fn new(gate: &Gate) -> Self {
-        let mut evidence = Self {
-            limited: None,
-            relative: None,
-            stage: Arms::default(),
-            limited_passed: false,
-            relative_passed: false,
-            readings: Readings::default(),
-            error: None,
-        };
-        if gate.metric.is_external() {
-            return evidence;
-        }
-        let built = gate.limit.map(|limit| Limited::new(gate.metric, limit, gate.min_samples)).transpose();
-        match built {
-            Ok(limited) => evidence.limited = limited,
-            Err(error) => evidence.error = Some(error.to_string()),
-        }
-        let built =
-            gate.against.map(|against| Relative::new(gate.metric, against, gate.min_samples)).transpose();
-        match built {
-            Ok(relative) => evidence.relative = relative,
-            Err(error) => evidence.error = Some(error.to_string()),
-        }
+    pub(super) fn new(gate: &Gate, scale: Scale) -> Self {
+        let mut evidence = Self::default();
+        evidence.begin(gate, scale);
         evidence
+    }
+
+    /// Begins the tests the gate asks for and does not have.
+    pub(super) fn begin(&mut self, gate: &Gate, scale: Scale) {
+        if gate.metric.is_external() || self.error.is_some() {
+            return;
+        }
+        if let (Some(limit), None) = (gate.limit, &self.fixed) {
+            self.fixed = self.built(Test::limit(gate.metric, limit, scale));
+        }
+        if let (Some(against), None) = (gate.against, &self.against) {
+            self.against = self.built(Test::against(gate.metric, against, scale));
+        }
+    }
+
+    fn built(&mut self, test: Result<Test, JudgeError>) -> Option<Test> {
+        test.inspect_err(|error| self.error = Some(error.to_string())).ok()
     }
 
     /// Adds an interval. Without a design effect nothing can be concluded, so nothing is added.
@@ -65,16 +66,12 @@ impl GateEvidence {
             self.stage.add(canary, control);
         }
         let Some(deff) = deff else { return };
+        let span = Span { ms: look.span_ms, of_stage: look.of_stage };
         let mut errors = Vec::new();
-        if let Some(limited) = &mut self.limited {
-            errors.extend(limited.temper(deff).err());
-            errors.extend(limited.observe(canary, look.of_stage).err());
-        }
-        if let Some(relative) = &mut self.relative
-            && look.concurrent
-        {
-            errors.extend(relative.temper(deff).err());
-            errors.extend(relative.observe(canary, control, look.of_stage).err());
+        let against = self.against.iter_mut().filter(|_| look.concurrent);
+        for test in self.fixed.iter_mut().chain(against) {
+            errors.extend(test.temper(deff).err());
+            errors.extend(test.observe(canary, control, span).err());
         }
         if let Some(error) = errors.first() {
             self.error = Some(error.to_string());
@@ -87,12 +84,12 @@ impl GateEvidence {
     /// Remembers proof that was complete at this look.
     pub(crate) fn latch(&mut self, gate: &Gate, pass: f64) {
         let height = -pass.ln();
-        let (canary, _) = (estimate(gate.metric, &self.stage.canary).1, ());
-        if canary < gate.min_samples.max(1) {
+        if estimate(gate.metric, &self.stage.canary).1 < gate.min_samples.max(1) {
             return;
         }
-        self.limited_passed |= self.limited.as_ref().is_some_and(|limited| limited.log_e().2 >= height);
-        self.relative_passed |= self.relative.as_ref().is_some_and(|relative| relative.log_e().2 >= height);
+        let proven = |test: &Option<Test>| test.as_ref().is_some_and(|test| test.answers().no_harm >= height);
+        self.limited_passed |= proven(&self.fixed);
+        self.relative_passed |= proven(&self.against);
     }
 
     fn read(&mut self, gate: &Gate, canary: &Counts, control: &Counts, look: Look) {
@@ -129,25 +126,27 @@ impl GateEvidence {
         self.limited_passed = false;
         self.relative_passed = false;
         self.readings = Readings::default();
-        self.limited.iter_mut().for_each(Limited::begin_stage);
-        self.relative.iter_mut().for_each(Relative::begin_stage);
+        self.tests_mut().for_each(Test::begin_stage);
+    }
+
+    pub(super) fn new_weights(&mut self) {
+        self.tests_mut().for_each(Test::new_weights);
     }
 
     pub(super) fn forget(&mut self) {
         self.readings = Readings::default();
-        self.limited.iter_mut().for_each(Limited::forget);
-        self.relative.iter_mut().for_each(Relative::forget);
+        self.tests_mut().for_each(Test::forget);
+    }
+
+    fn tests_mut(&mut self) -> impl Iterator<Item = &mut Test> {
+        self.fixed.iter_mut().chain(&mut self.against)
     }
 
     /// ln of the evidence of harm: the average over what the gate asks.
     pub(super) fn harm(&self) -> f64 {
-        let limited = self.limited.as_ref().map(|limited| limited.log_e().0);
-        let relative = self.relative.as_ref().map(|relative| relative.log_e().0);
-        match (limited, relative) {
-            (Some(a), Some(b)) => super::process::either(a, b),
-            (Some(e), None) | (None, Some(e)) => e,
-            (None, None) => 0.0,
-        }
+        let asked: Vec<(f64, f64)> =
+            self.fixed.iter().chain(&self.against).map(|test| (1.0, test.answers().harm)).collect();
+        judge::anytime::average(&asked).unwrap_or(0.0)
     }
 
     /// More readings in vain than the gate bears: what is done about it, and why.
@@ -174,9 +173,9 @@ impl GateEvidence {
         let metric = gate.metric;
         let (seen, n_canary) = estimate(metric, &self.stage.canary);
         let (stable, n_control) = estimate(metric, &self.stage.control);
-        let compares = self.relative.is_some() && scope.concurrent;
+        let compares = self.against.is_some() && scope.concurrent;
         let bound = bound(gate, stable.filter(|_| compares));
-        let applies = scope.exposed && (compares || self.limited.is_some());
+        let applies = scope.exposed && (compares || self.fixed.is_some());
         let mut verdict = Verdict {
             name: gate.name.clone(),
             answer: Answer::Insufficient,
@@ -190,7 +189,7 @@ impl GateEvidence {
             why: String::new(),
         };
         let beyond = self.beyond_now(compares).is_some_and(|beyond| beyond >= -pass.ln());
-        let passed = (self.limited.is_none() || self.limited_passed) && (!compares || self.relative_passed);
+        let passed = (self.fixed.is_none() || self.limited_passed) && (!compares || self.relative_passed);
         let facts = facts(gate, seen, n_canary, stable.filter(|_| compares), n_control);
         let claim = claim(gate, compares);
         (verdict.answer, verdict.why) = if failed {
@@ -276,21 +275,20 @@ impl GateEvidence {
     }
 
     fn harm_now(&self) -> f64 {
-        let limited = self.limited.iter().map(|limited| limited.log_e().0);
-        limited.chain(self.relative.iter().map(|relative| relative.log_e().0)).reduce(f64::max).unwrap_or(0.0)
+        self.asked(true).map(|answers| answers.harm).reduce(f64::max).unwrap_or(0.0)
     }
 
     /// The weakest proof: all are needed.
     fn proof_now(&self, compares: bool) -> f64 {
-        let limited = self.limited.iter().map(|limited| limited.log_e().2);
-        let relative = self.relative.iter().filter(|_| compares).map(|relative| relative.log_e().2);
-        limited.chain(relative).reduce(f64::min).unwrap_or(0.0)
+        self.asked(compares).map(|answers| answers.no_harm).reduce(f64::min).unwrap_or(0.0)
     }
 
     fn beyond_now(&self, compares: bool) -> Option<f64> {
-        let limited = self.limited.iter().filter_map(|limited| limited.log_e().1);
-        let relative = self.relative.iter().filter(|_| compares).filter_map(|relative| relative.log_e().1);
-        limited.chain(relative).reduce(f64::max)
+        self.asked(compares).filter_map(|answers| answers.beyond).reduce(f64::max)
+    }
+
+    fn asked(&self, compares: bool) -> impl Iterator<Item = Answers> {
+        self.fixed.iter().chain(self.against.iter().filter(move |_| compares)).map(Test::answers)
     }
 }
 

@@ -1,41 +1,57 @@
+use judge::anytime::Scale;
+use judge::gate::Span;
 use serde::{Deserialize, Serialize};
 use spec::{Guardrail, Limit};
 
-use super::limited::Limited;
 use super::measure::estimate;
+use super::test::Test;
 use super::words::value;
 use crate::{Answer, Counts, Verdict};
 
-/// The evidence of one guardrail.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The evidence of one guardrail; of an older build's store as with gates.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct GuardrailEvidence {
-    test: Option<Limited>,
+    fixed: Option<Test>,
     /// Everything it saw, for display.
     seen: Counts,
     error: Option<String>,
 }
 
 impl GuardrailEvidence {
-    pub(super) fn new(guardrail: &Guardrail) -> Self {
-        let limit = Limit::of(guardrail.limit);
-        match Limited::new(guardrail.metric, limit, 300) {
-            Ok(test) => Self { test: Some(test), seen: Counts::default(), error: None },
-            Err(error) => Self { test: None, seen: Counts::default(), error: Some(error.to_string()) },
+    pub(super) fn new(guardrail: &Guardrail, scale: Scale) -> Self {
+        let mut evidence = Self::default();
+        evidence.begin(guardrail, scale);
+        evidence
+    }
+
+    /// Begins the test if there is none.
+    pub(super) fn begin(&mut self, guardrail: &Guardrail, scale: Scale) {
+        if self.fixed.is_none() && self.error.is_none() {
+            match Test::limit(guardrail.metric, Limit::of(guardrail.limit), scale) {
+                Ok(test) => self.fixed = Some(test),
+                Err(error) => self.error = Some(error.to_string()),
+            }
         }
     }
 
-    pub(super) fn observe(&mut self, canary: &Counts) {
+    pub(super) fn observe(&mut self, canary: &Counts, ms: u64) {
         self.seen.add(canary);
-        if let Some(test) = &mut self.test
-            && let Err(error) = test.observe(canary, false)
+        self.seen.groups = None;
+        let span = Span { ms, of_stage: false };
+        if let Some(test) = &mut self.fixed
+            && let Err(error) = test.observe(canary, &Counts::default(), span)
         {
             self.error = Some(error.to_string());
         }
     }
 
+    pub(super) fn begin_stage(&mut self) {
+        self.fixed.iter_mut().for_each(Test::begin_stage);
+    }
+
     pub(super) fn log_e(&self) -> f64 {
-        self.test.as_ref().map_or(0.0, |test| test.log_e().0)
+        self.fixed.as_ref().map_or(0.0, |test| test.answers().harm)
     }
 
     pub(super) fn verdict(&self, guardrail: &Guardrail, broken: bool) -> Verdict {

@@ -23,19 +23,10 @@ pub(super) fn stratum(metric: Metric, canary: &Counts, control: &Counts) -> Stra
     Stratum::new(one.n, one.k, zero.n, zero.k)
 }
 
-/// Answer times; the canary's divided by 2^(shift/16).
-pub(super) fn tails(canary: &Bins, control: &Bins, shift: u16) -> TailStratum {
-    TailStratum { canary: shifted(canary, shift), stable: shifted(control, 0) }
-}
-
-fn shifted(bins: &Bins, shift: u16) -> TailBins {
-    let mut tail = TailBins::new();
-    for (&bin, &n) in &bins.0 {
-        // What was never answered stays so, however it is divided.
-        let to = if bin >= tally::LATENCY_TOP { i32::from(bin) } else { i32::from(bin) - i32::from(shift) };
-        *tail.entry(to).or_default() += n;
-    }
-    tail
+/// Answer times of both arms.
+pub(super) fn tails(canary: &Bins, control: &Bins) -> TailStratum {
+    let bins = |bins: &Bins| -> TailBins { bins.0.iter().map(|(&bin, &n)| (i32::from(bin), n)).collect() };
+    TailStratum { canary: bins(canary), stable: bins(control) }
 }
 
 /// A factor as a number of bins, rounded down (`up` false) or up: always so that the claim to be proven is no easier.

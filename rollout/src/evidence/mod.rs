@@ -5,12 +5,9 @@
 
 mod gate;
 mod guard;
-mod limited;
-mod mean;
 mod measure;
-mod process;
 mod readings;
-mod relative;
+mod test;
 mod words;
 
 use judge::JudgeError;
@@ -37,6 +34,9 @@ pub struct Evidence {
     pub guardrails: Vec<GuardrailEvidence>,
     /// Stable's outcomes per group of users; empty while the source counts none.
     groups: Vec<Group>,
+    /// The epoch of the last interval.
+    #[serde(default)]
+    epoch: u64,
 }
 
 /// Under which circumstances an interval was counted.
@@ -46,6 +46,8 @@ pub struct Look {
     pub age_ms: u64,
     /// Time at the stage's acknowledged weights.
     pub baked_ms: u64,
+    /// How long the interval lasted.
+    pub span_ms: u64,
     /// Does the interval belong to the present stage, whole and acknowledged?
     pub of_stage: bool,
     /// Is stable at work beside the canary, as another version?
@@ -76,10 +78,12 @@ pub struct Fired {
 
 impl Evidence {
     pub(crate) fn new(plan: &Plan) -> Self {
+        let scale = test::scale(plan);
         Self {
-            gates: plan.gates.iter().map(GateEvidence::new).collect(),
-            guardrails: plan.guardrails.iter().map(GuardrailEvidence::new).collect(),
+            gates: plan.gates.iter().map(|gate| GateEvidence::new(gate, scale)).collect(),
+            guardrails: plan.guardrails.iter().map(|rail| GuardrailEvidence::new(rail, scale)).collect(),
             groups: Vec::new(),
+            epoch: 0,
         }
     }
 
@@ -87,9 +91,15 @@ impl Evidence {
     pub(crate) fn observe(&mut self, plan: &Plan, interval: &Interval, look: Look) {
         let mut control = interval.stable.clone();
         control.add(&interval.baseline);
+        let scale = test::scale(plan);
         self.count_groups(&control);
+        if interval.epoch != self.epoch {
+            self.gates.iter_mut().for_each(GateEvidence::new_weights);
+            self.epoch = interval.epoch;
+        }
         let deff = self.design_effect(plan.unit);
         for (gate, evidence) in plan.gates.iter().zip(&mut self.gates) {
+            evidence.begin(gate, scale);
             let late = look.of_stage && look.baked_ms >= gate.start_after_ms;
             if !look.warming {
                 let look = Look { of_stage: late, ..look };
@@ -106,9 +116,10 @@ impl Evidence {
             }
         }
         for (guardrail, evidence) in plan.guardrails.iter().zip(&mut self.guardrails) {
+            evidence.begin(guardrail, scale);
             // A cold model is slow, not broken: only its times are excused.
             if !(look.warming && guardrail.metric == Metric::LatencyP99) {
-                evidence.observe(&interval.canary);
+                evidence.observe(&interval.canary, look.span_ms);
             }
         }
     }
@@ -149,6 +160,7 @@ impl Evidence {
     /// A stage begins: proof starts at nothing.
     pub(crate) fn begin_stage(&mut self) {
         self.gates.iter_mut().for_each(GateEvidence::begin_stage);
+        self.guardrails.iter_mut().for_each(GuardrailEvidence::begin_stage);
     }
 
     /// A gate's proof starts again within its stage.

@@ -53,6 +53,7 @@ impl Run {
         let look = Look {
             age_ms: state.age_ms,
             baked_ms: stage.map_or(0, |stage| stage.baked_ms),
+            span_ms: interval.to_ms.saturating_sub(interval.from_ms),
             of_stage: whole && interval.epoch == state.epoch && !matches!(state.phase, Phase::HandBack(_)),
             concurrent: state.concurrent(),
             warming: state.plan.warm_up_ms > 0 && !warm,

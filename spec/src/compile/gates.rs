@@ -6,7 +6,7 @@ use crate::gate::{Against, Gate, Guardrail, Limit, Metric, Unread};
 use crate::source::Source;
 use crate::typed::{self, Better, Level, RolloutSpec};
 
-/// Means need more answers before their spread is known (statistics: burn-in of the normal mixture).
+/// A mean of fewer answers is no basis for exposing more people, however clear it looks.
 const MIN_SAMPLES_OF_MEANS: u64 = 300;
 const MIN_SAMPLES: u64 = 100;
 /// Latency bins lie 4.4 % apart: the least difference that can be stated.

@@ -1,0 +1,98 @@
+//! How a gate uses a test to prove that there is no harm: anew in each stage.
+
+use super::Ratios;
+use crate::JudgeError;
+use crate::anytime::{EProcess, Trials};
+
+/// Gathers proof, stage by stage.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(bound(
+        serialize = "P: serde::Serialize, P::Mark: serde::Serialize",
+        deserialize = "P: serde::Deserialize<'de>, P::Mark: serde::Deserialize<'de>"
+    ))
+)]
+pub struct Proof<P: EProcess> {
+    process: P,
+    stage: P::Mark,
+}
+
+impl<P: Ratios> Proof<P> {
+    /// Proof by `process`, which has seen nothing yet.
+    pub fn new(process: P) -> Self {
+        let stage = process.mark();
+        Self { process, stage }
+    }
+
+    /// Adds an interval of the stage.
+    ///
+    /// # Errors
+    /// Input that cannot be right; nothing is added.
+    pub fn observe(&mut self, observation: &P::Observation) -> Result<(), JudgeError> {
+        self.process.observe(observation)
+    }
+
+    /// What was gathered counts no more; what was learnt (edges, means) stays.
+    pub fn begin_stage(&mut self) {
+        self.new_weights();
+        self.stage = self.process.mark();
+    }
+
+    /// Weights change.
+    pub fn new_weights(&mut self) {
+        self.process.new_weights();
+    }
+
+    /// B11.
+    ///
+    /// # Errors
+    /// A design effect that is not finite.
+    pub fn set_design_effect(&mut self, deff: f64) -> Result<(), JudgeError> {
+        self.process.temper(deff)
+    }
+
+    /// Adds what was gathered on other requests of the same stage.
+    ///
+    /// # Errors
+    /// Proof of something else.
+    pub fn merge(&mut self, other: &Self) -> Result<(), JudgeError>
+    where
+        P::Mark: Sum,
+    {
+        self.process.merge(&other.process)?;
+        self.stage.add(&other.stage);
+        Ok(())
+    }
+
+    /// ln of the e-value of this stage.
+    pub fn log_e(&self) -> f64 {
+        self.process.log_e_since(&self.stage)
+    }
+}
+
+/// Marks of two processes, added up.
+pub trait Sum {
+    /// Adds the other's.
+    fn add(&mut self, other: &Self);
+}
+
+impl Sum for Vec<f64> {
+    fn add(&mut self, other: &Self) {
+        self.iter_mut().zip(other).for_each(|(mine, theirs)| *mine += theirs);
+    }
+}
+
+impl Sum for Vec<Vec<f64>> {
+    fn add(&mut self, other: &Self) {
+        self.iter_mut().zip(other).for_each(|(mine, theirs)| mine.add(theirs));
+    }
+}
+
+impl Sum for Trials {
+    fn add(&mut self, other: &Self) {
+        self.n = self.n.saturating_add(other.n);
+        self.k = self.k.saturating_add(other.k);
+    }
+}
