@@ -26,13 +26,15 @@ pub enum Quantity {
     Plain(f64),
 }
 
-/// A distance from stable's value: a factor (`1.5x`) or a part of it (`20%`).
+/// A distance from stable's value: a factor (`1.5x`), a part of it (`20%`), or percentage points (`0.5pp`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Margin {
     /// `1.5x`: one and a half times stable's value.
     Factor(f64),
     /// `20%`: stable's value and a fifth of it more, or less where smaller is worse.
     Part(f64),
+    /// `0.5pp`: stable's share and half a percentage point more (0.005), or less where smaller is worse.
+    Points(f64),
 }
 
 /// Text that is not the amount it should be; says what would be.
@@ -46,7 +48,8 @@ pub struct NotAnAmount {
 const PERCENT: &str = "a percentage from 0% to 100% in steps of 0.0001%, such as 5% or 0.1%";
 const SPAN: &str = "a time such as 500ms, 30s, 10m or 1h30m";
 const QUANTITY: &str = "a limit such as 0.1% (a share), 500ms (a time) or 0.65 (a plain number)";
-const MARGIN: &str = "a margin such as 1.5x (a factor on stable's value) or 20% (a part of it)";
+const MARGIN: &str =
+    "a margin such as 1.5x (a factor on stable's value), 20% (a part of it) or 0.5pp (percentage points)";
 
 impl Percent {
     /// A share of `ppm` parts per million, at most everything.
@@ -164,6 +167,8 @@ impl FromStr for Margin {
             Ok(Self::Factor(factor))
         } else if let Some(part) = text.strip_suffix('%').and_then(number) {
             Ok(Self::Part(part / 100.0))
+        } else if let Some(points) = text.strip_suffix("pp").and_then(number) {
+            Ok(Self::Points(points / 100.0))
         } else {
             Err(NotAnAmount { text: text.to_owned(), wanted: MARGIN })
         }
@@ -219,6 +224,7 @@ impl fmt::Display for Margin {
         match self {
             Self::Factor(factor) => write!(f, "{factor}x"),
             Self::Part(part) => write!(f, "{}%", hundredfold(*part)),
+            Self::Points(points) => write!(f, "{}pp", hundredfold(*points)),
         }
     }
 }
@@ -272,7 +278,7 @@ macro_rules! as_text {
 as_text! {
     Percent, "a percentage such as 5% or 0.1%", r"^[0-9]{1,3}(\.[0-9]{1,4})?%$";
     Span, "a time such as 500ms, 30s, 10m or 1h30m", "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
-    Margin, "a margin such as 1.5x or 20%", r"^[0-9]+(\.[0-9]+)?(x|%)$";
+    Margin, "a margin such as 1.5x, 20% or 0.5pp", r"^[0-9]+(\.[0-9]+)?(x|%|pp)$";
 }
 
 impl<'de> Deserialize<'de> for Quantity {

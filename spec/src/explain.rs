@@ -186,16 +186,32 @@ fn passes(gate: &Gate) -> String {
     });
     let against = gate.against.map(|against| {
         if !metric.larger_is_worse() {
-            return format!("{} is less than {} below stable's", words(metric), share(against.margin));
+            let most = distance(metric, against.margin, against.margin_points);
+            return format!("{} is less than {most} below stable's", words(metric));
         }
         let good = if against.pass_below > 0.0 {
             format!(", or below {}", share(against.pass_below))
         } else {
             String::new()
         };
+        if against.margin_points > 0.0 {
+            let most = distance(metric, against.margin, against.margin_points);
+            return format!("{} is less than {most} above stable's{good}", words(metric));
+        }
         format!("{} is below {} times stable's{good}", words(metric), against.margin)
     });
     both(limit, against, " and ") + &readings
+}
+
+/// `2%` of stable's value, or `0.5 percentage points`; in the unit of a mean, a plain number.
+fn distance(metric: Metric, part: f64, points: f64) -> String {
+    if points == 0.0 {
+        share(part)
+    } else if metric.is_rate() {
+        format!("{} percentage points", share(points).trim_end_matches('%'))
+    } else {
+        points.to_string()
+    }
 }
 
 fn fails(gate: &Gate) -> String {
@@ -210,11 +226,15 @@ fn fails(gate: &Gate) -> String {
     });
     let against = gate.against.map(|against| {
         let worse = if !metric.larger_is_worse() {
-            if against.harm > 0.0 {
-                format!("{} is more than {} below stable's", words(metric), share(against.harm))
+            if against.harm > 0.0 || against.harm_points > 0.0 {
+                let least = distance(metric, against.harm, against.harm_points);
+                format!("{} is more than {least} below stable's", words(metric))
             } else {
                 format!("{} is below stable's", words(metric))
             }
+        } else if against.harm_points > 0.0 {
+            let least = distance(metric, against.harm, against.harm_points);
+            format!("{} is more than {least} above stable's", words(metric))
         } else if against.harm > 1.0 {
             format!("{} is above {} times stable's", words(metric), against.harm)
         } else {

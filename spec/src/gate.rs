@@ -153,12 +153,26 @@ pub struct Against {
     /// To pass it must be proven that the canary is not worse than this: for rates and latencies a factor on
     /// stable's value (1.5), for means the share of stable's mean that may be lost (0.02).
     pub margin: f64,
-    /// To fail it must be proven that the canary is worse than this, in the same unit.
+    /// And worse by no more than this beside, in the metric's own unit: percentage points are hundredths.
+    #[serde(default)]
+    pub margin_points: f64,
+    /// To fail it must be proven that the canary is worse than this, in the unit of `margin`.
     pub harm: f64,
+    /// And by more than this beside, in the unit of `margin_points`.
+    #[serde(default)]
+    pub harm_points: f64,
     /// A rate not proven above this is no harm, whatever stable's is; 0: any.
     pub ignore_below: f64,
     /// A rate proven below this is a pass, whatever stable's is; 0: none.
     pub pass_below: f64,
+}
+
+impl Against {
+    /// Does harm begin beyond the margin, with something between the two?
+    #[must_use]
+    pub fn has_middle(&self) -> bool {
+        self.harm > self.margin || self.harm_points > self.margin_points
+    }
 }
 
 /// What proven harm does.

@@ -275,15 +275,15 @@ pub(crate) fn wanted(gate: &Gate) -> f64 {
     let by_margin = gate.against.map(|against| match gate.metric {
         Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => {
             // The growth of ln M per canary request, r - 1 - ln r times stable's rate, against ln(1/alpha) and 2 more.
-            let compared = 5.0 / (0.01 * (against.margin - 1.0 - against.margin.ln()));
+            let margin = against.margin + against.margin_points / 0.01;
+            let compared = 5.0 / (0.01 * (margin - 1.0 - margin.ln()));
             if against.pass_below > 0.0 { compared.min(6.7 / against.pass_below) } else { compared }
         }
         Metric::LatencyP99 => 375.0 / (against.margin - 1.0),
-        // The spread of a score is taken to be a tenth of its mean.
-        Metric::ConfidenceMean => 10.0 * (0.1 / against.margin).powi(2),
+        // The spread of a score is taken to be a tenth of its mean; bets pay for the range of scores with some more.
+        Metric::ConfidenceMean => 100.0 + 12.0 * (0.1 / (against.margin + against.margin_points)).powi(2),
         Metric::ExternalLow | Metric::ExternalHigh => 0.0,
     });
     let proof = by_limit.unwrap_or(0.0).max(by_margin.unwrap_or(0.0));
-    let burn_in = if gate.metric == Metric::ConfidenceMean { gate.min_samples as f64 } else { 0.0 };
-    (proof + burn_in).max(gate.min_samples as f64)
+    proof.max(gate.min_samples as f64)
 }

@@ -84,9 +84,16 @@ fn amounts() {
     ] {
         check::<crate::Quantity>(text, expected);
     }
-    for (text, expected) in
-        [("1.5x", Some("1.5x")), ("20%", Some("20%")), ("2", None), ("-1x", None), ("infx", None)]
-    {
+    for (text, expected) in [
+        ("1.5x", Some("1.5x")),
+        ("20%", Some("20%")),
+        ("0.5pp", Some("0.5pp")),
+        ("0.07pp", Some("0.07pp")),
+        ("2", None),
+        ("-1x", None),
+        ("pp", None),
+        ("infx", None),
+    ] {
         check::<crate::Margin>(text, expected);
     }
 }
@@ -185,6 +192,42 @@ fn too_little_traffic_is_said_beforehand() {
 fn explained_in_plain_words() {
     let plan = load(MINIMAL).unwrap().plan;
     insta::assert_snapshot!(crate::explain(&plan, Some(100.0)));
+}
+
+#[test]
+fn margins_in_points() {
+    #[track_caller]
+    fn check(gate: &str, expected: (f64, f64, f64, f64, f64), says: &[&str]) {
+        let text = format!(
+            "{MINIMAL}  confidence: {{fromHeader: x-sure}}\n  gates: [{{name: g, against: stable, {gate}}}]\n"
+        );
+        let plan = load(&text).unwrap().plan;
+        let a = plan.gates[0].against.unwrap();
+        assert_eq!((a.margin, a.margin_points, a.harm, a.harm_points, a.pass_below), expected, "{gate}");
+        let told = crate::explain(&plan, None);
+        says.iter().for_each(|says| assert!(told.contains(says), "{told}"));
+    }
+    check(
+        "metric: error_rate, margin: 0.5pp",
+        (1.0, 0.005, 1.0, 0.0, 0.0),
+        &["less than 0.5 percentage points above stable's", "is above stable's"],
+    );
+    check(
+        "metric: gone_rate, margin: 0.5pp, harm: 2pp, passBelow: 0.1%",
+        (1.0, 0.005, 1.0, 0.02, 0.001),
+        &["above stable's, or below 0.1%", "more than 2 percentage points above stable's"],
+    );
+    check(
+        "metric: confidence_mean, margin: 2pp",
+        (0.0, 0.02, 0.0, 0.02, 0.0),
+        &["less than 0.02 below stable's"],
+    );
+    let lint = |rate| {
+        let text =
+            format!("{MINIMAL}  gates: [{{name: g, against: stable, metric: error_rate, margin: 0.5pp}}]\n");
+        crate::lint(&text, Some(rate)).iter().any(|problem| problem.to_string().contains("gate"))
+    };
+    assert!(lint(0.1) && !lint(10_000.0));
 }
 
 #[test]

@@ -213,9 +213,10 @@ fn of_options(options: &Options) -> Result<Question> {
         None => 1.5,
         Some(spec::Margin::Factor(factor)) => factor,
         Some(spec::Margin::Part(part)) => 1.0 + part,
+        Some(spec::Margin::Points(points)) => 1.0 + points / options.baseline,
     };
     if margin <= 1.0 {
-        bail!("--margin is {margin}x; it must be above 1x, such as 1.5x or 50%");
+        bail!("--margin is {margin}x; it must be above 1x, such as 1.5x, 50% or 0.5pp");
     }
     question(options, weights, margin, options.alpha.unwrap_or(0.05))
 }
@@ -235,14 +236,16 @@ fn of_file(options: &Options, file: &Path) -> Result<Question> {
     let alpha = plan.alpha.gates / hard as f64;
     let staged: Vec<_> = plan.stages.iter().filter(|stage| stage.weight_ppm < split::MILLION).collect();
     let weights = staged.iter().map(|stage| f64::from(stage.weight_ppm) / 1e6).collect();
-    let mut question = question(options, weights, against.margin, alpha)?;
+    // Points are a factor once the base rate is known.
+    let margin = against.margin + against.margin_points / options.baseline;
+    let mut question = question(options, weights, margin, alpha)?;
     #[allow(clippy::cast_precision_loss)] // milliseconds below a year
     let seconds = |ms: u64| ms as f64 / 1e3;
     question.given =
         staged.iter().map(|stage| [seconds(stage.bake_ms), seconds(stage.deadline_ms)]).collect();
     question.notes.push(format!(
-        "Planned for gate {}: margin {}x, alpha {alpha:.4} ({} shared by {hard} gates).",
-        gate.name, against.margin, plan.alpha.gates
+        "Planned for gate {}: margin {margin}x, alpha {alpha:.4} ({} shared by {hard} gates).",
+        gate.name, plan.alpha.gates
     ));
     Ok(question)
 }

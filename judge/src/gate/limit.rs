@@ -50,6 +50,10 @@ impl<P: Ratios> Gate for Sides<P> {
         Ok(())
     }
 
+    fn is_calm(&self) -> bool {
+        self.fail.is_calm()
+    }
+
     fn answers(&self) -> Answers {
         Answers {
             harm: self.fail.log_e(),
@@ -142,6 +146,10 @@ macro_rules! as_sides {
 
             fn set_design_effect(&mut self, deff: f64) -> Result<(), JudgeError> {
                 self.0.set_design_effect(deff)
+            }
+
+            fn is_calm(&self) -> bool {
+                self.0.is_calm()
             }
 
             fn answers(&self) -> Answers {

@@ -66,6 +66,9 @@ pub trait Gate {
     /// One that is not finite.
     fn set_design_effect(&mut self, deff: f64) -> Result<(), JudgeError>;
 
+    /// Does nothing look like harm at this moment? What was counted since this was last so is what an alarm is about.
+    fn is_calm(&self) -> bool;
+
     /// The answers now.
     fn answers(&self) -> Answers;
 }

@@ -122,6 +122,10 @@ impl Gate for RateGate {
         Ok(())
     }
 
+    fn is_calm(&self) -> bool {
+        self.harm.is_calm()
+    }
+
     fn answers(&self) -> Answers {
         let harm = self.harm.log_e();
         let no_harm = self.proof.log_e();

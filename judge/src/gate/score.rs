@@ -93,6 +93,10 @@ impl Gate for ScoreGate {
         Ok(())
     }
 
+    fn is_calm(&self) -> bool {
+        self.harm.is_calm()
+    }
+
     fn answers(&self) -> Answers {
         Answers {
             harm: self.harm.log_e(),

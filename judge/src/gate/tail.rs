@@ -127,6 +127,10 @@ impl Gate for TailGate {
         Ok(())
     }
 
+    fn is_calm(&self) -> bool {
+        self.harm.is_calm()
+    }
+
     fn answers(&self) -> Answers {
         Answers {
             harm: self.harm.log_e(),

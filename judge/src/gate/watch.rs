@@ -46,6 +46,10 @@ pub struct Watch<P> {
     since_ms: u64,
     /// The design effect the evidence is divided by (B11).
     deff: f64,
+    /// The evidence for the smallest size of effect, begun again whenever it falls to 0 (a CUSUM, Page 1954). For
+    /// display: since when does it look as if there were harm?
+    #[cfg_attr(feature = "serde", serde(default))]
+    suspicion: f64,
 }
 
 impl<P: Ratios> Watch<P> {
@@ -71,7 +75,18 @@ impl<P: Ratios> Watch<P> {
             |weights: &[f64], by: f64| weights.iter().map(|weight| (weight * by).ln()).collect::<Vec<_>>();
         let (first, late) = (scaled(first, FIRST), scaled(late, 1.0 - FIRST));
         let (staked, kept) = (first.clone(), late.clone());
-        Ok(Self { process, first, late, staked, kept, begun: 0, requests: 0.0, since_ms: 0, deff: 1.0 })
+        Ok(Self {
+            process,
+            first,
+            late,
+            staked,
+            kept,
+            begun: 0,
+            requests: 0.0,
+            since_ms: 0,
+            deff: 1.0,
+            suspicion: 0.0,
+        })
     }
 
     /// Watches with equal weights over `sizes` sizes of effect.
@@ -102,6 +117,7 @@ impl<P: Ratios> Watch<P> {
             self.put_in(1.0 - (before / (before + requests)).powf(TRICKLE));
             self.requests += requests;
         }
+        self.suspicion = growth.first().map_or(0.0, |growth| (self.suspicion + growth).max(0.0));
         for (staked, growth) in self.staked.iter_mut().zip(growth) {
             *staked += growth / self.deff;
         }
@@ -139,7 +155,12 @@ impl<P: Ratios> Watch<P> {
     /// A named person set the evidence so far aside.
     pub fn forget(&mut self) {
         (self.staked, self.kept) = (self.first.clone(), self.late.clone());
-        (self.begun, self.requests, self.since_ms) = (0, 0.0, 0);
+        (self.begun, self.requests, self.since_ms, self.suspicion) = (0, 0.0, 0, 0.0);
+    }
+
+    /// Does nothing look like harm at this moment? What was counted since this was last so is what an alarm is about.
+    pub const fn is_calm(&self) -> bool {
+        self.suspicion <= 0.0
     }
 
     /// B11: from now on divides growth by the design effect (values below 1 count as 1).
@@ -173,6 +194,7 @@ impl<P: Ratios> Watch<P> {
         self.begun = self.begun.max(other.begun);
         self.requests += other.requests;
         self.since_ms = self.since_ms.max(other.since_ms);
+        self.suspicion += other.suspicion;
         Ok(())
     }
 

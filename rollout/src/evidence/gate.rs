@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use spec::{Gate, Insufficient, Metric};
 
 use super::measure::{at_margin, estimate};
-use super::readings::{Arms, Readings};
+use super::readings::{Arms, Bound, Readings, worse};
 use super::test::{Test, more_beyond};
 use super::words::{digits, e_value, value};
 use super::{Look, Scope};
@@ -22,6 +22,8 @@ pub struct GateEvidence {
     against: Option<Test>,
     /// This stage's counts, for display and for the least number of samples.
     stage: Arms,
+    /// Counts since nothing looked like harm: what an alarm is about.
+    since: Arms,
     /// Was proof ever complete in this stage? What was proven stays proven.
     limited_passed: bool,
     relative_passed: bool,
@@ -75,6 +77,10 @@ impl GateEvidence {
         }
         if let Some(error) = errors.first() {
             self.error = Some(error.to_string());
+        }
+        self.since.add(canary, control);
+        if self.fixed.iter().chain(&self.against).all(Test::is_calm) {
+            self.since = Arms::default();
         }
         if look.of_stage {
             self.read(gate, canary, control, look);
@@ -196,7 +202,7 @@ impl GateEvidence {
             let by = self.readings.bad;
             match gate.failure_limit.filter(|&limit| by > limit) {
                 Some(limit) => (Answer::Fail, format!("{by} bad readings, {limit} are borne; {facts}")),
-                None => (Answer::Fail, format!("harm is proven: {facts}")),
+                None => (Answer::Fail, self.alarm(gate, &facts, compares)),
             }
         } else if !scope.exposed {
             (Answer::NotApplicable, "the canary gets no traffic at this weight".to_owned())
@@ -227,6 +233,25 @@ impl GateEvidence {
             (Answer::Insufficient, format!("not yet proven {claim} (evidence {have} of {want}): {facts}"))
         };
         verdict
+    }
+
+    /// What the alarm is about, in numbers that bear it out: this stage's, else those since it began.
+    fn alarm(&self, gate: &Gate, facts: &str, compares: bool) -> String {
+        let bad = |arms: &Arms| {
+            let (seen, stable) =
+                (estimate(gate.metric, &arms.canary).0, estimate(gate.metric, &arms.control).0);
+            seen.is_some_and(|seen| worse(gate, seen, stable.filter(|_| compares), Bound::Harm))
+        };
+        if bad(&self.stage) {
+            return format!("harm is proven: {facts}");
+        }
+        if bad(&self.since) {
+            let (seen, n) = estimate(gate.metric, &self.since.canary);
+            let (stable, n_stable) = estimate(gate.metric, &self.since.control);
+            let since = self::facts(gate, seen, n, stable.filter(|_| compares), n_stable);
+            return format!("harm is proven: {since}, since it began; {facts}, in this stage");
+        }
+        format!("harm is proven by the run as a whole, whatever this stage shows: {facts}")
     }
 
     fn external_verdict(&self, gate: &Gate, scope: Scope, failed: bool) -> Verdict {
@@ -295,7 +320,7 @@ impl GateEvidence {
 /// What the estimate is held against.
 fn bound(gate: &Gate, control: Option<f64>) -> Option<f64> {
     let relative = gate.against.zip(control).map(|(against, control)| {
-        let margin = at_margin(gate.metric, control, against.margin);
+        let margin = at_margin(gate.metric, control, against.margin, against.margin_points);
         if gate.metric.is_rate() { margin.max(against.pass_below) } else { margin }
     });
     let limit = gate.limit.map(|limit| limit.pass);
@@ -322,7 +347,18 @@ fn facts(gate: &Gate, seen: Option<f64>, n: u64, stable: Option<f64>, n_stable: 
 fn claim(gate: &Gate, compares: bool) -> String {
     let metric = gate.metric;
     let relative = gate.against.filter(|_| compares).map(|against| match metric {
+        Metric::ConfidenceMean if against.margin_points > 0.0 => {
+            format!("less than {} below stable", digits(against.margin_points))
+        }
         Metric::ConfidenceMean => format!("less than {}% below stable", digits(against.margin * 100.0)),
+        _ if against.margin_points > 0.0 => {
+            let points = format!("less than {}pp above stable", digits(against.margin_points * 100.0));
+            if against.pass_below > 0.0 {
+                format!("{points} or below {}", value(metric, against.pass_below))
+            } else {
+                points
+            }
+        }
         _ if against.pass_below > 0.0 => {
             format!(
                 "below {} times stable's or below {}",

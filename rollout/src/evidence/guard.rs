@@ -15,6 +15,8 @@ pub struct GuardrailEvidence {
     fixed: Option<Test>,
     /// Everything it saw, for display.
     seen: Counts,
+    /// What it saw since it last looked calm: what an alarm is about.
+    since: Counts,
     error: Option<String>,
 }
 
@@ -37,12 +39,16 @@ impl GuardrailEvidence {
 
     pub(super) fn observe(&mut self, canary: &Counts, ms: u64) {
         self.seen.add(canary);
-        self.seen.groups = None;
+        self.since.add(canary);
+        (self.seen.groups, self.since.groups) = (None, None);
         let span = Span { ms, of_stage: false };
         if let Some(test) = &mut self.fixed
             && let Err(error) = test.observe(canary, &Counts::default(), span)
         {
             self.error = Some(error.to_string());
+        }
+        if self.fixed.as_ref().is_some_and(Test::is_calm) {
+            self.since = Counts::default();
         }
     }
 
@@ -54,6 +60,26 @@ impl GuardrailEvidence {
         self.fixed.as_ref().map_or(0.0, |test| test.answers().harm)
     }
 
+    /// What the alarm is about, in numbers that bear it out: those since it began, else those of the whole run.
+    fn alarm(&self, guardrail: &Guardrail) -> String {
+        let metric = guardrail.metric;
+        let bad = |seen: f64| {
+            if metric.larger_is_worse() { seen > guardrail.limit } else { seen < guardrail.limit }
+        };
+        let of = |counts: &Counts| match estimate(metric, counts) {
+            (Some(seen), n) => Some((seen, format!("{} of {n} canary requests", value(metric, seen)))),
+            (None, _) => None,
+        };
+        match (of(&self.since), of(&self.seen)) {
+            (_, Some((all, text))) if bad(all) => text,
+            (Some((since, text)), Some((_, all))) if bad(since) => {
+                format!("{text} since it began, {all} in all")
+            }
+            (_, Some((_, all))) => format!("so it was for a time; {all} in all"),
+            (_, None) => "no canary request is left to show it".to_owned(),
+        }
+    }
+
     pub(super) fn verdict(&self, guardrail: &Guardrail, broken: bool) -> Verdict {
         let metric = guardrail.metric;
         let (seen, n_canary) = estimate(metric, &self.seen);
@@ -63,9 +89,7 @@ impl GuardrailEvidence {
         let (answer, why) = if let Some(error) = &self.error {
             (Answer::Error, format!("could not be evaluated: {error}"))
         } else if broken {
-            let why =
-                format!("{} is proven {side} {limit}: {shown} of {n_canary} canary requests", metric.name());
-            (Answer::Fail, why)
+            (Answer::Fail, format!("{} is proven {side} {limit}: {}", metric.name(), self.alarm(guardrail)))
         } else {
             let why = format!(
                 "{} is {shown} of {n_canary} canary requests; not proven {side} {limit}",

@@ -48,8 +48,8 @@ pub(super) fn scores(canary: Moments, control: Moments) -> ScoreStratum {
 }
 
 /// A margin from stable's value.
-pub(super) fn at_margin(metric: Metric, stable: f64, margin: f64) -> f64 {
-    if metric.larger_is_worse() { stable * margin } else { stable - stable.abs() * margin }
+pub(super) fn at_margin(metric: Metric, stable: f64, margin: f64, points: f64) -> f64 {
+    if metric.larger_is_worse() { stable * margin + points } else { stable - stable.abs() * margin - points }
 }
 
 /// The metric's value, and the requests it rests on.

@@ -84,12 +84,12 @@ impl Readings {
         }
         self.empty_in_a_row = 0;
         self.last = Some(Value { canary, stable });
-        if !worse(gate, canary, stable, false) {
+        if !worse(gate, canary, stable, Bound::Pass) {
             self.good_in_a_row = self.good_in_a_row.saturating_add(1);
             return;
         }
         self.good_in_a_row = 0;
-        if worse(gate, canary, stable, true) {
+        if worse(gate, canary, stable, Bound::Fail) {
             self.bad = self.bad.saturating_add(1);
         }
     }
@@ -138,7 +138,7 @@ impl Readings {
         };
         if good >= wanted {
             (Answer::Pass, format!("{good} good readings in a row: {facts}"))
-        } else if worse(gate, canary, stable, false) && !worse(gate, canary, stable, true) {
+        } else if worse(gate, canary, stable, Bound::Pass) && !worse(gate, canary, stable, Bound::Fail) {
             (Answer::Marginal, format!("between good and bad: {facts}"))
         } else {
             (
@@ -149,15 +149,35 @@ impl Readings {
     }
 }
 
-/// Is a reading worse than what passes (or, `failing`, than what fails)?
-fn worse(gate: &Gate, seen: f64, stable: Option<f64>, failing: bool) -> bool {
+/// Which bound a value is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// What passes.
+    Pass,
+    /// What fails a reading: never inside the margin.
+    Fail,
+    /// Where harm begins.
+    Harm,
+}
+
+/// Is a value worse than a bound?
+pub(super) fn worse(gate: &Gate, seen: f64, stable: Option<f64>, bound: Bound) -> bool {
     let metric = gate.metric;
     let beyond = |limit: f64| if metric.larger_is_worse() { seen > limit } else { seen < limit };
-    let limited = gate.limit.is_some_and(|limit| beyond(if failing { limit.fail } else { limit.pass }));
+    let limited =
+        gate.limit.is_some_and(|limit| beyond(if bound == Bound::Pass { limit.pass } else { limit.fail }));
     let relative = gate.against.zip(stable).is_some_and(|(against, stable)| {
-        let margin = if failing { against.harm.max(against.margin) } else { against.margin };
-        let floor = if metric.is_rate() { against.pass_below } else { f64::NEG_INFINITY };
-        beyond(at_margin(metric, stable, margin)) && seen > floor
+        let (margin, points) = match bound {
+            Bound::Pass => (against.margin, against.margin_points),
+            Bound::Fail => (against.harm.max(against.margin), against.harm_points.max(against.margin_points)),
+            Bound::Harm => (against.harm, against.harm_points),
+        };
+        let floor = match bound {
+            _ if !metric.is_rate() => f64::NEG_INFINITY,
+            Bound::Harm => against.ignore_below,
+            _ => against.pass_below,
+        };
+        beyond(at_margin(metric, stable, margin, points)) && seen > floor
     });
     limited || relative
 }

@@ -4,7 +4,8 @@ use judge::JudgeError;
 use judge::anytime::{Better, Scale, Trials};
 use judge::classical::Margin;
 use judge::gate::{
-    Answers, Limits, RateGate, RateLimit, RateRules, ScoreGate, ScoreLimit, ScoreRules, Span, TailGate, TailRules,
+    Answers, Limits, RateGate, RateLimit, RateRules, ScoreGate, ScoreLimit, ScoreRules, Span, TailGate,
+    TailRules,
 };
 use serde::{Deserialize, Serialize};
 use spec::{Against, Limit, Metric, Plan};
@@ -74,7 +75,7 @@ impl Test {
 
     /// The canary against stable.
     pub(super) fn against(metric: Metric, against: Against, scale: Scale) -> Result<Self, JudgeError> {
-        let late = against.harm > against.margin;
+        let late = against.has_middle();
         match metric {
             // External figures have no counts and never come here.
             Metric::ErrorRate
@@ -84,9 +85,9 @@ impl Test {
             | Metric::ExternalHigh => {
                 let rules = RateRules {
                     harm: against.harm,
-                    harm_points: 0.0,
+                    harm_points: against.harm_points,
                     margin: against.margin,
-                    margin_points: 0.0,
+                    margin_points: against.margin_points,
                     ignore_below: against.ignore_below,
                     pass_below: against.pass_below,
                 };
@@ -103,8 +104,8 @@ impl Test {
             .map(Self::Tail),
             Metric::ConfidenceMean => ScoreGate::new(ScoreRules {
                 scale,
-                harm: Margin::Relative(against.harm),
-                margin: Margin::Relative(against.margin),
+                harm: margin(against.harm, against.harm_points),
+                margin: margin(against.margin, against.margin_points),
                 late,
             })
             .map(Self::Score),
@@ -129,7 +130,8 @@ impl Test {
                     )
                 };
                 let (surely, perhaps) = (crate::Bins::longer_than, crate::Bins::perhaps_longer_than);
-                let counts = [counted(*fail_ms, surely), counted(*pass_ms, surely), counted(*pass_ms, perhaps)];
+                let counts =
+                    [counted(*fail_ms, surely), counted(*pass_ms, surely), counted(*pass_ms, perhaps)];
                 gate.observe(counts, span)
             }
             Self::ScoreLimit(gate) => gate.observe(&scores(canary.confidence, control.confidence), span),
@@ -163,6 +165,10 @@ impl Test {
         self.gate().answers()
     }
 
+    pub(super) fn is_calm(&self) -> bool {
+        self.gate().is_calm()
+    }
+
     pub(super) fn begin_stage(&mut self) {
         self.gate_mut().begin_stage();
     }
@@ -179,6 +185,11 @@ impl Test {
     pub(super) fn temper(&mut self, deff: f64) -> Result<(), JudgeError> {
         self.gate_mut().set_design_effect(deff)
     }
+}
+
+/// A margin on a mean: a part of stable's, or a number in its unit.
+fn margin(part: f64, points: f64) -> Margin {
+    if points > 0.0 { Margin::Absolute(points) } else { Margin::Relative(part) }
 }
 
 /// How many times as many requests beyond stable's 99th percentile are still within a margin on that percentile.

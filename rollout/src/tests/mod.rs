@@ -6,3 +6,4 @@ pub(crate) mod story;
 mod table;
 mod unread;
 mod way_up;
+mod words;

@@ -205,8 +205,8 @@ fn against(check: &mut Check, at: &str, written: &typed::Gate, metric: Metric) -
         return None;
     }
     let Some(margin) = written.margin else {
-        let remedy = "add one such as 1.5x for a rate, 25% for a latency or 2% for a mean: no number of requests proves \
-                      two versions exactly alike";
+        let remedy = "add one such as 1.5x or 0.5pp for a rate, 25% for a latency or 2% for a mean: no number of \
+                      requests proves two versions exactly alike";
         check.refuse(format!("{at}.margin"), "no margin is given", remedy);
         return None;
     };
@@ -215,34 +215,53 @@ fn against(check: &mut Check, at: &str, written: &typed::Gate, metric: Metric) -
             check.refuse(format!("{at}.{name}"), format!("{} is not a rate", metric.name()), "leave it out");
         }
     }
-    let margin = distance(check, &format!("{at}.margin"), margin, metric);
+    let in_points = matches!(margin, Margin::Points(_));
+    let (margin, margin_points) = distance(check, &format!("{at}.margin"), margin, metric);
     let none = if metric.larger_is_worse() { 1.0 } else { 0.0 };
-    let harm = match written.harm {
+    let (harm, harm_points) = match written.harm {
         Some(harm) => distance(check, &format!("{at}.harm"), harm, metric),
         // More failures are harm, however few more. But no two deployments are equally fast to the last part, and no
         // two models equally sure of themselves: with enough traffic "slower at all" is proven of every canary.
         None => match metric {
-            Metric::LatencyP99 => ONE_BIN.min(margin),
-            Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => margin,
-            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => none,
+            Metric::LatencyP99 => (ONE_BIN.min(margin), 0.0),
+            Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => (margin, margin_points),
+            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => (none, 0.0),
         },
     };
-    if margin <= none {
+    if in_points && harm > none || !in_points && harm_points > 0.0 {
+        let remedy = "write both as points (0.5pp), or both as a factor or a part (1.5x, 50%)";
+        check.refuse(format!("{at}.harm"), "it is measured otherwise than the margin", remedy);
+    }
+    if margin <= none && margin_points <= 0.0 {
         let remedy = "widen it: no number of requests proves two versions exactly alike";
         check.refuse(format!("{at}.margin"), "it leaves no room at all", remedy);
     }
-    let pass_below = if metric.is_rate() { written.pass_below.map_or(0.01, Percent::share) } else { 0.0 };
-    Some(Against { margin, harm, ignore_below: written.ignore_below.map_or(0.0, Percent::share), pass_below })
+    // Points say how much is too much even where stable never fails, so they need no share that is good in any case.
+    let pass_below = match written.pass_below {
+        Some(below) if metric.is_rate() => below.share(),
+        None if metric.is_rate() && !in_points => 0.01,
+        _ => 0.0,
+    };
+    let ignore_below = written.ignore_below.map_or(0.0, Percent::share);
+    Some(Against { margin, margin_points, harm, harm_points, ignore_below, pass_below })
 }
 
-/// A distance from stable as a factor (rates, latencies) or as the part that may be lost (means).
-fn distance(check: &mut Check, field: &str, margin: Margin, metric: Metric) -> f64 {
-    let distance = match (metric.larger_is_worse(), margin) {
-        (true, Margin::Factor(factor)) => factor,
-        (true, Margin::Part(part)) => 1.0 + part,
-        (false, Margin::Factor(factor)) => 1.0 - factor,
-        (false, Margin::Part(part)) => part,
+/// A distance from stable: as a factor (rates, latencies) or as the part that may be lost (means), and as points beside.
+fn distance(check: &mut Check, field: &str, margin: Margin, metric: Metric) -> (f64, f64) {
+    let (distance, points) = match (metric.larger_is_worse(), margin) {
+        (true, Margin::Factor(factor)) => (factor, 0.0),
+        (true, Margin::Part(part)) => (1.0 + part, 0.0),
+        (false, Margin::Factor(factor)) => (1.0 - factor, 0.0),
+        (false, Margin::Part(part)) => (part, 0.0),
+        (true, Margin::Points(points)) => (1.0, points),
+        (false, Margin::Points(points)) => (0.0, points),
     };
+    let in_points = matches!(margin, Margin::Points(_));
+    if in_points && (metric == Metric::LatencyP99 || metric.is_rate() && points >= 1.0) {
+        let remedy =
+            "use 0pp to 99pp for a rate, such as 0.5pp; for a latency a factor or a part, such as 25%";
+        check.refuse(field, format!("{margin} is no distance for {}", metric.name()), remedy);
+    }
     let fits = if metric.larger_is_worse() {
         (1.0..=100.0).contains(&distance)
     } else {
@@ -250,13 +269,13 @@ fn distance(check: &mut Check, field: &str, margin: Margin, metric: Metric) -> f
     };
     if !fits {
         let remedy = if metric.larger_is_worse() {
-            "use 1x to 100x, or 0% to 9900%: how many times stable's value"
+            "use 1x to 100x, or 0% to 9900%: how many times stable's value; or points such as 0.5pp"
         } else {
-            "use 0% to 99%: how much of stable's mean may be lost"
+            "use 0% to 99%: how much of stable's mean may be lost; or points such as 0.5pp"
         };
         check.refuse(field, format!("{margin} is no distance for {}", metric.name()), remedy);
     }
-    distance
+    (distance, points)
 }
 
 /// A limit in the metric's unit.

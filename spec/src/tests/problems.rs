@@ -398,3 +398,25 @@ fn windows_are_checked() {
         ],
     );
 }
+
+#[test]
+fn points_stand_where_points_make_sense() {
+    check(
+        "gates: [{name: a, metric: latency_p99, against: stable, margin: 5pp}]",
+        &[
+            "error (line 7): spec.gates[0].margin: 5pp is no distance for latency_p99; use 0pp to 99pp for a rate, such as 0.5pp; for a latency a factor or a part, such as 25%",
+        ],
+    );
+    check(
+        "gates: [{name: a, metric: error_rate, against: stable, margin: 0.5pp, harm: 2x}]",
+        &[
+            "error (line 7): spec.gates[0].harm: it is measured otherwise than the margin; write both as points (0.5pp), or both as a factor or a part (1.5x, 50%)",
+        ],
+    );
+    check(
+        "gates: [{name: a, metric: error_rate, against: stable, margin: 0pp}]",
+        &[
+            "error (line 7): spec.gates[0].margin: it leaves no room at all; widen it: no number of requests proves two versions exactly alike",
+        ],
+    );
+}

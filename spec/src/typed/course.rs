@@ -64,7 +64,8 @@ pub struct Gate {
     /// Compare with stable's traffic of the same moments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub against: Option<Control>,
-    /// With `against`: proven not worse than this: pass. A factor (1.5x) or a part (2%) of stable's value.
+    /// With `against`: proven not worse than this: pass. A factor (1.5x) or a part (2%) of stable's value,
+    /// or percentage points (0.5pp; hundredths of a mean's or a reading's unit).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<Margin>,
     /// With `against`: proven worse than this: fail. Default: 1x for rates, that is worse at all; 4% for
@@ -76,7 +77,7 @@ pub struct Gate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_below: Option<Percent>,
     /// With `against` and a rate: proven below this is a pass too, even when stable is better; without it two
-    /// versions that never fail could never be told to be alike. Default: 1%.
+    /// versions that never fail could never be told to be alike. Default: 1%; none where the margin is in points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass_below: Option<Percent>,
     /// Canary requests a pass needs at least. Default: 100; 300 for means.
