@@ -14,12 +14,20 @@ struct Bench {
     about: &'static str,
 }
 
-const BENCHES: [Bench; 1] = [Bench {
-    name: "judge",
-    package: "judge",
-    example: "bench",
-    about: "how often the gates are wrong, and how long they take to be right",
-}];
+const BENCHES: [Bench; 2] = [
+    Bench {
+        name: "judge",
+        package: "judge",
+        example: "bench",
+        about: "how often the gates are wrong, and how long they take to be right",
+    },
+    Bench {
+        name: "alarms",
+        package: "rollout",
+        example: "alarms",
+        about: "the same of whole rollouts, gates and guardrails together: RUNS SEED",
+    },
+];
 
 /// Runs the bench; `args` are its own.
 pub fn run(name: &str, args: &[OsString]) -> Result<()> {
