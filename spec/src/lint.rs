@@ -62,6 +62,7 @@ pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
             format!("keep {HARD_GATES} or fewer hard, and set `level: advisory` on the rest"),
         ));
     }
+    found.extend(plain_patterns(typed));
     for gate in &plan.gates {
         found.extend(gate_warnings(typed, plan, gate));
     }
@@ -93,6 +94,34 @@ pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
         ));
     }
     found
+}
+
+/// Comparing is cheaper than matching, and happens in every request.
+fn plain_patterns(typed: &Rollout) -> Vec<Problem> {
+    let spec = &typed.spec;
+    let overrides = spec.overrides.iter().map(|known| &known.when).enumerate();
+    let cohorts = spec.cohorts.iter().map(|known| &known.when).enumerate();
+    let lists = overrides.map(|known| ("overrides", known)).chain(cohorts.map(|known| ("cohorts", known)));
+    let conditions = lists.flat_map(|(list, (index, when))| {
+        when.iter()
+            .enumerate()
+            .map(move |(at, condition)| (format!("spec.{list}[{index}].when[{at}]"), condition))
+    });
+    let plain = conditions.filter(|(_, condition)| {
+        condition
+            .regex
+            .as_deref()
+            .is_some_and(|regex| split::Pattern::new(regex).is_ok_and(|regex| regex.is_plain()))
+    });
+    plain
+        .map(|(at, _)| {
+            Problem::warning(
+                format!("{at}.regex"),
+                "it fits one text alone",
+                "write it as `exact`, which is cheaper",
+            )
+        })
+        .collect()
 }
 
 fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {

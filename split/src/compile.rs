@@ -8,6 +8,7 @@ use std::fmt;
 use crate::Weight;
 use crate::assign::{Assigner, Cohort, Plan, Role, Splitter};
 use crate::key::Place;
+use crate::pattern::Pattern;
 use crate::policy::{self, Policy};
 use crate::rule::{Condition, Rule, Scope, Test};
 
@@ -317,18 +318,33 @@ fn rule(at: &str, when: &[policy::Condition]) -> Result<Rule, PolicyError> {
 }
 
 fn condition(at: &str, condition: &policy::Condition) -> Result<Condition, PolicyError> {
-    const PLACE: &str = "name exactly one of header, cookie, query";
-    const TEST: &str = "give exactly one of exact, prefix, present: true";
-    let place = match (&condition.header, &condition.cookie, &condition.query) {
-        (Some(name), None, None) => Place::Header(header(&format!("{at}.header"), name)?),
-        (None, Some(name), None) => Place::Cookie(text("condition", &format!("{at}.cookie"), name, PLACE)?),
-        (None, None, Some(name)) => Place::Query(text("condition", &format!("{at}.query"), name, PLACE)?),
+    const PLACE: &str = "name exactly one of header, cookie, query, path: true";
+    const TEST: &str = "give exactly one of exact, prefix, regex, present: true";
+    let place = match (&condition.header, &condition.cookie, &condition.query, condition.path) {
+        (Some(name), None, None, None) => Place::Header(header(&format!("{at}.header"), name)?),
+        (None, Some(name), None, None) => {
+            Place::Cookie(text("condition", &format!("{at}.cookie"), name, PLACE)?)
+        }
+        (None, None, Some(name), None) => {
+            Place::Query(text("condition", &format!("{at}.query"), name, PLACE)?)
+        }
+        (None, None, None, Some(true)) => Place::Path,
         _ => return Err(error("condition", at, "does not say where to look", PLACE)),
     };
-    let test = match (&condition.exact, &condition.prefix, condition.present) {
-        (Some(exact), None, None) => Test::Exact(exact.clone()),
-        (None, Some(prefix), None) => Test::Prefix(text("condition", &format!("{at}.prefix"), prefix, TEST)?),
-        (None, None, Some(true)) => Test::Present,
+    let test = match (&condition.exact, &condition.prefix, &condition.regex, condition.present) {
+        (Some(exact), None, None, None) => Test::Exact(exact.clone()),
+        (None, Some(prefix), None, None) => {
+            Test::Prefix(text("condition", &format!("{at}.prefix"), prefix, TEST)?)
+        }
+        (None, None, Some(regex), None) => Test::Regex(Pattern::new(regex).map_err(|problem| {
+            error(
+                "regex",
+                format!("{at}.regex"),
+                format!("{regex:?} {problem}"),
+                "write a shorter or plainer one",
+            )
+        })?),
+        (None, None, None, Some(true)) => Test::Present,
         _ => return Err(error("condition", at, "does not say what to look for", TEST)),
     };
     Ok(Condition { place, test })

@@ -10,6 +10,8 @@ pub(crate) enum Place {
     Header(String),
     Cookie(String),
     Query(String),
+    /// The path without its query.
+    Path,
     SourceAddress,
 }
 
@@ -25,6 +27,7 @@ impl Place {
             Self::Query(name) => {
                 request.header(":path").and_then(|all| within(all, |bytes| query(bytes, name.as_bytes())))
             }
+            Self::Path => request.header(":path").and_then(|all| within(all, path)),
             Self::SourceAddress => request.attribute(Attribute::SourceAddress),
         };
         value.filter(|bytes| !bytes.is_empty())
@@ -49,6 +52,11 @@ fn cookie<'b>(header: &'b [u8], name: &[u8]) -> Option<&'b [u8]> {
 fn query<'b>(path: &'b [u8], name: &[u8]) -> Option<&'b [u8]> {
     let start = path.iter().position(|b| *b == b'?')?;
     path.get(start + 1..)?.split(|b| *b == b'&').find_map(|pair| value_of(pair, name))
+}
+
+/// The path alone, as sent.
+fn path(all: &[u8]) -> Option<&[u8]> {
+    all.split(|b| *b == b'?').next()
 }
 
 fn value_of<'b>(pair: &'b [u8], name: &[u8]) -> Option<&'b [u8]> {

@@ -1,6 +1,6 @@
 //! Conditions on a request: those of a rollout's scope, of overrides and of cohorts.
 
-use crate::{Attribute, Request, key::Place};
+use crate::{Attribute, Pattern, Request, key::Place};
 
 /// Which requests a rollout owns. Everything that is named must fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,6 +74,7 @@ pub(crate) enum Test {
     Exact(String),
     Prefix(String),
     Present,
+    Regex(Pattern),
 }
 
 impl Condition {
@@ -82,6 +83,7 @@ impl Condition {
             Test::Exact(text) => *value == *text.as_bytes(),
             Test::Prefix(text) => value.starts_with(text.as_bytes()),
             Test::Present => true,
+            Test::Regex(pattern) => pattern.fits(&value),
         })
     }
 }

@@ -216,25 +216,42 @@ fn conditions(check: &mut Check, at: &str, written: &[Condition]) -> Vec<policy:
         .enumerate()
         .map(|(index, condition)| {
             let field = format!("{at}.when[{index}]");
-            let places = [&condition.header, &condition.cookie, &condition.query];
-            if places.into_iter().flatten().count() != 1 {
+            let places = [
+                condition.header.is_some(),
+                condition.cookie.is_some(),
+                condition.query.is_some(),
+                condition.path.is_some(),
+            ];
+            if places.into_iter().filter(|given| *given).count() != 1 {
                 check.refuse(
                     field.clone(),
                     "it looks at none or several places",
-                    "keep one of header, cookie and query",
+                    "keep one of header, cookie, query and path",
                 );
             }
-            let tests = [condition.exact.is_some(), condition.prefix.is_some(), condition.present.is_some()];
+            let tests = [
+                condition.exact.is_some(),
+                condition.prefix.is_some(),
+                condition.present.is_some(),
+                condition.regex.is_some(),
+            ];
             if tests.into_iter().filter(|given| *given).count() != 1 {
                 check.refuse(
                     field.clone(),
                     "it makes none or several tests",
-                    "keep one of exact, prefix and present",
+                    "keep one of exact, prefix, regex and present",
                 );
             }
             if condition.present == Some(false) {
                 let remedy = "write `present: true`; what is absent cannot be asked for";
                 check.refuse(format!("{field}.present"), "it is false", remedy);
+            }
+            if condition.path == Some(false) {
+                check.refuse(format!("{field}.path"), "it is false", "write `path: true`, or leave it out");
+            }
+            if let Some(Err(problem)) = condition.regex.as_deref().map(split::Pattern::new) {
+                let remedy = "write one that fits the whole value, such as beta-.* or (?i)staff|crew";
+                check.refuse(format!("{field}.regex"), format!("it {problem}"), remedy);
             }
             policy::Condition {
                 header: condition
@@ -245,7 +262,9 @@ fn conditions(check: &mut Check, at: &str, written: &[Condition]) -> Vec<policy:
                 query: condition.query.clone(),
                 exact: condition.exact.clone(),
                 prefix: condition.prefix.clone(),
+                path: condition.path,
                 present: condition.present,
+                regex: condition.regex.clone(),
             }
         })
         .collect()

@@ -148,7 +148,7 @@ fn problems_name_line_field_and_remedy() {
     check(
         "cohorts: [{name: staff, when: [{header: a, cookie: b, exact: c}], weight: 100%}]",
         &[
-            "error (line 7): spec.cohorts[0].when[0]: it looks at none or several places; keep one of header, cookie and query",
+            "error (line 7): spec.cohorts[0].when[0]: it looks at none or several places; keep one of header, cookie, query and path",
         ],
     );
     check(
@@ -369,6 +369,24 @@ fn how_a_source_is_asked_is_checked() {
         "gates: [{name: a, source: {http: {url: 'https://h', jsonPointer: /a, access: {tls: {insecureSkipVerify: true}}}}, max: 1, every: 5m}]",
         &[
             "warning (line 7): spec.gates[0].source.http.access.tls.insecureSkipVerify: anybody between the controller and the source can answer in its place, and read what is sent; name the authority that signed its certificate: `ca: {secret: NAME}` or `ca: {value: PEM}`",
+        ],
+    );
+}
+
+#[test]
+fn patterns_are_checked() {
+    check(
+        "cohorts: [{name: a, when: [{header: x, regex: '('}], weight: 1%}]\noverrides: [{when: [{path: false, exact: /a, regex: b}], arm: canary}]",
+        &[
+            "error (line 7): spec.cohorts[0].when[0].regex: it cannot be read: found open group without closing ')'; write one that fits the whole value, such as beta-.* or (?i)staff|crew",
+            "error (line 8): spec.overrides[0].when[0]: it makes none or several tests; keep one of exact, prefix, regex and present",
+            "error (line 8): spec.overrides[0].when[0].path: it is false; write `path: true`, or leave it out",
+        ],
+    );
+    check(
+        "cohorts: [{name: a, when: [{header: x, regex: staff}, {path: true, regex: '/v[0-9]+/.*'}], weight: 1%}]",
+        &[
+            "warning (line 7): spec.cohorts[0].when[0].regex: it fits one text alone; write it as `exact`, which is cheaper",
         ],
     );
 }

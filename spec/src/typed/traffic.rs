@@ -149,6 +149,9 @@ pub struct Condition {
     /// A query parameter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
+    /// `true`: the path without its query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<bool>,
     /// The whole value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<String>,
@@ -158,6 +161,10 @@ pub struct Condition {
     /// `true`: any value that is not empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub present: Option<bool>,
+    /// A regular expression that fits the whole value, without look-around and back references; 256 bytes at most. A
+    /// value above 1,024 bytes fits none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regex: Option<String>,
 }
 
 /// Requests for which the version is given.
