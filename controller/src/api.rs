@@ -82,7 +82,8 @@ async fn metrics(State(api): State<Api>) -> Response {
 
 async fn list(State(api): State<Api>) -> Response {
     let views = api.views.borrow().clone();
-    Json(views.values().map(|view| &**view).collect::<Vec<_>>()).into_response()
+    Json(views.values().map(|view| &**view).filter(|view| !view.is_member()).collect::<Vec<_>>())
+        .into_response()
 }
 
 async fn one(State(api): State<Api>, Path(name): Path<String>) -> Response {

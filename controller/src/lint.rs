@@ -46,14 +46,10 @@ fn linted(text: &str, rate: Option<f64>) -> (String, bool) {
     let mut lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
     let fine = problems.iter().all(|problem| problem.severity == Severity::Warning);
     if let Ok(loaded) = spec::load(text) {
-        let plan = loaded.plan;
-        lines.push(format!(
-            "{}: {} -> {}, {} stages: fine",
-            plan.name,
-            plan.stable,
-            plan.canary,
-            plan.stages.len()
-        ));
+        lines.extend(loaded.plans().iter().map(|plan| {
+            let (name, stages) = (&plan.name, plan.stages.len());
+            format!("{name}: {} -> {}, {stages} stages: fine", plan.stable, plan.canary)
+        }));
     }
     (lines.join("\n"), fine)
 }
@@ -71,7 +67,7 @@ fn linted_trigger(text: &str) -> (String, bool) {
 
 fn explained(text: &str, rate: Option<f64>) -> Result<String, spec::Problems> {
     spec::load(text).map(|loaded| {
-        let mut said = spec::explain(&loaded.plan, rate);
+        let mut said = spec::explain_all(&loaded, rate);
         if let Some(windows) = &loaded.plan.windows {
             said.push_str(&match windows.open_at(clock::now().unix_ms) {
                 Ok(()) => "Now its windows are open.\n".to_owned(),

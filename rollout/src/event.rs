@@ -33,6 +33,20 @@ pub enum Event {
         /// The canary's share, in parts per million; below 1,000,000.
         weight_ppm: u32,
     },
+    /// The fleet lets it enter a stage (from 0, the hand-back counting as one more), and all before it.
+    Permit {
+        /// Which.
+        stage: usize,
+    },
+    /// The fleet takes it back because of another member.
+    TakeBack {
+        /// Whose rollback it is.
+        member: String,
+        /// One English sentence.
+        reason: String,
+        /// Nobody is hurt: the plan's ramp will do.
+        gentle: bool,
+    },
     /// What stable's endpoints answer while a hand-back is under way.
     StableReports(Vec<Endpoint>),
     /// The hand-back's hook did its work.

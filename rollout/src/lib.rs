@@ -13,6 +13,7 @@ mod effect;
 mod event;
 mod evidence;
 mod exercise;
+pub mod fleet;
 mod interval;
 mod now;
 mod overdue;

@@ -51,6 +51,13 @@ pub struct State {
     pub stable_ready: bool,
     /// Notices people have had, by key; an episode that ends takes its key out.
     pub told: Vec<String>,
+    /// The stages it may enter: those before this one, the hand-back counting as one more. `None`: it is no member of a
+    /// fleet and asks nobody.
+    #[serde(default)]
+    pub permitted: Option<usize>,
+    /// When it succeeded, on its own clock.
+    #[serde(default)]
+    pub succeeded_age_ms: Option<u64>,
     /// The end, when the end was a rollback.
     pub rollback: Option<RolledBack>,
     /// What happened, oldest first.
@@ -206,6 +213,9 @@ pub struct StageRecord {
     pub approved_by: Option<String>,
     /// Was its evidence begun again because a gate was marginal?
     pub reanalyzed: bool,
+    /// When it was first complete, on the run's own clock; a member of a fleet may have to wait from here on.
+    #[serde(default)]
+    pub complete_age_ms: Option<u64>,
 }
 
 /// The end of a run that was taken back.
@@ -240,4 +250,6 @@ pub enum RollbackBy {
     NoData,
     /// It cost more than it may.
     Budget,
+    /// Another member of the fleet went back.
+    Fleet(String),
 }

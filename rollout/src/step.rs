@@ -13,12 +13,15 @@
 //! | Pause              | -            | paused                 | -                 | -                   | -    |
 //! | Resume             | -            | -                      | goes on           | asks again          | -    |
 //! | SetWeight          | -            | paused at that weight  | paused at that weight | -               | -    |
+//! | Permit             | may begin    | may go on              | may go on         | -                   | -    |
+//! | TakeBack           | rolled back  | rolled back            | rolled back       | rolled back         | -    |
 //! | StableReports      | -            | -                      | -                 | next step           | -    |
 //! | HandBackDone/Failed | -           | -                      | -                 | next step / tell    | -    |
 //!
 //! "-" changes nothing but the clock; [`State::allows`] says so to people beforehand.
 
 mod act;
+mod barrier;
 mod hand_back;
 mod past;
 mod people;
@@ -74,6 +77,11 @@ impl Run {
             Event::Pause(human) => self.pause_by(human),
             Event::Resume(human) => self.resume_by(human),
             Event::SetWeight { human, weight_ppm } => self.set_weight(human, *weight_ppm),
+            Event::Permit { stage } => {
+                self.permit(*stage);
+                self.settle();
+            }
+            Event::TakeBack { member, reason, gentle } => self.take_back(member, reason, *gentle),
             Event::StableReports(endpoints) => {
                 self.stable_reports(endpoints);
                 self.settle();
@@ -107,6 +115,7 @@ impl State {
     /// run of this name published, 0 for the first.
     #[must_use]
     pub fn new(plan: Plan, run: u64, epoch: u64, now: Now) -> Self {
+        let plan_is_member = plan.member.is_some();
         Self {
             run,
             stable_version: plan.stable.clone(),
@@ -128,6 +137,8 @@ impl State {
             counts_age_ms: None,
             stable_ready: false,
             told: Vec::new(),
+            permitted: plan_is_member.then_some(0),
+            succeeded_age_ms: None,
             rollback: None,
             history: Vec::new(),
         }

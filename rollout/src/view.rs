@@ -3,7 +3,7 @@
 use serde::Serialize;
 use spec::{Percent, Span};
 
-use crate::{Answer, Exposed, HandingBack, Override, Pause, Phase, Record, State, Verdict};
+use crate::{Answer, Exposed, HandingBack, Override, Pause, Phase, Record, RolledBack, State, Verdict};
 
 /// A run for the eye. The caller adds what the mesh reported (`generation`, `acks`, `refusals`).
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -42,6 +42,12 @@ pub struct View {
     pub rollback: Option<RollbackView>,
     /// What happened, oldest first.
     pub history: Vec<RecordView>,
+    /// Of a member of a fleet: which of the models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Of a member of a fleet: which of the regions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
 }
 
 /// A stage for the eye.
@@ -103,6 +109,16 @@ pub struct RecordView {
     pub what: String,
 }
 
+impl From<&RolledBack> for RollbackView {
+    fn from(rollback: &RolledBack) -> Self {
+        Self {
+            decided_monotonic_ns: rollback.decided.monotonic_ns,
+            decided_unix_ms: rollback.decided.unix_ms,
+            reason: rollback.reason.clone(),
+        }
+    }
+}
+
 impl From<&Record> for RecordView {
     fn from(record: &Record) -> Self {
         Self { unix_ms: record.at.unix_ms, monotonic_ns: record.at.monotonic_ns, what: record.what.clone() }
@@ -139,12 +155,10 @@ impl State {
             overrides: self.overrides.iter().map(OverrideView::from).collect(),
             exposed: self.exposed,
             guardrails: self.evidence.guardrail_verdicts(&self.plan),
-            rollback: self.rollback.as_ref().map(|rollback| RollbackView {
-                decided_monotonic_ns: rollback.decided.monotonic_ns,
-                decided_unix_ms: rollback.decided.unix_ms,
-                reason: rollback.reason.clone(),
-            }),
+            rollback: self.rollback.as_ref().map(RollbackView::from),
             history: self.history.iter().map(RecordView::from).collect(),
+            model: self.plan.member.as_ref().and_then(|member| member.model.clone()),
+            region: self.plan.member.as_ref().and_then(|member| member.region.clone()),
         }
     }
 
@@ -154,6 +168,9 @@ impl State {
         let (canary, weight) = (&self.plan.canary, self.weight());
         match &self.phase {
             Phase::Pending { started_by: None } => "not begun".to_owned(),
+            Phase::Pending { started_by: Some(_) } if self.asks().is_some() => {
+                "nobody is exposed; its proxies follow, and its turn has not come".to_owned()
+            }
             Phase::Pending { started_by: Some(_) } if self.window().is_err() => {
                 let why = self.window().err().map(|closed| closed.why);
                 format!("nobody is exposed: {}", why.unwrap_or_default())
@@ -202,6 +219,9 @@ impl State {
             .filter(|verdict| verdict.hard && !matches!(verdict.answer, Answer::Pass | Answer::NotApplicable))
             .map(|verdict| verdict.name.as_str())
             .collect();
+        if self.asks().is_some() {
+            return format!("{at}: complete, waits for the others of its fleet");
+        }
         let next = match self.next_stage().and_then(|next| self.plan.stages.get(next)) {
             Some(next) if next.shadow_ppm > 0 => {
                 format!("a shadow of {} next", Percent::from_ppm(next.shadow_ppm))

@@ -183,7 +183,7 @@ impl Run {
                     Some(RollbackBy::Quorum) => "quorum".to_owned(),
                     Some(RollbackBy::NoData) => "no data".to_owned(),
                     Some(RollbackBy::Budget) => "budget".to_owned(),
-                    Some(RollbackBy::Human(_)) | None => "a person".to_owned(),
+                    Some(RollbackBy::Human(_) | RollbackBy::Fleet(_)) | None => "a person".to_owned(),
                 };
                 Some(End::RolledBack { by })
             }

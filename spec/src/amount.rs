@@ -45,6 +45,12 @@ pub struct NotAnAmount {
     wanted: &'static str,
 }
 
+impl NotAnAmount {
+    pub(crate) fn new(text: &str, wanted: &'static str) -> Self {
+        Self { text: text.to_owned(), wanted }
+    }
+}
+
 const PERCENT: &str = "a percentage from 0% to 100% in steps of 0.0001%, such as 5% or 0.1%";
 const SPAN: &str = "a time such as 500ms, 30s, 10m or 1h30m";
 const QUANTITY: &str = "a limit such as 0.1% (a share), 500ms (a time) or 0.65 (a plain number)";
@@ -233,24 +239,24 @@ impl fmt::Display for Margin {
 /// five times everything.
 macro_rules! as_text {
     ($($type:ident, $wanted:expr, $pattern:expr;)*) => {$(
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 struct Visitor;
-                impl de::Visitor<'_> for Visitor {
+                impl serde::de::Visitor<'_> for Visitor {
                     type Value = $type;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                         f.write_str($wanted)
                     }
-                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$type, E> {
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$type, E> {
                         text.trim().parse().map_err(E::custom)
                     }
-                    fn visit_u64<E: de::Error>(self, value: u64) -> Result<$type, E> {
+                    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<$type, E> {
                         self.visit_str(&value.to_string())
                     }
-                    fn visit_i64<E: de::Error>(self, value: i64) -> Result<$type, E> {
+                    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<$type, E> {
                         self.visit_str(&value.to_string())
                     }
-                    fn visit_f64<E: de::Error>(self, value: f64) -> Result<$type, E> {
+                    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<$type, E> {
                         self.visit_str(&value.to_string())
                     }
                 }
@@ -258,22 +264,23 @@ macro_rules! as_text {
             }
         }
 
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl JsonSchema for $type {
-            fn schema_name() -> Cow<'static, str> {
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($type).into()
             }
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string", "pattern": $pattern, "description": concat!("Written as ", $wanted, ".") })
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "pattern": $pattern, "description": concat!("Written as ", $wanted, ".") })
             }
         }
     )*};
 }
+pub(crate) use as_text;
 
 as_text! {
     Percent, "a percentage such as 5% or 0.1%", r"^[0-9]{1,3}(\.[0-9]{1,4})?%$";

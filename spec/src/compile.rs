@@ -1,5 +1,6 @@
 //! From a rollout as typed to the plan as meant: every rule a document must keep, and every default.
 
+mod fleet;
 mod gates;
 mod sources;
 mod stages;
@@ -19,6 +20,8 @@ use crate::preset;
 use crate::problem::{Problem, Problems};
 use crate::series::{LIMIT, series};
 use crate::typed::{self, API_VERSION, KIND, Mode, Rollout, RolloutSpec};
+
+pub(crate) use fleet::{Fleet, fleet};
 
 /// Collects what is wrong, so that a user sees all of it at once.
 #[derive(Default)]
@@ -224,6 +227,7 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
         rollback: rollback(check, spec.rollback.as_ref()),
         baseline: spec.baseline.unwrap_or(true),
         unit,
+        member: None,
         name,
         stable,
         canary,

@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 
 use crate::amount::{Percent, Quantity, Span};
+use crate::fleet::{After, HowMany};
 use crate::gate::{Gate, Metric, OnFail, Unread};
 use crate::lint::slowest;
 use crate::plan::{HandBackHow, Insufficient, Plan, Unit};
+use crate::read::Loaded;
 
 /// Says what will happen, when, and what would stop it. With the rate of the traffic, in requests per second, also
 /// how long the evidence takes.
@@ -15,6 +17,75 @@ pub fn explain(plan: &Plan, per_second: Option<f64>) -> String {
     // Writing to a String cannot fail.
     let _ = write_all(&mut text, plan, per_second);
     text
+}
+
+/// As [`explain`], of everything a document runs: what its models and regions are to each other, then each model.
+#[must_use]
+pub fn explain_all(loaded: &Loaded, per_second: Option<f64>) -> String {
+    let mut text = String::new();
+    let _ = write_fleet(&mut text, loaded);
+    // Regions differ in nothing but their name.
+    let region = |plan: &Plan| plan.member.as_ref().and_then(|member| member.region.clone());
+    let first = |plan: &&Plan| loaded.members.first().is_none_or(|first| region(first) == region(plan));
+    let mut plans = loaded.plans().iter().filter(first);
+    if let Some(plan) = plans.next() {
+        text.push_str(&explain(plan, per_second));
+    }
+    for plan in plans {
+        text.push('\n');
+        text.push_str(&explain(plan, per_second));
+    }
+    text
+}
+
+fn write_fleet(text: &mut String, loaded: &Loaded) -> std::fmt::Result {
+    let Some(first) = loaded.members.first().and_then(|plan| plan.member.as_ref()) else { return Ok(()) };
+    writeln!(text, "{}: {} runs that belong together", loaded.name(), loaded.members.len())?;
+    let models: Vec<&str> = loaded.typed.spec.models.iter().map(|model| model.name.as_str()).collect();
+    if !models.is_empty() {
+        writeln!(
+            text,
+            "{} go up together: a stage ends when the gates of all have passed, and the harm of one takes all back.",
+            models.join(", ")
+        )?;
+    }
+    if let Some(regions) = &loaded.typed.spec.regions {
+        for (index, wave) in regions.waves.iter().enumerate() {
+            let then = if index == 0 { "first" } else { "then" };
+            writeln!(text, "Wave {}: {then} {}.", index + 1, wave.join(", "))?;
+        }
+        let terms = first.terms;
+        let soak =
+            if terms.soak_ms > 0 { format!(", for {}", Span::from_ms(terms.soak_ms)) } else { String::new() };
+        match terms.after {
+            After::Stage(stage) => {
+                writeln!(text, "A wave begins when stage {stage} of the one before is complete{soak}.")?
+            }
+            After::Proven => writeln!(
+                text,
+                "A wave begins when the last stage of the one before is complete{soak}; nothing is handed back before all are there."
+            )?,
+            After::Succeeded => {
+                writeln!(text, "A wave begins when stable serves the new version in the one before{soak}.")?;
+            }
+        }
+        let advance = match terms.advance {
+            HowMany::All => "all its regions have".to_owned(),
+            HowMany::Any => "one of its regions has".to_owned(),
+            HowMany::Least(least) => format!("{least} of its regions have"),
+        };
+        writeln!(
+            text,
+            "In a wave a stage ends when {advance} proven it; a region that has not stays where it is."
+        )?;
+        let abort = match terms.abort {
+            HowMany::Any => "One region that goes back takes all back.".to_owned(),
+            HowMany::All => "A region that goes back takes no other back.".to_owned(),
+            HowMany::Least(least) => format!("When {least} regions have gone back, all do."),
+        };
+        writeln!(text, "{abort} When a whole wave has, so do the waves after it.")?;
+    }
+    writeln!(text)
 }
 
 fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fmt::Result {

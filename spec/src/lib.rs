@@ -11,6 +11,7 @@
 mod amount;
 mod compile;
 mod explain;
+mod fleet;
 mod gate;
 mod lines;
 mod lint;
@@ -28,7 +29,8 @@ mod window;
 
 pub use amount::{Margin, NotAnAmount, Percent, Quantity, Span};
 pub use compile::compile;
-pub use explain::explain;
+pub use explain::{explain, explain_all};
+pub use fleet::{After, HowMany, Member, Terms};
 pub use gate::{Against, Gate, Guardrail, Limit, Metric, OnFail, OnMarginal, Unread};
 pub use lint::lint;
 pub use plan::{

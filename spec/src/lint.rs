@@ -1,6 +1,7 @@
 //! What is allowed and probably not wished.
 
 use crate::amount::{Percent, Span};
+use crate::compile::Fleet;
 use crate::gate::{Gate, Metric};
 use crate::lines::Lines;
 use crate::plan::{HandBackHow, Insufficient, Plan, Stage, Unit};
@@ -122,6 +123,21 @@ fn plain_patterns(typed: &Rollout) -> Vec<Problem> {
             )
         })
         .collect()
+}
+
+/// What is to be said of a fleet: of every member once, of the whole, and of each field where the user wrote it.
+pub(crate) fn fleet_warnings(typed: &Rollout, fleet: &Fleet) -> Vec<Problem> {
+    let mut found: Vec<Problem> = Vec::new();
+    for member in &fleet.members {
+        for problem in warnings(&member.typed, &member.plan) {
+            let problem = Problem { field: member.place(typed, &problem.field), ..problem };
+            if !found.contains(&problem) {
+                found.push(problem);
+            }
+        }
+    }
+    found.extend(fleet.warnings.iter().cloned());
+    found
 }
 
 fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use split::policy;
 
+use crate::fleet::Member;
 use crate::gate::{Gate, Guardrail};
 use crate::window::Windows;
 
@@ -57,6 +58,9 @@ pub struct Plan {
     pub baseline: bool,
     /// The unit the statistics count in.
     pub unit: Unit,
+    /// Its place among runs it belongs to; `None`: it is by itself.
+    #[serde(default)]
+    pub member: Option<Member>,
 }
 
 /// All of the policy document that does not change from stage to stage.

@@ -60,10 +60,19 @@ pub(crate) fn extend(mut written: RolloutSpec, preset: RolloutSpec) -> RolloutSp
         assignment,
         lease
     );
-    written.gates = join(preset.gates, written.gates, |gate| &gate.name, over_gate);
-    written.guardrails =
-        join(preset.guardrails, written.guardrails, |guardrail| &guardrail.name, over_guardrail);
+    written.gates = join_gates(preset.gates, written.gates);
+    written.guardrails = join_guardrails(preset.guardrails, written.guardrails);
     written
+}
+
+/// Gates of one list over those of another, as over a preset's.
+pub(crate) fn join_gates(base: Vec<Gate>, written: Vec<Gate>) -> Vec<Gate> {
+    join(base, written, |gate| &gate.name, over_gate)
+}
+
+/// Guardrails of one list over those of another, as over a preset's.
+pub(crate) fn join_guardrails(base: Vec<Guardrail>, written: Vec<Guardrail>) -> Vec<Guardrail> {
+    join(base, written, |guardrail| &guardrail.name, over_guardrail)
 }
 
 fn join<T>(base: Vec<T>, written: Vec<T>, name: fn(&T) -> &String, over: fn(T, T) -> T) -> Vec<T> {

@@ -13,8 +13,10 @@ use crate::{Plan, compile, lint, shape};
 pub struct Loaded {
     /// As typed.
     pub typed: Rollout,
-    /// As meant.
+    /// As meant; of a fleet its first member, as if it were by itself.
     pub plan: Plan,
+    /// The members of a fleet, region by region in the order of the waves, in each model by model; else none.
+    pub members: Vec<Plan>,
     /// What is allowed and probably not wished.
     pub warnings: Vec<Problem>,
 }
@@ -26,9 +28,39 @@ pub struct Loaded {
 pub fn load(text: &str) -> Result<Loaded, Problems> {
     let lines = Lines::of(text);
     let typed: Rollout = parse(text, &lines, &crate::schema())?;
-    let plan = compile(&typed).map_err(|problems| Problems(located(problems.0, &lines)))?;
-    let warnings = located(lint::warnings(&typed, &plan), &lines);
-    Ok(Loaded { typed, plan, warnings })
+    let (plans, warnings) = match compile::fleet(&typed) {
+        Some(fleet) => {
+            let fleet = fleet.map_err(|problems| Problems(located(problems.0, &lines)))?;
+            let warnings = lint::fleet_warnings(&typed, &fleet);
+            (fleet.members.into_iter().map(|member| member.plan).collect(), warnings)
+        }
+        None => {
+            let plan = compile::compile(&typed).map_err(|problems| Problems(located(problems.0, &lines)))?;
+            let warnings = lint::warnings(&typed, &plan);
+            (vec![plan], warnings)
+        }
+    };
+    let warnings = located(warnings, &lines);
+    let Some(plan) = plans.first().cloned() else {
+        let remedy = "name a model or a region, or leave the field out";
+        return Err(Problems(vec![Problem::error("spec", "there is nothing to roll out", remedy)]));
+    };
+    let members = if plan.member.is_some() { plans } else { Vec::new() };
+    Ok(Loaded { typed, plan: Plan { member: None, ..plan }, members, warnings })
+}
+
+impl Loaded {
+    /// What runs: the members of a fleet, or the one plan.
+    #[must_use]
+    pub fn plans(&self) -> &[Plan] {
+        if self.members.is_empty() { std::slice::from_ref(&self.plan) } else { &self.members }
+    }
+
+    /// The name it was given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.typed.metadata.name
+    }
 }
 
 /// Gives problems their lines, and puts them in the order of the text.

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::amount::{Margin, Percent, Quantity, Span};
+use crate::fleet::{After, HowMany};
 use crate::lines::Node;
 use crate::problem::Problem;
 
@@ -163,7 +164,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-const AMOUNTS: [&str; 4] = ["Percent", "Span", "Margin", "Quantity"];
+const AMOUNTS: [&str; 6] = ["Percent", "Span", "Margin", "Quantity", "HowMany", "After"];
 
 /// What keeps a value from being an amount.
 fn amount(name: &str, node: &Node) -> Option<String> {
@@ -179,6 +180,8 @@ fn amount(name: &str, node: &Node) -> Option<String> {
         "Span" => text.parse::<Span>().err(),
         "Margin" => text.parse::<Margin>().err(),
         "Quantity" => text.parse::<Quantity>().err(),
+        "HowMany" => text.parse::<HowMany>().err(),
+        "After" => text.parse::<After>().err(),
         _ => None,
     }
     .map(|error| error.to_string())

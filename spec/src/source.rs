@@ -172,25 +172,31 @@ impl Source {
     /// The source of one run, its placeholders filled in.
     #[must_use]
     pub fn filled(&self, rollout: &str, stable: &str, canary: &str) -> Self {
-        let fill = |text: &mut String| {
+        let mut filled = self.clone();
+        for text in filled.texts_mut() {
             *text = text
                 .replace("{{rollout}}", rollout)
                 .replace("{{stable}}", stable)
                 .replace("{{canary}}", canary);
-        };
-        let mut filled = self.clone();
-        match &mut filled {
-            Self::Prometheus(source) => {
-                [&mut source.url, &mut source.query].into_iter().for_each(fill);
-                source.stable_query.iter_mut().for_each(fill);
-            }
-            Self::Http(source) => {
-                [&mut source.url, &mut source.json_pointer].into_iter().for_each(fill);
-                source.stable_pointer.iter_mut().for_each(fill);
-            }
-            Self::Push(_) => {}
         }
         filled
+    }
+
+    /// Every text a placeholder may stand in.
+    pub(crate) fn texts_mut(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::Prometheus(source) => {
+                let mut texts = vec![&mut source.url, &mut source.query];
+                texts.extend(source.stable_query.as_mut());
+                texts
+            }
+            Self::Http(source) => {
+                let mut texts = vec![&mut source.url, &mut source.json_pointer];
+                texts.extend(source.stable_pointer.as_mut());
+                texts
+            }
+            Self::Push(_) => Vec::new(),
+        }
     }
 
     /// The word it stands under in a document.

@@ -1,3 +1,4 @@
+mod fleet;
 mod problems;
 
 use crate::{load, preset_text, presets};

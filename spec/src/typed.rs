@@ -4,6 +4,7 @@
 //! checked here beyond form.
 
 mod course;
+mod fleet;
 mod hand_back;
 mod traffic;
 mod trigger;
@@ -20,6 +21,7 @@ pub use course::{
     Acknowledge, Alpha, Better, Budget, Control, Freeze, Gate, Guardrail, Level, NoData, Rollback, Stage,
     Unread, Window, Windows,
 };
+pub use fleet::{Model, Regions};
 pub use hand_back::{HandBack, Hook};
 pub use traffic::{
     Arm, Assignment, Clusters, Cohort, Condition, Confidence, Direction, Key, Lease, Match, Mode, NoKey,
@@ -71,6 +73,13 @@ pub struct RolloutSpec {
     pub stable: Version,
     /// The version to roll out.
     pub canary: Version,
+    /// Models that go up as one: every stage wants the gates of all of them, and the harm of one takes all back. Gates of
+    /// `spec.gates` with a `source` are measured once for all of them, the others for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<Model>,
+    /// Regions that go one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regions: Option<Regions>,
     /// Who is asked when it is not clear what to do; shown in notices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,

@@ -52,6 +52,7 @@ pub fn one(view: &View) -> String {
             known.who, known.stage, known.reason
         );
     }
+    members(&mut out, &view.members);
     if let Some(stage) = view.stages.last() {
         verdicts(&mut out, &stage.gates);
     }
@@ -73,6 +74,36 @@ pub fn one(view: &View) -> String {
         None => {}
     }
     out
+}
+
+/// One line for each member of a fleet, and below it what its gates say.
+fn members(out: &mut String, members: &[View]) {
+    let Some(wide) = members.iter().map(|member| member.name.len()).max() else { return };
+    let columns = [
+        ("MODEL", members.iter().any(|member| member.model.is_some())),
+        ("REGION", members.iter().any(|member| member.region.is_some())),
+    ];
+    let _ = write!(out, "\n  ");
+    for (name, _) in columns.iter().filter(|(_, shown)| *shown) {
+        let _ = write!(out, "{name:<16} ");
+    }
+    let _ = writeln!(out, "{:<12} {:>8} {:>7}  MESSAGE", "PHASE", "WEIGHT", "STAGE");
+    for member in members {
+        let cells = [member.model.as_deref(), member.region.as_deref()];
+        let _ = write!(out, "  ");
+        for (cell, _) in cells.iter().zip(columns).filter(|(_, (_, shown))| *shown) {
+            let _ = write!(out, "{:<16} ", cell.unwrap_or("-"));
+        }
+        let (weight, stage) =
+            (percent(member.weight_ppm), format!("{}/{}", member.stage, member.stage_count));
+        let _ = writeln!(out, "{:<12} {weight:>8} {stage:>7}  {}", member.phase, member.message);
+    }
+    for member in members {
+        for gate in member.stages.last().map(|stage| &stage.gates).into_iter().flatten() {
+            let _ =
+                writeln!(out, "  {:<14} {:<wide$} {:<16} {}", gate.verdict, member.name, gate.name, gate.why);
+        }
+    }
 }
 
 fn verdicts(out: &mut String, gates: &[Gate]) {
@@ -119,6 +150,27 @@ mod tests {
         {
             assert!(shown.contains(part), "{shown}");
         }
+        let member = |model: &str, weight: u32| {
+            format!(
+                r#"{{"name":"f.{model}","model":"{model}","region":"eu","phase":"Progressing","message":"bakes","stage":1,"stage_count":4,
+                    "weight_ppm":{weight},"stages":[{{"gates":[{{"name":"errors","verdict":"pass","why":"fine"}}]}}]}}"#
+            )
+        };
+        let text =
+            format!(r#"{{"name":"f","members":[{},{}]}}"#, member("ranking", 10_000), member("two", 0));
+        let shown = one(&serde_json::from_str(&text).expect("a fleet"));
+        let lines: Vec<&str> = shown.lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                "",
+                "  MODEL            REGION           PHASE          WEIGHT   STAGE  MESSAGE",
+                "  ranking          eu               Progressing        1%     1/4  bakes",
+                "  two              eu               Progressing        0%     1/4  bakes",
+                "  pass           f.ranking errors           fine",
+                "  pass           f.two     errors           fine",
+            ]
+        );
         assert_eq!(view.over(), None);
         let lines = list(std::slice::from_ref(&view));
         assert!(lines.lines().nth(1).is_some_and(|line| line.starts_with("ranker ")), "{lines}");

@@ -24,6 +24,9 @@ pub struct View {
     pub queued: Option<Queued>,
     pub closed: Option<Closed>,
     pub overrides: Vec<Override>,
+    pub model: Option<String>,
+    pub region: Option<String>,
+    pub members: Vec<View>,
 }
 
 /// A time at which the weight does not rise.

@@ -1,7 +1,8 @@
 //! From a decision to the world: store, then act.
 
 use anyhow::Result;
-use rollout::{Cause, Effect, Event, HandingBack, Phase, Severity, State, step};
+use rollout::fleet::{self, Moved};
+use rollout::{Cause, Effect, Event, HandingBack, Phase, Publication, Severity, State};
 
 use super::run::Run;
 use super::{Engine, Report, record};
@@ -11,31 +12,46 @@ use crate::{clock, hand_back};
 /// Evidence without a decision is written this often: losing less than this much of it is a gap, not a fault.
 pub(super) const KEEP_UP_NS: u64 = 5_000_000_000;
 
-/// What one event comes to, before anybody has heard of it.
+/// What one event comes to, for the run it reaches and those that belong to it, before anybody has heard of it.
 pub(super) struct Decision {
+    moved: Vec<OfRun>,
+    mesh: Mesh,
+}
+
+struct OfRun {
     state: State,
     effects: Vec<Effect>,
     /// The generation of the run's last publication.
     generation: u64,
-    mesh: Mesh,
     entries: Vec<Entry>,
 }
 
 impl Decision {
-    pub(super) fn make(before: &State, generation: u64, event: &Event, mesh: Mesh) -> Self {
-        let (state, effects) = step(before.clone(), event, clock::now());
-        let Changes { publishes, revokes } = changes(&effects);
-        let generation = if publishes { mesh.generation + 1 } else { generation };
-        let mesh = Mesh {
-            generation: mesh.generation.max(generation),
-            revoked_below: if revokes { mesh.revoked_below.max(generation) } else { mesh.revoked_below },
-        };
-        let entries = record::entries(before, event, &state, &effects, generation);
-        Self { state, effects, generation, mesh, entries }
+    /// `before`: runs that belong together, each with the generation of its last publication.
+    pub(super) fn make(before: &[(&State, u64)], events: Vec<(usize, Event)>, mesh: Mesh) -> Self {
+        let states: Vec<&State> = before.iter().map(|(state, _)| *state).collect();
+        let moved = fleet::step(&states, events, clock::now());
+        let Changes { publishes, revokes } = changes(moved.iter().flat_map(|one| &one.effects));
+        // One publication for all of them.
+        let generation = if publishes { mesh.generation + 1 } else { mesh.generation };
+        let revoked_below = if revokes { mesh.revoked_below.max(generation) } else { mesh.revoked_below };
+        let moved = moved.into_iter().filter_map(|Moved { index, heard, state, effects }| {
+            let (before, own) = before.get(index)?;
+            let own = if changes(&effects).publishes { generation } else { *own };
+            let entries = record::entries(before, heard.first()?, &state, &effects, own);
+            Some(OfRun { state, effects, generation: own, entries })
+        });
+        Self { moved: moved.collect(), mesh: Mesh { generation, revoked_below } }
     }
 
-    pub(super) fn writing<'a>(&'a self, spec: &'a str) -> Writing<'a> {
-        Writing { spec, state: &self.state, generation: self.generation, entries: &self.entries }
+    pub(super) fn writings<'a>(&'a self, spec: &'a str) -> Vec<Writing<'a>> {
+        let writing = |one: &'a OfRun| Writing {
+            spec,
+            state: &one.state,
+            generation: one.generation,
+            entries: &one.entries,
+        };
+        self.moved.iter().map(writing).collect()
     }
 
     pub(super) const fn mesh(&self) -> Mesh {
@@ -65,53 +81,84 @@ impl Engine {
     /// Lets the machine take one event. The decision is on the disk before anybody sees it; when the disk refuses, it
     /// was not taken, and the next event finds the run as it was.
     pub(super) async fn try_advance(&mut self, name: &str, event: &Event) -> Result<()> {
-        let mesh = self.mesh();
-        let Some(run) = self.runs.get_mut(name) else { return Ok(()) };
-        let mut decision = Decision::make(&run.state, run.generation, event, mesh);
-        let lines = run.unwritten.len();
-        run.unwritten.append(&mut decision.entries);
-        if decision.effects.is_empty() {
+        let mates = self.mates(name);
+        let Some(index) = mates.iter().position(|mate| mate == name) else { return Ok(()) };
+        self.try_together(&mates, vec![(index, event.clone())]).await
+    }
+
+    /// The same for runs that belong together: what follows of it for each other is one decision, one transaction and
+    /// one publication.
+    pub(super) async fn try_together(&mut self, mates: &[String], events: Vec<(usize, Event)>) -> Result<()> {
+        let before = mates.iter().filter_map(|mate| self.runs.get(mate));
+        let before: Vec<_> = before.map(|run| (&run.state, run.generation)).collect();
+        let mut decision = Decision::make(&before, events, self.mesh());
+        let decides = decision.moved.iter().any(|one| !one.effects.is_empty());
+        let mut lines = Vec::with_capacity(decision.moved.len());
+        for one in &mut decision.moved {
+            let Some(run) = self.runs.get_mut(&one.state.plan.name) else { continue };
+            lines.push((one.state.plan.name.clone(), run.unwritten.len()));
+            run.unwritten.append(&mut one.entries);
             run.changed = true;
-        } else {
-            let writing = Writing { entries: &run.unwritten, ..decision.writing(&run.spec) };
-            match self.store.save(&[writing], decision.mesh) {
-                Ok(()) => {
-                    run.written();
-                    self.disk_refuses = false;
-                }
-                // Traffic comes back with or without a store; it never goes up without one.
-                Err(error) if takes_back(&decision.effects) => {
-                    run.unsaved = true;
-                    self.unwritten(&error);
-                }
-                Err(error) => {
-                    run.unwritten.truncate(lines);
-                    return Err(error);
+        }
+        if decides {
+            let writings = decision.moved.iter().filter_map(|one| {
+                let run = self.runs.get(&one.state.plan.name)?;
+                let (state, generation) = (&one.state, one.generation);
+                Some(Writing { spec: &run.spec, state, generation, entries: &run.unwritten })
+            });
+            let written = self.store.save(&writings.collect::<Vec<_>>(), decision.mesh);
+            let back = decision.moved.iter().all(|one| takes_back(&one.effects));
+            for (name, lines) in &lines {
+                let Some(run) = self.runs.get_mut(name) else { continue };
+                match &written {
+                    Ok(()) => run.written(),
+                    // Traffic comes back with or without a store; it never goes up without one.
+                    Err(_) if back => run.unsaved = true,
+                    Err(_) => run.unwritten.truncate(*lines),
                 }
             }
+            match written {
+                Ok(()) => self.disk_refuses = false,
+                Err(error) if back => self.unwritten(&error),
+                Err(error) => return Err(error),
+            }
         }
-        self.adopt(name, decision).await;
+        self.adopt(decision).await;
         Ok(())
     }
 
     /// What was decided, and written, holds from here on.
-    pub(super) async fn adopt(&mut self, name: &str, decision: Decision) {
+    pub(super) async fn adopt(&mut self, decision: Decision) {
         self.look_at_clocks();
-        let Some(run) = self.runs.get_mut(name) else { return };
-        let Decision { state, effects, generation, mesh, .. } = decision;
-        let quorum = state.publication.as_ref().is_some_and(|sent| sent.quorum_age_ms.is_some());
-        run.state = state;
-        run.generation = generation;
-        if changes(&effects).publishes {
-            run.published(&self.reasons);
-        } else if quorum {
-            run.book.settle(clock::unix_ms());
-        }
+        let Decision { moved, mesh } = decision;
         Mesh { generation: self.generation, revoked_below: self.revoked_below } = mesh;
-        for effect in effects {
-            self.carry_out(name, effect).await;
+        let mut effects = Vec::new();
+        let mut names = Vec::with_capacity(moved.len());
+        for OfRun { state, effects: of_run, generation, .. } in moved {
+            let name = state.plan.name.clone();
+            let Some(run) = self.runs.get_mut(&name) else { continue };
+            let quorum = state.publication.as_ref().is_some_and(|sent| sent.quorum_age_ms.is_some());
+            run.state = state;
+            run.generation = generation;
+            if changes(&of_run).publishes {
+                run.published(&self.reasons);
+            } else if quorum {
+                run.book.settle(clock::unix_ms());
+            }
+            effects.extend(of_run.into_iter().map(|effect| (name.clone(), effect)));
+            names.push(name);
         }
-        self.show_run(name);
+        // One publication says what all of them decided.
+        let last = effects.iter().rposition(|(_, effect)| matches!(effect, Effect::Publish(_)));
+        for (at, (name, effect)) in effects.into_iter().enumerate() {
+            match effect {
+                Effect::Publish(publication) if Some(at) != last => self.announce(&name, &publication),
+                effect => self.carry_out(&name, effect).await,
+            }
+        }
+        for name in names {
+            self.show_run(&name);
+        }
     }
 
     pub(super) const fn mesh(&self) -> Mesh {
@@ -155,13 +202,7 @@ impl Engine {
         let _ = self.store.points.reached(Point::Effect);
         match effect {
             Effect::Publish(publication) => {
-                tracing::info!(
-                    rollout = name,
-                    generation = self.generation,
-                    weight_ppm = publication.policy.arms.canary.weight_ppm,
-                    cause = ?publication.cause,
-                    "publish"
-                );
+                self.announce(name, &publication);
                 self.publish().await;
             }
             Effect::Revoke => {
@@ -186,6 +227,16 @@ impl Engine {
             },
         }
         let _ = self.store.points.reached(Point::Done);
+    }
+
+    fn announce(&self, name: &str, publication: &Publication) {
+        tracing::info!(
+            rollout = name,
+            generation = self.generation,
+            weight_ppm = publication.policy.arms.canary.weight_ppm,
+            cause = ?publication.cause,
+            "publish"
+        );
     }
 
     /// Names the asking, so that whoever is asked again after a crash knows it for the same.
@@ -268,11 +319,13 @@ pub(super) struct Changes {
     pub revokes: bool,
 }
 
-pub(super) fn changes(effects: &[Effect]) -> Changes {
-    Changes {
-        publishes: effects.iter().any(|effect| matches!(effect, Effect::Publish(_))),
-        revokes: effects.iter().any(|effect| matches!(effect, Effect::Revoke)),
+pub(super) fn changes<'e>(effects: impl IntoIterator<Item = &'e Effect>) -> Changes {
+    let mut changes = Changes { publishes: false, revokes: false };
+    for effect in effects {
+        changes.publishes |= matches!(effect, Effect::Publish(_));
+        changes.revokes |= matches!(effect, Effect::Revoke);
     }
+    changes
 }
 
 /// Is this said once, so that it must be kept when it could not be taken? Time and counts come again by themselves, and

@@ -1,6 +1,6 @@
 //! What people ask for: a new run, or something of a running one.
 
-use rollout::{Event, Exercise, ExerciseView, Human, Reception, State, View, receive, step};
+use rollout::{Event, Exercise, ExerciseView, Human, Reception, State, fleet};
 use serde::Serialize;
 use spec::{Plan, Problem};
 use split::Splitter;
@@ -59,15 +59,24 @@ impl Engine {
     pub(super) async fn apply(&mut self, text: &str, who: String, again: bool) -> Result<Applied, Refusal> {
         let loaded = spec::load(text).map_err(|problems| Refusal::Invalid(problems.to_string()))?;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(Problem::to_string).collect();
-        let plan = loaded.plan;
-        let name = plan.name.clone();
-        compiles(&plan)?;
-        self.sources.allow(&plan).map_err(Refusal::Invalid)?;
-        let present = self.runs.get(&name).map(|run| &run.state);
-        let run = present.map_or(1, |present| present.run);
-        match receive(present, &plan, again) {
+        let (name, plans) = (loaded.name().to_owned(), loaded.plans().to_vec());
+        for plan in &plans {
+            compiles(plan)?;
+            self.sources.allow(plan).map_err(Refusal::Invalid)?;
+            if plan.member.as_ref().is_some_and(|member| member.region.is_some()) {
+                let why = "spec.regions: proxies are not told apart by region yet; leave it out".to_owned();
+                return Err(Refusal::Invalid(why));
+            }
+        }
+        if let Some(why) = self.taken(&name, &plans) {
+            return Err(Refusal::Conflict(why));
+        }
+        let present = self.applied(&name);
+        let present = self.states(&present);
+        let run = present.iter().map(|present| present.run).max().unwrap_or(1);
+        match fleet::receive(&present, &plans, again) {
             Reception::Begin { run, epoch } => {
-                self.begin(plan, text, who, run, epoch).await?;
+                self.begin(&name, plans, text, who, run, epoch).await?;
                 Ok(Applied { name, run, unchanged: false, queued: false, warnings })
             }
             Reception::Unchanged => {
@@ -75,52 +84,58 @@ impl Engine {
                 warnings.extend(self.withdraw(&name)?);
                 Ok(Applied { name, run, unchanged: true, queued: false, warnings })
             }
-            Reception::Refused(why) => Err(Refusal::Conflict(with_command(present, &plan, why))),
+            Reception::Refused(why) => Err(Refusal::Conflict(with_command(&present, &name, &plans, why))),
             Reception::Replace | Reception::Queue => {
-                if let Some(why) = present.and_then(|present| never_fits(present, &plan)) {
+                if let Some(why) = never_fits(&present, &plans) {
                     return Err(Refusal::Conflict(why));
                 }
-                warnings.extend(self.wait(plan, text, who)?);
+                warnings.extend(self.wait(&name, plans, text, who)?);
                 self.serve(&name).await;
-                let now = self.runs.get(&name).map_or(run, |present| present.state.run);
+                let now = self.applied(&name);
+                let now = self.states(&now).iter().map(|present| present.run).max().unwrap_or(run);
                 Ok(Applied { name, run: now, unchanged: false, queued: now == run, warnings })
             }
         }
     }
 
-    /// A run begins. It is on the disk, and the one before it kept, before anybody hears of it.
+    /// Runs begin. They are on the disk, and those before them kept, before anybody hears of them.
     pub(super) async fn begin(
         &mut self,
-        plan: Plan,
+        name: &str,
+        plans: Vec<Plan>,
         text: &str,
         who: String,
         run: u64,
         epoch: u64,
     ) -> Result<(), Refusal> {
-        let name = plan.name.clone();
-        self.end_exercise(&name, format!("run {run} begins")).await;
-        let epoch = epoch.max(self.epoch(&name));
-        let state = State::new(plan, run, epoch, clock::now());
-        let start = Event::Start(Human { who, reason: String::new() });
-        let decision = Decision::make(&state, self.generation, &start, self.mesh());
-        let before = self.runs.get(&name).map(Run::writing);
-        self.store
-            .begin(decision.writing(text), before, decision.mesh())
-            .map_err(|error| Refusal::unwritten(&error))?;
-        self.waiting.remove(&name);
-        let stored = Stored { spec: text.to_owned(), state, generation: self.generation };
-        self.runs.insert(name.clone(), Run::new(stored));
-        self.adopt(&name, decision).await;
-        Ok(())
-    }
-
-    /// An earlier run, as it ended.
-    pub(super) fn past(&self, name: &str, run: u64) -> Result<Box<View>, Refusal> {
-        match self.store.past_run(name, run) {
-            Ok(Some(state)) => Ok(Box::new(state.view())),
-            Ok(None) => Err(Refusal::Unknown(format!("{name} has no earlier run {run}"))),
-            Err(error) => Err(Refusal::Failed(format!("the store cannot be read: {error:#}"))),
+        let present = self.applied(name);
+        let mut epoch = epoch;
+        for name in present.iter().chain(plans.iter().map(|plan| &plan.name)) {
+            self.end_exercise(name, format!("run {run} begins")).await;
+            epoch = epoch.max(self.epoch(name));
         }
+        let now = clock::now();
+        let states: Vec<State> = plans.into_iter().map(|plan| State::new(plan, run, epoch, now)).collect();
+        let start = |index| (index, Event::Start(Human { who: who.clone(), reason: String::new() }));
+        let begun: Vec<_> = states.iter().map(|state| (state, self.generation)).collect();
+        let decision = Decision::make(&begun, (0..begun.len()).map(start).collect(), self.mesh());
+        let before: Vec<_> =
+            present.iter().filter_map(|name| self.runs.get(name)).map(Run::writing).collect();
+        self.store
+            .begin(name, &decision.writings(text), &before, decision.mesh())
+            .map_err(|error| Refusal::unwritten(&error))?;
+        self.waiting.remove(name);
+        for name in &present {
+            self.runs.remove(name);
+        }
+        for state in states {
+            let stored = Stored { spec: text.to_owned(), state, generation: self.generation };
+            self.runs.insert(stored.state.plan.name.clone(), Run::new(stored));
+        }
+        self.adopt(decision).await;
+        // Those that have no successor are seen no more.
+        self.show();
+        Ok(())
     }
 
     /// What was exercised, the newest first.
@@ -139,11 +154,23 @@ impl Engine {
 
     /// The run of a name that somebody typed.
     pub(super) fn named(&mut self, name: &str) -> Result<&mut Run, Refusal> {
+        self.there_is(name)?;
+        self.runs.get_mut(name).ok_or_else(|| Refusal::Unknown(name.to_owned()))
+    }
+
+    /// Is there a run of this name?
+    pub(super) fn there_is(&self, name: &str) -> Result<(), Refusal> {
+        if self.runs.contains_key(name) {
+            return Ok(());
+        }
+        let members = self.applied(name);
+        if !members.is_empty() {
+            let members = members.join(", ");
+            return Err(Refusal::Conflict(format!("{name} is several runs; name one of them: {members}")));
+        }
         let names: Vec<&str> = self.runs.keys().map(String::as_str).collect();
         let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        self.runs
-            .get_mut(name)
-            .ok_or_else(|| Refusal::Unknown(format!("there is no rollout {name:?}; there are: {there}")))
+        Err(Refusal::Unknown(format!("there is no rollout {name:?}; there are: {there}")))
     }
 
     pub(super) async fn act(&mut self, name: &str, act: Act, human: Human) -> Result<(), Refusal> {
@@ -155,60 +182,56 @@ impl Engine {
             Act::Resume => Event::Resume(human.clone()),
             Act::SetWeight(weight_ppm) => Event::SetWeight { human: human.clone(), weight_ppm },
         };
-        if act == Act::Abort && self.exercises.get(name).is_some_and(|slot| slot.live().is_some()) {
+        let exercised = |name: &String| self.exercises.get(name).is_some_and(|slot| slot.live().is_some());
+        let exercised: Vec<String> = self.meant(name)?.into_iter().filter(exercised).collect();
+        if act == Act::Abort && !exercised.is_empty() {
             let Human { who, reason } = human;
             let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
-            self.end_exercise(name, format!("aborted by {who}{why}")).await;
+            for name in exercised {
+                self.end_exercise(&name, format!("aborted by {who}{why}")).await;
+            }
             return Ok(());
         }
-        let run = self.named(name)?;
-        run.state.allows(&event).map_err(|why| Refusal::Conflict(format!("{name}: {why}")))?;
-        if run.state.is_over() {
-            return Err(Refusal::Conflict(format!("{name} is over: {}", run.state.message())));
-        }
-        let before = shape(&run.state);
-        self.try_advance(name, &event).await.map_err(|error| Refusal::unwritten(&error))?;
-        let Some(run) = self.runs.get(name) else { return Ok(()) };
-        if before == shape(&run.state) {
-            return Err(Refusal::Conflict(format!(
-                "that changes nothing while {name} is {}",
-                run.state.phase.name()
-            )));
-        }
-        Ok(())
+        self.act_on(name, event).await
     }
 }
 
-/// What a person's act would change.
-fn shape(state: &State) -> (rollout::Phase, usize, Vec<rollout::StageRecord>, usize) {
-    (state.phase.clone(), state.stage, state.stages.clone(), state.history.len())
-}
-
-/// Why a plan that would wait could never begin; better said now than in an hour.
-fn never_fits(present: &State, plan: &Plan) -> Option<String> {
-    if let Reception::Replace = receive(Some(present), plan, false) {
-        let abort = Event::Abort(Human { who: String::new(), reason: String::new() });
-        let (aborted, _) = step(present.clone(), &abort, clock::now());
-        return match receive(Some(&aborted), plan, false) {
+/// Why plans that would wait could never begin; better said now than in an hour.
+fn never_fits(present: &[&State], plans: &[Plan]) -> Option<String> {
+    if let Reception::Replace = fleet::receive(present, plans, false) {
+        let abort = || Event::Abort(Human { who: String::new(), reason: String::new() });
+        let events = (0..present.len()).map(|index| (index, abort())).collect();
+        let aborted: Vec<State> =
+            fleet::step(present, events, clock::now()).into_iter().map(|moved| moved.state).collect();
+        let aborted: Vec<&State> = aborted.iter().collect();
+        return match fleet::receive(&aborted, plans, false) {
             Reception::Refused(why) => Some(why),
             _ => None,
         };
     }
-    let may_be_left = [&present.stable_version, &present.plan.canary];
-    (!may_be_left.contains(&&plan.stable)).then(|| {
-        format!(
-            "spec.stable.version is {:?}, but run {} will leave {:?} or {:?} behind the stable route; write one of them",
-            plan.stable, present.run, present.stable_version, present.plan.canary
-        )
+    plans.iter().find_map(|plan| {
+        let present = present.iter().find(|present| present.plan.name == plan.name)?;
+        let may_be_left = [&present.stable_version, &present.plan.canary];
+        (!may_be_left.contains(&&plan.stable)).then(|| {
+            format!(
+                "spec.stable.version is {:?}, but run {} will leave {:?} or {:?} behind the stable route; write one of them",
+                plan.stable, present.run, present.stable_version, present.plan.canary
+            )
+        })
     })
 }
 
 /// The machine knows what would help, the command knows how that is typed.
-fn with_command(present: Option<&State>, plan: &Plan, why: String) -> String {
-    match present {
-        Some(present) if !present.is_over() => format!("{why} (serin abort {})", plan.name),
-        Some(present) if present.plan == *plan => format!("{why} (serin apply --again)"),
-        _ => why,
+fn with_command(present: &[&State], name: &str, plans: &[Plan], why: String) -> String {
+    let same = |plan: &Plan| present.iter().any(|present| present.plan == *plan);
+    if present.is_empty() {
+        why
+    } else if !fleet::is_over(present) {
+        format!("{why} (serin abort {name})")
+    } else if plans.iter().all(same) {
+        format!("{why} (serin apply --again)")
+    } else {
+        why
     }
 }
 

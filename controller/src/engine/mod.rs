@@ -3,6 +3,7 @@
 mod act;
 mod apply;
 mod exercise;
+mod fleets;
 mod latency;
 mod queue;
 mod readings;
@@ -16,13 +17,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use envoy::ecds::Nodes;
-use rollout::{Event, ExerciseView, Human, Now, View};
+use rollout::{Event, ExerciseView, Human, Now, fleet};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 pub use apply::{Applied, Refusal};
 pub use exercise::Order;
 use exercise::Slot;
+pub use fleets::PastView;
 pub use readings::Figure;
 pub use triggers::{Gone, TriggerCommand, TriggerView, TriggerViews};
 pub use views::Views;
@@ -75,7 +77,7 @@ pub enum Command {
     Past {
         name: String,
         run: u64,
-        answer: oneshot::Sender<Result<Box<View>, Refusal>>,
+        answer: oneshot::Sender<Result<Box<PastView>, Refusal>>,
     },
     /// Something of what begins rollouts by itself.
     Trigger(TriggerCommand),
@@ -367,9 +369,12 @@ impl Engine {
         self.exercises_acknowledged(&nodes).await;
     }
 
-    /// Names of the runs that are not over.
+    /// Names of the runs that are not over, or belong to some that are not: what is over still ages beside them.
     fn live(&self) -> Vec<String> {
-        self.runs.iter().filter(|(_, run)| !run.state.is_over()).map(|(name, _)| name.clone()).collect()
+        let mates = self.fleets().into_iter().map(|fleet| self.applied(&fleet));
+        let mates = mates.filter(|names| !fleet::is_over(&self.states(names))).flatten();
+        let alone = self.runs.iter().filter(|(_, run)| !run.state.is_over()).map(|(name, _)| name.clone());
+        alone.chain(mates).collect::<BTreeSet<String>>().into_iter().collect()
     }
 }
 

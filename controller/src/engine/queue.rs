@@ -1,6 +1,6 @@
 //! Specifications that wait for the present run of their name to be over.
 
-use rollout::{Event, Human, Reception, receive};
+use rollout::{Event, Human, Reception, fleet};
 use serde::Serialize;
 use spec::Plan;
 
@@ -12,7 +12,7 @@ use crate::store::Queued;
 pub struct Waiting {
     pub queued: Queued,
     /// `None`: this serin cannot read it.
-    plan: Option<Plan>,
+    plans: Option<Vec<Plan>>,
 }
 
 /// One that waits, for people.
@@ -29,18 +29,19 @@ pub struct QueuedView {
 impl Waiting {
     /// As it was stored, perhaps by an earlier serin.
     pub fn stored(mut queued: Queued) -> Self {
-        let plan = match spec::load(&queued.spec) {
-            Ok(loaded) => Some(loaded.plan),
+        let plans = match spec::load(&queued.spec) {
+            Ok(loaded) => Some(loaded.plans().to_vec()),
             Err(problems) => {
                 queued.refused.get_or_insert_with(|| problems.to_string());
                 None
             }
         };
-        Self { queued, plan }
+        Self { queued, plans }
     }
 
     pub fn view(&self) -> QueuedView {
-        let version = |of: fn(&Plan) -> &String| self.plan.as_ref().map(of).cloned().unwrap_or_default();
+        let first = self.plans.iter().flatten().next();
+        let version = |of: fn(&Plan) -> &String| first.map(of).cloned().unwrap_or_default();
         QueuedView {
             stable: version(|plan| &plan.stable),
             canary: version(|plan| &plan.canary),
@@ -53,17 +54,22 @@ impl Waiting {
 
 impl Engine {
     /// Lets a plan wait, in place of what waited under its name; says what that was.
-    pub(super) fn wait(&mut self, plan: Plan, text: &str, who: String) -> Result<Option<String>, Refusal> {
-        let name = plan.name.clone();
+    pub(super) fn wait(
+        &mut self,
+        name: &str,
+        plans: Vec<Plan>,
+        text: &str,
+        who: String,
+    ) -> Result<Option<String>, Refusal> {
         let queued = Queued {
-            name: name.clone(),
+            name: name.to_owned(),
             spec: text.to_owned(),
             who,
             unix_ms: clock::unix_ms(),
             refused: None,
         };
         self.store.queue(&queued).map_err(|error| Refusal::unwritten(&error))?;
-        let replaced = self.waiting.insert(name, Waiting { queued, plan: Some(plan) });
+        let replaced = self.waiting.insert(name.to_owned(), Waiting { queued, plans: Some(plans) });
         self.show();
         Ok(replaced.map(|old| format!("it takes the place of {}, which waited", old.view().canary)))
     }
@@ -97,17 +103,22 @@ impl Engine {
             else {
                 return;
             };
-            let Some(plan) = waiting.plan.clone() else { return };
+            let Some(plans) = waiting.plans.clone() else { return };
             let (text, who) = (waiting.queued.spec.clone(), waiting.queued.who.clone());
-            let present = self.runs.get(name).map(|run| &run.state);
-            match receive(present, &plan, false) {
+            let present = self.applied(name);
+            match fleet::receive(&self.states(&present), &plans, false) {
                 Reception::Queue => return,
                 Reception::Replace => {
-                    let reason = format!("{} takes its place", plan.canary);
-                    self.advance(name, &Event::Abort(Human { who, reason })).await;
+                    let canary = plans.first().map_or("another", |plan| &plan.canary);
+                    let human = Human { who, reason: format!("{canary} takes its place") };
+                    let abort = |index| (index, Event::Abort(human.clone()));
+                    let events = (0..present.len()).map(abort).collect();
+                    if let Err(error) = self.try_together(&present, events).await {
+                        return self.unwritten(&error);
+                    }
                 }
                 Reception::Begin { run, epoch } => {
-                    if let Err(refusal) = self.begin(plan, &text, who, run, epoch).await {
+                    if let Err(refusal) = self.begin(name, plans, &text, who, run, epoch).await {
                         tracing::error!(rollout = name, "what waits cannot begin: {refusal:?}");
                     }
                     return;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rollout::{Event, Phase, Reading, State};
+use rollout::{Event, Phase, Reading, State, fleet};
 use serde::Deserialize;
 use spec::{Gate, Source};
 
@@ -171,19 +171,37 @@ impl Engine {
 
     /// Keeps pushed figures: all of them, or none.
     pub(super) fn push(&mut self, name: &str, figures: Vec<Figure>) -> Result<(), Refusal> {
-        let run = self.named(name)?;
-        if run.state.is_over() {
+        let whom = self.meant(name)?;
+        let states = self.states(&whom);
+        if fleet::is_over(&states) {
+            let said = states.first().map(|state| state.message()).unwrap_or_default();
             return Err(Refusal::Conflict(format!(
-                "{name} is over, nobody reads its figures any more: {}",
-                run.state.message()
+                "{name} is over, nobody reads its figures any more: {said}"
             )));
         }
-        for figure in &figures {
-            takes(&run.state, figure)?;
+        // Of a fleet every figure goes to those members that have its gate.
+        let mut taken = Vec::new();
+        for figure in figures {
+            let mut refused = None;
+            let mut found = false;
+            for (name, state) in whom.iter().zip(&states) {
+                match takes(state, &figure) {
+                    Ok(()) => {
+                        taken.push((name.clone(), figure.clone()));
+                        found = true;
+                    }
+                    Err(refusal) => refused = refused.or(Some(refusal)),
+                }
+            }
+            if let Some(refusal) = refused.filter(|_| !found) {
+                return Err(refusal);
+            }
         }
         let now_ns = clock::monotonic_ns();
-        for figure in figures {
-            run.pushed.add(figure, now_ns);
+        for (name, figure) in taken {
+            if let Some(run) = self.runs.get_mut(&name) {
+                run.pushed.add(figure, now_ns);
+            }
         }
         Ok(())
     }

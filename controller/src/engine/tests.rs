@@ -11,7 +11,7 @@ mod clocks;
 mod crash;
 mod world;
 
-fn engine(file: &Path) -> Engine {
+pub(super) fn engine(file: &Path) -> Engine {
     let store = Store::open(file).expect("a store");
     let incarnation = store.incarnation;
     let ecds = Ecds::new(Resource::local("/filter.wasm"), incarnation);
@@ -119,11 +119,11 @@ async fn what_replaces_begins_at_once_and_finishes_its_way_after_a_crash() {
     assert!((applied.queued, applied.run) == (false, 2), "{applied:?}");
     check(&first, 2, "v3", "Pending", None, false);
     let past = first.past("ranker", 1).expect("kept");
-    assert!(past.rollback.is_some_and(|rollback| rollback.reason.contains("v3 takes its place")));
+    assert!(past.run.rollback.is_some_and(|rollback| rollback.reason.contains("v3 takes its place")));
 
     // A crash when it was written down, and nothing else done.
     let plan = spec::load(&spec("v1", "v4", RAMPED)).expect("a rollout").plan;
-    first.wait(plan, &spec("v1", "v4", RAMPED), "anna".to_owned()).expect("written");
+    first.wait("ranker", vec![plan], &spec("v1", "v4", RAMPED), "anna".to_owned()).expect("written");
     drop(first);
     let mut second = engine(&file);
     second.take_up().await;
@@ -183,7 +183,7 @@ async fn a_plan_that_was_rolled_back_does_not_come_back_by_itself() {
     apply(&mut engine, &text).await.expect("begun");
     abort(&mut engine).await;
     let plan = spec::load(&text).expect("a rollout").plan;
-    engine.wait(plan, &text, "anna".to_owned()).expect("written");
+    engine.wait("ranker", vec![plan], &text, "anna".to_owned()).expect("written");
     engine.tick().await;
     check(&engine, 1, "v2", "RolledBack", Some("v2"), true);
     match apply(&mut engine, &text).await {

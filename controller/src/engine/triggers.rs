@@ -229,7 +229,7 @@ impl Engine {
             return gone(false, format!("it had its turn: {} ({remedy})", known.outcome.said(&spec.rollout)));
         }
         let free = self.is_free(&spec.rollout);
-        let run = self.runs.get(&spec.rollout).map_or(0, |run| run.state.run);
+        let run = self.lead(&spec.rollout).map_or(0, |state| state.run);
         if free || spec.supersede != Supersede::Queue || self.serves(&spec.rollout, &spec.version(version)) {
             let outcome = self.begin_version(name, version, by, again).await?;
             let taken = matches!(outcome, Outcome::Begun { .. } | Outcome::Queued { .. });
@@ -249,13 +249,13 @@ impl Engine {
 
     /// Is no run under way, and none about to begin?
     fn is_free(&self, rollout: &str) -> bool {
-        let over = self.runs.get(rollout).is_none_or(|run| run.state.is_over());
+        let over = rollout::fleet::is_over(&self.states(&self.applied(rollout)));
         over && self.waiting.get(rollout).is_none_or(|waiting| waiting.queued.refused.is_some())
     }
 
     /// Is this version on its way up, or behind the stable route?
     fn serves(&self, rollout: &str, version: &str) -> bool {
-        self.runs.get(rollout).map(|run| &run.state).is_some_and(|state| {
+        self.lead(rollout).is_some_and(|state| {
             state.stable_version == version || (!state.is_over() && state.plan.canary == version)
         })
     }
@@ -268,7 +268,7 @@ impl Engine {
         again: bool,
     ) -> Result<Outcome, Refusal> {
         let spec = self.known(name)?.spec.clone();
-        let present = self.runs.get(&spec.rollout).map(|run| &run.state);
+        let present = self.lead(&spec.rollout);
         let stable = present.map(|state| state.stable_version.clone());
         let canary = spec.version(version);
         let outcome = if stable.as_deref().unwrap_or(spec.first_stable()) == canary {

@@ -34,6 +34,16 @@ pub struct RunView {
     pub drill_passed_unix_ms: Option<u64>,
     /// What comes after it.
     pub queued: Option<QueuedView>,
+    /// Of a fleet: its members, which stand under their own names as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<RunView>,
+}
+
+impl RunView {
+    /// Is it shown as part of its fleet?
+    pub fn is_member(&self) -> bool {
+        self.run.model.is_some() || self.run.region.is_some()
+    }
 }
 
 fn drill(slot: Option<&Slot>) -> Option<DrillView> {
@@ -46,16 +56,45 @@ impl Engine {
     /// Shows all runs as they are now.
     pub(super) fn show(&self) {
         let views = self.runs.iter().map(|(name, run)| (name.clone(), self.view(name, run)));
-        self.views.send_replace(Arc::new(views.collect()));
+        let mut views: BTreeMap<String, Arc<RunView>> = views.collect();
+        for name in self.fleets() {
+            let view = self.fleet_view(&name, &views);
+            views.insert(name, view);
+        }
+        self.views.send_replace(Arc::new(views));
     }
 
-    /// Shows one run as it is now; the others stay as they were.
+    /// Shows one run as it is now, and the fleet it is of; the others stay as they were.
     pub(super) fn show_run(&self, name: &str) {
         let Some(run) = self.runs.get(name) else { return };
         let view = self.view(name, run);
         self.views.send_modify(|views| {
-            Arc::make_mut(views).insert(name.to_owned(), view);
+            let views = Arc::make_mut(views);
+            views.insert(name.to_owned(), view);
+            if let Some(member) = &run.state.plan.member {
+                let view = self.fleet_view(&member.fleet, views);
+                views.insert(member.fleet.clone(), view);
+            }
         });
+    }
+
+    fn fleet_view(&self, name: &str, views: &BTreeMap<String, Arc<RunView>>) -> Arc<RunView> {
+        let members = self.applied(name);
+        let run = rollout::fleet::view(name, &self.states(&members));
+        let members: Vec<RunView> =
+            members.iter().filter_map(|name| views.get(name).map(|view| RunView::clone(view))).collect();
+        let latencies = members.iter().filter_map(|member| member.rollback_latency);
+        Arc::new(RunView {
+            run,
+            generation: members.iter().map(|member| member.generation).max().unwrap_or(0),
+            acks: Vec::new(),
+            refusals: members.iter().flat_map(|member| member.refusals.clone()).collect(),
+            rollback_latency: latencies.max_by_key(|latency| (!latency.complete, latency.to_ms)),
+            drill: None,
+            drill_passed_unix_ms: None,
+            queued: self.waiting.get(name).map(Waiting::view),
+            members,
+        })
     }
 
     fn view(&self, name: &str, run: &Run) -> Arc<RunView> {
@@ -68,6 +107,7 @@ impl Engine {
             drill: drill(self.exercises.get(name)),
             drill_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed("drill")),
             queued: self.waiting.get(name).map(Waiting::view),
+            members: Vec::new(),
         })
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rollout::State;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 use crate::clock;
 
@@ -138,30 +138,37 @@ impl Store {
         })
     }
 
-    /// A run begins: the one before it is kept, and what was queued under its name waits no longer.
-    pub fn begin(&mut self, run: Writing<'_>, before: Option<Writing<'_>>, mesh: Mesh) -> Result<()> {
+    /// What was applied as `name` begins: what ran before it is kept and no longer present, and what was queued under
+    /// the name waits no longer.
+    pub fn begin(
+        &mut self,
+        name: &str,
+        runs: &[Writing<'_>],
+        before: &[Writing<'_>],
+        mesh: Mesh,
+    ) -> Result<()> {
         self.write(|change| {
-            if let Some(before) = before {
-                keep(change, &before)?;
+            for before in before {
+                keep(change, before)?;
+                change.execute("DELETE FROM rollout WHERE name = ?", [&before.state.plan.name])?;
             }
-            put(change, &run)?;
+            for run in runs {
+                put(change, run)?;
+            }
             raise(change, mesh)?;
-            change.execute("DELETE FROM queued WHERE name = ?", [&run.state.plan.name])?;
+            change.execute("DELETE FROM queued WHERE name = ?", [name])?;
             Ok(())
         })
     }
 
-    /// A run that was followed by another.
-    pub fn past_run(&self, name: &str, run: u64) -> Result<Option<State>> {
-        let text: Option<String> = self
-            .connection
-            .query_row(
-                "SELECT state FROM past_run WHERE name = ? AND run = ?",
-                params![name, i64::try_from(run)?],
-                |row| row.get(0),
-            )
-            .optional()?;
-        Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
+    /// What was applied under a name and followed by another: a run, or the members of a fleet.
+    pub fn past_runs(&self, name: &str, run: u64) -> Result<Vec<State>> {
+        let mut query = self.connection.prepare(
+            "SELECT state FROM past_run
+             WHERE run = ?2 AND (name = ?1 OR json_extract(state, '$.plan.member.fleet') = ?1) ORDER BY name",
+        )?;
+        let rows = query.query_map(params![name, i64::try_from(run)?], |row| row.get::<_, String>(0))?;
+        rows.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
     }
 }
 

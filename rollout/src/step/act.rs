@@ -48,15 +48,12 @@ impl Run {
         self.state.publication.as_ref().is_some_and(|publication| publication.quorum_age_ms.is_some())
     }
 
-    /// Are there counts young enough to rely on? Without traffic none are needed.
     pub(super) fn fresh(&self) -> bool {
-        !self.state.measures() || self.counts_missing_ms() < self.state.plan.no_data.after_ms
+        self.state.fresh()
     }
 
-    /// For how long counts have been missing. They are not missed before the canary got traffic.
     pub(super) fn counts_missing_ms(&self) -> u64 {
-        let since = self.state.counts_age_ms.max(self.state.exposed_age_ms);
-        since.map_or(0, |since| self.state.age_ms.saturating_sub(since))
+        self.state.counts_missing_ms()
     }
 
     /// Sends weights to every proxy.
@@ -130,16 +127,16 @@ impl Run {
 
     /// Back to stable. Waits for nothing, asks nobody, and does nothing more when it is done already.
     pub(super) fn roll_back(&mut self, by: RollbackBy, reason: String) {
+        let gentle = by.is_gentle();
+        self.go_back(by, reason, gentle);
+    }
+
+    pub(super) fn go_back(&mut self, by: RollbackBy, reason: String, gentle: bool) {
         if matches!(self.state.phase, Phase::RolledBack | Phase::Succeeded) {
             return;
         }
         self.leave_stage();
         let weight = self.state.weights.canary_ppm;
-        // Proven harm is ended at once; a ramp is for rollbacks nobody is hurt by.
-        let gentle = matches!(
-            by,
-            RollbackBy::Human(_) | RollbackBy::Deadline | RollbackBy::NoData | RollbackBy::Quorum
-        );
         let ramp = self.state.plan.rollback.ramp_ppm.iter().position(|&ppm| ppm < weight && ppm > 0);
         let ramp = ramp.filter(|_| gentle);
         self.state.phase = Phase::RolledBack;
@@ -235,7 +232,25 @@ impl Run {
     }
 }
 
+impl RollbackBy {
+    /// Proven harm is ended at once; a ramp is for rollbacks nobody is hurt by.
+    pub(crate) const fn is_gentle(&self) -> bool {
+        matches!(self, Self::Human(_) | Self::Deadline | Self::NoData | Self::Quorum)
+    }
+}
+
 impl State {
+    /// Are there counts young enough to rely on? Without traffic none are needed.
+    pub(crate) fn fresh(&self) -> bool {
+        !self.measures() || self.counts_missing_ms() < self.plan.no_data.after_ms
+    }
+
+    /// For how long counts have been missing. They are not missed before the canary got traffic.
+    pub(crate) fn counts_missing_ms(&self) -> u64 {
+        let since = self.counts_age_ms.max(self.exposed_age_ms);
+        since.map_or(0, |since| self.age_ms.saturating_sub(since))
+    }
+
     /// The effects the present state asks for, to be carried out again after a restart of the caller.
     #[must_use]
     pub fn standing_effects(&self) -> Vec<Effect> {

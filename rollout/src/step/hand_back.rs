@@ -109,6 +109,7 @@ impl Run {
         };
         if self.state.weights.canary_ppm == 0 {
             self.state.phase = Phase::Succeeded;
+            self.state.succeeded_age_ms = Some(self.state.age_ms);
             self.record(format!("Succeeded: stable serves {}", self.state.plan.canary));
             let text = format!("{}: {} is promoted", self.state.plan.name, self.state.plan.canary);
             return self.notify(Severity::Info, "succeeded", text);

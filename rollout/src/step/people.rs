@@ -104,6 +104,7 @@ impl Run {
                 if let Some(stage) = self.state.stages.last_mut() {
                     stage.overridden_by = Some(human.who.clone());
                 }
+                self.permit(self.state.wants());
                 self.advance(
                     Cause::Human { who: human.who.clone() },
                     format!("promoted by {}", named(human)),

@@ -9,7 +9,7 @@ use crate::{Answer, Cause, Interval, Pause, Phase, Reading, RollbackBy, Severity
 impl Run {
     pub(super) fn settle_pending(&mut self) {
         if self.acknowledged() {
-            if self.waits_for_window() {
+            if self.waits_for_fleet(0) || self.waits_for_window() {
                 return;
             }
             let Phase::Pending { started_by: Some(who) } = &self.state.phase else { return };
@@ -161,16 +161,16 @@ impl Run {
         if self.state.stages.last().is_some_and(|stage| stage.gates.is_empty()) {
             self.judge();
         }
-        let Some((planned, stage)) =
-            self.state.plan.stages.get(self.state.stage).zip(self.state.stages.last())
-        else {
-            return;
-        };
-        let proven = stage
-            .gates
-            .iter()
-            .all(|verdict| !verdict.hard || matches!(verdict.answer, Answer::Pass | Answer::NotApplicable));
-        if proven && self.fresh() && stage.baked_ms >= planned.bake_ms {
+        if self.state.is_complete() {
+            let next = self.state.wants();
+            let age_ms = self.state.age_ms;
+            if let Some(stage) = self.state.stages.last_mut() {
+                stage.complete_age_ms.get_or_insert(age_ms);
+            }
+            if self.waits_for_fleet(next) {
+                return;
+            }
+            let Some((planned, stage)) = self.state.in_stage() else { return };
             if planned.approval && stage.approved_by.is_none() {
                 let text = format!("stage {} is complete and awaits a person's yes", self.state.stage + 1);
                 self.pause(Pause::Approval, text);
@@ -182,7 +182,11 @@ impl Run {
                 };
                 self.advance(cause, why);
             }
-        } else if stage.spent_ms >= planned.deadline_ms {
+        } else if let Some((planned, stage)) = self.state.in_stage()
+            && stage.spent_ms >= planned.deadline_ms
+            // The deadline was for evidence, and that of a member that waits for the others had come.
+            && !(self.state.permitted.is_some() && stage.complete_age_ms.is_some())
+        {
             let open = stage.gates.iter().filter(|verdict| verdict.hard && verdict.answer != Answer::Pass);
             let open: Vec<_> = open.map(|verdict| format!("{}: {}", verdict.name, verdict.why)).collect();
             let open = if open.is_empty() { "counts are missing".to_owned() } else { open.join("; ") };
@@ -190,7 +194,8 @@ impl Run {
                 "stage {} reached its deadline without enough evidence: {open}",
                 self.state.stage + 1
             );
-            self.undecided(planned.on_insufficient, Pause::Deadline, RollbackBy::Deadline, text);
+            let action = planned.on_insufficient;
+            self.undecided(action, Pause::Deadline, RollbackBy::Deadline, text);
         }
     }
 
@@ -285,6 +290,10 @@ impl Run {
     /// To the next stage, or past the last one.
     pub(super) fn advance(&mut self, cause: Cause, why: String) {
         self.judge();
+        let age_ms = self.state.age_ms;
+        if let Some(stage) = self.state.stages.last_mut() {
+            stage.complete_age_ms.get_or_insert(age_ms);
+        }
         if let Some(next) = self.state.next_stage() {
             self.record(format!("Stage {} is complete: {why}", self.state.stage + 1));
             self.leave_stage();
@@ -314,6 +323,7 @@ impl Run {
 
     /// At a weight or a shadow, under the gates and times of a planned stage.
     pub(super) fn enter(&mut self, index: usize, (weight_ppm, shadow_ppm): (u32, u32), cause: Cause) {
+        self.permit(index);
         self.state.stage = index;
         self.state.phase = self.state.climbing();
         self.state.stages.push(StageRecord {
@@ -330,6 +340,7 @@ impl Run {
             overridden_by: None,
             approved_by: None,
             reanalyzed: false,
+            complete_age_ms: None,
         });
         self.state.evidence.begin_stage();
         let weights = spec::Weights { shadow_ppm, ..self.state.plan.weights(weight_ppm, true) };

@@ -1,3 +1,4 @@
+mod fleet;
 mod gates;
 mod overdue;
 mod overrides;

@@ -28,7 +28,7 @@ pub(super) fn source(check: &mut Check, at: &str, source: &Source) {
         }
         let filled = text.replace("{{rollout}}", "").replace("{{stable}}", "").replace("{{canary}}", "");
         if filled.contains("{{") {
-            let remedy = "use {{rollout}}, {{stable}} and {{canary}}";
+            let remedy = "use {{rollout}}, {{stable}} and {{canary}}, and {{model}} or {{region}} where there are several";
             check.refuse(&field, "it holds a placeholder nobody fills in", remedy);
         }
     }

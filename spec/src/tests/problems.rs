@@ -231,7 +231,7 @@ fn sources_of_ones_own_are_checked() {
         "gates: [{name: a, source: {prometheus: {url: 'http://p', query: 'f{{version}}'}}, min: 1, consecutive: 0}]",
         &[
             "error (line 7): spec.gates[0].consecutive: no good reading is asked for; write 1 or more: readings are not tested, so without any the gate would pass unseen",
-            "error (line 7): spec.gates[0].source.prometheus.query: it holds a placeholder nobody fills in; use {{rollout}}, {{stable}} and {{canary}}",
+            "error (line 7): spec.gates[0].source.prometheus.query: it holds a placeholder nobody fills in; use {{rollout}}, {{stable}} and {{canary}}, and {{model}} or {{region}} where there are several",
         ],
     );
     check(

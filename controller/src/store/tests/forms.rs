@@ -42,7 +42,7 @@ fn check(form: usize) {
         let runs = store.rollouts().expect("the runs");
         let [present] = runs.as_slice() else { panic!("{} runs", runs.len()) };
         assert_eq!((present.state.run, present.generation), (2, 7));
-        assert!(store.past_run("ranker", 1).expect("read").is_some());
+        assert_eq!(store.past_runs("ranker", 1).expect("read").len(), 1);
         assert_eq!(store.queued().expect("read").len(), opened - 1);
         store.queue(&queued("ranker", "v3")).expect("the new table is there");
         // What the states remember of what happened is in the journal, once.

@@ -67,10 +67,10 @@ fn earlier_runs_are_kept_by_their_number() {
     let mut store = Store::open(&dir.path().join("serin.db")).expect("a new store");
     let first = run("ranker");
     let mesh = Mesh { generation: 7, revoked_below: 0 };
-    store.begin(run("ranker").writing(), Some(first.writing()), mesh).expect("written");
-    assert!(store.past_run("ranker", 1).expect("read") == Some(first.state));
-    assert_eq!(store.past_run("ranker", 2).expect("read"), None);
-    assert_eq!(store.past_run("other", 1).expect("read"), None);
+    store.begin("ranker", &[run("ranker").writing()], &[first.writing()], mesh).expect("written");
+    assert!(store.past_runs("ranker", 1).expect("read") == [first.state]);
+    assert_eq!(store.past_runs("ranker", 2).expect("read"), []);
+    assert_eq!(store.past_runs("other", 1).expect("read"), []);
 }
 
 pub fn queued(name: &str, canary: &str) -> Queued {
@@ -97,7 +97,7 @@ fn what_waits_is_there_after_the_process_is_gone_and_waits_once() {
     let refused = Queued { refused: Some("why".to_owned()), ..queued("other", "v3") };
     assert_eq!(store.queued().expect("read"), [refused, queued("ranker", "v4")]);
     let mesh = Mesh { generation: 7, revoked_below: 0 };
-    store.begin(run("ranker").writing(), None, mesh).expect("written");
+    store.begin("ranker", &[run("ranker").writing()], &[], mesh).expect("written");
     assert_eq!(store.queued().expect("read").len(), 1, "what began waits no longer");
     store.unqueue("other").expect("withdrawn");
     assert_eq!(store.queued().expect("read"), []);

@@ -1,0 +1,138 @@
+//! Runs that belong together: who they are, and what people want of all of them at once.
+
+use std::collections::BTreeSet;
+
+use rollout::{Event, State, View, fleet};
+use serde::Serialize;
+use spec::Plan;
+
+use super::{Engine, Refusal};
+
+/// An earlier run, as it ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct PastView {
+    #[serde(flatten)]
+    pub run: View,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<View>,
+}
+
+/// The name a run was applied under: its fleet's, or its own.
+pub fn applied_as(plan: &Plan) -> &str {
+    plan.member.as_ref().map_or(&plan.name, |member| &member.fleet)
+}
+
+impl Engine {
+    /// The runs that move with this one, itself included.
+    pub(super) fn mates(&self, name: &str) -> Vec<String> {
+        let Some(run) = self.runs.get(name) else { return Vec::new() };
+        match &run.state.plan.member {
+            Some(member) => self.applied(&member.fleet),
+            None => vec![name.to_owned()],
+        }
+    }
+
+    /// The present runs that were applied under a name.
+    pub(super) fn applied(&self, name: &str) -> Vec<String> {
+        let of = |state: &State| applied_as(&state.plan) == name;
+        self.runs.iter().filter(|(_, run)| of(&run.state)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The states of some runs.
+    pub(super) fn states(&self, names: &[String]) -> Vec<&State> {
+        names.iter().filter_map(|name| self.runs.get(name)).map(|run| &run.state).collect()
+    }
+
+    /// The run that speaks for what was applied under a name: itself, or its first member that is under way.
+    pub(super) fn lead(&self, name: &str) -> Option<&State> {
+        let states = self.states(&self.applied(name));
+        states.iter().find(|state| !state.is_over()).or(states.first()).copied()
+    }
+
+    /// The names that are fleets.
+    pub(super) fn fleets(&self) -> BTreeSet<String> {
+        let members = self.runs.values().filter_map(|run| run.state.plan.member.as_ref());
+        members.map(|member| member.fleet.clone()).collect()
+    }
+
+    /// Whom a typed name means: the members of a fleet, or one run.
+    pub(super) fn meant(&self, name: &str) -> Result<Vec<String>, Refusal> {
+        let members = self.applied(name);
+        if members.is_empty() {
+            self.there_is(name)?;
+            return Ok(vec![name.to_owned()]);
+        }
+        Ok(members)
+    }
+
+    /// Why these plans cannot bear their names: somebody else does.
+    pub(super) fn taken(&self, name: &str, plans: &[Plan]) -> Option<String> {
+        let fleets = self.fleets();
+        plans.iter().map(|plan| plan.name.as_str()).chain([name]).find_map(|wanted| {
+            let owner = self
+                .runs
+                .get(wanted)
+                .map(|run| applied_as(&run.state.plan))
+                .or_else(|| fleets.contains(wanted).then_some(wanted));
+            let owner = owner.filter(|owner| *owner != name)?;
+            let whose =
+                if owner == wanted { "another rollout".to_owned() } else { format!("a member of {owner}") };
+            Some(format!("{wanted} is {whose}: rename the rollout, or the model or region it is made of"))
+        })
+    }
+
+    /// What a person wants of everybody a name means.
+    pub(super) async fn act_on(&mut self, name: &str, event: Event) -> Result<(), Refusal> {
+        let whom = self.meant(name)?;
+        let states = self.states(&whom);
+        let whole = states.first().is_some_and(|state| state.plan.name != name);
+        let events = if whole {
+            fleet::acts(&states, &event).map_err(|why| Refusal::Conflict(format!("{name}: {why}")))?
+        } else {
+            for state in &states {
+                state.allows(&event).map_err(|why| Refusal::Conflict(format!("{name}: {why}")))?;
+                if state.is_over() {
+                    return Err(Refusal::Conflict(format!("{name} is over: {}", state.message())));
+                }
+            }
+            vec![(0, event)]
+        };
+        let before: Vec<_> = states.into_iter().map(shape).collect();
+        let mates = self.mates(whom.first().map_or(name, String::as_str));
+        let place =
+            |index: usize| whom.get(index).and_then(|name| mates.iter().position(|mate| mate == name));
+        let events = events.into_iter().filter_map(|(index, event)| Some((place(index)?, event))).collect();
+        self.try_together(&mates, events).await.map_err(|error| Refusal::unwritten(&error))?;
+        let states = self.states(&whom);
+        if before == states.iter().map(|state| shape(state)).collect::<Vec<_>>() {
+            let phase = fleet::phase(&states);
+            return Err(Refusal::Conflict(format!("that changes nothing while {name} is {phase}")));
+        }
+        Ok(())
+    }
+
+    /// An earlier run, as it ended; of a fleet with its members.
+    pub(super) fn past(&self, name: &str, run: u64) -> Result<Box<PastView>, Refusal> {
+        let past = self
+            .store
+            .past_runs(name, run)
+            .map_err(|error| Refusal::Failed(format!("the store cannot be read: {error:#}")))?;
+        let states: Vec<&State> = past.iter().collect();
+        match states.as_slice() {
+            [] => Err(Refusal::Unknown(format!("{name} has no earlier run {run}"))),
+            [one] if one.plan.name == name => Ok(Box::new(PastView { run: one.view(), members: Vec::new() })),
+            _ => {
+                let members = states.iter().map(|state| state.view()).collect();
+                Ok(Box::new(PastView { run: fleet::view(name, &states), members }))
+            }
+        }
+    }
+}
+
+/// What a person's act would change.
+fn shape(state: &State) -> (rollout::Phase, usize, Vec<rollout::StageRecord>, usize, Option<usize>) {
+    (state.phase.clone(), state.stage, state.stages.clone(), state.history.len(), state.permitted)
+}
+
+#[cfg(test)]
+mod tests;
