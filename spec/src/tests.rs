@@ -37,6 +37,42 @@ fn every_preset_is_a_rollout_by_itself() {
     }
 }
 
+/// Gates as guides to canary rollouts write them down, number for number.
+#[test]
+fn the_gates_of_the_guides_can_be_written() {
+    // (pass, fail, every in minutes, good ones in a row, bad ones borne, minutes before it begins)
+    type Numbers = (f64, f64, u64, u32, Option<u32>, u64);
+    #[track_caller]
+    fn check(gate: &str, expected: Numbers) {
+        let text = format!("{MINIMAL}  confidence: {{fromHeader: x-c}}\n  gates: [{{name: g, {gate}}}]\n");
+        let plan = load(&text).unwrap_or_else(|problems| panic!("{gate}: {problems}")).plan;
+        let gate = &plan.gates[0];
+        let limit = gate.limit.unwrap();
+        let (every, start) = (gate.every_ms / 60_000, gate.start_after_ms / 60_000);
+        assert_eq!((limit.pass, limit.fail, every, gate.consecutive, gate.failure_limit, start), expected);
+    }
+    check(
+        "metric: error_rate, max: 1%, failAbove: 5%, every: 2m, consecutive: 5, failureLimit: 2",
+        (0.01, 0.05, 2, 5, Some(2), 0),
+    );
+    check(
+        "metric: latency_p99, max: 200ms, failAbove: 500ms, every: 2m, failureLimit: 2",
+        (200.0, 500.0, 2, 0, Some(2), 0),
+    );
+    check(
+        "metric: confidence_mean, min: 0.65, failBelow: 0.5, every: 5m, consecutive: 3, failureLimit: 1",
+        (0.65, 0.5, 5, 3, Some(1), 0),
+    );
+    check("metric: error_rate, max: 0.1%, every: 1m, consecutive: 5", (0.001, 0.001, 1, 5, None, 0));
+    check("metric: latency_p99, max: 500ms, every: 1m, consecutive: 5", (500.0, 500.0, 1, 5, None, 0));
+    let push = "source: {push: {}}";
+    let drift = format!("{push}, min: 0.92, failBelow: 0.9, every: 2m, consecutive: 5");
+    check(&drift, (0.92, 0.9, 2, 5, Some(2), 0));
+    check(&format!("{push}, min: 0.95, every: 5m, consecutive: 3"), (0.95, 0.95, 5, 3, Some(2), 0));
+    let business = format!("{push}, min: 0.98, every: 5m, consecutive: 2, startAfter: 15m");
+    check(&business, (0.98, 0.98, 5, 2, Some(2), 15));
+}
+
 #[test]
 fn amounts() {
     use std::str::FromStr;

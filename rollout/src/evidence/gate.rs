@@ -218,7 +218,8 @@ impl GateEvidence {
             (Answer::Marginal, format!("between good and bad: {facts}"))
         } else if passed && self.readings.good_in_a_row < gate.consecutive {
             let (have, want) = (self.readings.good_in_a_row, gate.consecutive);
-            (Answer::Insufficient, format!("{have} of {want} good readings in a row; {facts}"))
+            let stable = super::readings::stable_for(gate, have);
+            (Answer::Insufficient, format!("{stable}: {have} of {want} good readings in a row; {facts}"))
         } else if passed && scope.baked_ms < gate.start_after_ms.saturating_add(gate.min_window_ms) {
             (Answer::Insufficient, format!("proven, and its window is not over; {facts}"))
         } else if passed {

@@ -2,7 +2,7 @@
 //! which are numbers without counts and can only be counted themselves.
 
 use serde::{Deserialize, Serialize};
-use spec::{Gate, Insufficient};
+use spec::{Gate, Insufficient, Span};
 
 use super::measure::at_margin;
 use crate::{Answer, Counts};
@@ -48,6 +48,12 @@ impl Arms {
         self.control.groups = None;
         self.canary.groups = None;
     }
+}
+
+/// "stable for 3m of 5m": how long it has been good, of how long it must be.
+pub(super) fn stable_for(gate: &Gate, good: u32) -> String {
+    let span = |readings: u32| Span::from_ms(gate.every_ms.saturating_mul(readings.into()));
+    format!("stable for {} of {}", span(good), span(gate.consecutive))
 }
 
 impl Readings {
@@ -143,7 +149,11 @@ impl Readings {
         } else {
             (
                 Answer::Insufficient,
-                format!("{good} of {wanted} good readings in a row, {} bad: {facts}", self.bad),
+                format!(
+                    "{}: {good} of {wanted} good readings in a row, {} bad: {facts}",
+                    stable_for(gate, good),
+                    self.bad
+                ),
             )
         }
     }

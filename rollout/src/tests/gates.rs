@@ -1,7 +1,7 @@
 //! What gates may be asked for beyond the default.
 
 use super::story::{GOOD, Story, human, urged};
-use crate::{Answer, Effect, Event, Human, Pause, Phase, Reading, RollbackBy};
+use crate::{Answer, Effect, Event, Human, Pause, Phase, Reading, RollbackBy, State};
 
 /// Two stages, of which the first holds what is tried.
 pub(super) fn with(lines: &str) -> Story {
@@ -76,7 +76,14 @@ fn one_bad_reading_is_borne_and_three_are_not() {
 fn good_readings_in_a_row_are_counted_beside_the_proof() {
     let lines = "gates: [{name: e, metric: error_rate, max: 10%, every: 1m, consecutive: 5}]";
     let mut story = with(lines).start();
-    let seconds = story.until(600, |state| state.stage == 1);
+    let why = |state: &State| {
+        let gates = state.stages.last().map(|stage| stage.gates.as_slice()).unwrap_or_default();
+        gates.first().map(|gate| gate.why.clone()).unwrap_or_default()
+    };
+    let seconds = story.until(600, |state| why(state).contains("stable for 3m of 5m"));
+    assert!((180..210).contains(&seconds), "{seconds}: {}", why(&story.state));
+    assert!(why(&story.state).contains("3 of 5 good readings in a row"), "{}", why(&story.state));
+    let seconds = seconds + story.until(600, |state| state.stage == 1);
     assert!((300..330).contains(&seconds), "{seconds}");
 }
 
