@@ -78,6 +78,9 @@ pub struct Run {
     /// Also write the policy into this directory, for Envoys that watch a file
     #[arg(long)]
     pub ecds_file: Option<PathBuf>,
+    /// Keep each rollout's counts in this directory, for `serin simulate --record` (about 40 MB a day and rollout)
+    #[arg(long)]
+    pub record: Option<PathBuf>,
     /// How often counters are read, in milliseconds
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(100..=60_000))]
     pub period_ms: u64,

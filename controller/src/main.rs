@@ -21,6 +21,7 @@ mod serve;
 mod simulation;
 mod sources;
 mod store;
+mod traffic;
 mod webhook;
 
 use std::process::ExitCode;

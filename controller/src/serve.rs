@@ -17,6 +17,7 @@ use crate::publish::Publisher;
 use crate::scrape::Scraper;
 use crate::sources::{Hosts, Secrets, Sources};
 use crate::store::Store;
+use crate::traffic::TrafficLog;
 use crate::webhook::Deliveries;
 
 pub async fn run(options: Run) -> Result<ExitCode> {
@@ -54,7 +55,10 @@ pub async fn run(options: Run) -> Result<ExitCode> {
     let publisher = Publisher::new(ecds.clone(), file, incarnation, options.lease_interval_ms);
     let secrets = Secrets { dir: options.secret_dir, env_prefix: options.secret_env };
     let sources = Sources::new(secrets, Hosts(options.source_host))?;
-    let (engine, views) = Engine::open(store, publisher, lease.clone(), sources.clone())?;
+    let (mut engine, views) = Engine::open(store, publisher, lease.clone(), sources.clone())?;
+    if let Some(directory) = &options.record {
+        engine.record(TrafficLog::new(directory).context("--record")?);
+    }
     let triggers = engine.trigger_views();
 
     let ecds_socket = listen("--ecds", options.ecds).await?;

@@ -159,14 +159,14 @@ pub fn sample_size_rule_of_thumb(
 }
 
 /// Canary observations needed to prove p1 < r p0 (fixed look, one-sided) when the truth is p1 = p0 = `rate`
-/// and stable has `ratio` times as many.
+/// and stable has `ratio` times as many; with a margin r below 1, to prove p1 > r p0.
 ///
 /// From the difference p1 - r p0 with its variance (p q + r^2 p q / k)/n:
 /// n = (z_a + z_b)^2 (q/p)(1 + r^2/k)/(r - 1)^2. (Treating (r - 1) p0 as a known margin would drop the r^2 and
 /// come out 2 to 6 % smaller at k = 19.)
 ///
 /// # Errors
-/// `rate`, `alpha` or `power` outside (0, 1), `margin` not above 1, or `ratio` not above 0.
+/// `rate`, `alpha` or `power` outside (0, 1), `margin` 1 or not above 0, or `ratio` not above 0.
 pub fn sample_size_no_harm(
     rate: f64,
     margin: f64,
@@ -178,8 +178,8 @@ pub fn sample_size_no_harm(
         fraction(what, value)?;
     }
     positive("ratio", ratio)?;
-    if finite("margin", margin)? <= 1.0 {
-        return Err(JudgeError::OutOfRange { what: "margin", got: margin, rule: "above 1" });
+    if positive("margin", margin)? == 1.0 {
+        return Err(JudgeError::OutOfRange { what: "margin", got: margin, rule: "above or below 1" });
     }
     let z = normal_quantile(power) - normal_quantile(alpha);
     Ok(z * z * (1.0 - rate) / rate * (1.0 + margin * margin / ratio) / (margin - 1.0).powi(2))

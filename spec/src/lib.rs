@@ -34,8 +34,8 @@ pub use fleet::{After, HowMany, Member, Terms};
 pub use gate::{Against, Gate, Guardrail, Limit, Metric, OnFail, OnMarginal, Unread};
 pub use lint::lint;
 pub use plan::{
-    Acknowledge, Alpha, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan, Rollback, Stage,
-    Supersede, Traffic, Unit, VersionIn, Weights,
+    Acknowledge, Alpha, Budget, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan, Rollback,
+    Stage, Supersede, Traffic, Unit, VersionIn, Weights,
 };
 pub use preset::{preset_text, presets};
 pub use problem::{Problem, Problems, Severity};

@@ -35,6 +35,7 @@ use crate::lease::LeaseBook;
 use crate::publish::Publisher;
 use crate::sources::{Pair, Sources};
 use crate::store::{Mesh, Store};
+use crate::traffic::TrafficLog;
 use latency::Latency;
 use queue::Waiting;
 use run::Run;
@@ -163,6 +164,8 @@ pub struct Engine {
     clusters: watch::Sender<BTreeSet<String>>,
     reports: mpsc::Sender<Report>,
     reported: mpsc::Receiver<Report>,
+    /// Keeps what is counted; `None`: nobody asked for it.
+    traffic: Option<TrafficLog>,
 }
 
 /// When the two clocks disagree by more, the wall clock was set.
@@ -216,9 +219,15 @@ impl Engine {
             clusters: watch::Sender::default(),
             reports,
             reported,
+            traffic: None,
         };
         engine.load_exercises()?;
         Ok((engine, seen))
+    }
+
+    /// Keeps what is counted from now on.
+    pub fn record(&mut self, traffic: TrafficLog) {
+        self.traffic = Some(traffic);
     }
 
     /// What begins rollouts by itself, for people and tools.
@@ -340,6 +349,9 @@ impl Engine {
         for name in self.live() {
             let Some(run) = self.runs.get_mut(&name) else { continue };
             let interval = run.book.interval(&run.state, increments);
+            if let Some(traffic) = &mut self.traffic {
+                traffic.keep(&name, &interval);
+            }
             self.advance(&name, &Event::Interval(Box::new(interval))).await;
         }
         self.exercises_counted(increments).await;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-/// Requests a second, from `100`, `100/s`, `6000/m` or `1000/h`.
+/// Requests a second, from `100`, `100/s`, `6000/m`, `1000/h` or `10M/d`.
 pub fn per_second(text: &str) -> Result<f64, String> {
     let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
     let seconds = match unit {
@@ -10,11 +10,16 @@ pub fn per_second(text: &str) -> Result<f64, String> {
         "m" | "min" => 60.0,
         "h" => 3600.0,
         "d" => 86_400.0,
-        _ => return Err(format!("{text:?} is no rate; write 100 (a second), 6000/m or 1000/h")),
+        _ => return Err(format!("{text:?} is no rate; write 100 (a second), 6000/m, 1000/h or 10M/d")),
     };
-    match number.trim().parse::<f64>() {
-        Ok(value) if value > 0.0 && value.is_finite() => Ok(value / seconds),
-        _ => Err(format!("{text:?} is no rate above 0; write 100 (a second), 6000/m or 1000/h")),
+    let number = number.trim();
+    let (number, many) = match number.strip_suffix('k') {
+        Some(thousands) => (thousands, 1e3),
+        None => number.strip_suffix('M').map_or((number, 1.0), |millions| (millions, 1e6)),
+    };
+    match number.parse::<f64>() {
+        Ok(value) if value > 0.0 && value.is_finite() => Ok(value * many / seconds),
+        _ => Err(format!("{text:?} is no rate above 0; write 100 (a second), 6000/m, 1000/h or 10M/d")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `serin plan`: how many requests, how long, how much harm meanwhile, and whether there is traffic enough.
 
 mod amount;
+mod caveats;
 mod show;
 
 #[cfg(test)]
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
 use judge::plan::{ANYTIME_FACTOR, PlanInput};
-use judge::power::{Sided, sample_size_two_means, sample_size_two_proportions};
+use judge::power::{Sided, sample_size_no_harm, sample_size_two_proportions};
 use serde::Serialize;
 use spec::Metric;
 
@@ -37,7 +38,8 @@ pub struct Options {
     /// The smallest harm that matters: a factor (2x), or points more (+0.5%) or less (-0.5%)
     #[arg(long, default_value = "2x", allow_hyphen_values = true)]
     pub harm: String,
-    /// How much worse is acceptable, as a factor: no harm beyond it is to be proven [default: 1.5x]
+    /// How much worse is acceptable, as a factor: no harm beyond it is to be proven [default: 1.5x, or the harm itself
+    /// where it is a fall]
     #[arg(long)]
     pub margin: Option<spec::Margin>,
     /// Chance of a false decision, one-sided [default: 0.05]
@@ -49,7 +51,7 @@ pub struct Options {
     /// Weights of the stages
     #[arg(long, value_delimiter = ',', default_value = "1%,5%,25%,50%")]
     pub schedule: Vec<spec::Percent>,
-    /// Price of one hour of the canary's machines, in any currency
+    /// Price of one hour of the canary's machines, in any currency; they cost the same at 1 % as at 50 %
     #[arg(long, default_value_t = 0.0)]
     pub cost: f64,
     /// Requests of one user during a stage, where users stick to a version: shows how many users are exposed
@@ -77,7 +79,8 @@ struct Answer {
     requests_per_second: f64,
     baseline: f64,
     harmed: f64,
-    margin: Option<f64>,
+    /// No harm beyond this factor on stable's rate is to be proven; below 1 where the harm is a fall.
+    margin: f64,
     alpha: f64,
     power: f64,
     stages: Vec<Stage>,
@@ -98,7 +101,7 @@ struct Stage {
     /// Watched all the time: canary requests to find the harm.
     samples_harm: f64,
     /// Watched all the time: canary requests to prove no harm beyond the margin.
-    samples_no_harm: Option<f64>,
+    samples_no_harm: f64,
     /// Stable's requests in the same time.
     samples_stable: f64,
     bake_seconds: f64,
@@ -116,8 +119,9 @@ struct Stage {
 struct Question {
     input: PlanInput,
     harm: Harm,
-    /// Stages of the file, where there is one: weight, bake and deadline in seconds.
+    /// Stages of the file, where there is one: bake and deadline in seconds.
     given: Vec<[f64; 2]>,
+    budget: Option<spec::Budget>,
     notes: Vec<String>,
 }
 
@@ -144,39 +148,30 @@ fn answer(options: &Options) -> Result<Answer> {
         planned
             .stages
             .iter()
-            .map(|s| {
-                stage(options, s.weight, s.fixed_samples, Some(s.samples_no_harm), harmed, input.base_rate)
-            })
+            .map(|s| stage(options, s.weight, s.fixed_samples, s.samples_no_harm, harmed, input.base_rate))
             .collect()
     } else {
-        advice.push(
-            "The harm is a fall: only finding it is planned for; to prove that nothing fell, plan for the opposite event."
-                .to_owned(),
-        );
         let falls = |weight: &f64| {
             let k = (1.0 - weight) / weight;
-            let n = sample_size_two_proportions(
-                harmed,
-                input.base_rate,
-                input.alpha,
-                input.power,
-                k,
-                Sided::One,
-            )?;
-            Ok(stage(options, *weight, n * input.design_effect, None, harmed, input.base_rate))
+            let (base, alpha, power) = (input.base_rate, input.alpha, input.power);
+            let n = sample_size_two_proportions(harmed, base, alpha, power, k, Sided::One)?;
+            let no_fall = sample_size_no_harm(base, input.margin, alpha, power, k)?;
+            let deff = input.design_effect;
+            let no_fall = no_fall * deff * ANYTIME_FACTOR;
+            Ok(stage(options, *weight, n * deff, no_fall, harmed, base))
         };
         input.weights.iter().map(falls).collect::<Result<Vec<_>>>()?
     };
     for (stage, given) in stages.iter_mut().zip(&question.given) {
         stage.given_seconds = Some(*given);
     }
-    advice.extend(caveats(options, input, harmed, &stages)?);
+    advice.extend(caveats::all(options, &question, harmed, &stages)?);
     let too_little_traffic = stages.iter().any(|s| s.bake_seconds > DAY);
     Ok(Answer {
         requests_per_second: input.requests_per_second,
         baseline: input.base_rate,
         harmed,
-        margin: (harmed > input.base_rate).then_some(input.margin),
+        margin: input.margin,
         alpha: input.alpha,
         power: input.power,
         total_seconds: stages.iter().map(|s| s.bake_seconds).sum(),
@@ -188,15 +183,15 @@ fn answer(options: &Options) -> Result<Answer> {
     })
 }
 
-fn stage(options: &Options, weight: f64, fixed: f64, no_harm: Option<f64>, harmed: f64, base: f64) -> Stage {
+fn stage(options: &Options, weight: f64, fixed: f64, no_harm: f64, harmed: f64, base: f64) -> Stage {
     let samples_harm = fixed * ANYTIME_FACTOR;
-    let samples = no_harm.map_or(samples_harm, |n| n.max(samples_harm)).ceil();
+    let samples = no_harm.max(samples_harm).ceil();
     let bake_seconds = samples / (options.rate * weight);
     Stage {
         weight,
         fixed_samples: fixed.ceil(),
         samples_harm: samples_harm.ceil(),
-        samples_no_harm: no_harm.map(f64::ceil),
+        samples_no_harm: no_harm.ceil(),
         samples_stable: (samples * (1.0 - weight) / weight).ceil(),
         bake_seconds,
         exposed_requests: samples,
@@ -209,13 +204,24 @@ fn stage(options: &Options, weight: f64, fixed: f64, no_harm: Option<f64>, harme
 
 fn of_options(options: &Options) -> Result<Question> {
     let weights: Vec<f64> = options.schedule.iter().map(|w| w.share()).filter(|w| *w < 1.0).collect();
+    let ratio = Harm::parse(&options.harm)?.of(options.baseline)? / options.baseline;
+    let falls = ratio < 1.0;
     let margin = match options.margin {
+        // A fall that matters is the fall to be ruled out.
+        None if falls => ratio,
         None => 1.5,
         Some(spec::Margin::Factor(factor)) => factor,
+        Some(spec::Margin::Part(part)) if falls => 1.0 - part,
         Some(spec::Margin::Part(part)) => 1.0 + part,
+        Some(spec::Margin::Points(points)) if falls => 1.0 - points / options.baseline,
         Some(spec::Margin::Points(points)) => 1.0 + points / options.baseline,
     };
-    if margin <= 1.0 {
+    if falls && !(margin > 0.0 && margin < 1.0) {
+        bail!(
+            "--margin is {margin}x and the harm is a fall; it must be below 1x, such as 0.98x, 2% or 0.5pp"
+        );
+    }
+    if !falls && margin <= 1.0 {
         bail!("--margin is {margin}x; it must be above 1x, such as 1.5x, 50% or 0.5pp");
     }
     question(options, weights, margin, options.alpha.unwrap_or(0.05))
@@ -239,10 +245,17 @@ fn of_file(options: &Options, file: &Path) -> Result<Question> {
     // Points are a factor once the base rate is known.
     let margin = against.margin + against.margin_points / options.baseline;
     let mut question = question(options, weights, margin, alpha)?;
+    if question.input.smallest_harm < 1.0 {
+        bail!(
+            "--harm {} is a fall, and the file's gate on error_rate watches a rise; plan without the file",
+            options.harm
+        );
+    }
     #[allow(clippy::cast_precision_loss)] // milliseconds below a year
     let seconds = |ms: u64| ms as f64 / 1e3;
     question.given =
         staged.iter().map(|stage| [seconds(stage.bake_ms), seconds(stage.deadline_ms)]).collect();
+    question.budget = Some(plan.budget);
     question.notes.push(format!(
         "Planned for gate {}: margin {margin}x, alpha {alpha:.4} ({} shared by {hard} gates).",
         gate.name, plan.alpha.gates
@@ -269,7 +282,7 @@ fn question(options: &Options, weights: Vec<f64>, margin: f64, alpha: f64) -> Re
         design_effect: options.design_effect,
         cost_per_hour: options.cost,
     };
-    Ok(Question { input, harm, given: Vec::new(), notes: Vec::new() })
+    Ok(Question { input, harm, given: Vec::new(), budget: None, notes: Vec::new() })
 }
 
 /// A rollout's file, checked.
@@ -277,92 +290,4 @@ pub fn load(file: &Path) -> Result<spec::Plan> {
     let loaded =
         spec::load(&client::read(file)?).map_err(|problems| anyhow!("{}:\n{problems}", file.display()))?;
     Ok(loaded.plan)
-}
-
-/// What these numbers take for granted, in numbers of their own.
-fn caveats(options: &Options, input: &PlanInput, harmed: f64, stages: &[Stage]) -> Result<Vec<String>> {
-    let mut out = Vec::new();
-    let Some(first) = stages.first() else { return Ok(out) };
-    let k = (1.0 - first.weight) / first.weight;
-    let size =
-        |p1: f64, p0: f64, sided| sample_size_two_proportions(p1, p0, input.alpha, input.power, k, sided);
-    let (one, two) = (size(harmed, input.base_rate, Sided::One)?, size(harmed, input.base_rate, Sided::Two)?);
-    let tenth = input.base_rate / 10.0;
-    let ratio = harmed / input.base_rate;
-    let rarer = size(tenth * ratio, tenth, Sided::One)?;
-    out.push(format!(
-        "In the first stage one look at the end would take {} canary requests one-sided, {} two-sided; were the base rate \
-         {:.3} % instead of {:.3} %, {}.",
-        show::count(one * input.design_effect),
-        show::count(two * input.design_effect),
-        100.0 * tenth,
-        100.0 * input.base_rate,
-        show::count(rarer * input.design_effect)
-    ));
-    if let Some(d) = options.effect_size {
-        let of = |sided| sample_size_two_means(d, input.alpha, input.power, k, sided);
-        let (one, two) = (of(Sided::One)? * input.design_effect, of(Sided::Two)? * input.design_effect);
-        let each = input.requests_per_second * first.weight;
-        out.push(format!(
-            "A mean that moves by {d} standard deviations takes {} canary requests one-sided, {} two-sided, in one look: {} \
-             and {} at {:.2} %.",
-            show::count(one),
-            show::count(two),
-            show::time(one / each),
-            show::time(two / each),
-            100.0 * first.weight
-        ));
-    }
-    if first.bake_seconds > 3600.0 {
-        let wider = (first.weight * 5.0).min(0.5);
-        let k = (1.0 - wider) / wider;
-        let n =
-            sample_size_two_proportions(harmed, input.base_rate, input.alpha, input.power, k, Sided::One)?;
-        let mut samples = n * ANYTIME_FACTOR;
-        if harmed > input.base_rate {
-            let no_harm = judge::power::sample_size_no_harm(
-                input.base_rate,
-                input.margin,
-                input.alpha,
-                input.power,
-                k,
-            )?;
-            samples = samples.max(no_harm * ANYTIME_FACTOR);
-        }
-        let time = samples * input.design_effect / (input.requests_per_second * wider);
-        out.push(format!(
-            "The first stage takes {}. Either bake that long at {:.2} %, or begin at {:.2} %: {}, with more users exposed.",
-            show::time(first.bake_seconds),
-            100.0 * first.weight,
-            100.0 * wider,
-            show::time(time)
-        ));
-    }
-    if input.requests_per_second * 3600.0 < 1000.0 {
-        out.push(
-            "Below 1000 requests an hour every honest canary takes days: shadow the traffic, or switch blue-green with a \
-             person deciding and a quick way back."
-                .to_owned(),
-        );
-    }
-    for stage in stages {
-        let Some([bake, deadline]) = stage.given_seconds else { continue };
-        let weight = 100.0 * stage.weight;
-        if deadline < stage.bake_seconds {
-            out.push(format!(
-                "The file gives the stage at {weight:.2} % at most {}, and {} are planned: it will often end undecided; set \
-                 deadline: {}.",
-                show::time(deadline),
-                show::time(stage.bake_seconds),
-                show::time(stage.bake_seconds * 1.5)
-            ));
-        } else if bake > 3.0 * stage.bake_seconds && bake > 600.0 {
-            out.push(format!(
-                "The stage at {weight:.2} % bakes for {}, and its evidence is there after about {}: it can be shorter.",
-                show::time(bake),
-                show::time(stage.bake_seconds)
-            ));
-        }
-    }
-    Ok(out)
 }

@@ -11,9 +11,11 @@ pub fn text(answer: &Answer) -> String {
         100.0 * answer.power,
         answer.alpha
     );
-    if let Some(margin) = answer.margin {
-        out += &format!(",\nand no harm beyond {margin}x is to be proven");
-    }
+    out += &if answer.margin > 1.0 {
+        format!(",\nand no harm beyond {}x is to be proven", number(answer.margin))
+    } else {
+        format!(",\nand no fall below {}x is to be proven", number(answer.margin))
+    };
     out += "; watched all the time\n\n";
     let users = answer.stages.iter().any(|s| s.exposed_users.is_some());
     let cost = answer.total_cost > 0.0;
@@ -26,7 +28,7 @@ pub fn text(answer: &Answer) -> String {
             format!("{}%", number(100.0 * stage.weight)),
             count(stage.fixed_samples),
             count(stage.samples_harm),
-            stage.samples_no_harm.map_or("-".to_owned(), count),
+            count(stage.samples_no_harm),
             count(stage.samples_stable),
             time(stage.bake_seconds),
             count(stage.exposed_requests),
@@ -46,12 +48,9 @@ pub fn text(answer: &Answer) -> String {
         count(answer.total_exposed_requests)
     );
     if cost {
-        out += &format!(
-            ", cost {:.2} (each stage ends when its evidence is there, usually sooner)",
-            answer.total_cost
-        );
+        out += &format!(", cost {:.2}", answer.total_cost);
     }
-    out += "\n";
+    out += "; a stage ends when its evidence is there, usually sooner\n";
     if answer.too_little_traffic {
         out += "TOO LITTLE TRAFFIC: a stage needs more than a day\n";
     }
@@ -89,7 +88,7 @@ pub fn time(seconds: f64) -> String {
 }
 
 /// A number without a binary tail.
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     let text = format!("{value:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -79,7 +79,7 @@ pub struct Options {
     /// How a canary that is as good begins: world `cold-start`
     #[arg(long, default_value = "p99=x5@0s..3m")]
     pub cold: String,
-    /// Real traffic to follow: one interval of counts per line, as JSON
+    /// Real traffic to follow, as `serin run --record` keeps it: one interval of counts per line, as JSON
     #[arg(long)]
     pub record: Option<PathBuf>,
     /// Time between two looks at the counters
@@ -173,7 +173,7 @@ const fn users(options: &Options, requests_each: f64) -> Users {
 }
 
 /// Intervals, one per line, as the controller counts them.
-fn record(file: &Path) -> Result<Vec<Interval>> {
+pub fn record(file: &Path) -> Result<Vec<Interval>> {
     let text = client::read(file)?;
     let name = file.display();
     let mut intervals: Vec<Interval> = Vec::new();
