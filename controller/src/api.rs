@@ -50,6 +50,8 @@ pub fn router(api: Api) -> Router {
         .route("/v1/rollouts/{name}/drill", post(exercises::drill))
         .route("/v1/rollouts/{name}/drills", get(exercises::drills))
         .route("/v1/rollouts/{name}/drills/{number}", get(exercises::one_drill))
+        .route("/v1/rollouts/{name}/parity", get(exercises::parities).post(exercises::parity))
+        .route("/v1/rollouts/{name}/parity/{number}", get(exercises::one_parity))
         .route("/v1/rollouts/{name}/{act}", post(act))
         .merge(triggers::routes())
         .with_state(api)

@@ -42,6 +42,8 @@ pub enum Command {
     Drill(Drill),
     /// What begins rollouts by itself: look at it, name it a version, forget it
     Trigger(Trigger),
+    /// A/A: is a version found equal to itself, and does traffic arrive in the shares it is split in?
+    Aa(Aa),
     /// Give a gate of yours a figure
     Push(Push),
     /// Check a rollout's file without a controller
@@ -180,6 +182,38 @@ pub struct Drill {
     #[arg(long, default_value = "30s")]
     pub limit: spec::Span,
     /// Why; needed to send requests to a version that was rolled back
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// Do not wait for its end
+    #[arg(long)]
+    pub detach: bool,
+    /// The form of the report
+    #[arg(short, long, default_value = "text")]
+    pub output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 parity is proven, 1 a difference or a wrong split is found, or refused, 2 not enough to go by, 3 could not run."
+)]
+pub struct Aa {
+    #[command(flatten)]
+    pub server: Server,
+    /// The rollout's name; its run must be over
+    pub name: String,
+    /// The second part's share of the traffic, at most 50%. Default: 50%; 5% with --deployed
+    #[arg(long)]
+    pub share: Option<spec::Percent>,
+    /// The same version is deployed as canary as well and takes the second part; else stable serves both
+    #[arg(long)]
+    pub deployed: bool,
+    /// Count for this long; without it, until there is evidence, an hour at most
+    #[arg(long)]
+    pub duration: Option<spec::Span>,
+    /// With --duration: be done as soon as parity is proven
+    #[arg(long)]
+    pub until_evidence: bool,
+    /// Why; needed with --deployed where the canary was rolled back
     #[arg(long, default_value = "")]
     pub reason: String,
     /// Do not wait for its end

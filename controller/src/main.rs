@@ -54,6 +54,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::SetWeight(options) => client::set_weight(options).await,
         Command::Drill(options) => client::drill(options).await,
         Command::Trigger(options) => client::triggers::run(options).await,
+        Command::Aa(options) => client::parity(options).await,
         Command::Push(options) => client::push(options).await,
         Command::Lint(options) => lint::lint(&options),
         Command::Explain(options) => lint::explain(&options),

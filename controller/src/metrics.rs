@@ -58,7 +58,31 @@ pub fn render(views: &Views, triggers: &TriggerViews) -> String {
     }
     drills(&mut out, views);
     triggers::render(&mut out, triggers);
+    parities(&mut out, views);
     out
+}
+
+/// A/A checks.
+#[allow(clippy::cast_precision_loss)] // milliseconds
+fn parities(out: &mut String, views: &Views) {
+    head(out, "serin_parity_passed", "1: the last A/A check that ended proved parity");
+    for view in views.values() {
+        if let Some(outcome) = view.parity.as_ref().and_then(|parity| parity.outcome) {
+            let passed = u8::from(outcome == rollout::Outcome::Passed);
+            line(out, "serin_parity_passed", &[("rollout", &view.run.name)], passed.into());
+        }
+    }
+    head(
+        out,
+        "serin_parity_last_success_timestamp_seconds",
+        "when parity was last proven, in seconds since 1970",
+    );
+    for view in views.values() {
+        if let Some(ms) = view.parity_passed_unix_ms {
+            let labels = [("rollout", &*view.run.name)];
+            line(out, "serin_parity_last_success_timestamp_seconds", &labels, ms as f64 / 1e3);
+        }
+    }
 }
 
 /// Drills of the rollback path.

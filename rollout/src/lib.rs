@@ -29,8 +29,8 @@ pub use event::{Acks, Endpoint, Event, Human, Reading, Refused};
 pub use evidence::{Evidence, GateEvidence, GuardrailEvidence};
 pub use exercise::{
     CanaryLook, Cancelled, Drill, DrillOrder, DrillPhase, DrillView, Ended, Exercise, ExerciseEvent,
-    ExerciseView, Exposure, Heartbeats, Kept, LeasePath, LeaseSkipped, LeaseView, Outcome, PushPath,
-    PushView, Sent,
+    ExerciseView, Exposure, Finding, GateRow, Heartbeats, Kept, LeasePath, LeaseSkipped, LeaseView, Outcome,
+    Parity, ParityOrder, ParityPhase, ParityView, PushPath, PushView, Sent, Split, SplitView,
 };
 pub use interval::{Aged, Bins, Counts, Group, Interval, Moments};
 pub use now::Now;

@@ -173,6 +173,30 @@ impl Against {
     pub fn has_middle(&self) -> bool {
         self.harm > self.margin || self.harm_points > self.margin_points
     }
+
+    /// The comparison of a metric for which none is written: rates within one and a half times, p99 within a quarter,
+    /// means within 2 %.
+    #[must_use]
+    pub const fn usual(metric: Metric) -> Self {
+        let none = Self {
+            margin: 0.0,
+            harm: 0.0,
+            margin_points: 0.0,
+            harm_points: 0.0,
+            ignore_below: 0.0,
+            pass_below: 0.0,
+        };
+        match metric {
+            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => {
+                Self { margin: 1.5, harm: 1.0, ignore_below: 0.0, pass_below: 0.01, ..none }
+            }
+            // As where no harm is written: about one bin of the latency counters.
+            Metric::LatencyP99 => Self { margin: 1.25, harm: 1.04, ..none },
+            Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => {
+                Self { margin: 0.02, harm: 0.02, ..none }
+            }
+        }
+    }
 }
 
 /// What proven harm does.

@@ -32,7 +32,7 @@ pub use compile::compile;
 pub use explain::{explain, explain_all};
 pub use fleet::{After, HowMany, Member, Terms};
 pub use gate::{Against, Gate, Guardrail, Limit, Metric, OnFail, OnMarginal, Unread};
-pub use lint::lint;
+pub use lint::{lint, wanted};
 pub use plan::{
     Acknowledge, Alpha, Budget, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan, Rollback,
     Stage, Supersede, Traffic, Unit, VersionIn, Weights,

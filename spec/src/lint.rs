@@ -309,7 +309,8 @@ pub(crate) fn slowest<'a>(plan: &'a Plan, stage: &Stage) -> Option<(&'a str, f64
 /// About how many canary requests a gate wants before it passes a canary exactly as good as stable, at a level of
 /// 0.05. Measured on runs of the machine; where stable's own value matters and is not known, 1 % is assumed.
 #[allow(clippy::cast_precision_loss)] // counts
-pub(crate) fn wanted(gate: &Gate) -> f64 {
+#[must_use]
+pub fn wanted(gate: &Gate) -> f64 {
     let by_limit = gate.limit.map(|limit| match gate.metric {
         // ln(1/alpha) and the price of not knowing by how much it is kept: six expected events, none seen.
         Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => 6.0 / limit.pass,

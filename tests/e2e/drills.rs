@@ -1,9 +1,10 @@
-//! The rollback path, proven between runs.
+//! What is tried between runs: the rollback path, and a version against itself.
 
 use serde_json::Value;
 
 use crate::harness::{EnvoyOptions, Models, Serin, a_core, alone, get, until};
 use demo::load::{Load, LoadPlan};
+use demo::model::Behaviour;
 
 const DRILLED: &str = "apiVersion: serin.dev/v1alpha1
 kind: Rollout
@@ -13,10 +14,26 @@ spec:
   canary: {version: v2}
 ";
 
+/// What two parts of one version are proven alike by within a minute.
+const COMPARED: &str = "apiVersion: serin.dev/v1alpha1
+kind: Rollout
+metadata: {name: ranker}
+spec:
+  stable: {version: v1}
+  canary: {version: v2}
+  gates:
+    - {name: errors, metric: error_rate, against: stable, margin: 2x, passBelow: 2%}
+    - {name: latency, metric: latency_p99, against: stable, margin: 3x, harm: 3x}
+";
+
 /// A rollout that was begun and aborted: it rests.
 async fn rested(models: &Models) -> Serin {
+    rested_as(models, DRILLED).await
+}
+
+async fn rested_as(models: &Models, spec: &str) -> Serin {
     let serin = Serin::start(models, EnvoyOptions::default()).await;
-    serin.apply(DRILLED).await;
+    serin.apply(spec).await;
     serin.until("ranker", "the first stage", |view| view["phase"] == "Progressing").await;
     let (code, text) = serin.command(&["drill", "ranker"]).await;
     assert!(code == 1 && text.contains("under way"), "not while a run is live: {text}");
@@ -156,4 +173,65 @@ async fn an_abort_or_a_new_run_ends_a_drill() {
     assert_eq!(view["run"], 2);
     serin.until("ranker", "the end of the drill", ended).await;
     assert_eq!(serin.view("ranker").await["phase"], "Progressing", "the run goes on");
+}
+
+/// Stable against its virtual baseline: nobody meets another version, and parity is proven.
+#[tokio::test(flavor = "multi_thread")]
+async fn stable_is_proven_equal_to_itself() {
+    let _machine = alone().await;
+    let models = Models::plain().await;
+    let serin = rested_as(&models, COMPARED).await;
+    let load = Load::start(LoadPlan { rate: 200.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
+    let met = models.canary.log().len();
+    let (code, text) = serin.command(&["aa", "ranker"]).await;
+    println!("{text}");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("v1 against itself: parity") && text.contains("alike      errors"), "{text}");
+    assert_eq!(models.canary.log().len(), met, "nobody met the canary");
+
+    // A time too short for proof says so, and how long it would take.
+    let (code, text) =
+        serin.command(&["aa", "ranker", "--share", "1%", "--duration", "10s", "-o", "json"]).await;
+    let check: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((code, &check["finding"]), (2, &"not_enough".into()), "{text}");
+    println!("too short: {}", check["message"]);
+    let observed = check["split"]["observed"].as_f64().expect("a share");
+    assert!(observed > 0.0 && observed < 0.05, "{check}");
+
+    let (_, text) = serin.command(&["get", "ranker"]).await;
+    assert!(text.contains("A/A check 2: not enough"), "{text}");
+    let metrics = reqwest::get(serin.url("/metrics")).await.expect("metrics").text().await.expect("text");
+    assert!(metrics.contains("serin_parity_last_success_timestamp_seconds{rollout=\"ranker\"}"), "{metrics}");
+    load.stop().await;
+    // Stable has its traffic back, undivided.
+    let policy = serin.view("ranker").await;
+    assert_eq!(policy["parity"]["phase"], "ended", "{policy}");
+}
+
+/// The same version deployed twice, and one of the two deployments is ill: found, named and taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_differs_from_its_twin_is_found_and_taken_back() {
+    let _machine = alone().await;
+    let ill = Behaviour { error_share: 0.2, ..Behaviour::plain("v1") };
+    let models = Models::behaving(Behaviour::plain("v1"), ill).await;
+    let serin = rested_as(&models, COMPARED).await;
+    let load = Load::start(LoadPlan { rate: 200.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
+    let (code, text) = serin.command(&["aa", "ranker", "--deployed"]).await;
+    assert!(code == 1 && text.contains("give a reason"), "{text}");
+    let (code, text) = serin
+        .command(&["aa", "ranker", "--deployed", "--share", "20%", "--reason", "v1 runs there now"])
+        .await;
+    println!("{text}");
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("v1 against itself: difference") && text.contains("different  errors"), "{text}");
+    let (met, sent) = (models.canary.log().len(), load.sent());
+    until(
+        "two hundred requests more",
+        async || {
+            if load.sent() >= sent + 200 { Ok(()) } else { Err(load.sent()) }
+        },
+    )
+    .await;
+    assert_eq!(models.canary.log().len(), met, "nothing is left on the canary route");
+    load.stop().await;
 }

@@ -1,4 +1,4 @@
-//! What is tried between runs: drills.
+//! What is tried between runs: drills and A/A checks.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -46,6 +46,45 @@ pub async fn drill(
     begun(ask(&api, |answer| Command::Exercise { name, order, human, answer }).await)
 }
 
+/// What an A/A check is asked for with; everything has a default.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parity {
+    share: Option<Percent>,
+    deployed: bool,
+    duration: Option<Span>,
+    until_evidence: bool,
+    reason: String,
+}
+
+pub async fn parity(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    text: String,
+) -> Response {
+    let read = if text.trim().is_empty() { Ok(Parity::default()) } else { serde_json::from_str(&text) };
+    let Parity { share, deployed, duration, until_evidence, reason } = match read {
+        Ok(parity) => parity,
+        Err(error) => {
+            const FORM: &str = "write {\"share\": \"50%\", \"deployed\": false, \"duration\": \"1h\", \"until_evidence\": true, \
+                                \"reason\": TEXT}, or leave out what need not be said";
+            return Refusal::Invalid(format!("{error}; {FORM}")).into_response();
+        }
+    };
+    let human = Human { who: who(&headers), reason };
+    let order = Order::Parity { share, deployed, duration, until_evidence };
+    begun(ask(&api, |answer| Command::Exercise { name, order, human, answer }).await)
+}
+
+pub async fn parities(State(api): State<Api>, Path(name): Path<String>) -> Response {
+    all(&api, name, "parity").await
+}
+
+pub async fn one_parity(State(api): State<Api>, Path((name, number)): Path<(String, usize)>) -> Response {
+    one(&api, name, "parity", number).await
+}
+
 fn begun(number: Result<u64, Refusal>) -> Response {
     match number {
         Ok(number) => Json(json!({"number": number})).into_response(),
@@ -82,5 +121,6 @@ async fn one(api: &Api, name: String, kind: &'static str, number: usize) -> Resp
 fn number_of(view: &ExerciseView) -> u64 {
     match view {
         ExerciseView::Drill(view) => view.number,
+        ExerciseView::Parity(view) => view.number,
     }
 }

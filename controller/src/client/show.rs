@@ -64,6 +64,10 @@ pub fn one(view: &View) -> String {
         let outcome = drill.outcome.as_deref().unwrap_or("under way");
         let _ = writeln!(out, "  drill {}: {outcome}: {}", drill.number, drill.message);
     }
+    if let Some(parity) = &view.parity {
+        let finding = parity.finding.as_deref().unwrap_or("under way").replace('_', " ");
+        let _ = writeln!(out, "  A/A check {}: {finding}: {}", parity.number, parity.message);
+    }
     match &view.queued {
         Some(Queued { canary, who, refused: None }) => {
             let _ = writeln!(out, "  queued: {canary}, by {who}; it begins when this run is over");

@@ -21,6 +21,7 @@ pub struct View {
     pub guardrails: Vec<Gate>,
     pub refusals: Vec<Refusal>,
     pub drill: Option<super::drill::Drill>,
+    pub parity: Option<super::parity::Parity>,
     pub queued: Option<Queued>,
     pub closed: Option<Closed>,
     pub overrides: Vec<Override>,

@@ -4,17 +4,24 @@ use std::collections::BTreeMap;
 
 use envoy::ecds::Nodes;
 use rollout::{
-    Acks, CanaryLook, Drill, DrillOrder, Exercise, ExerciseEvent, Heartbeats, Human, Outcome, Refused, State,
+    Acks, CanaryLook, Drill, DrillOrder, Exercise, ExerciseEvent, Heartbeats, Human, Outcome, Parity,
+    ParityOrder, Refused, State,
 };
 use spec::{Percent, Span};
 
 use super::{Engine, Refusal, record};
 use crate::clock;
-use crate::evidence::Increments;
+use crate::evidence::{Book, Increments};
 use crate::store::Mesh;
 
 /// A drill exposes at most this much: it proves the way back, not the version.
 const LARGEST_PPM: u32 = 50_000;
+
+/// The second part of an A/A check is at most half of the traffic.
+const LARGEST_SHARE_PPM: u32 = 500_000;
+
+/// An A/A check takes at least as long, and at most, in milliseconds.
+const DURATION_MS: std::ops::RangeInclusive<u64> = 10_000..=7 * 86_400_000;
 
 /// What is exercised on one rollout, and was last.
 #[derive(Default)]
@@ -27,12 +34,25 @@ pub struct Slot {
     generation: u64,
     /// What the machine was last told of acknowledgements.
     told: Option<Acks>,
+    /// How its counters are read.
+    book: Option<(Book, State)>,
 }
 
 /// What somebody wants exercised.
 #[derive(Clone, Debug)]
 pub enum Order {
-    Drill { weight: Percent, limit: Span },
+    Drill {
+        weight: Percent,
+        limit: Span,
+    },
+    /// A version against itself. What is not said has a default: half of the traffic to either part (5 % where the
+    /// second part is deployed), until there is evidence, for an hour at most.
+    Parity {
+        share: Option<Percent>,
+        deployed: bool,
+        duration: Option<Span>,
+        until_evidence: bool,
+    },
 }
 
 impl Slot {
@@ -66,7 +86,17 @@ impl Slot {
         if let Some(ended) = exercise.ended().filter(|ended| ended.outcome == Outcome::Passed) {
             self.passed.insert(exercise.kind().to_owned(), ended.at.unix_ms);
         }
-        self.last.retain(|known| known.kind() != exercise.kind());
+        let same = |known: &Exercise| known.kind() == exercise.kind();
+        if !self.last.iter().any(|known| same(known) && known.number() == exercise.number()) {
+            self.book = match &exercise {
+                Exercise::Parity(parity) if !exercise.is_over() => {
+                    let state = parity.counted_as();
+                    Some((Book::new(&state), state))
+                }
+                _ => None,
+            };
+        }
+        self.last.retain(|known| !same(known));
         self.last.push(exercise);
     }
 }
@@ -115,6 +145,18 @@ impl Engine {
                     DrillOrder { weight_ppm: weight.ppm(), limit_ms: limit.ms(), by, scheduled },
                 )?
             }
+            Order::Parity { share, deployed, duration, until_evidence } => {
+                let usual = if deployed { LARGEST_PPM } else { LARGEST_SHARE_PPM };
+                let order = ParityOrder {
+                    share_ppm: share.map_or(usual, Percent::ppm),
+                    deployed,
+                    duration_ms: duration.map_or(3_600_000, Span::ms),
+                    until_evidence: until_evidence || duration.is_none(),
+                    by,
+                    scheduled,
+                };
+                parity(state, number(slot, "parity"), epoch, order)?
+            }
         };
         let number = exercise.number();
         let (run, mesh) = (state.run, self.mesh());
@@ -160,6 +202,14 @@ impl Engine {
             self.generation = generation;
             slot.generation = generation;
             slot.told = None;
+            let epoch = slot.epoch();
+            if let Some((book, _)) = &mut slot.book {
+                book.unsettle(epoch);
+            }
+        } else if slot.live().and_then(Exercise::sent).is_some_and(|sent| sent.quorum.is_some())
+            && let Some((book, _)) = &mut slot.book
+        {
+            book.settle(clock::unix_ms());
         }
         for effect in effects {
             self.carry_out(name, effect).await;
@@ -208,6 +258,12 @@ impl Engine {
                 last_ms: news.gauges.iter().filter_map(|gauges| gauges.get(&gauge)).max().copied(),
             };
             self.exercise(&name, &ExerciseEvent::Look(look)).await;
+            let Some((book, state)) = self.exercises.get_mut(&name).and_then(|slot| slot.book.as_mut())
+            else {
+                continue;
+            };
+            let interval = Box::new(book.interval(state, news));
+            self.exercise(&name, &ExerciseEvent::Interval(interval)).await;
         }
     }
 
@@ -271,4 +327,35 @@ fn drill(state: &State, number: u64, epoch: u64, order: DrillOrder) -> Result<Ex
         state.may_expose(human).map_err(Refusal::Conflict)?;
     }
     Ok(Exercise::Drill(Box::new(Drill::new(state, number, epoch, order, clock::now()))))
+}
+
+fn parity(state: &State, number: u64, epoch: u64, order: ParityOrder) -> Result<Exercise, Refusal> {
+    if order.share_ppm == 0 || order.share_ppm > LARGEST_SHARE_PPM {
+        return Err(Refusal::Invalid(format!(
+            "share is {}: write more than 0% and at most {}",
+            Percent::from_ppm(order.share_ppm),
+            Percent::from_ppm(LARGEST_SHARE_PPM)
+        )));
+    }
+    if !DURATION_MS.contains(&order.duration_ms) {
+        return Err(Refusal::Invalid(format!(
+            "duration is {}: write {} to {}",
+            Span::from_ms(order.duration_ms),
+            Span::from_ms(*DURATION_MS.start()),
+            Span::from_ms(*DURATION_MS.end())
+        )));
+    }
+    if order.deployed {
+        let human = (!order.scheduled).then_some(&order.by);
+        state.may_expose(human).map_err(Refusal::Conflict)?;
+    }
+    let parity = Parity::new(state, number, epoch, order, clock::now());
+    if parity.plan.gates.is_empty() {
+        return Err(Refusal::Conflict(format!(
+            "{} has no gate that compares what the proxies count, so there is nothing to find equal; add one such as \
+             error_rate",
+            state.plan.name
+        )));
+    }
+    Ok(Exercise::Parity(Box::new(parity)))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rollout::{DrillView, ExerciseView};
+use rollout::{DrillView, ExerciseView, ParityView};
 use serde::Serialize;
 
 use super::Engine;
@@ -32,6 +32,10 @@ pub struct RunView {
     pub drill: Option<DrillView>,
     /// When a drill last passed, in milliseconds since 1970.
     pub drill_passed_unix_ms: Option<u64>,
+    /// The last A/A check, or the one under way.
+    pub parity: Option<ParityView>,
+    /// When parity was last proven, in milliseconds since 1970.
+    pub parity_passed_unix_ms: Option<u64>,
     /// What comes after it.
     pub queued: Option<QueuedView>,
     /// Of a fleet: its members, which stand under their own names as well.
@@ -49,6 +53,14 @@ impl RunView {
 fn drill(slot: Option<&Slot>) -> Option<DrillView> {
     match slot?.last("drill")?.view() {
         ExerciseView::Drill(view) => Some(*view),
+        ExerciseView::Parity(_) => None,
+    }
+}
+
+fn parity(slot: Option<&Slot>) -> Option<ParityView> {
+    match slot?.last("parity")?.view() {
+        ExerciseView::Parity(view) => Some(*view),
+        ExerciseView::Drill(_) => None,
     }
 }
 
@@ -92,6 +104,8 @@ impl Engine {
             rollback_latency: latencies.max_by_key(|latency| (!latency.complete, latency.to_ms)),
             drill: None,
             drill_passed_unix_ms: None,
+            parity: None,
+            parity_passed_unix_ms: None,
             queued: self.waiting.get(name).map(Waiting::view),
             members,
         })
@@ -106,6 +120,8 @@ impl Engine {
             rollback_latency: run.latency,
             drill: drill(self.exercises.get(name)),
             drill_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed("drill")),
+            parity: parity(self.exercises.get(name)),
+            parity_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed("parity")),
             queued: self.waiting.get(name).map(Waiting::view),
             members: Vec::new(),
         })

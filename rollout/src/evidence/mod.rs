@@ -17,6 +17,7 @@ use spec::{Gate, Insufficient, Metric, Plan, Source, Unit};
 
 pub use gate::GateEvidence;
 pub use guard::GuardrailEvidence;
+pub(crate) use words::{digits, e_value, value};
 
 use crate::{Counts, Interval, Reading, Verdict};
 
@@ -252,6 +253,16 @@ impl Evidence {
             Err(_) => None,
         }
     }
+}
+
+/// The e-values (as ln) that two parts differ, gate by gate: the average of both directions, which is an e-value too;
+/// and whether all gates together prove a difference at this level.
+pub(crate) fn difference(forward: &Evidence, backward: &Evidence, alpha: f64) -> (Vec<f64>, bool) {
+    let both = forward.gates.iter().zip(&backward.gates);
+    let either = |a: f64, b: f64| judge::anytime::average(&[(1.0, a), (1.0, b)]).unwrap_or(0.0);
+    let log_e: Vec<f64> = both.map(|(a, b)| either(a.harm(), b.harm())).collect();
+    let (_, proven) = fired(alpha, log_e.clone());
+    (log_e, proven)
 }
 
 /// The design effect for a metric: groups are counted for errors alone.

@@ -3,7 +3,7 @@
 use spec::Metric;
 
 /// A metric's value with its unit, to three digits.
-pub(super) fn value(metric: Metric, value: f64) -> String {
+pub(crate) fn value(metric: Metric, value: f64) -> String {
     match metric {
         Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => format!("{}%", digits(value * 100.0)),
         Metric::LatencyP99 => format!("{} ms", digits(value)),
@@ -12,7 +12,7 @@ pub(super) fn value(metric: Metric, value: f64) -> String {
 }
 
 /// Three significant digits, without an exponent.
-pub(super) fn digits(value: f64) -> String {
+pub(crate) fn digits(value: f64) -> String {
     let size = value.abs();
     let places = if size >= 100.0 || size == 0.0 {
         0
@@ -30,6 +30,6 @@ pub(super) fn digits(value: f64) -> String {
 }
 
 /// An e-value for display and for JSON, which has no infinity.
-pub(super) fn e_value(log_e: f64) -> f64 {
+pub(crate) fn e_value(log_e: f64) -> f64 {
     log_e.min(27.0).exp()
 }

@@ -5,8 +5,11 @@
 //! between any two steps, and after a crash [`ExerciseEvent::Restart`] takes back whatever it had exposed.
 
 mod drill;
+mod parity;
+mod parity_report;
 mod report;
 mod sent;
+mod shares;
 
 use serde::{Deserialize, Serialize};
 use split::policy;
@@ -14,8 +17,11 @@ use split::policy;
 use crate::{Acks, Effect, Human, Interval, Now, Phase, State};
 
 pub use drill::{Cancelled, Drill, DrillOrder, DrillPhase, Exposure, LeasePath, LeaseSkipped, PushPath};
+pub use parity::{Parity, ParityOrder, ParityPhase};
+pub use parity_report::{Finding, GateRow, ParityView, SplitView};
 pub use report::{DrillView, ExerciseView, Kept, LeaseView, PushView};
 pub use sent::Sent;
+pub use shares::Split;
 
 /// One exercise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +29,8 @@ pub use sent::Sent;
 pub enum Exercise {
     /// Of the rollback path.
     Drill(Box<Drill>),
+    /// A version against itself.
+    Parity(Box<Parity>),
 }
 
 /// Everything that can happen to an exercise.
@@ -104,6 +112,10 @@ impl Exercise {
                 let (drill, effects) = drill.step(event, now);
                 (Self::Drill(Box::new(drill)), effects)
             }
+            Self::Parity(parity) => {
+                let (parity, effects) = parity.step(event, now);
+                (Self::Parity(Box::new(parity)), effects)
+            }
         }
     }
 
@@ -112,6 +124,7 @@ impl Exercise {
     pub fn view(&self) -> ExerciseView {
         match self {
             Self::Drill(drill) => ExerciseView::Drill(Box::new(drill.view())),
+            Self::Parity(parity) => ExerciseView::Parity(Box::new(parity.view())),
         }
     }
 
@@ -120,6 +133,7 @@ impl Exercise {
     pub fn name(&self) -> &str {
         match self {
             Self::Drill(drill) => &drill.plan.name,
+            Self::Parity(parity) => &parity.plan.name,
         }
     }
 
@@ -128,6 +142,7 @@ impl Exercise {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Drill(_) => "drill",
+            Self::Parity(_) => "parity",
         }
     }
 
@@ -136,6 +151,7 @@ impl Exercise {
     pub const fn number(&self) -> u64 {
         match self {
             Self::Drill(drill) => drill.number,
+            Self::Parity(parity) => parity.number,
         }
     }
 
@@ -150,6 +166,7 @@ impl Exercise {
     pub const fn ended(&self) -> Option<&Ended> {
         match self {
             Self::Drill(drill) => drill.ended.as_ref(),
+            Self::Parity(parity) => parity.ended.as_ref(),
         }
     }
 
@@ -158,6 +175,7 @@ impl Exercise {
     pub const fn sent(&self) -> Option<&Sent> {
         match self {
             Self::Drill(drill) => drill.sent.as_ref(),
+            Self::Parity(parity) => parity.sent.as_ref(),
         }
     }
 

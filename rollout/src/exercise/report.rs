@@ -15,6 +15,8 @@ const PROMISES_MS: [u64; 3] = [30_000, 120_000, 300_000];
 pub enum ExerciseView {
     /// Of the rollback path.
     Drill(Box<DrillView>),
+    /// A version against itself.
+    Parity(Box<super::ParityView>),
 }
 
 /// A drill for the eye.

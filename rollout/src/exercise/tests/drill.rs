@@ -55,7 +55,7 @@ impl Mesh {
     }
 
     fn drill(&self) -> &Drill {
-        let Exercise::Drill(drill) = &self.drill;
+        let Exercise::Drill(drill) = &self.drill else { panic!("it became something else") };
         drill
     }
 

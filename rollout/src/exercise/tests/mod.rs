@@ -1,0 +1,2 @@
+mod drill;
+mod parity;
