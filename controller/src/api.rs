@@ -14,6 +14,7 @@ use rollout::Human;
 use serde::Deserialize;
 use serde_json::json;
 use spec::Percent;
+use split::Arm;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::{Act, Command, Figure, Refusal, TriggerViews, Views};
@@ -134,6 +135,8 @@ struct Why {
     reason: String,
     /// For `set-weight`.
     weight: Option<Percent>,
+    /// For `abort` and `promote` where there are several challengers: which of them.
+    arm: Option<Arm>,
 }
 
 async fn act(
@@ -142,7 +145,7 @@ async fn act(
     headers: HeaderMap,
     why: Option<Json<Why>>,
 ) -> Response {
-    let Why { reason, weight } = why.map(|Json(why)| why).unwrap_or_default();
+    let Why { reason, weight, arm } = why.map(|Json(why)| why).unwrap_or_default();
     let act = match act.as_str() {
         "set-weight" => match weight {
             Some(weight) => Act::SetWeight(weight.ppm()),
@@ -151,8 +154,12 @@ async fn act(
                     .into_response();
             }
         },
-        "abort" => Act::Abort,
-        "promote" => Act::Promote,
+        "abort" => arm.map_or(Act::Abort, Act::Drop),
+        "promote" => arm.map_or(Act::Promote, Act::Choose),
+        other if arm.is_some() => {
+            let text = format!("{other} is of the whole rollout; an arm can be given to abort and promote");
+            return Refusal::Invalid(text).into_response();
+        }
         "approve" => Act::Approve,
         "pause" => Act::Pause,
         "resume" => Act::Resume,

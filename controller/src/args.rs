@@ -27,9 +27,9 @@ pub enum Command {
     /// Show rollouts, or one of them
     Get(Get),
     /// Send everything back to stable, now
-    Abort(Act),
+    Abort(ActOnArm),
     /// Move past what a rollout is waiting for: exactly one stage
-    Promote(Act),
+    Promote(ActOnArm),
     /// Say yes to the next stage
     Approve(Act),
     /// Stop a rollout where it is
@@ -150,6 +150,15 @@ pub enum Output {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct ActOnArm {
+    #[command(flatten)]
+    pub act: Act,
+    /// Of several versions on trial this one alone: canary, or the name of an arm
+    #[arg(long, value_parser = challenger)]
+    pub arm: Option<split::Arm>,
+}
+
+#[derive(Debug, clap::Args)]
 pub struct Act {
     #[command(flatten)]
     pub server: Server,
@@ -241,6 +250,11 @@ pub struct Push {
     /// How many samples it is the mean of: figures of one window are averaged by this weight
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
+}
+
+fn challenger(text: &str) -> Result<split::Arm, String> {
+    let arm = split::Arm::parse(text).filter(|arm| arm.is_challenger());
+    arm.ok_or_else(|| "no version on trial is called so; write canary, or a name under spec.arms".to_owned())
 }
 
 fn arm(text: &str) -> Result<(String, envoy::Endpoint), String> {

@@ -41,7 +41,9 @@ impl Book {
     pub fn new(state: &State) -> Self {
         let running =
             || Running { overdue: Overdue::new(state.plan.overdue_after_ms), totals: Totals::default() };
-        Self { arms: Arm::NAMELESS.map(|arm| (arm, running())).into(), epoch: state.epoch, settled_ms: None }
+        let others = state.plan.challengers.iter().map(|challenger| challenger.arm);
+        let arms = Arm::NAMELESS.into_iter().chain(others).map(|arm| (arm, running())).collect();
+        Self { arms, epoch: state.epoch, settled_ms: None }
     }
 
     /// The weights are on their way: until a quorum has them, traffic is split by two policies at once.
@@ -70,39 +72,43 @@ impl Book {
                 running.totals = Totals::default();
             }
         }
-        let mut arms = Arm::NAMELESS.map(|arm| (arm, self.counts(state, arm, news)));
+        // Every arm is counted at every look, whether it is still in or not: what is in flight is known by its totals.
+        let known: Vec<Arm> = self.arms.keys().copied().collect();
+        let mut arms: BTreeMap<Arm, Counts> =
+            known.into_iter().map(|arm| (arm, self.counts(state, arm, news))).collect();
+        let mut of = |arm: Arm| arms.remove(&arm).unwrap_or_default();
+        let (mut canary, mut stable, mut baseline) =
+            (of(state.plan.arm()), of(Arm::Stable), of(Arm::Baseline));
+        let rivals = state.plan.rivals().map(|rival| (rival.arm, of(rival.arm))).collect();
         let gap = news.gap.clone().or_else(|| match self.settled_ms {
             Some(since) if since <= news.from_ms => None,
             _ => Some("the weights were changing".to_owned()),
         });
-        let [stable, canary, baseline] = &mut arms;
         if state.shadows() {
             // The same instrument for both: Envoy's router. Of the copies it is the only one there is.
             let clusters = &state.plan.traffic.clusters;
-            canary.1 = routed(state, &clusters.canary, news);
-            let groups = stable.1.groups.take();
-            stable.1 = Counts { groups, ..routed(state, &clusters.stable, news) };
-            baseline.1 = Counts::default();
+            canary = routed(state, &clusters.canary, news);
+            let groups = stable.groups.take();
+            stable = Counts { groups, ..routed(state, &clusters.stable, news) };
+            baseline = Counts::default();
         }
         Interval {
             epoch: self.epoch,
             from_ms: news.from_ms,
             to_ms: news.to_ms,
-            canary: std::mem::take(&mut canary.1),
-            stable: std::mem::take(&mut stable.1),
-            baseline: std::mem::take(&mut baseline.1),
+            canary,
+            rivals,
+            stable,
+            baseline,
             gap,
         }
     }
 
     fn counts(&mut self, state: &State, arm: Arm, news: &Increments) -> Counts {
-        let version = match arm {
-            Arm::Canary => &state.plan.canary,
-            Arm::Stable | Arm::Baseline | Arm::Other(_) => &state.stable_version,
-        };
+        let version = state.plan.version_of(arm).unwrap_or(&state.stable_version);
         let mut tally = Tally::default();
         for (series, by) in &news.counters {
-            if series.rollout == state.plan.name && series.arm == arm && series.version == *version {
+            if series.rollout == state.plan.name && series.arm == arm && series.version == version {
                 tally.add(state, series.what, *by);
             }
         }
@@ -273,6 +279,31 @@ mod tests {
         let canary = &interval.canary;
         assert_eq!((canary.finished, canary.outcomes, canary.errors, canary.gone), (103, 100, 10, 3));
         assert_eq!(interval.stable.outcomes, 900);
+    }
+
+    #[test]
+    fn every_challenger_is_counted_by_itself_and_the_lead_in_the_canarys_place() {
+        let text = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n  arms: [{name: b, version: v3}, {name: c, version: v4}]\n";
+        let mut state = State::new(spec::load(text).expect("a rollout").plan, 1, 0, rollout::Now::at_ms(0));
+        let arm = |name: &str| Arm::parse(name).expect("a name");
+        let mut book = Book::new(&state);
+        book.settle(500);
+        let ok = What::Finished(Cause::Weight, Class::Ok);
+        let look = news(vec![
+            (series(Arm::Canary, "v2", ok), 10),
+            (series(arm("b"), "v3", ok), 20),
+            (series(arm("b"), "v2", ok), 500),
+            (series(arm("c"), "v4", ok), 30),
+            (series(Arm::Stable, "v1", ok), 900),
+        ]);
+        let counted = |interval: &Interval| {
+            let rivals = interval.rivals.iter().map(|(arm, counts)| (arm.to_string(), counts.outcomes));
+            (interval.canary.outcomes, interval.stable.outcomes, rivals.collect::<Vec<_>>())
+        };
+        let interval = book.interval(&state, &look);
+        assert_eq!(counted(&interval), (10, 900, vec![("b".to_owned(), 20), ("c".to_owned(), 30)]));
+        state.plan.leave_out(Arm::Canary);
+        assert_eq!(counted(&book.interval(&state, &look)), (20, 900, vec![("c".to_owned(), 30)]));
     }
 
     #[test]

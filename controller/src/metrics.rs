@@ -44,6 +44,17 @@ pub fn render(views: &Views, triggers: &TriggerViews) -> String {
     }
     head(
         &mut out,
+        "serin_rollout_arm_weight_ratio",
+        "the share of each of several versions on trial, 0 to 1",
+    );
+    for view in views.values() {
+        for arm in &view.run.arms {
+            let labels = [("rollout", &*view.run.name), ("version", &arm.version), ("arm", arm.arm.as_str())];
+            line(&mut out, "serin_rollout_arm_weight_ratio", &labels, f64::from(arm.weight_ppm) / 1e6);
+        }
+    }
+    head(
+        &mut out,
         "serin_rollback_latency_seconds",
         "from the decision to the last request any proxy sent to the canary, as an interval; complete=false: a lower bound",
     );

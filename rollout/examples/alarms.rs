@@ -233,7 +233,7 @@ fn run(world: &World, plan: &spec::Plan, arms: &[Arm; 2], seed: u64) -> Option<(
             canary: canary.counts(&mut dice, n, base * more),
             stable: stable.counts(&mut dice, REQUESTS - n, base),
             baseline: Counts::default(),
-            gap: None,
+            ..Interval::default()
         };
         state = step(state, &Event::Interval(Box::new(interval)), now).0;
         state = step(state, &Event::Tick, now).0;

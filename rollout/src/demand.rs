@@ -7,7 +7,7 @@ use crate::{Phase, State};
 pub struct Demand {
     /// The canary's weight, in parts per million.
     pub weight_ppm: u32,
-    /// Requests per second the canary gets, copies included.
+    /// Requests per second the canary gets, copies included; of several challengers, the lead.
     pub canary_per_second: f64,
     /// Requests per second stable gets.
     pub stable_per_second: f64,
@@ -38,7 +38,7 @@ impl State {
         Demand {
             weight_ppm,
             canary_per_second: part(weight_ppm.saturating_add(self.weights.shadow_ppm)),
-            stable_per_second: part(split::MILLION.saturating_sub(weight_ppm)),
+            stable_per_second: part(split::MILLION.saturating_sub(self.weights.on_trial_ppm())),
             next_weight_ppm,
             next_canary_per_second: next_weight_ppm.map(part),
             next_in_ms: next_weight_ppm.and(next_in_ms),

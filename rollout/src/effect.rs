@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use split::policy;
+use split::{Arm, policy};
 
 use crate::Now;
 
@@ -55,6 +55,11 @@ pub enum Cause {
     Human {
         /// Who.
         who: String,
+    },
+    /// Down: one of several challengers is out.
+    Drop {
+        /// Which.
+        arm: Arm,
     },
     /// Down: the run ends.
     Rollback,

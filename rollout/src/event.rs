@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use split::Arm;
 
 use crate::Interval;
 
@@ -20,6 +21,20 @@ pub enum Event {
     Abort(Human),
     /// Past what the run is waiting for: exactly one stage.
     Promote(Human),
+    /// Takes one of several challengers out; the last one takes the run back.
+    Drop {
+        /// Which.
+        arm: Arm,
+        /// Who says so.
+        human: Human,
+    },
+    /// Chooses one of several challengers and goes to the next stage with it alone.
+    Choose {
+        /// Which.
+        arm: Arm,
+        /// Who says so.
+        human: Human,
+    },
     /// Yes to the next stage.
     Approve(Human),
     /// Stop where it is.

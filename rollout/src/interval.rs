@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use split::Arm;
 
 /// The counts of one look, of one configuration, of all proxies together. Only requests assigned by weight
 /// (`cause=weight`) belong here.
@@ -15,8 +16,11 @@ pub struct Interval {
     pub from_ms: u64,
     /// The end, in milliseconds since 1970.
     pub to_ms: u64,
-    /// Requests the canary got.
+    /// Requests the canary got; of several challengers, the lead.
     pub canary: Counts,
+    /// Requests the challengers beside the lead got.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rivals: BTreeMap<Arm, Counts>,
     /// Requests stable got, without the baseline's.
     pub stable: Counts,
     /// Requests of the virtual baseline; stable served them.

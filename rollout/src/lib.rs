@@ -8,6 +8,7 @@
 //! nor Kubernetes: what happened comes in as an [`Event`], what is to be done goes out as [`Effect`]s, and the whole
 //! [`State`] can be stored between any two steps.
 
+mod arms;
 mod demand;
 mod effect;
 mod event;
@@ -23,10 +24,11 @@ mod step;
 mod verdict;
 mod view;
 
+pub use arms::{ArmView, Arms, Chosen, LeftOut, Rival};
 pub use demand::Demand;
 pub use effect::{Cause, Effect, HandBackRequest, Notice, Publication, Record, Severity};
 pub use event::{Acks, Endpoint, Event, Human, Reading, Refused};
-pub use evidence::{Evidence, GateEvidence, GuardrailEvidence};
+pub use evidence::{Contest, Evidence, GateEvidence, GuardrailEvidence};
 pub use exercise::{
     CanaryLook, Cancelled, Drill, DrillOrder, DrillPhase, DrillView, Ended, Exercise, ExerciseEvent,
     ExerciseView, Exposure, Finding, GateRow, Heartbeats, Kept, LeasePath, LeaseSkipped, LeaseView, Outcome,

@@ -28,7 +28,7 @@ pub enum Reception {
 pub fn receive(present: Option<&State>, next: &Plan, again: bool) -> Reception {
     let Some(present) = present else { return Reception::Begin { run: 1, epoch: 0 } };
     let name = &next.name;
-    let same = present.plan == *next;
+    let same = present.plan.as_applied() == *next;
     let rolled_back = present.phase == Phase::RolledBack;
     if same && !rolled_back {
         return Reception::Unchanged;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use spec::{Plan, Weights};
 
 use crate::evidence::Evidence;
-use crate::{Acks, Now, Verdict};
+use crate::{Acks, Arms, Now, Verdict};
 
 /// One run of one plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,8 +41,11 @@ pub struct State {
     pub overrides: Vec<Override>,
     /// Who has met the canary.
     pub exposed: Exposed,
-    /// What was measured.
+    /// What was measured; of several challengers, of the lead.
     pub evidence: Evidence,
+    /// The other challengers.
+    #[serde(default)]
+    pub arms: Arms,
     /// When a quorum first sent the canary traffic, on the run's own clock.
     pub exposed_age_ms: Option<u64>,
     /// When the last trustworthy counts came, on the run's own clock.
@@ -119,6 +122,8 @@ pub enum Phase {
 pub enum Pause {
     /// The plan wants a person's yes before the next stage.
     Approval,
+    /// One of several challengers is to be chosen by a person.
+    Choice,
     /// A gate failed whose failure pauses.
     Gate {
         /// Which.

@@ -9,6 +9,8 @@
 //! | Acks               | first stage  | bake begins            | quorum: goes on   | next step           | note |
 //! | Abort              | rolled back  | rolled back            | rolled back       | rolled back         | at once |
 //! | Promote            | -            | next stage             | next stage        | counts as confirmed | -    |
+//! | Drop               | -            | one goes, or rolled back | the same         | -                   | -    |
+//! | Choose             | -            | the others go, next stage | the same        | -                   | -    |
 //! | Approve            | -            | -                      | next stage, if that is awaited | -      | -    |
 //! | Pause              | -            | paused                 | -                 | -                   | -    |
 //! | Resume             | -            | -                      | goes on           | asks again          | -    |
@@ -21,6 +23,7 @@
 //! "-" changes nothing but the clock; [`State::allows`] says so to people beforehand.
 
 mod act;
+mod arms;
 mod barrier;
 mod hand_back;
 mod past;
@@ -73,6 +76,11 @@ impl Run {
             }
             Event::Abort(human) => self.abort(human),
             Event::Promote(human) => self.promote(human),
+            Event::Drop { arm, human } => {
+                self.drop_by(*arm, human);
+                self.settle();
+            }
+            Event::Choose { arm, human } => self.choose_by(*arm, human),
             Event::Approve(human) => self.approve(human),
             Event::Pause(human) => self.pause_by(human),
             Event::Resume(human) => self.resume_by(human),
@@ -120,6 +128,7 @@ impl State {
             run,
             stable_version: plan.stable.clone(),
             evidence: crate::Evidence::new(&plan),
+            arms: crate::Arms::new(&plan),
             plan,
             phase: Phase::Pending { started_by: None },
             stage: 0,
@@ -202,7 +211,9 @@ impl State {
                 | Event::Approve(_)
                 | Event::Pause(_)
                 | Event::Resume(_)
-                | Event::SetWeight { .. },
+                | Event::SetWeight { .. }
+                | Event::Drop { .. }
+                | Event::Choose { .. },
                 Phase::Succeeded | Phase::RolledBack,
             ) => Err(format!("the run is over ({phase}); apply the rollout again to begin another")),
             (Event::Abort(_), Phase::Succeeded) => {
@@ -214,6 +225,9 @@ impl State {
             (Event::Promote(_), Phase::Pending { .. }) => {
                 Err("nobody has proven to follow yet: it begins when a quorum of proxies has taken weight 0"
                     .to_owned())
+            }
+            (Event::Promote(_), Phase::Progressing | Phase::Paused(_)) if self.must_choose() => {
+                Err(format!("there is {}; name the arm that goes on", self.names_in()))
             }
             (Event::Promote(human), Phase::Progressing | Phase::Promoting | Phase::Paused(_))
                 if human.reason.trim().is_empty() =>
@@ -238,11 +252,35 @@ impl State {
             }
             (Event::Resume(_), Phase::Paused(_) | Phase::HandBack(HandingBack::Asked { .. })) => Ok(()),
             (Event::Resume(_), _) => Err(format!("it is not paused ({phase})")),
+            (Event::Drop { .. } | Event::Choose { .. }, Phase::Pending { .. } | Phase::HandBack(_)) => {
+                Err(format!("nothing is compared ({phase})"))
+            }
+            (Event::Drop { arm, .. } | Event::Choose { arm, .. }, _)
+                if self.plan.arms_in().all(|known| known != *arm) =>
+            {
+                Err(format!("{arm} is not on trial; there is {}", self.names_in()))
+            }
+            (Event::Choose { arm, human }, _) if human.reason.trim().is_empty() => {
+                let past = self.held_back_from(*arm);
+                if past.is_empty() {
+                    return Ok(());
+                }
+                Err(format!(
+                    "{}; give a reason to go on all the same: it is written down and counted",
+                    past.join("; ")
+                ))
+            }
             (Event::SetWeight { .. }, Phase::Pending { .. } | Phase::HandBack(_)) => {
                 Err(format!("there is no weight to set ({phase})"))
             }
             (Event::SetWeight { weight_ppm, .. }, _) if *weight_ppm >= split::MILLION => {
                 Err("all traffic is a stage's to give; promote goes there".to_owned())
+            }
+            (Event::SetWeight { weight_ppm, .. }, _)
+                if self.room_ppm().is_some_and(|room| *weight_ppm > room) =>
+            {
+                let room = spec::Percent::from_ppm(self.room_ppm().unwrap_or(0));
+                Err(format!("there is {}, and room for {room} each; choose one first", self.names_in()))
             }
             (Event::SetWeight { human, weight_ppm }, _)
                 if *weight_ppm > self.weights.canary_ppm && human.reason.is_empty() =>

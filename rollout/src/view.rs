@@ -3,7 +3,9 @@
 use serde::Serialize;
 use spec::{Percent, Span};
 
-use crate::{Answer, Exposed, HandingBack, Override, Pause, Phase, Record, RolledBack, State, Verdict};
+use crate::{
+    Answer, ArmView, Exposed, HandingBack, Override, Pause, Phase, Record, RolledBack, State, Verdict,
+};
 
 /// A run for the eye. The caller adds what the mesh reported (`generation`, `acks`, `refusals`).
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,8 +22,10 @@ pub struct View {
     pub stage: usize,
     /// How many there are.
     pub stage_count: usize,
-    /// The canary's weight, in parts per million.
+    /// The canary's weight, in parts per million; of several challengers, the lead's.
     pub weight_ppm: u32,
+    /// Every challenger, when there are several.
+    pub arms: Vec<ArmView>,
     /// The epoch of these weights.
     pub epoch: u64,
     /// The version behind the stable route.
@@ -137,6 +141,7 @@ impl State {
             stage: if self.stages.is_empty() { 0 } else { self.stage + 1 },
             stage_count: self.plan.stages.len(),
             weight_ppm: self.weights.canary_ppm,
+            arms: self.arm_views(),
             epoch: self.epoch,
             stable: self.stable_version.clone(),
             canary: self.plan.canary.clone(),
@@ -222,6 +227,15 @@ impl State {
         if self.asks().is_some() {
             return format!("{at}: complete, waits for the others of its fleet");
         }
+        let of_rivals = self.rivals_open();
+        let open: Vec<&str> = open.into_iter().chain(of_rivals.iter().map(String::as_str)).collect();
+        let at = match self.plan.rivals().next() {
+            Some(_) => format!("{at} each for {}", self.names_in()),
+            None => at,
+        };
+        if open.is_empty() && stage.baked_ms >= planned.bake_ms && self.must_choose() {
+            return format!("{at}: all gates pass, waits for a clear winner");
+        }
         let next = match self.next_stage().and_then(|next| self.plan.stages.get(next)) {
             Some(next) if next.shadow_ppm > 0 => {
                 format!("a shadow of {} next", Percent::from_ppm(next.shadow_ppm))
@@ -250,10 +264,15 @@ impl State {
     fn pause_message(&self, why: &Pause) -> String {
         match why {
             Pause::Approval => "the stage is complete and awaits a person's yes (approve)".to_owned(),
+            Pause::Choice => format!("{} await a person's choice (promote --arm)", self.names_in()),
             Pause::Gate { gate } | Pause::Marginal { gate } => {
-                let stage = self.stages.last();
-                let verdict =
-                    stage.and_then(|stage| stage.gates.iter().find(|verdict| verdict.name == *gate));
+                // Of several challengers, whichever stopped it.
+                let rivals = self.arms.rivals.values().map(|rival| &rival.gates);
+                let all = self.stages.last().map(|stage| &stage.gates).into_iter().chain(rivals).flatten();
+                let stops = |verdict: &&Verdict| {
+                    verdict.name == *gate && matches!(verdict.answer, Answer::Fail | Answer::Marginal)
+                };
+                let verdict = all.clone().find(stops).or_else(|| all.clone().find(|v| v.name == *gate));
                 let why = verdict.map_or("", |verdict| verdict.why.as_str());
                 format!(
                     "gate {gate}: {why} (resume to measure again, promote to go on in spite of it, or abort)"

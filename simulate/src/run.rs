@@ -1,7 +1,10 @@
 //! One run of the real machine on made-up traffic.
 
+use std::collections::BTreeMap;
+
 use rollout::{Acks, Counts, Event, Human, Interval, Now, Pause, Phase, Reading, RollbackBy, State, step};
 use spec::{Gate, Plan};
+use split::Arm;
 
 use crate::shape::Shape;
 use crate::users::{Crowd, Split};
@@ -110,8 +113,9 @@ impl Run {
         let since = self.tally.first_exposed_ms.map(|first| from_ms - first).or(exposing.then_some(0));
         let harmful = since.is_some_and(|since| world.harm.lasts_at(since));
         let shape = if harmful { &moment.canary } else { &moment.stable };
+        let (rivals, n, left) = self.rivals(n, shape);
         let Arms { canary, stable, baseline } =
-            self.requests(n, world.sticky, canary_share, baseline_share, shape, &moment.stable);
+            self.requests(n, world.sticky, canary_share / left, baseline_share / left, shape, &moment.stable);
         if canary.assigned > 0 {
             self.tally.first_exposed_ms.get_or_insert(from_ms);
         }
@@ -127,13 +131,34 @@ impl Run {
             world.silent_at(from_ms).then_some("a proxy was silent")
         };
         let gap = gap.map(str::to_owned);
-        let interval =
-            Interval { epoch: self.state.epoch, from_ms, to_ms: at, canary, stable, baseline, gap };
+        let epoch = self.state.epoch;
+        let interval = Interval { epoch, from_ms, to_ms: at, canary, rivals, stable, baseline, gap };
         let run = self.take(&Event::Interval(Box::new(interval)), at);
         match run.state.phase {
             Phase::Paused(Pause::Approval) => run.take(&Event::Approve(person()), at),
+            Phase::Paused(Pause::Choice) => {
+                let arm = run.state.plan.arm();
+                run.take(&Event::Choose { arm, human: person() }, at)
+            }
             _ => run,
         }
+    }
+
+    /// What the challengers beside the lead get, all of them like it: what is asked is what becomes of such ones. Also
+    /// the requests that are left, and which part of the key space they are drawn from.
+    fn rivals(&mut self, n: u64, shape: &Shape) -> (BTreeMap<Arm, Counts>, u64, f64) {
+        let (plan, weights) = (&self.state.plan, self.state.weights);
+        let shares: Vec<(Arm, f64)> =
+            plan.rivals().map(|one| (one.arm, f64::from(plan.share_of(one.arm, &weights)) / 1e6)).collect();
+        let (mut rest, mut left) = (n, 1.0_f64);
+        let mut counts = BTreeMap::new();
+        for (arm, share) in shares {
+            let got = self.chance.binomial(rest, (share / left).min(1.0));
+            rest -= got;
+            left -= share;
+            counts.insert(arm, shape.counts(got, &mut self.chance, false));
+        }
+        (counts, rest, left)
     }
 
     /// Who gets which requests, and what comes of them.
@@ -173,18 +198,20 @@ impl Run {
 
     fn end(&self, late: bool) -> Option<End> {
         let held = |why: &str| Some(End::Held { why: why.to_owned() });
+        // Of several that are alike, the first that is dropped tells.
+        if let Some((out, by)) =
+            self.state.arms.out.iter().find_map(|out| out.by.as_ref().map(|by| (out, by)))
+        {
+            return Some(End::RolledBack { by: format!("{} by {}", out.arm, name(by)) });
+        }
         match &self.state.phase {
             Phase::HandBack(_) | Phase::Succeeded => Some(End::Promoted),
             Phase::RolledBack => {
-                let by = match self.state.rollback.as_ref().map(|rollback| &rollback.by) {
-                    Some(RollbackBy::Gate(name)) => format!("gate {name}"),
-                    Some(RollbackBy::Guardrail(name)) => format!("guardrail {name}"),
-                    Some(RollbackBy::Deadline) => "deadline".to_owned(),
-                    Some(RollbackBy::Quorum) => "quorum".to_owned(),
-                    Some(RollbackBy::NoData) => "no data".to_owned(),
-                    Some(RollbackBy::Budget) => "budget".to_owned(),
-                    Some(RollbackBy::Human(_) | RollbackBy::Fleet(_)) | None => "a person".to_owned(),
-                };
+                let by = self
+                    .state
+                    .rollback
+                    .as_ref()
+                    .map_or_else(|| "a person".to_owned(), |rollback| name(&rollback.by));
                 Some(End::RolledBack { by })
             }
             Phase::Paused(Pause::Gate { gate }) => held(&format!("gate {gate} failed")),
@@ -196,6 +223,19 @@ impl Run {
             _ if late => held("not decided in time"),
             _ => None,
         }
+    }
+}
+
+/// What decided, for the summary.
+fn name(by: &RollbackBy) -> String {
+    match by {
+        RollbackBy::Gate(name) => format!("gate {name}"),
+        RollbackBy::Guardrail(name) => format!("guardrail {name}"),
+        RollbackBy::Deadline => "deadline".to_owned(),
+        RollbackBy::Quorum => "quorum".to_owned(),
+        RollbackBy::NoData => "no data".to_owned(),
+        RollbackBy::Budget => "budget".to_owned(),
+        RollbackBy::Human(_) | RollbackBy::Fleet(_) => "a person".to_owned(),
     }
 }
 

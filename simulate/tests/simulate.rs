@@ -92,6 +92,26 @@ fn recorded_traffic_is_followed() {
     assert!(outcomes[0].exposed_requests > 3_600, "{outcomes:?}");
 }
 
+/// Three alike: seldom is one of them dropped by chance, and a bad kind never reaches everybody.
+#[test]
+fn several_challengers_share_the_level_of_one() {
+    let several = PLAN.replace(
+        "  canary: {version: v2}",
+        "  canary: {version: v2}\n  arms: [{name: b, version: v3}, {name: c, version: v4}]",
+    );
+    let dropped = |harm: Harm, runs: u64| {
+        let plan = spec::load(&several).unwrap().plan;
+        let world = World::new("test", &plan, &traffic(), harm).unwrap();
+        let outcomes = (0..runs).map(|number| run(&plan, &world, Chance::new(7, 0, number), 10_000));
+        outcomes
+            .filter(|outcome| matches!(&outcome.end, End::RolledBack { by } if by.contains(" by ")))
+            .count()
+    };
+    let by_chance = dropped(Harm::NONE, 40);
+    assert!(by_chance <= 5, "{by_chance} of 40");
+    assert_eq!(dropped("errors=x5".parse().unwrap(), 6), 6);
+}
+
 #[test]
 fn impossible_figures_are_refused() {
     let plan = spec::load(PLAN).unwrap().plan;

@@ -1,5 +1,6 @@
 //! From a rollout as typed to the plan as meant: every rule a document must keep, and every default.
 
+mod arms;
 mod fleet;
 mod gates;
 mod sources;
@@ -18,7 +19,7 @@ use crate::plan::{
 };
 use crate::preset;
 use crate::problem::{Problem, Problems};
-use crate::series::{LIMIT, series};
+use crate::series::{limit, series};
 use crate::typed::{self, API_VERSION, KIND, Mode, Rollout, RolloutSpec};
 
 pub(crate) use fleet::{Fleet, fleet};
@@ -131,12 +132,13 @@ pub fn compile(rollout: &Rollout) -> Result<Plan, Problems> {
     let Some(spec) = inherited(&mut check, &rollout.spec) else { return Err(Problems(check.problems)) };
     let plan = plan(&mut check, name, &spec);
     let reach = series(&plan);
-    if reach.total() > LIMIT {
+    if reach.total() > limit(&plan) {
         check.refuse(
             "spec",
             format!(
-                "it can reach {} series in each sidecar, and {LIMIT} are allowed: {reach}",
-                reach.total()
+                "it can reach {} series in each sidecar, and {} are allowed: {reach}",
+                reach.total(),
+                limit(&plan)
             ),
             "count less: `baseline: false`, no `confidence`, or `assignment: {unit: request}`",
         );
@@ -195,15 +197,22 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
     if overdue_after_ms == 0 {
         check.refuse("spec.overdueAfter", "every request would be overdue", "write a time such as 2s");
     }
+    let stages = stages::stages(check, spec, &gates);
+    let choose = arms::choose(check, spec, &stages);
+    let challengers = arms::challengers(check, spec, choose.as_ref().map_or(0, |(_, room_ppm)| *room_ppm));
+    arms::no_figures_of_ones_own(check, spec, &gates);
+    // The chance of error is the whole run's, so each challenger gets its part.
+    #[allow(clippy::cast_precision_loss)] // a handful
+    let part = 1.0 / challengers.len().max(1) as f64;
     Plan {
         owner: spec.owner.clone(),
         traffic: traffic::traffic(check, &name, &canary, spec, unit),
-        stages: stages::stages(check, spec, &gates),
+        stages,
         guardrails: gates::guardrails(check, spec),
         alpha: Alpha {
-            guardrails: check.chance("spec.alpha.guardrails", alpha.guardrails.unwrap_or(0.01)),
-            gates: check.chance("spec.alpha.gates", alpha.gates.unwrap_or(0.04)),
-            pass: check.chance("spec.alpha.pass", alpha.pass.unwrap_or(0.05)),
+            guardrails: part * check.chance("spec.alpha.guardrails", alpha.guardrails.unwrap_or(0.01)),
+            gates: part * check.chance("spec.alpha.gates", alpha.gates.unwrap_or(0.04)),
+            pass: part * check.chance("spec.alpha.pass", alpha.pass.unwrap_or(0.05)),
         },
         budget: budget(check, spec.budget.unwrap_or_default()),
         error_classes: spec.error_classes.clone().unwrap_or_else(|| {
@@ -225,7 +234,10 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
         windows: spec.windows.as_ref().map(|written| windows::windows(check, written)),
         supersede: spec.supersede.unwrap_or_default(),
         rollback: rollback(check, spec.rollback.as_ref()),
-        baseline: spec.baseline.unwrap_or(true),
+        baseline: spec.baseline.unwrap_or(challengers.is_empty()),
+        challengers,
+        lead: 0,
+        choose: choose.map(|(choose, _)| choose),
         unit,
         member: None,
         name,

@@ -1,6 +1,10 @@
 //! What a rollout will do, when, and what would stop it: in plain words.
 
+mod arms;
+
 use std::fmt::Write as _;
+
+use arms::{candidates, choice, several, whose};
 
 use crate::amount::{Percent, Quantity, Span};
 use crate::fleet::{After, HowMany};
@@ -89,7 +93,7 @@ fn write_fleet(text: &mut String, loaded: &Loaded) -> std::fmt::Result {
 }
 
 fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fmt::Result {
-    let (stable, canary) = (&plan.stable, &plan.canary);
+    let (stable, canary) = (&plan.stable, &candidates(plan));
     writeln!(text, "{}: from {stable} to {canary}", plan.name)?;
     writeln!(text)?;
     writeln!(
@@ -102,7 +106,8 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
         let share = Percent::from_ppm(stage.seen_ppm());
         let what = if stage.shadow_ppm > 0 { "a copy of " } else { "" };
         let bake = Span::from_ms(stage.bake_ms);
-        write!(text, "Stage {}: {what}{share} of the traffic for at least {bake}", index + 1)?;
+        let whose = whose(plan, index);
+        write!(text, "Stage {}: {what}{share} of the traffic{whose} for at least {bake}", index + 1)?;
         let names: Vec<_> = stage
             .gates
             .iter()
@@ -135,6 +140,9 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
                 Insufficient::Rollback => "it goes back to stable",
             };
             writeln!(text, "  Without enough evidence after {}, {then}.", Span::from_ms(stage.deadline_ms))?;
+        }
+        if let Some(choose) = plan.choose.as_ref().filter(|choose| choose.after == index) {
+            writeln!(text, "{}", choice(choose))?;
         }
     }
     if plan.stages.iter().any(|stage| stage.shadow_ppm > 0) {
@@ -183,7 +191,15 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
     if !advisory.is_empty() {
         writeln!(text, "  ({} are only reported)", advisory.join(", "))?;
     }
-    writeln!(text, "It stops at any moment when it is proven that")?;
+    if plan.challengers.is_empty() {
+        writeln!(text, "It stops at any moment when it is proven that")?;
+    } else {
+        writeln!(
+            text,
+            "A version is dropped alone, for the rest of the run, and the last one left goes back to stable, at any \
+             moment when it is proven that"
+        )?;
+    }
     for gate in plan.gates.iter().filter(|gate| gate.hard) {
         let then = if gate.on_fail == OnFail::Pause { " (pauses)" } else { "" };
         writeln!(text, "  {}: {}{then}", gate.name, fails(gate))?;
@@ -217,11 +233,20 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
             "It stops by itself when a proxy hears nothing of the controller for {beats} heartbeats."
         )?;
     }
-    writeln!(
-        text,
-        "A canary as good as stable is stopped by chance in at most {} of rollouts.",
-        share(plan.alpha.gates + plan.alpha.guardrails)
-    )?;
+    let stopped = (plan.alpha.gates + plan.alpha.guardrails) * several(plan);
+    if plan.challengers.is_empty() {
+        writeln!(
+            text,
+            "A canary as good as stable is stopped by chance in at most {} of rollouts.",
+            share(stopped)
+        )?;
+    } else {
+        writeln!(
+            text,
+            "In at most {} of rollouts any version as good as stable is dropped by chance: each has its part of that.",
+            share(stopped)
+        )?;
+    }
     if plan.unit == Unit::User {
         writeln!(
             text,

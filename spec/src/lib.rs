@@ -9,6 +9,7 @@
 //! [`Problem`] with its line, its field and its remedy. Unknown fields are errors.
 
 mod amount;
+mod challenger;
 mod compile;
 mod explain;
 mod fleet;
@@ -28,6 +29,7 @@ pub mod typed;
 mod window;
 
 pub use amount::{Margin, NotAnAmount, Percent, Quantity, Span};
+pub use challenger::{Challenger, Choose, MOST_CHALLENGERS};
 pub use compile::compile;
 pub use explain::{explain, explain_all};
 pub use fleet::{After, HowMany, Member, Terms};

@@ -1,5 +1,7 @@
 //! What is allowed and probably not wished.
 
+mod arms;
+
 use crate::amount::{Percent, Span};
 use crate::compile::Fleet;
 use crate::gate::{Gate, Metric};
@@ -55,6 +57,7 @@ pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
             "begin with 5% or less, so that a bad version meets few users",
         ));
     }
+    found.extend(arms::warnings(typed, plan));
     let hard = plan.gates.iter().filter(|gate| gate.hard).count();
     if hard > HARD_GATES {
         found.push(Problem::warning(

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use split::policy;
 
+use crate::challenger::{Challenger, Choose, MOST_CHALLENGERS};
 use crate::fleet::Member;
 use crate::gate::{Gate, Guardrail};
 use crate::window::Windows;
@@ -19,8 +20,17 @@ pub struct Plan {
     pub name: String,
     /// The version everybody gets today.
     pub stable: String,
-    /// The version to be rolled out.
+    /// The version to be rolled out; of several, the lead's.
     pub canary: String,
+    /// Every version on trial, when there are several; the first is the canary.
+    #[serde(default)]
+    pub challengers: Vec<Challenger>,
+    /// Which of them the run is about when only one can be meant: the first that is still in, or the chosen one.
+    #[serde(default)]
+    pub lead: usize,
+    /// How one of them is chosen.
+    #[serde(default)]
+    pub choose: Option<Choose>,
     /// Who is asked when it is not clear what to do; free text, shown in notices.
     pub owner: Option<String>,
     /// How the traffic is taken and split: all of the policy document but the weights.
@@ -135,7 +145,8 @@ pub struct Stage {
     pub approval: bool,
 }
 
-/// The run's false-alarm budget: the chance that a canary as good as stable is rolled back.
+/// The run's false-alarm budget: the chance that a canary as good as stable is rolled back. Of several challengers each
+/// has an equal part of what the user wrote, so that the whole run keeps its level.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -312,8 +323,11 @@ impl ErrorClass {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Weights {
-    /// The canary's share, in parts per million.
+    /// The share of the version on trial, in parts per million; of several, the lead's.
     pub canary_ppm: u32,
+    /// The shares of the others, in the order of [`Plan::challengers`]; 0 in the lead's place.
+    #[serde(default)]
+    pub rivals_ppm: [u32; MOST_CHALLENGERS],
     /// The virtual baseline's share, in parts per million.
     pub baseline_ppm: u32,
     /// The share of the traffic that stable answers and the canary gets a copy of, in parts per million.
@@ -344,14 +358,6 @@ impl Stage {
 }
 
 impl Plan {
-    /// The weights of a canary share: the baseline gets as much as the canary, as far as stable has it to give.
-    #[must_use]
-    pub fn weights(&self, canary_ppm: u32, targeted: bool) -> Weights {
-        let rest = split::MILLION.saturating_sub(canary_ppm);
-        let baseline_ppm = if self.baseline { canary_ppm.min(rest) } else { 0 };
-        Weights { canary_ppm, baseline_ppm, shadow_ppm: 0, targeted }
-    }
-
     /// Do users stay with a version while the weight stands?
     #[must_use]
     pub const fn is_sticky(&self) -> bool {
@@ -363,8 +369,10 @@ impl Plan {
     #[must_use]
     pub fn policy(&self, epoch: u64, weights: Weights, stable: &str) -> policy::Rollout {
         let traffic = &self.traffic;
+        let overrides =
+            traffic.overrides.iter().filter(|written| weights.targeted && self.takes_targeted(written.arm));
         let cohorts = traffic.cohorts.iter().cloned().map(|mut cohort| {
-            if !weights.targeted {
+            if !weights.targeted || !self.takes_targeted(cohort.arm) {
                 cohort.weight_ppm = 0;
             }
             cohort
@@ -378,18 +386,9 @@ impl Plan {
             version_header: traffic.version_header.clone(),
             on_lease_expired: traffic.on_lease_expired,
             assignment: traffic.assignment.clone(),
-            arms: policy::Arms {
-                stable: policy::Stable { version: stable.to_owned(), confidence: None },
-                canary: policy::Canary {
-                    version: self.canary.clone(),
-                    weight_ppm: weights.canary_ppm,
-                    confidence: None,
-                },
-                baseline: self.baseline.then_some(policy::Baseline { weight_ppm: weights.baseline_ppm }),
-                others: Vec::new(),
-            },
+            arms: self.policy_arms(weights, stable),
             shadow: (weights.shadow_ppm > 0).then_some(policy::Shadow { weight_ppm: weights.shadow_ppm }),
-            overrides: if weights.targeted { traffic.overrides.clone() } else { Vec::new() },
+            overrides: overrides.cloned().collect(),
             cohorts: cohorts.collect(),
             confidence: traffic.confidence.clone(),
             count: traffic.count_groups.then_some(policy::Count { groups: true }),

@@ -5,7 +5,7 @@ use crate::typed::{Gate, Guardrail, Rollout, RolloutSpec};
 /// The preset of a rollout that names none.
 pub const DEFAULT: &str = "default";
 
-const TEXTS: [(&str, &str); 10] = [
+const TEXTS: [(&str, &str); 11] = [
     ("default", include_str!("../presets/default.yaml")),
     ("hour", include_str!("../presets/hour.yaml")),
     ("standard", include_str!("../presets/standard.yaml")),
@@ -15,6 +15,7 @@ const TEXTS: [(&str, &str); 10] = [
     ("ranking", include_str!("../presets/ranking.yaml")),
     ("dark", include_str!("../presets/dark.yaml")),
     ("shadow", include_str!("../presets/shadow.yaml")),
+    ("ab-n", include_str!("../presets/ab-n.yaml")),
     ("blue-green", include_str!("../presets/blue-green.yaml")),
 ];
 
@@ -57,6 +58,7 @@ pub(crate) fn extend(mut written: RolloutSpec, preset: RolloutSpec) -> RolloutSp
         supersede,
         rollback,
         baseline,
+        choose,
         assignment,
         lease
     );

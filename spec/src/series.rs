@@ -6,8 +6,10 @@ use split::policy::Assignment;
 
 use crate::plan::Plan;
 
-/// A rollout that can reach more is refused.
-pub const LIMIT: u32 = 2_000;
+/// A rollout of one version that can reach more is refused.
+pub(crate) const LIMIT: u32 = 2_000;
+/// A further arm may have so many more: all its bins, outcomes and scores.
+const LIMIT_PER_ARM: u32 = 500;
 /// A rollout that can reach more is warned of. (Reached are far fewer: bins come into being on first use, and one
 /// model's answer times use some fifty of them.)
 pub(crate) const AIM: u32 = 1_500;
@@ -52,11 +54,20 @@ impl fmt::Display for Series {
     }
 }
 
+/// More than this many are refused.
+pub(crate) fn limit(plan: &Plan) -> u32 {
+    LIMIT + LIMIT_PER_ARM * others(plan)
+}
+
+fn others(plan: &Plan) -> u32 {
+    u32::try_from(plan.challengers.len().saturating_sub(1)).unwrap_or(u32::MAX)
+}
+
 /// Counts them.
 #[must_use]
 pub fn series(plan: &Plan) -> Series {
-    // Stable and canary, stable once more under the new version after the hand-back, and the baseline.
-    let arms = 3 + u32::from(plan.baseline);
+    // Stable and canary, stable once more under the new version after the hand-back, the baseline, and further arms.
+    let arms = 3 + u32::from(plan.baseline) + others(plan);
     // By weight and by fallback always; the rest as far as the plan can cause it.
     let sticky = matches!(plan.traffic.assignment, Assignment::Sticky { .. });
     let causes = 2

@@ -1,3 +1,4 @@
+mod arms;
 mod fleet;
 mod problems;
 

@@ -3,6 +3,7 @@
 //! Everything but the two versions has a default, from the preset first and from [`crate::compile`] else. Nothing is
 //! checked here beyond form.
 
+mod arms;
 mod course;
 mod fleet;
 mod hand_back;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::amount::Span;
 use crate::plan::{ErrorClass, Insufficient, Supersede};
 
+pub use arms::{Challenger, Choose, ChooseBy};
 pub use course::{
     Acknowledge, Alpha, Better, Budget, Control, Freeze, Gate, Guardrail, Level, NoData, Rollback, Stage,
     Unread, Window, Windows,
@@ -24,7 +26,7 @@ pub use course::{
 pub use fleet::{Model, Regions};
 pub use hand_back::{HandBack, Hook};
 pub use traffic::{
-    Arm, Assignment, Clusters, Cohort, Condition, Confidence, Direction, Key, Lease, Match, Mode, NoKey,
+    Assignment, Clusters, Cohort, Condition, Confidence, Direction, Key, Lease, Match, Mode, NoKey,
     OnExpired, Override, Range, Routing, Source,
 };
 pub use trigger::{Mlflow, TRIGGER, Tag, Template, Trigger, TriggerSpec, Webhook, When};
@@ -80,6 +82,13 @@ pub struct RolloutSpec {
     /// Regions that go one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regions: Option<Regions>,
+    /// Further versions on trial beside the canary, each with an arm of its own. A stage's weight is what each of them
+    /// gets; each is held against stable by itself, and one that proves harmful is dropped alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arms: Vec<Challenger>,
+    /// With `arms`: how one of them is chosen. Default: a person chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choose: Option<Choose>,
     /// Who is asked when it is not clear what to do; shown in notices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
@@ -149,7 +158,8 @@ pub struct RolloutSpec {
     /// How traffic comes back. Default: at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
-    /// As much of stable's traffic as the canary gets is counted apart, for comparison. Default: true.
+    /// As much of stable's traffic as the canary gets is counted apart, for comparison. Default: true; with `arms`
+    /// false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<bool>,
     /// How the new version gets behind the stable route at the end.

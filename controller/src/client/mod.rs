@@ -59,6 +59,12 @@ pub async fn act(act: &str, options: args::Act) -> Result<ExitCode> {
     ask_for(act, &options, &json!({"reason": options.reason})).await
 }
 
+/// The whole rollout, or one of its arms.
+pub async fn act_on_arm(act: &str, options: args::ActOnArm) -> Result<ExitCode> {
+    let args::ActOnArm { act: options, arm } = options;
+    ask_for(act, &options, &json!({"reason": options.reason, "arm": arm})).await
+}
+
 pub async fn set_weight(options: args::SetWeight) -> Result<ExitCode> {
     let args::SetWeight { act, weight } = options;
     ask_for("set-weight", &act, &json!({"reason": act.reason, "weight": weight})).await

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::view::{Gate, Queued, View};
+use super::view::{Arm, Gate, Queued, View};
 
 /// One line each.
 pub fn list(all: &[View]) -> String {
@@ -53,10 +53,22 @@ pub fn one(view: &View) -> String {
         );
     }
     members(&mut out, &view.members);
-    if let Some(stage) = view.stages.last() {
-        verdicts(&mut out, &stage.gates);
+    if view.arms.is_empty() {
+        if let Some(stage) = view.stages.last() {
+            verdicts(&mut out, &stage.gates);
+        }
+        verdicts(&mut out, &view.guardrails);
     }
-    verdicts(&mut out, &view.guardrails);
+    for arm in &view.arms {
+        let Arm { arm: name, version, weight_ppm, standing, reason, gates } = arm;
+        let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let _ = writeln!(out, "  {name} ({version})   {}   {standing}{why}", percent(*weight_ppm));
+        if standing != "left" {
+            for Gate { name, verdict, why } in gates {
+                let _ = writeln!(out, "    {verdict:<14} {name:<16} {why}");
+            }
+        }
+    }
     for refusal in &view.refusals {
         let _ = writeln!(out, "  refused by {}: {}", refusal.node, refusal.reason);
     }
@@ -175,6 +187,17 @@ mod tests {
                 "  pass           f.two     errors           fine",
             ]
         );
+        let several: View = serde_json::from_str(
+            r#"{"name":"ranker","run":1,"stages":[{"gates":[{"name":"errors"}]}],"arms":[
+                {"arm":"canary","version":"v2","weight_ppm":50000,"standing":"in",
+                 "gates":[{"name":"errors","verdict":"pass","why":"proven"}]},
+                {"arm":"b","version":"v3","weight_ppm":0,"standing":"dropped","reason":"gate errors: harm"}]}"#,
+        )
+        .expect("a view");
+        let text = one(&several);
+        let arms = "  canary (v2)   5%   in\n    pass           errors           proven\n  \
+                    b (v3)   0%   dropped: gate errors: harm\n";
+        assert!(text.ends_with(arms), "{text}");
         assert_eq!(view.over(), None);
         let lines = list(std::slice::from_ref(&view));
         assert!(lines.lines().nth(1).is_some_and(|line| line.starts_with("ranker ")), "{lines}");

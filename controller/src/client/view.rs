@@ -17,6 +17,7 @@ pub struct View {
     pub generation: Option<u64>,
     pub stable: String,
     pub canary: String,
+    pub arms: Vec<Arm>,
     pub stages: Vec<Stage>,
     pub guardrails: Vec<Gate>,
     pub refusals: Vec<Refusal>,
@@ -45,6 +46,18 @@ pub struct Override {
     pub reason: String,
     pub stage: u64,
     pub past: Vec<String>,
+}
+
+/// One of several versions on trial.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Arm {
+    pub arm: String,
+    pub version: String,
+    pub weight_ppm: u32,
+    pub standing: String,
+    pub reason: Option<String>,
+    pub gates: Vec<Gate>,
 }
 
 /// The specification that comes next.

@@ -181,6 +181,8 @@ impl Engine {
             Act::Pause => Event::Pause(human.clone()),
             Act::Resume => Event::Resume(human.clone()),
             Act::SetWeight(weight_ppm) => Event::SetWeight { human: human.clone(), weight_ppm },
+            Act::Drop(arm) => Event::Drop { arm, human: human.clone() },
+            Act::Choose(arm) => Event::Choose { arm, human: human.clone() },
         };
         let exercised = |name: &String| self.exercises.get(name).is_some_and(|slot| slot.live().is_some());
         let exercised: Vec<String> = self.meant(name)?.into_iter().filter(exercised).collect();
@@ -223,7 +225,7 @@ fn never_fits(present: &[&State], plans: &[Plan]) -> Option<String> {
 
 /// The machine knows what would help, the command knows how that is typed.
 fn with_command(present: &[&State], name: &str, plans: &[Plan], why: String) -> String {
-    let same = |plan: &Plan| present.iter().any(|present| present.plan == *plan);
+    let same = |plan: &Plan| present.iter().any(|present| present.plan.as_applied() == *plan);
     if present.is_empty() {
         why
     } else if !fleet::is_over(present) {
@@ -238,11 +240,18 @@ fn with_command(present: &[&State], name: &str, plans: &[Plan], why: String) -> 
 /// Reads the plan's policies as a filter would, at every weight it will have: a refusal belongs to the person who
 /// applies, not to a proxy at three in the morning.
 pub(super) fn compiles(plan: &Plan) -> Result<(), Refusal> {
-    for stage in &plan.stages {
-        let rollout = plan.policy(1, plan.weights(stage.weight_ppm, true), &plan.stable);
-        let policy =
-            Policy { schema: SCHEMA, incarnation: 1, generation: 1, lease: None, rollouts: vec![rollout] };
-        Splitter::compile(&policy).map_err(|error| Refusal::Invalid(error.to_string()))?;
+    for (index, stage) in plan.stages.iter().enumerate() {
+        for way in plan.ways(index) {
+            let rollout = way.policy(1, way.weights(stage.weight_ppm, true), &way.stable);
+            let policy = Policy {
+                schema: SCHEMA,
+                incarnation: 1,
+                generation: 1,
+                lease: None,
+                rollouts: vec![rollout],
+            };
+            Splitter::compile(&policy).map_err(|error| Refusal::Invalid(error.to_string()))?;
+        }
     }
     Ok(())
 }

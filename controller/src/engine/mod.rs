@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::Result;
 use envoy::ecds::Nodes;
 use rollout::{Event, ExerciseView, Human, Now, fleet};
+use split::Arm;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -88,6 +89,10 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
     Abort,
+    /// One of several challengers is to go.
+    Drop(Arm),
+    /// One of several challengers is to go on alone.
+    Choose(Arm),
     Promote,
     Approve,
     Pause,

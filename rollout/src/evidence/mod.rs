@@ -3,6 +3,7 @@
 //! Harm is watched through the whole run and may be acted on at any look; proof of no harm is gathered anew in every
 //! stage. All tests are e-processes of crate `judge`, so looking often costs nothing.
 
+mod contest;
 mod gate;
 mod guard;
 mod measure;
@@ -15,6 +16,7 @@ use judge::anytime::{DesignEffect, Group};
 use serde::{Deserialize, Serialize};
 use spec::{Gate, Insufficient, Metric, Plan, Source, Unit};
 
+pub use contest::Contest;
 pub use gate::GateEvidence;
 pub use guard::GuardrailEvidence;
 pub(crate) use words::{digits, e_value, value};

@@ -17,7 +17,7 @@ pub fn receive(present: &[&State], next: &[Plan], again: bool) -> Reception {
     };
     let name = plan.member.as_ref().map_or(&plan.name, |member| &member.fleet);
     let same = present.len() == next.len()
-        && next.iter().all(|plan| present.iter().any(|state| state.plan == *plan));
+        && next.iter().all(|plan| present.iter().any(|state| state.plan.as_applied() == *plan));
     let rolled_back = phase(present) == "RolledBack";
     if same && !rolled_back {
         return Reception::Unchanged;

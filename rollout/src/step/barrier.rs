@@ -33,6 +33,7 @@ impl State {
         self.in_stage().is_some_and(|(planned, stage)| {
             let passes = |answer| matches!(answer, Answer::Pass | Answer::NotApplicable);
             stage.gates.iter().all(|verdict| !verdict.hard || passes(verdict.answer))
+                && self.rivals_proven()
                 && self.fresh()
                 && stage.baked_ms >= planned.bake_ms
         })

@@ -1,18 +1,28 @@
 //! What a named person went past: a window that is closed, a gate that has proven nothing.
 
+use split::Arm;
+
 use super::{Run, named};
 use crate::{Answer, Human, Override, Pause, Phase, State};
 
 impl State {
     /// Whatever would have to be overridden to go on now, each in one clause; nothing: it may go on.
     pub(crate) fn held_back(&self) -> Vec<String> {
+        let mut past = self.held_back_from(self.plan.arm());
+        past.extend(self.rivals_open().into_iter().map(|open| format!("{open} is not proven")));
+        past
+    }
+
+    /// The same for one of several challengers.
+    pub(crate) fn held_back_from(&self, arm: Arm) -> Vec<String> {
         let mut past: Vec<String> = self.window().err().into_iter().map(|closed| closed.why).collect();
         match &self.phase {
             Phase::Paused(Pause::NoData) => past.push("no trustworthy counts arrive".to_owned()),
             Phase::Paused(Pause::Quorum) => past.push("too few proxies took the weights".to_owned()),
             _ => {}
         }
-        let open = self.verdicts().into_iter().filter(|verdict| {
+        let verdicts = if arm == self.plan.arm() { self.verdicts() } else { self.verdicts_of(arm) };
+        let open = verdicts.into_iter().filter(|verdict| {
             verdict.hard && !matches!(verdict.answer, Answer::Pass | Answer::NotApplicable)
         });
         past.extend(open.map(|verdict| format!("gate {} is not proven: {}", verdict.name, verdict.why)));

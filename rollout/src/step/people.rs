@@ -30,7 +30,7 @@ impl Run {
             Phase::Paused(Pause::Approval) => {}
             Phase::Paused(why) => {
                 if let Pause::Gate { gate } | Pause::Marginal { gate } | Pause::Unread { gate } = &why {
-                    self.state.evidence.forgive(gate, &self.state.plan);
+                    self.forgive(gate);
                 }
                 // The deadline was for evidence, and a person wants more of it.
                 if let Some(stage) = self.state.stages.last_mut() {
@@ -90,6 +90,8 @@ impl Run {
 
     pub(super) fn promote(&mut self, human: &Human) {
         match self.state.phase.clone() {
+            // Of several, which one is meant is for the person to say.
+            Phase::Progressing | Phase::Paused(_) if self.state.must_choose() => {}
             Phase::Progressing | Phase::Promoting | Phase::Paused(_) => {
                 let past = self.state.held_back();
                 // Past a freeze or a gate only a reason moves it.
@@ -99,7 +101,7 @@ impl Run {
                 self.override_by(human, past);
                 if let Phase::Paused(Pause::Gate { gate } | Pause::Marginal { gate }) = &self.state.phase {
                     let gate = gate.clone();
-                    self.state.evidence.forgive(&gate, &self.state.plan);
+                    self.forgive(&gate);
                 }
                 if let Some(stage) = self.state.stages.last_mut() {
                     stage.overridden_by = Some(human.who.clone());

@@ -59,11 +59,17 @@ impl Run {
             warming: state.plan.warm_up_ms > 0 && !warm,
         };
         state.evidence.observe(&state.plan, interval, look);
+        self.count_rivals(interval, look);
         self.forget("no-data");
+        self.drop_broken_rivals();
         if let Some(fired) = self.state.evidence.broken(&self.state.plan) {
             let name = fired.verdict.name.clone();
             let reason = format!("guardrail {name}: {}", fired.verdict.why);
-            return self.roll_back(RollbackBy::Guardrail(name), reason);
+            let lead = self.state.plan.arm();
+            self.lose(lead, RollbackBy::Guardrail(name), reason, Some(fired.verdict));
+            if self.state.phase == Phase::RolledBack {
+                return;
+            }
         }
         if let Some(reason) = self.state.overspent() {
             return self.roll_back(RollbackBy::Budget, reason);
@@ -90,6 +96,7 @@ impl Run {
         } else {
             self.act_on_margin();
         }
+        self.judge_rivals();
     }
 
     fn act_on_harm(&mut self, index: usize, verdict: Verdict) {
@@ -97,13 +104,16 @@ impl Run {
         let name = verdict.name.clone();
         if let Some(stage) = self.state.stages.last_mut() {
             match stage.gates.iter_mut().find(|known| known.name == name) {
-                Some(known) => *known = verdict,
-                None => stage.gates.push(verdict),
+                Some(known) => *known = verdict.clone(),
+                None => stage.gates.push(verdict.clone()),
             }
         }
         match self.state.plan.gates.get(index).map(|gate| gate.on_fail) {
             Some(OnFail::Pause) => self.pause(Pause::Gate { gate: name }, reason),
-            Some(OnFail::Rollback) | None => self.roll_back(RollbackBy::Gate(name), reason),
+            Some(OnFail::Rollback) | None => {
+                let lead = self.state.plan.arm();
+                self.lose(lead, RollbackBy::Gate(name), reason, Some(verdict));
+            }
         }
     }
 
@@ -170,6 +180,9 @@ impl Run {
             if self.waits_for_fleet(next) {
                 return;
             }
+            if self.state.must_choose() {
+                return self.settle_choice();
+            }
             let Some((planned, stage)) = self.state.in_stage() else { return };
             if planned.approval && stage.approved_by.is_none() {
                 let text = format!("stage {} is complete and awaits a person's yes", self.state.stage + 1);
@@ -188,7 +201,8 @@ impl Run {
             && !(self.state.permitted.is_some() && stage.complete_age_ms.is_some())
         {
             let open = stage.gates.iter().filter(|verdict| verdict.hard && verdict.answer != Answer::Pass);
-            let open: Vec<_> = open.map(|verdict| format!("{}: {}", verdict.name, verdict.why)).collect();
+            let open = open.map(|verdict| format!("{}: {}", verdict.name, verdict.why));
+            let open: Vec<_> = open.chain(self.state.rivals_open()).collect();
             let open = if open.is_empty() { "counts are missing".to_owned() } else { open.join("; ") };
             let text = format!(
                 "stage {} reached its deadline without enough evidence: {open}",
@@ -274,6 +288,7 @@ impl Run {
             Pause::Quorum => self.acknowledged().then_some("a quorum follows"),
             Pause::NoData => self.fresh().then_some("counts arrive again"),
             Pause::Unread { .. } => self.state.unread().is_none().then_some("its sources can be read again"),
+            Pause::Choice => self.choice_is_over().then_some("one is left"),
             _ => None,
         };
         if let Some(over) = over {
@@ -343,6 +358,7 @@ impl Run {
             complete_age_ms: None,
         });
         self.state.evidence.begin_stage();
+        self.begin_stage_of_rivals();
         let weights = spec::Weights { shadow_ppm, ..self.state.plan.weights(weight_ppm, true) };
         self.publish(weights, cause);
     }

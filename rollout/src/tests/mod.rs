@@ -1,3 +1,4 @@
+mod arms;
 mod fleet;
 mod gates;
 mod overdue;

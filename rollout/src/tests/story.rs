@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use split::Arm;
+
 use crate::{
     Acks, Aged, Bins, Counts, Effect, Endpoint, Event, Group, Human, Interval, Moments, Now, Overdue, Phase,
     State, Totals, step,
@@ -82,8 +84,10 @@ pub(super) struct Story {
     pub(super) deploys: bool,
     pub(super) ms: u64,
     /// The part of a count that did not make a whole one yet, by what is counted.
-    rests: BTreeMap<(&'static str, bool, u64), f64>,
-    totals: [(Totals, Overdue); 2],
+    rests: BTreeMap<(&'static str, Arm, u64), f64>,
+    totals: BTreeMap<Arm, (Totals, Overdue)>,
+    /// How further arms answer; those that are not named answer well.
+    pub(super) others: BTreeMap<Arm, Model>,
     deployed: bool,
 }
 
@@ -102,7 +106,6 @@ impl Story {
     pub(super) fn of(lines: &str) -> Self {
         let lines: String = lines.lines().map(|line| format!("  {line}\n")).collect();
         let loaded = spec::load(&format!("{HEAD}{lines}")).unwrap_or_else(|problems| panic!("{problems}"));
-        let overdue = || (Totals::default(), Overdue::new(loaded.plan.overdue_after_ms));
         Self {
             state: Held(Some(State::new(loaded.plan.clone(), 1, 0, Now::at_ms(0)))),
             effects: Vec::new(),
@@ -117,7 +120,8 @@ impl Story {
             deploys: true,
             ms: 0,
             rests: BTreeMap::new(),
-            totals: [overdue(), overdue()],
+            totals: BTreeMap::new(),
+            others: BTreeMap::new(),
             deployed: false,
         }
     }
@@ -165,16 +169,25 @@ impl Story {
             };
             self.take(&Event::Acks(acks));
         }
-        let requests = self.count("requests", true, 0, self.per_second as f64);
-        let to_canary = self.count("canary", true, 0, requests as f64 * f64::from(weights.canary_ppm) / 1e6);
-        let canary = self.answers(true, to_canary);
-        let stable = self.answers(false, requests - to_canary);
+        let requests = self.count("requests", Arm::Stable, 0, self.per_second as f64);
+        let lead = self.state.plan.arm();
+        let mut on_trial = BTreeMap::new();
+        let mut rest = requests;
+        for arm in self.state.plan.arms_in().collect::<Vec<_>>() {
+            let share = f64::from(self.state.plan.share_of(arm, &weights)) / 1e6;
+            let assigned = self.count("assigned", arm, 0, requests as f64 * share);
+            rest -= assigned;
+            on_trial.insert(arm, self.answers(arm, assigned));
+        }
+        let canary = on_trial.remove(&lead).unwrap_or_default();
+        let stable = self.answers(Arm::Stable, rest);
         if self.counted {
             let interval = Interval {
                 epoch,
                 from_ms,
                 to_ms: self.ms,
                 canary,
+                rivals: on_trial,
                 stable,
                 baseline: Counts::default(),
                 gap: None,
@@ -183,8 +196,8 @@ impl Story {
         }
         if self.state.watches_stable() {
             self.deployed |= self.deploys;
-            let version = if self.deployed { "v2" } else { "v1" };
-            let endpoint = Endpoint { url: "http://stable".to_owned(), version: Some(version.to_owned()) };
+            let version = if self.deployed { self.state.plan.canary.clone() } else { "v1".to_owned() };
+            let endpoint = Endpoint { url: "http://stable".to_owned(), version: Some(version) };
             self.take(&Event::StableReports(vec![endpoint]));
             if self.deployed {
                 self.take(&Event::HandBackDone);
@@ -220,33 +233,39 @@ impl Story {
     }
 
     /// Whole numbers that add up to the wanted ones over time: a load without noise.
-    fn count(&mut self, what: &'static str, canary: bool, part: u64, wanted: f64) -> u64 {
-        let rest = self.rests.entry((what, canary, part)).or_default();
+    fn count(&mut self, what: &'static str, arm: Arm, part: u64, wanted: f64) -> u64 {
+        let rest = self.rests.entry((what, arm, part)).or_default();
         *rest += wanted;
         let whole = rest.floor();
         *rest -= whole;
         whole as u64
     }
 
-    fn answers(&mut self, canary: bool, assigned: u64) -> Counts {
-        let model = if canary { self.canary } else { self.stable };
-        let hung = self.count("hung", canary, 0, assigned as f64 * model.hangs).min(assigned);
+    fn answers(&mut self, arm: Arm, assigned: u64) -> Counts {
+        let model = match arm {
+            Arm::Stable | Arm::Baseline => self.stable,
+            Arm::Canary => self.canary,
+            Arm::Other(_) => self.others.get(&arm).copied().unwrap_or(GOOD),
+        };
+        let hung = self.count("hung", arm, 0, assigned as f64 * model.hangs).min(assigned);
         let outcomes = assigned - hung;
         let mut latency = Bins::default();
         for (part, (ms, share)) in self.times.clone().into_iter().enumerate() {
-            let n = self.count("time", canary, part as u64, outcomes as f64 * share);
+            let n = self.count("time", arm, part as u64, outcomes as f64 * share);
             *latency.0.entry(tally::latency_bin((ms * model.slower * 1e6) as u64)).or_default() += n;
         }
-        let (totals, overdue) = &mut self.totals[usize::from(canary)];
+        let after_ms = self.state.plan.overdue_after_ms;
+        let (totals, overdue) =
+            self.totals.entry(arm).or_insert_with(|| (Totals::default(), Overdue::new(after_ms)));
         totals.at_ms = self.ms;
         totals.assigned += assigned;
         totals.finished += outcomes;
         totals.late += latency.longer_than(2_000);
         let overdue: Aged = overdue.look(*totals);
         let n = outcomes as f64;
-        let errors = self.count("errors", canary, 0, n * model.errors);
+        let errors = self.count("errors", arm, 0, n * model.errors);
         // Users in the same group have nothing to do with each other: errors go round.
-        let groups = (!canary && self.grouped).then(|| {
+        let groups = (arm == Arm::Stable && self.grouped).then(|| {
             let at = self.ms / 1_000;
             let of = |total: u64, group: u64| total / 100 + u64::from((group + at * 37) % 100 < total % 100);
             (0..100)

@@ -1,6 +1,6 @@
 //! From one document to the members of a fleet: each is a rollout by itself, of the same stages.
 
-use super::{Check, compile};
+use super::{Check, arms, compile};
 use crate::fleet::{After, HowMany, Member, Terms};
 use crate::plan::Plan;
 use crate::preset;
@@ -41,6 +41,7 @@ pub(crate) fn fleet(rollout: &Rollout) -> Option<Result<Fleet, Problems>> {
     }
     let mut check = Check::default();
     check.label("metadata.name", &rollout.metadata.name);
+    arms::no_fleet(&mut check, spec);
     models(&mut check, spec);
     let terms = spec.regions.as_ref().map(|regions| terms(&mut check, spec, regions));
     let mut found = check.problems;

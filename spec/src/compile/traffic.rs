@@ -2,7 +2,7 @@
 
 use split::policy;
 
-use super::{Check, on_expired};
+use super::{Check, arms, on_expired};
 use crate::plan::{Clusters, Traffic, Unit};
 use crate::typed::{self, Assignment, Condition, Mode, RolloutSpec};
 
@@ -54,8 +54,8 @@ pub(super) fn traffic(
         header,
         version_header,
         assignment: assignment(check, name, canary, spec.assignment.as_ref()),
-        overrides: overrides(check, &spec.overrides),
-        cohorts: cohorts(check, &spec.cohorts),
+        overrides: overrides(check, &spec.overrides, &spec.arms),
+        cohorts: cohorts(check, &spec.cohorts, &spec.arms),
         confidence: spec.confidence.as_ref().map(|written| confidence(check, written)),
         count_groups: sticky && unit == Unit::User,
         on_lease_expired: lease.on_expired.map_or(policy::OnLeaseExpired::Stable, on_expired),
@@ -172,21 +172,22 @@ fn filled(check: &mut Check, field: &str, name: &str) -> String {
     name.to_owned()
 }
 
-fn overrides(check: &mut Check, written: &[typed::Override]) -> Vec<policy::Override> {
+fn overrides(
+    check: &mut Check,
+    written: &[typed::Override],
+    known: &[typed::Challenger],
+) -> Vec<policy::Override> {
     written
         .iter()
         .enumerate()
         .map(|(index, written)| policy::Override {
             when: conditions(check, &format!("spec.overrides[{index}]"), &written.when),
-            arm: match written.arm {
-                typed::Arm::Stable => split::Arm::Stable,
-                typed::Arm::Canary => split::Arm::Canary,
-            },
+            arm: arms::named(check, &format!("spec.overrides[{index}].arm"), &written.arm, known, true),
         })
         .collect()
 }
 
-fn cohorts(check: &mut Check, written: &[typed::Cohort]) -> Vec<policy::Cohort> {
+fn cohorts(check: &mut Check, written: &[typed::Cohort], known: &[typed::Challenger]) -> Vec<policy::Cohort> {
     let mut cohorts: Vec<policy::Cohort> = Vec::new();
     for (index, written) in written.iter().enumerate() {
         let at = format!("spec.cohorts[{index}]");
@@ -201,7 +202,9 @@ fn cohorts(check: &mut Check, written: &[typed::Cohort]) -> Vec<policy::Cohort> 
             name: check.label(&format!("{at}.name"), &written.name),
             when: conditions(check, &at, &written.when),
             weight_ppm: written.weight.ppm(),
-            arm: split::Arm::Canary,
+            arm: written.arm.as_ref().map_or(split::Arm::Canary, |name| {
+                arms::named(check, &format!("{at}.arm"), name, known, false)
+            }),
         });
     }
     cohorts

@@ -93,7 +93,7 @@ fn problems_name_line_field_and_remedy() {
     check(
         "preset: fast",
         &[
-            "error (line 7): spec.preset: there is no preset \"fast\"; use one of default, hour, standard, aggressive, conservative, three-step, ranking, dark, shadow, blue-green",
+            "error (line 7): spec.preset: there is no preset \"fast\"; use one of default, hour, standard, aggressive, conservative, three-step, ranking, dark, shadow, ab-n, blue-green",
         ],
     );
     check(

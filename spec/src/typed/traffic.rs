@@ -173,18 +173,8 @@ pub struct Condition {
 pub struct Override {
     /// All must hold.
     pub when: Vec<Condition>,
-    /// What they get.
-    pub arm: Arm,
-}
-
-/// An arm a request can be sent to by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Arm {
-    /// The version everybody gets today.
-    Stable,
-    /// The version being rolled out.
-    Canary,
+    /// What they get: `stable`, `canary`, or the name of one of `arms`.
+    pub arm: String,
 }
 
 /// Requests with a weight of their own.
@@ -195,8 +185,11 @@ pub struct Cohort {
     pub name: String,
     /// All must hold.
     pub when: Vec<Condition>,
-    /// The share of them that gets the canary, whatever the stage.
+    /// The share of them that gets the arm, whatever the stage.
     pub weight: Percent,
+    /// The arm: `canary`, or the name of one of `arms`. Default: canary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<String>,
 }
 
 /// Where the model's confidence is read and shown.

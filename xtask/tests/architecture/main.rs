@@ -80,7 +80,7 @@ const RULES: &[Rule] = &[
     Rule { package: "spec", ours: &["split", "tally"], never: PURE_BUT_FOR_JIFF },
     // `tally`: evidence is counted in the bins of the latency counters, and their edges are stated once.
     Rule { package: "rollout", ours: &["judge", "spec", "split", "tally"], never: PURE },
-    Rule { package: "simulate", ours: &["judge", "rollout", "spec", "tally"], never: PURE },
+    Rule { package: "simulate", ours: &["judge", "rollout", "spec", "split", "tally"], never: PURE },
     Rule {
         package: "filter",
         ours: &["split", "tally"],

@@ -1,0 +1,51 @@
+//! Several new versions at once.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::amount::Percent;
+
+/// A further version on trial, beside the canary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Challenger {
+    /// What the routing header says for it; its route and cluster are called so. 1 to 16 lower-case letters, digits and
+    /// dashes.
+    pub name: String,
+    /// Letters, digits, `.`, `_` and `-`, at most 63: it is a label in every counter.
+    pub version: String,
+}
+
+/// How one of several versions is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Choose {
+    /// By which metric; without a clear winner at the stage's deadline a person is asked. Default: person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ChooseBy>,
+    /// The weight of the last stage that all of them enter; the chosen one goes on alone. Default: the last stage at
+    /// which all of them fit beside stable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Percent>,
+    /// The chance that one is chosen although another is better. Default: 0.05.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+}
+
+/// What decides between several versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChooseBy {
+    /// A person: `serin promote NAME --arm ARM`.
+    Person,
+    /// The lowest share of errors.
+    ErrorRate,
+    /// The lowest 99th percentile of answer times.
+    LatencyP99,
+    /// The highest mean confidence.
+    ConfidenceMean,
+    /// The lowest share of requests not answered in time.
+    Overdue,
+    /// The lowest share of clients that went away.
+    GoneRate,
+}
