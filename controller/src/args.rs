@@ -74,10 +74,12 @@ pub struct Run {
     /// The filter, at the path where Envoy finds it
     #[arg(long, env = "SERIN_WASM")]
     pub wasm: PathBuf,
-    /// The admin address of each Envoy whose counters are evidence, such as http://127.0.0.1:9901
+    /// The admin address of each Envoy whose counters are evidence, such as http://127.0.0.1:9901; its region may stand
+    /// before it (eu-west=http://...), so that it is known while the Envoy is silent
     #[arg(long, env = "SERIN_ENVOY_ADMIN", value_delimiter = ',')]
     pub envoy_admin: Vec<String>,
-    /// Also write the policy into this directory, for Envoys that watch a file
+    /// Also write the policy into this directory, for Envoys that watch a file; that of a region into the subdirectory
+    /// of its name, where there is one
     #[arg(long)]
     pub ecds_file: Option<PathBuf>,
     /// Keep each rollout's counts in this directory, for `serin simulate --record` (about 40 MB a day and rollout)
@@ -329,6 +331,9 @@ pub struct Bootstrap {
     /// The name this Envoy goes by
     #[arg(long, default_value = "envoy-1")]
     pub node_id: String,
+    /// The region it serves, for rollouts that go region by region
+    #[arg(long)]
+    pub region: Option<String>,
     /// How long a model may take to answer, in milliseconds
     #[arg(long, default_value_t = 15_000)]
     pub route_timeout_ms: u64,

@@ -31,6 +31,7 @@ pub fn print(options: &args::Bootstrap) -> Result<ExitCode> {
             None => bootstrap.others.push((name.clone(), vec![endpoint.clone()])),
         }
     }
+    bootstrap.region.clone_from(&options.region);
     bootstrap.lease = Some(options.controller.clone());
     bootstrap.route_timeout = Duration::from_millis(options.route_timeout_ms);
     bootstrap.upstream = if options.grpc { Upstream::AsClient } else { Upstream::Http1 };

@@ -22,6 +22,55 @@ pub struct Increments {
     pub restarted: bool,
     /// The filters' gauges, one set for each proxy that answered.
     pub gauges: Vec<BTreeMap<String, u64>>,
+    /// What each proxy contributed; empty where that does not matter.
+    pub sources: Vec<Source>,
+}
+
+/// What one proxy contributed.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// Where it is; `None`: nobody knows.
+    pub region: Option<String>,
+    /// From when on.
+    pub from_ms: u64,
+    /// Why that cannot be trusted.
+    pub gap: Option<String>,
+    /// Its counters began again at nothing.
+    pub restarted: bool,
+}
+
+impl Increments {
+    /// As the run sees them: one region's proxies are nothing to another's, whether they answer or not.
+    pub fn of(&self, state: &State) -> Seen {
+        let region = state.plan.member.as_ref().and_then(|member| member.region.as_deref());
+        let Some(region) = region else {
+            return Seen { from_ms: self.from_ms, gap: self.gap.clone(), restarted: self.restarted };
+        };
+        // A proxy that never said where it is may be of this region: then part of the truth is missing.
+        let there = || {
+            self.sources.iter().filter(|source| source.region.as_deref().is_none_or(|known| known == region))
+        };
+        let gaps: Vec<&str> = there().filter_map(|source| source.gap.as_deref()).collect();
+        let gap = if there().next().is_none() {
+            Some(format!("no Envoy of region {region} is read: give serin run --envoy-admin its address"))
+        } else {
+            (!gaps.is_empty()).then(|| gaps.join("; "))
+        };
+        Seen {
+            from_ms: there().map(|source| source.from_ms).min().unwrap_or(self.from_ms),
+            gap,
+            restarted: there().any(|source| source.restarted),
+        }
+    }
+}
+
+/// What can be said of increments, as one run sees them.
+pub struct Seen {
+    pub from_ms: u64,
+    /// Why they cannot be trusted as a whole.
+    pub gap: Option<String>,
+    /// Counters began again at nothing.
+    pub restarted: bool,
 }
 
 /// What must be remembered from look to look.
@@ -66,7 +115,8 @@ impl Book {
     /// The evidence of one look for one run. Part of the truth is not evidence: when anything is missing, the
     /// interval says so and counts for nothing.
     pub fn interval(&mut self, state: &State, news: &Increments) -> Interval {
-        if news.restarted {
+        let seen = news.of(state);
+        if seen.restarted {
             for running in self.arms.values_mut() {
                 running.overdue.restart();
                 running.totals = Totals::default();
@@ -80,8 +130,8 @@ impl Book {
         let (mut canary, mut stable, mut baseline) =
             (of(state.plan.arm()), of(Arm::Stable), of(Arm::Baseline));
         let rivals = state.plan.rivals().map(|rival| (rival.arm, of(rival.arm))).collect();
-        let gap = news.gap.clone().or_else(|| match self.settled_ms {
-            Some(since) if since <= news.from_ms => None,
+        let gap = seen.gap.or_else(|| match self.settled_ms {
+            Some(since) if since <= seen.from_ms => None,
             _ => Some("the weights were changing".to_owned()),
         });
         if state.shadows() {
@@ -94,7 +144,7 @@ impl Book {
         }
         Interval {
             epoch: self.epoch,
-            from_ms: news.from_ms,
+            from_ms: seen.from_ms,
             to_ms: news.to_ms,
             canary,
             rivals,
@@ -235,152 +285,4 @@ fn longer_than(bins: &Bins, ms: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn state() -> State {
-        let plan = spec::load(
-            "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n",
-        )
-        .expect("the minimal rollout")
-        .plan;
-        State::new(plan, 1, 0, rollout::Now::at_ms(0))
-    }
-
-    fn series(arm: Arm, version: &str, what: What) -> Series {
-        Series { rollout: "ranker".into(), version: version.into(), arm, what }
-    }
-
-    fn news(counters: Vec<(Series, u64)>) -> Increments {
-        Increments { from_ms: 1_000, to_ms: 2_000, counters, ..Increments::default() }
-    }
-
-    #[test]
-    fn only_the_runs_own_weighted_requests_are_evidence() {
-        let state = state();
-        let mut book = Book::new(&state);
-        book.settle(500);
-        let finished = |cause, class| What::Finished(cause, class);
-        let mut other = series(Arm::Canary, "v2", finished(Cause::Weight, Class::Ok));
-        other.rollout = "other".into();
-        let interval = book.interval(
-            &state,
-            &news(vec![
-                (series(Arm::Canary, "v2", finished(Cause::Weight, Class::Ok)), 90),
-                (series(Arm::Canary, "v2", finished(Cause::Weight, Class::ServerError)), 10),
-                (series(Arm::Canary, "v2", finished(Cause::Weight, Class::Gone)), 3),
-                (series(Arm::Canary, "v2", finished(Cause::Override, Class::ServerError)), 50),
-                (series(Arm::Canary, "v1.9", finished(Cause::Weight, Class::ServerError)), 50),
-                (series(Arm::Stable, "v1", finished(Cause::Weight, Class::Ok)), 900),
-                (other, 50),
-            ]),
-        );
-        assert_eq!(interval.gap, None);
-        let canary = &interval.canary;
-        assert_eq!((canary.finished, canary.outcomes, canary.errors, canary.gone), (103, 100, 10, 3));
-        assert_eq!(interval.stable.outcomes, 900);
-    }
-
-    #[test]
-    fn every_challenger_is_counted_by_itself_and_the_lead_in_the_canarys_place() {
-        let text = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n  arms: [{name: b, version: v3}, {name: c, version: v4}]\n";
-        let mut state = State::new(spec::load(text).expect("a rollout").plan, 1, 0, rollout::Now::at_ms(0));
-        let arm = |name: &str| Arm::parse(name).expect("a name");
-        let mut book = Book::new(&state);
-        book.settle(500);
-        let ok = What::Finished(Cause::Weight, Class::Ok);
-        let look = news(vec![
-            (series(Arm::Canary, "v2", ok), 10),
-            (series(arm("b"), "v3", ok), 20),
-            (series(arm("b"), "v2", ok), 500),
-            (series(arm("c"), "v4", ok), 30),
-            (series(Arm::Stable, "v1", ok), 900),
-        ]);
-        let counted = |interval: &Interval| {
-            let rivals = interval.rivals.iter().map(|(arm, counts)| (arm.to_string(), counts.outcomes));
-            (interval.canary.outcomes, interval.stable.outcomes, rivals.collect::<Vec<_>>())
-        };
-        let interval = book.interval(&state, &look);
-        assert_eq!(counted(&interval), (10, 900, vec![("b".to_owned(), 20), ("c".to_owned(), 30)]));
-        state.plan.leave_out(Arm::Canary);
-        assert_eq!(counted(&book.interval(&state, &look)), (20, 900, vec![("c".to_owned(), 30)]));
-    }
-
-    #[test]
-    fn while_weights_change_nothing_is_evidence() {
-        let state = state();
-        let mut book = Book::new(&state);
-        let gap = |book: &mut Book| book.interval(&state, &news(vec![])).gap.is_some();
-        assert!(gap(&mut book), "never settled");
-        book.settle(1_500);
-        assert!(gap(&mut book), "settled half way through");
-        book.unsettle(2);
-        book.settle(900);
-        assert!(!gap(&mut book));
-        book.unsettle(3);
-        assert!(gap(&mut book));
-    }
-
-    #[test]
-    fn a_clock_that_is_set_back_holds_no_evidence_up() {
-        let state = state();
-        let mut book = Book::new(&state);
-        book.settle(3_600_000);
-        assert!(book.interval(&state, &news(vec![])).gap.is_some());
-        book.clock_set(-3_600_000);
-        assert!(book.interval(&state, &news(vec![])).gap.is_none());
-    }
-
-    #[test]
-    fn sums_of_steps_become_sums_of_values() {
-        let scale = ConfidenceScale::new(-1.0, 3.0).expect("a range");
-        let values = [-1.0, 0.5, 2.9996];
-        let steps: Vec<u64> = values.iter().map(|value| scale.steps(*value).expect("inside")).collect();
-        let got = moments(scale, 3, steps.iter().sum(), steps.iter().map(|s| s * s).sum());
-        assert!((got.sum - values.iter().sum::<f64>()).abs() < 1e-9, "{got:?}");
-        assert!((got.sum_squares - values.iter().map(|v| v * v).sum::<f64>()).abs() < 1e-9, "{got:?}");
-    }
-
-    #[test]
-    fn late_is_what_is_surely_later() {
-        let bins = Bins(
-            [
-                (tally::latency_bin(1_000_000_000), 5),
-                (tally::latency_bin(2_200_000_000), 7),
-                (tally::LATENCY_TOP, 2),
-            ]
-            .into(),
-        );
-        assert_eq!(longer_than(&bins, 2_000), 9);
-    }
-
-    #[test]
-    fn in_a_shadow_the_router_speaks_for_both() {
-        let text = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n  preset: shadow\n  errorClasses: [server_error, too_many]\n";
-        let mut state = State::new(spec::load(text).expect("a rollout").plan, 1, 0, rollout::Now::at_ms(0));
-        state.weights.shadow_ppm = 100_000;
-        let mut book = Book::new(&state);
-        book.settle(500);
-        let of = |cluster: &str, what, n| (Upstream { cluster: cluster.to_owned(), what }, n);
-        let (fast, slow) = (tally::latency_bin(20_000_000), tally::LATENCY_TOP);
-        let mut news = news(vec![(series(Arm::Stable, "v1", What::Finished(Cause::Weight, Class::Ok)), 7)]);
-        news.upstreams = [
-            of("stable", UpstreamWhat::Completed, 1_000),
-            of("stable", UpstreamWhat::ServerError, 9),
-            of("canary", UpstreamWhat::Completed, 100),
-            of("canary", UpstreamWhat::ServerError, 4),
-            of("canary", UpstreamWhat::ClientError, 30),
-            of("canary", UpstreamWhat::TooMany, 2),
-            of("canary", UpstreamWhat::Timeout, 3),
-            of("canary", UpstreamWhat::Latency(fast), 97),
-            of("other", UpstreamWhat::Completed, 5),
-        ]
-        .into();
-        let interval = book.interval(&state, &news);
-        assert_eq!((interval.stable.outcomes, interval.stable.errors), (1_000, 9));
-        assert_eq!((interval.canary.outcomes, interval.canary.errors), (100, 6));
-        assert_eq!(interval.canary.latency.0, [(fast, 97), (slow, 3)].into());
-        state.weights.shadow_ppm = 0;
-        assert_eq!(book.interval(&state, &news).stable.outcomes, 7);
-    }
-}
+mod tests;

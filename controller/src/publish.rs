@@ -1,6 +1,6 @@
 //! From the runs to the one policy document that every proxy gets.
 
-use envoy::{Ecds, EcdsFile};
+use envoy::{Documents, Ecds, EcdsFile};
 use split::policy::{Lease, Policy, SCHEMA};
 use split::{PolicyError, Splitter};
 
@@ -20,7 +20,15 @@ pub struct Publisher {
 pub struct Letter {
     pub generation: u64,
     pub ttl_ms: u32,
-    text: String,
+    documents: Documents,
+}
+
+/// One rollout's part of the policy.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Whose proxies are told; `None`: all.
+    pub region: Option<String>,
+    pub policy: split::policy::Rollout,
 }
 
 impl Publisher {
@@ -28,16 +36,36 @@ impl Publisher {
         Self { ecds, file, incarnation, interval_ms }
     }
 
-    /// Writes the document and reads it as a proxy will: what the filter would refuse never leaves. `vouched`: it
-    /// carries a lease even if nobody is exposed.
+    /// Writes what each region's proxies are told and reads it as a proxy will: what the filter would refuse never
+    /// leaves. A part with a region is that region's alone. `vouched`: it carries a lease even if nobody is exposed.
     pub fn compose(
         &self,
         generation: u64,
-        rollouts: Vec<split::policy::Rollout>,
+        parts: &[Part],
         lease_intervals: u32,
         vouched: bool,
     ) -> Result<Letter, PolicyError> {
         let ttl_ms = self.interval_ms.saturating_mul(lease_intervals.max(2));
+        let told = |region: Option<&str>| {
+            let here = parts.iter().filter(|part| part.region.is_none() || part.region.as_deref() == region);
+            self.document(generation, here.map(|part| part.policy.clone()).collect(), ttl_ms, vouched)
+        };
+        let mut documents = Documents::from(told(None)?);
+        for region in parts.iter().filter_map(|part| part.region.as_ref()) {
+            if !documents.regions.contains_key(region) {
+                documents.regions.insert(region.clone(), told(Some(region))?);
+            }
+        }
+        Ok(Letter { generation, ttl_ms, documents })
+    }
+
+    fn document(
+        &self,
+        generation: u64,
+        rollouts: Vec<split::policy::Rollout>,
+        ttl_ms: u32,
+        vouched: bool,
+    ) -> Result<String, PolicyError> {
         // Nothing exposed needs nobody to vouch for it.
         let exposed = vouched || rollouts.iter().any(exposes);
         let lease = exposed.then(|| Lease {
@@ -49,23 +77,22 @@ impl Publisher {
         });
         let policy = Policy { schema: SCHEMA, incarnation: self.incarnation, generation, lease, rollouts };
         Splitter::compile(&policy)?;
-        let text = serde_json::to_string(&policy).map_err(|error| PolicyError {
+        serde_json::to_string(&policy).map_err(|error| PolicyError {
             field: "policy".to_owned(),
             problem: error.to_string(),
             remedy: "give finite numbers",
             reason: "malformed",
-        })?;
-        Ok(Letter { generation, ttl_ms, text })
+        })
     }
 
     /// Sends it, over every way there is. Twice does no harm.
     pub async fn send(&self, letter: Letter) {
         if let Some(file) = &self.file
-            && let Err(error) = file.write(letter.generation, &letter.text).await
+            && let Err(error) = file.write_all(letter.generation, &letter.documents).await
         {
             tracing::error!("{error}");
         }
-        self.ecds.publish(letter.generation, letter.text);
+        self.ecds.publish(letter.generation, letter.documents);
     }
 }
 
@@ -83,13 +110,13 @@ mod tests {
 
     use super::*;
 
-    fn rollout(weight_ppm: u32) -> split::policy::Rollout {
+    fn rollout(weight_ppm: u32) -> Part {
         let plan = spec::load(
             "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n",
         )
         .expect("a rollout")
         .plan;
-        plan.policy(1, plan.weights(weight_ppm, true), "v1")
+        Part { region: None, policy: plan.policy(1, plan.weights(weight_ppm, true), "v1") }
     }
 
     fn publisher() -> Publisher {
@@ -99,8 +126,8 @@ mod tests {
     #[test]
     fn only_what_exposes_somebody_carries_a_lease() {
         for (weight, leased) in [(0, false), (1, true), (1_000_000, true)] {
-            let letter = publisher().compose(4, vec![rollout(weight)], 5, false).expect("a policy");
-            let policy: Policy = serde_json::from_str(&letter.text).expect("read back");
+            let letter = publisher().compose(4, &[rollout(weight)], 5, false).expect("a policy");
+            let policy: Policy = serde_json::from_str(&letter.documents.common).expect("read back");
             assert_eq!((policy.incarnation, policy.generation), (9, 4));
             assert_eq!(policy.lease.is_some(), leased, "{weight}");
             assert_eq!(letter.ttl_ms, 5_000);
@@ -109,10 +136,26 @@ mod tests {
 
     #[test]
     fn what_a_filter_would_refuse_never_leaves() {
-        let error = publisher()
-            .compose(4, vec![rollout(1), rollout(1)], 5, false)
-            .err()
-            .expect("twice the same name");
+        let error =
+            publisher().compose(4, &[rollout(1), rollout(1)], 5, false).err().expect("twice the same name");
         assert_eq!(error.field, "rollouts[1].name");
+    }
+
+    #[test]
+    fn a_regions_part_is_told_to_its_proxies_alone() {
+        let here = |region: Option<&str>, name: &str, weight| {
+            let mut part = rollout(weight);
+            (part.region, part.policy.name) = (region.map(str::to_owned), name.to_owned());
+            part
+        };
+        let parts = [here(Some("eu"), "f.eu", 1), here(Some("us"), "f.us", 0), here(None, "all", 0)];
+        let letter = publisher().compose(4, &parts, 5, false).expect("policies");
+        for (region, told, leased) in
+            [("eu", vec!["f.eu", "all"], true), ("us", vec!["f.us", "all"], false), ("", vec!["all"], false)]
+        {
+            let policy: Policy = serde_json::from_str(letter.documents.of(region)).expect("read back");
+            let names: Vec<&str> = policy.rollouts.iter().map(|rollout| rollout.name.as_str()).collect();
+            assert_eq!((names, policy.lease.is_some(), policy.generation), (told, leased, 4), "{region}");
+        }
     }
 }

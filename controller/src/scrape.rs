@@ -10,13 +10,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::clock;
-use crate::evidence::Increments;
+use crate::evidence::{Increments, Source};
 
 /// A source is stale after this many periods without an answer.
 const STALE_PERIODS: u32 = 5;
 
 pub struct Scraper {
-    admins: Vec<Admin>,
+    admins: Vec<(Option<String>, Admin)>,
     period: Duration,
     incarnation: u64,
     /// Refusals since this process began, by the filter's own reason.
@@ -28,7 +28,7 @@ pub struct Scraper {
 
 impl Scraper {
     pub fn new(
-        admins: Vec<Admin>,
+        admins: Vec<(Option<String>, Admin)>,
         period: Duration,
         incarnation: u64,
     ) -> (Self, watch::Receiver<BTreeMap<String, u64>>, watch::Receiver<Nodes>) {
@@ -40,7 +40,10 @@ impl Scraper {
     /// Runs until nobody listens any more.
     pub async fn run(mut self, out: mpsc::Sender<Increments>, clusters: watch::Receiver<BTreeSet<String>>) {
         let mut counters = Counters::new(self.period * STALE_PERIODS, clock::monotonic_ns());
-        for admin in &self.admins {
+        // Where each is: as its operator says, else as it says itself, once it has answered.
+        let mut regions: BTreeMap<String, String> = BTreeMap::new();
+        for (region, admin) in &self.admins {
+            regions.extend(region.clone().map(|region| (admin.source().to_owned(), region)));
             counters.expect(admin.source());
         }
         let mut ticks = tokio::time::interval(self.period);
@@ -49,10 +52,11 @@ impl Scraper {
             ticks.tick().await;
             let mut gauges = Vec::with_capacity(self.admins.len());
             let clusters = clusters.borrow().clone();
-            let readings = self.admins.iter().map(|admin| admin.read_with(&clusters));
-            for (admin, reading) in self.admins.iter().zip(join_all(readings).await) {
+            let readings = self.admins.iter().map(|(_, admin)| admin.read_with(&clusters));
+            for ((_, admin), reading) in self.admins.iter().zip(join_all(readings).await) {
                 match reading {
                     Ok(snapshot) => {
+                        regions.entry(snapshot.source.clone()).or_insert_with(|| snapshot.region.clone());
                         note(&self.refusals, &mut self.seen, &snapshot);
                         self.nodes.send_if_modified(|nodes| know(nodes, &snapshot, self.incarnation));
                         gauges.push(snapshot.others.clone());
@@ -65,7 +69,7 @@ impl Scraper {
                 }
             }
             let interval = counters.close(clock::monotonic_ns());
-            if out.send(increments(interval, gauges)).await.is_err() {
+            if out.send(increments(interval, gauges, &regions)).await.is_err() {
                 return;
             }
         }
@@ -73,7 +77,11 @@ impl Scraper {
 }
 
 /// What a look at all Envoys means: everything, or why not everything.
-fn increments(interval: Interval, gauges: Vec<BTreeMap<String, u64>>) -> Increments {
+fn increments(
+    interval: Interval,
+    gauges: Vec<BTreeMap<String, u64>>,
+    regions: &BTreeMap<String, String>,
+) -> Increments {
     let wall = clock::now();
     let unix_ms = |ns: u64| wall.unix_ms.saturating_sub(wall.monotonic_ns.saturating_sub(ns) / 1_000_000);
     // What the slowest source tells of began before the interval itself did.
@@ -88,7 +96,15 @@ fn increments(interval: Interval, gauges: Vec<BTreeMap<String, u64>>) -> Increme
     };
     // Whatever was missed, assigned and finished requests no longer belong together.
     let restarted = interval.marks().any(|(_, mark)| *mark != Mark::Unread);
+    let sources = interval.spans.iter().map(|span| Source {
+        region: regions.get(&span.source).cloned(),
+        from_ms: unix_ms(span.from_ns.min(interval.from_ns)),
+        gap: span.mark.as_ref().map(|mark| format!("{}: {mark}", span.source)),
+        restarted: span.mark.as_ref().is_some_and(|mark| *mark != Mark::Unread),
+    });
+    let sources = sources.collect();
     Increments {
+        sources,
         from_ms: unix_ms(from_ns),
         to_ms: unix_ms(interval.to_ns),
         restarted,
@@ -130,6 +146,7 @@ fn know(nodes: &mut Nodes, snapshot: &Snapshot, incarnation: u64) -> bool {
     let generation = snapshot.accepted_generation(incarnation);
     let news = node.streams == 0 || node.acknowledged.map(|ack| ack.generation) != generation;
     node.streams = 1;
+    node.region.clone_from(&snapshot.region);
     node.disconnected_unix_ms = None;
     node.acknowledged =
         generation.map(|generation| Acknowledged { generation, unix_ms: snapshot.unix_ms, latency_ms: None });

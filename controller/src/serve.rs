@@ -33,7 +33,7 @@ pub async fn run(options: Run) -> Result<ExitCode> {
     let admins = options
         .envoy_admin
         .iter()
-        .map(|url| Admin::new(url))
+        .map(|told| admin(told))
         .collect::<Result<Vec<_>, _>>()
         .context("--envoy-admin")?;
 
@@ -95,6 +95,14 @@ pub async fn run(options: Run) -> Result<ExitCode> {
         let _ = tokio::time::timeout(Duration::from_secs(5), running).await;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// An Envoy's admin address, with its region before it where the operator says so (`eu-west=http://...`).
+fn admin(told: &str) -> Result<(Option<String>, Admin), envoy::stats::ReadError> {
+    match told.split_once('=').filter(|(region, _)| !region.contains("://")) {
+        Some((region, url)) => Ok((Some(region.to_owned()), Admin::new(url)?)),
+        None => Ok((None, Admin::new(told)?)),
+    }
 }
 
 async fn listen(option: &str, address: std::net::SocketAddr) -> Result<TcpListener> {

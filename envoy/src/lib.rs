@@ -19,7 +19,7 @@ mod version;
 
 pub use bootstrap::{Bootstrap, BootstrapError, PolicySource, Role, Upstream};
 pub use clock::monotonic_ns;
-pub use ecds::{Ecds, EcdsFile};
+pub use ecds::{Documents, Ecds, EcdsFile};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use resource::{NAME, Resource, WasmCode};
 pub use version::{InvalidVersion, Version};

@@ -32,7 +32,7 @@ async fn a_bypassed_filter_and_a_forged_header_still_go_to_stable() {
         filters.retain(|filter| filter["name"] != "serin");
         assert_eq!(filters.len(), before - 1);
     };
-    let options = EnvoyOptions { edit: without_filter, ..EnvoyOptions::default() };
+    let options = EnvoyOptions { edit: Box::new(without_filter), ..EnvoyOptions::default() };
     let envoy = EnvoyProcess::with_models(&models, options).await;
     let answer = get(envoy.addr, "/v1/predict", &[("x-serin-arm", "canary")]).await.expect("an answer");
     assert_eq!((answer.status, answer.model()), (200, Some("v1")));

@@ -16,6 +16,8 @@ mod drills;
 #[cfg(test)]
 mod envoy_alone;
 #[cfg(test)]
+mod fleets;
+#[cfg(test)]
 mod leases;
 #[cfg(test)]
 mod manifests;

@@ -6,6 +6,7 @@ use rollout::{Cause, Effect, Event, HandingBack, Phase, Publication, Severity, S
 
 use super::run::Run;
 use super::{Engine, Report, record};
+use crate::publish::Part;
 use crate::store::{Entry, Mesh, Point, Writing};
 use crate::{clock, hand_back};
 
@@ -258,12 +259,14 @@ impl Engine {
         self.clusters.send_replace(clusters.collect());
         let policies = self.runs.iter().filter_map(|(name, run)| {
             let of_run = policy(&run.state);
-            self.exercises.get(name).map_or_else(|| of_run.clone(), |slot| slot.newest(of_run.clone()))
+            let slot = self.exercises.get(name);
+            let policy = slot.map_or_else(|| of_run.clone(), |slot| slot.newest(of_run.clone()))?;
+            Some(Part { region: region(&run.state).map(str::to_owned), policy })
         });
         let policies: Vec<_> = policies.collect();
         let intervals =
             self.runs.values().map(|run| run.state.plan.traffic.lease_intervals).min().unwrap_or(5);
-        match self.publisher.compose(self.generation, policies, intervals, self.vouched()) {
+        match self.publisher.compose(self.generation, &policies, intervals, self.vouched()) {
             Ok(letter) => {
                 self.lease.published(letter.generation, letter.ttl_ms);
                 self.publisher.send(letter).await;
@@ -306,6 +309,11 @@ impl Engine {
             let _ = reports.send(Report::Stable { name, run: number, endpoints }).await;
         });
     }
+}
+
+/// The region whose proxies serve a run; `None`: all proxies.
+pub(super) fn region(state: &State) -> Option<&str> {
+    state.plan.member.as_ref()?.region.as_deref()
 }
 
 /// A run's part of the policy: what it published last.

@@ -63,11 +63,8 @@ impl Engine {
         for plan in &plans {
             compiles(plan)?;
             self.sources.allow(plan).map_err(Refusal::Invalid)?;
-            if plan.member.as_ref().is_some_and(|member| member.region.is_some()) {
-                let why = "spec.regions: proxies are not told apart by region yet; leave it out".to_owned();
-                return Err(Refusal::Invalid(why));
-            }
         }
+        warnings.extend(self.unknown_regions(&plans));
         if let Some(why) = self.taken(&name, &plans) {
             return Err(Refusal::Conflict(why));
         }

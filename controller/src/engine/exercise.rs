@@ -234,7 +234,8 @@ impl Engine {
             nodes.0.iter().filter(|(_, node)| node.is_connected()).map(|(name, _)| name.clone()).collect();
         for name in self.exercised() {
             let Some(slot) = self.exercises.get_mut(&name) else { continue };
-            let Some(acks) = slot.acknowledged(nodes) else { continue };
+            let there = self.runs.get(&name).and_then(|run| super::act::region(&run.state));
+            let Some(acks) = slot.acknowledged(&nodes.of_region(there)) else { continue };
             self.exercise(&name, &ExerciseEvent::Acks(acks)).await;
         }
     }

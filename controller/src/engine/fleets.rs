@@ -81,6 +81,24 @@ impl Engine {
         })
     }
 
+    /// Regions of which no proxy is there: they wait until one is.
+    pub(super) fn unknown_regions(&self, plans: &[Plan]) -> Option<String> {
+        let named = plans.iter().filter_map(|plan| plan.member.as_ref()?.region.as_deref());
+        let unknown: BTreeSet<&str> = named.filter(|region| !self.regions.contains(*region)).collect();
+        let list = |names: Vec<&str>| names.join(", ");
+        let seen = if self.regions.is_empty() {
+            "none: proxies name theirs in node.locality.region of their bootstrap".to_owned()
+        } else {
+            list(self.regions.iter().map(String::as_str).collect())
+        };
+        (!unknown.is_empty()).then(|| {
+            format!(
+                "warning: spec.regions: no proxy of {} is connected, so it waits for one; regions seen: {seen}",
+                list(unknown.into_iter().collect())
+            )
+        })
+    }
+
     /// What a person wants of everybody a name means.
     pub(super) async fn act_on(&mut self, name: &str, event: Event) -> Result<(), Refusal> {
         let whom = self.meant(name)?;

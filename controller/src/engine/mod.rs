@@ -152,6 +152,8 @@ pub struct Engine {
     connected: Vec<String>,
     triggers: BTreeMap<String, Trigger>,
     trigger_views: watch::Sender<TriggerViews>,
+    /// The regions that connected proxies name.
+    regions: BTreeSet<String>,
     generation: u64,
     revoked_below: u64,
     /// When runs were last written without a decision.
@@ -213,6 +215,7 @@ impl Engine {
             connected: Vec::new(),
             triggers,
             trigger_views: watch::Sender::default(),
+            regions: BTreeSet::new(),
             generation,
             revoked_below,
             looked_at: clock::now(),
@@ -380,9 +383,13 @@ impl Engine {
         let names: Vec<String> = self.runs.keys().cloned().collect();
         for name in names {
             let Some(run) = self.runs.get_mut(&name) else { continue };
-            let Some(acks) = run.acknowledged(&nodes, &self.reasons) else { continue };
+            let there = act::region(&run.state).map(str::to_owned);
+            let Some(acks) = run.acknowledged(&nodes.of_region(there.as_deref()), &self.reasons) else {
+                continue;
+            };
             self.advance(&name, &Event::Acks(acks)).await;
         }
+        self.regions = nodes.regions();
         self.exercises_acknowledged(&nodes).await;
     }
 

@@ -29,6 +29,8 @@ pub struct Bootstrap {
     pub node_id: String,
     /// Names the group of Envoys it belongs to.
     pub node_cluster: String,
+    /// The region it serves, `node.locality.region`: rollouts that go region by region tell proxies apart by it.
+    pub region: Option<String>,
     /// Where clients connect.
     pub listen: Endpoint,
     /// Envoy's own interface. It can stop Envoy and has no password: loopback, or a private network at most.
@@ -121,6 +123,7 @@ impl Bootstrap {
         Self {
             node_id: "envoy".to_owned(),
             node_cluster: "serin".to_owned(),
+            region: None,
             listen,
             admin,
             stable: vec![stable],
@@ -146,11 +149,19 @@ impl Bootstrap {
     pub fn to_json(&self) -> Result<Value, BootstrapError> {
         self.check()?;
         Ok(json!({
-            "node": {"id": self.node_id, "cluster": self.node_cluster},
+            "node": self.node(),
             "admin": {"address": self.admin.to_json()},
             "stats_config": statistics::config(&self.latency_buckets_ms),
             "static_resources": {"listeners": [self.listener()], "clusters": self.clusters()},
         }))
+    }
+
+    fn node(&self) -> Value {
+        let mut node = json!({"id": self.node_id, "cluster": self.node_cluster});
+        if let (Some(region), Some(fields)) = (&self.region, node.as_object_mut()) {
+            fields.insert("locality".to_owned(), json!({"region": region}));
+        }
+        node
     }
 
     /// The configuration as YAML, for people and files.

@@ -6,7 +6,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    NAME, Resource, Version,
+    Documents, NAME, Resource, Version,
     clock::first_mark,
     resource::{EXTENSION_URL, distinct},
 };
@@ -50,10 +50,44 @@ impl EcdsFile {
     /// # Errors
     /// When the file cannot be written.
     pub async fn prepare(&self) -> Result<(), FileError> {
+        self.prepare_one().await?;
+        for region in self.regions().await? {
+            Self { directory: self.directory.join(region), ..self.clone() }.prepare_one().await?;
+        }
+        Ok(())
+    }
+
+    async fn prepare_one(&self) -> Result<(), FileError> {
         match tokio::fs::try_exists(self.path()).await {
             Ok(true) => Ok(()),
             _ => self.write(0, "").await,
         }
+    }
+
+    /// Puts each region's policy in place of the one before: that of a region into the subdirectory of its name, where
+    /// there is one, the common one here.
+    ///
+    /// # Errors
+    /// When a file cannot be written or renamed; those written before then stand.
+    pub async fn write_all(&self, generation: u64, documents: &Documents) -> Result<(), FileError> {
+        self.write(generation, &documents.common).await?;
+        for region in self.regions().await? {
+            let there = Self { directory: self.directory.join(&region), ..self.clone() };
+            there.write(generation, documents.of(&region)).await?;
+        }
+        Ok(())
+    }
+
+    /// The names of the subdirectories.
+    async fn regions(&self) -> Result<Vec<String>, FileError> {
+        let failed = |source| FileError { path: self.directory.clone(), source };
+        let mut entries = tokio::fs::read_dir(&self.directory).await.map_err(failed)?;
+        let mut names = Vec::new();
+        while let Some(entry) = entries.next_entry().await.map_err(failed)? {
+            let directory = entry.file_type().await.is_ok_and(|kind| kind.is_dir());
+            names.extend(entry.file_name().into_string().ok().filter(|_| directory));
+        }
+        Ok(names)
     }
 
     /// Puts a policy in place of the one before; Envoy sees either whole.
@@ -104,6 +138,25 @@ mod tests {
         let text = got["resources"][0]["typed_config"]["config"]["configuration"]["value"].as_str().unwrap();
         assert_eq!(text.trim_end(), r#"{"generation":7}"#);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_region_with_a_directory_of_its_own_is_told_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        for region in ["eu", "us"] {
+            std::fs::create_dir(directory.path().join(region)).unwrap();
+        }
+        let file = EcdsFile::new(directory.path(), Resource::local("/f.wasm"), 5);
+        file.prepare().await.unwrap();
+        let regions =
+            [("eu", "of eu"), ("asia", "of asia")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let documents = Documents { common: "of all".to_owned(), regions: regions.into() };
+        file.write_all(3, &documents).await.unwrap();
+        for (place, told) in [("", "of all"), ("eu", "of eu"), ("us", "of all")] {
+            let text = std::fs::read_to_string(path_in(&directory.path().join(place))).unwrap();
+            assert!(text.contains(told) && text.contains("5-3"), "{place}: {text}");
+        }
+        assert!(!directory.path().join("asia").exists());
     }
 
     #[tokio::test]

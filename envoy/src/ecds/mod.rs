@@ -1,5 +1,6 @@
 //! The policy's way out: an extension configuration discovery server, and the same resource as a file.
 
+mod documents;
 mod file;
 mod nodes;
 mod service;
@@ -25,6 +26,7 @@ use tokio::{
 };
 use tonic::transport::{Server, server::TcpIncoming};
 
+pub use documents::Documents;
 pub(crate) use file::path_in;
 pub use file::{EcdsFile, FileError};
 pub use nodes::{Acknowledged, Event, Node, Nodes, Quorum, Refused, What};
@@ -64,7 +66,7 @@ struct Shared {
 #[derive(Debug)]
 struct Published {
     generation: u64,
-    policy: String,
+    documents: Documents,
     at: Instant,
 }
 
@@ -89,11 +91,12 @@ impl Ecds {
     ///
     /// The text must carry the generation itself, for the filter to tell old from new. A generation that is not above the published one changes nothing and returns false, so publishing twice is
     /// harmless.
-    pub fn publish(&self, generation: u64, policy: String) -> bool {
+    pub fn publish(&self, generation: u64, documents: impl Into<Documents>) -> bool {
+        let mut documents = Some(documents.into());
         self.shared.published.send_if_modified(|published| {
             let newer = published.as_ref().is_none_or(|published| generation > published.generation);
-            if newer {
-                *published = Some(Arc::new(Published { generation, policy, at: Instant::now() }));
+            if let Some(documents) = documents.take().filter(|_| newer) {
+                *published = Some(Arc::new(Published { generation, documents, at: Instant::now() }));
             }
             newer
         })

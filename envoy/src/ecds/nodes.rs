@@ -1,4 +1,7 @@
-use std::collections::BTreeMap;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +38,9 @@ pub struct Refused {
 pub struct Node {
     /// `node.cluster` of its bootstrap.
     pub cluster: String,
+    /// `node.locality.region` of its bootstrap; empty when that names none.
+    #[serde(default)]
+    pub region: String,
     /// Streams open now; several mean that several Envoys share the id. 0: it has gone.
     pub streams: usize,
     /// When it last connected, milliseconds since 1970.
@@ -78,6 +84,21 @@ pub struct Quorum {
 }
 
 impl Nodes {
+    /// The nodes of a region; `None`: all.
+    #[must_use]
+    pub fn of_region(&self, region: Option<&str>) -> Cow<'_, Self> {
+        let Some(region) = region else { return Cow::Borrowed(self) };
+        let of = self.0.iter().filter(|(_, node)| node.region == region);
+        Cow::Owned(Self(of.map(|(id, node)| (id.clone(), node.clone())).collect()))
+    }
+
+    /// The regions that connected nodes name.
+    #[must_use]
+    pub fn regions(&self) -> BTreeSet<String> {
+        let connected = self.0.values().filter(|node| node.is_connected() && !node.region.is_empty());
+        connected.map(|node| node.region.clone()).collect()
+    }
+
     /// How many of the connected nodes hold a generation, and which do not.
     #[must_use]
     pub fn quorum(&self, generation: u64) -> Quorum {
@@ -129,6 +150,13 @@ pub enum What {
     Disconnected,
 }
 
+/// Where a node says it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place<'n> {
+    pub cluster: &'n str,
+    pub region: &'n str,
+}
+
 /// The nodes with their streams: a node holds what all its streams hold.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
@@ -146,9 +174,16 @@ impl Registry {
         Nodes(self.nodes.iter().map(|(id, entry)| (id.clone(), entry.node.clone())).collect())
     }
 
-    pub(super) fn connected(&mut self, id: &str, cluster: &str, stream: u64, unix_ms: u64) -> Option<Event> {
+    pub(super) fn connected(
+        &mut self,
+        id: &str,
+        place: Place<'_>,
+        stream: u64,
+        unix_ms: u64,
+    ) -> Option<Event> {
         let entry = self.nodes.entry(id.to_owned()).or_default();
-        entry.node.cluster = cluster.to_owned();
+        entry.node.cluster = place.cluster.to_owned();
+        entry.node.region = place.region.to_owned();
         entry.node.connected_unix_ms = unix_ms;
         entry.node.disconnected_unix_ms = None;
         entry.streams.insert(stream, None);

@@ -10,14 +10,38 @@ fn check(registry: &Registry, id: &str, streams: usize, generation: Option<u64>)
     assert_eq!((node.streams, node.acknowledged.map(|held| held.generation)), (streams, generation));
 }
 
+fn at(cluster: &str) -> Place<'_> {
+    Place { cluster, ..Place::default() }
+}
+
+#[test]
+fn a_region_is_asked_for_its_own_nodes_alone() {
+    let mut registry = Registry::default();
+    for (id, region, stream) in [("a", "eu", 1), ("b", "us", 2), ("c", "", 3)] {
+        registry.connected(id, Place { cluster: "", region }, stream, 10);
+    }
+    let held = Acknowledged { generation: 4, unix_ms: 11, latency_ms: None };
+    registry.acknowledged("a", 1, held);
+    let nodes = registry.nodes();
+    let of = |region| {
+        let quorum = nodes.of_region(region).quorum(4);
+        (quorum.connected, quorum.holding)
+    };
+    assert_eq!(
+        (of(None), of(Some("eu")), of(Some("us")), of(Some("asia"))),
+        ((3, 1), (1, 1), (1, 0), (0, 0))
+    );
+    assert_eq!(nodes.regions().into_iter().collect::<Vec<_>>(), ["eu", "us"]);
+}
+
 #[test]
 fn a_node_holds_what_all_its_streams_hold() {
     let mut registry = Registry::default();
-    registry.connected("a", "c", 1, 10);
+    registry.connected("a", at("c"), 1, 10);
     check(&registry, "a", 1, None);
     registry.acknowledged("a", 1, held(5, 11));
     check(&registry, "a", 1, Some(5));
-    registry.connected("a", "c", 2, 12);
+    registry.connected("a", at("c"), 2, 12);
     check(&registry, "a", 2, None);
     registry.acknowledged("a", 2, held(4, 13));
     check(&registry, "a", 2, Some(4));
@@ -28,7 +52,7 @@ fn a_node_holds_what_all_its_streams_hold() {
     registry.disconnected("a", 1, 16);
     check(&registry, "a", 0, Some(5));
     assert_eq!(registry.nodes().0["a"].disconnected_unix_ms, Some(16));
-    registry.connected("a", "c", 3, 17);
+    registry.connected("a", at("c"), 3, 17);
     check(&registry, "a", 1, None);
     assert_eq!(registry.nodes().0["a"].disconnected_unix_ms, None);
 }
@@ -36,7 +60,7 @@ fn a_node_holds_what_all_its_streams_hold() {
 #[test]
 fn a_refusal_stays_on_record() {
     let mut registry = Registry::default();
-    registry.connected("a", "c", 1, 10);
+    registry.connected("a", at("c"), 1, 10);
     let refused = Refused { generation: 2, unix_ms: 11, reason: "why".to_owned() };
     let event = registry.refused("a", refused.clone()).unwrap();
     assert_eq!(event.what, What::Refused { generation: 2, reason: "why".to_owned() });
@@ -49,7 +73,7 @@ fn a_refusal_stays_on_record() {
 fn a_quorum_asks_those_who_are_there() {
     let mut registry = Registry::default();
     for (stream, id) in (1..).zip(["a", "b", "c"]) {
-        registry.connected(id, "", stream, 10);
+        registry.connected(id, at(""), stream, 10);
     }
     registry.acknowledged("a", 1, held(7, 11));
     registry.acknowledged("b", 2, held(6, 11));
@@ -62,10 +86,10 @@ fn a_quorum_asks_those_who_are_there() {
 #[test]
 fn those_long_gone_are_dropped_and_those_connected_never() {
     let mut registry = Registry::default();
-    registry.connected("here", "", 0, 0);
+    registry.connected("here", at(""), 0, 0);
     for stream in 1..=GONE_KEPT as u64 + 5 {
         let id = format!("pod-{stream}");
-        registry.connected(&id, "", stream, stream);
+        registry.connected(&id, at(""), stream, stream);
         registry.disconnected(&id, stream, stream);
     }
     let nodes = registry.nodes();

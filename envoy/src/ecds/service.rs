@@ -24,6 +24,7 @@ use tracing::{info, warn};
 
 use super::{
     Acknowledged, Ecds, Published, Refused,
+    nodes::Place,
     session::{Heard, Said, Session},
 };
 use crate::{NAME, Version, clock::unix_ms, resource::EXTENSION_URL};
@@ -235,7 +236,9 @@ impl<R> Talk<R> {
                             joined.offered(&due);
                         }
                         let version = self.ecds.version(due.generation);
-                        permit.send(Ok(D::response(version, nonce, self.ecds.extension(&due.policy))));
+                        let region = self.joined.as_ref().map_or("", |joined| &joined.region);
+                        let extension = self.ecds.extension(due.documents.of(region));
+                        permit.send(Ok(D::response(version, nonce, extension)));
                     }
                 }
             }
@@ -274,6 +277,7 @@ impl<R> Talk<R> {
 struct Joined {
     ecds: Ecds,
     id: String,
+    region: String,
     stream: u64,
     since: Instant,
     /// When what was offered and not yet answered had been published.
@@ -290,12 +294,14 @@ impl Joined {
         let joined = Self {
             ecds: ecds.clone(),
             id: node.id.clone(),
+            region: node.locality.as_ref().map(|locality| locality.region.clone()).unwrap_or_default(),
             stream: ecds.next_stream(),
             since: Instant::now(),
             offered: BTreeMap::new(),
         };
-        info!(node = joined.id, "ECDS stream opened");
-        ecds.record(|registry| registry.connected(&joined.id, &node.cluster, joined.stream, unix_ms()));
+        info!(node = joined.id, region = joined.region, "ECDS stream opened");
+        let place = Place { cluster: &node.cluster, region: &joined.region };
+        ecds.record(|registry| registry.connected(&joined.id, place, joined.stream, unix_ms()));
         Ok(joined)
     }
 

@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use envoy_types::pb::envoy::{
-    config::core::v3::TypedExtensionConfig,
+    config::core::v3::{Locality, TypedExtensionConfig},
     extensions::{
         filters::http::wasm::v3::Wasm,
         wasm::v3::{FailurePolicy, plugin_config::Vm},
@@ -16,7 +16,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, transport::Channel};
 
 use super::*;
-use crate::Resource as Filter;
+use crate::{Resource as Filter, ecds::Documents};
 
 /// For a machine that hangs, not a measure.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -97,6 +97,27 @@ async fn of_many_policies_the_latest_arrives_and_none_twice() {
         versions.push(version.generation);
     }
     assert!(versions.is_sorted_by(|earlier, later| earlier < later), "{versions:?}");
+}
+
+#[tokio::test]
+async fn each_node_is_told_what_its_region_is_told() {
+    let mut served = served().await;
+    let regions = [("eu".to_owned(), "of eu".to_owned())].into();
+    served.ecds.publish(1, Documents { common: "of all".to_owned(), regions });
+    for (id, region, told) in [("a", "eu", "of eu"), ("b", "us", "of all"), ("c", "", "of all")] {
+        let mut request = subscription(id);
+        let locality = Locality { region: region.to_owned(), ..Locality::default() };
+        request.node.as_mut().unwrap().locality = (!region.is_empty()).then_some(locality);
+        let (requests, mut responses) = open(&mut served.client).await;
+        requests.send(request).unwrap();
+        let response = soon(responses.message()).await.unwrap().unwrap();
+        let extension = TypedExtensionConfig::decode(response.resources[0].value.as_slice()).unwrap();
+        let plugin = Wasm::decode(extension.typed_config.unwrap().value.as_slice()).unwrap().config.unwrap();
+        let text = String::decode(plugin.configuration.unwrap().value.as_slice()).unwrap();
+        assert_eq!(text.trim_end(), told, "{id}");
+        assert_eq!(served.ecds.nodes().borrow().0[id].region, region);
+        drop((requests, responses));
+    }
 }
 
 #[track_caller]

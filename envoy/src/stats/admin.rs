@@ -96,6 +96,7 @@ impl Admin {
         let mut snapshot = Snapshot {
             source: self.source.clone(),
             node: before.node,
+            region: before.region,
             process: before.process,
             unix_ms,
             monotonic_ns,
@@ -117,7 +118,9 @@ impl Admin {
     }
 
     async fn identity(&self) -> Result<Identity, ReadError> {
-        let text = self.get("config_dump", &[("mask", "bootstrap.node.id,last_updated")]).await?;
+        let text = self
+            .get("config_dump", &[("mask", "bootstrap.node.id,bootstrap.node.locality.region,last_updated")])
+            .await?;
         Identity::parse(&text).map_err(|why| ReadError::Foreign(self.source.clone(), why))
     }
 
@@ -138,6 +141,7 @@ impl Admin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Identity {
     node: String,
+    region: String,
     process: String,
 }
 
@@ -166,6 +170,13 @@ impl Identity {
         struct Node {
             #[serde(default)]
             id: String,
+            #[serde(default)]
+            locality: Locality,
+        }
+        #[derive(Default, Deserialize)]
+        struct Locality {
+            #[serde(default)]
+            region: String,
         }
         let dump: Dump = serde_json::from_str(dump).map_err(|error| format!("/config_dump: {error}"))?;
         let config = dump
@@ -176,7 +187,8 @@ impl Identity {
         if config.last_updated.is_empty() {
             return Err("/config_dump does not say when the bootstrap was taken".to_owned());
         }
-        Ok(Self { node: config.bootstrap.node.id, process: config.last_updated })
+        let Node { id: node, locality } = config.bootstrap.node;
+        Ok(Self { node, region: locality.region, process: config.last_updated })
     }
 }
 

@@ -13,6 +13,9 @@ pub struct Snapshot {
     pub source: String,
     /// `node.id` of that Envoy, as in [`crate::ecds::Nodes`].
     pub node: String,
+    /// `node.locality.region` of that Envoy; empty when it names none.
+    #[serde(default)]
+    pub region: String,
     /// Names the process: the instant Envoy took its bootstrap, in its own words. Compared, never computed with.
     pub process: String,
     /// When it was read, milliseconds since 1970; for people.

@@ -20,8 +20,9 @@ pub struct EnvoyOptions {
     /// Further arms, by name.
     pub others: Vec<(&'static str, SocketAddr)>,
     pub route_timeout: std::time::Duration,
+    pub region: Option<&'static str>,
     /// Changes the finished configuration.
-    pub edit: fn(&mut serde_json::Value),
+    pub edit: Box<dyn FnOnce(&mut serde_json::Value) + Send>,
 }
 
 impl Default for EnvoyOptions {
@@ -35,7 +36,8 @@ impl Default for EnvoyOptions {
             upstream: Upstream::Http1,
             others: Vec::new(),
             route_timeout: std::time::Duration::from_secs(15),
-            edit: |_| {},
+            region: None,
+            edit: Box::new(|_| {}),
         }
     }
 }
@@ -70,6 +72,7 @@ impl EnvoyProcess {
         bootstrap.role = options.role;
         bootstrap.upstream = options.upstream;
         bootstrap.route_timeout = options.route_timeout;
+        bootstrap.region = options.region.map(str::to_owned);
         let mut config = bootstrap.to_json().expect("a bootstrap");
         (options.edit)(&mut config);
         let file = dir.path().join("envoy.json");

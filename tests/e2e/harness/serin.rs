@@ -15,6 +15,8 @@ pub struct Serin {
     http: SocketAddr,
     ecds: SocketAddr,
     pub envoy: Option<EnvoyProcess>,
+    /// Further Envoys under the same controller.
+    pub more: Vec<EnvoyProcess>,
 }
 
 impl Serin {
@@ -25,14 +27,28 @@ impl Serin {
         let options =
             EnvoyOptions { policy: Some(PolicySource::Grpc(ecds.into())), lease: Some(http), ..options };
         let envoy = EnvoyProcess::with_models(models, options).await;
-        let mut serin = Self { child: None, dir, http, ecds, envoy: Some(envoy) };
+        let mut serin = Self { child: None, dir, http, ecds, envoy: Some(envoy), more: Vec::new() };
         serin.run().await;
         serin
     }
 
+    /// Starts one more Envoy, of models of its own, and the controller again, which then reads both.
+    pub async fn add(&mut self, models: &Models, options: EnvoyOptions) {
+        let options = EnvoyOptions {
+            policy: Some(PolicySource::Grpc(self.ecds.into())),
+            lease: Some(self.http),
+            ..options
+        };
+        self.more.push(EnvoyProcess::with_models(models, options).await);
+        self.kill();
+        self.run().await;
+    }
+
     /// Starts the controller; the store is where it was.
     pub async fn run(&mut self) {
-        let admin = format!("http://{}", self.envoy().admin);
+        let admins = std::iter::once(self.envoy()).chain(&self.more);
+        let admin: Vec<String> = admins.map(|envoy| format!("http://{}", envoy.admin)).collect();
+        let admin = admin.join(",");
         let log = std::fs::File::options()
             .create(true)
             .append(true)

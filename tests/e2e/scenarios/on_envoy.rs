@@ -38,7 +38,7 @@ impl Replay {
             upstream: Upstream::AsClient,
             others: vec![("b", stage.b)],
             route_timeout: ROUTE_TIMEOUT,
-            edit: every_routing_header,
+            edit: Box::new(every_routing_header),
             ..EnvoyOptions::default()
         };
         let envoy = EnvoyProcess::start(stage.stable, stage.canary, options).await;
