@@ -8,6 +8,8 @@
 mod harness;
 
 #[cfg(test)]
+mod arms;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod demos;
