@@ -47,6 +47,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/rollouts", get(list).post(apply))
         .route("/v1/rollouts/{name}", get(one))
         .route("/v1/rollouts/{name}/runs/{run}", get(run))
+        .route("/v1/rollouts/{name}/demand", get(demand))
         .route("/v1/rollouts/{name}/metrics", post(push))
         .route("/v1/rollouts/{name}/drill", post(exercises::drill))
         .route("/v1/rollouts/{name}/drills", get(exercises::drills))
@@ -93,6 +94,18 @@ async fn one(State(api): State<Api>, Path(name): Path<String>) -> Response {
     let views = api.views.borrow().clone();
     match views.get(&name) {
         Some(view) => Json(&**view).into_response(),
+        None => Refusal::Unknown(format!("there is no rollout {name:?}")).into_response(),
+    }
+}
+
+/// What its versions have to bear: for whoever scales them.
+async fn demand(State(api): State<Api>, Path(name): Path<String>) -> Response {
+    let views = api.views.borrow().clone();
+    match views.get(&name) {
+        Some(view) => match &view.demand {
+            Some(demand) => Json(demand).into_response(),
+            None => Refusal::Unknown(format!("{name} goes up as several; ask its members")).into_response(),
+        },
         None => Refusal::Unknown(format!("there is no rollout {name:?}")).into_response(),
     }
 }

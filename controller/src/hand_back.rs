@@ -6,6 +6,8 @@ use rollout::{Endpoint, HandBackRequest};
 use serde_json::{Value, json};
 use spec::{HandBack, HandBackHow, VersionIn};
 
+use crate::hook;
+
 const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -16,41 +18,11 @@ pub async fn run(client: &reqwest::Client, request: &HandBackRequest, key: &str)
     let body = json!({"rollout": rollout, "from": from, "to": to, "key": key});
     match how {
         HandBackHow::Manual => Ok(false),
-        HandBackHow::Url(url) => {
-            let answer = client
-                .post(url)
-                .header("idempotency-key", key)
-                .json(&body)
-                .timeout(HOOK_TIMEOUT)
-                .send()
-                .await;
-            match answer {
-                Ok(answer) if answer.status().is_success() => Ok(true),
-                Ok(answer) => Err(format!("{url} answered {}", answer.status())),
-                Err(error) => Err(format!("{url} did not answer: {error}")),
-            }
-        }
+        HandBackHow::Url(url) => hook::post(client, url, &body, Some(key), HOOK_TIMEOUT).await.map(|()| true),
         HandBackHow::Command(words) => {
-            let Some((program, arguments)) = words.split_first() else {
-                return Err("the command is empty".to_owned());
-            };
-            let running = tokio::process::Command::new(program)
-                .args(arguments)
-                .env("SERIN_ROLLOUT", rollout)
-                .env("SERIN_FROM", from)
-                .env("SERIN_TO", to)
-                .env("SERIN_KEY", key)
-                .kill_on_drop(true)
-                .output();
-            match tokio::time::timeout(HOOK_TIMEOUT, running).await {
-                Err(_) => Err(format!("{program} did not end within {} s", HOOK_TIMEOUT.as_secs())),
-                Ok(Err(error)) => Err(format!("{program} could not be started: {error}")),
-                Ok(Ok(output)) if output.status.success() => Ok(true),
-                Ok(Ok(output)) => {
-                    let said = String::from_utf8_lossy(&output.stderr);
-                    Err(format!("{program} ended with {}: {}", output.status, said.trim()))
-                }
-            }
+            let env =
+                [("SERIN_ROLLOUT", &**rollout), ("SERIN_FROM", from), ("SERIN_TO", to), ("SERIN_KEY", key)];
+            hook::command(words, &env, HOOK_TIMEOUT).await.map(|()| true)
         }
     }
 }

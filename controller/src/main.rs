@@ -10,6 +10,7 @@ mod clock;
 mod engine;
 mod evidence;
 mod hand_back;
+mod hook;
 mod judgement;
 mod lease;
 mod lint;
@@ -22,6 +23,7 @@ mod simulation;
 mod sources;
 mod store;
 mod traffic;
+mod warm_up;
 mod webhook;
 
 use std::process::ExitCode;

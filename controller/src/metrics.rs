@@ -1,5 +1,6 @@
 //! The runs as Prometheus metrics, made afresh from the views at every scrape.
 
+mod demand;
 mod triggers;
 
 use std::fmt::Write as _;
@@ -68,6 +69,7 @@ pub fn render(views: &Views, triggers: &TriggerViews) -> String {
         }
     }
     drills(&mut out, views);
+    demand::render(&mut out, views);
     triggers::render(&mut out, triggers);
     parities(&mut out, views);
     out

@@ -47,7 +47,7 @@ pub async fn run(options: Run) -> Result<ExitCode> {
         None => None,
     };
     let (scraper, refusals, accepted) =
-        Scraper::new(admins, Duration::from_millis(options.period_ms), incarnation);
+        Scraper::new(admins.clone(), Duration::from_millis(options.period_ms), incarnation);
     // A policy that travels as a file is acknowledged by nobody; what Envoy accepted is then read from its admin.
     let nodes = if file.is_some() { accepted } else { ecds.nodes() };
 
@@ -59,6 +59,7 @@ pub async fn run(options: Run) -> Result<ExitCode> {
     if let Some(directory) = &options.record {
         engine.record(TrafficLog::new(directory).context("--record")?);
     }
+    engine.ask_at(admins);
     let triggers = engine.trigger_views();
 
     let ecds_socket = listen("--ecds", options.ecds).await?;

@@ -1,47 +1,163 @@
+//! What the versions have to bear, now and next: for whoever scales them.
+
 use serde::Serialize;
 
-use crate::{Phase, State};
+use crate::{HandingBack, Pause, Phase, State};
 
-/// What the versions have to bear, now and next: for whoever scales them.
+/// What the versions have to bear, now and next.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Demand {
-    /// The canary's weight, in parts per million.
+    /// Requests per second of both together; `None`: not known.
+    pub per_second: Option<f64>,
+    /// What is behind the canary's route.
+    pub canary: Load,
+    /// What is behind the stable route.
+    pub stable: Load,
+    /// The next change of weights that comes without a person's order; `None`: none does.
+    pub next: Option<NextStep>,
+    /// One English sentence: what it waits for.
+    pub waits_for: String,
+}
+
+/// What one version has to bear.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Load {
+    /// The version; that of the canary behind the stable route too, once it was handed back.
+    pub version: String,
+    /// Its share of the requests assigned by weight, copies included, in parts per million.
+    pub share_ppm: u32,
+    /// Requests per second it got lately, whatever assigned them; `None`: not known.
+    pub per_second: Option<f64>,
+    /// Its share after the next change; as now when none comes.
+    pub next_share_ppm: u32,
+    /// Requests per second to expect then.
+    pub next_per_second: Option<f64>,
+    /// The largest of what it gets, what its share will bring as soon as it is felt, and what comes next: capacity that
+    /// must be there now.
+    pub peak_per_second: Option<f64>,
+    /// Endpoints that are ready; `None`: not known, or not asked for.
+    pub ready_endpoints: Option<u32>,
+}
+
+/// The next change of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct NextStep {
+    /// The canary's weight then, in parts per million.
     pub weight_ppm: u32,
-    /// Requests per second the canary gets, copies included; of several challengers, the lead.
-    pub canary_per_second: f64,
-    /// Requests per second stable gets.
-    pub stable_per_second: f64,
-    /// The canary's next weight, in parts per million; `None`: it does not rise any more.
-    pub next_weight_ppm: Option<u32>,
-    /// Requests per second the canary will get then.
-    pub next_canary_per_second: Option<f64>,
-    /// The least time until then, in milliseconds; `None`: a person is awaited.
-    pub next_in_ms: Option<u64>,
+    /// The share it gets a copy of then, in parts per million.
+    pub shadow_ppm: u32,
+    /// The earliest it can come, in milliseconds from now; `None`: a person is awaited.
+    pub in_ms: Option<u64>,
+    /// Ready endpoints the canary must have before it comes; `None`: they are not counted.
+    pub needs_endpoints: Option<u32>,
+}
+
+/// Requests per second lately, by the route they took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// To the canary.
+    pub canary: f64,
+    /// To stable, its baseline included.
+    pub stable: f64,
 }
 
 impl State {
-    /// What the versions have to bear when `per_second` requests arrive each second.
+    /// What the versions have to bear. `rates`: what was measured; `None`: nothing trustworthy was.
     #[must_use]
-    pub fn demand(&self, per_second: f64) -> Demand {
-        let part = |ppm: u32| per_second * f64::from(ppm) / f64::from(split::MILLION);
-        let weight_ppm = self.weights.canary_ppm;
-        let climbs = matches!(self.phase, Phase::Pending { .. } | Phase::Progressing | Phase::Paused(_));
-        let next = self.next_stage().and_then(|next| self.plan.stages.get(next));
-        let next_weight_ppm = next.filter(|_| climbs).map(|stage| stage.weight_ppm);
-        let next_in_ms = match (&self.phase, self.plan.stages.get(self.stage), self.stages.last()) {
-            (Phase::Progressing, Some(planned), Some(stage)) if !planned.approval => {
-                Some(planned.bake_ms.saturating_sub(stage.baked_ms))
+    pub fn demand(&self, rates: Option<Rates>) -> Demand {
+        let next = self.next_step();
+        let (weight_ppm, shadow_ppm) = (self.weights.canary_ppm, self.weights.shadow_ppm);
+        let (next_weight_ppm, next_shadow_ppm) =
+            next.map_or((weight_ppm, shadow_ppm), |next| (next.weight_ppm, next.shadow_ppm));
+        let total = rates.map(|rates| rates.canary + rates.stable);
+        let load = |version: &str, now_ppm: u32, next_ppm: u32, per_second: Option<f64>, ready| {
+            let of = |ppm: u32| total.map(|total| total * f64::from(ppm) / f64::from(split::MILLION));
+            let next_per_second = of(next_ppm);
+            // What is measured lags behind a step of the weights.
+            let expected = of(now_ppm).zip(next_per_second).map(|(now, next)| now.max(next));
+            Load {
+                version: version.to_owned(),
+                share_ppm: now_ppm,
+                per_second,
+                next_share_ppm: next_ppm,
+                next_per_second,
+                peak_per_second: per_second.zip(expected).map(|(now, expected)| now.max(expected)),
+                ready_endpoints: ready,
             }
-            (Phase::Pending { started_by: Some(_) }, ..) => Some(0),
-            _ => None,
         };
+        let others_ppm = self.weights.on_trial_ppm().saturating_sub(weight_ppm);
+        // Further versions on trial keep theirs.
+        let rest = |ppm: u32| split::MILLION.saturating_sub(ppm.saturating_add(others_ppm));
+        // Copies are counted by nobody at this place; they are as many as they should be.
+        let copies = total.map(|total| total * f64::from(shadow_ppm) / f64::from(split::MILLION));
+        let canary = rates.zip(copies).map(|(rates, copies)| rates.canary + copies);
+        let (ready, share) = (&self.endpoints, weight_ppm.saturating_add(shadow_ppm));
+        let next_share = next_weight_ppm.saturating_add(next_shadow_ppm);
+        let stable = rates.map(|rates| rates.stable);
+        let (rests, next_rests) = (rest(weight_ppm), rest(next_weight_ppm));
         Demand {
-            weight_ppm,
-            canary_per_second: part(weight_ppm.saturating_add(self.weights.shadow_ppm)),
-            stable_per_second: part(split::MILLION.saturating_sub(self.weights.on_trial_ppm())),
-            next_weight_ppm,
-            next_canary_per_second: next_weight_ppm.map(part),
-            next_in_ms: next_weight_ppm.and(next_in_ms),
+            per_second: total,
+            canary: load(&self.plan.canary, share, next_share, canary, ready.canary),
+            stable: load(&self.stable_version, rests, next_rests, stable, ready.stable),
+            next,
+            waits_for: self.message(),
         }
+    }
+
+    fn next_step(&self) -> Option<NextStep> {
+        let baked = || {
+            let (planned, stage) = self.plan.stages.get(self.stage).zip(self.stages.last())?;
+            let free = !planned.approval || stage.approved_by.is_some();
+            let baked = free.then(|| planned.bake_ms.saturating_sub(stage.baked_ms));
+            // A window that is closed then may open sooner or later; none at all waits for a person.
+            match self.window() {
+                Ok(()) => baked,
+                Err(closed) => {
+                    let opens = closed.opens_unix_ms?.saturating_sub(self.last.unix_ms);
+                    baked.map(|baked| baked.max(opens))
+                }
+            }
+        };
+        let ((weight_ppm, shadow_ppm), in_ms) = match &self.phase {
+            Phase::Pending { started_by: Some(_) } => (self.next_height()?, Some(0)),
+            Phase::Progressing | Phase::Promoting | Phase::Paused(_) => {
+                // What goes on by itself may do so at any moment; the rest waits for a person.
+                let in_ms = match &self.phase {
+                    Phase::Paused(Pause::Quorum | Pause::NoData | Pause::Endpoints) => baked(),
+                    Phase::Paused(_) => None,
+                    _ => baked(),
+                };
+                (self.next_height().unwrap_or_else(|| self.lowered(0)), in_ms)
+            }
+            Phase::HandBack(HandingBack::Asked { .. }) => (self.lowered(0), None),
+            Phase::HandBack(HandingBack::Lowering { step }) if self.weights.canary_ppm > 0 => {
+                let since = self.publication.as_ref().and_then(|publication| publication.quorum_age_ms);
+                let waited = since.map_or(0, |since| self.age_ms.saturating_sub(since));
+                let in_ms = self.plan.hand_back.step_ms.saturating_sub(waited);
+                (self.lowered(step.saturating_add(1)), Some(in_ms))
+            }
+            Phase::RolledBack => {
+                let next = self.ramp()?.saturating_add(1);
+                let since = self.publication.as_ref().map_or(0, |publication| publication.sent_age_ms);
+                let waited = self.age_ms.saturating_sub(since);
+                let ppm = self.plan.rollback.ramp_ppm.get(next).copied().unwrap_or(0);
+                ((ppm, 0), Some(self.plan.rollback.step_ms.saturating_sub(waited)))
+            }
+            Phase::Pending { started_by: None } | Phase::HandBack(_) | Phase::Succeeded => return None,
+        };
+        let present = (self.weights.canary_ppm, self.weights.shadow_ppm);
+        let ready = self.plan.ready.as_ref().filter(|_| (weight_ppm, shadow_ppm) > present);
+        let seen_ppm = if weight_ppm > 0 { weight_ppm } else { shadow_ppm };
+        let needs_endpoints = ready.map(|ready| ready.needed(seen_ppm, self.endpoints.stable));
+        Some(NextStep { weight_ppm, shadow_ppm, in_ms, needs_endpoints })
+    }
+
+    fn next_height(&self) -> Option<(u32, u32)> {
+        Some(self.plan.stages.get(self.next_stage()?)?.height())
+    }
+
+    /// The weight of a step on the way back from 100 %.
+    fn lowered(&self, step: usize) -> (u32, u32) {
+        (self.plan.hand_back.steps_ppm.get(step).copied().unwrap_or(0), 0)
     }
 }

@@ -17,6 +17,8 @@ pub enum Effect {
     /// Get the new version behind the stable route; answer with `HandBackDone` or `HandBackFailed`, and report
     /// stable's endpoints while [`crate::State::watches_stable`].
     HandBack(HandBackRequest),
+    /// Warm the canary; answer with `WarmedUp` or `WarmUpFailed`.
+    WarmUp(WarmUpRequest),
     /// Write this down.
     Record(Record),
     /// Tell people.
@@ -79,6 +81,20 @@ pub struct HandBackRequest {
     pub to: String,
     /// How.
     pub how: spec::HandBackHow,
+}
+
+/// The wish to have the canary warmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WarmUpRequest {
+    /// The rollout.
+    pub rollout: String,
+    /// The version behind the stable route.
+    pub stable: String,
+    /// The version to warm.
+    pub canary: String,
+    /// How.
+    pub hook: Box<spec::WarmUpHook>,
 }
 
 /// A line of the run's history.

@@ -62,6 +62,15 @@ pub enum Event {
         /// Nobody is hurt: the plan's ramp will do.
         gentle: bool,
     },
+    /// How many endpoints are ready, while [`crate::State::watches_endpoints`].
+    Endpoints(Endpoints),
+    /// The canary is warm.
+    WarmedUp,
+    /// The warm-up failed.
+    WarmUpFailed {
+        /// What it said.
+        reason: String,
+    },
     /// What stable's endpoints answer while a hand-back is under way.
     StableReports(Vec<Endpoint>),
     /// The hand-back's hook did its work.
@@ -84,6 +93,18 @@ pub struct Reading {
     /// Stable's value, where the gate compares.
     pub stable: Option<f64>,
     /// Why the source could not be read. An error is no failure of the canary.
+    pub error: Option<String>,
+}
+
+/// How many endpoints are ready.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Endpoints {
+    /// The canary's; `None`: not known.
+    pub canary: Option<u32>,
+    /// Stable's; `None`: not known.
+    pub stable: Option<u32>,
+    /// Why they could not be counted. An error is no loss of endpoints.
     pub error: Option<String>,
 }
 

@@ -25,9 +25,9 @@ mod verdict;
 mod view;
 
 pub use arms::{ArmView, Arms, Chosen, LeftOut, Rival};
-pub use demand::Demand;
-pub use effect::{Cause, Effect, HandBackRequest, Notice, Publication, Record, Severity};
-pub use event::{Acks, Endpoint, Event, Human, Reading, Refused};
+pub use demand::{Demand, Load, NextStep, Rates};
+pub use effect::{Cause, Effect, HandBackRequest, Notice, Publication, Record, Severity, WarmUpRequest};
+pub use event::{Acks, Endpoint, Endpoints, Event, Human, Reading, Refused};
 pub use evidence::{Contest, Evidence, GateEvidence, GuardrailEvidence};
 pub use exercise::{
     CanaryLook, Cancelled, Drill, DrillOrder, DrillPhase, DrillView, Ended, Exercise, ExerciseEvent,
@@ -39,8 +39,8 @@ pub use now::Now;
 pub use overdue::{Overdue, Totals};
 pub use reception::{Reception, receive};
 pub use state::{
-    Exposed, HandingBack, Override, Pause, Phase, PublicationState, RollbackBy, RolledBack, StageRecord,
-    State,
+    Exposed, HandingBack, KnownEndpoints, Override, Pause, Phase, PublicationState, RollbackBy, RolledBack,
+    StageRecord, State, WarmingUp,
 };
 pub use step::step;
 pub use verdict::{Answer, Verdict};

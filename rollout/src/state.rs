@@ -52,6 +52,12 @@ pub struct State {
     pub counts_age_ms: Option<u64>,
     /// Did all of stable's endpoints report the new version when they were last asked?
     pub stable_ready: bool,
+    /// How many endpoints are ready, as far as that is asked for.
+    #[serde(default)]
+    pub endpoints: KnownEndpoints,
+    /// How far the warm-up is; `None`: not asked for.
+    #[serde(default)]
+    pub warming: Option<WarmingUp>,
     /// Notices people have had, by key; an episode that ends takes its key out.
     pub told: Vec<String>,
     /// The stages it may enter: those before this one, the hand-back counting as one more. `None`: it is no member of a
@@ -91,6 +97,39 @@ pub struct Exposed {
     pub requests: u64,
     /// Of these, errors.
     pub errors: u64,
+}
+
+/// How many endpoints are ready.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KnownEndpoints {
+    /// The canary's; `None`: not known.
+    pub canary: Option<u32>,
+    /// Stable's; `None`: not known.
+    pub stable: Option<u32>,
+    /// When they were last counted, on the run's own clock.
+    pub seen_age_ms: Option<u64>,
+    /// Why they could not be counted since.
+    pub error: Option<String>,
+    /// Looks in a row that found none of the canary's.
+    pub none_left: u32,
+    /// Since when a step waits for them, on the run's own clock.
+    pub wanted_age_ms: Option<u64>,
+}
+
+/// How far the warm-up is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WarmingUp {
+    /// Asked for.
+    Asked,
+    /// The canary is warm.
+    Done,
+    /// It failed; nobody is exposed before a person resumes.
+    Failed {
+        /// What it said.
+        reason: String,
+    },
 }
 
 /// Where a run is.
@@ -145,6 +184,8 @@ pub enum Pause {
         /// Which.
         gate: String,
     },
+    /// The canary lacks ready endpoints. Goes on by itself when it has them.
+    Endpoints,
     /// A person stopped it.
     Human {
         /// Who.
@@ -253,6 +294,8 @@ pub enum RollbackBy {
     Quorum,
     /// No counts came, or no readings of a gate's own source.
     NoData,
+    /// The canary lacked ready endpoints.
+    Endpoints,
     /// It cost more than it may.
     Budget,
     /// Another member of the fleet went back.

@@ -17,6 +17,8 @@
 //! | SetWeight          | -            | paused at that weight  | paused at that weight | -               | -    |
 //! | Permit             | may begin    | may go on              | may go on         | -                   | -    |
 //! | TakeBack           | rolled back  | rolled back            | rolled back       | rolled back         | -    |
+//! | Endpoints          | first stage  | next stage, none left  | goes on           | -                   | -    |
+//! | WarmedUp/WarmUpFailed | first stage / tell | -             | -                 | -                   | -    |
 //! | StableReports      | -            | -                      | -                 | next step           | -    |
 //! | HandBackDone/Failed | -           | -                      | -                 | next step / tell    | -    |
 //!
@@ -28,6 +30,7 @@ mod barrier;
 mod hand_back;
 mod past;
 mod people;
+mod ready;
 mod stage;
 
 use spec::Plan;
@@ -90,6 +93,15 @@ impl Run {
                 self.settle();
             }
             Event::TakeBack { member, reason, gentle } => self.take_back(member, reason, *gentle),
+            Event::Endpoints(endpoints) => {
+                self.count_endpoints(endpoints);
+                self.settle();
+            }
+            Event::WarmedUp => {
+                self.warmed();
+                self.settle();
+            }
+            Event::WarmUpFailed { reason } => self.warm_up_failed(reason),
             Event::StableReports(endpoints) => {
                 self.stable_reports(endpoints);
                 self.settle();
@@ -145,6 +157,8 @@ impl State {
             exposed_age_ms: None,
             counts_age_ms: None,
             stable_ready: false,
+            endpoints: crate::KnownEndpoints::default(),
+            warming: None,
             told: Vec::new(),
             permitted: plan_is_member.then_some(0),
             succeeded_age_ms: None,
@@ -229,11 +243,10 @@ impl State {
             (Event::Promote(_), Phase::Progressing | Phase::Paused(_)) if self.must_choose() => {
                 Err(format!("there is {}; name the arm that goes on", self.names_in()))
             }
-            (Event::Promote(human), Phase::Progressing | Phase::Promoting | Phase::Paused(_))
-                if human.reason.trim().is_empty() =>
-            {
+            (Event::Promote(human), Phase::Progressing | Phase::Promoting | Phase::Paused(_)) => {
+                self.reaches_somebody(self.next_seen())?;
                 let past = self.held_back();
-                if past.is_empty() {
+                if past.is_empty() || !human.reason.trim().is_empty() {
                     return Ok(());
                 }
                 Err(format!(
@@ -251,6 +264,11 @@ impl State {
                 Err("a person's yes is awaited: approve, or abort".to_owned())
             }
             (Event::Resume(_), Phase::Paused(_) | Phase::HandBack(HandingBack::Asked { .. })) => Ok(()),
+            (Event::Resume(_), Phase::Pending { .. })
+                if matches!(self.warming, Some(crate::WarmingUp::Failed { .. })) =>
+            {
+                Ok(())
+            }
             (Event::Resume(_), _) => Err(format!("it is not paused ({phase})")),
             (Event::Drop { .. } | Event::Choose { .. }, Phase::Pending { .. } | Phase::HandBack(_)) => {
                 Err(format!("nothing is compared ({phase})"))
@@ -286,6 +304,9 @@ impl State {
                 if *weight_ppm > self.weights.canary_ppm && human.reason.is_empty() =>
             {
                 Err("a weight that rises without a verdict wants a reason".to_owned())
+            }
+            (Event::SetWeight { weight_ppm, .. }, _) if *weight_ppm > self.weights.canary_ppm => {
+                self.reaches_somebody(*weight_ppm)
             }
             _ => Ok(()),
         }

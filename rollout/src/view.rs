@@ -5,6 +5,7 @@ use spec::{Percent, Span};
 
 use crate::{
     Answer, ArmView, Exposed, HandingBack, Override, Pause, Phase, Record, RolledBack, State, Verdict,
+    WarmingUp,
 };
 
 /// A run for the eye. The caller adds what the mesh reported (`generation`, `acks`, `refusals`).
@@ -180,6 +181,9 @@ impl State {
                 let why = self.window().err().map(|closed| closed.why);
                 format!("nobody is exposed: {}", why.unwrap_or_default())
             }
+            Phase::Pending { started_by: Some(_) } if self.preparing().is_some() => {
+                format!("nobody is exposed: {}", self.preparing().unwrap_or_default())
+            }
             Phase::Pending { started_by: Some(_) } => {
                 format!("nobody is exposed; waits for a quorum of proxies to take weight 0 ({})", self.acks())
             }
@@ -206,6 +210,18 @@ impl State {
                 };
                 format!("rolled back to {}{on_the_way}: {reason}", self.stable_version)
             }
+        }
+    }
+
+    /// What the canary lacks before its first request, once the proxies follow.
+    fn preparing(&self) -> Option<String> {
+        self.publication.as_ref()?.quorum_age_ms?;
+        match &self.warming {
+            Some(WarmingUp::Failed { reason }) => {
+                Some(format!("the warm-up failed: {reason}; resume to try again, or abort"))
+            }
+            Some(WarmingUp::Asked) => Some("the canary is being warmed".to_owned()),
+            _ => self.endpoints_for(self.next_seen()).err(),
         }
     }
 
@@ -245,9 +261,13 @@ impl State {
         };
         let left = planned.bake_ms.saturating_sub(stage.baked_ms);
         match (left, open.as_slice()) {
-            (0, []) => match self.window() {
+            (0, []) => match self
+                .window()
+                .map_err(|closed| closed.why)
+                .and_then(|()| self.endpoints_for(self.next_seen()))
+            {
                 Ok(()) => format!("{at}: complete, {next}"),
-                Err(closed) => format!("{at}: complete, {next}; {}", closed.why),
+                Err(why) => format!("{at}: complete, {next}; {why}"),
             },
             (0, open) => format!("{at}: baked, waits for proof of {}; {next}", open.join(", ")),
             (left, []) => format!("{at}: all gates pass, bakes for {} more; {next}", seconds(left)),
@@ -292,6 +312,10 @@ impl State {
                     "{why}; goes on when it can be read (or resume to wait on, promote to go on without it, or abort)"
                 )
             }
+            Pause::Endpoints => match self.endpoints_for(self.next_seen().max(self.weights.canary_ppm)) {
+                Err(why) => format!("{why}; goes on when it has them"),
+                Ok(()) => "the canary lacked ready endpoints; goes on".to_owned(),
+            },
             Pause::Human { who } => format!("stopped by {who} (resume)"),
         }
     }

@@ -67,7 +67,10 @@ struct Tally {
 
 impl Run {
     fn begin(plan: &Plan, world: &World, mut chance: Chance) -> Self {
-        let state = State::new(plan.clone(), 1, 0, Now::at_ms(0));
+        // Whether its endpoints are there is no question of a made-up world.
+        let mut plan = plan.clone();
+        (plan.ready, plan.warm_up_hook) = (None, None);
+        let state = State::new(plan, 1, 0, Now::at_ms(0));
         let crowd = world.users.map(|users| Crowd::new(users, world.per_second(), &mut chance));
         Self { state, chance, tally: Tally::default(), crowd, pending: None }.take(&Event::Start(person()), 0)
     }
@@ -235,6 +238,7 @@ fn name(by: &RollbackBy) -> String {
         RollbackBy::Quorum => "quorum".to_owned(),
         RollbackBy::NoData => "no data".to_owned(),
         RollbackBy::Budget => "budget".to_owned(),
+        RollbackBy::Endpoints => "endpoints".to_owned(),
         RollbackBy::Human(_) | RollbackBy::Fleet(_) => "a person".to_owned(),
     }
 }

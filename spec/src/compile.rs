@@ -3,6 +3,7 @@
 mod arms;
 mod fleet;
 mod gates;
+mod ready;
 mod sources;
 mod stages;
 mod traffic;
@@ -221,6 +222,8 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
         }),
         overdue_after_ms,
         warm_up_ms: span(spec.warm_up, 0),
+        ready: spec.ready.as_ref().map(|written| Box::new(ready::ready(check, written))),
+        warm_up_hook: spec.warm_up_hook.as_ref().map(|written| Box::new(ready::warm_up_hook(check, written))),
         acknowledge: Acknowledge {
             quorum: acknowledge.quorum.map_or(0.95, Percent::share),
             timeout_ms: span(acknowledge.timeout, 60_000),

@@ -12,6 +12,7 @@ use crate::gate::{Gate, Metric, OnFail, Unread};
 use crate::lint::slowest;
 use crate::plan::{HandBackHow, Insufficient, Plan, Unit};
 use crate::read::Loaded;
+use crate::ready::WarmUpHow;
 
 /// Says what will happen, when, and what would stop it. With the rate of the traffic, in requests per second, also
 /// how long the evidence takes.
@@ -102,6 +103,7 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
         share(plan.acknowledge.quorum),
         Span::from_ms(plan.acknowledge.timeout_ms)
     )?;
+    ready(text, plan)?;
     for (index, stage) in plan.stages.iter().enumerate() {
         let share = Percent::from_ppm(stage.seen_ppm());
         let what = if stage.shadow_ppm > 0 { "a copy of " } else { "" };
@@ -263,6 +265,39 @@ fn unread(unread: Unread) -> String {
         Insufficient::Rollback => "it goes back to stable",
     };
     format!("{} times in a row, {then}", unread.borne.saturating_add(1))
+}
+
+/// What the canary must be before its weight rises.
+fn ready(text: &mut String, plan: &Plan) -> std::fmt::Result {
+    let then = |action: Insufficient| match action {
+        Insufficient::Hold => "it stays where it is and says so",
+        Insufficient::Pause => "it pauses for a person",
+        Insufficient::Rollback => "it goes back to stable",
+    };
+    if let Some(ready) = &plan.ready {
+        let part = match ready.of_stable_ppm {
+            0 => String::new(),
+            ppm => format!(", and {} of those stable has for the same traffic", Percent::from_ppm(ppm)),
+        };
+        writeln!(
+            text,
+            "The weight rises only while the canary has {} ready endpoints{part}; after {} without them, {}.",
+            ready.endpoints,
+            Span::from_ms(ready.timeout_ms),
+            then(ready.on_timeout)
+        )?;
+        writeln!(text, "  When none is left while it has traffic, {}.", then(ready.on_loss))?;
+    }
+    if let Some(hook) = &plan.warm_up_hook {
+        let how = match &hook.how {
+            WarmUpHow::Url(url) => format!("{url} is asked to warm it"),
+            WarmUpHow::Command(command) => format!("`{}` warms it", command.join(" ")),
+            WarmUpHow::Requests { url, count, .. } => format!("{count} requests to {url} warm it"),
+        };
+        let time = Span::from_ms(hook.timeout_ms);
+        writeln!(text, "Before the canary's first request, {how} (within {time}).")?;
+    }
+    Ok(())
 }
 
 fn passes(gate: &Gate) -> String {

@@ -20,6 +20,7 @@ mod plan;
 mod preset;
 mod problem;
 mod read;
+mod ready;
 mod schema;
 mod series;
 mod shape;
@@ -36,12 +37,13 @@ pub use fleet::{After, HowMany, Member, Terms};
 pub use gate::{Against, Gate, Guardrail, Limit, Metric, OnFail, OnMarginal, Unread};
 pub use lint::{lint, wanted};
 pub use plan::{
-    Acknowledge, Alpha, Budget, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan, Rollback,
-    Stage, Supersede, Traffic, Unit, VersionIn, Weights,
+    Acknowledge, Alpha, Budget, Clusters, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan,
+    Rollback, Stage, Supersede, Traffic, Unit, VersionIn, Weights,
 };
 pub use preset::{preset_text, presets};
 pub use problem::{Problem, Problems, Severity};
 pub use read::{Loaded, load};
+pub use ready::{Ready, WarmUpHook, WarmUpHow};
 pub use schema::{schema, trigger_schema};
 pub use series::{Series, series};
 pub use source::{Access, Basic, Http, Prometheus, Push, Range, Reduce, Secret, Source, Tls, Value};

@@ -9,6 +9,7 @@ use split::policy;
 use crate::challenger::{Challenger, Choose, MOST_CHALLENGERS};
 use crate::fleet::Member;
 use crate::gate::{Gate, Guardrail};
+use crate::ready::{Ready, WarmUpHook};
 use crate::window::Windows;
 
 /// What a rollout will do.
@@ -52,6 +53,12 @@ pub struct Plan {
     pub overdue_after_ms: u64,
     /// Evidence of each version's first minutes is left out: this long after the first stage began, in milliseconds.
     pub warm_up_ms: u64,
+    /// Endpoints the canary must have before its weight rises; `None`: they are not counted.
+    #[serde(default)]
+    pub ready: Option<Box<Ready>>,
+    /// What warms the canary before its first request.
+    #[serde(default)]
+    pub warm_up_hook: Option<Box<WarmUpHook>>,
     /// The proof that the proxies follow.
     pub acknowledge: Acknowledge,
     /// What happens while no counts arrive.

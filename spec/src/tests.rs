@@ -4,7 +4,7 @@ mod problems;
 
 use crate::{load, preset_text, presets};
 
-const MINIMAL: &str = "apiVersion: serin.dev/v1alpha1
+pub(crate) const MINIMAL: &str = "apiVersion: serin.dev/v1alpha1
 kind: Rollout
 metadata: {name: ranker}
 spec:

@@ -7,6 +7,7 @@ mod arms;
 mod course;
 mod fleet;
 mod hand_back;
+mod ready;
 mod traffic;
 mod trigger;
 
@@ -25,6 +26,7 @@ pub use course::{
 };
 pub use fleet::{Model, Regions};
 pub use hand_back::{HandBack, Hook};
+pub use ready::{Ready, WarmUpHook, WarmUpRequests};
 pub use traffic::{
     Assignment, Clusters, Cohort, Condition, Confidence, Direction, Key, Lease, Match, Mode, NoKey,
     OnExpired, Override, Range, Routing, Source,
@@ -140,6 +142,12 @@ pub struct RolloutSpec {
     /// The canary's first minutes, which are not evidence (cold caches). Default: 0s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm_up: Option<Span>,
+    /// Endpoints the canary must have before its weight rises. Default: they are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Ready>,
+    /// What warms the canary before its first request. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_up_hook: Option<WarmUpHook>,
     /// What happens at a stage's deadline without enough evidence. Default: pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_insufficient: Option<Insufficient>,

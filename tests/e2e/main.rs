@@ -28,6 +28,8 @@ mod policies;
 #[cfg(test)]
 mod pushes;
 #[cfg(test)]
+mod ready;
+#[cfg(test)]
 mod rollouts;
 #[cfg(test)]
 mod scenarios;

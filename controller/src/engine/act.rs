@@ -220,6 +220,7 @@ impl Engine {
                     let _ = reports.send(Report::HandBack { name, run, result }).await;
                 });
             }
+            Effect::WarmUp(request) => self.warm_up(name, request),
             Effect::Record(record) => tracing::info!(rollout = name, "{}", record.what),
             Effect::Notify(notice) => match notice.severity {
                 Severity::Info => tracing::info!(rollout = name, "{}", notice.text),
@@ -339,14 +340,22 @@ pub(super) fn changes<'e>(effects: impl IntoIterator<Item = &'e Effect>) -> Chan
 /// Is this said once, so that it must be kept when it could not be taken? Time and counts come again by themselves, and
 /// a person is told at once.
 const fn comes_once(event: &Event) -> bool {
-    matches!(event, Event::Acks(_) | Event::HandBackDone | Event::HandBackFailed { .. } | Event::Reading(_))
+    matches!(
+        event,
+        Event::Acks(_)
+            | Event::HandBackDone
+            | Event::HandBackFailed { .. }
+            | Event::WarmedUp
+            | Event::WarmUpFailed { .. }
+            | Event::Reading(_)
+    )
 }
 
 /// Does everything that changes traffic here take it back to stable?
 pub(super) fn takes_back(effects: &[Effect]) -> bool {
     effects.iter().all(|effect| match effect {
         Effect::Publish(publication) => publication.cause == Cause::Rollback,
-        Effect::HandBack(_) => false,
+        Effect::HandBack(_) | Effect::WarmUp(_) => false,
         Effect::Revoke | Effect::Record(_) | Effect::Notify(_) => true,
     })
 }

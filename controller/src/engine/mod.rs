@@ -2,11 +2,13 @@
 
 mod act;
 mod apply;
+mod demand;
 mod exercise;
 mod fleets;
 mod latency;
 mod queue;
 mod readings;
+mod ready;
 mod record;
 mod run;
 mod triggers;
@@ -121,6 +123,16 @@ enum Report {
         gate: String,
         said: Result<Pair, String>,
     },
+    Endpoints {
+        name: String,
+        run: u64,
+        endpoints: rollout::Endpoints,
+    },
+    WarmUp {
+        name: String,
+        run: u64,
+        result: Result<(), String>,
+    },
     /// A model registry has answered a question of this number: the version that means "go".
     Polled {
         name: String,
@@ -150,6 +162,8 @@ pub struct Engine {
     exercises: BTreeMap<String, Slot>,
     /// Names of the proxies that are connected.
     connected: Vec<String>,
+    /// The Envoys whose word on endpoints is taken.
+    admins: Vec<envoy::stats::Admin>,
     triggers: BTreeMap<String, Trigger>,
     trigger_views: watch::Sender<TriggerViews>,
     /// The regions that connected proxies name.
@@ -213,6 +227,7 @@ impl Engine {
             waiting,
             exercises: BTreeMap::new(),
             connected: Vec::new(),
+            admins: Vec::new(),
             triggers,
             trigger_views: watch::Sender::default(),
             regions: BTreeSet::new(),
@@ -298,7 +313,7 @@ impl Engine {
             Command::Past { name, run, answer } => {
                 let _ = answer.send(self.past(&name, run));
             }
-            Command::Trigger(command) => self.trigger_command(command).await,
+            Command::Trigger(command) => Box::pin(self.trigger_command(command)).await,
         }
     }
 
@@ -312,6 +327,17 @@ impl Engine {
                 };
                 (name, run, event)
             }
+            Report::Endpoints { name, run, endpoints } => {
+                self.counted_endpoints(&name);
+                (name, run, Event::Endpoints(endpoints))
+            }
+            Report::WarmUp { name, run, result } => {
+                let event = match result {
+                    Ok(()) => Event::WarmedUp,
+                    Err(reason) => Event::WarmUpFailed { reason },
+                };
+                (name, run, event)
+            }
             Report::Stable { name, run, endpoints } => {
                 if let Some(run) = self.runs.get_mut(&name) {
                     run.probing = false;
@@ -321,7 +347,9 @@ impl Engine {
             Report::Read { name, run, stage, gate, said } => {
                 return self.answered(&name, run, stage, gate, said).await;
             }
-            Report::Polled { name, question, said } => return self.polled(&name, question, said).await,
+            Report::Polled { name, question, said } => {
+                return Box::pin(self.polled(&name, question, said)).await;
+            }
         };
         if self.runs.get(&name).is_some_and(|present| present.state.run == run) {
             self.advance(&name, &event).await;
@@ -336,16 +364,19 @@ impl Engine {
             self.probe(&name);
             self.ask_sources(&name);
             self.read_pushed(&name).await;
+            self.count_endpoints(&name);
         }
         self.exercises_tick().await;
         self.serve_all().await;
-        self.settle_triggers().await;
+        // Beginning a run is rare and its future large; the loop's own frame is not to hold it.
+        Box::pin(self.settle_triggers()).await;
     }
 
     async fn counted(&mut self, increments: &Increments) {
         self.look_at_clocks();
         let mut news = Vec::new();
         for run in self.runs.values_mut() {
+            run.measured.take(&run.state, increments);
             if let Some(latency) = Latency::of(&run.state, increments)
                 && !run.latency.is_some_and(|known| known.complete)
                 && run.latency.replace(latency) != Some(latency)

@@ -58,8 +58,8 @@ fn effect_entry(effect: &Effect, now: u64, generation: u64) -> Option<Entry> {
             let detail = json!({"severity": severity, "key": notice.key});
             Some(Entry::new(now, Kind::Notice, notice.text.clone()).with(&detail))
         }
-        // Both follow from what is written down anyway.
-        Effect::Revoke | Effect::HandBack(_) => None,
+        // They follow from what is written down anyway.
+        Effect::Revoke | Effect::HandBack(_) | Effect::WarmUp(_) => None,
     }
 }
 

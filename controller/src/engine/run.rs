@@ -6,6 +6,7 @@ use envoy::ecds::Nodes;
 use rollout::{Acks, Refused, State};
 use serde::Serialize;
 
+use super::demand::Measured;
 use super::latency::Latency;
 use super::readings::Pushed;
 use crate::evidence::Book;
@@ -35,6 +36,9 @@ pub struct Run {
     pub pushed: Pushed,
     /// Is the present state another than the stored one?
     pub changed: bool,
+    /// When its endpoints are counted next.
+    pub count_due_ns: u64,
+    pub measured: Measured,
     /// Did the store refuse a decision that holds all the same?
     pub unsaved: bool,
     /// Lines of the journal that are written with the state.
@@ -74,6 +78,8 @@ impl Run {
             asking: BTreeSet::new(),
             pushed: Pushed::default(),
             changed: false,
+            count_due_ns: 0,
+            measured: Measured::default(),
             unsaved: false,
             unwritten: Vec::new(),
         }

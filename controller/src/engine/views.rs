@@ -36,6 +36,8 @@ pub struct RunView {
     pub parity: Option<ParityView>,
     /// When parity was last proven, in milliseconds since 1970.
     pub parity_passed_unix_ms: Option<u64>,
+    /// What its versions have to bear, now and next; a fleet's members each have their own.
+    pub demand: Option<rollout::Demand>,
     /// What comes after it.
     pub queued: Option<QueuedView>,
     /// Of a fleet: its members, which stand under their own names as well.
@@ -106,6 +108,7 @@ impl Engine {
             drill_passed_unix_ms: None,
             parity: None,
             parity_passed_unix_ms: None,
+            demand: None,
             queued: self.waiting.get(name).map(Waiting::view),
             members,
         })
@@ -122,6 +125,7 @@ impl Engine {
             drill_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed("drill")),
             parity: parity(self.exercises.get(name)),
             parity_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed("parity")),
+            demand: Some(run.state.demand(run.measured.rates())),
             queued: self.waiting.get(name).map(Waiting::view),
             members: Vec::new(),
         })

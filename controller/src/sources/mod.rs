@@ -72,13 +72,16 @@ impl Sources {
     /// May this plan's sources be asked, with the secrets they name?
     pub fn allow(&self, plan: &Plan) -> Result<(), String> {
         let mut problems = Vec::new();
-        for gate in &plan.gates {
-            let filled = gate.source.as_ref().map(|it| it.filled(&plan.name, &plan.stable, &plan.canary));
+        let ready = plan.ready.as_ref().and_then(|ready| Some(("ready".to_owned(), ready.source.as_ref()?)));
+        let gates =
+            plan.gates.iter().filter_map(|gate| Some((format!("gate {}", gate.name), gate.source.as_ref()?)));
+        for (owner, source) in gates.chain(ready) {
+            let filled = Some(source.filled(&plan.name, &plan.stable, &plan.canary));
             let Some((source, access)) = filled.as_ref().and_then(|source| Some((source, source.access()?)))
             else {
                 continue;
             };
-            let at = format!("gate {}: source.{}", gate.name, source.kind());
+            let at = format!("{owner}: source.{}", source.kind());
             if let Err(error) = self.web.url(source.url().unwrap_or_default()) {
                 problems.push(format!("{at}.url: {error}"));
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use reqwest::{Client, Url};
 use serde::Deserialize;
 
-use super::{Snapshot, Upstream, snapshot, upstream};
+use super::{Snapshot, Upstream, endpoints, snapshot, upstream};
 use crate::clock::{monotonic_ns, unix_ms};
 
 /// An admin endpoint is on loopback or one hop away; one that takes longer is as good as silent.
@@ -122,6 +122,16 @@ impl Admin {
             .get("config_dump", &[("mask", "bootstrap.node.id,bootstrap.node.locality.region,last_updated")])
             .await?;
         Identity::parse(&text).map_err(|why| ReadError::Foreign(self.source.clone(), why))
+    }
+
+    /// Healthy endpoints by cluster, as this Envoy sees them: by its own health checks and outlier detection, and by
+    /// what its discovery service says.
+    ///
+    /// # Errors
+    /// When Envoy does not answer, or not as Envoy does.
+    pub async fn healthy(&self) -> Result<std::collections::BTreeMap<String, u32>, ReadError> {
+        let text = self.get("clusters", &[("format", "json")]).await?;
+        endpoints::healthy(&text).map_err(|why| ReadError::Foreign(self.source.clone(), why))
     }
 
     async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<String, ReadError> {

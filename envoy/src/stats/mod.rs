@@ -5,6 +5,7 @@
 
 mod admin;
 mod counters;
+mod endpoints;
 mod snapshot;
 mod upstream;
 

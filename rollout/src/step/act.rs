@@ -260,6 +260,9 @@ impl State {
         }
         match &self.phase {
             Phase::RolledBack if self.ramp().is_none() => effects.push(Effect::Revoke),
+            Phase::Pending { .. } if self.warming == Some(crate::WarmingUp::Asked) => {
+                effects.extend(self.warm_up_request());
+            }
             Phase::HandBack(HandingBack::Asked { done: false, failed: None, .. }) => {
                 effects.extend(self.hand_back_request());
             }

@@ -16,6 +16,7 @@ impl State {
     /// The same for one of several challengers.
     pub(crate) fn held_back_from(&self, arm: Arm) -> Vec<String> {
         let mut past: Vec<String> = self.window().err().into_iter().map(|closed| closed.why).collect();
+        past.extend(self.endpoints_for(self.next_seen()).err());
         match &self.phase {
             Phase::Paused(Pause::NoData) => past.push("no trustworthy counts arrive".to_owned()),
             Phase::Paused(Pause::Quorum) => past.push("too few proxies took the weights".to_owned()),

@@ -32,6 +32,7 @@ impl Run {
                 if let Pause::Gate { gate } | Pause::Marginal { gate } | Pause::Unread { gate } = &why {
                     self.forgive(gate);
                 }
+                self.state.endpoints.wanted_age_ms = None;
                 // The deadline was for evidence, and a person wants more of it.
                 if let Some(stage) = self.state.stages.last_mut() {
                     stage.spent_ms = 0;
@@ -46,6 +47,7 @@ impl Run {
                 self.go_on();
             }
             Phase::HandBack(_) => self.ask_again(human),
+            Phase::Pending { .. } => self.warm_again(human),
             _ => {}
         }
     }
@@ -57,7 +59,7 @@ impl Run {
         if let Some(stage) = self.state.stages.last_mut() {
             stage.approved_by = Some(human.who.clone());
         }
-        if self.state.window().is_err() {
+        if self.state.window().is_err() || self.state.endpoints_for(self.state.next_seen()).is_err() {
             self.record(format!("Approved by {}", named(human)));
             return self.go_on();
         }
@@ -92,6 +94,9 @@ impl Run {
         match self.state.phase.clone() {
             // Of several, which one is meant is for the person to say.
             Phase::Progressing | Phase::Paused(_) if self.state.must_choose() => {}
+            // To where no endpoint is, nothing moves it.
+            Phase::Progressing | Phase::Promoting | Phase::Paused(_)
+                if self.state.reaches_somebody(self.state.next_seen()).is_err() => {}
             Phase::Progressing | Phase::Promoting | Phase::Paused(_) => {
                 let past = self.state.held_back();
                 // Past a freeze or a gate only a reason moves it.

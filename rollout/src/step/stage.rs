@@ -9,7 +9,13 @@ use crate::{Answer, Cause, Interval, Pause, Phase, Reading, RollbackBy, Severity
 impl Run {
     pub(super) fn settle_pending(&mut self) {
         if self.acknowledged() {
-            if self.waits_for_fleet(0) || self.waits_for_window() {
+            // The window last: what warms is warm when it opens.
+            let first = self.state.next_seen();
+            if self.waits_for_endpoints(first)
+                || self.waits_for_warmth()
+                || self.waits_for_fleet(0)
+                || self.waits_for_window()
+            {
                 return;
             }
             let Phase::Pending { started_by: Some(who) } = &self.state.phase else { return };
@@ -187,7 +193,7 @@ impl Run {
             if planned.approval && stage.approved_by.is_none() {
                 let text = format!("stage {} is complete and awaits a person's yes", self.state.stage + 1);
                 self.pause(Pause::Approval, text);
-            } else if !self.waits_for_window() {
+            } else if !self.waits_for_endpoints(self.state.next_seen()) && !self.waits_for_window() {
                 let (cause, why) = match self.state.stages.last().and_then(|stage| stage.approved_by.clone())
                 {
                     Some(who) => (Cause::Human { who: who.clone() }, format!("approved by {who}")),
@@ -247,13 +253,14 @@ impl Run {
         !matches!(self.state.phase, Phase::Progressing | Phase::Promoting)
     }
 
-    fn undecided(&mut self, action: Insufficient, pause: Pause, by: RollbackBy, text: String) {
+    pub(super) fn undecided(&mut self, action: Insufficient, pause: Pause, by: RollbackBy, text: String) {
         match action {
             Insufficient::Hold => {
                 let key = match pause {
                     Pause::NoData => "no-data".to_owned(),
                     Pause::Quorum => "quorum".to_owned(),
                     Pause::Unread { .. } => "unread".to_owned(),
+                    Pause::Endpoints => "endpoints".to_owned(),
                     _ => format!("deadline/{}", self.state.stage),
                 };
                 let text = format!("{}: holds at {}: {text}", self.state.plan.name, self.state.weight());
@@ -289,6 +296,11 @@ impl Run {
             Pause::NoData => self.fresh().then_some("counts arrive again"),
             Pause::Unread { .. } => self.state.unread().is_none().then_some("its sources can be read again"),
             Pause::Choice => self.choice_is_over().then_some("one is left"),
+            Pause::Endpoints => {
+                let (now, next) = (self.state.weights.canary_ppm, self.state.next_seen());
+                let enough = self.state.endpoints_for(now.max(next)).is_ok();
+                enough.then_some("the canary has the endpoints")
+            }
             _ => None,
         };
         if let Some(over) = over {

@@ -4,6 +4,7 @@ mod gates;
 mod overdue;
 mod overrides;
 mod property;
+mod ready;
 pub(crate) mod story;
 mod table;
 mod unread;

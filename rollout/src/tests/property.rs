@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::story::{Held, Story, human, urged};
-use crate::{Acks, Cause, Effect, Endpoint, Event, Now, Pause, Phase, State, step};
+use crate::{Acks, Cause, Effect, Endpoint, Endpoints, Event, Now, Pause, Phase, State, step};
 
 const PLAN: &str = "stages:
 - {weight: 1%, bake: 3s, deadline: 20s}
@@ -38,6 +38,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         Just(Event::Resume(human())),
         (0_u32..1_100_000).prop_map(|weight_ppm| Event::SetWeight { human: human(), weight_ppm }),
         Just(Event::HandBackDone),
+        Just(Event::WarmedUp),
+        Just(Event::WarmUpFailed { reason: "no".to_owned() }),
         Just(Event::HandBackFailed { reason: "no".to_owned() }),
         Just(Event::StableReports(vec![])),
         Just(Event::StableReports(vec![Endpoint { url: "u".to_owned(), version: Some("v2".to_owned()) }])),
@@ -48,6 +50,11 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
             ..Acks::default()
         })),
     ];
+    let endpoints = (proptest::option::of(0_u32..4), any::<bool>()).prop_map(|(canary, failed)| {
+        let error = failed.then(|| "silent".to_owned());
+        Event::Endpoints(Endpoints { canary, stable: Some(3), error })
+    });
+    let event = prop_oneof![12 => event, 3 => endpoints];
     let one = prop_oneof![
         6 => seconds,
         3 => event.prop_map(Move::Event),
@@ -55,6 +62,11 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => (-100_000..100_000).prop_map(Move::SetClock),
     ];
     proptest::collection::vec(one, 0..40)
+}
+
+/// Is it known that no endpoint of the canary is ready, where that matters?
+fn has_none(state: &State) -> bool {
+    state.plan.ready.is_some() && state.endpoints.canary == Some(0)
 }
 
 /// What no step may do.
@@ -68,6 +80,7 @@ fn check(before: &State, after: &State, effects: &[Effect], event: &str) {
                 Cause::Start { .. } | Cause::Verdict { .. } | Cause::Human { .. }
             );
             assert!(allowed, "{event}: weight rises to {ppm} by {:?}", publication.cause);
+            assert!(!has_none(after), "{event}: traffic rises to a canary that is not there");
             assert!(
                 !matches!(before.phase, Phase::RolledBack | Phase::Succeeded),
                 "{event}: rises from the end"
@@ -94,8 +107,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn whatever_happens(moves in moves()) {
-        let mut story = Story::of(PLAN);
+    fn whatever_happens(moves in moves(), ready in any::<bool>()) {
+        let ready = if ready { "ready: {timeout: 5s}\nwarmUpHook: {url: http://warm}\n" } else { "" };
+        let mut story = Story::of(&format!("{PLAN}{ready}"));
         let mut offset = 0_i64;
         for one in moves {
             let before = State::clone(&story.state);
@@ -123,6 +137,7 @@ proptest! {
                                         | Phase::Succeeded
                                         | Phase::Paused(Pause::Approval | Pause::Deadline | Pause::Human { .. })
                                 );
+                                prop_assert!(!has_none(&before));
                                 prop_assert!(allowed && !waits, "{:?} rises by {:?}", before.phase, cause);
                             }
                             weight = ppm;

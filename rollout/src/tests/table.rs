@@ -1,7 +1,7 @@
 //! Every phase with every event a person can cause.
 
 use super::story::{Story, human, urged};
-use crate::{Acks, Effect, Event, Phase, Reception, State, receive};
+use crate::{Acks, Effect, Event, Phase, Rates, Reception, State, receive};
 
 const STAGES: &str = "stages:
 - {weight: 5%, bake: 20s, deadline: 10m, approval: true}
@@ -218,68 +218,35 @@ fn another_plan_is_received_as_it_says() {
 #[test]
 fn whoever_scales_is_told_beforehand() {
     #[track_caller]
-    fn check(phase: &str, now: u32, next: Option<u32>, wait: bool) {
-        let demand = brought_to(phase).state.demand(1_000.0);
+    fn check(phase: &str, now: u32, next: Option<u32>, wait: bool, stable: &str) {
+        // Not what the weights say: a measurement.
+        let rates = Rates { canary: 70.0, stable: 930.0 };
+        let demand = brought_to(phase).state.demand(Some(rates));
         let per_second = |ppm: u32| f64::from(ppm) / 1_000.0;
-        assert_eq!(demand.weight_ppm, now, "{phase}");
-        assert_eq!(
-            (demand.canary_per_second, demand.stable_per_second),
-            (per_second(now), 1_000.0 - per_second(now))
-        );
-        assert_eq!(
-            (demand.next_weight_ppm, demand.next_canary_per_second),
-            (next, next.map(per_second)),
-            "{phase}"
-        );
-        assert_eq!(demand.next_in_ms.is_some(), wait, "{phase}: {:?}", demand.next_in_ms);
+        let (canary, rest) = (&demand.canary, &demand.stable);
+        assert_eq!((canary.share_ppm, rest.share_ppm), (now, 1_000_000 - now), "{phase}");
+        assert_eq!((canary.per_second, rest.per_second), (Some(70.0), Some(930.0)), "{phase}");
+        assert_eq!((canary.version.as_str(), rest.version.as_str()), ("v2", stable), "{phase}");
+        assert_eq!(demand.next.map(|next| next.weight_ppm), next, "{phase}");
+        let next = next.unwrap_or(now);
+        assert_eq!(canary.next_per_second, Some(per_second(next)), "{phase}");
+        assert_eq!(rest.next_per_second, Some(1_000.0 - per_second(next)), "{phase}");
+        assert_eq!(canary.peak_per_second, Some(per_second(next).max(per_second(now)).max(70.0)), "{phase}");
+        let in_ms = demand.next.and_then(|next| next.in_ms);
+        assert_eq!(in_ms.is_some(), wait, "{phase}: {in_ms:?}");
     }
-    check("applied", 0, Some(50_000), false);
-    check("Pending", 0, Some(50_000), true);
-    check("Progressing", 50_000, Some(1_000_000), false);
-    check("Approval", 50_000, Some(1_000_000), false);
-    check("Promoting", 1_000_000, None, false);
-    check("RolledBack", 0, None, false);
-}
-
-#[test]
-fn a_weight_by_hand_stands_until_it_is_resumed() {
-    let reason = |why: &str| crate::Human { who: "anna".to_owned(), reason: why.to_owned() };
-    let set = |percent: u32, why: &str| Event::SetWeight { human: reason(why), weight_ppm: percent * 10_000 };
-    check("applied", &set(1, "why not"), "Pending", 0);
-    check("Pending", &set(1, "why not"), "Pending", 0);
-    check("Progressing", &set(2, ""), "Paused", 2);
-    check("Progressing", &set(0, ""), "Paused", 0);
-    check("Progressing", &set(30, ""), "Progressing", 5);
-    check("Progressing", &set(30, "the customer watches"), "Paused", 30);
-    check("Progressing", &set(100, "all of it"), "Progressing", 5);
-    check("Approval", &set(30, "half way"), "Paused", 30);
-    check("Promoting", &set(30, ""), "Paused", 30);
-    check("Asked", &set(30, ""), "HandBack", 100);
-    check("RolledBack", &set(30, "again"), "RolledBack", 0);
-    check("Succeeded", &set(30, "again"), "Succeeded", 0);
-}
-
-#[test]
-fn a_weight_by_hand_lies_between_stages_or_before_them() {
-    #[track_caller]
-    fn check(percent: u32, goes_on_to: &[u32]) {
-        let stages = ["5%", "20%", "100%"].map(|weight| format!("{{weight: {weight}, bake: 2s, gates: []}}"));
-        let mut story = Story::of(&format!("stages: [{}]", stages.join(", "))).start();
-        story.until(3, |state| state.phase == Phase::Progressing);
-        let human = crate::Human { who: "anna".to_owned(), reason: "to see".to_owned() };
-        story.take(&Event::SetWeight { human: human.clone(), weight_ppm: percent * 10_000 });
-        for _ in 0..30 {
-            story.second();
-        }
-        assert_eq!(story.state.weights.canary_ppm, percent * 10_000, "it stands still");
-        story.take(&Event::Resume(human));
-        story.until(30, |state| state.phase == Phase::Promoting);
-        let after: Vec<u32> = story.weights.iter().skip(3).map(|&(_, ppm)| ppm / 10_000).collect();
-        assert_eq!(after, goes_on_to, "{percent} %: {:?}", story.weights);
-    }
-    check(0, &[5, 20, 100]);
-    check(2, &[5, 20, 100]);
-    check(5, &[20, 100]);
-    check(7, &[20, 100]);
-    check(50, &[100]);
+    check("applied", 0, None, false, "v1");
+    check("Pending", 0, Some(50_000), true, "v1");
+    check("Progressing", 50_000, Some(1_000_000), false, "v1");
+    check("Approval", 50_000, Some(1_000_000), false, "v1");
+    check("Promoting", 1_000_000, Some(500_000), true, "v1");
+    check("Asked", 1_000_000, Some(500_000), false, "v1");
+    check("Lowering", 500_000, Some(0), true, "v2");
+    check("Succeeded", 0, None, false, "v2");
+    check("RolledBack", 0, None, false, "v1");
+    let unknown = brought_to("Progressing").state.demand(None);
+    assert_eq!(
+        (unknown.per_second, unknown.canary.next_per_second, unknown.stable.peak_per_second),
+        (None, None, None)
+    );
 }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::serin::free_port;
 use super::{tools, until};
 
-/// A real Prometheus that reads one Envoy. It ends with this value.
+/// A real Prometheus that reads one address. It ends with this value.
 pub struct PrometheusProcess {
     child: Child,
     dir: TempDir,
@@ -15,13 +15,17 @@ pub struct PrometheusProcess {
 
 impl PrometheusProcess {
     pub async fn of(envoy_admin: SocketAddr) -> Self {
+        Self::reading(&envoy_admin.to_string(), "/stats/prometheus").await
+    }
+
+    pub async fn reading(target: &str, path: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let config = format!(
             "global: {{scrape_interval: 250ms, scrape_timeout: 250ms}}
 scrape_configs:
-  - job_name: envoy
-    metrics_path: /stats/prometheus
-    static_configs: [{{targets: ['{envoy_admin}']}}]
+  - job_name: story
+    metrics_path: {path}
+    static_configs: [{{targets: ['{target}']}}]
 "
         );
         std::fs::write(dir.path().join("prometheus.yaml"), config).expect("its configuration");

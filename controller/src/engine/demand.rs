@@ -1,0 +1,96 @@
+//! How many requests a run's versions get: measured, whatever assigned them.
+
+use std::collections::VecDeque;
+
+use rollout::{Rates, State};
+use split::Arm;
+use tally::What;
+
+use crate::evidence::Increments;
+
+/// Long enough that a scaler is not shaken by every second, short enough that it sees a step within one.
+const WINDOW_MS: u64 = 30_000;
+
+/// Requests of the last looks.
+#[derive(Default)]
+pub struct Measured(VecDeque<Look>);
+
+struct Look {
+    from_ms: u64,
+    to_ms: u64,
+    canary: u64,
+    stable: u64,
+}
+
+impl Measured {
+    /// Takes a look in. One that missed a proxy says too little and is left out.
+    pub fn take(&mut self, state: &State, news: &Increments) {
+        while self.0.front().is_some_and(|look| look.to_ms + WINDOW_MS <= news.to_ms) {
+            self.0.pop_front();
+        }
+        if news.gap.is_some() || news.to_ms <= news.from_ms {
+            return;
+        }
+        let mut look = Look { from_ms: news.from_ms, to_ms: news.to_ms, canary: 0, stable: 0 };
+        for (series, by) in &news.counters {
+            if series.rollout != state.plan.name || !matches!(series.what, What::Assigned(_)) {
+                continue;
+            }
+            match series.arm {
+                Arm::Canary => look.canary += by,
+                Arm::Stable | Arm::Baseline => look.stable += by,
+                _ => {}
+            }
+        }
+        self.0.push_back(look);
+    }
+
+    /// Requests per second; `None`: no look was whole lately.
+    #[allow(clippy::cast_precision_loss)] // counts and milliseconds
+    pub fn rates(&self) -> Option<Rates> {
+        let ms: u64 = self.0.iter().map(|look| look.to_ms - look.from_ms).sum();
+        let per_second = |of: fn(&Look) -> u64| self.0.iter().map(of).sum::<u64>() as f64 * 1e3 / ms as f64;
+        (ms > 0)
+            .then(|| Rates { canary: per_second(|look| look.canary), stable: per_second(|look| look.stable) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use split::Cause;
+    use tally::Series;
+
+    use super::*;
+
+    fn look(from_ms: u64, to_ms: u64, counts: &[(&str, Arm, Cause, u64)], gap: bool) -> Increments {
+        let counters = counts.iter().map(|(rollout, arm, cause, n)| {
+            let what = What::Assigned(*cause);
+            (Series { rollout: (*rollout).to_owned(), version: "v".to_owned(), arm: *arm, what }, *n)
+        });
+        let gap = gap.then(|| "a silent proxy".to_owned());
+        Increments { from_ms, to_ms, counters: counters.collect(), gap, ..Increments::default() }
+    }
+
+    #[test]
+    fn requests_of_the_last_whole_looks_per_second() {
+        let text = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n";
+        let state = State::new(spec::load(text).expect("a rollout").plan, 1, 0, rollout::Now::at_ms(0));
+        let mut measured = Measured::default();
+        let mut take = |look: Increments| {
+            measured.take(&state, &look);
+            measured.rates().map(|rates| (rates.canary, rates.stable))
+        };
+        assert_eq!(take(look(0, 1_000, &[], true)), None);
+        let busy = [
+            ("ranker", Arm::Canary, Cause::Weight, 10),
+            ("ranker", Arm::Canary, Cause::Cohort, 5),
+            ("ranker", Arm::Stable, Cause::Weight, 80),
+            ("ranker", Arm::Baseline, Cause::Weight, 10),
+            ("other", Arm::Stable, Cause::Weight, 999),
+        ];
+        assert_eq!(take(look(1_000, 2_000, &busy, false)), Some((15.0, 90.0)));
+        assert_eq!(take(look(2_000, 3_000, &[], true)), Some((15.0, 90.0)), "a gap is no silence");
+        assert_eq!(take(look(3_000, 5_000, &[], false)), Some((5.0, 30.0)));
+        assert_eq!(take(look(31_500, 32_000, &[], false)), Some((0.0, 0.0)), "what is old is forgotten");
+    }
+}

@@ -1,0 +1,101 @@
+//! Is the canary there, and warm? Its endpoints are counted while a run asks for it.
+
+use envoy::stats::Admin;
+use futures::future::join_all;
+use rollout::{Endpoints, WarmUpRequest};
+use spec::{Clusters, Source};
+
+use super::{Engine, Report};
+use crate::sources::Sources;
+use crate::{clock, warm_up};
+
+/// Between two counts of one run. Envoy's own health checks are seldom more frequent.
+const EVERY_NS: u64 = 2_000_000_000;
+
+impl Engine {
+    /// Whose word on endpoints is taken.
+    pub fn ask_at(&mut self, admins: Vec<Admin>) {
+        self.admins = admins;
+    }
+
+    /// Counts endpoints, one question at a time; nobody waits for the answer.
+    pub(super) fn count_endpoints(&mut self, name: &str) {
+        let now_ns = clock::monotonic_ns();
+        let Some(run) = self.runs.get_mut(name).filter(|run| run.state.watches_endpoints()) else { return };
+        let Some(ready) = run.state.plan.ready.clone().filter(|_| now_ns >= run.count_due_ns) else { return };
+        // An answer sets it back; without one the next question waits for the slowest source.
+        run.count_due_ns = now_ns.saturating_add(60 * EVERY_NS);
+        let plan = &run.state.plan;
+        let source = ready.source.map(|it| it.filled(&plan.name, &plan.stable, &plan.canary));
+        let clusters = plan.traffic.clusters.clone();
+        let (sources, admins, reports) = (self.sources.clone(), self.admins.clone(), self.reports.clone());
+        let (name, run) = (name.to_owned(), run.state.run);
+        tokio::spawn(async move {
+            let endpoints = count(&sources, &admins, &clusters, source.as_ref()).await;
+            let endpoints =
+                endpoints.unwrap_or_else(|error| Endpoints { error: Some(error), ..Endpoints::default() });
+            let _ = reports.send(Report::Endpoints { name, run, endpoints }).await;
+        });
+    }
+
+    pub(super) fn counted_endpoints(&mut self, name: &str) {
+        if let Some(run) = self.runs.get_mut(name) {
+            run.count_due_ns = clock::monotonic_ns().saturating_add(EVERY_NS);
+        }
+    }
+
+    pub(super) fn warm_up(&self, name: &str, request: WarmUpRequest) {
+        let Some(run) = self.runs.get(name).map(|run| run.state.run) else { return };
+        let (client, reports, name) = (self.client.clone(), self.reports.clone(), name.to_owned());
+        tokio::spawn(async move {
+            let result = warm_up::run(&client, &request).await;
+            // The engine has gone: the next one asks again.
+            let _ = reports.send(Report::WarmUp { name, run, result }).await;
+        });
+    }
+}
+
+async fn count(
+    sources: &Sources,
+    admins: &[Admin],
+    clusters: &Clusters,
+    source: Option<&Source>,
+) -> Result<Endpoints, String> {
+    let Some(source) = source else { return of_envoys(admins, &clusters.canary, &clusters.stable).await };
+    let (canary, stable) = sources.ask(source).await?;
+    let canary = whole(canary.ok_or("the source of spec.ready has no data")?)?;
+    Ok(Endpoints { canary: Some(canary), stable: stable.map(whole).transpose()?, error: None })
+}
+
+/// Every Envoy must find the endpoints: one that sees fewer sends its share of the traffic to these alone.
+async fn of_envoys(admins: &[Admin], canary: &str, stable: &str) -> Result<Endpoints, String> {
+    let mut fewest: Option<(u32, u32)> = None;
+    for (admin, read) in admins.iter().zip(join_all(admins.iter().map(Admin::healthy)).await) {
+        let read = read.map_err(|error| error.to_string())?;
+        let of = |cluster: &str| {
+            read.get(cluster).copied().ok_or_else(|| {
+                let known: Vec<&str> = read.keys().map(String::as_str).collect();
+                format!(
+                    "Envoy at {} has no cluster {cluster:?}; name one of {} in spec.routing.clusters",
+                    admin.source(),
+                    known.join(", ")
+                )
+            })
+        };
+        let (now, other) = (of(canary)?, of(stable)?);
+        fewest = Some(fewest.map_or((now, other), |(least, few)| (least.min(now), few.min(other))));
+    }
+    let (canary, stable) = fewest.ok_or("no Envoy is asked: give serin run --envoy-admin")?;
+    Ok(Endpoints { canary: Some(canary), stable: Some(stable), error: None })
+}
+
+/// A figure as a number of endpoints: parts are not whole ones.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked
+fn whole(figure: f64) -> Result<u32, String> {
+    let range = 0.0..=f64::from(u32::MAX);
+    if range.contains(&figure) {
+        Ok(figure as u32)
+    } else {
+        Err(format!("{figure} is no number of endpoints"))
+    }
+}

@@ -1,0 +1,64 @@
+//! What versions have to bear, now and next: for whoever scales them.
+
+use rollout::{Demand, Load};
+
+use super::{head, line};
+use crate::engine::Views;
+
+/// Absent: not known. A scaler that reads nothing keeps what it has; a 0 would make it let go.
+pub fn render(out: &mut String, views: &Views) {
+    type Of = fn(&Load) -> Option<f64>;
+    let loads: [(&str, &str, Of); 5] = [
+        ("serin_demand_requests_per_second", "requests per second a version gets", |load| load.per_second),
+        (
+            "serin_demand_next_requests_per_second",
+            "requests per second a version gets after the next change of weights",
+            |load| load.next_per_second,
+        ),
+        (
+            "serin_demand_peak_requests_per_second",
+            "what a version must be able to bear now, the next change included: scale for this",
+            |load| load.peak_per_second,
+        ),
+        (
+            "serin_demand_next_share_ratio",
+            "a version's share after the next change of weights, 0 to 1",
+            |load| Some(f64::from(load.next_share_ppm) / 1e6),
+        ),
+        ("serin_ready_endpoints", "endpoints that are ready, where spec.ready counts them", |load| {
+            load.ready_endpoints.map(f64::from)
+        }),
+    ];
+    for (name, help, of) in loads {
+        head(out, name, help);
+        for view in views.values() {
+            let Some(demand) = &view.demand else { continue };
+            for (role, load) in [("canary", &demand.canary), ("stable", &demand.stable)] {
+                let labels = [("rollout", &*view.run.name), ("role", role), ("version", &load.version)];
+                if let Some(value) = of(load) {
+                    line(out, name, &labels, value);
+                }
+            }
+        }
+    }
+    type OfStep = fn(&Demand) -> Option<f64>;
+    #[allow(clippy::cast_precision_loss)] // milliseconds
+    let steps: [(&str, &str, OfStep); 2] = [
+        (
+            "serin_demand_next_step_seconds",
+            "the least time until the next change of weights; absent: a person is awaited, or none comes",
+            |demand| Some(demand.next?.in_ms? as f64 / 1e3),
+        ),
+        ("serin_needed_endpoints", "ready endpoints the canary needs before its next step", |demand| {
+            demand.next?.needs_endpoints.map(f64::from)
+        }),
+    ];
+    for (name, help, of) in steps {
+        head(out, name, help);
+        for view in views.values() {
+            if let Some(value) = view.demand.as_ref().and_then(of) {
+                line(out, name, &[("rollout", &view.run.name)], value);
+            }
+        }
+    }
+}
