@@ -59,7 +59,7 @@ pub async fn run(options: Run) -> Result<ExitCode> {
     if let Some(directory) = &options.record {
         engine.record(TrafficLog::new(directory).context("--record")?);
     }
-    engine.ask_at(admins);
+    engine.ask_at(admins.into_iter().map(|(_, admin)| admin).collect());
     let triggers = engine.trigger_views();
 
     let ecds_socket = listen("--ecds", options.ecds).await?;

@@ -56,7 +56,8 @@ async fn a_canary_gets_traffic_when_its_endpoint_is_there_and_loses_it_when_it_g
     let _core = a_core().await;
     let models = Models::plain().await;
     let away = models.canary.addr();
-    let serin = Serin::start(&models, EnvoyOptions { edit: checked, ..EnvoyOptions::default() }).await;
+    let serin =
+        Serin::start(&models, EnvoyOptions { edit: Box::new(checked), ..EnvoyOptions::default() }).await;
     let Models { stable, canary } = models;
     drop(canary);
     let load = Load::start(LoadPlan { rate: 100.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
