@@ -184,11 +184,11 @@ fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
         found.push(Problem::warning(
             at,
             format!(
-                "gate {} can never pass: assignment is sticky, and how requests of one user go together is counted for \
-                 errors alone",
+                "gate {} takes the more requests the more each user makes: assignment is sticky, and of all but errors it \
+                 is assumed that a user's requests agree",
                 gate.name
             ),
-            "set `assignment: {unit: request}` to take each request by itself, or `level: advisory` on the gate",
+            "allow more time, or set `assignment: {unit: request}` to take each request by itself",
         ));
     }
     found

@@ -5,7 +5,7 @@ use crate::typed::{Gate, Guardrail, Rollout, RolloutSpec};
 /// The preset of a rollout that names none.
 pub const DEFAULT: &str = "default";
 
-const TEXTS: [(&str, &str); 11] = [
+const TEXTS: [(&str, &str); 12] = [
     ("default", include_str!("../presets/default.yaml")),
     ("hour", include_str!("../presets/hour.yaml")),
     ("standard", include_str!("../presets/standard.yaml")),
@@ -13,6 +13,7 @@ const TEXTS: [(&str, &str); 11] = [
     ("conservative", include_str!("../presets/conservative.yaml")),
     ("three-step", include_str!("../presets/three-step.yaml")),
     ("ranking", include_str!("../presets/ranking.yaml")),
+    ("triggers", include_str!("../presets/triggers.yaml")),
     ("dark", include_str!("../presets/dark.yaml")),
     ("shadow", include_str!("../presets/shadow.yaml")),
     ("ab-n", include_str!("../presets/ab-n.yaml")),

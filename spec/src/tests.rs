@@ -151,6 +151,7 @@ fn presets_have_the_numbers_they_are_named_for() {
     check("conservative", &[(1.0, 60), (5.0, 60), (10.0, 60), (25.0, 60), (50.0, 60), (100.0, 30)]);
     check("three-step", &[(5.0, 10), (20.0, 15), (75.0, 20), (100.0, 10)]);
     check("ranking", &[(1.0, 15), (5.0, 15), (25.0, 30), (50.0, 30), (100.0, 15)]);
+    check("triggers", &[(5.0, 5), (25.0, 10), (50.0, 10), (100.0, 5)]);
     check("dark", &[(0.0, 0), (1.0, 10), (5.0, 10), (25.0, 10), (50.0, 10), (100.0, 5)]);
     check("blue-green", &[(0.0, 0), (100.0, 30)]);
     let hour = load(preset_text("hour").unwrap()).unwrap().plan;

@@ -20,15 +20,15 @@ pub fn cell(streams: u64, mut one: impl FnMut(u64) -> Option<u32>) -> Cell {
     Cell { times: (0..streams).map(&mut one).collect() }
 }
 
-pub struct Line {
+pub struct Line<'a> {
     pub test: &'static str,
     pub null: &'static str,
     pub level: Cell,
-    pub alternative: &'static str,
+    pub alternative: &'a str,
     pub power: Cell,
 }
 
-pub fn print(line: &Line) {
+pub fn print(line: &Line<'_>) {
     let Line { test, null, level, alternative, power } = line;
     let good = if wilson(level.times.iter().flatten().count(), level.times.len()).0 <= 0.05 {
         "ok"

@@ -38,8 +38,10 @@ fn sticky(rng: &mut Rng, ratio: f64) -> (Vec<Stratum>, Vec<Vec<Group>>) {
     (strata, groups)
 }
 
+type Estimate = fn(&[Group]) -> Result<DesignEffect, judge::JudgeError>;
+
 pub fn clusters(seed: u64, streams: u64) {
-    let run = |name: &str, ratio: f64, tempered: bool, streams: u64| {
+    let run = |name: &str, ratio: f64, tempered: bool, streams: u64, estimate: Estimate| {
         let mut effects = vec![];
         let cell = cell(streams, |i| {
             let (strata, groups) = sticky(&mut stream(seed, name, i), ratio);
@@ -53,7 +55,7 @@ pub fn clusters(seed: u64, streams: u64) {
                         all.n += more.n;
                         all.k += more.k;
                     }
-                    if let Ok(effect) = DesignEffect::from_groups(&seen) {
+                    if let Ok(effect) = estimate(&seen) {
                         test.set_design_effect(effect.factor()).ok()?;
                         known = true;
                         if step == 359 {
@@ -68,8 +70,8 @@ pub fn clusters(seed: u64, streams: u64) {
         let mean = effects.iter().sum::<f64>() / effects.len().max(1) as f64;
         (cell, mean)
     };
-    let (null, effect) = run("b11 null", 1.0, true, streams);
-    let (harm, _) = run("b11 harm", 5.0, true, streams / 8);
+    let (null, effect) = run("b11 null", 1.0, true, streams, DesignEffect::from_groups);
+    let (harm, _) = run("b11 harm", 5.0, true, streams / 8, DesignEffect::from_groups);
     print(&Line {
         test: "B11 sticky users, tempered",
         null: "equal users",
@@ -77,7 +79,16 @@ pub fn clusters(seed: u64, streams: u64) {
         alternative: "x5",
         power: harm,
     });
-    let (naive, _) = run("b11 null", 1.0, false, streams / 2);
+    let (null, largest) = run("b11 null", 1.0, true, streams, DesignEffect::largest);
+    let (harm, _) = run("b11 harm", 5.0, true, streams / 8, DesignEffect::largest);
+    print(&Line {
+        test: "B11 sticky users, by requests of a user alone",
+        null: "equal users",
+        level: null,
+        alternative: &format!("x5; design effect taken {largest:.1}"),
+        power: harm,
+    });
+    let (naive, _) = run("b11 null", 1.0, false, streams / 2, DesignEffect::from_groups);
     row([
         "B11 without tempering (must fail)".to_owned(),
         "equal users".to_owned(),

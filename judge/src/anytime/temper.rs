@@ -61,6 +61,31 @@ impl DesignEffect {
         Ok(Self { estimate, groups: used.len() as u32 })
     }
 
+    /// The largest design effect any metric can have: that of one on which all requests of a user agree.
+    ///
+    /// It is E[m^2]/E[m] for m requests of a user (Kish, 1965, with an intraclass correlation of 1), which is the
+    /// dispersion of requests over groups, var(n_b)/mean(n_b), since users fall into groups at random. So it needs no
+    /// counts but requests, and no metric of its own; where requests of a user agree less, it asks for too much. `groups`
+    /// holds all groups, those without a request too.
+    ///
+    /// # Errors
+    /// Fewer than 20 groups, or fewer than five requests a group.
+    pub fn largest(groups: &[Group]) -> Result<Self, JudgeError> {
+        let count = groups.len();
+        let total: f64 = groups.iter().map(|g| g.n as f64).sum();
+        if count < MIN_GROUPS {
+            let (what, need) = ("groups", MIN_GROUPS as u64);
+            return Err(JudgeError::TooFew { what, got: count as u64, need });
+        }
+        let mean = total / count as f64;
+        if mean < 5.0 {
+            let (what, need) = ("requests over groups", 5 * count as u64);
+            return Err(JudgeError::TooFew { what, got: total as u64, need });
+        }
+        let squares: f64 = groups.iter().map(|g| (g.n as f64 - mean).powi(2)).sum();
+        Ok(Self { estimate: squares / (count - 1) as f64 / mean, groups: count as u32 })
+    }
+
     /// The factor to divide log evidence and sample sizes by: never below 1.
     pub fn factor(&self) -> f64 {
         self.estimate.max(1.0)

@@ -256,3 +256,18 @@ fn quantile_bins() {
     assert_eq!([of(0.5), of(0.51), of(0.99), of(0.999)], [Some(3), Some(9), Some(9), Some(20)]);
     assert_eq!(quantile_bin(&Bins::new(), 0.5), None);
 }
+
+#[test]
+fn the_largest_design_effect_is_the_weighted_size_of_users() {
+    // Users of 1 and of 21 requests in turn: E[m^2]/E[m] = 442/22 = 20.1.
+    let mut groups = vec![Group::default(); 100];
+    let mut seed = 7u64;
+    for user in 0..40_000u64 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        groups[(seed >> 33) as usize % 100].n += 1 + 20 * (user % 2);
+    }
+    let effect = DesignEffect::largest(&groups).unwrap();
+    assert!((14.0..27.0).contains(&effect.estimate) && effect.upper_bound() > effect.estimate, "{effect:?}");
+    assert!(DesignEffect::largest(&groups[..9]).is_err());
+    assert!(DesignEffect::largest(&vec![Group { n: 4, k: 0 }; 100]).is_err());
+}

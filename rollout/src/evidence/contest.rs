@@ -13,7 +13,7 @@ use split::Arm;
 use super::measure::estimate;
 use super::test::scale;
 use super::words::value;
-use super::{Evidence, GateEvidence, Look, deff_of};
+use super::{Evidence, GateEvidence, Look};
 use crate::Counts;
 
 /// The comparison of any two challengers.
@@ -108,6 +108,6 @@ impl Contest {
 impl Evidence {
     /// How much requests of one user go together, for a comparison of challengers by this gate.
     pub(crate) fn design_effect_of(&self, plan: &Plan, gate: &Gate) -> Option<f64> {
-        deff_of(gate.metric, plan.unit, self.design_effect(plan.unit))
+        self.clumps(plan.unit).of(gate.metric)
     }
 }

@@ -211,8 +211,9 @@ impl GateEvidence {
         } else if let Some(error) = &self.error {
             (Answer::Error, format!("could not be evaluated: {error}"))
         } else if unknown_unit {
-            let why = "unit unknown: assignment is sticky and nobody counts how requests of one user go together for \
-                       this metric; set assignment.unit: request to take each request by itself";
+            let why = "unit unknown: assignment is sticky and it is not known yet how requests of one user go \
+                       together; groups of users must be counted (500 requests of stable tell), or set \
+                       assignment.unit: request to take each request by itself";
             (Answer::Insufficient, why.to_owned())
         } else if beyond {
             (Answer::Marginal, format!("between good and bad: {facts}"))

@@ -37,15 +37,14 @@ impl GuardrailEvidence {
         }
     }
 
-    pub(super) fn observe(&mut self, canary: &Counts, ms: u64) {
+    pub(super) fn observe(&mut self, canary: &Counts, ms: u64, deff: f64) {
         self.seen.add(canary);
         self.since.add(canary);
         (self.seen.groups, self.since.groups) = (None, None);
         let span = Span { ms, of_stage: false };
-        if let Some(test) = &mut self.fixed
-            && let Err(error) = test.observe(canary, &Counts::default(), span)
-        {
-            self.error = Some(error.to_string());
+        if let Some(test) = &mut self.fixed {
+            let observed = test.temper(deff).and_then(|()| test.observe(canary, &Counts::default(), span));
+            self.error = observed.err().map(|error| error.to_string()).or(self.error.take());
         }
         if self.fixed.as_ref().is_some_and(Test::is_calm) {
             self.since = Counts::default();

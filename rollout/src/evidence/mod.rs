@@ -27,6 +27,9 @@ use crate::{Counts, Interval, Reading, Verdict};
 /// requests, all alike.
 const ASSUMED_DESIGN_EFFECT: f64 = 10.0;
 
+/// Groups of users, as the filter makes them.
+const GROUPS: usize = 100;
+
 /// The evidence of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,19 +103,13 @@ impl Evidence {
             self.gates.iter_mut().for_each(GateEvidence::new_weights);
             self.epoch = interval.epoch;
         }
-        let deff = self.design_effect(plan.unit);
+        let clumps = self.clumps(plan.unit);
         for (gate, evidence) in plan.gates.iter().zip(&mut self.gates) {
             evidence.begin(gate, scale);
             let late = look.of_stage && look.baked_ms >= gate.start_after_ms;
             if !look.warming {
                 let look = Look { of_stage: late, ..look };
-                evidence.observe(
-                    gate,
-                    &interval.canary,
-                    &control,
-                    look,
-                    deff_of(gate.metric, plan.unit, deff),
-                );
+                evidence.observe(gate, &interval.canary, &control, look, clumps.of(gate.metric));
                 if look.of_stage {
                     evidence.latch(gate, plan.alpha.pass);
                 }
@@ -122,7 +119,8 @@ impl Evidence {
             evidence.begin(guardrail, scale);
             // A cold model is slow, not broken: only its times are excused.
             if !(look.warming && guardrail.metric == Metric::LatencyP99) {
-                evidence.observe(&interval.canary, look.span_ms);
+                // A guardrail guards from the first request; how users clump is taken in as soon as it is known.
+                evidence.observe(&interval.canary, look.span_ms, clumps.of(guardrail.metric).unwrap_or(1.0));
             }
         }
     }
@@ -213,10 +211,10 @@ impl Evidence {
     /// What gate `index` says now.
     pub(crate) fn verdict(&self, plan: &Plan, index: usize, scope: Scope, failed: bool) -> Option<Verdict> {
         let (gate, evidence) = (plan.gates.get(index)?, self.gates.get(index)?);
-        let unknown = plan.unit == Unit::User
-            && !gate.metric.is_external()
-            && (self.groups.is_empty() || !matches!(gate.metric, Metric::ErrorRate));
-        Some(evidence.verdict(gate, plan.alpha.pass, scope, unknown, failed))
+        let unknown = !gate.metric.is_external() && self.clumps(plan.unit).of(gate.metric).is_none();
+        // An advisory gate spends nothing of the run's budget: it warns at that level by itself.
+        let warns = !gate.hard && (evidence.harm() >= -plan.alpha.gates.ln() || evidence.limit_reached(gate));
+        Some(evidence.verdict(gate, plan.alpha.pass, scope, unknown, failed || warns))
     }
 
     /// What the guardrails say now.
@@ -241,19 +239,19 @@ impl Evidence {
         }
     }
 
-    /// How much requests of one user go together; `None`: nobody knows.
-    fn design_effect(&self, unit: Unit) -> Option<f64> {
+    /// How much requests of one user go together.
+    fn clumps(&self, unit: Unit) -> Clumps {
         if unit == Unit::Request {
-            return Some(1.0);
+            return Clumps { errors: Some(1.0), any: Some(1.0) };
         }
-        if self.groups.is_empty() {
-            return None;
-        }
-        match DesignEffect::from_groups(&self.groups) {
+        let errors = match DesignEffect::from_groups(&self.groups) {
             Ok(deff) => Some(deff.upper_bound()),
             Err(JudgeError::Constant { .. }) => Some(ASSUMED_DESIGN_EFFECT),
             Err(_) => None,
-        }
+        };
+        let mut all = self.groups.clone();
+        all.resize(all.len().max(GROUPS), Group::default());
+        Clumps { errors, any: DesignEffect::largest(&all).ok().map(|deff| deff.upper_bound()) }
     }
 }
 
@@ -267,9 +265,20 @@ pub(crate) fn difference(forward: &Evidence, backward: &Evidence, alpha: f64) ->
     (log_e, proven)
 }
 
-/// The design effect for a metric: groups are counted for errors alone.
-fn deff_of(metric: Metric, unit: Unit, deff: Option<f64>) -> Option<f64> {
-    if unit == Unit::Request || metric == Metric::ErrorRate { deff } else { None }
+/// Design effects; `None`: nobody knows.
+#[derive(Clone, Copy, Debug)]
+struct Clumps {
+    /// Of errors, which are counted per group.
+    errors: Option<f64>,
+    /// Of anything else: as if all requests of a user agreed. Counting each metric per group would take hundreds of
+    /// series more in every sidecar.
+    any: Option<f64>,
+}
+
+impl Clumps {
+    fn of(self, metric: Metric) -> Option<f64> {
+        if metric == Metric::ErrorRate { self.errors } else { self.any }
+    }
 }
 
 /// The largest contribution, and whether all e-values together reach 1/alpha: their plain average is an e-value.

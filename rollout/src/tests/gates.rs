@@ -210,6 +210,33 @@ fn sticky_traffic_is_not_judged_before_it_is_known_how_users_clump() {
 }
 
 #[test]
+fn sticky_traffic_passes_gates_of_every_kind() {
+    let lines = "assignment: {mode: sticky, keys: [{header: x-user-id}]}
+baseline: false
+confidence: {fromHeader: x-sure}
+gates:
+- {name: times, metric: latency_p99, against: stable, margin: 25%}
+- {name: sure, metric: confidence_mean, against: stable, margin: 3%}
+- {name: late, metric: overdue, against: stable, margin: 2x}";
+    let mut story = with(lines);
+    story.grouped = true;
+    let mut story = story.start();
+    story.ends(3_000);
+    assert_eq!(*story.phase(), Phase::Succeeded, "{}", story.state.message());
+
+    // Users of forty requests each: the same evidence is worth less, and harm is found all the same.
+    let waits = |clumped: bool| {
+        let mut story = with(lines).canary(|canary| canary.confidence = 0.8);
+        (story.grouped, story.clumped) = (true, clumped);
+        let mut story = story.start();
+        story.ends(3_000);
+        assert_eq!(rolled_back_by(&story), Some(RollbackBy::Gate("sure".to_owned())));
+        story.ms
+    };
+    assert!(waits(true) > 2 * waits(false), "{} {}", waits(true), waits(false));
+}
+
+#[test]
 fn worse_than_stable_is_no_harm_below_what_the_plan_ignores() {
     let gate = |ignore: &str| {
         format!(
@@ -387,4 +414,27 @@ fn a_spent_budget_ends_the_run_before_100_percent_and_not_after() {
     check("{requests: 100}", Some("canary requests, 100 are allowed"));
     check("{errors: 1}", Some("canary errors, 1 are allowed"));
     check("{requests: 1000, errors: 100}", None);
+}
+
+#[test]
+fn the_preset_of_triggers_takes_back_what_is_critical_and_warns_of_the_rest() {
+    #[track_caller]
+    fn check(stable: f64, errors: f64, slower: f64, by: Option<RollbackBy>) -> Story {
+        let lines = "preset: triggers\nhandBack: {endpoints: [http://stable], step: 1s}";
+        let mut story = Story::of(lines).canary(|canary| (canary.errors, canary.slower) = (errors, slower));
+        story.stable.errors = stable;
+        let mut story = story.start();
+        story.ends(6_000);
+        assert_eq!(rolled_back_by(&story), by, "{}", story.state.message());
+        story
+    }
+    let gate = |name: &str| Some(RollbackBy::Gate(name.to_owned()));
+    check(0.04, 0.1, 1.0, Some(RollbackBy::Guardrail("errors-limit".to_owned())));
+    check(0.01, 0.045, 1.0, gate("errors"));
+    check(0.01, 0.01, 4.0, gate("p99"));
+    // 2.4 times as slow, and still within 500 ms: a warning, and on it goes.
+    let story = check(0.01, 0.01, 2.4, None);
+    let warned = story.state.stages[0].gates.iter().find(|verdict| verdict.name == "latency").unwrap();
+    assert_eq!((warned.answer, warned.hard), (Answer::Fail, false), "{}", warned.why);
+    assert!(warned.why.contains("harm is proven"), "{}", warned.why);
 }

@@ -78,6 +78,8 @@ pub(super) struct Story {
     pub(super) follow: bool,
     /// Does the source count groups of users?
     pub(super) grouped: bool,
+    /// Do users send all their requests at once, so that the groups of one second are few?
+    pub(super) clumped: bool,
     /// Do counts arrive?
     pub(super) counted: bool,
     /// Does the deploy tool do its work?
@@ -116,6 +118,7 @@ impl Story {
             canary: GOOD,
             follow: true,
             grouped: false,
+            clumped: false,
             counted: true,
             deploys: true,
             ms: 0,
@@ -267,7 +270,17 @@ impl Story {
         // Users in the same group have nothing to do with each other: errors go round.
         let groups = (arm == Arm::Stable && self.grouped).then(|| {
             let at = self.ms / 1_000;
-            let of = |total: u64, group: u64| total / 100 + u64::from((group + at * 37) % 100 < total % 100);
+            let of = |total: u64, group: u64| match self.clumped {
+                // Five users a second; whose turn it is has no order.
+                true => {
+                    (0..5)
+                        .filter(|user| ((at * 5 + user).wrapping_mul(2_654_435_761) >> 7) % 100 == group)
+                        .count() as u64
+                        * total
+                        / 5
+                }
+                false => total / 100 + u64::from((group + at * 37) % 100 < total % 100),
+            };
             (0..100)
                 .map(|group| Group {
                     group: group as u16,

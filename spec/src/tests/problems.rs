@@ -93,7 +93,7 @@ fn problems_name_line_field_and_remedy() {
     check(
         "preset: fast",
         &[
-            "error (line 7): spec.preset: there is no preset \"fast\"; use one of default, hour, standard, aggressive, conservative, three-step, ranking, dark, shadow, ab-n, blue-green",
+            "error (line 7): spec.preset: there is no preset \"fast\"; use one of default, hour, standard, aggressive, conservative, three-step, ranking, triggers, dark, shadow, ab-n, blue-green",
         ],
     );
     check(
@@ -196,8 +196,8 @@ fn warnings_name_line_field_and_remedy() {
     check(
         "assignment: {mode: sticky, keys: [{header: x-user}]}",
         &[
-            "warning (line 4): spec.preset: gate latency can never pass: assignment is sticky, and how requests of one user go together is counted for errors alone; set `assignment: {unit: request}` to take each request by itself, or `level: advisory` on the gate",
-            "warning (line 4): spec.preset: gate overdue can never pass: assignment is sticky, and how requests of one user go together is counted for errors alone; set `assignment: {unit: request}` to take each request by itself, or `level: advisory` on the gate",
+            "warning (line 4): spec.preset: gate latency takes the more requests the more each user makes: assignment is sticky, and of all but errors it is assumed that a user's requests agree; allow more time, or set `assignment: {unit: request}` to take each request by itself",
+            "warning (line 4): spec.preset: gate overdue takes the more requests the more each user makes: assignment is sticky, and of all but errors it is assumed that a user's requests agree; allow more time, or set `assignment: {unit: request}` to take each request by itself",
             "warning (line 4): spec: it can reach 1760 series in each sidecar: 120 outcomes, 1240 answer times, 400 groups; count less where that is much: `baseline: false`, no `confidence`, `assignment.unit: request`",
         ],
     );
