@@ -32,6 +32,7 @@ mod past;
 mod people;
 mod ready;
 mod stage;
+mod standing;
 
 use spec::Plan;
 
