@@ -1,6 +1,7 @@
 //! The HTTP API: what the command, the demo and other tools talk to.
 
 mod exercises;
+mod export;
 mod triggers;
 
 use std::time::Duration;
@@ -17,10 +18,11 @@ use spec::Percent;
 use split::Arm;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::engine::{Act, Command, Figure, Refusal, TriggerViews, Views};
+use crate::engine::{Act, Command, Figure, Pulse, Refusal, TriggerViews, Views};
 use crate::lease::{LeaseBook, Question};
 use crate::metrics;
 use crate::sources::Sources;
+use crate::store::Archive;
 use crate::webhook::Deliveries;
 
 /// What the handlers reach.
@@ -30,6 +32,8 @@ pub struct Api {
     pub views: watch::Receiver<Views>,
     pub triggers: watch::Receiver<TriggerViews>,
     pub lease: LeaseBook,
+    pub archive: Archive,
+    pub pulse: Pulse,
     /// Secrets, for what is signed.
     pub sources: Sources,
     /// What registries have sent.
@@ -44,6 +48,7 @@ pub fn router(api: Api) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/metrics", get(metrics))
         .route("/v1/lease", get(lease))
+        .route("/v1/export", get(export::export))
         .route("/v1/rollouts", get(list).post(apply))
         .route("/v1/rollouts/{name}", get(one))
         .route("/v1/rollouts/{name}/runs/{run}", get(run))
@@ -80,7 +85,7 @@ async fn lease(State(api): State<Api>, Query(question): Query<Question>) -> Resp
 }
 
 async fn metrics(State(api): State<Api>) -> Response {
-    let text = metrics::render(&api.views.borrow(), &api.triggers.borrow());
+    let text = metrics::render(&api.views.borrow(), &api.triggers.borrow()) + &api.pulse.render();
     ([("content-type", "text/plain; version=0.0.4")], text).into_response()
 }
 

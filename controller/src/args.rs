@@ -44,6 +44,10 @@ pub enum Command {
     Trigger(Trigger),
     /// A/A: is a version found equal to itself, and does traffic arrive in the shares it is split in?
     Aa(Aa),
+    /// Show the runs of a rollout, or what happened in one: who did what, and why
+    History(History),
+    /// Write what the store holds, as JSON or CSV: runs, stages, gates, measurements, history
+    Export(Export),
     /// Give a gate of yours a figure
     Push(Push),
     /// Check a rollout's file without a controller
@@ -71,6 +75,9 @@ pub struct Run {
     /// The state, a SQLite file
     #[arg(long, default_value = "serin.db", env = "SERIN_STORE")]
     pub store: PathBuf,
+    /// How long runs are kept after another has followed them
+    #[arg(long, default_value = "200d", env = "SERIN_KEEP")]
+    pub keep: spec::Span,
     /// The filter, at the path where Envoy finds it
     #[arg(long, env = "SERIN_WASM")]
     pub wasm: PathBuf,
@@ -233,6 +240,46 @@ pub struct Aa {
     /// The form of the report
     #[arg(short, long, default_value = "text")]
     pub output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct History {
+    #[command(flatten)]
+    pub server: Server,
+    /// The rollout's name
+    pub name: String,
+    /// What happened in this run, by its number
+    #[arg(long)]
+    pub run: Option<u64>,
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    #[command(flatten)]
+    pub server: Server,
+    /// The rollout's name; without one, all
+    pub name: Option<String>,
+    /// One run, by its number
+    #[arg(long, requires = "name")]
+    pub run: Option<u64>,
+    /// Only runs still under way then: 2026-03-01, 2026-03-01T09:30:00Z, or 30d for 30 days ago
+    #[arg(long)]
+    pub since: Option<String>,
+    /// Only runs that had begun by then
+    #[arg(long)]
+    pub until: Option<String>,
+    /// The form
+    #[arg(long, default_value = "json")]
+    pub format: crate::export::Format,
+    /// The table; JSON holds all of them without it
+    #[arg(long, required_if_eq("format", "csv"))]
+    pub what: Option<crate::export::What>,
+    /// Write here and not to standard output
+    #[arg(long)]
+    pub file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

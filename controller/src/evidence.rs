@@ -1,6 +1,7 @@
 //! From counters to evidence: what one look at the counters means for one run.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use envoy::stats::{Upstream, UpstreamWhat};
 use rollout::{Bins, Counts, Group, Interval, Moments, Overdue, State, Totals};
@@ -20,6 +21,10 @@ pub struct Increments {
     pub gap: Option<String>,
     /// Counters began again at nothing.
     pub restarted: bool,
+    /// When this look was due, by `CLOCK_MONOTONIC`; 0: nobody planned it.
+    pub due_ns: u64,
+    /// Where the counters of each rollout stand, found at the first question.
+    pub by_rollout: OnceLock<BTreeMap<String, Vec<usize>>>,
     /// The filters' gauges, one set for each proxy that answered.
     pub gauges: Vec<BTreeMap<String, u64>>,
     /// What each proxy contributed; empty where that does not matter.
@@ -71,6 +76,23 @@ pub struct Seen {
     pub gap: Option<String>,
     /// Counters began again at nothing.
     pub restarted: bool,
+}
+
+impl Increments {
+    /// The counters of one rollout. A hundred rollouts ask at every look: each counter is looked at once for all of them.
+    fn counters_of<'a>(&'a self, rollout: &str) -> impl Iterator<Item = &'a (Series, u64)> {
+        let by_rollout = self.by_rollout.get_or_init(|| {
+            let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+            for (at, (series, _)) in self.counters.iter().enumerate() {
+                match places.get_mut(&series.rollout) {
+                    Some(places) => places.push(at),
+                    None => drop(places.insert(series.rollout.clone(), vec![at])),
+                }
+            }
+            places
+        });
+        by_rollout.get(rollout).into_iter().flatten().filter_map(|&at| self.counters.get(at))
+    }
 }
 
 /// What must be remembered from look to look.
@@ -157,8 +179,8 @@ impl Book {
     fn counts(&mut self, state: &State, arm: Arm, news: &Increments) -> Counts {
         let version = state.plan.version_of(arm).unwrap_or(&state.stable_version);
         let mut tally = Tally::default();
-        for (series, by) in &news.counters {
-            if series.rollout == state.plan.name && series.arm == arm && series.version == version {
+        for (series, by) in news.counters_of(&state.plan.name) {
+            if series.arm == arm && series.version == version {
                 tally.add(state, series.what, *by);
             }
         }

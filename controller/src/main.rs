@@ -9,6 +9,7 @@ mod client;
 mod clock;
 mod engine;
 mod evidence;
+mod export;
 mod hand_back;
 mod hook;
 mod judgement;
@@ -57,6 +58,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Drill(options) => client::drill(options).await,
         Command::Trigger(options) => client::triggers::run(options).await,
         Command::Aa(options) => client::parity(options).await,
+        Command::History(options) => client::history(options).await,
+        Command::Export(options) => client::export(options).await,
         Command::Push(options) => client::push(options).await,
         Command::Lint(options) => lint::lint(&options),
         Command::Explain(options) => lint::explain(&options),

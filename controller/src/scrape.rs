@@ -49,7 +49,9 @@ impl Scraper {
         let mut ticks = tokio::time::interval(self.period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            let due = ticks.tick().await;
+            let due_ns = clock::monotonic_ns()
+                .saturating_sub(u64::try_from(due.elapsed().as_nanos()).unwrap_or(u64::MAX));
             let mut gauges = Vec::with_capacity(self.admins.len());
             let clusters = clusters.borrow().clone();
             let readings = self.admins.iter().map(|(_, admin)| admin.read_with(&clusters));
@@ -69,7 +71,8 @@ impl Scraper {
                 }
             }
             let interval = counters.close(clock::monotonic_ns());
-            if out.send(increments(interval, gauges, &regions)).await.is_err() {
+            let increments = Increments { due_ns, ..increments(interval, gauges, &regions) };
+            if out.send(increments).await.is_err() {
                 return;
             }
         }
@@ -112,6 +115,7 @@ fn increments(
         upstreams: interval.upstreams,
         gap,
         gauges,
+        ..Increments::default()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::lease::LeaseBook;
 use crate::publish::Publisher;
 use crate::scrape::Scraper;
 use crate::sources::{Hosts, Secrets, Sources};
-use crate::store::Store;
+use crate::store::{Archive, Store};
 use crate::traffic::TrafficLog;
 use crate::webhook::Deliveries;
 
@@ -28,7 +28,9 @@ pub async fn run(options: Run) -> Result<ExitCode> {
         )
         .init();
     let wasm = std::path::absolute(&options.wasm)?;
-    let store = Store::open(&options.store)?;
+    let mut store = Store::open(&options.store)?;
+    store.keep_ms = options.keep.ms();
+    let archive = Archive::of(&options.store);
     let incarnation = store.incarnation;
     let admins = options
         .envoy_admin
@@ -60,7 +62,7 @@ pub async fn run(options: Run) -> Result<ExitCode> {
         engine.record(TrafficLog::new(directory).context("--record")?);
     }
     engine.ask_at(admins.into_iter().map(|(_, admin)| admin).collect());
-    let triggers = engine.trigger_views();
+    let (triggers, pulse) = (engine.trigger_views(), engine.pulse.clone());
 
     let ecds_socket = listen("--ecds", options.ecds).await?;
     let http_socket = listen("--http", options.http).await?;
@@ -70,8 +72,16 @@ pub async fn run(options: Run) -> Result<ExitCode> {
     let (commands, commanded) = mpsc::channel(64);
     let (counted, increments) = mpsc::channel(16);
     let (stop, stopped) = watch::channel(false);
-    let router =
-        api::router(Api { commands, views, triggers, lease, sources, deliveries: Deliveries::default() });
+    let router = api::router(Api {
+        commands,
+        views,
+        triggers,
+        lease,
+        archive,
+        pulse,
+        sources,
+        deliveries: Deliveries::default(),
+    });
     let stops = |mut stopped: watch::Receiver<bool>| async move {
         // The sender going away is a stop as well.
         let _ = stopped.wait_for(|stopped| *stopped).await;

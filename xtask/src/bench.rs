@@ -10,22 +10,36 @@ use crate::workspace::Workspace;
 struct Bench {
     name: &'static str,
     package: &'static str,
-    example: &'static str,
+    target: Target,
     about: &'static str,
 }
 
-const BENCHES: [Bench; 2] = [
+/// Which of a package's programs it is.
+enum Target {
+    /// One that uses the package.
+    Example(&'static str),
+    /// One that starts the package's own program, which cargo builds beside it.
+    Bench(&'static str),
+}
+
+const BENCHES: [Bench; 3] = [
     Bench {
         name: "judge",
         package: "judge",
-        example: "bench",
+        target: Target::Example("bench"),
         about: "how often the gates are wrong, and how long they take to be right",
     },
     Bench {
         name: "alarms",
         package: "rollout",
-        example: "alarms",
+        target: Target::Example("alarms"),
         about: "the same of whole rollouts, gates and guardrails together: RUNS SEED",
+    },
+    Bench {
+        name: "load",
+        package: "controller",
+        target: Target::Bench("load"),
+        about: "how late a controller looks at a hundred rollouts and a thousand proxies, and what it costs",
     },
 ];
 
@@ -35,9 +49,15 @@ pub fn run(name: &str, args: &[OsString]) -> Result<()> {
         let known = BENCHES.map(|bench| format!("  {}: {}", bench.name, bench.about)).join("\n");
         format!("no bench is called {name:?}; there are:\n{known}")
     })?;
+    let how = match bench.target {
+        Target::Example(name) => {
+            ["run", "--release", "--package", bench.package, "--example", name, "--"].to_vec()
+        }
+        Target::Bench(name) => ["bench", "--package", bench.package, "--bench", name, "--"].to_vec(),
+    };
     Workspace::find()?
         .cargo()
-        .args(["run", "--release", "--package", bench.package, "--example", bench.example, "--"])
+        .args(how)
         .args(args)
         .remedy(format!("see the message above; {} is: {}", bench.name, bench.about))
         .run()

@@ -1,6 +1,7 @@
 //! The command's other half: asks a running controller, and shows what it says.
 
 mod drill;
+mod export;
 mod parity;
 mod show;
 pub mod triggers;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 pub use drill::drill;
+pub use export::{export, history};
 pub use parity::parity;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};

@@ -13,6 +13,9 @@ use crate::{clock, hand_back};
 /// Evidence without a decision is written this often: losing less than this much of it is a gap, not a fault.
 pub(super) const KEEP_UP_NS: u64 = 5_000_000_000;
 
+/// Whether there is anything old is looked after this often; when there is, a little at every tick.
+const HOUSE_NS: u64 = 60_000_000_000;
+
 /// What one event comes to, for the run it reaches and those that belong to it, before anybody has heard of it.
 pub(super) struct Decision {
     moved: Vec<OfRun>,
@@ -51,6 +54,7 @@ impl Decision {
             state: &one.state,
             generation: one.generation,
             entries: &one.entries,
+            looks: &[],
         };
         self.moved.iter().map(writing).collect()
     }
@@ -90,6 +94,11 @@ impl Engine {
     /// The same for runs that belong together: what follows of it for each other is one decision, one transaction and
     /// one publication.
     pub(super) async fn try_together(&mut self, mates: &[String], events: Vec<(usize, Event)>) -> Result<()> {
+        for (index, event) in &events {
+            if let Some(run) = mates.get(*index).and_then(|mate| self.runs.get_mut(mate)) {
+                run.measured(event);
+            }
+        }
         let before = mates.iter().filter_map(|mate| self.runs.get(mate));
         let before: Vec<_> = before.map(|run| (&run.state, run.generation)).collect();
         let mut decision = Decision::make(&before, events, self.mesh());
@@ -105,7 +114,13 @@ impl Engine {
             let writings = decision.moved.iter().filter_map(|one| {
                 let run = self.runs.get(&one.state.plan.name)?;
                 let (state, generation) = (&one.state, one.generation);
-                Some(Writing { spec: &run.spec, state, generation, entries: &run.unwritten })
+                Some(Writing {
+                    spec: &run.spec,
+                    state,
+                    generation,
+                    entries: &run.unwritten,
+                    looks: &run.looks,
+                })
             });
             let written = self.store.save(&writings.collect::<Vec<_>>(), decision.mesh);
             let back = decision.moved.iter().all(|one| takes_back(&one.effects));
@@ -189,6 +204,27 @@ impl Engine {
                 }
             }
             Err(error) => self.unwritten(&error),
+        }
+    }
+
+    /// Thins and forgets a little of what is old.
+    pub(super) fn keep_house(&mut self) {
+        let now_ns = clock::monotonic_ns();
+        if now_ns.saturating_sub(self.kept_house_ns) < self.house_every_ns {
+            return;
+        }
+        self.kept_house_ns = now_ns;
+        let now_ms = clock::unix_ms();
+        let keep_ms = self.store.keep_ms;
+        let thinned = self.store.thin(now_ms);
+        let more =
+            thinned.and_then(|more| Ok(more | (self.store.forget(now_ms.saturating_sub(keep_ms))? > 0)));
+        match more {
+            Ok(more) => self.house_every_ns = if more { 0 } else { HOUSE_NS },
+            Err(error) => {
+                self.house_every_ns = HOUSE_NS;
+                self.unwritten(&error);
+            }
         }
     }
 

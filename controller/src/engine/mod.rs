@@ -6,6 +6,7 @@ mod demand;
 mod exercise;
 mod fleets;
 mod latency;
+mod pulse;
 mod queue;
 mod readings;
 mod ready;
@@ -28,6 +29,7 @@ pub use apply::{Applied, Refusal};
 pub use exercise::Order;
 use exercise::Slot;
 pub use fleets::PastView;
+pub use pulse::Pulse;
 pub use readings::Figure;
 pub use triggers::{Gone, TriggerCommand, TriggerView, TriggerViews};
 pub use views::Views;
@@ -174,6 +176,11 @@ pub struct Engine {
     kept_up_ns: u64,
     /// The clocks at the last look at counters.
     looked_at: Now,
+    /// When what is old was last looked after, and how often that is wanted.
+    kept_house_ns: u64,
+    house_every_ns: u64,
+    /// How it keeps up, for the metrics.
+    pub pulse: Pulse,
     /// What the machine could not take while the store refused, by run.
     refused: Vec<(String, u64, Event)>,
     /// Did the store refuse the last write?
@@ -235,6 +242,9 @@ impl Engine {
             revoked_below,
             looked_at: clock::now(),
             kept_up_ns: clock::monotonic_ns(),
+            kept_house_ns: clock::monotonic_ns(),
+            house_every_ns: 0,
+            pulse: Pulse::default(),
             refused: Vec::new(),
             disk_refuses: false,
             reasons: BTreeMap::new(),
@@ -358,6 +368,7 @@ impl Engine {
 
     async fn tick(&mut self) {
         self.keep_up(act::KEEP_UP_NS);
+        self.keep_house();
         self.tell_again().await;
         for name in self.live() {
             self.advance(&name, &Event::Tick).await;
@@ -373,6 +384,7 @@ impl Engine {
     }
 
     async fn counted(&mut self, increments: &Increments) {
+        let begun_ns = clock::monotonic_ns();
         self.look_at_clocks();
         let mut news = Vec::new();
         for run in self.runs.values_mut() {
@@ -394,6 +406,7 @@ impl Engine {
             self.advance(&name, &Event::Interval(Box::new(interval))).await;
         }
         self.exercises_counted(increments).await;
+        self.pulse.looked(increments.due_ns, begun_ns, clock::monotonic_ns());
     }
 
     /// Was the wall clock set, or did the machine sleep? Then what was dated by it is dated anew.

@@ -3,14 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use envoy::ecds::Nodes;
-use rollout::{Acks, Refused, State};
+use rollout::{Acks, Event, Refused, State};
 use serde::Serialize;
 
 use super::demand::Measured;
 use super::latency::Latency;
 use super::readings::Pushed;
+use crate::clock;
 use crate::evidence::Book;
-use crate::store::{Entry, Stored, Writing};
+use crate::store::{Entry, Look, Stored, Writing};
+
+/// Measurements kept while the store refuses; older ones make room.
+const LOOKS_KEPT: usize = 4_000;
 
 /// Acknowledgements kept for people; older ones make room.
 const ACKS_KEPT: usize = 500;
@@ -25,6 +29,8 @@ pub struct Run {
     pub refusals: Vec<RefusalView>,
     /// After a rollback: how long the canary still got requests.
     pub latency: Option<Latency>,
+    /// The generation each node acknowledged when it was last listed.
+    acked: BTreeMap<String, u64>,
     /// What the machine was last told of acknowledgements.
     told: Option<Acks>,
     /// The filters' refusals by reason, as they stood when the last publication went out.
@@ -43,6 +49,8 @@ pub struct Run {
     pub unsaved: bool,
     /// Lines of the journal that are written with the state.
     pub unwritten: Vec<Entry>,
+    /// Measurements that are written with the state.
+    pub looks: Vec<Look>,
 }
 
 /// An acknowledgement, for people.
@@ -72,6 +80,7 @@ impl Run {
             acks: Vec::new(),
             refusals: Vec::new(),
             latency: None,
+            acked: BTreeMap::new(),
             told: None,
             reasons_before: BTreeMap::new(),
             probing: false,
@@ -82,19 +91,31 @@ impl Run {
             measured: Measured::default(),
             unsaved: false,
             unwritten: Vec::new(),
+            looks: Vec::new(),
         }
     }
 
     /// All of it that is stored.
     pub fn writing(&self) -> Writing<'_> {
-        let Self { spec, state, generation, unwritten, .. } = self;
-        Writing { spec, state, generation: *generation, entries: unwritten }
+        let Self { spec, state, generation, unwritten, looks, .. } = self;
+        Writing { spec, state, generation: *generation, entries: unwritten, looks }
     }
 
     /// The store has all of it.
     pub fn written(&mut self) {
         (self.changed, self.unsaved) = (false, false);
         self.unwritten.clear();
+        self.looks.clear();
+    }
+
+    /// Keeps what an event measured until it is written.
+    pub fn measured(&mut self, event: &Event) {
+        let Some(look) = Look::of(&self.state, event, clock::unix_ms()) else { return };
+        // A disk that refuses for long must not take the memory as well.
+        if self.looks.len() >= LOOKS_KEPT {
+            self.looks.remove(0);
+        }
+        self.looks.push(look);
     }
 
     /// A publication goes out: answers to the one before no longer count.
@@ -110,8 +131,9 @@ impl Run {
         let publication = self.state.publication.as_ref()?.sent.id;
         for (node, known) in &nodes.0 {
             if let Some(ack) = known.acknowledged.filter(|ack| ack.generation >= self.generation)
-                && !self.acks.iter().any(|seen| seen.node == *node && seen.generation == ack.generation)
+                && self.acked.get(node).is_none_or(|known| *known < self.generation)
             {
+                self.acked.insert(node.clone(), ack.generation);
                 self.acks.push(Ack { node: node.clone(), generation: ack.generation, ms: ack.latency_ms });
             }
             if let Some(refused) =

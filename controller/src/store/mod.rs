@@ -13,15 +13,20 @@ use rusqlite::{Connection, Transaction, params};
 
 use crate::clock;
 
+mod archive;
 mod exercises;
 mod forms;
 mod journal;
+mod measured;
 mod points;
 mod queued;
 mod remedy;
+mod retention;
 mod triggers;
 
+pub use archive::{Archive, Filter, Kept, Line};
 pub use journal::{Entry, Kind};
+pub use measured::{Counted, Look};
 pub use points::{Point, Points};
 pub use queued::Queued;
 pub use triggers::{Outcome, Pending, StoredTrigger, Triggered};
@@ -30,6 +35,8 @@ pub struct Store {
     connection: Connection,
     pub incarnation: u64,
     pub points: Points,
+    /// How long runs are kept after another has followed them.
+    pub keep_ms: u64,
     path: PathBuf,
     /// Held for as long as this process writes here.
     _lock: File,
@@ -51,6 +58,8 @@ pub struct Writing<'a> {
     pub generation: u64,
     /// What is to be said of it since it was last written.
     pub entries: &'a [Entry],
+    /// What was measured since.
+    pub looks: &'a [Look],
 }
 
 /// What the whole mesh is to know.
@@ -79,7 +88,14 @@ impl Store {
         connection.busy_timeout(Duration::from_secs(5))?;
         forms::bring_up(&mut connection)?;
         let points = Points::default();
-        let mut store = Self { connection, incarnation: 0, points, path: path.to_owned(), _lock: lock };
+        let mut store = Self {
+            connection,
+            incarnation: 0,
+            points,
+            keep_ms: u64::MAX,
+            path: path.to_owned(),
+            _lock: lock,
+        };
         store.incarnation = store.number("incarnation")?;
         Ok(store)
     }
@@ -206,7 +222,14 @@ fn put(change: &Transaction<'_>, run: &Writing<'_>) -> Result<()> {
             i64::try_from(run.generation)?,
             i64::try_from(clock::unix_ms())?
         ])?;
-    journal::add(change, &state.plan.name, state.run, run.entries)
+    tell(change, run)
+}
+
+/// What is to be said and kept of a run beside its state.
+fn tell(change: &Transaction<'_>, run: &Writing<'_>) -> Result<()> {
+    let (name, number) = (&run.state.plan.name, run.state.run);
+    journal::add(change, name, number, run.entries)?;
+    measured::add(change, name, number, run.looks, false)
 }
 
 fn raise(change: &Transaction<'_>, mesh: Mesh) -> Result<()> {
@@ -230,13 +253,19 @@ fn keep(change: &Transaction<'_>, run: &Writing<'_>) -> Result<()> {
             i64::try_from(clock::unix_ms())?
         ],
     )?;
-    journal::add(change, &state.plan.name, state.run, run.entries)
+    tell(change, run)
 }
 
 impl Stored {
     #[cfg(test)]
     pub fn writing(&self) -> Writing<'_> {
-        Writing { spec: &self.spec, state: &self.state, generation: self.generation, entries: &[] }
+        Writing {
+            spec: &self.spec,
+            state: &self.state,
+            generation: self.generation,
+            entries: &[],
+            looks: &[],
+        }
     }
 }
 

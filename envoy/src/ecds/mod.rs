@@ -176,7 +176,15 @@ impl Ecds {
     fn record(&self, change: impl FnOnce(&mut nodes::Registry) -> Option<Event>) {
         let mut registry = self.shared.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let event = change(&mut registry);
-        self.shared.nodes.send_replace(registry.nodes());
+        // A thousand proxies acknowledge at once: only the one that did is written anew.
+        self.shared.nodes.send_modify(|nodes| {
+            if let Some(event) = &event {
+                registry.note(&event.node, nodes);
+            }
+            if nodes.0.len() != registry.len() {
+                *nodes = registry.nodes();
+            }
+        });
         if let Some(event) = event {
             // No receiver is no error: the events are for whoever listens.
             let _ = self.shared.events.send(event);

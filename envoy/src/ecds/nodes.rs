@@ -174,6 +174,18 @@ impl Registry {
         Nodes(self.nodes.iter().map(|(id, entry)| (id.clone(), entry.node.clone())).collect())
     }
 
+    /// Brings one node up to date in a list that was made before.
+    pub(super) fn note(&self, id: &str, nodes: &mut Nodes) {
+        match self.nodes.get(id) {
+            Some(entry) => drop(nodes.0.insert(id.to_owned(), entry.node.clone())),
+            None => drop(nodes.0.remove(id)),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     pub(super) fn connected(
         &mut self,
         id: &str,

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// The form with which the journal came; from then on the serin that wrote the store kept it.
+const JOURNAL: usize = 5;
+
 /// Runs as the serin of form 2 wrote them: their states must be read for ever.
 fn written() -> Vec<serde_json::Value> {
     let lines = include_str!("form-2.jsonl").lines();
@@ -50,7 +53,8 @@ fn check(form: usize) {
             .connection
             .query_row("SELECT count(*) FROM journal WHERE run = 2", [], |row| row.get(0))
             .expect("the journal");
-        assert_eq!(usize::try_from(lines).expect("a count"), present.state.history.len());
+        let expected = if form < JOURNAL { present.state.history.len() } else { 0 };
+        assert_eq!(usize::try_from(lines).expect("a count"), expected);
         // And the run goes on from there.
         let abort = Event::Abort(Human { who: "me".into(), reason: String::new() });
         let (state, _) = step(present.state.clone(), &abort, Now::at_ms(1_000_000));

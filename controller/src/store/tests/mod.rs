@@ -4,6 +4,7 @@ use super::*;
 
 mod crash;
 mod forms;
+mod measured;
 mod trouble;
 
 impl Store {

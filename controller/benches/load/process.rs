@@ -1,0 +1,140 @@
+//! The controller as a process, and what it costs.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub struct Controller {
+    child: Child,
+    dir: TempDir,
+    http: SocketAddr,
+    pub ecds: SocketAddr,
+    client: reqwest::Client,
+}
+
+/// What it has used since it began.
+pub struct Usage {
+    pub cpu_s: f64,
+    pub memory_mb: f64,
+    pub written_kb: f64,
+}
+
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
+}
+
+impl Controller {
+    pub async fn start(admins: &[String], period_ms: u64) -> Self {
+        // Beside the build, not in a folder of memory: what a disk costs is part of the figure.
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let (http, ecds) = (free(), free());
+        let child = Command::new(env!("CARGO_BIN_EXE_serin"))
+            .args(["run", "--wasm", "/filter.wasm", "--http", &http.to_string(), "--ecds", &ecds.to_string()])
+            .args(["--envoy-admin", &admins.join(","), "--period-ms", &period_ms.to_string()])
+            .arg("--store")
+            .arg(dir.path().join("serin.db"))
+            .env("RUST_LOG", "error")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("serin starts");
+        let controller = Self { child, dir, http, ecds, client: reqwest::Client::new() };
+        controller.until("the controller", async |it| it.get("/healthz").await.is_ok()).await;
+        controller
+    }
+
+    async fn until(&self, what: &str, there: impl AsyncFn(&Self) -> bool) {
+        let begun = Instant::now();
+        while !there(self).await {
+            assert!(begun.elapsed() < Duration::from_secs(180), "waited too long for {what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn get(&self, path: &str) -> Result<String, reqwest::Error> {
+        let answer = self.client.get(format!("http://{}{path}", self.http)).send().await?;
+        answer.error_for_status()?.text().await
+    }
+
+    async fn post(&self, path: &str, body: String) {
+        let request = self.client.post(format!("http://{}{path}", self.http)).body(body);
+        let answer = request.header("content-type", "application/json").send().await.expect("an answer");
+        let (status, text) = (answer.status(), answer.text().await.unwrap_or_default());
+        assert!(status.is_success(), "{path}: {status}: {text}");
+    }
+
+    pub async fn apply(&self, spec: &str) {
+        self.post("/v1/rollouts", spec.to_owned()).await;
+    }
+
+    pub async fn abort(&self, name: &str) {
+        self.post(&format!("/v1/rollouts/{name}/abort"), "{}".to_owned()).await;
+    }
+
+    pub async fn view(&self, name: &str) -> Value {
+        let text = self.get(&format!("/v1/rollouts/{name}")).await.expect("a view");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// Waits until all rollouts are in a phase, with their weights acknowledged.
+    pub async fn until_all(&self, phase: &str) {
+        self.until("all rollouts", async |it| {
+            let text = it.get("/v1/rollouts").await.expect("the rollouts");
+            let all: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+            all.iter().all(|view| view["phase"] == phase && view["stages"][0]["gates"][0].is_object())
+        })
+        .await;
+    }
+
+    pub async fn metrics(&self) -> String {
+        self.get("/metrics").await.expect("metrics")
+    }
+
+    /// Looks made so far.
+    pub async fn looks(&self) -> f64 {
+        line(&self.metrics().await, "serin_look_seconds_count")
+    }
+
+    pub fn usage(&self) -> Usage {
+        let of = |file: &str| {
+            std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("a process of Linux")
+        };
+        let stat = of("stat");
+        let fields: Vec<&str> = stat.rsplit_once(") ").expect("a name").1.split(' ').collect();
+        let ticks = |at: usize| fields[at].parse::<f64>().expect("a number");
+        let field = |text: &str, name: &str| -> f64 {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("a field");
+            line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
+        };
+        Usage {
+            // Clock ticks are hundredths of a second on Linux.
+            cpu_s: (ticks(11) + ticks(12)) / 100.0,
+            memory_mb: field(&of("status"), "VmRSS:") / 1024.0,
+            written_kb: field(&of("io"), "write_bytes:") / 1024.0,
+        }
+    }
+
+    pub fn store_mb(&self) -> f64 {
+        let files = std::fs::read_dir(self.dir.path()).expect("the folder").flatten();
+        files.filter_map(|file| Some(file.metadata().ok()?.len() as f64)).sum::<f64>() / 1e6
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A quantile of a summary, in seconds.
+pub fn quantile(metrics: &str, metric: &str, quantile: &str) -> f64 {
+    line(metrics, &format!("{metric}{{quantile=\"{quantile}\"}}"))
+}
+
+fn line(metrics: &str, name: &str) -> f64 {
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    value.unwrap_or_else(|| panic!("no {name} in:\n{metrics}"))
+}

@@ -1,0 +1,104 @@
+//! How the engine keeps up with its proxies: a guardrail that is looked at late acts late.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Looks that quantiles are taken of.
+const KEPT: usize = 1_000;
+
+/// Written by the engine, read by whoever asks for metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Pulse(Arc<Mutex<Beats>>);
+
+#[derive(Debug, Default)]
+struct Beats {
+    looks: u64,
+    /// Sums over all looks, in seconds.
+    late_s: f64,
+    took_s: f64,
+    /// Of the last looks, in nanoseconds: how late, and how long it took to judge all runs.
+    last: VecDeque<(u64, u64)>,
+}
+
+impl Pulse {
+    /// All runs were judged, at `done_ns`, by a look that was due at `due_ns`.
+    #[allow(clippy::cast_precision_loss)] // nanoseconds of a look
+    pub fn looked(&self, due_ns: u64, begun_ns: u64, done_ns: u64) {
+        // A look that nobody planned is not late.
+        let due_ns = if due_ns == 0 { begun_ns } else { due_ns };
+        let (late, took) = (done_ns.saturating_sub(due_ns), done_ns.saturating_sub(begun_ns));
+        let mut beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        beats.looks += 1;
+        beats.late_s += late as f64 / 1e9;
+        beats.took_s += took as f64 / 1e9;
+        if beats.last.len() >= KEPT {
+            beats.last.pop_front();
+        }
+        beats.last.push_back((late, took));
+    }
+
+    /// Two summaries, in the text exposition format.
+    pub fn render(&self) -> String {
+        let beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (late, took): (Vec<u64>, Vec<u64>) = beats.last.iter().copied().unzip();
+        let looks = beats.looks;
+        let mut out = String::new();
+        for (name, help, last, sum) in [
+            (
+                "serin_look_lateness_seconds",
+                "from when a look at the counters was due until all rollouts were judged by it",
+                late,
+                beats.late_s,
+            ),
+            ("serin_look_seconds", "the part of it in which all rollouts were judged", took, beats.took_s),
+        ] {
+            // Writing to a String does not fail.
+            let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} summary\n");
+            for (quantile, value) in quantiles(last) {
+                let _ = writeln!(out, "{name}{{quantile=\"{quantile}\"}} {value}");
+            }
+            let _ = write!(out, "{name}_sum {sum}\n{name}_count {looks}\n");
+        }
+        out
+    }
+}
+
+/// Of the last looks, in seconds.
+#[allow(clippy::cast_precision_loss)] // nanoseconds of a look
+fn quantiles(mut last: Vec<u64>) -> Vec<(&'static str, f64)> {
+    last.sort_unstable();
+    let at = |per_mille: usize| {
+        let rank = (last.len() * per_mille).div_ceil(1_000).max(1) - 1;
+        last.get(rank).map(|ns| *ns as f64 / 1e9)
+    };
+    [("0.5", 500), ("0.99", 990), ("1", 1_000)]
+        .into_iter()
+        .filter_map(|(quantile, per_mille)| Some((quantile, at(per_mille)?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_are_summed_up_and_the_last_ones_ranked() {
+        let pulse = Pulse::default();
+        assert!(pulse.render().contains("serin_look_seconds_count 0\n"));
+        for look in 1..=100 {
+            let due_ns = look * 1_000_000_000;
+            pulse.looked(due_ns, due_ns + 1_000_000, due_ns + 1_000_000 * look);
+        }
+        let text = pulse.render();
+        for line in [
+            "serin_look_lateness_seconds{quantile=\"0.5\"} 0.05",
+            "serin_look_lateness_seconds{quantile=\"0.99\"} 0.099",
+            "serin_look_lateness_seconds{quantile=\"1\"} 0.1",
+            "serin_look_seconds{quantile=\"1\"} 0.099",
+            "serin_look_seconds_count 100",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
+        }
+    }
+}

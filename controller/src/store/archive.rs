@@ -1,0 +1,183 @@
+//! The store as those read it who change nothing: a connection of their own, beside the engine's.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rollout::State;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Look, journal, measured, remedy};
+
+/// Where the store is.
+#[derive(Clone, Debug)]
+pub struct Archive(PathBuf);
+
+/// Which runs are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub name: Option<String>,
+    pub run: Option<u64>,
+    /// Runs that were still under way then, or began later; in milliseconds since 1970.
+    pub since_ms: Option<u64>,
+    /// Runs that had begun by then.
+    pub until_ms: Option<u64>,
+}
+
+/// A run, present or past.
+pub struct Kept {
+    pub name: String,
+    pub run: u64,
+    pub spec: String,
+    /// As it was stored.
+    pub raw: String,
+}
+
+impl Kept {
+    /// # Errors
+    /// When another serin wrote it, in a way this one does not read.
+    pub fn state(&self) -> Result<State> {
+        serde_json::from_str(&self.raw).with_context(|| {
+            format!(
+                "the stored state of {} run {} cannot be read; use the serin that wrote it",
+                self.name, self.run
+            )
+        })
+    }
+}
+
+/// A line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Line {
+    pub seq: i64,
+    pub name: String,
+    pub run: u64,
+    pub unix_ms: u64,
+    pub kind: String,
+    pub who: Option<String>,
+    pub what: String,
+    pub why: Option<String>,
+    pub detail: Option<Value>,
+    /// SHA-256 over this line and the one before it in its run, in hex.
+    pub chain: String,
+}
+
+/// A run's journal, and whether anybody changed it since.
+pub struct Journal {
+    pub lines: Vec<Line>,
+    /// The first line whose chain does not fit.
+    pub broken_at: Option<i64>,
+}
+
+impl Archive {
+    pub fn of(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    fn open(&self) -> Result<Connection> {
+        let connection = Connection::open_with_flags(&self.0, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        Ok(connection)
+    }
+
+    fn read<T>(&self, what: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let read = || what(&self.open()?);
+        read().map_err(|error| remedy::with_remedy(error, &self.0))
+    }
+
+    /// Names and numbers of the runs that fit, in that order.
+    pub fn runs(&self, filter: &Filter) -> Result<Vec<(String, u64)>> {
+        self.read(|connection| {
+            let mut query = connection.prepare(
+                "SELECT name, run FROM (
+                     SELECT name, run, state FROM past_run
+                     UNION ALL
+                     SELECT name, json_extract(state, '$.run') AS run, state FROM rollout
+                 )
+                 WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR run = ?2)
+                   AND (?3 IS NULL OR json_extract(state, '$.last.unix_ms') >= ?3)
+                   AND (?4 IS NULL OR json_extract(state, '$.applied.unix_ms') <= ?4)
+                 ORDER BY name, run",
+            )?;
+            let number = |value: Option<u64>| value.map(i64::try_from).transpose();
+            let Filter { name, run, since_ms, until_ms } = filter;
+            let rows = query
+                .query_map(params![name, number(*run)?, number(*since_ms)?, number(*until_ms)?], |row| {
+                    Ok((row.get(0)?, row.get::<_, i64>(1)?))
+                })?;
+            rows.map(|row| row.map_err(Into::into).and_then(|(name, run)| Ok((name, u64::try_from(run)?))))
+                .collect()
+        })
+    }
+
+    /// One of them; `None`: it was taken out meanwhile.
+    pub fn run(&self, name: &str, run: u64) -> Result<Option<Kept>> {
+        self.read(|connection| {
+            let mut query = connection.prepare(
+                "SELECT spec, state FROM past_run WHERE name = ?1 AND run = ?2
+                 UNION ALL
+                 SELECT spec, state FROM rollout WHERE name = ?1 AND json_extract(state, '$.run') = ?2",
+            )?;
+            let found = query
+                .query_row(params![name, i64::try_from(run)?], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            Ok(found.map(|(spec, raw)| Kept { name: name.to_owned(), run, spec, raw }))
+        })
+    }
+
+    /// What happened in a run, in order.
+    pub fn journal(&self, name: &str, run: u64) -> Result<Journal> {
+        self.read(|connection| {
+            let mut query = connection.prepare(
+                "SELECT seq, unix_ms, kind, who, what, why, detail, chain FROM journal
+                 WHERE name = ? AND run = ? ORDER BY seq",
+            )?;
+            let mut rows = query.query(params![name, i64::try_from(run)?])?;
+            let mut journal = Journal { lines: Vec::new(), broken_at: None };
+            let mut chain = String::new();
+            while let Some(row) = rows.next()? {
+                let (seq, unix_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
+                let text = |at: usize| row.get::<_, Option<String>>(at);
+                let (kind, who, what, why) = (text(2)?, text(3)?, text(4)?, text(5)?);
+                let (detail, stored) = (text(6)?, row.get::<_, String>(7)?);
+                let texts = [&kind, &who, &what, &why, &detail].map(Option::as_deref);
+                let [kind_is, who_is, what_is, why_is, detail_is] = texts;
+                let fields = [Some(name), kind_is, who_is, what_is, why_is, detail_is];
+                chain = journal::link(&chain, &fields, &[i64::try_from(run)?, unix_ms]);
+                if chain != stored && journal.broken_at.is_none() {
+                    journal.broken_at = Some(seq);
+                }
+                chain.clone_from(&stored);
+                journal.lines.push(Line {
+                    seq,
+                    name: name.to_owned(),
+                    run,
+                    unix_ms: u64::try_from(unix_ms)?,
+                    kind: kind.unwrap_or_default(),
+                    who,
+                    what: what.unwrap_or_default(),
+                    why,
+                    detail: detail.and_then(|detail| serde_json::from_str(&detail).ok()),
+                    chain: stored,
+                });
+            }
+            Ok(journal)
+        })
+    }
+
+    /// What was measured in a run, oldest first.
+    pub fn looks(&self, name: &str, run: u64) -> Result<Vec<Look>> {
+        self.read(|connection| {
+            let mut query = connection
+                .prepare("SELECT looks FROM measured WHERE name = ? AND run = ? ORDER BY from_ms, id")?;
+            let rows = query.query_map(params![name, i64::try_from(run)?], |row| row.get::<_, Vec<u8>>(0))?;
+            let mut looks = Vec::new();
+            for packed in rows {
+                looks.extend(measured::unpack(&packed?)?);
+            }
+            looks.sort_by_key(Look::begins_ms);
+            Ok(looks)
+        })
+    }
+}
