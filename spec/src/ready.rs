@@ -58,9 +58,9 @@ impl Ready {
     /// Ready endpoints wanted at a weight; `stable`: those stable has, `None`: unknown.
     #[must_use]
     pub fn needed(&self, weight_ppm: u32, stable: Option<u32>) -> u32 {
-        let million = u64::from(split::MILLION);
-        let share = u64::from(weight_ppm) * u64::from(self.of_stable_ppm);
-        let part = u64::from(stable.unwrap_or(0)).saturating_mul(share).div_ceil(million * million);
+        let million = u128::from(split::MILLION);
+        let share = u128::from(weight_ppm) * u128::from(self.of_stable_ppm);
+        let part = (u128::from(stable.unwrap_or(0)) * share).div_ceil(million * million);
         self.endpoints.max(u32::try_from(part).unwrap_or(u32::MAX))
     }
 }

@@ -154,8 +154,14 @@ fn routes_lead_to_subsets_by_the_policys_header() {
         assert_eq!(destination["host"], rule["spec"]["host"]);
         assert!(subsets.contains(&&destination["subset"]), "{destination}");
         if let Some(matches) = route.get("match") {
-            let arm = at(matches, &format!("/0/headers/{header}/exact"));
-            assert_eq!(arm, &destination["subset"], "the header's value is the arm's name");
+            let value = at(matches, &format!("/0/headers/{header}/exact"));
+            match route.get("mirror") {
+                None => assert_eq!(value, &destination["subset"], "the header's value is the arm's name"),
+                Some(copy) => {
+                    assert_eq!((value, &destination["subset"]), (&split::SHADOW.into(), &"stable".into()));
+                    assert_eq!((&copy["host"], &copy["subset"]), (&rule["spec"]["host"], &"canary".into()));
+                }
+            }
         }
     }
     for file in ["envoyfilter-early-removal.yaml", "envoyfilter-fast-lane.yaml"] {

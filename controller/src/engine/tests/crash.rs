@@ -121,8 +121,8 @@ fn keyed(key: &str) -> Vec<&str> {
     key.split('-').skip(1).take(2).collect()
 }
 
-/// Every so-manieth point of a script: all of them take minutes on a busy machine, and are there with `--ignored`.
-async fn crash_at(every: usize) {
+#[tokio::test]
+async fn a_crash_at_any_point_changes_nothing_that_can_be_seen() {
     let (expected, points) = told([]).await;
     println!(
         "{} points, {} policies, {} lines",
@@ -133,43 +133,22 @@ async fn crash_at(every: usize) {
     assert!(points.len() > 200 && expected.asked.len() == 1, "{:?}", expected.asked);
     // What is written and not committed is not there: the same as nothing written (`store::tests::crash`).
     let points = points.iter().enumerate().filter(|(_, point)| **point != Point::Written);
-    for (point, _) in points.step_by(every) {
+    for (point, _) in points {
         let (seen, _) = told([(point, Fate::Crash)]).await;
         check(&seen, &expected, 1, &format!("crash at {point}"));
     }
 }
 
-async fn refuse_at(every: usize) {
+/// One refusal is a full disk that somebody clears: nothing is decided while it lasts, and nothing is forgotten.
+#[tokio::test]
+async fn a_disk_that_refuses_at_any_point_changes_nothing_that_can_be_seen() {
     let (expected, points) = told([]).await;
     let writes =
         points.iter().enumerate().filter(|(_, point)| matches!(point, Point::Begin | Point::Written));
-    for (point, _) in writes.step_by(every) {
+    for (point, _) in writes {
         let (seen, _) = told([(point, Fate::Refuse)]).await;
         check(&seen, &expected, 0, &format!("refused at {point}"));
     }
-}
-
-#[tokio::test]
-async fn a_crash_at_some_points_changes_nothing_that_can_be_seen() {
-    crash_at(7).await;
-}
-
-#[tokio::test]
-#[ignore = "half a minute: cargo test -p controller -- --ignored"]
-async fn a_crash_at_any_point_changes_nothing_that_can_be_seen() {
-    crash_at(1).await;
-}
-
-/// One refusal is a full disk that somebody clears: nothing is decided while it lasts, and nothing is forgotten.
-#[tokio::test]
-async fn a_disk_that_refuses_at_some_points_changes_nothing_that_can_be_seen() {
-    refuse_at(5).await;
-}
-
-#[tokio::test]
-#[ignore = "half a minute: cargo test -p controller -- --ignored"]
-async fn a_disk_that_refuses_at_any_point_changes_nothing_that_can_be_seen() {
-    refuse_at(1).await;
 }
 
 /// Crashes while it comes back from crashes, at points that a seed chooses.
