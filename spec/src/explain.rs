@@ -1,6 +1,7 @@
 //! What a rollout will do, when, and what would stop it: in plain words.
 
 mod arms;
+mod marginal;
 
 use std::fmt::Write as _;
 
@@ -193,6 +194,7 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
     if !advisory.is_empty() {
         writeln!(text, "  ({} are only reported)", advisory.join(", "))?;
     }
+    marginal::write(text, plan)?;
     if plan.challengers.is_empty() {
         writeln!(text, "It stops at any moment when it is proven that")?;
     } else {

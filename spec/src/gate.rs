@@ -90,6 +90,9 @@ pub struct Gate {
     pub on_fail: OnFail,
     /// What a value between good and bad does.
     pub on_marginal: OnMarginal,
+    /// When it does so, and for how long.
+    #[serde(default)]
+    pub marginal: Marginal,
     /// Evidence of a stage counts from this long after its start, in milliseconds.
     pub start_after_ms: u64,
     /// The stage lasts at least this long for this gate's sake, in milliseconds.
@@ -106,6 +109,35 @@ pub struct Gate {
     /// Its source cannot be read.
     #[serde(default)]
     pub on_error: Unread,
+}
+
+impl Gate {
+    /// Can a value lie between what passes and what fails?
+    #[must_use]
+    pub fn has_middle(&self) -> bool {
+        self.limit.is_some_and(|limit| (limit.pass - limit.fail).abs() > 0.0)
+            || self.against.is_some_and(|against| against.has_middle())
+    }
+}
+
+/// What is borne between good and bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Marginal {
+    /// So many evaluations in a stage; one more is acted on. `None`: the first proof is, or the first reading.
+    pub borne: Option<u32>,
+    /// With [`OnMarginal::Reanalyze`]: how often a stage begins the evidence again before it holds.
+    pub again: u32,
+    /// How long it may be held before a person is asked, in milliseconds; `None`: until the stage's deadline.
+    pub hold_ms: Option<u64>,
+}
+
+impl Default for Marginal {
+    /// Nothing is borne; once again, then held.
+    fn default() -> Self {
+        Self { borne: None, again: 1, hold_ms: None }
+    }
 }
 
 /// How many readings in vain are borne, and what is done after one more. Neither kind says anything of the canary.
@@ -214,10 +246,10 @@ pub enum OnFail {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum OnMarginal {
-    /// Go on measuring until the stage's deadline.
+    /// Go on measuring: for `maxHold`, or until the stage's deadline.
     #[default]
     Hold,
-    /// Start the stage's evidence again, once per stage, then hold.
+    /// Start the stage's evidence again, `reanalyses` times in a stage, then hold.
     Reanalyze,
     /// Stop and ask a person.
     Escalate,

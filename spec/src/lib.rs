@@ -34,7 +34,7 @@ pub use challenger::{Challenger, Choose, MOST_CHALLENGERS};
 pub use compile::compile;
 pub use explain::{explain, explain_all};
 pub use fleet::{After, HowMany, Member, Terms};
-pub use gate::{Against, Gate, Guardrail, Limit, Metric, OnFail, OnMarginal, Unread};
+pub use gate::{Against, Gate, Guardrail, Limit, Marginal, Metric, OnFail, OnMarginal, Unread};
 pub use lint::{lint, wanted};
 pub use plan::{
     Acknowledge, Alpha, Budget, Clusters, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan,

@@ -1,6 +1,7 @@
 //! What is allowed and probably not wished.
 
 mod arms;
+mod marginal;
 
 use crate::amount::{Percent, Span};
 use crate::compile::Fleet;
@@ -147,6 +148,7 @@ fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
     let mut found = Vec::new();
     let written = typed.spec.gates.iter().position(|written| written.name == gate.name);
     let at = written.map_or_else(|| "spec.preset".to_owned(), |index| format!("spec.gates[{index}]"));
+    found.extend(marginal::warnings(&at, gate));
     if gate.metric.is_external() {
         // Business figures want hours, and a reading in the first minutes says little.
         let shortest = gate.every_ms.saturating_mul(u64::from(gate.consecutive));

@@ -1,5 +1,6 @@
 mod arms;
 mod fleet;
+mod gates;
 mod problems;
 
 use crate::{load, preset_text, presets};

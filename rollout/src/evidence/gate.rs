@@ -4,6 +4,7 @@ use judge::gate::{Answers, Span};
 use serde::{Deserialize, Serialize};
 use spec::{Gate, Insufficient, Metric};
 
+use super::margin::{Margin, OnMargin};
 use super::measure::{at_margin, estimate};
 use super::readings::{Arms, Bound, Readings, worse};
 use super::test::{Test, more_beyond};
@@ -28,6 +29,7 @@ pub struct GateEvidence {
     limited_passed: bool,
     relative_passed: bool,
     readings: Readings,
+    margin: Margin,
     error: Option<String>,
 }
 
@@ -99,7 +101,8 @@ impl GateEvidence {
     }
 
     fn read(&mut self, gate: &Gate, canary: &Counts, control: &Counts, look: Look) {
-        if gate.metric.is_external() || (gate.consecutive == 0 && gate.failure_limit.is_none()) {
+        let counts = gate.failure_limit.is_some() || gate.marginal.borne.is_some();
+        if gate.metric.is_external() || (gate.consecutive == 0 && !counts) {
             return;
         }
         if let Some(window) = self.readings.window(gate, canary, control, look.age_ms) {
@@ -128,6 +131,12 @@ impl GateEvidence {
     }
 
     pub(super) fn begin_stage(&mut self) {
+        self.margin = Margin::default();
+        self.measure_again();
+    }
+
+    /// The stage's evidence counts no more.
+    fn measure_again(&mut self) {
         self.stage = Arms::default();
         self.limited_passed = false;
         self.relative_passed = false;
@@ -141,6 +150,7 @@ impl GateEvidence {
 
     pub(super) fn forget(&mut self) {
         self.readings = Readings::default();
+        self.margin.release();
         self.tests_mut().for_each(Test::forget);
     }
 
@@ -158,6 +168,20 @@ impl GateEvidence {
     /// More readings in vain than the gate bears: what is done about it, and why.
     pub(super) fn unread(&self, gate: &Gate) -> Option<(Insufficient, String)> {
         self.readings.unread(gate)
+    }
+
+    /// What is to be done now that this is its verdict, `baked_ms` into the stage.
+    pub(super) fn on_margin(&mut self, gate: &Gate, verdict: &Verdict, baked_ms: u64) -> Option<OnMargin> {
+        if verdict.answer != Answer::Marginal || !self.readings.too_marginal(gate) {
+            self.margin.release();
+            return None;
+        }
+        let what = self.margin.act(gate, &verdict.why, baked_ms)?;
+        if matches!(what, OnMargin::Again(_)) {
+            self.measure_again();
+            self.forget();
+        }
+        Some(what)
     }
 
     /// Were there more bad readings than the gate bears?
@@ -216,7 +240,10 @@ impl GateEvidence {
                        assignment.unit: request to take each request by itself";
             (Answer::Insufficient, why.to_owned())
         } else if beyond {
-            (Answer::Marginal, format!("between good and bad: {facts}"))
+            let readings = self.readings.marginal_words(gate);
+            (Answer::Marginal, format!("proven between good and bad: {readings}{facts}"))
+        } else if !passed && gate.marginal.borne.is_some() && self.readings.too_marginal(gate) {
+            (Answer::Marginal, format!("{}{facts}", self.readings.marginal_words(gate)))
         } else if passed && self.readings.good_in_a_row < gate.consecutive {
             let (have, want) = (self.readings.good_in_a_row, gate.consecutive);
             let stable = super::readings::stable_for(gate, have);

@@ -6,6 +6,7 @@
 mod contest;
 mod gate;
 mod guard;
+mod margin;
 mod measure;
 mod readings;
 mod test;
@@ -19,6 +20,7 @@ use spec::{Gate, Insufficient, Metric, Plan, Source, Unit};
 pub use contest::Contest;
 pub use gate::GateEvidence;
 pub use guard::GuardrailEvidence;
+pub(crate) use margin::OnMargin;
 pub(crate) use words::{digits, e_value, value};
 
 use crate::{Counts, Interval, Reading, Verdict};
@@ -164,12 +166,19 @@ impl Evidence {
         self.guardrails.iter_mut().for_each(GuardrailEvidence::begin_stage);
     }
 
-    /// A gate's proof starts again within its stage.
-    pub(crate) fn reanalyze(&mut self, index: usize) {
-        if let Some(evidence) = self.gates.get_mut(index) {
-            evidence.begin_stage();
-            evidence.forget();
-        }
+    /// What is to be done about the hard gates between good and bad, by name, given what all say now.
+    pub(crate) fn on_margin(
+        &mut self,
+        plan: &Plan,
+        verdicts: &[Verdict],
+        baked_ms: u64,
+    ) -> Vec<(String, OnMargin)> {
+        let gates = plan.gates.iter().zip(&mut self.gates).filter(|(gate, _)| gate.hard);
+        let done = gates.filter_map(|(gate, evidence)| {
+            let verdict = verdicts.iter().find(|verdict| verdict.name == gate.name)?;
+            Some((gate.name.clone(), evidence.on_margin(gate, verdict, baked_ms)?))
+        });
+        done.collect()
     }
 
     /// A named person goes on in spite of a gate: the same counts do not stop the run twice.

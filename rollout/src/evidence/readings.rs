@@ -23,6 +23,9 @@ pub struct Readings {
     error: Option<String>,
     #[serde(default)]
     empty_in_a_row: u32,
+    /// Between good and bad.
+    #[serde(default)]
+    marginal: u32,
 }
 
 /// The counts of both arms.
@@ -97,6 +100,8 @@ impl Readings {
         self.good_in_a_row = 0;
         if worse(gate, canary, stable, Bound::Fail) {
             self.bad = self.bad.saturating_add(1);
+        } else {
+            self.marginal = self.marginal.saturating_add(1);
         }
     }
 
@@ -129,6 +134,17 @@ impl Readings {
         gate.failure_limit.is_some_and(|limit| self.bad > limit)
     }
 
+    /// Were there more between good and bad than the gate bears? One that bears no number of them acts on any.
+    pub(super) fn too_marginal(&self, gate: &Gate) -> bool {
+        gate.marginal.borne.is_none_or(|borne| self.marginal > borne)
+    }
+
+    /// "2 marginal readings, 3 are borne; "; nothing where they are not counted.
+    pub(super) fn marginal_words(&self, gate: &Gate) -> String {
+        let words = |borne| format!("{} marginal readings, {borne} are borne; ", self.marginal);
+        gate.marginal.borne.map(words).unwrap_or_default()
+    }
+
     /// The answer of a gate that has nothing but readings.
     pub(super) fn answer(&self, gate: &Gate, facts: &str) -> (Answer, String) {
         let (good, wanted) = (self.good_in_a_row, gate.consecutive);
@@ -142,10 +158,13 @@ impl Readings {
                 self.error.as_ref().map_or_else(|| "no data".to_owned(), |error| format!("no data: {error}"));
             return (Answer::Insufficient, format!("{why} yet"));
         };
+        let between = worse(gate, canary, stable, Bound::Pass) && !worse(gate, canary, stable, Bound::Fail);
         if good >= wanted {
             (Answer::Pass, format!("{good} good readings in a row: {facts}"))
-        } else if worse(gate, canary, stable, Bound::Pass) && !worse(gate, canary, stable, Bound::Fail) {
-            (Answer::Marginal, format!("between good and bad: {facts}"))
+        } else if between {
+            (Answer::Marginal, format!("between good and bad: {}{facts}", self.marginal_words(gate)))
+        } else if gate.marginal.borne.is_some() && self.too_marginal(gate) {
+            (Answer::Marginal, format!("{}{facts}", self.marginal_words(gate)))
         } else {
             (
                 Answer::Insufficient,

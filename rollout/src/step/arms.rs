@@ -6,7 +6,7 @@ use split::Arm;
 
 use super::{Run, named};
 use crate::arms::{Chosen, LeftOut, Rival};
-use crate::evidence::{Look, Scope};
+use crate::evidence::{Look, OnMargin, Scope};
 use crate::{
     Answer, Cause, Counts, Effect, Human, Interval, Pause, Phase, RollbackBy, Severity, State, Verdict,
 };
@@ -81,24 +81,13 @@ impl Run {
     }
 
     fn act_on_margin_of(&mut self, arm: Arm) {
-        let Some(rival) = self.state.arms.rivals.get_mut(&arm) else { return };
-        let marginal = |verdict: &&Verdict| verdict.hard && verdict.answer == Answer::Marginal;
-        let Some(verdict) = rival.gates.iter().find(marginal).cloned() else { return };
-        let found = self.state.plan.gates.iter().position(|gate| gate.name == verdict.name);
-        let Some((index, gate)) =
-            found.and_then(|index| self.state.plan.gates.get(index).map(|gate| (index, gate)))
-        else {
-            return;
-        };
-        let reason = format!("{arm}: gate {}: {}", verdict.name, verdict.why);
-        match gate.on_marginal {
-            spec::OnMarginal::Escalate => self.pause(Pause::Marginal { gate: verdict.name }, reason),
-            spec::OnMarginal::Reanalyze if !rival.reanalyzed => {
-                rival.evidence.reanalyze(index);
-                rival.reanalyzed = true;
-                self.record(format!("Measure again: {reason}"));
-            }
-            _ => {}
+        let baked_ms = self.state.scope().baked_ms;
+        let state = &mut self.state;
+        let Some(rival) = state.arms.rivals.get_mut(&arm) else { return };
+        let found = rival.evidence.on_margin(&state.plan, &rival.gates, baked_ms);
+        rival.reanalyzed |= found.iter().any(|(_, what)| matches!(what, OnMargin::Again(_)));
+        for (gate, what) in found {
+            self.bear(gate, what, &format!("{arm}: "));
         }
     }
 

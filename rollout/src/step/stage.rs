@@ -1,9 +1,9 @@
 //! The way up: from the probe to 100 %.
 
-use spec::{Insufficient, OnFail, OnMarginal};
+use spec::{Insufficient, OnFail};
 
 use super::Run;
-use crate::evidence::Look;
+use crate::evidence::{Look, OnMargin};
 use crate::{Answer, Cause, Interval, Pause, Phase, Reading, RollbackBy, Severity, StageRecord, Verdict};
 
 impl Run {
@@ -124,26 +124,23 @@ impl Run {
     }
 
     fn act_on_margin(&mut self) {
-        let Some(stage) = self.state.stages.last() else { return };
-        let marginal = stage.gates.iter().find(|verdict| verdict.hard && verdict.answer == Answer::Marginal);
-        let Some(verdict) = marginal.cloned() else { return };
-        let reanalyzed = stage.reanalyzed;
-        let Some(index) = self.state.plan.gates.iter().position(|gate| gate.name == verdict.name) else {
-            return;
-        };
-        match self.state.plan.gates.get(index).map(|gate| gate.on_marginal) {
-            Some(OnMarginal::Escalate) => {
-                let reason = format!("gate {}: {}", verdict.name, verdict.why);
-                self.pause(Pause::Marginal { gate: verdict.name }, reason);
+        let state = &mut self.state;
+        let Some(stage) = state.stages.last_mut() else { return };
+        let found = state.evidence.on_margin(&state.plan, &stage.gates, stage.baked_ms);
+        stage.reanalyzed |= found.iter().any(|(_, what)| matches!(what, OnMargin::Again(_)));
+        for (gate, what) in found {
+            self.bear(gate, what, "");
+        }
+    }
+
+    /// Does what a gate between good and bad leads to; `whose` it is, where there are several.
+    pub(super) fn bear(&mut self, gate: String, what: OnMargin, whose: &str) {
+        match what {
+            OnMargin::Again(why) => self.record(format!("Measure {whose}gate {gate} again, {why}")),
+            OnMargin::Ask(why) => {
+                let reason = format!("{whose}gate {gate}: {why}");
+                self.pause(Pause::Marginal { gate }, reason);
             }
-            Some(OnMarginal::Reanalyze) if !reanalyzed => {
-                self.state.evidence.reanalyze(index);
-                if let Some(stage) = self.state.stages.last_mut() {
-                    stage.reanalyzed = true;
-                }
-                self.record(format!("Measure gate {} again: {}", verdict.name, verdict.why));
-            }
-            _ => {}
         }
     }
 

@@ -96,32 +96,6 @@ fn a_window_that_begins_late_and_lasts() {
 }
 
 #[test]
-fn between_good_and_bad_is_marginal_and_does_what_the_plan_says() {
-    let lines = |policy: &str| {
-        format!(
-            "gates: [{{name: e, metric: error_rate, max: 1%, failAbove: 5%, onMarginal: {policy}}}]\nguardrails: [{{name: far, metric: error_rate, max: 90%}}]"
-        )
-    };
-    let mut story = with(&lines("escalate")).canary(|canary| canary.errors = 0.03).start();
-    story.until(900, |state| matches!(state.phase, Phase::Paused(_)));
-    assert_eq!(*story.phase(), Phase::Paused(Pause::Marginal { gate: "e".to_owned() }));
-    assert!(story.state.message().contains("between good and bad"), "{}", story.state.message());
-
-    let mut story = with(&lines("hold")).canary(|canary| canary.errors = 0.03).start();
-    story.until(900, |state| {
-        state.stages.last().is_some_and(|s| s.gates.iter().any(|v| v.answer == Answer::Marginal))
-    });
-    story.until(2_000, |state| matches!(state.phase, Phase::Paused(_)));
-    assert_eq!(*story.phase(), Phase::Paused(Pause::Deadline));
-
-    let mut story = with(&lines("reanalyze")).canary(|canary| canary.errors = 0.03).start();
-    story.until(900, |state| state.stages.last().is_some_and(|stage| stage.reanalyzed));
-    story.canary.errors = 0.001;
-    story.ends(2_000);
-    assert_eq!(*story.phase(), Phase::Succeeded);
-}
-
-#[test]
 fn a_gate_that_pauses_is_passed_by_a_person_once() {
     let lines = "stages:\n- {weight: 5%, bake: 30s, deadline: 30m}\n- {weight: 20%, bake: 30s, deadline: 30m}\n- {weight: 100%, bake: 5s}\n\
                  gates: [{name: e, metric: error_rate, against: stable, margin: 2x, onFail: pause}]";

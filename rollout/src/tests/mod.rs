@@ -1,6 +1,7 @@
 mod arms;
 mod fleet;
 mod gates;
+mod marginal;
 mod overdue;
 mod overrides;
 mod property;

@@ -5,7 +5,7 @@ use split::{Arm, ArmName, MILLION, policy::MOST_OTHERS};
 use super::Check;
 use crate::amount::Percent;
 use crate::challenger::{Challenger, Choose};
-use crate::gate::{Against, Gate, Metric, OnFail, OnMarginal, Unread};
+use crate::gate::{Against, Gate, Marginal, Metric, OnFail, OnMarginal, Unread};
 use crate::plan::Stage;
 use crate::typed::{self, ChooseBy, RolloutSpec};
 
@@ -135,6 +135,7 @@ fn comparison(metric: Metric) -> Gate {
         hard: true,
         on_fail: OnFail::Rollback,
         on_marginal: OnMarginal::Hold,
+        marginal: Marginal::default(),
         start_after_ms: 0,
         min_window_ms: 0,
         consecutive: 0,

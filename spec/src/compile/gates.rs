@@ -1,8 +1,8 @@
 //! What must hold.
 
 use super::{Check, sources, span};
-use crate::amount::{Margin, Percent, Quantity};
-use crate::gate::{Against, Gate, Guardrail, Limit, Metric, Unread};
+use crate::amount::{Margin, Percent, Quantity, Span};
+use crate::gate::{Against, Gate, Guardrail, Limit, Marginal, Metric, OnMarginal, Unread};
 use crate::source::Source;
 use crate::typed::{self, Better, Level, RolloutSpec};
 
@@ -42,7 +42,8 @@ fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) 
             },
         );
     }
-    if metric.is_external() || written.consecutive.unwrap_or(0) > 0 || written.failure_limit.is_some() {
+    let counts = written.failure_limit.is_some() || written.marginal_limit.is_some();
+    if metric.is_external() || written.consecutive.unwrap_or(0) > 0 || counts {
         let every = span(written.every, 60_000);
         if every == 0 {
             check.refuse(
@@ -68,6 +69,7 @@ fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) 
         hard: written.level != Some(Level::Advisory),
         on_fail: written.on_fail.unwrap_or_default(),
         on_marginal: written.on_marginal.unwrap_or_default(),
+        marginal: marginal(check, at, written),
         start_after_ms: span(written.start_after, 0),
         min_window_ms: span(written.min_window, 0),
         consecutive: written.consecutive.unwrap_or(readings.map_or(0, |(good, _)| good)),
@@ -76,6 +78,34 @@ fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) 
         no_data: unread(check, &format!("{at}.noData"), written.no_data, metric),
         on_error: unread(check, &format!("{at}.onError"), written.on_error, metric),
     })
+}
+
+/// What is borne between good and bad.
+fn marginal(check: &mut Check, at: &str, written: &typed::Gate) -> Marginal {
+    let action = written.on_marginal.unwrap_or_default();
+    if let Some(times) = written.reanalyses {
+        if action != OnMarginal::Reanalyze {
+            let remedy = "write `onMarginal: reanalyze`, or leave it out";
+            check.refuse(format!("{at}.reanalyses"), "nothing is measured again", remedy);
+        } else if times == 0 {
+            let remedy = "write 1 or more, or `onMarginal: hold`";
+            check.refuse(format!("{at}.reanalyses"), "0 times is never", remedy);
+        }
+    }
+    if let Some(hold) = written.max_hold {
+        if action == OnMarginal::Escalate {
+            let remedy = "leave it out, or write `onMarginal: hold` to wait before a person is asked";
+            check.refuse(format!("{at}.maxHold"), "it is never held: a person is asked at once", remedy);
+        } else if hold.ms() == 0 {
+            let remedy = "write a time such as 30m, or `onMarginal: escalate`";
+            check.refuse(format!("{at}.maxHold"), "it would not be held at all", remedy);
+        }
+    }
+    Marginal {
+        borne: written.marginal_limit,
+        again: written.reanalyses.unwrap_or(1),
+        hold_ms: written.max_hold.map(Span::ms),
+    }
 }
 
 fn unread(check: &mut Check, at: &str, written: Option<typed::Unread>, metric: Metric) -> Unread {

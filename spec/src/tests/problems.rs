@@ -5,7 +5,7 @@ use crate::load;
 
 /// Each text is the minimal rollout with lines added to its spec; expected is what `load` says of it.
 #[track_caller]
-fn check(lines: &str, expected: &[&str]) {
+pub(super) fn check(lines: &str, expected: &[&str]) {
     let text = format!("{MINIMAL}{}", lines.lines().map(|line| format!("  {line}\n")).collect::<String>());
     let said = match load(&text) {
         Ok(loaded) => loaded.warnings,

@@ -92,13 +92,24 @@ pub struct Gate {
     /// What a value between good and bad does. Default: hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_marginal: Option<OnMarginal>,
+    /// Evaluations between good and bad that are borne in a stage; with one more `onMarginal` is done, and not before,
+    /// whatever is proven. Default: it is done at the first proof, or the first such reading of a `source`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marginal_limit: Option<u32>,
+    /// With `onMarginal: reanalyze`: how often a stage begins the evidence again before it holds. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reanalyses: Option<u32>,
+    /// How long it may be held between good and bad, people's time not counted, before a person is asked. Default: until
+    /// the stage's deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_hold: Option<Span>,
     /// How long after a stage's start its evidence begins. Default: 0s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_after: Option<Span>,
     /// The shortest time of evidence. Default: 0s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_window: Option<Span>,
-    /// Time between the evaluations that `consecutive` and `failureLimit` count. Default: 1m.
+    /// Time between the evaluations that `consecutive`, `failureLimit` and `marginalLimit` count. Default: 1m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<Span>,
     /// Good evaluations in a row, beside the proof. Default: 0.
