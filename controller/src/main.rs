@@ -34,9 +34,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build();
-    let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(args.command)));
-    match done {
+    match run(args.command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("serin: {error:#}");
@@ -45,9 +43,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A run's state is large and moves by value through the engine; of tokio's two megabytes a debug build uses much.
-const STACK: usize = 8 * 1024 * 1024;
-
+#[tokio::main]
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(options) => serve::run(options).await,

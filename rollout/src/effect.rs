@@ -7,10 +7,9 @@ use crate::Now;
 /// state asks for ([`crate::State::standing_effects`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[allow(clippy::large_enum_variant)] // a handful in a run's life; a box would be in everybody's way
 pub enum Effect {
     /// Send these weights to every proxy, and report back with [`crate::Event::Acks`].
-    Publish(Publication),
+    Publish(Box<Publication>),
     /// Revoke the lease of everything published before the last publication: proxies go to stable at their next
     /// heartbeat, ahead of any slow push.
     Revoke,

@@ -1,5 +1,7 @@
 //! What a run is, all of it: what is stored before anything is done, and all that is needed to go on after a crash.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use spec::{Plan, Weights};
 
@@ -12,8 +14,8 @@ use crate::{Acks, Arms, Now, Verdict};
 pub struct State {
     /// The how-manieth run of this name, from 1.
     pub run: u64,
-    /// What it does.
-    pub plan: Plan,
+    /// What it does. Every step makes a new state, and hardly any a new plan: they share it.
+    pub plan: Arc<Plan>,
     /// Where it is.
     pub phase: Phase,
     /// The stage it is in, or was last, from 0.
@@ -33,7 +35,7 @@ pub struct State {
     /// The version behind the stable route.
     pub stable_version: String,
     /// The last publication and how far it has come.
-    pub publication: Option<PublicationState>,
+    pub publication: Option<Box<PublicationState>>,
     /// The stages entered so far.
     pub stages: Vec<StageRecord>,
     /// What named persons went past.

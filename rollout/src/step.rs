@@ -34,6 +34,8 @@ mod ready;
 mod stage;
 mod standing;
 
+use std::sync::Arc;
+
 use spec::Plan;
 
 use crate::{Effect, Event, HandingBack, Human, Now, Pause, Phase, State};
@@ -135,7 +137,8 @@ impl State {
     /// A run that has not begun. `run` numbers the runs of this name from 1; `epoch` is the last epoch any earlier
     /// run of this name published, 0 for the first.
     #[must_use]
-    pub fn new(plan: Plan, run: u64, epoch: u64, now: Now) -> Self {
+    pub fn new(plan: impl Into<Arc<Plan>>, run: u64, epoch: u64, now: Now) -> Self {
+        let plan: Arc<Plan> = plan.into();
         let plan_is_member = plan.member.is_some();
         Self {
             run,

@@ -242,3 +242,14 @@ async fn a_rollback_the_store_would_not_take_is_written_as_soon_as_it_does() {
     check(&second, 1, "v2", "RolledBack", None, false);
     assert_eq!(second.generation, generation, "what was published is not published over");
 }
+
+/// Runs move by value through the engine, and builds for tests keep every copy: threads have two megabytes, of which a
+/// whole story takes well under one.
+#[test]
+fn half_the_usual_stack_is_enough() {
+    let story = std::thread::Builder::new().stack_size(1024 * 1024).spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async { crash::script(&mut world::World::new([]).await).await });
+    });
+    story.expect("a thread").join().expect("the story");
+}

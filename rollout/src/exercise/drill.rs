@@ -7,6 +7,8 @@
 //! Taking back is what a rollback does, effect for effect. Revoking alone comes first because a push is nearly always
 //! faster: together with it a broken lease would never be noticed.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use spec::{Percent, Plan, Weights};
 
@@ -46,7 +48,7 @@ pub struct Drill {
     /// The run whose configuration it borrows.
     pub run: u64,
     /// That run's plan.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// The version behind the stable route.
     pub stable_version: String,
     /// What is to be proven.
@@ -392,7 +394,7 @@ impl Step {
         let policy = drill.plan.policy(drill.epoch, weights, &drill.stable_version);
         let id = drill.sent.as_ref().map_or(1, |sent| sent.id.saturating_add(1));
         drill.sent = Some(Sent::new(id, policy.clone(), vouched, self.now));
-        self.effects.push(Effect::Publish(Publication { id, policy, cause }));
+        self.effects.push(Effect::Publish(Box::new(Publication { id, policy, cause })));
     }
 
     fn record(&mut self, what: String) {

@@ -163,7 +163,7 @@ impl Parity {
 
 /// The plan with the gates that compare two parts of the same traffic.
 fn comparing(state: &State, deployed: bool) -> (Plan, Vec<String>) {
-    let mut plan = state.plan.clone();
+    let mut plan = Plan::clone(&state.plan);
     let (left_out, mut gates): (Vec<_>, Vec<_>) =
         plan.gates.into_iter().partition(|gate| gate.metric.is_external());
     for gate in &mut gates {
@@ -375,6 +375,6 @@ impl Step {
         let policy = parity.plan.policy(parity.epoch, weights, &parity.stable_version);
         let id = parity.sent.as_ref().map_or(1, |sent| sent.id.saturating_add(1));
         parity.sent = Some(Sent::new(id, policy.clone(), false, self.now));
-        self.effects.push(Effect::Publish(Publication { id, policy, cause }));
+        self.effects.push(Effect::Publish(Box::new(Publication { id, policy, cause })));
     }
 }

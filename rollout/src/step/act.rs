@@ -64,13 +64,13 @@ impl Run {
         let id = state.publication.as_ref().map_or(1, |last| last.sent.id.saturating_add(1));
         let policy = state.plan.policy(state.epoch, weights, &state.stable_version);
         let sent = Publication { id, policy, cause };
-        state.publication = Some(PublicationState {
+        state.publication = Some(Box::new(PublicationState {
             sent: sent.clone(),
             sent_age_ms: state.age_ms,
             quorum_age_ms: None,
             acks: Acks { publication: id, ..Acks::default() },
-        });
-        self.effects.push(Effect::Publish(sent));
+        }));
+        self.effects.push(Effect::Publish(Box::new(sent)));
     }
 
     /// Notes how far the last publication has come.
@@ -256,7 +256,7 @@ impl State {
     pub fn standing_effects(&self) -> Vec<Effect> {
         let mut effects = Vec::new();
         if let Some(publication) = &self.publication {
-            effects.push(Effect::Publish(publication.sent.clone()));
+            effects.push(Effect::Publish(Box::new(publication.sent.clone())));
         }
         match &self.phase {
             Phase::RolledBack if self.ramp().is_none() => effects.push(Effect::Revoke),

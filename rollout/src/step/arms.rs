@@ -1,6 +1,7 @@
 //! Several versions on trial: each is judged by itself against the same stable, the harmful go alone, one is chosen.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use split::Arm;
 
@@ -148,7 +149,7 @@ impl Run {
             verdicts.retain(|known| known.name != verdict.name);
             verdicts.push(verdict);
         }
-        state.plan.leave_out(arm);
+        Arc::make_mut(&mut state.plan).leave_out(arm);
         if was_lead {
             self.lead_by(self.state.plan.arm(), None);
         }
@@ -172,7 +173,7 @@ impl Run {
         if let Some(former) = former {
             state.arms.rivals.insert(former, Rival { evidence, gates, reanalyzed: false });
         }
-        state.plan.lead_by(arm);
+        Arc::make_mut(&mut state.plan).lead_by(arm);
     }
 
     fn publish_without_the_lost(&mut self, cause: Cause) {

@@ -110,7 +110,7 @@ impl Run {
 impl State {
     /// Does it want [`crate::Event::Endpoints`]? Counted in which way: [`spec::Plan::ready`].
     #[must_use]
-    pub const fn watches_endpoints(&self) -> bool {
+    pub fn watches_endpoints(&self) -> bool {
         self.plan.ready.is_some()
             && matches!(
                 self.phase,

@@ -324,7 +324,7 @@ fn a_promotion_of_the_whole_ends_the_soak_and_a_stop_keeps_the_next_wave_away() 
 #[test]
 fn the_same_document_is_nothing_new_and_another_waits_its_turn() {
     let tale = Tale::of(MODELS);
-    let plans: Vec<spec::Plan> = tale.members.values().map(|state| state.plan.clone()).collect();
+    let plans: Vec<spec::Plan> = tale.members.values().map(|state| spec::Plan::clone(&state.plan)).collect();
     assert_eq!(fleet::receive(&tale.states(), &plans, false), Reception::Unchanged);
     assert_eq!(fleet::receive(&[], &plans, false), Reception::Begin { run: 1, epoch: 0 });
     match fleet::receive(&tale.states(), &plans[..1], false) {

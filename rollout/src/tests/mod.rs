@@ -6,6 +6,7 @@ mod overdue;
 mod overrides;
 mod property;
 mod ready;
+mod size;
 pub(crate) mod story;
 mod table;
 mod unread;
