@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use envoy_types::{
@@ -124,6 +125,36 @@ impl Resource {
     }
 }
 
+/// One policy as it travels to every proxy: made once, and marked for each sending ([`distinct`]).
+#[derive(Clone, Debug)]
+pub(crate) struct Wire {
+    /// The extension with the mark 0.
+    extension: Any,
+    /// Where in its bytes the mark lies; `None`: pass-through, which bears none.
+    mark: Option<Range<usize>>,
+}
+
+impl Wire {
+    pub(crate) fn new(resource: &Resource, policy: &str) -> Self {
+        let extension = resource.to_any(&distinct(policy, 0));
+        let blank = [b' '; MARK];
+        // After the policy there are some numbers and no text: what is found last is the mark.
+        let from = extension.value.windows(MARK).rposition(|bytes| bytes == blank);
+        let mark = from.filter(|_| !policy.is_empty()).map(|from| from..from + MARK);
+        Self { extension, mark }
+    }
+
+    /// As `to_any(&distinct(policy, mark))`, at the price of a copy.
+    pub(crate) fn marked(&self, mark: u64) -> Any {
+        let mut extension = self.extension.clone();
+        let bits = self.mark.clone().and_then(|place| extension.value.get_mut(place));
+        for (byte, bit) in bits.into_iter().flatten().zip(bits_of(mark)) {
+            *byte = bit;
+        }
+        extension
+    }
+}
+
 /// The policy in a text that Envoy has not seen before: white space that JSON ignores, drawn from `mark`.
 ///
 /// Envoy answers for bytes it knows without asking the filter. Bytes equal to the last ones are acknowledged even if
@@ -133,8 +164,18 @@ pub(crate) fn distinct(policy: &str, mark: u64) -> String {
     if policy.is_empty() {
         return String::new();
     }
-    let bits = (0..u64::BITS).map(|bit| if mark >> bit & 1 == 0 { ' ' } else { '\t' });
-    policy.chars().chain(std::iter::once('\n')).chain(bits).collect()
+    let mut text = String::with_capacity(policy.len() + 1 + MARK);
+    text.push_str(policy);
+    text.push('\n');
+    text.extend(bits_of(mark).map(char::from));
+    text
+}
+
+/// Bytes of a mark.
+const MARK: usize = u64::BITS as usize;
+
+fn bits_of(mark: u64) -> impl Iterator<Item = u8> {
+    (0..MARK).map(move |bit| if mark >> bit & 1 == 0 { b' ' } else { b'\t' })
 }
 
 #[cfg(test)]
@@ -153,5 +194,24 @@ mod tests {
             );
         }
         assert_eq!(distinct("", 1), "", "pass-through stays so");
+    }
+
+    #[test]
+    fn what_is_marked_at_each_sending_is_what_is_made_for_it() {
+        // A policy that ends as a mark begins, and a path that holds one.
+        let blank = " ".repeat(MARK);
+        for policy in ["", r#"{"schema": 1}"#, &format!("{{}}{blank}"), &blank] {
+            for path in ["/filter.wasm", &format!("/{blank}/filter.wasm")] {
+                let resource = Resource::local(path);
+                let wire = Wire::new(&resource, policy);
+                for mark in [0, 1, 0b1010, u64::MAX, 1 << 63] {
+                    assert_eq!(
+                        wire.marked(mark),
+                        resource.to_any(&distinct(policy, mark)),
+                        "{policy:?} {mark}"
+                    );
+                }
+            }
+        }
     }
 }

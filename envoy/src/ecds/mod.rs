@@ -31,7 +31,8 @@ pub(crate) use file::path_in;
 pub use file::{EcdsFile, FileError};
 pub use nodes::{Acknowledged, Event, Node, Nodes, Quorum, Refused, What};
 
-use crate::{Resource, Version, clock::first_mark, resource::distinct};
+use crate::{Resource, Version, clock::first_mark, resource::Wire};
+use documents::Wires;
 use service::Service;
 
 /// Events kept for a reader that falls behind; it then reads [`Ecds::nodes`] afresh.
@@ -66,7 +67,7 @@ struct Shared {
 #[derive(Debug)]
 struct Published {
     generation: u64,
-    documents: Documents,
+    wires: Wires,
     at: Instant,
 }
 
@@ -92,11 +93,12 @@ impl Ecds {
     /// The text must carry the generation itself, for the filter to tell old from new. A generation that is not above the published one changes nothing and returns false, so publishing twice is
     /// harmless.
     pub fn publish(&self, generation: u64, documents: impl Into<Documents>) -> bool {
-        let mut documents = Some(documents.into());
+        let at = Instant::now();
+        let mut wires = Some(Wires::new(&self.shared.resource, &documents.into()));
         self.shared.published.send_if_modified(|published| {
             let newer = published.as_ref().is_none_or(|published| generation > published.generation);
-            if let Some(documents) = documents.take().filter(|_| newer) {
-                *published = Some(Arc::new(Published { generation, documents, at: Instant::now() }));
+            if let Some(wires) = wires.take().filter(|_| newer) {
+                *published = Some(Arc::new(Published { generation, wires, at }));
             }
             newer
         })
@@ -163,9 +165,8 @@ impl Ecds {
         Version { incarnation: self.shared.incarnation, generation }
     }
 
-    fn extension(&self, policy: &str) -> Any {
-        let mark = self.shared.mark.fetch_add(1, Ordering::Relaxed);
-        self.shared.resource.to_any(&distinct(policy, mark))
+    fn extension(&self, wire: &Wire) -> Any {
+        wire.marked(self.shared.mark.fetch_add(1, Ordering::Relaxed))
     }
 
     fn next_stream(&self) -> u64 {

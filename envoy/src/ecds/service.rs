@@ -237,7 +237,7 @@ impl<R> Talk<R> {
                         }
                         let version = self.ecds.version(due.generation);
                         let region = self.joined.as_ref().map_or("", |joined| &joined.region);
-                        let extension = self.ecds.extension(due.documents.of(region));
+                        let extension = self.ecds.extension(due.wires.of(region));
                         permit.send(Ok(D::response(version, nonce, extension)));
                     }
                 }
