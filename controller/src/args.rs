@@ -191,7 +191,7 @@ pub struct SetWeight {
 pub struct Drill {
     #[command(flatten)]
     pub server: Server,
-    /// The rollout's name; its run must be over
+    /// The rollout's name; its run must be over. Of a fleet, its members are tried one after the other
     pub name: String,
     /// The canary's share meanwhile, at most 5%; 0% exposes nobody
     #[arg(long, default_value = "0%")]
@@ -217,7 +217,7 @@ pub struct Drill {
 pub struct Aa {
     #[command(flatten)]
     pub server: Server,
-    /// The rollout's name; its run must be over
+    /// The rollout's name; its run must be over. Of a fleet, its members are tried one after the other
     pub name: String,
     /// The second part's share of the traffic, at most 50%. Default: 50%; 5% with --deployed
     #[arg(long)]

@@ -1,6 +1,7 @@
 //! The runs as Prometheus metrics, made afresh from the views at every scrape.
 
 mod demand;
+mod practice;
 mod triggers;
 
 use std::fmt::Write as _;
@@ -72,6 +73,7 @@ pub fn render(views: &Views, triggers: &TriggerViews) -> String {
     demand::render(&mut out, views);
     triggers::render(&mut out, triggers);
     parities(&mut out, views);
+    practice::render(&mut out, views);
     out
 }
 

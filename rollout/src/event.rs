@@ -48,6 +48,13 @@ pub enum Event {
         /// The canary's share, in parts per million; below 1,000,000.
         weight_ppm: u32,
     },
+    /// Another schedule of what is tried between runs; nothing else of the plan changes.
+    Practice {
+        /// Who wants it.
+        human: Human,
+        /// What is tried; `None`: nothing.
+        practice: Option<Box<spec::Practice>>,
+    },
     /// The fleet lets it enter a stage (from 0, the hand-back counting as one more), and all before it.
     Permit {
         /// Which.

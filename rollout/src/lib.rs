@@ -18,6 +18,7 @@ pub mod fleet;
 mod interval;
 mod now;
 mod overdue;
+mod practice;
 mod reception;
 mod state;
 mod step;
@@ -37,6 +38,7 @@ pub use exercise::{
 pub use interval::{Aged, Bins, Counts, Group, Interval, Moments};
 pub use now::Now;
 pub use overdue::{Overdue, Totals};
+pub use practice::{Hindrance, Late, PracticeView, Practised, Turn};
 pub use reception::{Reception, receive};
 pub use state::{
     Exposed, HandingBack, KnownEndpoints, Override, Pause, Phase, PublicationState, RollbackBy, RolledBack,

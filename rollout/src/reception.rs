@@ -14,6 +14,8 @@ pub enum Reception {
     },
     /// This very plan is under way or done: nothing is to be done.
     Unchanged,
+    /// So it is, but for what is tried between runs: [`crate::Event::Practice`] to each, and nothing else.
+    Practice,
     /// The present run is to be aborted; then it begins.
     Replace,
     /// It is to be received again when the present run is over.
@@ -28,8 +30,12 @@ pub enum Reception {
 pub fn receive(present: Option<&State>, next: &Plan, again: bool) -> Reception {
     let Some(present) = present else { return Reception::Begin { run: 1, epoch: 0 } };
     let name = &next.name;
-    let same = present.plan.as_applied() == *next;
+    let same = is_same(&present.plan, next);
     let rolled_back = present.phase == Phase::RolledBack;
+    // Whoever changes when drills are due does not want to try again what was rolled back.
+    if same && present.plan.practice != next.practice && !(again && rolled_back && present.is_over()) {
+        return Reception::Practice;
+    }
     if same && !rolled_back {
         return Reception::Unchanged;
     }
@@ -60,4 +66,11 @@ pub fn receive(present: Option<&State>, next: &Plan, again: bool) -> Reception {
         ));
     }
     Reception::Begin { run: present.run.saturating_add(1), epoch: present.epoch }
+}
+
+/// Are these the same rollout, whatever is tried between its runs?
+pub(crate) fn is_same(present: &Plan, next: &Plan) -> bool {
+    let mut present = present.as_applied();
+    present.practice.clone_from(&next.practice);
+    present == *next
 }

@@ -15,6 +15,7 @@
 //! | Pause              | -            | paused                 | -                 | -                   | -    |
 //! | Resume             | -            | -                      | goes on           | asks again          | -    |
 //! | SetWeight          | -            | paused at that weight  | paused at that weight | -               | -    |
+//! | Practice           | noted        | noted                  | noted             | noted               | noted |
 //! | Permit             | may begin    | may go on              | may go on         | -                   | -    |
 //! | TakeBack           | rolled back  | rolled back            | rolled back       | rolled back         | -    |
 //! | Endpoints          | first stage  | next stage, none left  | goes on           | -                   | -    |
@@ -91,6 +92,7 @@ impl Run {
             Event::Pause(human) => self.pause_by(human),
             Event::Resume(human) => self.resume_by(human),
             Event::SetWeight { human, weight_ppm } => self.set_weight(human, *weight_ppm),
+            Event::Practice { human, practice } => self.practise(human, practice.as_deref()),
             Event::Permit { stage } => {
                 self.permit(*stage);
                 self.settle();

@@ -3,6 +3,7 @@
 mod arms;
 mod fleet;
 mod gates;
+mod practice;
 mod ready;
 mod sources;
 mod stages;
@@ -205,6 +206,9 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
     // The chance of error is the whole run's, so each challenger gets its part.
     #[allow(clippy::cast_precision_loss)] // a handful
     let part = 1.0 / challengers.len().max(1) as f64;
+    let windows = spec.windows.as_ref().map(|written| windows::windows(check, written));
+    let practice = spec.practice.as_ref();
+    let practice = practice.map(|written| practice::practice(check, written, windows.as_ref(), &gates));
     Plan {
         owner: spec.owner.clone(),
         traffic: traffic::traffic(check, &name, &canary, spec, unit),
@@ -234,7 +238,8 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
             action: no_data.action.unwrap_or(Insufficient::Hold),
         },
         hand_back: hand_back(check, spec),
-        windows: spec.windows.as_ref().map(|written| windows::windows(check, written)),
+        practice,
+        windows,
         supersede: spec.supersede.unwrap_or_default(),
         rollback: rollback(check, spec.rollback.as_ref()),
         baseline: spec.baseline.unwrap_or(challengers.is_empty()),

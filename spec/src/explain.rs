@@ -2,6 +2,7 @@
 
 mod arms;
 mod marginal;
+mod practice;
 
 use std::fmt::Write as _;
 
@@ -257,7 +258,7 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
             "Users keep their version; the evidence is weakened by how much their requests go together."
         )?;
     }
-    Ok(())
+    practice::practice(text, plan)
 }
 
 fn unread(unread: Unread) -> String {

@@ -17,6 +17,7 @@ mod gate;
 mod lines;
 mod lint;
 mod plan;
+mod practice;
 mod preset;
 mod problem;
 mod read;
@@ -25,6 +26,7 @@ mod schema;
 mod series;
 mod shape;
 mod source;
+mod timetable;
 mod trigger;
 pub mod typed;
 mod window;
@@ -40,6 +42,10 @@ pub use plan::{
     Acknowledge, Alpha, Budget, Clusters, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan,
     Rollback, Stage, Supersede, Traffic, Unit, VersionIn, Weights,
 };
+pub use practice::{
+    DRILL_WAITS_MS, DrillPractice, Exercised, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS, ParityPractice,
+    Practice,
+};
 pub use preset::{preset_text, presets};
 pub use problem::{Problem, Problems, Severity};
 pub use read::{Loaded, load};
@@ -47,6 +53,7 @@ pub use ready::{Ready, WarmUpHook, WarmUpHow};
 pub use schema::{schema, trigger_schema};
 pub use series::{Series, series};
 pub use source::{Access, Basic, Http, Prometheus, Push, Range, Reduce, Secret, Source, Tls, Value};
+pub use timetable::{TimeOfWeek, Times, Timetable};
 pub use trigger::{Mlflow, Poll, Trigger, Webhook, When, is_trigger, load_trigger};
 pub use window::{Closed, Day, Freeze, Window, Windows};
 

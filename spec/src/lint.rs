@@ -2,6 +2,7 @@
 
 mod arms;
 mod marginal;
+mod practice;
 
 use crate::amount::{Percent, Span};
 use crate::compile::Fleet;
@@ -59,6 +60,7 @@ pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
         ));
     }
     found.extend(arms::warnings(typed, plan));
+    found.extend(practice::warnings(plan));
     let hard = plan.gates.iter().filter(|gate| gate.hard).count();
     if hard > HARD_GATES {
         found.push(Problem::warning(

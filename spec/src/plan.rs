@@ -9,6 +9,7 @@ use split::policy;
 use crate::challenger::{Challenger, Choose, MOST_CHALLENGERS};
 use crate::fleet::Member;
 use crate::gate::{Gate, Guardrail};
+use crate::practice::Practice;
 use crate::ready::{Ready, WarmUpHook};
 use crate::window::Windows;
 
@@ -67,6 +68,9 @@ pub struct Plan {
     pub hand_back: HandBack,
     /// When the weight may rise by itself; `None`: always.
     pub windows: Option<Windows>,
+    /// What is tried between runs by itself.
+    #[serde(default)]
+    pub practice: Option<Box<Practice>>,
     /// What becomes of another version that is applied under this name while the run lasts.
     pub supersede: Supersede,
     /// How traffic comes back.

@@ -56,6 +56,7 @@ pub(crate) fn extend(mut written: RolloutSpec, preset: RolloutSpec) -> RolloutSp
         acknowledge,
         no_data,
         windows,
+        practice,
         supersede,
         rollback,
         baseline,

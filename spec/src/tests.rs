@@ -1,6 +1,7 @@
 mod arms;
 mod fleet;
 mod gates;
+mod practice;
 mod problems;
 
 use crate::{load, preset_text, presets};

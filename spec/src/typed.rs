@@ -7,6 +7,7 @@ mod arms;
 mod course;
 mod fleet;
 mod hand_back;
+mod practice;
 mod ready;
 mod traffic;
 mod trigger;
@@ -26,6 +27,7 @@ pub use course::{
 };
 pub use fleet::{Model, Regions};
 pub use hand_back::{HandBack, Hook};
+pub use practice::{AaPractice, DrillPractice, Practice, TimeOfWeek};
 pub use ready::{Ready, WarmUpHook, WarmUpRequests};
 pub use traffic::{
     Assignment, Clusters, Cohort, Condition, Confidence, Direction, Key, Lease, Match, Mode, NoKey,
@@ -160,6 +162,9 @@ pub struct RolloutSpec {
     /// When the weight may rise by itself. Default: always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows: Option<Windows>,
+    /// What is tried between runs by itself: the rollback path, and a version against itself. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub practice: Option<Practice>,
     /// What becomes of another version that is applied under this name while the run lasts. Default: reject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supersede: Option<Supersede>,

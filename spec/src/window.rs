@@ -4,12 +4,12 @@
 //! build gives the same answer for ever; no clock and no file is read. On the day clocks go forward an hour of the wall
 //! clock is missing and nothing is open in it; on the day they go back one comes twice and is open twice.
 
-mod zone;
+pub(crate) mod zone;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use zone::{Local, Zone};
+use zone::{Local, Zone, place};
 pub(crate) use zone::{known, like, offset};
 
 /// The times at which the weight may rise by itself. It may always fall.
@@ -96,10 +96,25 @@ impl Day {
         }
     }
 
+    /// Its first three letters.
+    pub(crate) fn short(self) -> &'static str {
+        self.name().get(..3).unwrap_or_default()
+    }
+
     /// The weekday of a day since 1970-01-01, which was a Thursday.
-    fn of(day: u32) -> Self {
+    pub(crate) fn of(day: u32) -> Self {
         let at = (day % 7 + 3) % 7;
         usize::try_from(at).ok().and_then(|at| Self::ALL.get(at)).copied().unwrap_or(Self::Mon)
+    }
+}
+
+/// "Mon-Fri", "daily", "Mon, Thu".
+pub(crate) fn days_in_words(days: &[Day]) -> String {
+    let days: Vec<&str> = days.iter().map(|day| day.short()).collect();
+    match days.as_slice() {
+        all if all.len() == Day::ALL.len() => "daily".to_owned(),
+        ["Mon", "Tue", "Wed", "Thu", "Fri"] => "Mon-Fri".to_owned(),
+        some => some.join(", "),
     }
 }
 
@@ -161,17 +176,29 @@ impl Windows {
         Err(Closed { why, opens_unix_ms })
     }
 
+    /// Is a moment on a day on which nothing rises? Why, and until when: one English clause.
+    #[must_use]
+    pub fn frozen_at(&self, unix_ms: u64) -> Option<String> {
+        let local = self.zone()?.local(unix_ms)?;
+        self.frozen(local.day).map(|freeze| match freeze.reason.as_str() {
+            "" => format!("frozen until the end of {}", freeze.to),
+            reason => format!("frozen until the end of {} ({reason})", freeze.to),
+        })
+    }
+
+    /// Is any of these times of the week in a window, freezes and changes of the clocks aside?
+    pub(crate) fn opens_on(&self, days: &[Day], minute: u16) -> bool {
+        // 1970-01-05 was a Monday.
+        let week = (4..11).filter(|day| days.contains(&Day::of(*day)));
+        week.map(|day| Local { day, minute: minute.into() }).any(|local| self.in_window(local))
+    }
+
     /// Its times in words: "Mon-Fri 09:00-17:00, Europe/Berlin".
     #[must_use]
     pub fn words(&self) -> String {
         let clock = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
         let open = self.open.iter().map(|window| {
-            let days: Vec<&str> = window.days.iter().filter_map(|day| day.name().get(..3)).collect();
-            let days = match days.as_slice() {
-                all if all.len() == Day::ALL.len() => "daily".to_owned(),
-                ["Mon", "Tue", "Wed", "Thu", "Fri"] => "Mon-Fri".to_owned(),
-                some => some.join(", "),
-            };
+            let days = days_in_words(&window.days);
             format!("{days} {}-{}", clock(window.from_minute), clock(window.to_minute))
         });
         let open: Vec<String> = open.collect();
@@ -184,21 +211,11 @@ impl Windows {
     }
 
     fn place(&self) -> String {
-        match (&self.time_zone, self.utc_offset_minutes) {
-            (Some(zone), _) => zone.clone(),
-            (None, 0) => "UTC".to_owned(),
-            (None, minutes) => {
-                let (sign, minutes) = (if minutes < 0 { '-' } else { '+' }, minutes.unsigned_abs());
-                format!("UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60)
-            }
-        }
+        place(self.time_zone.as_deref(), self.utc_offset_minutes)
     }
 
     fn zone(&self) -> Option<Zone> {
-        match &self.time_zone {
-            Some(name) => Zone::named(name),
-            None => Zone::fixed(self.utc_offset_minutes),
-        }
+        Zone::of(self.time_zone.as_deref(), self.utc_offset_minutes)
     }
 
     /// The first moment after this one at which it is open.

@@ -107,6 +107,33 @@ async fn a_drill_proves_both_ways_back_and_reports_how_long_they_take() {
     assert!(records.iter().all(|record| !record.failed()), "a drill fails no request");
 }
 
+/// By its timetable it begins, passes and begins again; another timetable begins no run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_begins_when_its_time_has_come() {
+    let _core = a_core().await;
+    let models = Models::plain().await;
+    let often = format!("{DRILLED}  practice: {{drill: {{every: 3s}}}}\n");
+    let serin = rested_as(&models, &often).await;
+    let passed = |number: u64| {
+        move |view: &Value| {
+            view["drill"]["number"].as_u64() >= Some(number) && view["drill"]["outcome"] == "passed"
+        }
+    };
+    let view = serin.until("ranker", "the second drill by itself", passed(2)).await;
+    assert_eq!((&view["drill"]["scheduled"], &view["drill"]["by"]), (&true.into(), &"its schedule".into()));
+    let (code, text) = serin.command(&["get", "ranker"]).await;
+    assert!(code == 0 && text.contains("drill every 3s: ") && text.contains("the last passed"), "{text}");
+    let metrics = reqwest::get(serin.url("/metrics")).await.expect("metrics").text().await.expect("text");
+    let line = "serin_practice_next_timestamp_seconds{rollout=\"ranker\",exercise=\"drill\"}";
+    assert!(metrics.contains(line), "{line} is missing in {metrics}");
+
+    let file = serin.file("rollout.yaml", &format!("{DRILLED}  practice: {{drill: {{every: 30d}}}}\n"));
+    let (code, text) = serin.command(&["apply", "-f", &file]).await;
+    assert!(code == 0 && text.contains("run 1 stays as it is, practice has another timetable"), "{text}");
+    let (code, text) = serin.command(&["history", "ranker", "--run", "1"]).await;
+    assert!(code == 0 && text.contains("for its schedule") && text.contains("drill every 30d"), "{text}");
+}
+
 /// The controller dies while the canary has its weight: the next one takes it back before it does anything else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_cut_short_by_a_crash_leaves_nothing_on_the_canary() {

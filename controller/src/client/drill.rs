@@ -8,6 +8,7 @@ use reqwest::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::view::View;
 use super::{LOOK, accepted, send};
 use crate::args::{self, Output};
 
@@ -57,26 +58,61 @@ pub struct Promise {
 }
 
 pub async fn drill(options: args::Drill) -> Result<ExitCode> {
-    let args::Drill { server, name, weight, limit, reason, detach, output } = options;
+    let Some(names) = meant(&options.server.server, &options.name, options.detach).await? else {
+        return Ok(ExitCode::from(1));
+    };
+    let mut codes = Vec::new();
+    for name in names {
+        codes.push(one(&options, &name).await?);
+    }
+    Ok(ExitCode::from(worst(&codes)))
+}
+
+async fn one(options: &args::Drill, name: &str) -> Result<u8> {
+    let args::Drill { server, weight, limit, reason, detach, output, .. } = options;
     let url = format!("{}/v1/rollouts/{name}/drill", server.server);
     let body = json!({"weight": weight, "limit": limit, "reason": reason});
     let Some(begun) = accepted(send(Client::new().post(url).json(&body)).await?).await? else {
-        return Ok(ExitCode::from(1));
+        return Ok(1);
     };
     let number = begun.get("number").and_then(Value::as_u64).unwrap_or_default();
     let url = format!("{}/v1/rollouts/{name}/drills/{number}", server.server);
-    if detach {
+    if *detach {
         println!("{name}: drill {number} begun; see: serin get {name}");
-        return Ok(ExitCode::SUCCESS);
+        return Ok(0);
     }
-    let view = follow(&url, output).await?;
-    let Some(view) = view else { return Ok(ExitCode::from(1)) };
+    let Some(view) = follow(&url, *output).await? else { return Ok(1) };
     let drill: Drill = serde_json::from_value(view.clone())?;
     match output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&view)?),
         Output::Text => print!("{}", report(&drill)),
     }
-    Ok(ExitCode::from(code(drill.outcome.as_deref())))
+    Ok(code(drill.outcome.as_deref()))
+}
+
+/// Whom a name means: the members of a fleet, one after the other, since a lease stands for all of a proxy's rollouts;
+/// or the rollout itself. `None`, and the person is told: several cannot be begun and left alone.
+pub(super) async fn meant(server: &str, name: &str, detach: bool) -> Result<Option<Vec<String>>> {
+    let answer = send(Client::new().get(format!("{server}/v1/rollouts/{name}"))).await?;
+    // Whether there is such a rollout is said by whoever is to begin something on it.
+    let View { members, .. } = answer.json().await.unwrap_or_default();
+    let members: Vec<String> = members.into_iter().map(|member| member.name).collect();
+    if members.is_empty() {
+        return Ok(Some(vec![name.to_owned()]));
+    }
+    if detach {
+        let members = members.join(", ");
+        eprintln!(
+            "{name} is several, one tried after the other; leave out --detach, or name one of them: {members}"
+        );
+        return Ok(None);
+    }
+    Ok(Some(members))
+}
+
+/// Of several exit codes: failed before undecided before passed.
+pub(super) fn worst(codes: &[u8]) -> u8 {
+    [1, 2].into_iter().find(|code| codes.contains(code)).unwrap_or(0)
 }
 
 /// Looks until it is over, and says on standard error how far it is.
@@ -176,5 +212,6 @@ mod tests {
         {
             assert_eq!(code(outcome), expected);
         }
+        assert_eq!([worst(&[0, 2, 1]), worst(&[0, 2]), worst(&[0])], [1, 2, 0]);
     }
 }

@@ -3,6 +3,7 @@
 mod drill;
 mod export;
 mod parity;
+mod practice;
 mod show;
 pub mod triggers;
 mod view;
@@ -43,12 +44,14 @@ pub async fn apply(options: args::Apply) -> Result<ExitCode> {
     let url = format!("{}/v1/rollouts?again={}", options.server.server, options.again);
     let answer = send(Client::new().post(url).body(text)).await?;
     let Some(applied) = accepted(answer).await? else { return Ok(ExitCode::from(1)) };
-    let Applied { name, run, unchanged, queued, warnings } = serde_json::from_value(applied)?;
+    let Applied { name, run, unchanged, queued, rescheduled, warnings } = serde_json::from_value(applied)?;
     for warning in warnings {
         eprintln!("{warning}");
     }
     if queued {
         println!("{name}: queued, it begins when run {run} is over; see: serin get {name}");
+    } else if rescheduled {
+        println!("{name}: run {run} stays as it is, practice has another timetable; see: serin get {name}");
     } else if unchanged {
         println!("{name}: unchanged, this is run {run}; see: serin get {name}");
     } else {
@@ -114,7 +117,7 @@ pub async fn get(options: args::Get) -> Result<ExitCode> {
         let text = match options.output {
             Output::Json if options.watch => view.to_string() + "\n",
             Output::Json => serde_json::to_string_pretty(&view)? + "\n",
-            Output::Text => show::one(&run),
+            Output::Text => show::one(&run, crate::clock::unix_ms()),
         };
         if text != seen {
             print!("{text}");

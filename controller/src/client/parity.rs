@@ -8,7 +8,7 @@ use reqwest::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::drill::{code, follow};
+use super::drill::{code, follow, meant, worst};
 use super::{accepted, send};
 use crate::args::{self, Output};
 
@@ -45,27 +45,37 @@ pub struct Row {
 }
 
 pub async fn parity(options: args::Aa) -> Result<ExitCode> {
-    let args::Aa { server, name, share, deployed, duration, until_evidence, reason, detach, output } =
-        options;
+    let Some(names) = meant(&options.server.server, &options.name, options.detach).await? else {
+        return Ok(ExitCode::from(1));
+    };
+    let mut codes = Vec::new();
+    for name in names {
+        codes.push(one(&options, &name).await?);
+    }
+    Ok(ExitCode::from(worst(&codes)))
+}
+
+async fn one(options: &args::Aa, name: &str) -> Result<u8> {
+    let args::Aa { server, share, deployed, duration, until_evidence, reason, detach, output, .. } = options;
     let url = format!("{}/v1/rollouts/{name}/parity", server.server);
     let body = json!({
         "share": share, "deployed": deployed, "duration": duration, "until_evidence": until_evidence, "reason": reason
     });
     let Some(begun) = accepted(send(Client::new().post(&url).json(&body)).await?).await? else {
-        return Ok(ExitCode::from(1));
+        return Ok(1);
     };
     let number = begun.get("number").and_then(Value::as_u64).unwrap_or_default();
-    if detach {
+    if *detach {
         println!("{name}: A/A check {number} begun; see: serin get {name}");
-        return Ok(ExitCode::SUCCESS);
+        return Ok(0);
     }
-    let Some(view) = follow(&format!("{url}/{number}"), output).await? else { return Ok(ExitCode::from(1)) };
+    let Some(view) = follow(&format!("{url}/{number}"), *output).await? else { return Ok(1) };
     let parity: Parity = serde_json::from_value(view.clone())?;
     match output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&view)?),
         Output::Text => print!("{}", report(&parity)),
     }
-    Ok(ExitCode::from(code(parity.outcome.as_deref())))
+    Ok(code(parity.outcome.as_deref()))
 }
 
 /// What it found, line by line.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::practice;
 use super::view::{Arm, Gate, Queued, View};
 
 /// One line each.
@@ -23,7 +24,7 @@ pub fn list(all: &[View]) -> String {
 }
 
 /// One rollout with its gates.
-pub fn one(view: &View) -> String {
+pub fn one(view: &View, now_ms: u64) -> String {
     let mut out = String::new();
     let _ = write!(
         out,
@@ -80,6 +81,7 @@ pub fn one(view: &View) -> String {
         let finding = parity.finding.as_deref().unwrap_or("under way").replace('_', " ");
         let _ = writeln!(out, "  A/A check {}: {finding}: {}", parity.number, parity.message);
     }
+    practice::lines(&mut out, view, now_ms);
     match &view.queued {
         Some(Queued { canary, who, refused: None }) => {
             let _ = writeln!(out, "  queued: {canary}, by {who}; it begins when this run is over");
@@ -146,7 +148,7 @@ mod tests {
         )
         .expect("a view");
         assert_eq!(
-            one(&view),
+            one(&view, 0),
             "ranker run 2: v1 -> v2   Progressing   weight 0.15%   stage 1/4   generation 7\n  bakes\n  \
              insufficient   errors           12 requests\n"
         );
@@ -156,12 +158,12 @@ mod tests {
         ] {
             let text = format!(r#"{{"queued":{{"canary":"v3","who":"anna","refused":{refused}}}}}"#);
             let view: View = serde_json::from_str(&text).expect("a view");
-            assert!(one(&view).ends_with(&format!("  {tail}\n")), "{}", one(&view));
+            assert!(one(&view, 0).ends_with(&format!("  {tail}\n")), "{}", one(&view, 0));
         }
         let text = r#"{"closed":{"why":"frozen until the end of 2026-12-27; opens Monday"},
                        "overrides":[{"who":"anna","reason":"incident 12","stage":2,"past":["a","b"]}]}"#;
         let view_of_windows: View = serde_json::from_str(text).expect("a view");
-        let shown = one(&view_of_windows);
+        let shown = one(&view_of_windows, 0);
         for part in ["it does not rise now: frozen until", "override 1: anna at stage 2 (incident 12): a; b"]
         {
             assert!(shown.contains(part), "{shown}");
@@ -174,7 +176,7 @@ mod tests {
         };
         let text =
             format!(r#"{{"name":"f","members":[{},{}]}}"#, member("ranking", 10_000), member("two", 0));
-        let shown = one(&serde_json::from_str(&text).expect("a fleet"));
+        let shown = one(&serde_json::from_str(&text).expect("a fleet"), 0);
         let lines: Vec<&str> = shown.lines().skip(2).collect();
         assert_eq!(
             lines,
@@ -194,7 +196,7 @@ mod tests {
                 {"arm":"b","version":"v3","weight_ppm":0,"standing":"dropped","reason":"gate errors: harm"}]}"#,
         )
         .expect("a view");
-        let text = one(&several);
+        let text = one(&several, 0);
         let arms = "  canary (v2)   5%   in\n    pass           errors           proven\n  \
                     b (v3)   0%   dropped: gate errors: harm\n";
         assert!(text.ends_with(arms), "{text}");

@@ -23,12 +23,28 @@ pub struct View {
     pub refusals: Vec<Refusal>,
     pub drill: Option<super::drill::Drill>,
     pub parity: Option<super::parity::Parity>,
+    pub practice: Vec<Practice>,
+    pub drill_passed_unix_ms: Option<u64>,
+    pub parity_passed_unix_ms: Option<u64>,
     pub queued: Option<Queued>,
     pub closed: Option<Closed>,
     pub overrides: Vec<Override>,
     pub model: Option<String>,
     pub region: Option<String>,
     pub members: Vec<View>,
+}
+
+/// What is tried between runs by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Practice {
+    pub exercise: String,
+    pub when: String,
+    pub next_unix_ms: Option<u64>,
+    pub next: Option<String>,
+    pub late: Option<String>,
+    pub missed: bool,
+    pub overdue: bool,
 }
 
 /// A time at which the weight does not rise.
@@ -101,6 +117,7 @@ pub struct Applied {
     pub run: u64,
     pub unchanged: bool,
     pub queued: bool,
+    pub rescheduled: bool,
     pub warnings: Vec<String>,
 }
 

@@ -20,6 +20,8 @@ pub struct Applied {
     pub unchanged: bool,
     /// It begins by itself when this run is over.
     pub queued: bool,
+    /// This very run is under way or done; what is tried between runs changed, and nothing else.
+    pub rescheduled: bool,
     pub warnings: Vec<String>,
 }
 
@@ -74,12 +76,17 @@ impl Engine {
         match fleet::receive(&present, &plans, again) {
             Reception::Begin { run, epoch } => {
                 self.begin(&name, plans, text, who, run, epoch).await?;
-                Ok(Applied { name, run, unchanged: false, queued: false, warnings })
+                Ok(Applied { name, run, unchanged: false, queued: false, rescheduled: false, warnings })
             }
             Reception::Unchanged => {
                 // Whoever applies what is there wants nothing else to come.
                 warnings.extend(self.withdraw(&name)?);
-                Ok(Applied { name, run, unchanged: true, queued: false, warnings })
+                Ok(Applied { name, run, unchanged: true, queued: false, rescheduled: false, warnings })
+            }
+            Reception::Practice => {
+                self.reschedule(&name, &plans, text, &who).await?;
+                warnings.extend(self.withdraw(&name)?);
+                Ok(Applied { name, run, unchanged: false, queued: false, rescheduled: true, warnings })
             }
             Reception::Refused(why) => Err(Refusal::Conflict(with_command(&present, &name, &plans, why))),
             Reception::Replace | Reception::Queue => {
@@ -90,9 +97,50 @@ impl Engine {
                 self.serve(&name).await;
                 let now = self.applied(&name);
                 let now = self.states(&now).iter().map(|present| present.run).max().unwrap_or(run);
-                Ok(Applied { name, run: now, unchanged: false, queued: now == run, warnings })
+                Ok(Applied {
+                    name,
+                    run: now,
+                    unchanged: false,
+                    queued: now == run,
+                    rescheduled: false,
+                    warnings,
+                })
             }
         }
+    }
+
+    /// The same rollout, with other practice between its runs.
+    pub(super) async fn reschedule(
+        &mut self,
+        name: &str,
+        plans: &[Plan],
+        text: &str,
+        who: &str,
+    ) -> Result<(), Refusal> {
+        let present = self.applied(name);
+        let human = Human { who: who.to_owned(), reason: String::new() };
+        let events = present.iter().enumerate().filter_map(|(index, name)| {
+            let practice = plans.iter().find(|plan| plan.name == *name)?.practice.clone();
+            Some((index, Event::Practice { human: human.clone(), practice }))
+        });
+        let events = events.collect();
+        // What is written with the decision is what was applied last.
+        let specs: Vec<_> = present
+            .iter()
+            .filter_map(|name| {
+                Some((name, std::mem::replace(&mut self.runs.get_mut(name)?.spec, text.to_owned())))
+            })
+            .collect();
+        if let Err(error) = self.try_together(&present, events).await {
+            for (name, spec) in specs {
+                if let Some(run) = self.runs.get_mut(name) {
+                    run.spec = spec;
+                }
+            }
+            return Err(Refusal::unwritten(&error));
+        }
+        self.show();
+        Ok(())
     }
 
     /// Runs begin. They are on the disk, and those before them kept, before anybody hears of them.
@@ -108,6 +156,7 @@ impl Engine {
         let present = self.applied(name);
         let mut epoch = epoch;
         for name in present.iter().chain(plans.iter().map(|plan| &plan.name)) {
+            self.cut_short(name).await;
             self.end_exercise(name, format!("run {run} begins")).await;
             epoch = epoch.max(self.epoch(name));
         }

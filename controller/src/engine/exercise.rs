@@ -7,21 +7,13 @@ use rollout::{
     Acks, CanaryLook, Drill, DrillOrder, Exercise, ExerciseEvent, Heartbeats, Human, Outcome, Parity,
     ParityOrder, Refused, State,
 };
-use spec::{Percent, Span};
+use spec::{Exercised, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS, Percent, Span};
 
+use super::practice::Practising;
 use super::{Engine, Refusal, record};
 use crate::clock;
 use crate::evidence::{Book, Increments};
 use crate::store::Mesh;
-
-/// A drill exposes at most this much: it proves the way back, not the version.
-const LARGEST_PPM: u32 = 50_000;
-
-/// The second part of an A/A check is at most half of the traffic.
-const LARGEST_SHARE_PPM: u32 = 500_000;
-
-/// An A/A check takes at least as long, and at most, in milliseconds.
-const DURATION_MS: std::ops::RangeInclusive<u64> = 10_000..=7 * 86_400_000;
 
 /// What is exercised on one rollout, and was last.
 #[derive(Default)]
@@ -30,6 +22,8 @@ pub struct Slot {
     last: Vec<Exercise>,
     /// When one of each kind last passed, in milliseconds since 1970.
     passed: BTreeMap<String, u64>,
+    /// What begins by itself.
+    pub practising: BTreeMap<Exercised, Practising>,
     /// The generation the last publication went out with.
     generation: u64,
     /// What the machine was last told of acknowledgements.
@@ -131,7 +125,7 @@ impl Engine {
         if let Some(live) = slot.and_then(Slot::live) {
             return Err(Refusal::Conflict(format!(
                 "{} {} of {name} is under way; wait for its end, or end it: serin abort {name}",
-                live.kind(),
+                live.words(),
                 live.number()
             )));
         }
@@ -146,7 +140,7 @@ impl Engine {
                 )?
             }
             Order::Parity { share, deployed, duration, until_evidence } => {
-                let usual = if deployed { LARGEST_PPM } else { LARGEST_SHARE_PPM };
+                let usual = if deployed { MOST_DRILLED_PPM } else { MOST_SHARED_PPM };
                 let order = ParityOrder {
                     share_ppm: share.map_or(usual, Percent::ppm),
                     deployed,
@@ -158,10 +152,18 @@ impl Engine {
                 parity(state, number(slot, "parity"), epoch, order)?
             }
         };
-        let number = exercise.number();
-        let (run, mesh) = (state.run, self.mesh());
-        self.store.save_exercise(&exercise, run, &[], mesh).map_err(|error| Refusal::unwritten(&error))?;
-        self.exercises.entry(name.to_owned()).or_default().put(exercise);
+        let (number, what) = (exercise.number(), exercise.exercised());
+        let (run, mesh, now_ms) = (state.run, self.mesh(), clock::unix_ms());
+        let practised = slot.and_then(|slot| slot.practising.get(&what));
+        let practised = practised.map(|known| known.practised().clone().began(now_ms));
+        self.store
+            .save_exercise(&exercise, run, &[], practised.as_ref(), mesh)
+            .map_err(|error| Refusal::unwritten(&error))?;
+        let slot = self.exercises.entry(name.to_owned()).or_default();
+        slot.put(exercise);
+        if let Some(practised) = practised {
+            slot.practising.insert(what, Practising::new(practised, what, now_ms));
+        }
         self.exercise(name, &ExerciseEvent::Begin).await;
         Ok(number)
     }
@@ -188,7 +190,7 @@ impl Engine {
         let run = self.runs.get(name).map_or(0, |run| run.state.run);
         let entries = record::of_effects(&effects, clock::unix_ms(), generation);
         if !effects.is_empty()
-            && let Err(error) = self.store.save_exercise(&next, run, &entries, mesh)
+            && let Err(error) = self.store.save_exercise(&next, run, &entries, None, mesh)
         {
             self.unwritten(&error);
             if !super::act::takes_back(&effects) {
@@ -244,7 +246,9 @@ impl Engine {
         for name in self.exercised() {
             let Some(slot) = self.exercises.get(&name) else { continue };
             let (renewed, revoked) = self.lease.heard(slot.generation);
-            let alone = !self.runs.values().any(|run| exposes(&run.state));
+            let others = self.exercises.iter().filter(|(other, _)| **other != name);
+            let alone = !self.runs.values().any(|run| exposes(&run.state))
+                && !others.filter_map(|(_, slot)| slot.live()).any(Exercise::moves_leases);
             let heard = Heartbeats { connected: self.connected.clone(), renewed, revoked, alone };
             self.exercise(&name, &ExerciseEvent::Heartbeats(heard)).await;
             self.exercise(&name, &ExerciseEvent::Tick).await;
@@ -313,11 +317,11 @@ fn exposes(state: &State) -> bool {
 }
 
 fn drill(state: &State, number: u64, epoch: u64, order: DrillOrder) -> Result<Exercise, Refusal> {
-    if order.weight_ppm > LARGEST_PPM {
+    if order.weight_ppm > MOST_DRILLED_PPM {
         return Err(Refusal::Invalid(format!(
             "weight is {}: a drill proves the way back, not the version; write {} or less",
             Percent::from_ppm(order.weight_ppm),
-            Percent::from_ppm(LARGEST_PPM)
+            Percent::from_ppm(MOST_DRILLED_PPM)
         )));
     }
     if order.limit_ms == 0 {
@@ -331,19 +335,19 @@ fn drill(state: &State, number: u64, epoch: u64, order: DrillOrder) -> Result<Ex
 }
 
 fn parity(state: &State, number: u64, epoch: u64, order: ParityOrder) -> Result<Exercise, Refusal> {
-    if order.share_ppm == 0 || order.share_ppm > LARGEST_SHARE_PPM {
+    if order.share_ppm == 0 || order.share_ppm > MOST_SHARED_PPM {
         return Err(Refusal::Invalid(format!(
             "share is {}: write more than 0% and at most {}",
             Percent::from_ppm(order.share_ppm),
-            Percent::from_ppm(LARGEST_SHARE_PPM)
+            Percent::from_ppm(MOST_SHARED_PPM)
         )));
     }
-    if !DURATION_MS.contains(&order.duration_ms) {
+    if !PARITY_MS.contains(&order.duration_ms) {
         return Err(Refusal::Invalid(format!(
             "duration is {}: write {} to {}",
             Span::from_ms(order.duration_ms),
-            Span::from_ms(*DURATION_MS.start()),
-            Span::from_ms(*DURATION_MS.end())
+            Span::from_ms(*PARITY_MS.start()),
+            Span::from_ms(*PARITY_MS.end())
         )));
     }
     if order.deployed {

@@ -38,6 +38,14 @@ impl Engine {
         self.runs.iter().filter(|(_, run)| of(&run.state)).map(|(name, _)| name.clone()).collect()
     }
 
+    /// Names of the runs that are not over, or belong to some that are not: what is over still ages beside them.
+    pub(super) fn live(&self) -> Vec<String> {
+        let mates = self.fleets().into_iter().map(|fleet| self.applied(&fleet));
+        let mates = mates.filter(|names| !fleet::is_over(&self.states(names))).flatten();
+        let alone = self.runs.iter().filter(|(_, run)| !run.state.is_over()).map(|(name, _)| name.clone());
+        alone.chain(mates).collect::<BTreeSet<String>>().into_iter().collect()
+    }
+
     /// The states of some runs.
     pub(super) fn states(&self, names: &[String]) -> Vec<&State> {
         names.iter().filter_map(|name| self.runs.get(name)).map(|run| &run.state).collect()

@@ -6,6 +6,7 @@ mod demand;
 mod exercise;
 mod fleets;
 mod latency;
+mod practice;
 mod pulse;
 mod queue;
 mod readings;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use envoy::ecds::Nodes;
-use rollout::{Event, ExerciseView, Human, Now, fleet};
+use rollout::{Event, ExerciseView, Human, Now};
 use split::Arm;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
@@ -179,6 +180,8 @@ pub struct Engine {
     /// When what is old was last looked after, and how often that is wanted.
     kept_house_ns: u64,
     house_every_ns: u64,
+    /// When practice was last looked after.
+    practised_ns: u64,
     /// How it keeps up, for the metrics.
     pub pulse: Pulse,
     /// What the machine could not take while the store refused, by run.
@@ -244,6 +247,7 @@ impl Engine {
             kept_up_ns: clock::monotonic_ns(),
             kept_house_ns: clock::monotonic_ns(),
             house_every_ns: 0,
+            practised_ns: 0,
             pulse: Pulse::default(),
             refused: Vec::new(),
             disk_refuses: false,
@@ -255,6 +259,7 @@ impl Engine {
             traffic: None,
         };
         engine.load_exercises()?;
+        engine.load_practice()?;
         Ok((engine, seen))
     }
 
@@ -381,6 +386,7 @@ impl Engine {
         self.serve_all().await;
         // Beginning a run is rare and its future large; the loop's own frame is not to hold it.
         Box::pin(self.settle_triggers()).await;
+        Box::pin(self.practise()).await;
     }
 
     async fn counted(&mut self, increments: &Increments) {
@@ -435,14 +441,6 @@ impl Engine {
         }
         self.regions = nodes.regions();
         self.exercises_acknowledged(&nodes).await;
-    }
-
-    /// Names of the runs that are not over, or belong to some that are not: what is over still ages beside them.
-    fn live(&self) -> Vec<String> {
-        let mates = self.fleets().into_iter().map(|fleet| self.applied(&fleet));
-        let mates = mates.filter(|names| !fleet::is_over(&self.states(names))).flatten();
-        let alone = self.runs.iter().filter(|(_, run)| !run.state.is_over()).map(|(name, _)| name.clone());
-        alone.chain(mates).collect::<BTreeSet<String>>().into_iter().collect()
     }
 }
 

@@ -123,6 +123,16 @@ impl Engine {
                     }
                     return;
                 }
+                Reception::Practice => {
+                    if let Err(refusal) = self.reschedule(name, &plans, &text, &who).await {
+                        tracing::error!(rollout = name, "{refusal:?}");
+                        return;
+                    }
+                    if let Err(refusal) = self.withdraw(name) {
+                        tracing::error!(rollout = name, "{refusal:?}");
+                    }
+                    return;
+                }
                 Reception::Unchanged => {
                     if let Err(refusal) = self.withdraw(name) {
                         tracing::error!(rollout = name, "{refusal:?}");

@@ -73,6 +73,7 @@ const fn by(event: &Event) -> Option<(&'static str, &Human)> {
         Event::Pause(human) => Some(("pause", human)),
         Event::Resume(human) => Some(("resume", human)),
         Event::SetWeight { human, .. } => Some(("weight", human)),
+        Event::Practice { human, .. } => Some(("apply", human)),
         _ => None,
     }
 }

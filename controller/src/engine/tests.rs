@@ -9,6 +9,7 @@ use crate::sources::{Hosts, Secrets};
 
 mod clocks;
 mod crash;
+mod practice;
 mod world;
 
 pub(super) fn engine(file: &Path) -> Engine {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rollout::{DrillView, ExerciseView, ParityView};
+use rollout::{DrillView, ExerciseView, ParityView, PracticeView};
 use serde::Serialize;
 
 use super::Engine;
@@ -36,6 +36,9 @@ pub struct RunView {
     pub parity: Option<ParityView>,
     /// When parity was last proven, in milliseconds since 1970.
     pub parity_passed_unix_ms: Option<u64>,
+    /// What is tried between runs by itself; a fleet's members each have their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub practice: Vec<PracticeView>,
     /// What its versions have to bear, now and next; a fleet's members each have their own.
     pub demand: Option<rollout::Demand>,
     /// What comes after it.
@@ -108,6 +111,7 @@ impl Engine {
             drill_passed_unix_ms: None,
             parity: None,
             parity_passed_unix_ms: None,
+            practice: Vec::new(),
             demand: None,
             queued: self.waiting.get(name).map(Waiting::view),
             members,
@@ -125,6 +129,7 @@ impl Engine {
             drill_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed("drill")),
             parity: parity(self.exercises.get(name)),
             parity_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed("parity")),
+            practice: self.exercises.get(name).map(Slot::practice).unwrap_or_default(),
             demand: Some(run.state.demand(run.measured.rates())),
             queued: self.waiting.get(name).map(Waiting::view),
             members: Vec::new(),

@@ -1,10 +1,10 @@
 //! Drills and other exercises, as they stand and as they ended.
 
 use anyhow::{Context, Result};
-use rollout::Exercise;
+use rollout::{Exercise, Practised};
 use rusqlite::{Row, params};
 
-use super::{Entry, Mesh, Store, journal};
+use super::{Entry, Mesh, Store, journal, practice};
 
 /// From form 2 to form 3.
 pub(super) const FORM_3: &str = "
@@ -18,12 +18,14 @@ pub(super) const FORM_3: &str = "
 const KEPT: u32 = 200;
 
 impl Store {
-    /// Writes an exercise down, and with it what the whole mesh is to know. `entries` stand in the journal of run `run`.
+    /// Writes an exercise down, and with it what the whole mesh is to know. `entries` stand in the journal of run `run`;
+    /// `practised`: it begins, and how far the practice of its kind is with that.
     pub fn save_exercise(
         &mut self,
         exercise: &Exercise,
         run: u64,
         entries: &[Entry],
+        practised: Option<&Practised>,
         mesh: Mesh,
     ) -> Result<()> {
         let number = i64::try_from(exercise.number())?;
@@ -46,6 +48,9 @@ impl Store {
                 params![exercise.name(), exercise.kind(), number - i64::from(KEPT)],
             )?;
             journal::add(change, exercise.name(), run, entries)?;
+            if let Some(practised) = practised {
+                practice::put(change, exercise.name(), exercise.exercised(), practised)?;
+            }
             super::raise(change, mesh)
         })
     }

@@ -3,15 +3,22 @@
 use anyhow::{Result, bail};
 use rusqlite::{Connection, Transaction};
 
-use super::{exercises, journal, measured, queued, triggers};
+use super::{exercises, journal, measured, practice, queued, triggers};
 use crate::clock;
 
 /// The present form; a store of a later one is not touched.
 pub const PRESENT: i64 = FORMS.len() as i64;
 
 /// What brings the tables from each form to the next. Steps that were released are never changed.
-const FORMS: [&str; 6] =
-    [FORM_1, queued::FORM_2, exercises::FORM_3, triggers::FORM_4, journal::FORM_5, measured::FORM_6];
+const FORMS: [&str; 7] = [
+    FORM_1,
+    queued::FORM_2,
+    exercises::FORM_3,
+    triggers::FORM_4,
+    journal::FORM_5,
+    measured::FORM_6,
+    practice::FORM_7,
+];
 
 const FORM_1: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;

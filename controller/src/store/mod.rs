@@ -19,6 +19,7 @@ mod forms;
 mod journal;
 mod measured;
 mod points;
+mod practice;
 mod queued;
 mod remedy;
 mod retention;

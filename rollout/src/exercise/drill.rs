@@ -20,7 +20,7 @@ const EXPOSE_MS: u64 = 10_000;
 
 /// Whoever is late is waited for at least this long, so that the report can say how late: five minutes, the slowest
 /// rollback anybody promises.
-const WAIT_MS: u64 = 300_000;
+const WAIT_MS: u64 = spec::DRILL_WAITS_MS;
 
 /// A filter writes the time of its last canary request at its next tick, late by at most this.
 const GAUGE_TICK_MS: u64 = 100;
@@ -198,7 +198,13 @@ impl Step {
             ExerciseEvent::Begin if self.drill.sent.is_none() => {
                 let order = &self.drill.order;
                 let who = if order.scheduled { "its schedule" } else { &order.by.who };
-                let what = format!("Drill {} for {who}: probe the proxies at weight 0", self.drill.number);
+                let why = if order.by.reason.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({})", order.by.reason)
+                };
+                let what =
+                    format!("Drill {} for {who}{why}: probe the proxies at weight 0", self.drill.number);
                 self.record(what);
                 self.publish(0, true, Cause::Probe);
             }
@@ -378,11 +384,27 @@ impl Step {
         self.drill.ended = Some(Ended { at: self.now, outcome, why: why.clone() });
         let (name, number) = (self.drill.plan.name.clone(), self.drill.number);
         self.record(format!("Drill {number} {}: {why}", outcome.word()));
-        if outcome == Outcome::Failed || (self.drill.order.scheduled && outcome == Outcome::Undecided) {
+        // Whoever ordered it sees how it ended; nobody waits for one that began by itself.
+        let told = match outcome {
+            Outcome::Failed => Some((
+                Severity::Critical,
+                "; a rollback would be as slow now: see to the proxies it names, then drill again",
+            )),
+            Outcome::Undecided => {
+                Some((Severity::Warning, "; see whether proxies are connected and their gauges are read"))
+            }
+            Outcome::Cancelled => Some((Severity::Info, "")),
+            Outcome::Passed => None,
+        };
+        if let Some((severity, remedy)) =
+            told.filter(|_| outcome == Outcome::Failed || self.drill.order.scheduled)
+        {
+            let word = outcome.word();
+            let text = format!("{name}: drill {number} of the rollback path {word}: {why}{remedy}");
             self.effects.push(Effect::Notify(Notice {
-                severity: if outcome == Outcome::Failed { Severity::Critical } else { Severity::Warning },
+                severity,
                 key: format!("{name}/drill/{number}"),
-                text: format!("{name}: drill {number} of the rollback path {}: {why}", outcome.word()),
+                text,
             }));
         }
     }

@@ -12,6 +12,7 @@ mod sent;
 mod shares;
 
 use serde::{Deserialize, Serialize};
+use spec::Exercised;
 use split::policy;
 
 use crate::{Acks, Effect, Human, Interval, Now, Phase, State};
@@ -140,9 +141,39 @@ impl Exercise {
     /// What kind it is: in the store, in metrics and for people.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
+        self.exercised().kind()
+    }
+
+    /// What it tries.
+    #[must_use]
+    pub const fn exercised(&self) -> Exercised {
         match self {
-            Self::Drill(_) => "drill",
-            Self::Parity(_) => "parity",
+            Self::Drill(_) => Exercised::Drill,
+            Self::Parity(_) => Exercised::Parity,
+        }
+    }
+
+    /// What it is called in a sentence: "drill", "A/A check".
+    #[must_use]
+    pub const fn words(&self) -> &'static str {
+        self.exercised().words()
+    }
+
+    /// Did its time come, rather than a person?
+    #[must_use]
+    pub const fn is_scheduled(&self) -> bool {
+        match self {
+            Self::Drill(drill) => drill.order.scheduled,
+            Self::Parity(parity) => parity.order.scheduled,
+        }
+    }
+
+    /// Does it revoke leases, which stand for all rollouts of a proxy?
+    #[must_use]
+    pub const fn moves_leases(&self) -> bool {
+        match self {
+            Self::Drill(_) => true,
+            Self::Parity(parity) => parity.order.deployed,
         }
     }
 

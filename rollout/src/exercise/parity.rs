@@ -356,11 +356,25 @@ impl Step {
         let (name, number) = (parity.plan.name.clone(), parity.number);
         let what = format!("A/A check {number}: {}: {why}", finding.words());
         self.effects.push(Effect::Record(Record { at: self.now, what }));
-        let scheduled = self.parity.order.scheduled && outcome == Outcome::Undecided;
-        if outcome == Outcome::Failed || scheduled {
-            let text = format!("{name}: A/A check {number}: {}: {why}", finding.words());
-            let key = format!("{name}/parity/{number}");
-            self.effects.push(Effect::Notify(Notice { severity: Severity::Warning, key, text }));
+        // Whoever ordered it sees what was found; nobody waits for one that began by itself.
+        let told = match outcome {
+            Outcome::Failed => Some((
+                Severity::Warning,
+                "; what gates say of a new version means little until that is explained",
+            )),
+            Outcome::Undecided => Some((Severity::Warning, "; allow it more time or a larger share")),
+            Outcome::Cancelled => Some((Severity::Info, "")),
+            Outcome::Passed => None,
+        };
+        if let Some((severity, remedy)) =
+            told.filter(|_| outcome == Outcome::Failed || self.parity.order.scheduled)
+        {
+            let text = format!("{name}: A/A check {number}: {}: {why}{remedy}", finding.words());
+            self.effects.push(Effect::Notify(Notice {
+                severity,
+                key: format!("{name}/parity/{number}"),
+                text,
+            }));
         }
     }
 

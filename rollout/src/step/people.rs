@@ -1,6 +1,8 @@
 //! What people may do.
 
-use spec::Weights;
+use std::sync::Arc;
+
+use spec::{Exercised, Weights};
 
 use super::{Run, named};
 use crate::{Cause, Event, Human, Pause, Phase};
@@ -88,6 +90,22 @@ impl Run {
         self.record(format!("Set {} to {weight} by hand for {}", self.state.plan.canary, named(human)));
         self.enter(index, (weight_ppm, 0), Cause::Human { who: human.who.clone() });
         self.state.phase = Phase::Paused(Pause::Human { who: human.who.clone() });
+    }
+
+    /// When practice is due is nothing to a run under way, so this means the same in every phase.
+    pub(super) fn practise(&mut self, human: &Human, practice: Option<&spec::Practice>) {
+        let practice = practice.cloned().map(Box::new);
+        if self.state.plan.practice == practice {
+            return;
+        }
+        let times = Exercised::ALL.into_iter().filter_map(|what| {
+            let timetable = practice.as_ref()?.timetable(what)?;
+            Some(format!("{} {}", what.words(), timetable.words()))
+        });
+        let times: Vec<String> = times.collect();
+        let times = if times.is_empty() { "nothing by itself".to_owned() } else { times.join("; ") };
+        Arc::make_mut(&mut self.state.plan).practice = practice;
+        self.record(format!("Practice between runs is now {times}, for {}", named(human)));
     }
 
     pub(super) fn promote(&mut self, human: &Human) {

@@ -4,6 +4,7 @@ mod gates;
 mod marginal;
 mod overdue;
 mod overrides;
+mod practice;
 mod property;
 mod ready;
 mod size;

@@ -8,11 +8,11 @@ use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 
 /// What the wall clock shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Local {
+pub(crate) struct Local {
     /// Days since 1970-01-01.
-    pub(super) day: u32,
+    pub(crate) day: u32,
     /// Minutes after midnight.
-    pub(super) minute: u32,
+    pub(crate) minute: u32,
 }
 
 impl fmt::Display for Local {
@@ -22,19 +22,27 @@ impl fmt::Display for Local {
     }
 }
 
-pub(super) struct Zone(TimeZone);
+pub(crate) struct Zone(TimeZone);
 
 impl Zone {
+    /// By its name, or by its distance from UTC.
+    pub(crate) fn of(name: Option<&str>, utc_offset_minutes: i16) -> Option<Self> {
+        match name {
+            Some(name) => Self::named(name),
+            None => Self::fixed(utc_offset_minutes),
+        }
+    }
+
     /// By its name in the database that is compiled in, whatever other databases there are.
-    pub(super) fn named(name: &str) -> Option<Self> {
+    fn named(name: &str) -> Option<Self> {
         TimeZoneDatabase::bundled().get(name).ok().map(Self)
     }
 
-    pub(super) fn fixed(minutes: i16) -> Option<Self> {
+    fn fixed(minutes: i16) -> Option<Self> {
         Offset::from_seconds(i32::from(minutes) * 60).ok().map(|offset| Self(TimeZone::fixed(offset)))
     }
 
-    pub(super) fn local(&self, unix_ms: u64) -> Option<Local> {
+    pub(crate) fn local(&self, unix_ms: u64) -> Option<Local> {
         let shown = self.0.to_datetime(timestamp(unix_ms)?);
         Some(Local { day: number(shown.date())?, minute: minute(shown.time()) })
     }
@@ -51,6 +59,13 @@ impl Zone {
         moments
     }
 
+    /// The moment at which the wall clock shows this: of two the first; of one that is left out as much later as the
+    /// clocks were put forward.
+    pub(crate) fn moment(&self, local: Local) -> Option<u64> {
+        let shown = clock(local.day, local.minute)?;
+        self.0.to_ambiguous_timestamp(shown).compatible().ok().and_then(unix_ms)
+    }
+
     /// The moments of this day at which the clocks are changed.
     pub(super) fn changes(&self, day: u32) -> Vec<u64> {
         // No place is a whole day away from UTC.
@@ -64,6 +79,18 @@ impl Zone {
 }
 
 const DAY_MS: u64 = 86_400_000;
+
+/// "Europe/Berlin", "UTC", "UTC+02:00".
+pub(crate) fn place(name: Option<&str>, utc_offset_minutes: i16) -> String {
+    match (name, utc_offset_minutes) {
+        (Some(zone), _) => zone.to_owned(),
+        (None, 0) => "UTC".to_owned(),
+        (None, minutes) => {
+            let (sign, minutes) = (if minutes < 0 { '-' } else { '+' }, minutes.unsigned_abs());
+            format!("UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+        }
+    }
+}
 
 /// Minutes ahead of UTC of `UTC`, `+02:00`, `-05:30`.
 pub(crate) fn offset(text: &str) -> Option<i16> {

@@ -13,8 +13,10 @@ use rollout::{Now, State};
 use split::{Arm, Cause};
 use tally::{Class, Series, What};
 
+use super::super::views::RunView;
 use super::super::*;
 use crate::clock;
+use crate::lease::Question;
 use crate::sources::{Hosts, Secrets};
 use crate::store::{Point, Points};
 
@@ -219,6 +221,41 @@ impl World {
         self.engine.as_ref().and_then(|engine| engine.runs.get(name)).map(|run| &run.state)
     }
 
+    /// A rollout as people see it.
+    pub fn view(&self, name: &str) -> Arc<RunView> {
+        self.engine.as_ref().expect("a process").views.borrow()[name].clone()
+    }
+
+    /// A person applies a specification, and hears what becomes of it.
+    pub async fn apply_once(&mut self, text: &str) -> Result<Applied, Refusal> {
+        self.engine.as_mut().expect("a process").apply(text, "anna".to_owned(), false).await
+    }
+
+    /// A person wants something tried.
+    pub async fn order(&mut self, name: &str, order: Order) -> Result<u64, Refusal> {
+        let human = Human { who: "ben".to_owned(), reason: String::new() };
+        let engine = self.engine.as_mut().expect("a process");
+        engine.order(name, order, human, false).await
+    }
+
+    /// So many seconds, one after the other.
+    pub async fn seconds(&mut self, seconds: usize) {
+        for _ in 0..seconds {
+            self.second().await;
+        }
+    }
+
+    /// The machine sleeps; then it is a second later.
+    pub async fn sleep(&mut self, ms: u64) {
+        self.jump(Jump::Sleep(ms)).await;
+        self.second().await;
+    }
+
+    /// The machine is started again.
+    pub async fn restart(&mut self) {
+        self.jump(Jump::PowerCycle).await;
+    }
+
     /// A person applies a specification, again and again until there is an answer.
     pub async fn apply(&mut self, text: &str) {
         for _ in 0..PATIENCE {
@@ -274,6 +311,13 @@ impl World {
             acknowledged: Some(Acknowledged { generation, unix_ms, latency_ms: None }),
             ..Node::default()
         };
+        if let Some(engine) = &self.engine {
+            engine.lease.alive();
+            for node in ["a", "b"].map(str::to_owned) {
+                let incarnation = engine.store.incarnation;
+                engine.lease.answer(&Question { incarnation, generation, node });
+            }
+        }
         self.nodes.send_replace(Nodes(["a", "b"].map(|name| (name.to_owned(), node.clone())).into()));
         self.living(async |engine, inputs| engine.acknowledged(inputs).await).await;
         let news = self.increments();

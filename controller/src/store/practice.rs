@@ -1,0 +1,67 @@
+//! How far the practice of each rollout is that begins by itself.
+
+use anyhow::{Context, Result};
+use rollout::Practised;
+use rusqlite::{Transaction, params};
+use spec::Exercised;
+
+use super::{Entry, Store, journal};
+
+/// From form 6 to form 7.
+pub(super) const FORM_7: &str = "
+    -- Of each rollout and kind: what became of the last time it was due.
+    CREATE TABLE practised (
+        name TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (name, kind)
+    ) STRICT;
+";
+
+impl Store {
+    /// All of it.
+    pub fn practised(&self) -> Result<Vec<(String, Exercised, Practised)>> {
+        let mut query = self.connection.prepare("SELECT name, kind, state FROM practised")?;
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?)))?;
+        let mut found = Vec::new();
+        for row in rows {
+            let (name, kind, state): (String, String, String) = row?;
+            let practised = serde_json::from_str(&state).with_context(|| {
+                format!("the stored practice of {name} cannot be read; use the serin that wrote it")
+            })?;
+            let what = Exercised::ALL.into_iter().find(|what| what.kind() == kind);
+            found.extend(what.map(|what| (name, what, practised)));
+        }
+        Ok(found)
+    }
+
+    /// Writes one down; `None`: there is none any more. `entries` stand in the journal of run `run`.
+    pub fn save_practised(
+        &mut self,
+        (name, run): (&str, u64),
+        what: Exercised,
+        practised: Option<&Practised>,
+        entries: &[Entry],
+    ) -> Result<()> {
+        self.write(|change| {
+            match practised {
+                Some(practised) => put(change, name, what, practised)?,
+                None => {
+                    change
+                        .execute("DELETE FROM practised WHERE name = ? AND kind = ?", [name, what.kind()])?;
+                }
+            }
+            journal::add(change, name, run, entries)
+        })
+    }
+}
+
+pub(super) fn put(
+    change: &Transaction<'_>,
+    name: &str,
+    what: Exercised,
+    practised: &Practised,
+) -> Result<()> {
+    change.execute(
+        "INSERT OR REPLACE INTO practised VALUES (?, ?, ?)",
+        params![name, what.kind(), serde_json::to_string(practised)?],
+    )?;
+    Ok(())
+}
