@@ -8,6 +8,7 @@
 //! - [`score`]: one weighted score over many gates; [`multiplicity`]: corrections for many tests.
 //! - [`classical`]: tests for one look at a planned end; [`power`] and [`plan`]: how much data that takes.
 //! - [`balance`]: do both arms hold the same people?
+//! - [`bandit`]: how much traffic each version should get while they are compared.
 //! - [`trigger`]: fixed rules with a severity.
 //! - [`kayenta`]: the named, versioned judge compatible with Kayenta's.
 //!
@@ -16,6 +17,7 @@
 
 pub mod anytime;
 pub mod balance;
+pub mod bandit;
 pub mod classical;
 mod error;
 pub mod gate;
