@@ -55,6 +55,7 @@ pub fn render(views: &Views, triggers: &TriggerViews) -> String {
             line(&mut out, "serin_rollout_arm_weight_ratio", &labels, f64::from(arm.weight_ppm) / 1e6);
         }
     }
+    bandits(&mut out, views);
     head(
         &mut out,
         "serin_rollback_latency_seconds",
@@ -75,6 +76,35 @@ pub fn render(views: &Views, triggers: &TriggerViews) -> String {
     parities(&mut out, views);
     practice::render(&mut out, views);
     out
+}
+
+/// Shares that follow the evidence.
+fn bandits(out: &mut String, views: &Views) {
+    head(
+        out,
+        "serin_rollout_best_probability",
+        "the probability that a version is the best of those compared, where shares follow it; absent: not known yet",
+    );
+    for view in views.values() {
+        for known in view.run.bandit.iter().flat_map(|bandit| &bandit.versions) {
+            if let Some(best) = known.best {
+                let (rollout, version) = (&*view.run.name, &*known.version);
+                let labels = [("rollout", rollout), ("version", version), ("arm", known.arm.as_str())];
+                line(out, "serin_rollout_best_probability", &labels, best);
+            }
+        }
+    }
+    head(
+        out,
+        "serin_rollout_share_ceiling_ratio",
+        "the largest share all versions on trial may get by evidence, 0 to 1",
+    );
+    for view in views.values() {
+        if let Some(bandit) = &view.run.bandit {
+            let ceiling = f64::from(bandit.ceiling_ppm) / 1e6;
+            line(out, "serin_rollout_share_ceiling_ratio", &[("rollout", &view.run.name)], ceiling);
+        }
+    }
 }
 
 /// A/A checks.

@@ -32,8 +32,11 @@ pub struct Load {
     pub next_share_ppm: u32,
     /// Requests per second to expect then.
     pub next_per_second: Option<f64>,
-    /// The largest of what it gets, what its share will bring as soon as it is felt, and what comes next: capacity that
-    /// must be there now.
+    /// The largest share it may have before another verdict or person: now, after the next change, and as far as evidence
+    /// may move it meanwhile (`spec.bandit`).
+    pub largest_share_ppm: u32,
+    /// The largest of what it gets, what its share will bring as soon as it is felt, what comes next, and what its
+    /// largest share would bring: capacity that must be there now.
     pub peak_per_second: Option<f64>,
     /// Endpoints that are ready; `None`: not known, or not asked for.
     pub ready_endpoints: Option<u32>,
@@ -70,21 +73,24 @@ impl State {
         let (next_weight_ppm, next_shadow_ppm) =
             next.map_or((weight_ppm, shadow_ppm), |next| (next.weight_ppm, next.shadow_ppm));
         let total = rates.map(|rates| rates.canary + rates.stable);
-        let load = |version: &str, now_ppm: u32, next_ppm: u32, per_second: Option<f64>, ready| {
-            let of = |ppm: u32| total.map(|total| total * f64::from(ppm) / f64::from(split::MILLION));
-            let next_per_second = of(next_ppm);
-            // What is measured lags behind a step of the weights.
-            let expected = of(now_ppm).zip(next_per_second).map(|(now, next)| now.max(next));
-            Load {
-                version: version.to_owned(),
-                share_ppm: now_ppm,
-                per_second,
-                next_share_ppm: next_ppm,
-                next_per_second,
-                peak_per_second: per_second.zip(expected).map(|(now, expected)| now.max(expected)),
-                ready_endpoints: ready,
-            }
-        };
+        let load =
+            |version: &str, [now_ppm, next_ppm, moved_ppm]: [u32; 3], per_second: Option<f64>, ready| {
+                let of = |ppm: u32| total.map(|total| total * f64::from(ppm) / f64::from(split::MILLION));
+                let next_per_second = of(next_ppm);
+                // What is measured lags behind a step of the weights.
+                let largest_share_ppm = now_ppm.max(next_ppm).max(moved_ppm);
+                let expected = of(largest_share_ppm);
+                Load {
+                    version: version.to_owned(),
+                    share_ppm: now_ppm,
+                    per_second,
+                    next_share_ppm: next_ppm,
+                    next_per_second,
+                    largest_share_ppm,
+                    peak_per_second: per_second.zip(expected).map(|(now, expected)| now.max(expected)),
+                    ready_endpoints: ready,
+                }
+            };
         let others_ppm = self.weights.on_trial_ppm().saturating_sub(weight_ppm);
         // Further versions on trial keep theirs.
         let rest = |ppm: u32| split::MILLION.saturating_sub(ppm.saturating_add(others_ppm));
@@ -95,10 +101,13 @@ impl State {
         let next_share = next_weight_ppm.saturating_add(next_shadow_ppm);
         let stable = rates.map(|rates| rates.stable);
         let (rests, next_rests) = (rest(weight_ppm), rest(next_weight_ppm));
+        let ranges = self.ranges_ahead(next);
+        let moved = ranges.iter().map(spec::ShareRange::most_ppm).max().unwrap_or(0);
+        let moved_rest = ranges.iter().map(spec::ShareRange::stable_ppm).max().unwrap_or(0);
         Demand {
             per_second: total,
-            canary: load(&self.plan.canary, share, next_share, canary, ready.canary),
-            stable: load(&self.stable_version, rests, next_rests, stable, ready.stable),
+            canary: load(&self.plan.canary, [share, next_share, moved], canary, ready.canary),
+            stable: load(&self.stable_version, [rests, next_rests, moved_rest], stable, ready.stable),
             next,
             waits_for: self.message(),
         }
@@ -150,6 +159,17 @@ impl State {
         let seen_ppm = if weight_ppm > 0 { weight_ppm } else { shadow_ppm };
         let needs_endpoints = ready.map(|ready| ready.needed(seen_ppm, self.endpoints.stable));
         Some(NextStep { weight_ppm, shadow_ppm, in_ms, needs_endpoints })
+    }
+
+    /// Between what evidence may move shares, in the present stage and in the one that comes next.
+    fn ranges_ahead(&self, next: Option<NextStep>) -> Vec<spec::ShareRange> {
+        let climbs = matches!(
+            self.phase,
+            Phase::Pending { started_by: Some(_) } | Phase::Progressing | Phase::Promoting | Phase::Paused(_)
+        );
+        let next = next.zip(self.next_stage()).filter(|_| climbs);
+        let after = next.and_then(|(next, stage)| self.plan.share_range(stage, next.weight_ppm));
+        self.share_range().into_iter().chain(after).collect()
     }
 
     fn next_height(&self) -> Option<(u32, u32)> {

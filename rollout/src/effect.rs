@@ -57,6 +57,11 @@ pub enum Cause {
         /// Who.
         who: String,
     },
+    /// Shares follow the evidence, within the range the plan gives the stage.
+    Bandit {
+        /// The stage, from 0.
+        stage: usize,
+    },
     /// Down: one of several challengers is out.
     Drop {
         /// Which.

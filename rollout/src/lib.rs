@@ -9,6 +9,7 @@
 //! [`State`] can be stored between any two steps.
 
 mod arms;
+mod bandit;
 mod demand;
 mod effect;
 mod event;
@@ -26,6 +27,7 @@ mod verdict;
 mod view;
 
 pub use arms::{ArmView, Arms, Chosen, LeftOut, Rival};
+pub use bandit::{Bandit, BanditView, ShareView};
 pub use demand::{Demand, Load, NextStep, Rates};
 pub use effect::{Cause, Effect, HandBackRequest, Notice, Publication, Record, Severity, WarmUpRequest};
 pub use event::{Acks, Endpoint, Endpoints, Event, Human, Reading, Refused};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use spec::{Plan, Weights};
 
 use crate::evidence::Evidence;
-use crate::{Acks, Arms, Now, Verdict};
+use crate::{Acks, Arms, Bandit, Now, Verdict};
 
 /// One run of one plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct State {
     /// The other challengers.
     #[serde(default)]
     pub arms: Arms,
+    /// What shares follow; `None`: weights stand still.
+    #[serde(default)]
+    pub bandit: Option<Box<Bandit>>,
     /// When a quorum first sent the canary traffic, on the run's own clock.
     pub exposed_age_ms: Option<u64>,
     /// When the last trustworthy counts came, on the run's own clock.

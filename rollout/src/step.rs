@@ -3,7 +3,7 @@
 //! | event \ phase      | Pending      | Progressing, Promoting | Paused            | HandBack            | over |
 //! | ------------------ | ------------ | ---------------------- | ----------------- | ------------------- | ---- |
 //! | Start              | probe        | -                      | -                 | -                   | -    |
-//! | Tick               | ack timeout  | bake, deadline, ack timeout, no data | goes on by itself? | next step, remind | ramp |
+//! | Tick               | ack timeout  | bake, deadline, ack timeout, no data, shares | goes on by itself? shares fall | next step, remind | ramp |
 //! | Interval           | -            | guardrails, harm, proof | guardrails, harm | guardrails          | -    |
 //! | Reading            | -            | readings               | readings          | -                   | -    |
 //! | Acks               | first stage  | bake begins            | quorum: goes on   | next step           | note |
@@ -27,6 +27,7 @@
 
 mod act;
 mod arms;
+mod bandit;
 mod barrier;
 mod hand_back;
 mod past;
@@ -124,10 +125,14 @@ impl Run {
         match &self.state.phase {
             Phase::Pending { started_by: Some(_) } => self.settle_pending(),
             Phase::Pending { started_by: None } | Phase::Succeeded => {}
-            Phase::Progressing | Phase::Promoting => self.settle_stage(),
+            Phase::Progressing | Phase::Promoting => {
+                self.settle_stage();
+                self.allocate();
+            }
             Phase::Paused(why) => {
                 let why = why.clone();
                 self.settle_paused(&why);
+                self.allocate();
             }
             Phase::HandBack(_) => self.settle_hand_back(),
             Phase::RolledBack => self.settle_ramp(),
@@ -147,6 +152,7 @@ impl State {
             stable_version: plan.stable.clone(),
             evidence: crate::Evidence::new(&plan),
             arms: crate::Arms::new(&plan),
+            bandit: crate::Bandit::new(&plan).map(Box::new),
             plan,
             phase: Phase::Pending { started_by: None },
             stage: 0,
@@ -307,7 +313,7 @@ impl State {
                 Err(format!("there is {}, and room for {room} each; choose one first", self.names_in()))
             }
             (Event::SetWeight { human, weight_ppm }, _)
-                if *weight_ppm > self.weights.canary_ppm && human.reason.is_empty() =>
+                if *weight_ppm > self.least_ppm() && human.reason.is_empty() =>
             {
                 Err("a weight that rises without a verdict wants a reason".to_owned())
             }

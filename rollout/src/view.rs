@@ -27,6 +27,9 @@ pub struct View {
     pub weight_ppm: u32,
     /// Every challenger, when there are several.
     pub arms: Vec<ArmView>,
+    /// How the shares follow the evidence; absent: they stand still at this stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandit: Option<crate::BanditView>,
     /// The epoch of these weights.
     pub epoch: u64,
     /// The version behind the stable route.
@@ -143,6 +146,7 @@ impl State {
             stage_count: self.plan.stages.len(),
             weight_ppm: self.weights.canary_ppm,
             arms: self.arm_views(),
+            bandit: self.bandit_view(),
             epoch: self.epoch,
             stable: self.stable_version.clone(),
             canary: self.plan.canary.clone(),
@@ -246,7 +250,13 @@ impl State {
         let of_rivals = self.rivals_open();
         let open: Vec<&str> = open.into_iter().chain(of_rivals.iter().map(String::as_str)).collect();
         let at = match self.plan.rivals().next() {
-            Some(_) => format!("{at} each for {}", self.names_in()),
+            Some(_) if self.least_ppm() == self.weights.canary_ppm && self.share_range().is_none() => {
+                format!("{at} each for {}", self.names_in())
+            }
+            Some(_) => {
+                let (stage, count) = (self.stage + 1, self.plan.stages.len());
+                format!("stage {stage} of {count}, {}", self.shares_in())
+            }
             None => at,
         };
         if open.is_empty() && stage.baked_ms >= planned.bake_ms && self.must_choose() {

@@ -33,6 +33,10 @@ pub struct Outcome {
     pub exposed_requests: u64,
     /// Errors of the canary in that time, less those stable would have had: what the run cost users.
     pub extra_errors: f64,
+    /// Requests all versions answered.
+    pub requests: u64,
+    /// Of these, errors.
+    pub errors: u64,
     /// Looks at the counters.
     pub looks: u64,
 }

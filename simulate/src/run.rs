@@ -62,6 +62,8 @@ struct Tally {
     exposed: u64,
     harmful: u64,
     extra_errors: f64,
+    requests: u64,
+    errors: u64,
     looks: u64,
 }
 
@@ -121,6 +123,10 @@ impl Run {
             self.requests(n, world.sticky, canary_share / left, baseline_share / left, shape, &moment.stable);
         if canary.assigned > 0 {
             self.tally.first_exposed_ms.get_or_insert(from_ms);
+        }
+        for counts in rivals.values().chain([&canary, &stable, &baseline]) {
+            self.tally.requests += counts.outcomes;
+            self.tally.errors += counts.errors;
         }
         self.tally.looks += 1;
         self.tally.exposed += canary.assigned;
@@ -253,6 +259,8 @@ impl Tally {
             harmful_requests: self.harmful,
             exposed_requests: self.exposed,
             extra_errors: self.extra_errors,
+            requests: self.requests,
+            errors: self.errors,
             looks: self.looks,
         }
     }

@@ -95,6 +95,10 @@ pub struct Summary {
     pub extra_errors: Option<Spread>,
     /// Seconds from the start until it was promoted.
     pub seconds_to_promote: Option<Spread>,
+    /// Errors of all versions, as a share of all requests of all runs.
+    pub failed: f64,
+    /// The canary's requests, as a share of the same.
+    pub exposed: f64,
     /// Runs that were over before their harm began.
     pub over_before: u64,
     /// What ended the runs that were not promoted, with how many.
@@ -135,6 +139,8 @@ impl Summary {
             };
             *ends.entry(why).or_default() += 1;
         }
+        let sum = |of: &dyn Fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>() as f64;
+        let of_all = |part: f64| part / sum(&|outcome| outcome.requests).max(1.0);
         let mut stops = of(&stopped, &|outcome| outcome.harmful_ms as f64 / 1e3);
         stops.sort_by(f64::total_cmp);
         Self {
@@ -149,6 +155,8 @@ impl Summary {
             requests_to_stop: Spread::new(of(&stopped, &|outcome| outcome.harmful_requests as f64)),
             extra_errors: Spread::new(of(&stopped, &|outcome| outcome.extra_errors)),
             seconds_to_promote: Spread::new(of(&promoted, &|outcome| outcome.end_ms as f64 / 1e3)),
+            failed: of_all(sum(&|outcome| outcome.errors)),
+            exposed: of_all(sum(&|outcome| outcome.exposed_requests)),
             over_before: outcomes.iter().filter(|outcome| outcome.harmful_ms == 0).count() as u64,
             ends,
             looks: outcomes.iter().map(|outcome| outcome.looks).sum(),

@@ -112,6 +112,34 @@ fn several_challengers_share_the_level_of_one() {
     assert_eq!(dropped("errors=x5".parse().unwrap(), 6), 6);
 }
 
+/// Shares that follow the evidence give a better version more of the same stage, a worse one less, and neither changes how
+/// runs of healthy versions end.
+#[test]
+fn shares_follow_what_versions_do() {
+    let stage = "    - {weight: 10%, bake: 20m, deadline: 1h}\n    - {weight: 50%, bake: 1m, deadline: 30m}\n    \
+                 - {weight: 100%, bake: 10s}\n  gates";
+    let (from, to) = (PLAN.find("    - {weight: 20%").unwrap(), PLAN.find("  gates").unwrap());
+    let fixed = format!("{}{stage}{}", &PLAN[..from], &PLAN[to + "  gates".len()..]);
+    let moving = format!("{fixed}  bandit: {{ceiling: 40%, every: 30s}}\n");
+    let summary = |text: &str, harm: &str| {
+        let plan = spec::load(text).unwrap().plan;
+        let harm: Harm = if harm.is_empty() { Harm::NONE } else { harm.parse().unwrap() };
+        let world = World::new("test", &plan, &Traffic { error_rate: 0.05, ..traffic() }, harm).unwrap();
+        let outcomes: Vec<_> =
+            (0..4).map(|number| run(&plan, &world, Chance::new(7, 0, number), 10_000)).collect();
+        Summary::new(&world, &outcomes)
+    };
+    let [better, as_ever] = [&moving, &fixed].map(|text| summary(text, "errors=x0.4"));
+    assert_eq!((better.promoted.count, as_ever.promoted.count), (4, 4), "{better:#?} {as_ever:#?}");
+    assert!(
+        better.exposed > 1.5 * as_ever.exposed && better.failed < as_ever.failed,
+        "{better:#?} {as_ever:#?}"
+    );
+    assert!(summary(&moving, "").promoted.count >= 3);
+    let [worse, as_ever] = [&moving, &fixed].map(|text| summary(text, "errors=x1.3"));
+    assert!(worse.exposed < as_ever.exposed, "{worse:#?} {as_ever:#?}");
+}
+
 #[test]
 fn impossible_figures_are_refused() {
     let plan = spec::load(PLAN).unwrap().plan;

@@ -1,6 +1,7 @@
 //! From a rollout as typed to the plan as meant: every rule a document must keep, and every default.
 
 mod arms;
+mod bandit;
 mod fleet;
 mod gates;
 mod practice;
@@ -201,7 +202,9 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
     }
     let stages = stages::stages(check, spec, &gates);
     let choose = arms::choose(check, spec, &stages);
-    let challengers = arms::challengers(check, spec, choose.as_ref().map_or(0, |(_, room_ppm)| *room_ppm));
+    let room_ppm = bandit::room_ppm(spec, choose.as_ref().map_or(0, |(_, room_ppm)| *room_ppm));
+    let challengers = arms::challengers(check, spec, room_ppm);
+    let bandit = bandit::bandit(check, spec, &stages, &gates, sticky, unit);
     arms::no_figures_of_ones_own(check, spec, &gates);
     // The chance of error is the whole run's, so each challenger gets its part.
     #[allow(clippy::cast_precision_loss)] // a handful
@@ -246,6 +249,7 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
         challengers,
         lead: 0,
         choose: choose.map(|(choose, _)| choose),
+        bandit,
         unit,
         member: None,
         name,

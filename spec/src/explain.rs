@@ -1,6 +1,7 @@
 //! What a rollout will do, when, and what would stop it: in plain words.
 
 mod arms;
+mod bandit;
 mod marginal;
 mod practice;
 
@@ -145,10 +146,12 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
             };
             writeln!(text, "  Without enough evidence after {}, {then}.", Span::from_ms(stage.deadline_ms))?;
         }
+        bandit::stage(text, plan, index)?;
         if let Some(choose) = plan.choose.as_ref().filter(|choose| choose.after == index) {
             writeln!(text, "{}", choice(choose))?;
         }
     }
+    bandit::whole(text, plan)?;
     if plan.stages.iter().any(|stage| stage.shadow_ppm > 0) {
         writeln!(
             text,

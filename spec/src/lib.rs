@@ -9,6 +9,7 @@
 //! [`Problem`] with its line, its field and its remedy. Unknown fields are errors.
 
 mod amount;
+mod bandit;
 mod challenger;
 mod compile;
 mod explain;
@@ -32,6 +33,7 @@ pub mod typed;
 mod window;
 
 pub use amount::{Margin, NotAnAmount, Percent, Quantity, Span};
+pub use bandit::{Bandit, ShareRange};
 pub use challenger::{Challenger, Choose, MOST_CHALLENGERS};
 pub use compile::compile;
 pub use explain::{explain, explain_all};

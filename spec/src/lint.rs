@@ -1,6 +1,7 @@
 //! What is allowed and probably not wished.
 
 mod arms;
+mod bandit;
 mod marginal;
 mod practice;
 
@@ -32,7 +33,8 @@ pub fn lint(text: &str, per_second: Option<f64>) -> Vec<Problem> {
                 let lines = Lines::of(text);
                 let of_rate = too_little_traffic(&loaded.plan, rate)
                     .into_iter()
-                    .chain(too_small_budget(&loaded.plan, rate));
+                    .chain(too_small_budget(&loaded.plan, rate))
+                    .chain(bandit::too_little_traffic(&loaded.plan, rate));
                 problems.extend(of_rate.map(|mut problem| {
                     problem.line = lines.line(&problem.field);
                     problem
@@ -60,6 +62,7 @@ pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
         ));
     }
     found.extend(arms::warnings(typed, plan));
+    found.extend(bandit::warnings(plan));
     found.extend(practice::warnings(plan));
     let hard = plan.gates.iter().filter(|gate| gate.hard).count();
     if hard > HARD_GATES {

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use split::policy;
 
+use crate::bandit::Bandit;
 use crate::challenger::{Challenger, Choose, MOST_CHALLENGERS};
 use crate::fleet::Member;
 use crate::gate::{Gate, Guardrail};
@@ -33,6 +34,9 @@ pub struct Plan {
     /// How one of them is chosen.
     #[serde(default)]
     pub choose: Option<Choose>,
+    /// How shares follow the evidence within a stage; `None`: weights stand still.
+    #[serde(default)]
+    pub bandit: Option<Bandit>,
     /// Who is asked when it is not clear what to do; free text, shown in notices.
     pub owner: Option<String>,
     /// How the traffic is taken and split: all of the policy document but the weights.

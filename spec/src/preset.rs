@@ -61,6 +61,7 @@ pub(crate) fn extend(mut written: RolloutSpec, preset: RolloutSpec) -> RolloutSp
         rollback,
         baseline,
         choose,
+        bandit,
         assignment,
         lease
     );

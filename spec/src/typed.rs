@@ -4,6 +4,7 @@
 //! checked here beyond form.
 
 mod arms;
+mod bandit;
 mod course;
 mod fleet;
 mod hand_back;
@@ -21,6 +22,7 @@ use crate::amount::Span;
 use crate::plan::{ErrorClass, Insufficient, Supersede};
 
 pub use arms::{Challenger, Choose, ChooseBy};
+pub use bandit::{Bandit, BanditBy};
 pub use course::{
     Acknowledge, Alpha, Better, Budget, Control, Freeze, Gate, Guardrail, Level, NoData, Rollback, Stage,
     Unread, Window, Windows,
@@ -93,6 +95,10 @@ pub struct RolloutSpec {
     /// With `arms`: how one of them is chosen. Default: a person chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choose: Option<Choose>,
+    /// Moves shares within a stage towards the version that does best, between a floor and a ceiling. Default: a stage's
+    /// weight stands still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandit: Option<Bandit>,
     /// Who is asked when it is not clear what to do; shown in notices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,

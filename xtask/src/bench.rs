@@ -22,7 +22,7 @@ enum Target {
     Bench(&'static str),
 }
 
-const BENCHES: [Bench; 3] = [
+const BENCHES: [Bench; 4] = [
     Bench {
         name: "judge",
         package: "judge",
@@ -34,6 +34,12 @@ const BENCHES: [Bench; 3] = [
         package: "rollout",
         target: Target::Example("alarms"),
         about: "the same of whole rollouts, gates and guardrails together: RUNS SEED",
+    },
+    Bench {
+        name: "bandit",
+        package: "rollout",
+        target: Target::Example("bandit"),
+        about: "what shares that follow the evidence bring and cost beside weights that stand: RUNS SEED",
     },
     Bench {
         name: "load",

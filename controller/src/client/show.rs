@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::practice;
-use super::view::{Arm, Gate, Queued, View};
+use super::view::{Arm, Bandit, Gate, Queued, Share, View};
 
 /// One line each.
 pub fn list(all: &[View]) -> String {
@@ -52,6 +52,9 @@ pub fn one(view: &View, now_ms: u64) -> String {
             "  override {number}: {} at stage {} ({}): {past}",
             known.who, known.stage, known.reason
         );
+    }
+    if let Some(bandit) = &view.bandit {
+        shares(&mut out, bandit);
     }
     members(&mut out, &view.members);
     if view.arms.is_empty() {
@@ -121,6 +124,36 @@ fn members(out: &mut String, members: &[View]) {
             let _ =
                 writeln!(out, "  {:<14} {:<wide$} {:<16} {}", gate.verdict, member.name, gate.name, gate.why);
         }
+    }
+}
+
+/// Between what shares move, and how likely each version is the best.
+fn shares(out: &mut String, bandit: &Bandit) {
+    let Bandit { by, floor_ppm, ceiling_ppm, most_ppm, next_in_ms, holds, versions } = bandit;
+    let together = if versions.len() > 2 {
+        format!(
+            "each between {} and {}, up to {} together",
+            percent(*floor_ppm),
+            percent(*most_ppm),
+            percent(*ceiling_ppm)
+        )
+    } else {
+        format!("between {} and {}", percent(*floor_ppm), percent(*most_ppm))
+    };
+    let next = next_in_ms
+        .map(|ms| format!(", considered again in {}", spec::Span::from_ms(ms.div_ceil(1_000) * 1_000)));
+    let _ = writeln!(out, "  shares follow {by}, {together}{}", next.unwrap_or_default());
+    for Share { arm, version, share_ppm, best } in versions {
+        let best = best.map_or_else(|| "?".to_owned(), |best| format!("{:.1}%", 100.0 * best));
+        let _ = writeln!(
+            out,
+            "    {:<24} {:>8}   best with {best}",
+            format!("{version} ({arm})"),
+            percent(*share_ppm)
+        );
+    }
+    if let Some(why) = holds {
+        let _ = writeln!(out, "    none rises now: {why}");
     }
 }
 
@@ -200,6 +233,21 @@ mod tests {
         let arms = "  canary (v2)   5%   in\n    pass           errors           proven\n  \
                     b (v3)   0%   dropped: gate errors: harm\n";
         assert!(text.ends_with(arms), "{text}");
+        let moving: View = serde_json::from_str(
+            r#"{"name":"ranker","bandit":{"by":"error_rate","floor_ppm":10000,"ceiling_ppm":200000,"most_ppm":190000,
+                "next_in_ms":61200,"holds":"v1 has 7 of the 100 answers it takes","versions":[
+                {"arm":"canary","version":"v2","share_ppm":120000,"best":0.813},
+                {"arm":"b","version":"v3","share_ppm":10000,"best":null},
+                {"arm":"stable","version":"v1","share_ppm":870000,"best":0.001}]}}"#,
+        )
+        .expect("a view");
+        let text = one(&moving, 0);
+        let shares = "  shares follow error_rate, each between 1% and 19%, up to 20% together, considered again in 1m2s\n    \
+                      v2 (canary)                   12%   best with 81.3%\n    \
+                      v3 (b)                         1%   best with ?\n    \
+                      v1 (stable)                   87%   best with 0.1%\n    \
+                      none rises now: v1 has 7 of the 100 answers it takes\n";
+        assert!(text.ends_with(shares), "{text}");
         assert_eq!(view.over(), None);
         let lines = list(std::slice::from_ref(&view));
         assert!(lines.lines().nth(1).is_some_and(|line| line.starts_with("ranker ")), "{lines}");

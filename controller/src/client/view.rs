@@ -18,6 +18,7 @@ pub struct View {
     pub stable: String,
     pub canary: String,
     pub arms: Vec<Arm>,
+    pub bandit: Option<Bandit>,
     pub stages: Vec<Stage>,
     pub guardrails: Vec<Gate>,
     pub refusals: Vec<Refusal>,
@@ -74,6 +75,29 @@ pub struct Arm {
     pub standing: String,
     pub reason: Option<String>,
     pub gates: Vec<Gate>,
+}
+
+/// Shares that follow the evidence.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Bandit {
+    pub by: String,
+    pub floor_ppm: u32,
+    pub ceiling_ppm: u32,
+    pub most_ppm: u32,
+    pub next_in_ms: Option<u64>,
+    pub holds: Option<String>,
+    pub versions: Vec<Share>,
+}
+
+/// A version's share.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Share {
+    pub arm: String,
+    pub version: String,
+    pub share_ppm: u32,
+    pub best: Option<f64>,
 }
 
 /// The specification that comes next.

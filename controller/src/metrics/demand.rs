@@ -8,7 +8,7 @@ use crate::engine::Views;
 /// Absent: not known. A scaler that reads nothing keeps what it has; a 0 would make it let go.
 pub fn render(out: &mut String, views: &Views) {
     type Of = fn(&Load) -> Option<f64>;
-    let loads: [(&str, &str, Of); 5] = [
+    let loads: [(&str, &str, Of); 6] = [
         ("serin_demand_requests_per_second", "requests per second a version gets", |load| load.per_second),
         (
             "serin_demand_next_requests_per_second",
@@ -24,6 +24,11 @@ pub fn render(out: &mut String, views: &Views) {
             "serin_demand_next_share_ratio",
             "a version's share after the next change of weights, 0 to 1",
             |load| Some(f64::from(load.next_share_ppm) / 1e6),
+        ),
+        (
+            "serin_demand_largest_share_ratio",
+            "the largest share a version may have before another verdict or person, 0 to 1",
+            |load| Some(f64::from(load.largest_share_ppm) / 1e6),
         ),
         ("serin_ready_endpoints", "endpoints that are ready, where spec.ready counts them", |load| {
             load.ready_endpoints.map(f64::from)

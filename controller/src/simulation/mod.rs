@@ -104,6 +104,9 @@ struct Answer {
     runs: u64,
     every_ms: u64,
     worlds: Vec<Summary>,
+    /// Do shares follow the evidence?
+    #[serde(skip)]
+    bandit: bool,
     /// Not part of what a seed fixes.
     #[serde(skip)]
     seconds: f64,
@@ -143,6 +146,7 @@ fn answer(options: &Options) -> Result<Answer> {
         runs: options.runs,
         every_ms: options.every.ms(),
         worlds,
+        bandit: plan.bandit.is_some(),
         seconds,
         notes: notes(options, &plan, &traffic),
     })

@@ -42,6 +42,14 @@ pub fn text(answer: &Answer) -> String {
                 time(spread.p90)
             );
         }
+        if answer.bandit {
+            out += &format!(
+                "{}: the canary got {} % of all requests, {:.3} % of all failed\n",
+                world.world,
+                percent(world.exposed),
+                100.0 * world.failed
+            );
+        }
         if !world.ends.is_empty() {
             let ends: Vec<String> = world.ends.iter().map(|(end, n)| format!("{end} {n}")).collect();
             out += &format!("{}: not promoted by {}\n", world.world, ends.join(", "));

@@ -145,6 +145,10 @@ impl GateEvidence {
     }
 
     pub(super) fn new_weights(&mut self) {
+        // Requests under two shares are not of the same moments in the same proportion.
+        if self.fixed.is_some() || self.against.is_some() {
+            self.readings.new_window();
+        }
         self.tests_mut().for_each(Test::new_weights);
     }
 

@@ -9,7 +9,7 @@ use crate::{Bins, Counts, Moments};
 pub(super) const TAIL: f64 = 0.01;
 
 /// Requests and events of a rate.
-pub(super) fn trials(metric: Metric, counts: &Counts) -> Trials {
+pub(crate) fn trials(metric: Metric, counts: &Counts) -> Trials {
     let (n, k) = match metric {
         Metric::Overdue => (counts.overdue.reached, counts.overdue.overdue),
         Metric::GoneRate => (counts.finished, counts.gone),

@@ -21,6 +21,7 @@ pub use contest::Contest;
 pub use gate::GateEvidence;
 pub use guard::GuardrailEvidence;
 pub(crate) use margin::OnMargin;
+pub(crate) use measure::trials;
 pub(crate) use words::{digits, e_value, value};
 
 use crate::{Counts, Interval, Reading, Verdict};

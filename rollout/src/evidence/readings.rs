@@ -76,6 +76,12 @@ impl Readings {
         })
     }
 
+    /// Weights change: what was counted under the old ones gives no reading.
+    pub(super) fn new_window(&mut self) {
+        self.window = Arms::default();
+        self.last_age_ms = None;
+    }
+
     /// Is it time to ask?
     pub(super) fn due(&self, gate: &Gate, age_ms: u64) -> bool {
         self.last_age_ms.is_none_or(|last| age_ms.saturating_sub(last) >= gate.every_ms)

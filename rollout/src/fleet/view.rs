@@ -73,6 +73,7 @@ pub fn view(name: &str, members: &[&State]) -> View {
         stage,
         stage_count: first.map_or(0, |state| state.plan.stages.len()),
         arms: Vec::new(),
+        bandit: None,
         weight_ppm: members.iter().map(|state| state.weights.canary_ppm).max().unwrap_or(0),
         epoch: members.iter().map(|state| state.epoch).max().unwrap_or(0),
         stable: versions(members, |state| &state.stable_version),

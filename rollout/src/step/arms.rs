@@ -157,6 +157,9 @@ impl Run {
         if let Some(contest) = &mut state.arms.contest {
             contest.leave(arm);
         }
+        if let Some(bandit) = &mut state.bandit {
+            bandit.leave(arm);
+        }
         state.set_shares(&shares);
         state.arms.out.push(LeftOut { arm, version, at: self.now, by, reason, verdicts });
     }
@@ -306,6 +309,15 @@ impl State {
     pub(crate) fn names_in(&self) -> String {
         let name = |arm: Arm| format!("{} ({arm})", self.plan.version_of(arm).unwrap_or_default());
         self.plan.arms_in().map(name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// "v2 (canary) at 12%, v3 (b) at 3%".
+    pub(crate) fn shares_in(&self) -> String {
+        let one = |(arm, ppm): (Arm, u32)| {
+            let version = self.plan.version_of(arm).unwrap_or_default();
+            format!("{version} ({arm}) at {}", spec::Percent::from_ppm(ppm))
+        };
+        self.shares().into_iter().map(one).collect::<Vec<_>>().join(", ")
     }
 
     /// Everybody's share who is in.

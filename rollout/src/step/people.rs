@@ -80,7 +80,7 @@ impl Run {
         if let Some(stage) = self.state.stages.last_mut() {
             stage.overridden_by = Some(human.who.clone());
         }
-        if weight_ppm > self.state.weights.canary_ppm {
+        if weight_ppm > self.state.least_ppm() {
             let mut past = self.state.held_back();
             past.push("a weight by hand, without a verdict".to_owned());
             self.override_by(human, past);

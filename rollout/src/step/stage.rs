@@ -66,6 +66,7 @@ impl Run {
         };
         state.evidence.observe(&state.plan, interval, look);
         self.count_rivals(interval, look);
+        self.learn(interval, look);
         self.forget("no-data");
         self.drop_broken_rivals();
         if let Some(fired) = self.state.evidence.broken(&self.state.plan) {

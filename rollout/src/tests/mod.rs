@@ -1,4 +1,5 @@
 mod arms;
+mod bandit;
 mod fleet;
 mod gates;
 mod marginal;

@@ -1,6 +1,6 @@
 //! From one document to the members of a fleet: each is a rollout by itself, of the same stages.
 
-use super::{Check, arms, compile};
+use super::{Check, arms, bandit, compile};
 use crate::fleet::{After, HowMany, Member, Terms};
 use crate::plan::Plan;
 use crate::preset;
@@ -42,6 +42,7 @@ pub(crate) fn fleet(rollout: &Rollout) -> Option<Result<Fleet, Problems>> {
     let mut check = Check::default();
     check.label("metadata.name", &rollout.metadata.name);
     arms::no_fleet(&mut check, spec);
+    bandit::no_fleet(&mut check, spec);
     models(&mut check, spec);
     let terms = spec.regions.as_ref().map(|regions| terms(&mut check, spec, regions));
     let mut found = check.problems;
@@ -191,7 +192,8 @@ fn rollout_name(fleet: &str, model: Option<&str>, region: Option<&str>) -> Strin
 fn member(whole: &Rollout, index: Option<usize>, region: Option<&str>) -> Rollout {
     let mut typed = whole.clone();
     let spec = &mut typed.spec;
-    (spec.models, spec.regions) = (Vec::new(), None);
+    // Said once, of the whole.
+    (spec.models, spec.regions, spec.bandit) = (Vec::new(), None, None);
     let model = index.and_then(|index| whole.spec.models.get(index));
     let name = rollout_name(&whole.metadata.name, model.map(|model| model.name.as_str()), region);
     // The same people are in the same arm of every model, and in every region.
