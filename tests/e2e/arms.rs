@@ -151,3 +151,77 @@ async fn a_person_drops_one_and_chooses_another() {
     assert!(view["arms"].as_array().expect("arms").iter().all(|arm| arm["weight_ppm"] == 0), "{view}");
     load.stop().await;
 }
+
+/// Two versions on trial whose shares follow the evidence, every 30 s, between 5 and 60 % together.
+const FOLLOWING: &str = "
+apiVersion: serin.dev/v1alpha1
+kind: Rollout
+metadata: {name: ranker}
+spec:
+  stable: {version: v1}
+  canary: {version: v2}
+  arms: [{name: b, version: v3}]
+  choose: {by: person, after: 20%}
+  bandit: {by: error_rate, floor: 5%, ceiling: 60%, every: 30s}
+  stages:
+    - {weight: 15%, bake: 1h, deadline: 3h}
+    - {weight: 20%, bake: 1s, deadline: 30m}
+    - {weight: 100%, bake: 1s}
+  gates:
+    - {name: errors, metric: error_rate, against: stable, margin: 9x, ignoreBelow: 60%, passBelow: 60%}
+  guardrails:
+    - {name: errors-limit, metric: error_rate, max: 70%}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shares_follow_the_better_one_and_an_abort_takes_all_back() {
+    let _machine = alone().await;
+    let (models, b, _c, serin) = three([0.3, 0.0, 0.0]).await;
+    let load = Load::start(LoadPlan { rate: 200.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
+    serin.apply(FOLLOWING).await;
+    serin.until("ranker", "the first stage", |view| arm(view, "b")["weight_ppm"] == 150_000).await;
+
+    let view = serin
+        .until("ranker", "shares to move", |view| {
+            arm(view, "canary")["weight_ppm"] == 50_000
+                && arm(view, "b")["weight_ppm"].as_u64() > Some(150_000)
+        })
+        .await;
+    let shares = view["bandit"]["versions"].as_array().expect("versions").clone();
+    println!("shares: {shares:?}");
+    let best = |at: usize| shares[at]["best"].as_f64().expect("a chance");
+    assert!(best(0) < 0.01 && best(1) > best(2), "{view}");
+    let line = view["history"].as_array().expect("lines").last().expect("a line")["what"].clone();
+    assert!(line.as_str().is_some_and(|line| line.starts_with("Shares: v2 5%, v3 ")), "{line}");
+    let (code, text) = serin.command(&["get", "ranker"]).await;
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("shares follow error_rate, each between 5% and 20%, up to 60% together"), "{text}");
+
+    let metrics = reqwest::get(serin.url("/metrics")).await.expect("metrics").text().await.expect("text");
+    for line in [
+        "serin_rollout_best_probability{rollout=\"ranker\",version=\"v3\",arm=\"b\"} ",
+        "serin_rollout_share_ceiling_ratio{rollout=\"ranker\"} 0.6",
+        "serin_demand_largest_share_ratio{rollout=\"ranker\",role=\"canary\",version=\"v2\"} 0.5",
+        "serin_demand_largest_share_ratio{rollout=\"ranker\",role=\"stable\",version=\"v1\"} 0.9",
+    ] {
+        assert!(metrics.contains(line), "{line} is missing in {metrics}");
+    }
+
+    // What Envoy does: b gets more requests than the canary.
+    let (canary, other, all) = (models.canary.log().len(), b.log().len(), load.sent());
+    until("the shares to be felt", async || {
+        let (canary, other) = (models.canary.log().len() - canary, b.log().len() - other);
+        let felt = load.sent() >= all + 600 && canary > 0 && other > 2 * canary;
+        if felt { Ok(()) } else { Err((canary, other)) }
+    })
+    .await;
+
+    let (code, text) = serin.command(&["abort", "ranker", "--reason", "enough"]).await;
+    assert_eq!(code, 0, "{text}");
+    let view = serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
+    assert!(view["arms"].as_array().expect("arms").iter().all(|arm| arm["weight_ppm"] == 0), "{view}");
+    assert!(view.get("bandit").is_none(), "{view}");
+    left_alone(&models.canary, &load, 100).await;
+    left_alone(&b, &load, 100).await;
+    load.stop().await;
+}
