@@ -50,7 +50,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/lease", get(lease))
         .route("/v1/export", get(export::export))
         .route("/v1/rollouts", get(list).post(apply))
-        .route("/v1/rollouts/{name}", get(one))
+        .route("/v1/rollouts/{name}", get(one).delete(delete))
         .route("/v1/rollouts/{name}/runs/{run}", get(run))
         .route("/v1/rollouts/{name}/demand", get(demand))
         .route("/v1/rollouts/{name}/metrics", post(push))
@@ -190,6 +190,27 @@ async fn act(
     };
     let human = Human { who: who(&headers), reason };
     match ask(&api, |answer| Command::Act { name, act, human, answer }).await {
+        Ok(()) => Json(json!({"done": true})).into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reason {
+    #[serde(default)]
+    reason: String,
+}
+
+/// Out of the policy; its history stays.
+async fn delete(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Query(Reason { reason }): Query<Reason>,
+    headers: HeaderMap,
+) -> Response {
+    let human = Human { who: who(&headers), reason };
+    match ask(&api, |answer| Command::Delete { name, human, answer }).await {
         Ok(()) => Json(json!({"done": true})).into_response(),
         Err(refusal) => refusal.into_response(),
     }

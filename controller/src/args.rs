@@ -38,6 +38,8 @@ pub enum Command {
     Resume(Act),
     /// Give the canary a weight by hand; the rollout stands still there until it is resumed
     SetWeight(SetWeight),
+    /// Let go of a rollout that is over: its requests are nobody's from then on, its history stays
+    Delete(Act),
     /// Prove the rollback path on live configuration, and say how long it takes
     Drill(Drill),
     /// What begins rollouts by itself: look at it, name it a version, forget it

@@ -55,6 +55,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Pause(options) => client::act("pause", options).await,
         Command::Resume(options) => client::act("resume", options).await,
         Command::SetWeight(options) => client::set_weight(options).await,
+        Command::Delete(options) => client::delete(options).await,
         Command::Drill(options) => client::drill(options).await,
         Command::Trigger(options) => client::triggers::run(options).await,
         Command::Aa(options) => client::parity(options).await,

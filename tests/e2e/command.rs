@@ -1,6 +1,6 @@
 //! The `serin` command as a person types it.
 
-use crate::harness::{EnvoyOptions, Models, Serin, a_core, tools};
+use crate::harness::{EnvoyOptions, Models, Serin, a_core, get, tools, until};
 
 const MINIMAL: &str = "apiVersion: serin.dev/v1alpha1
 kind: Rollout
@@ -43,9 +43,25 @@ async fn a_rollout_is_applied_followed_and_aborted() {
     let (code, text) = serin.command(&["promote", "ranker"]).await;
     assert!(code == 1 && text.contains("over"), "{text}");
 
+    let (code, text) = serin.command(&["delete", "ranker", "--reason", "retired"]).await;
+    assert!(code == 0 && text.contains("serin history ranker"), "{text}");
+    let (code, text) = serin.command(&["get", "ranker"]).await;
+    assert!(code == 1 && text.contains("no rollout"), "{text}");
+    // Its requests are nobody's now: the proxies neither assign nor tag them.
+    until("an answer without a version", async || {
+        let answer = get(serin.envoy().addr, "/", &[]).await.map_err(|error| error.to_string())?;
+        match answer.version() {
+            None if answer.status == 200 => Ok(()),
+            _ => Err(format!("{answer:?}")),
+        }
+    })
+    .await;
+
     serin.apply(MINIMAL).await;
     let (code, text) = serin.command(&["get", "ranker", "--run", "1"]).await;
     assert!(code == 0 && text.contains("seen enough"), "{text}");
+    let (code, text) = serin.command(&["history", "ranker", "--run", "1"]).await;
+    assert!(code == 0 && text.contains("delete") && text.contains("retired"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,6 +75,16 @@ pub async fn set_weight(options: args::SetWeight) -> Result<ExitCode> {
     ask_for("set-weight", &act, &json!({"reason": act.reason, "weight": weight})).await
 }
 
+pub async fn delete(options: args::Act) -> Result<ExitCode> {
+    let args::Act { server, name, reason } = options;
+    let request = Client::new().delete(format!("{}/v1/rollouts/{name}", server.server));
+    if accepted(send(request.query(&[("reason", reason)])).await?).await?.is_none() {
+        return Ok(ExitCode::from(1));
+    }
+    println!("{name}: deleted; what it did: serin history {name}");
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn ask_for(act: &str, options: &args::Act, body: &Value) -> Result<ExitCode> {
     let url = format!("{}/v1/rollouts/{}/{act}", options.server.server, options.name);
     let answer = send(Client::new().post(url).json(body)).await?;

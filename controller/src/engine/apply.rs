@@ -52,6 +52,10 @@ impl Refusal {
         }
     }
 
+    pub(super) fn unread(error: &anyhow::Error) -> Self {
+        Self::Failed(format!("the store cannot be read: {error:#}"))
+    }
+
     pub(super) fn unwritten(error: &anyhow::Error) -> Self {
         Self::Failed(format!("nothing was changed, because it cannot be written down: {error:#}"))
     }
@@ -75,6 +79,12 @@ impl Engine {
         let run = present.iter().map(|present| present.run).max().unwrap_or(1);
         match fleet::receive(&present, &plans, again) {
             Reception::Begin { run, epoch } => {
+                let earlier = self.store.last(&name).map_err(|error| Refusal::unread(&error))?;
+                // Numbers go on where what was deleted had come to: its history stays its own.
+                let (run, epoch) = match earlier.filter(|_| present.is_empty()) {
+                    Some(last) => (last.run + 1, epoch.max(last.epoch)),
+                    None => (run, epoch),
+                };
                 self.begin(&name, plans, text, who, run, epoch).await?;
                 Ok(Applied { name, run, unchanged: false, queued: false, rescheduled: false, warnings })
             }
@@ -187,8 +197,7 @@ impl Engine {
     /// What was exercised, the newest first.
     pub(super) fn past_exercises(&self, name: &str, kind: &str) -> Result<Vec<ExerciseView>, Refusal> {
         let read = self.store.past_exercises(name, kind);
-        let mut all =
-            read.map_err(|error| Refusal::Failed(format!("the store cannot be read: {error:#}")))?;
+        let mut all = read.map_err(|error| Refusal::unread(&error))?;
         // What is under way is known better here than in the store.
         if let Some(live) = self.exercises.get(name).and_then(|slot| slot.last(kind))
             && let Some(first) = all.first_mut().filter(|first| first.number() == live.number())

@@ -2,6 +2,7 @@
 
 mod act;
 mod apply;
+mod delete;
 mod demand;
 mod exercise;
 mod fleets;
@@ -58,6 +59,12 @@ pub enum Command {
     Act {
         name: String,
         act: Act,
+        human: Human,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// What is over is let go: out of the policy.
+    Delete {
+        name: String,
         human: Human,
         answer: oneshot::Sender<Result<(), Refusal>>,
     },
@@ -314,6 +321,9 @@ impl Engine {
             Command::Act { name, act, human, answer } => {
                 let done = self.act(&name, act, human).await;
                 let _ = answer.send(done);
+            }
+            Command::Delete { name, human, answer } => {
+                let _ = answer.send(self.delete(&name, &human).await);
             }
             Command::Push { name, figures, answer } => {
                 let _ = answer.send(self.push(&name, figures));

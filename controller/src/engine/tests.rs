@@ -9,6 +9,7 @@ use crate::sources::{Hosts, Secrets};
 
 mod clocks;
 mod crash;
+mod delete;
 mod practice;
 mod world;
 

@@ -269,7 +269,14 @@ impl Engine {
     ) -> Result<Outcome, Refusal> {
         let spec = self.known(name)?.spec.clone();
         let present = self.lead(&spec.rollout);
-        let stable = present.map(|state| state.stable_version.clone());
+        // What was deleted left something behind the stable route, too.
+        let stable = match present {
+            Some(state) => Some(state.stable_version.clone()),
+            None => {
+                let last = self.store.last(&spec.rollout).map_err(|error| Refusal::unread(&error))?;
+                last.map(|last| last.stable_version)
+            }
+        };
         let canary = spec.version(version);
         let outcome = if stable.as_deref().unwrap_or(spec.first_stable()) == canary {
             Outcome::Stable

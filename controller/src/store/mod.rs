@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rollout::State;
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::clock;
 
@@ -61,6 +61,14 @@ pub struct Writing<'a> {
     pub entries: &'a [Entry],
     /// What was measured since.
     pub looks: &'a [Look],
+}
+
+/// What a name had come to when it was deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastRun {
+    pub run: u64,
+    pub epoch: u64,
+    pub stable_version: String,
 }
 
 /// What the whole mesh is to know.
@@ -176,6 +184,36 @@ impl Store {
             change.execute("DELETE FROM queued WHERE name = ?", [name])?;
             Ok(())
         })
+    }
+
+    /// What was applied under a name is no longer present, and nothing waits under it; its runs are kept.
+    pub fn let_go(&mut self, name: &str, last: &[Writing<'_>], mesh: Mesh) -> Result<()> {
+        self.write(|change| {
+            for last in last {
+                keep(change, last)?;
+                change.execute("DELETE FROM rollout WHERE name = ?", [&last.state.plan.name])?;
+            }
+            raise(change, mesh)?;
+            change.execute("DELETE FROM queued WHERE name = ?", [name])?;
+            Ok(())
+        })
+    }
+
+    /// The last of the runs that were followed by another or deleted; of a fleet, of its members.
+    pub fn last(&self, name: &str) -> Result<Option<LastRun>> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT run, max(json_extract(state, '$.epoch')), json_extract(state, '$.stable_version') FROM past_run
+             WHERE name = ?1 OR json_extract(state, '$.plan.member.fleet') = ?1
+             GROUP BY run ORDER BY run DESC LIMIT 1",
+        )?;
+        let found =
+            query.query_row([name], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?)));
+        found
+            .optional()?
+            .map(|(run, epoch, stable_version)| {
+                Ok(LastRun { run: u64::try_from(run)?, epoch: u64::try_from(epoch)?, stable_version })
+            })
+            .transpose()
     }
 
     /// What was applied under a name and followed by another: a run, or the members of a fleet.

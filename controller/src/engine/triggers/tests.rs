@@ -63,6 +63,22 @@ fn check(engine: &Engine, run: (u64, &str, &str), pending: Option<&str>, outcome
     assert_eq!(became, outcomes);
 }
 
+/// What was deleted left a version behind the stable route, which the template does not know.
+#[tokio::test]
+async fn stable_is_known_after_its_rollout_was_deleted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut engine = engine(&dir.path().join("serin.db"));
+    let own = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v8}\n  canary: {version: v9}\n";
+    engine.apply(own, "anna".to_owned(), false).await.expect("begun");
+    end(&mut engine).await;
+    let human = Human { who: "ben".to_owned(), reason: String::new() };
+    engine.delete("ranker", &human).await.expect("deleted");
+    engine.keep_trigger(&text("")).expect("kept");
+    assert!(!go(&mut engine, "8").await.triggered, "stable serves it");
+    assert!(go(&mut engine, "10").await.triggered);
+    check(&engine, (2, "v8", "v10"), None, &[("10", "begunrun2"), ("8", "stable")]);
+}
+
 #[tokio::test]
 async fn a_version_triggers_once_over_restarts_too() {
     let dir = tempfile::tempdir().expect("a folder");
