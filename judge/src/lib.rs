@@ -9,12 +9,13 @@
 //! - [`classical`]: tests for one look at a planned end; [`power`] and [`plan`]: how much data that takes.
 //! - [`balance`]: do both arms hold the same people?
 //! - [`bandit`]: how much traffic each version should get while they are compared.
-//! - [`trigger`]: fixed rules with a severity.
+//! - [`trigger`]: fixed rules with a severity; [`anomaly`]: outliers, by a rule of thumb.
 //! - [`kayenta`]: the named, versioned judge compatible with Kayenta's.
 //!
 //! Nothing here reads a clock, draws a random number or touches a file: seeds and counts come in as
 //! arguments. Arm 1 is always the canary, arm 0 the stable (control) version.
 
+pub mod anomaly;
 pub mod anytime;
 pub mod balance;
 pub mod bandit;

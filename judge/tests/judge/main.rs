@@ -8,6 +8,7 @@
     reason = "tests read fixtures and may stop at the first surprise"
 )]
 
+mod anomaly;
 mod bandit;
 mod classical;
 mod gates;
