@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::practice;
-use super::view::{Arm, Bandit, Gate, Queued, Share, View};
+use super::view::{Arm, Bandit, Exposed, Gate, Queued, Share, View};
 
 /// One line each.
 pub fn list(all: &[View]) -> String {
@@ -42,6 +42,10 @@ pub fn one(view: &View, now_ms: u64) -> String {
         let _ = write!(out, "   generation {generation}");
     }
     let _ = writeln!(out, "\n  {}", view.message);
+    let Exposed { requests, errors } = view.exposed;
+    if requests > 0 {
+        let _ = writeln!(out, "  exposed so far: {requests} requests, {errors} of them errors");
+    }
     if let Some(closed) = &view.closed {
         let _ = writeln!(out, "  it does not rise now: {}", closed.why);
     }
@@ -201,6 +205,13 @@ mod tests {
         {
             assert!(shown.contains(part), "{shown}");
         }
+        let exposed: View =
+            serde_json::from_str(r#"{"exposed":{"requests":1200,"errors":13}}"#).expect("a view");
+        assert!(
+            one(&exposed).contains("\n  exposed so far: 1200 requests, 13 of them errors\n"),
+            "{}",
+            one(&exposed)
+        );
         let member = |model: &str, weight: u32| {
             format!(
                 r#"{{"name":"f.{model}","model":"{model}","region":"eu","phase":"Progressing","message":"bakes","stage":1,"stage_count":4,

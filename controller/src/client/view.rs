@@ -21,6 +21,7 @@ pub struct View {
     pub bandit: Option<Bandit>,
     pub stages: Vec<Stage>,
     pub guardrails: Vec<Gate>,
+    pub exposed: Exposed,
     pub refusals: Vec<Refusal>,
     pub drill: Option<super::drill::Drill>,
     pub parity: Option<super::parity::Parity>,
@@ -46,6 +47,14 @@ pub struct Practice {
     pub late: Option<String>,
     pub missed: bool,
     pub overdue: bool,
+}
+
+/// Who has met the versions on trial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Exposed {
+    pub requests: u64,
+    pub errors: u64,
 }
 
 /// A time at which the weight does not rise.
