@@ -1,3 +1,4 @@
+use judge::anomaly::Spread;
 use serde::{Deserialize, Serialize};
 use split::Arm;
 
@@ -13,7 +14,7 @@ pub enum Event {
     Tick,
     /// A look at the counters.
     Interval(Box<Interval>),
-    /// A gate's own source was read, or figures were pushed.
+    /// The source of a gate or a guardrail was read, or figures were pushed.
     Reading(Reading),
     /// How far a publication has come; sent whenever it changes.
     Acks(Acks),
@@ -89,16 +90,22 @@ pub enum Event {
     },
 }
 
-/// A figure of the user's own, for a gate with a source.
+/// A figure of the user's own, for a gate or a guardrail with a source.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reading {
-    /// The gate's name.
+    /// The gate's or guardrail's name.
     pub gate: String,
+    /// Whose it is, where several versions are on trial; `None`: the lead's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arm: Option<Arm>,
     /// The canary's value; `None`: no data, which is neither good nor bad.
     pub canary: Option<f64>,
     /// Stable's value, where the gate compares.
     pub stable: Option<f64>,
+    /// Where the gate asks for it: middle and spread of what the source gave before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<Spread>,
     /// Why the source could not be read. An error is no failure of the canary.
     pub error: Option<String>,
 }

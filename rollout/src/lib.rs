@@ -15,6 +15,7 @@ mod effect;
 mod event;
 mod evidence;
 mod exercise;
+mod figures;
 pub mod fleet;
 mod interval;
 mod now;
@@ -37,6 +38,7 @@ pub use exercise::{
     ExerciseView, Exposure, Finding, GateRow, Heartbeats, Kept, LeasePath, LeaseSkipped, LeaseView, Outcome,
     Parity, ParityOrder, ParityPhase, ParityView, PushPath, PushView, Sent, Split, SplitView,
 };
+pub use figures::{Question, Wanted};
 pub use interval::{Aged, Bins, Counts, Group, Interval, Moments};
 pub use now::Now;
 pub use overdue::{Overdue, Totals};

@@ -5,7 +5,7 @@
 //! | Start              | probe        | -                      | -                 | -                   | -    |
 //! | Tick               | ack timeout  | bake, deadline, ack timeout, no data, shares | goes on by itself? shares fall | next step, remind | ramp |
 //! | Interval           | -            | guardrails, harm, proof | guardrails, harm | guardrails          | -    |
-//! | Reading            | -            | readings               | readings          | -                   | -    |
+//! | Reading            | -            | readings, guardrails   | readings, guardrails | guardrails       | -    |
 //! | Acks               | first stage  | bake begins            | quorum: goes on   | next step           | note |
 //! | Abort              | rolled back  | rolled back            | rolled back       | rolled back         | at once |
 //! | Promote            | -            | next stage             | next stage        | counts as confirmed | -    |
@@ -192,30 +192,6 @@ impl State {
     /// The step of a ramped rollback that is published.
     pub(crate) fn ramp(&self) -> Option<usize> {
         self.rollback.as_ref().and_then(|rollback| rollback.ramp)
-    }
-
-    /// Gates whose sources want to be asked now, with the sources, ready to be asked; answer with
-    /// [`Event::Reading`]. Ask each once at a time.
-    #[must_use]
-    pub fn readings_due(&self) -> Vec<(String, spec::Source)> {
-        let live = matches!(self.phase, Phase::Progressing | Phase::Promoting | Phase::Paused(_));
-        let (Some(planned), Some(stage)) = (self.plan.stages.get(self.stage), self.stages.last()) else {
-            return Vec::new();
-        };
-        if !live || !self.measures() || stage.acknowledged.is_none() {
-            return Vec::new();
-        }
-        let due = self.evidence.due(&self.plan, &planned.gates, stage.baked_ms, self.age_ms);
-        let gates = due.into_iter().filter_map(|index| self.plan.gates.get(index));
-        gates
-            .filter_map(|gate| {
-                let source = gate.source.as_ref()?;
-                Some((
-                    gate.name.clone(),
-                    source.filled(&self.plan.name, &self.plan.stable, &self.plan.canary),
-                ))
-            })
-            .collect()
     }
 
     /// Does it want [`Event::StableReports`]?

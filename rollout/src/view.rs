@@ -270,6 +270,10 @@ impl State {
             None => "hand-back next".to_owned(),
         };
         let left = planned.bake_ms.saturating_sub(stage.baked_ms);
+        let unguarded = self.unguarded().filter(|_| open.is_empty() && left == 0);
+        if let Some(guardrail) = unguarded {
+            return format!("{at}: baked, waits for readings of guardrail {guardrail}; {next}");
+        }
         match (left, open.as_slice()) {
             (0, []) => match self
                 .window()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rollout::{Acks, Counts, Event, Human, Interval, Now, Pause, Phase, Reading, RollbackBy, State, step};
-use spec::{Gate, Plan};
+use spec::{Guardrail, Plan};
 use split::Arm;
 
 use crate::shape::Shape;
@@ -97,10 +97,18 @@ impl Run {
         self.take(&Event::Acks(acks), at)
     }
 
+    /// Every figure of the user's own passes, just so.
     fn read_sources(mut self, plan: &Plan, at: u64, every_ms: u64) -> Self {
-        for gate in plan.gates.iter().filter(|gate| gate.metric.is_external()) {
-            if at / gate.every_ms.max(1) != (at - every_ms) / gate.every_ms.max(1) {
-                self = self.take(&Event::Reading(passing(gate)), at);
+        let due = |every: u64| at / every.max(1) != (at - every_ms) / every.max(1);
+        let gates = plan.gates.iter().filter(|gate| gate.metric.is_external() && due(gate.every_ms));
+        let gates = gates.map(|gate| (&gate.name, gate.limit.map_or(1.0, |limit| limit.pass)));
+        let read = |rail: &&Guardrail| rail.reads.as_ref().is_some_and(|reads| due(reads.every_ms));
+        let guardrails = plan.guardrails.iter().filter(read).map(|rail| (&rail.name, rail.limit));
+        for (name, value) in gates.chain(guardrails) {
+            for arm in self.state.measured_arms().collect::<Vec<_>>() {
+                let (canary, stable) = (Some(value), Some(value));
+                let reading = Reading { gate: name.clone(), arm, canary, stable, ..Reading::default() };
+                self = self.take(&Event::Reading(reading), at);
             }
         }
         self
@@ -268,10 +276,4 @@ impl Tally {
 
 fn person() -> Human {
     Human { who: "simulate".to_owned(), reason: String::new() }
-}
-
-/// A reading with which this gate passes, just so.
-fn passing(gate: &Gate) -> Reading {
-    let value = gate.limit.map_or(1.0, |limit| limit.pass);
-    Reading { gate: gate.name.clone(), canary: Some(value), stable: Some(value), error: None }
 }

@@ -1,9 +1,11 @@
 //! From a rollout as typed to the plan as meant: every rule a document must keep, and every default.
 
+mod anomaly;
 mod arms;
 mod bandit;
 mod fleet;
 mod gates;
+mod guardrails;
 mod practice;
 mod ready;
 mod sources;
@@ -181,6 +183,7 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
         check.refuse("spec.canary.version", format!("both versions are called {canary:?}"), remedy);
     }
     let gates = gates::gates(check, spec);
+    let guardrails = guardrails::guardrails(check, spec, &gates);
     let alpha = spec.alpha.unwrap_or_default();
     let acknowledge = spec.acknowledge.unwrap_or_default();
     let no_data = spec.no_data.unwrap_or_default();
@@ -205,7 +208,7 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
     let room_ppm = bandit::room_ppm(spec, choose.as_ref().map_or(0, |(_, room_ppm)| *room_ppm));
     let challengers = arms::challengers(check, spec, room_ppm);
     let bandit = bandit::bandit(check, spec, &stages, &gates, sticky, unit);
-    arms::no_figures_of_ones_own(check, spec, &gates);
+    arms::figures_of_ones_own(check, spec, &gates, &guardrails);
     // The chance of error is the whole run's, so each challenger gets its part.
     #[allow(clippy::cast_precision_loss)] // a handful
     let part = 1.0 / challengers.len().max(1) as f64;
@@ -216,7 +219,7 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
         owner: spec.owner.clone(),
         traffic: traffic::traffic(check, &name, &canary, spec, unit),
         stages,
-        guardrails: gates::guardrails(check, spec),
+        guardrails,
         alpha: Alpha {
             guardrails: part * check.chance("spec.alpha.guardrails", alpha.guardrails.unwrap_or(0.01)),
             gates: part * check.chance("spec.alpha.gates", alpha.gates.unwrap_or(0.04)),

@@ -1,17 +1,21 @@
 //! What a rollout will do, when, and what would stop it: in plain words.
 
+mod anomaly;
 mod arms;
 mod bandit;
+mod claims;
 mod marginal;
 mod practice;
+mod traffic;
 
 use std::fmt::Write as _;
 
 use arms::{candidates, choice, several, whose};
+use claims::{fails, passes, share, value, words};
 
-use crate::amount::{Percent, Quantity, Span};
+use crate::amount::{Percent, Span};
 use crate::fleet::{After, HowMany};
-use crate::gate::{Gate, Metric, OnFail, Unread};
+use crate::gate::{OnFail, Unread};
 use crate::lint::slowest;
 use crate::plan::{HandBackHow, Insufficient, Plan, Unit};
 use crate::read::Loaded;
@@ -106,6 +110,7 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
         share(plan.acknowledge.quorum),
         Span::from_ms(plan.acknowledge.timeout_ms)
     )?;
+    traffic::write(text, plan)?;
     ready(text, plan)?;
     for (index, stage) in plan.stages.iter().enumerate() {
         let share = Percent::from_ppm(stage.seen_ppm());
@@ -214,9 +219,13 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
     }
     for guardrail in &plan.guardrails {
         let side = if guardrail.metric.larger_is_worse() { "above" } else { "below" };
+        let readings = guardrail.reads.as_deref().map_or_else(String::new, |reads| {
+            let every = Span::from_ms(reads.every_ms);
+            format!(" ({} readings in a row, one every {every})", reads.borne.saturating_add(1))
+        });
         writeln!(
             text,
-            "  {}: {} is {side} {}",
+            "  {}: {} is {side} {}{readings}",
             guardrail.name,
             words(guardrail.metric),
             value(guardrail.metric, guardrail.limit)
@@ -234,6 +243,12 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
         let (name, on_error, no_data) = (&gate.name, unread(gate.on_error), unread(gate.no_data));
         writeln!(text, "When {name} cannot be read {on_error}; when it holds no number {no_data}.")?;
     }
+    let read = plan.guardrails.iter().filter_map(|rail| Some((&rail.name, rail.reads.as_deref()?)));
+    for (name, reads) in read {
+        let (on_error, no_data) = (unread(reads.on_error), unread(reads.no_data));
+        writeln!(text, "When {name} cannot be read {on_error}; when it holds no number {no_data}.")?;
+    }
+    traffic::write_ends(text, plan)?;
     if plan.traffic.on_lease_expired == split::policy::OnLeaseExpired::Stable {
         let beats = plan.traffic.lease_intervals;
         writeln!(
@@ -304,117 +319,4 @@ fn ready(text: &mut String, plan: &Plan) -> std::fmt::Result {
         writeln!(text, "Before the canary's first request, {how} (within {time}).")?;
     }
     Ok(())
-}
-
-fn passes(gate: &Gate) -> String {
-    let metric = gate.metric;
-    let readings = if metric.is_external() {
-        format!(" ({} readings in a row, one every {})", gate.consecutive, Span::from_ms(gate.every_ms))
-    } else {
-        String::new()
-    };
-    let limit = gate.limit.map(|limit| {
-        format!(
-            "{} is {} {}",
-            words(metric),
-            if metric.larger_is_worse() { "below" } else { "above" },
-            value(metric, limit.pass)
-        )
-    });
-    let against = gate.against.map(|against| {
-        if !metric.larger_is_worse() {
-            let most = distance(metric, against.margin, against.margin_points);
-            return format!("{} is less than {most} below stable's", words(metric));
-        }
-        let good = if against.pass_below > 0.0 {
-            format!(", or below {}", share(against.pass_below))
-        } else {
-            String::new()
-        };
-        if against.margin_points > 0.0 {
-            let most = distance(metric, against.margin, against.margin_points);
-            return format!("{} is less than {most} above stable's{good}", words(metric));
-        }
-        format!("{} is below {} times stable's{good}", words(metric), against.margin)
-    });
-    both(limit, against, " and ") + &readings
-}
-
-/// `2%` of stable's value, or `0.5 percentage points`; in the unit of a mean, a plain number.
-fn distance(metric: Metric, part: f64, points: f64) -> String {
-    if points == 0.0 {
-        share(part)
-    } else if metric.is_rate() {
-        format!("{} percentage points", share(points).trim_end_matches('%'))
-    } else {
-        points.to_string()
-    }
-}
-
-fn fails(gate: &Gate) -> String {
-    let metric = gate.metric;
-    let limit = gate.limit.map(|limit| {
-        format!(
-            "{} is {} {}",
-            words(metric),
-            if metric.larger_is_worse() { "above" } else { "below" },
-            value(metric, limit.fail)
-        )
-    });
-    let against = gate.against.map(|against| {
-        let worse = if !metric.larger_is_worse() {
-            if against.harm > 0.0 || against.harm_points > 0.0 {
-                let least = distance(metric, against.harm, against.harm_points);
-                format!("{} is more than {least} below stable's", words(metric))
-            } else {
-                format!("{} is below stable's", words(metric))
-            }
-        } else if against.harm_points > 0.0 {
-            let least = distance(metric, against.harm, against.harm_points);
-            format!("{} is more than {least} above stable's", words(metric))
-        } else if against.harm > 1.0 {
-            format!("{} is above {} times stable's", words(metric), against.harm)
-        } else {
-            format!("{} is above stable's", words(metric))
-        };
-        if against.ignore_below > 0.0 {
-            format!("{worse} and above {}", share(against.ignore_below))
-        } else {
-            worse
-        }
-    });
-    let readings = match gate.failure_limit {
-        Some(limit) => format!(" ({} readings)", limit.saturating_add(1)),
-        None => String::new(),
-    };
-    both(limit, against, ", or ") + &readings
-}
-
-fn both(one: Option<String>, other: Option<String>, between: &str) -> String {
-    one.into_iter().chain(other).collect::<Vec<_>>().join(between)
-}
-
-const fn words(metric: Metric) -> &'static str {
-    match metric {
-        Metric::ErrorRate => "the share of errors",
-        Metric::LatencyP99 => "the 99th percentile of answer times",
-        Metric::ConfidenceMean => "the model's mean confidence",
-        Metric::Overdue => "the share of requests not answered in time",
-        Metric::GoneRate => "the share of clients that went away",
-        Metric::ExternalLow | Metric::ExternalHigh => "its reading",
-    }
-}
-
-fn share(share: f64) -> String {
-    Quantity::Share(share).to_string()
-}
-
-fn value(metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::LatencyP99 => Quantity::Time(value).to_string(),
-        Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => {
-            Quantity::Plain(value).to_string()
-        }
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => share(value),
-    }
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::anomaly::Anomaly;
 use crate::plan::Insufficient;
 use crate::source::Source;
 
@@ -82,6 +83,9 @@ pub struct Gate {
     pub limit: Option<Limit>,
     /// A comparison with stable's traffic of the same moments.
     pub against: Option<Against>,
+    /// Beside them: readings that are out of line are bad ones.
+    #[serde(default)]
+    pub anomaly: Option<Anomaly>,
     /// The canary requests a pass needs at least, counted in the stage.
     pub min_samples: u64,
     /// Must it pass? An advisory gate is reported and decides nothing.
@@ -112,6 +116,15 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// Does it say anything while stable is at work beside the canary (`concurrent`), or is not?
+    #[must_use]
+    pub const fn applies(&self, concurrent: bool) -> bool {
+        match self.against {
+            Some(_) => concurrent || self.limit.is_some(),
+            None => true,
+        }
+    }
+
     /// Can a value lie between what passes and what fails?
     #[must_use]
     pub fn has_middle(&self) -> bool {
@@ -255,7 +268,8 @@ pub enum OnMarginal {
     Escalate,
 }
 
-/// A limit of the whole run, tested at every look, in every state, whatever the stage.
+/// A limit of the whole run, tested at every look, in every state, whatever the stage. One with a source is read and
+/// counted instead.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -266,4 +280,32 @@ pub struct Guardrail {
     pub metric: Metric,
     /// The canary may not be worse than this, in the metric's unit: a maximum, or a minimum where smaller is worse.
     pub limit: f64,
+    /// Of one with a source of its own: how it is read. Its readings are counted, not tested.
+    #[serde(default)]
+    pub reads: Option<Box<Reads>>,
+}
+
+impl Guardrail {
+    /// Is this value worse than the limit?
+    #[must_use]
+    pub fn is_beyond(&self, value: f64) -> bool {
+        if self.metric.larger_is_worse() { value > self.limit } else { value < self.limit }
+    }
+}
+
+/// How a guardrail reads a figure of the user's own, while the canary has traffic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Reads {
+    /// Where.
+    pub source: Source,
+    /// The time between two readings, in milliseconds.
+    pub every_ms: u64,
+    /// How many readings in a row may be beyond the limit; one more breaks it.
+    pub borne: u32,
+    /// Its source answers, and holds no number.
+    pub no_data: Unread,
+    /// Its source cannot be read.
+    pub on_error: Unread,
 }

@@ -9,6 +9,7 @@
 //! [`Problem`] with its line, its field and its remedy. Unknown fields are errors.
 
 mod amount;
+mod anomaly;
 mod bandit;
 mod challenger;
 mod compile;
@@ -33,12 +34,13 @@ pub mod typed;
 mod window;
 
 pub use amount::{Margin, NotAnAmount, Percent, Quantity, Span};
+pub use anomaly::{Anomaly, Sides};
 pub use bandit::{Bandit, ShareRange};
 pub use challenger::{Challenger, Choose, MOST_CHALLENGERS};
 pub use compile::compile;
 pub use explain::{explain, explain_all};
 pub use fleet::{After, HowMany, Member, Terms};
-pub use gate::{Against, Gate, Guardrail, Limit, Marginal, Metric, OnFail, OnMarginal, Unread};
+pub use gate::{Against, Gate, Guardrail, Limit, Marginal, Metric, OnFail, OnMarginal, Reads, Unread};
 pub use lint::{lint, wanted};
 pub use plan::{
     Acknowledge, Alpha, Budget, Clusters, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan,

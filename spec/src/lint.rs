@@ -1,19 +1,20 @@
 //! What is allowed and probably not wished.
 
+mod anomaly;
 mod arms;
 mod bandit;
 mod marginal;
 mod practice;
+mod sources;
 
 use crate::amount::{Percent, Span};
 use crate::compile::Fleet;
-use crate::gate::{Gate, Metric};
+use crate::gate::{Gate, Guardrail, Metric};
 use crate::lines::Lines;
-use crate::plan::{HandBackHow, Insufficient, Plan, Stage, Unit};
+use crate::plan::{HandBackHow, Plan, Stage, Unit};
 use crate::problem::Problem;
 use crate::read;
 use crate::series::{AIM, series};
-use crate::source::Source;
 use crate::typed::Rollout;
 
 /// Above this a first stage exposes many before anything is known.
@@ -75,6 +76,9 @@ pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
     found.extend(plain_patterns(typed));
     for gate in &plan.gates {
         found.extend(gate_warnings(typed, plan, gate));
+    }
+    for guardrail in &plan.guardrails {
+        found.extend(guardrail_warnings(typed, guardrail));
     }
     for (index, stage) in plan.stages.iter().enumerate() {
         let concurrent = stage.measures() && stage.weight_ppm < split::MILLION;
@@ -149,6 +153,16 @@ pub(crate) fn fleet_warnings(typed: &Rollout, fleet: &Fleet) -> Vec<Problem> {
     found
 }
 
+fn guardrail_warnings(typed: &Rollout, guardrail: &Guardrail) -> Vec<Problem> {
+    let Some(reads) = guardrail.reads.as_deref() else { return Vec::new() };
+    let written = typed.spec.guardrails.iter().position(|written| written.name == guardrail.name);
+    let at =
+        written.map_or_else(|| "spec.preset".to_owned(), |index| format!("spec.guardrails[{index}].source"));
+    let named = ("guardrail", guardrail.name.as_str());
+    let unread = sources::unread(&at, named, reads.no_data, reads.on_error);
+    unread.into_iter().chain(sources::asked(&at, &reads.source)).collect()
+}
+
 fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
     let mut found = Vec::new();
     let written = typed.spec.gates.iter().position(|written| written.name == gate.name);
@@ -168,10 +182,11 @@ fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
                 "raise `every`, `consecutive`, `startAfter` or `minWindow`",
             ));
         }
+        found.extend(anomaly::warnings(&at, plan, gate));
         let at =
             written.map_or_else(|| "spec.preset".to_owned(), |index| format!("spec.gates[{index}].source"));
-        found.extend(unread_warnings(&at, gate));
-        found.extend(gate.source.iter().flat_map(|source| source_warnings(&at, source)));
+        found.extend(sources::unread(&at, ("gate", &gate.name), gate.no_data, gate.on_error));
+        found.extend(gate.source.iter().flat_map(|source| sources::asked(&at, source)));
         return found;
     }
     if gate.limit.is_some() && gate.against.is_none() && written.is_some() {
@@ -196,53 +211,6 @@ fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
                 gate.name
             ),
             "allow more time, or set `assignment: {unit: request}` to take each request by itself",
-        ));
-    }
-    found
-}
-
-/// Whoever ends a run for what its source does lets the source decide.
-fn unread_warnings(at: &str, gate: &Gate) -> Option<Problem> {
-    let policies = [("noData", gate.no_data), ("onError", gate.on_error)];
-    let (field, _) = policies.into_iter().find(|(_, unread)| unread.action == Insufficient::Rollback)?;
-    Some(Problem::warning(
-        format!("{}.{field}", at.trim_end_matches(".source")),
-        format!("a source of gate {} that is away rolls a healthy canary back", gate.name),
-        "write `action: pause`, or leave it out to hold",
-    ))
-}
-
-/// Parts of header names that hold secrets more often than not.
-const SECRETIVE: [&str; 4] = ["token", "secret", "password", "api-key"];
-
-fn source_warnings(at: &str, source: &Source) -> Vec<Problem> {
-    let mut found = Vec::new();
-    let Some((access, url)) = source.access().zip(source.url()) else { return found };
-    let at = format!("{at}.{}.access", source.kind());
-    for (name, value) in &access.headers {
-        let lower = name.to_ascii_lowercase();
-        if value.secret().is_none() && SECRETIVE.iter().any(|part| lower.contains(part)) {
-            found.push(Problem::warning(
-                format!("{at}.headers.{name}"),
-                "it looks like a secret, and everybody who may see the rollout can read it",
-                "write {secret: NAME}, a name the controller's operator offers",
-            ));
-        }
-    }
-    let secrets = access.secrets();
-    let sent = secrets.iter().find(|(field, _)| !field.starts_with("tls."));
-    if let Some((field, _)) = sent.filter(|_| url.starts_with("http://")) {
-        found.push(Problem::warning(
-            format!("{at}.{field}"),
-            "it travels in the clear: the url begins with http://",
-            "ask over https://, or leave it to a network nobody listens to",
-        ));
-    }
-    if access.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify) {
-        found.push(Problem::warning(
-            format!("{at}.tls.insecureSkipVerify"),
-            "anybody between the controller and the source can answer in its place, and read what is sent",
-            "name the authority that signed its certificate: `ca: {secret: NAME}` or `ca: {value: PEM}`",
         ));
     }
     found

@@ -1,13 +1,14 @@
 //! Named ways up. Each is a whole rollout in its own file, so that it reads as what a user would write.
 
-use crate::typed::{Gate, Guardrail, Rollout, RolloutSpec};
+use crate::typed::{Assignment, Choose, Gate, Guardrail, Rollout, RolloutSpec};
 
 /// The preset of a rollout that names none.
 pub const DEFAULT: &str = "default";
 
-const TEXTS: [(&str, &str); 12] = [
+const TEXTS: [(&str, &str); 13] = [
     ("default", include_str!("../presets/default.yaml")),
     ("hour", include_str!("../presets/hour.yaml")),
+    ("ml-hour", include_str!("../presets/ml-hour.yaml")),
     ("standard", include_str!("../presets/standard.yaml")),
     ("aggressive", include_str!("../presets/aggressive.yaml")),
     ("conservative", include_str!("../presets/conservative.yaml")),
@@ -60,14 +61,40 @@ pub(crate) fn extend(mut written: RolloutSpec, preset: RolloutSpec) -> RolloutSp
         supersede,
         rollback,
         baseline,
-        choose,
         bandit,
-        assignment,
         lease
     );
+    written.choose = both(written.choose, preset.choose, over_choose);
+    written.assignment = both(written.assignment, preset.assignment, over_assignment);
     written.gates = join_gates(preset.gates, written.gates);
     written.guardrails = join_guardrails(preset.guardrails, written.guardrails);
     written
+}
+
+fn both<T>(written: Option<T>, preset: Option<T>, over: fn(T, T) -> T) -> Option<T> {
+    match (written, preset) {
+        (Some(written), Some(preset)) => Some(over(written, preset)),
+        (written, preset) => written.or(preset),
+    }
+}
+
+fn over_choose(written: Choose, base: Choose) -> Choose {
+    Choose {
+        by: written.by.or(base.by),
+        after: written.after.or(base.after),
+        alpha: written.alpha.or(base.alpha),
+    }
+}
+
+fn over_assignment(written: Assignment, base: Assignment) -> Assignment {
+    Assignment {
+        mode: written.mode.or(base.mode),
+        keys: if written.keys.is_empty() { base.keys } else { written.keys },
+        no_key: written.no_key.or(base.no_key),
+        salt: written.salt.or(base.salt),
+        source: written.source.or(base.source),
+        unit: written.unit.or(base.unit),
+    }
 }
 
 /// Gates of one list over those of another, as over a preset's.
@@ -116,6 +143,7 @@ fn over_gate(written: Gate, base: Gate) -> Gate {
             harm,
             ignore_below,
             pass_below,
+            anomaly,
             min_samples,
             level,
             on_fail,
@@ -135,5 +163,9 @@ fn over_gate(written: Gate, base: Gate) -> Gate {
 }
 
 fn over_guardrail(written: Guardrail, base: Guardrail) -> Guardrail {
-    over!(written, base, Guardrail { metric, max, min, level })
+    over!(
+        written,
+        base,
+        Guardrail { metric, source, max, min, every, failure_limit, no_data, on_error, level }
+    )
 }

@@ -26,13 +26,32 @@ fn the_minimal_rollout_is_enough() {
     );
 }
 
+/// The sources a preset leaves to whoever uses it.
+fn sources(preset: &str) -> &'static str {
+    match preset {
+        "ml-hour" => {
+            "\n  gates: [{name: accuracy, source: {push: {}}}, {name: drift, source: {push: {}}}, {name: conversion, source: {push: {}}}]"
+        }
+        _ => "",
+    }
+}
+
+/// A preset's text, with the sources it leaves open.
+fn whole(preset: &str) -> String {
+    let text = preset_text(preset).unwrap();
+    let open = ["accuracy", "drift", "conversion"].into_iter().filter(|_| !sources(preset).is_empty());
+    open.fold(text.to_owned(), |text, name| {
+        text.replace(&format!("{{name: {name}, "), &format!("{{name: {name}, source: {{push: {{}}}}, "))
+    })
+}
+
 #[test]
 fn every_preset_is_a_rollout_by_itself() {
     for (name, purpose) in presets() {
-        let loaded = load(preset_text(name).unwrap()).unwrap_or_else(|problems| panic!("{name}: {problems}"));
+        let loaded = load(&whole(name)).unwrap_or_else(|problems| panic!("{name}: {problems}"));
         assert_eq!(loaded.plan.name, name);
         assert!(purpose.ends_with('.'), "{name}: {purpose}");
-        let named = MINIMAL.replace("spec:", &format!("spec:\n  preset: {name}"));
+        let named = MINIMAL.replace("spec:", &format!("spec:\n  preset: {name}{}", sources(name)));
         let named = load(&named).unwrap_or_else(|problems| panic!("{name}: {problems}"));
         let way = |plan: &crate::Plan| {
             plan.stages.iter().map(|s| (s.weight_ppm, s.bake_ms, s.approval)).collect::<Vec<_>>()
@@ -143,12 +162,13 @@ fn amounts() {
 fn presets_have_the_numbers_they_are_named_for() {
     #[track_caller]
     fn check(name: &str, expected: &[(f64, u64)]) {
-        let plan = load(preset_text(name).unwrap()).unwrap().plan;
+        let plan = load(&whole(name)).unwrap().plan;
         let stages: Vec<_> =
             plan.stages.iter().map(|s| (f64::from(s.weight_ppm) / 1e4, s.bake_ms / 60_000)).collect();
         assert_eq!(stages, expected, "{name}");
     }
     check("hour", &[(1.0, 5), (5.0, 10), (20.0, 15), (50.0, 20), (100.0, 5)]);
+    check("ml-hour", &[(1.0, 5), (5.0, 10), (20.0, 15), (50.0, 20), (100.0, 5)]);
     check("standard", &[(1.0, 10), (5.0, 15), (10.0, 30), (25.0, 30), (50.0, 60), (100.0, 10)]);
     check("aggressive", &[(5.0, 5), (25.0, 15), (50.0, 10), (100.0, 10)]);
     check("conservative", &[(1.0, 60), (5.0, 60), (10.0, 60), (25.0, 60), (50.0, 60), (100.0, 30)]);
@@ -176,6 +196,20 @@ fn presets_are_extended_field_by_field() {
     assert_eq!(plan.gates[0].limit, Some(crate::Limit::of(0.001)));
 }
 
+/// What a preset groups is extended field by field, too.
+#[test]
+fn groups_of_a_preset_are_extended_field_by_field() {
+    let text =
+        format!("{MINIMAL}  preset: ab-n\n  arms: [{{name: b, version: v3}}]\n  choose: {{by: person}}\n");
+    let choose = load(&text).unwrap().plan.choose.unwrap();
+    assert_eq!((choose.after, choose.by.is_none()), (1, true), "still after 20%");
+    let text = format!("{MINIMAL}  preset: shadow\n  assignment: {{keys: [{{cookie: uid}}]}}\n");
+    let plan = load(&text).unwrap_or_else(|problems| panic!("{problems}")).plan;
+    let split::policy::Assignment::Sticky { keys, .. } = plan.traffic.assignment else { panic!("sticky") };
+    assert_eq!(keys, [split::policy::Key::Cookie("uid".to_owned())]);
+    assert_eq!(plan.unit, crate::Unit::Request);
+}
+
 #[test]
 fn the_schema_is_the_one_committed() {
     let fresh = format!("{:#}\n", crate::schema());
@@ -188,7 +222,7 @@ fn the_schema_is_the_one_committed() {
 #[test]
 fn what_is_read_can_be_written_and_read_again() {
     for (name, _) in presets() {
-        let loaded = load(preset_text(name).unwrap()).unwrap();
+        let loaded = load(&whole(name)).unwrap();
         let text = serde_json::to_string(&loaded.typed).unwrap();
         assert_eq!(load(&text).unwrap().plan, loaded.plan, "{name}");
         let plan: crate::Plan = serde_json::from_str(&serde_json::to_string(&loaded.plan).unwrap()).unwrap();
@@ -234,6 +268,60 @@ fn too_little_traffic_is_said_beforehand() {
 fn explained_in_plain_words() {
     let plan = load(MINIMAL).unwrap().plan;
     insta::assert_snapshot!(crate::explain(&plan, Some(100.0)));
+}
+
+/// Everything that decides something is said.
+#[test]
+fn whatever_is_not_as_usual_is_explained() {
+    #[track_caller]
+    fn check(lines: &str, expected: &str) {
+        let lines: String = lines.lines().map(|line| format!("  {line}\n")).collect();
+        let plan = load(&format!("{MINIMAL}{lines}")).unwrap_or_else(|problems| panic!("{problems}")).plan;
+        let said = crate::explain(&plan, None);
+        assert!(said.contains(expected), "{expected:?} is missing in:\n{said}");
+        let usual = crate::explain(&load(MINIMAL).unwrap().plan, None);
+        assert!(!usual.contains(expected), "{expected:?} is said of every rollout");
+    }
+    check(
+        "match: {authority: [a.local, b.local], pathPrefix: /v1, port: 80, direction: inbound}",
+        "It owns requests for a.local or b.local under /v1 at port 80 of inbound listeners.\n",
+    );
+    let sticky = "assignment: {mode: sticky, keys: [{header: x-user}, {cookie: uid}, {sourceAddress: true}]";
+    check(
+        &format!("{sticky}}}"),
+        "by header x-user, else cookie uid, else the client's address; a request without it is drawn by itself, and is no evidence.\n",
+    );
+    check(&format!("{sticky}, noKey: stable}}"), "a request without it goes to stable.\n");
+    check(
+        "cohorts: [{name: staff, when: [{header: g, exact: s}], weight: 100%}]",
+        "Cohorts have weights of their own, and are no evidence: staff (100% to canary).\n",
+    );
+    check(
+        "overrides: [{when: [{header: f, exact: c}], arm: canary}]",
+        "Overrides send the requests they fit to canary, and are no evidence.\n",
+    );
+    check(
+        "rollback: {ramp: [20%, 5%], step: 30s}",
+        "it goes back by 20%, 5%, 30s each, and at once where harm is proven",
+    );
+    check("noData: {after: 2m, action: rollback}", "When no counts arrive for 2m, it goes back to stable.\n");
+    check("noData: {action: pause}", "When no counts arrive for 1m, it pauses until they do.\n");
+    check("supersede: queue", "Another version that is applied meanwhile waits for its end.\n");
+    check("supersede: replace", "Another version that is applied meanwhile aborts it.\n");
+    check(
+        "guardrails: [{name: cpu, source: {push: {}}, max: 2}]",
+        "When cpu cannot be read 4 times in a row, the stage waits on",
+    );
+    let gate = "name: a, metric: error_rate, against: stable, margin: 2x";
+    check(
+        &format!("gates: [{{{gate}, startAfter: 5m, minWindow: 10m}}]"),
+        "not within the first 15m of a stage",
+    );
+    check(
+        &format!("gates: [{{{gate}, consecutive: 5, every: 2m}}]"),
+        "(5 evaluations in a row, one every 2m)",
+    );
+    check(&format!("gates: [{{{gate}, failureLimit: 2}}]"), "(or 3 evaluations)");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Everything but the two versions has a default, from the preset first and from [`crate::compile`] else. Nothing is
 //! checked here beyond form.
 
+mod anomaly;
 mod arms;
 mod bandit;
 mod course;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::amount::Span;
 use crate::plan::{ErrorClass, Insufficient, Supersede};
 
+pub use anomaly::Anomaly;
 pub use arms::{Challenger, Choose, ChooseBy};
 pub use bandit::{Bandit, BanditBy};
 pub use course::{

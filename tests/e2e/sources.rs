@@ -99,7 +99,7 @@ async fn a_pushed_figure_is_waited_for_and_decides() {
         .await;
     assert!(gate(&view)["why"].as_str().is_some_and(|why| why.contains("no data")), "{view}");
     for (arguments, part) in [
-        (["acuracy", "--version", "v2", "0.95"], "gates that take figures: accuracy"),
+        (["acuracy", "--version", "v2", "0.95"], "what takes figures: accuracy"),
         (["accuracy", "--version", "v3", "0.95"], "\"v2\" (the canary)"),
     ] {
         let (code, text) = serin.command(&[["push", "ranker"].as_slice(), &arguments].concat()).await;
@@ -120,6 +120,90 @@ async fn a_pushed_figure_is_waited_for_and_decides() {
     assert_eq!(code, 0, "{text}");
     let view = serin.until("ranker", "the second stage", |view| view["stage"] == 2).await;
     assert_eq!(view["stages"][0]["gates"][0]["verdict"], "pass", "{view}");
+}
+
+/// What Prometheus knows of the time before is the series a reading is held against.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reading_out_of_line_with_prometheus_past_ends_a_run() {
+    let _machine = alone().await;
+    let models = Models::plain().await;
+    let serin = Serin::start(&models, EnvoyOptions::default()).await;
+    let prometheus = PrometheusProcess::of(serin.envoy().admin).await;
+    let spec = |canary: &str| {
+        format!(
+            "
+apiVersion: serin.dev/v1alpha1
+kind: Rollout
+metadata: {{name: ranker}}
+spec:
+  stable: {{version: v1}}
+  canary: {{version: v2}}
+  gates:
+    - name: conversion
+      source: {{prometheus: {{url: '{}', query: vector({canary}), stableQuery: vector(0.5)}}}}
+      better: higher
+      anomaly: {{history: {{over: 30s, step: 1s}}}}
+      every: 1s
+      consecutive: 2
+      failureLimit: 0
+  stages:
+    - {{weight: 50%, bake: 1s, deadline: 10m, gates: [conversion]}}
+    - {{weight: 100%, bake: 1h, deadline: 2h, gates: []}}
+",
+            prometheus.url()
+        )
+    };
+    serin.apply(&spec("0.5")).await;
+    let view = serin.until("ranker", "the second stage", |view| view["stage"] == 2).await;
+    assert_eq!(view["stages"][0]["gates"][0]["verdict"], "pass", "{view}");
+    let (code, text) = serin.command(&["abort", "ranker", "--reason", "seen enough"]).await;
+    assert_eq!(code, 0, "{text}");
+    serin.until("ranker", "the end", |view| phase(view) == "RolledBack").await;
+
+    serin.apply(&spec("0.1")).await;
+    let view =
+        serin.until("ranker", "the rollback", |view| view["run"] == 2 && phase(view) == "RolledBack").await;
+    let reason = view["rollback"]["reason"].as_str().expect("a reason");
+    println!("out of line: {reason}");
+    assert!(reason.contains("an outlier") && reason.contains("below 0.5, the median of"), "{view}");
+}
+
+/// A guardrail is read in a stage that has no gate, and takes back without waiting for its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guardrail_on_a_pushed_figure_takes_a_run_back() {
+    let _core = a_core().await;
+    let models = Models::plain().await;
+    let serin = Serin::start(&models, EnvoyOptions::default()).await;
+    serin
+        .apply(
+            "
+apiVersion: serin.dev/v1alpha1
+kind: Rollout
+metadata: {name: ranker}
+spec:
+  stable: {version: v1}
+  canary: {version: v2}
+  guardrails:
+    - {name: complaints, source: {push: {}}, max: 5, every: 1s, failureLimit: 0}
+  stages:
+    - {weight: 50%, bake: 1h, gates: []}
+    - {weight: 100%, bake: 1h, gates: []}
+",
+        )
+        .await;
+    serin.until("ranker", "the first stage", |view| phase(view) == "Progressing").await;
+    let push = async |value: &str| {
+        let (code, text) = serin.command(&["push", "ranker", "complaints", "--version", "v2", value]).await;
+        assert_eq!(code, 0, "{text}");
+    };
+    push("4").await;
+    let view =
+        serin.until("ranker", "a good reading", |view| view["guardrails"][0]["verdict"] == "pass").await;
+    assert_eq!((phase(&view), &view["guardrails"][0]["estimate"]), ("Progressing", &4.0.into()), "{view}");
+    push("7").await;
+    let view = serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
+    let reason = view["rollback"]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("guardrail complaints: 1 readings in a row are above 5, 0 are borne"), "{view}");
 }
 
 /// What waits for the present run begins by itself, a dead controller between them or not.

@@ -208,9 +208,9 @@ mod tests {
         let exposed: View =
             serde_json::from_str(r#"{"exposed":{"requests":1200,"errors":13}}"#).expect("a view");
         assert!(
-            one(&exposed).contains("\n  exposed so far: 1200 requests, 13 of them errors\n"),
+            one(&exposed, 0).contains("\n  exposed so far: 1200 requests, 13 of them errors\n"),
             "{}",
-            one(&exposed)
+            one(&exposed, 0)
         );
         let member = |model: &str, weight: u32| {
             format!(

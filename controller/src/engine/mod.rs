@@ -40,7 +40,7 @@ use crate::clock;
 use crate::evidence::Increments;
 use crate::lease::LeaseBook;
 use crate::publish::Publisher;
-use crate::sources::{Pair, Sources};
+use crate::sources::Sources;
 use crate::store::{Mesh, Store};
 use crate::traffic::TrafficLog;
 use latency::Latency;
@@ -131,7 +131,8 @@ enum Report {
         run: u64,
         stage: usize,
         gate: String,
-        said: Result<Pair, String>,
+        arm: Option<Arm>,
+        said: Result<readings::Said, String>,
     },
     Endpoints {
         name: String,
@@ -369,8 +370,8 @@ impl Engine {
                 }
                 (name, run, Event::StableReports(endpoints))
             }
-            Report::Read { name, run, stage, gate, said } => {
-                return self.answered(&name, run, stage, gate, said).await;
+            Report::Read { name, run, stage, gate, arm, said } => {
+                return self.answered(&name, (run, stage), (gate, arm), said).await;
             }
             Report::Polled { name, question, said } => {
                 return Box::pin(self.polled(&name, question, said)).await;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use rollout::{Event, Phase, Reading, State, fleet};
+use judge::anomaly::Spread;
+use rollout::{Event, Question, Reading, State, Wanted, fleet};
 use serde::Deserialize;
-use spec::{Gate, Source};
+use spec::Source;
+use split::Arm;
 
 use super::{Engine, Refusal, Report};
 use crate::clock;
@@ -14,7 +16,7 @@ use crate::sources::Pair;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
-    /// The gate it is for.
+    /// The gate or guardrail it is for.
     pub metric: String,
     /// The version it was measured on.
     pub version: String,
@@ -28,14 +30,14 @@ const fn one() -> u64 {
     1
 }
 
-/// Pushed figures of one run, by gate and version. Kept in memory alone: they are stale before a restart matters.
+/// Pushed figures of one run, by gate or guardrail and version. Kept in memory alone: they are stale before a restart matters.
 #[derive(Default)]
 pub struct Pushed {
     figures: BTreeMap<(String, String), Vec<Kept>>,
-    /// When each gate was last given a reading with a figure.
-    read_ns: BTreeMap<String, u64>,
-    /// Since when each gate has been given none.
-    silent_ns: BTreeMap<String, u64>,
+    /// When each was last given a reading with a figure.
+    read_ns: BTreeMap<(String, String), u64>,
+    /// Since when each has been given none.
+    silent_ns: BTreeMap<(String, String), u64>,
 }
 
 struct Kept {
@@ -58,37 +60,51 @@ impl Pushed {
         kept.push(Kept { at_ns: now_ns, value: figure.value, n: figure.n });
     }
 
-    /// Readings whose time has come: the mean of the canary's figures since the last, each used once, and that of
+    /// Readings whose time has come: the mean of a version's figures since the last, each used once, and that of
     /// stable's figures of the gate's window. Nothing for as long as `every` is a reading, too: one without data.
     fn due(&mut self, state: &State, now_ns: u64) -> Vec<Reading> {
         let mut readings = Vec::new();
-        for gate in asked_now(state).filter(|gate| matches!(gate.source, Some(Source::Push(_)))) {
-            let since_ms = |at_ns: u64| now_ns.saturating_sub(at_ns) / NS_PER_MS;
-            if self.read_ns.get(&gate.name).is_some_and(|at| since_ms(*at) < gate.every_ms) {
-                continue;
+        for wanted in state.wanted().iter().filter(|wanted| matches!(wanted.source, Source::Push(_))) {
+            for arm in state.measured_arms() {
+                readings.extend(self.reading(state, wanted, arm, now_ns));
             }
-            let window_ms = gate.every_ms.max(gate.min_window_ms);
-            let mut mean_of = |version: &String| {
-                let kept = self.figures.get_mut(&(gate.name.clone(), version.clone()))?;
-                kept.retain(|figure| since_ms(figure.at_ns) <= window_ms);
-                mean(kept)
-            };
-            let (canary, stable) = (mean_of(&state.plan.canary), mean_of(&state.stable_version));
-            // A comparison waits for both.
-            let Some(canary) = canary.filter(|_| gate.against.is_none() || stable.is_some()) else {
-                let silent = self.silent_ns.entry(gate.name.clone()).or_insert(now_ns);
-                if since_ms(*silent) >= gate.every_ms {
-                    *silent = now_ns;
-                    readings.push(Reading { gate: gate.name.clone(), ..Reading::default() });
-                }
-                continue;
-            };
-            self.silent_ns.insert(gate.name.clone(), now_ns);
-            self.figures.remove(&(gate.name.clone(), state.plan.canary.clone()));
-            self.read_ns.insert(gate.name.clone(), now_ns);
-            readings.push(Reading { gate: gate.name.clone(), canary: Some(canary), stable, error: None });
         }
         readings
+    }
+
+    fn reading(
+        &mut self,
+        state: &State,
+        wanted: &Wanted<'_>,
+        arm: Option<Arm>,
+        now_ns: u64,
+    ) -> Option<Reading> {
+        let gate = wanted.name.to_owned();
+        let version = arm.and_then(|arm| state.plan.version_of(arm)).unwrap_or(&state.plan.canary);
+        let of_version = (gate.clone(), version.to_owned());
+        let since_ms = |at_ns: u64| now_ns.saturating_sub(at_ns) / NS_PER_MS;
+        if self.read_ns.get(&of_version).is_some_and(|at| since_ms(*at) < wanted.every_ms) {
+            return None;
+        }
+        let mut mean_of = |version: &str| {
+            let kept = self.figures.get_mut(&(gate.clone(), version.to_owned()))?;
+            kept.retain(|figure| since_ms(figure.at_ns) <= wanted.window_ms);
+            mean(kept)
+        };
+        let (canary, stable) = (mean_of(version), mean_of(&state.stable_version));
+        // A comparison waits for both.
+        let Some(canary) = canary.filter(|_| !wanted.compares || stable.is_some()) else {
+            let silent = self.silent_ns.entry(of_version).or_insert(now_ns);
+            if since_ms(*silent) < wanted.every_ms {
+                return None;
+            }
+            *silent = now_ns;
+            return Some(Reading { gate, arm, ..Reading::default() });
+        };
+        self.figures.remove(&of_version);
+        self.silent_ns.insert(of_version.clone(), now_ns);
+        self.read_ns.insert(of_version, now_ns);
+        Some(Reading { gate, arm, canary: Some(canary), stable, ..Reading::default() })
     }
 }
 
@@ -99,26 +115,23 @@ fn mean(figures: &[Kept]) -> Option<f64> {
     (n > 0.0).then(|| figures.iter().map(|figure| figure.value * (figure.n as f64 / n)).sum())
 }
 
-/// The gates that take readings now, whether asked for or pushed.
-fn asked_now(state: &State) -> impl Iterator<Item = &Gate> {
-    let live = matches!(state.phase, Phase::Progressing | Phase::Promoting | Phase::Paused(_));
-    let planned = state.plan.stages.get(state.stage).filter(|_| live && state.weights.canary_ppm > 0);
-    let stage = state.stages.last().filter(|stage| stage.acknowledged.is_some());
-    planned.zip(stage).into_iter().flat_map(|(planned, stage)| {
-        let gates = planned.gates.iter().filter_map(|&index| state.plan.gates.get(index));
-        gates.filter(|gate| stage.baked_ms >= gate.start_after_ms)
-    })
+/// What a source said.
+pub struct Said {
+    pub pair: Pair,
+    /// Middle and spread of what it gave before, where that is asked for.
+    pub history: Option<Spread>,
 }
 
 /// What a source said, as the machine takes it. A comparison with half of its values is no data: on its limit alone
 /// the canary would pass for good.
-fn reading(state: &State, gate: String, said: Result<Pair, String>) -> Reading {
-    let compares = state.plan.gates.iter().any(|known| known.name == gate && known.against.is_some());
+fn reading(state: &State, gate: String, arm: Option<Arm>, said: Result<Said, String>) -> Reading {
+    let compares = state.wanted().iter().any(|wanted| wanted.name == gate && wanted.compares);
     match said {
-        Ok((canary, stable)) => {
-            Reading { gate, canary: canary.filter(|_| !compares || stable.is_some()), stable, error: None }
+        Ok(Said { pair: (canary, stable), history }) => {
+            let canary = canary.filter(|_| !compares || stable.is_some());
+            Reading { gate, arm, canary, stable, history, error: None }
         }
-        Err(error) => Reading { gate, error: Some(error), ..Reading::default() },
+        Err(error) => Reading { gate, arm, error: Some(error), ..Reading::default() },
     }
 }
 
@@ -127,15 +140,22 @@ impl Engine {
     pub(super) fn ask_sources(&mut self, name: &str) {
         let Some(run) = self.runs.get_mut(name) else { return };
         let (number, stage) = (run.state.run, run.state.stages.len());
-        for (gate, source) in run.state.readings_due() {
-            if !run.asking.insert(gate.clone()) {
+        for Question { gate, arm, source, history } in run.state.questions() {
+            if !run.asking.insert((gate.clone(), arm)) {
                 continue;
             }
             let (sources, reports, name) = (self.sources.clone(), self.reports.clone(), name.to_owned());
             tokio::spawn(async move {
-                let said = sources.ask(&source).await;
+                let before = async {
+                    match history {
+                        Some(range) => sources.before(&source, range).await,
+                        None => Ok(None),
+                    }
+                };
+                let said = tokio::try_join!(sources.ask(&source), before);
+                let said = said.map(|(pair, history)| Said { pair, history });
                 // The engine has gone: the next one asks again.
-                let _ = reports.send(Report::Read { name, run: number, stage, gate, said }).await;
+                let _ = reports.send(Report::Read { name, run: number, stage, gate, arm, said }).await;
             });
         }
     }
@@ -144,20 +164,19 @@ impl Engine {
     pub(super) async fn answered(
         &mut self,
         name: &str,
-        number: u64,
-        stage: usize,
-        gate: String,
-        said: Result<Pair, String>,
+        (number, stage): (u64, usize),
+        (gate, arm): (String, Option<Arm>),
+        said: Result<Said, String>,
     ) {
         let Some(run) = self.runs.get_mut(name).filter(|run| run.state.run == number) else { return };
-        run.asking.remove(&gate);
+        run.asking.remove(&(gate.clone(), arm));
         if run.state.stages.len() != stage {
             return;
         }
         if let Err(error) = &said {
             tracing::warn!(rollout = name, gate, "{error}");
         }
-        let reading = reading(&run.state, gate, said);
+        let reading = reading(&run.state, gate, arm, said);
         self.advance(name, &Event::Reading(reading)).await;
     }
 
@@ -211,24 +230,31 @@ impl Engine {
 fn takes(state: &State, figure: &Figure) -> Result<(), Refusal> {
     let Figure { metric, version, value, n } = figure;
     let plan = &state.plan;
-    let pushed: Vec<&str> = plan
-        .gates
+    let is_pushed = |source: &Source| matches!(source, Source::Push(_));
+    let gates = plan.gates.iter().filter(|gate| gate.source.as_ref().is_some_and(is_pushed));
+    let guardrails = plan
+        .guardrails
         .iter()
-        .filter(|gate| matches!(gate.source, Some(Source::Push(_))))
-        .map(|gate| gate.name.as_str())
-        .collect();
+        .filter(|rail| rail.reads.as_ref().is_some_and(|reads| is_pushed(&reads.source)));
+    let pushed: Vec<&str> =
+        gates.map(|gate| gate.name.as_str()).chain(guardrails.map(|rail| rail.name.as_str())).collect();
     if !pushed.contains(&metric.as_str()) {
         let there = if pushed.is_empty() {
             format!("no gate of {} takes figures; give one `source: {{push: {{}}}}`", plan.name)
         } else {
-            format!("gates that take figures: {}", pushed.join(", "))
+            format!("what takes figures: {}", pushed.join(", "))
         };
         return Err(Refusal::Invalid(format!("metric is {metric:?}; {there}")));
     }
-    if *version != plan.canary && *version != state.stable_version {
+    let on_trial: Vec<&str> = plan.arms_in().filter_map(|arm| plan.version_of(arm)).collect();
+    if !on_trial.contains(&version.as_str()) && *version != state.stable_version {
+        let on_trial = match on_trial.as_slice() {
+            [canary] => format!("{canary:?} (the canary)"),
+            several => several.iter().map(|version| format!("{version:?}")).collect::<Vec<_>>().join(", "),
+        };
         return Err(Refusal::Invalid(format!(
-            "version is {version:?}; write {:?} (the canary) or {:?} (stable)",
-            plan.canary, state.stable_version
+            "version is {version:?}; write {on_trial} or {:?} (stable)",
+            state.stable_version
         )));
     }
     if !value.is_finite() {

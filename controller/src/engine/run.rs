@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use envoy::ecds::Nodes;
 use rollout::{Acks, Event, Refused, State};
 use serde::Serialize;
+use split::Arm;
 
 use super::demand::Measured;
 use super::latency::Latency;
@@ -38,7 +39,7 @@ pub struct Run {
     /// Is a question to stable's endpoints under way?
     pub probing: bool,
     /// Gates whose source is being asked.
-    pub asking: BTreeSet<String>,
+    pub asking: BTreeSet<(String, Option<Arm>)>,
     pub pushed: Pushed,
     /// Is the present state another than the stored one?
     pub changed: bool,

@@ -5,6 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use rollout::{Counts, State};
 use serde_json::Value;
+use split::Arm;
 
 use super::{What, moment};
 use crate::store::{Archive, Counted, Kept, Line, Look};
@@ -209,24 +210,23 @@ fn of_look(name: &str, run: u64, look: &Look) -> Vec<Vec<String>> {
             let there = arms.into_iter().filter(|(arm, counts)| *arm != "baseline" || counts.assigned > 0);
             there.map(|(arm, counts)| of_arm(name, run, counted, arm, counts)).collect()
         }
-        Look::Reading(read) => [("canary", read.reading.canary), ("stable", read.reading.stable)]
-            .into_iter()
-            .filter(|(arm, value)| *arm == "canary" || value.is_some())
-            .map(|(arm, value)| {
-                let at = moment(read.at_ms);
-                let mut record = vec![name.to_owned(), text(run), at.clone(), at, text(1), text(read.stage)];
-                record.resize(columns(What::Measurements).len() - 3, String::new());
-                if let Some(place) = record.get_mut(9) {
-                    *place = arm.to_owned();
-                }
-                record.extend([
-                    read.reading.gate.clone(),
-                    perhaps(value),
-                    perhaps(read.reading.error.clone()),
-                ]);
-                record
-            })
-            .collect(),
+        Look::Reading(read) => [
+            (read.reading.arm.unwrap_or(Arm::Canary).to_string(), read.reading.canary),
+            (Arm::Stable.to_string(), read.reading.stable),
+        ]
+        .into_iter()
+        .filter(|(arm, value)| *arm != Arm::Stable.to_string() || value.is_some())
+        .map(|(arm, value)| {
+            let at = moment(read.at_ms);
+            let mut record = vec![name.to_owned(), text(run), at.clone(), at, text(1), text(read.stage)];
+            record.resize(columns(What::Measurements).len() - 3, String::new());
+            if let Some(place) = record.get_mut(9) {
+                *place = arm;
+            }
+            record.extend([read.reading.gate.clone(), perhaps(value), perhaps(read.reading.error.clone())]);
+            record
+        })
+        .collect(),
     }
 }
 

@@ -18,7 +18,8 @@ mod tests;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, ensure};
-use spec::{Plan, Source};
+use judge::anomaly::Spread;
+use spec::{Plan, Range, Source};
 use tokio::sync::Semaphore;
 
 pub use hosts::{Host, Hosts};
@@ -75,7 +76,10 @@ impl Sources {
         let ready = plan.ready.as_ref().and_then(|ready| Some(("ready".to_owned(), ready.source.as_ref()?)));
         let gates =
             plan.gates.iter().filter_map(|gate| Some((format!("gate {}", gate.name), gate.source.as_ref()?)));
-        for (owner, source) in gates.chain(ready) {
+        let guardrails = plan.guardrails.iter().filter_map(|guardrail| {
+            Some((format!("guardrail {}", guardrail.name), &guardrail.reads.as_ref()?.source))
+        });
+        for (owner, source) in gates.chain(guardrails).chain(ready) {
             let filled = Some(source.filled(&plan.name, &plan.stable, &plan.canary));
             let Some((source, access)) = filled.as_ref().and_then(|source| Some((source, source.access()?)))
             else {
@@ -140,5 +144,15 @@ impl Sources {
             Source::Push(_) => Ok((None, None)),
         };
         said.map_err(|error| access.scrub.clean(&error))
+    }
+
+    /// Middle and spread of what a source gave over a time before now; `None`: it gave nothing, or cannot know.
+    pub async fn before(&self, source: &Source, range: Range) -> Result<Option<Spread>, String> {
+        let Source::Prometheus(source) = source else { return Ok(None) };
+        // The semaphore is never closed.
+        let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
+        let access = Access::read(&source.access, &self.secrets).await?;
+        let said = prometheus::before(&self.web, source, range, &access).await;
+        said.map(|values| Spread::of(&values).ok()).map_err(|error| access.scrub.clean(&error))
     }
 }

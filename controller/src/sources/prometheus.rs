@@ -53,23 +53,44 @@ pub async fn ask(web: &Web, source: &Prometheus, access: &Access) -> Result<Pair
     if source.bearer_token_file.is_some() {
         return Err(super::NO_FILE.to_owned());
     }
+    let range = source.range.map(|range| (range, clock::now().unix_ms));
+    let one = async |question: &String| {
+        let data = query(web, source, question, range, access).await?;
+        value(data, source.reduce.unwrap_or_default())
+            .map_err(|error| format!("the query {question:?} {error}"))
+    };
     let stable = async {
         match &source.stable_query {
-            Some(question) => query(web, source, question, access).await,
+            Some(question) => one(question).await,
             None => Ok(None),
         }
     };
-    tokio::try_join!(query(web, source, &source.query, access), stable)
+    tokio::try_join!(one(&source.query), stable)
 }
 
+/// The numbers it gave over a time that ended one step ago: of stable, where stable is asked for.
+pub async fn before(
+    web: &Web,
+    source: &Prometheus,
+    range: Range,
+    access: &Access,
+) -> Result<Vec<f64>, String> {
+    let question = source.stable_query.as_ref().unwrap_or(&source.query);
+    let until_ms = clock::now().unix_ms.saturating_sub(range.step.ms());
+    let data = query(web, source, question, Some((range, until_ms)), access).await?;
+    numbers(data).map_err(|error| format!("the query {question:?} {error}"))
+}
+
+/// The data of an answer; `range`: over which time, and until when.
 async fn query(
     web: &Web,
     source: &Prometheus,
     question: &str,
+    range: Option<(Range, u64)>,
     access: &Access,
-) -> Result<Option<f64>, String> {
+) -> Result<Data, String> {
     let mut url = web.url(&source.url)?;
-    place(&mut url, question, source.range.map(|range| (range, clock::now().unix_ms)), access.timeout);
+    place(&mut url, question, range, access.timeout);
     let shown = web::shown(&url);
     let answer = web.get(&url, access).await?;
     let status = answer.status;
@@ -92,11 +113,10 @@ async fn query(
     if let Some(warning) = envelope.warnings.iter().find(|warning| !warning.starts_with("PromQL info")) {
         return Err(format!("{shown} does not vouch for its answer to {question:?}: {warning}"));
     }
-    value(envelope.data, source.reduce.unwrap_or_default())
-        .map_err(|error| format!("the query {question:?} {error}"))
+    Ok(envelope.data)
 }
 
-/// `{server}/api/v1/query?query=...`, or `query_range` for a time that ends now; the server may be behind a path.
+/// `{server}/api/v1/query?query=...`, or `query_range` for a time and its end; the server may be behind a path.
 fn place(url: &mut Url, question: &str, range: Option<(Range, u64)>, timeout: Duration) {
     let kind = if range.is_some() { "query_range" } else { "query" };
     let path = format!("{}/api/v1/{kind}", url.path().trim_end_matches('/'));
@@ -117,28 +137,38 @@ fn value(data: Data, reduce: Reduce) -> Result<Option<f64>, String> {
             Ok(sample) => number(&sample),
             Err(error) => Err(format!("gives a scalar that cannot be read: {error}")),
         },
-        "vector" | "matrix" => {
-            let series: Vec<Series> = serde_json::from_value(data.result)
-                .map_err(|error| format!("gives a {} that cannot be read: {error}", data.kind))?;
-            match series.as_slice() {
-                [] => Ok(None),
-                [one] if one.histogram.is_some() || !one.histograms.is_empty() => Err(format!(
-                    "gives a histogram ({}); take a number of it, such as histogram_quantile(0.99, ...)",
-                    name(one)
-                )),
-                [one] => match &one.value {
-                    Some(sample) => number(sample),
-                    None => reduced(&one.values, reduce),
-                },
-                [first, second, ..] => Err(format!(
-                    "gives {} series, such as {} and {}; make it one, by sum(...) or narrower labels",
-                    series.len(),
-                    name(first),
-                    name(second)
-                )),
-            }
-        }
+        "vector" | "matrix" => match only(data)? {
+            None => Ok(None),
+            Some(Series { value: Some(sample), .. }) => number(&sample),
+            Some(series) => reduced(&series.values, reduce),
+        },
         other => Err(format!("gives a {other:?}; write one that gives a scalar or a vector of one element")),
+    }
+}
+
+/// Every value that is a number, of an answer over a time.
+fn numbers(data: Data) -> Result<Vec<f64>, String> {
+    let values = only(data)?.map(|series| series.values).unwrap_or_default();
+    let read: Result<Vec<Option<f64>>, String> = values.iter().map(number).collect();
+    Ok(read?.into_iter().flatten().collect())
+}
+
+/// The one series of a vector or a matrix; `None`: there is none.
+fn only(data: Data) -> Result<Option<Series>, String> {
+    let mut series: Vec<Series> = serde_json::from_value(data.result)
+        .map_err(|error| format!("gives a {} that cannot be read: {error}", data.kind))?;
+    match series.as_slice() {
+        [one] if one.histogram.is_some() || !one.histograms.is_empty() => Err(format!(
+            "gives a histogram ({}); take a number of it, such as histogram_quantile(0.99, ...)",
+            name(one)
+        )),
+        [] | [_] => Ok(series.pop()),
+        [first, second, ..] => Err(format!(
+            "gives {} series, such as {} and {}; make it one, by sum(...) or narrower labels",
+            series.len(),
+            name(first),
+            name(second)
+        )),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sources against a stand-in that answers whatever a case wants.
 
+mod before;
 mod credentials;
 mod tls;
 

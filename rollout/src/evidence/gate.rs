@@ -4,13 +4,14 @@ use judge::gate::{Answers, Span};
 use serde::{Deserialize, Serialize};
 use spec::{Gate, Insufficient, Metric};
 
+use super::anomaly::Series;
 use super::margin::{Margin, OnMargin};
 use super::measure::{at_margin, estimate};
 use super::readings::{Arms, Bound, Readings, worse};
 use super::test::{Test, more_beyond};
 use super::words::{digits, e_value, value};
 use super::{Look, Scope};
-use crate::{Answer, Counts, Verdict};
+use crate::{Answer, Counts, Reading, Verdict};
 
 /// The evidence of one gate. A store of an older build may hold tests this one does not know: they are begun again, and
 /// what they had seen is lost, which is safe.
@@ -30,6 +31,8 @@ pub struct GateEvidence {
     relative_passed: bool,
     readings: Readings,
     margin: Margin,
+    /// What readings are held against, of the whole run.
+    series: Series,
     error: Option<String>,
 }
 
@@ -107,21 +110,20 @@ impl GateEvidence {
         }
         if let Some(window) = self.readings.window(gate, canary, control, look.age_ms) {
             let stable = estimate(gate.metric, &window.control).0.filter(|_| look.concurrent);
-            self.readings.note(gate, estimate(gate.metric, &window.canary).0, stable);
+            self.readings.note(gate, estimate(gate.metric, &window.canary).0, stable, None);
         }
     }
 
-    /// A figure of the user's own, of this stage; `Err`: the source could not be read.
-    pub(super) fn take_reading(
-        &mut self,
-        gate: &Gate,
-        value: Result<(Option<f64>, Option<f64>), &str>,
-        age_ms: u64,
-    ) {
+    /// A figure of the user's own, of this stage.
+    pub(super) fn take_reading(&mut self, gate: &Gate, reading: &Reading, age_ms: u64) {
         self.readings.last_age_ms = Some(age_ms);
-        match value {
-            Ok((canary, stable)) => self.readings.note(gate, canary, stable),
-            Err(reason) => self.readings.failed(reason),
+        match &reading.error {
+            Some(reason) => self.readings.failed(reason),
+            None => {
+                let Reading { canary, stable, history, .. } = *reading;
+                let line = self.series.take(gate, canary, stable, history);
+                self.readings.note(gate, canary, stable, line);
+            }
         }
     }
 
@@ -301,13 +303,17 @@ impl GateEvidence {
         };
         let facts =
             bound.map_or_else(|| facts.clone(), |bound| format!("{facts}, {} is asked for", digits(bound)));
+        let facts = match self.readings.line_words(gate) {
+            Some(words) => format!("{facts}, {words}"),
+            None => facts,
+        };
         let window = gate.start_after_ms.saturating_add(gate.min_window_ms);
         let (answer, why) = if failed {
             let borne = gate.failure_limit.unwrap_or(0);
             (Answer::Fail, format!("{} bad readings, {borne} are borne; {facts}", self.readings.bad))
         } else if !scope.exposed {
             (Answer::NotApplicable, "the canary gets no traffic at this weight".to_owned())
-        } else if gate.limit.is_none() && !compares {
+        } else if !gate.applies(scope.concurrent) {
             let why = "there is no other version to compare with at this weight";
             (Answer::NotApplicable, why.to_owned())
         } else {

@@ -1,12 +1,13 @@
 use judge::anytime::Scale;
 use judge::gate::Span;
 use serde::{Deserialize, Serialize};
-use spec::{Guardrail, Limit};
+use spec::{Guardrail, Insufficient, Limit};
 
+use super::guard_readings::GuardReadings;
 use super::measure::estimate;
 use super::test::Test;
 use super::words::value;
-use crate::{Answer, Counts, Verdict};
+use crate::{Answer, Counts, Reading, Verdict};
 
 /// The evidence of one guardrail; of an older build's store as with gates.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub struct GuardrailEvidence {
     seen: Counts,
     /// What it saw since it last looked calm: what an alarm is about.
     since: Counts,
+    /// Of one with a source: what was read.
+    readings: GuardReadings,
     error: Option<String>,
 }
 
@@ -29,7 +32,7 @@ impl GuardrailEvidence {
 
     /// Begins the test if there is none.
     pub(super) fn begin(&mut self, guardrail: &Guardrail, scale: Scale) {
-        if self.fixed.is_none() && self.error.is_none() {
+        if guardrail.reads.is_none() && self.fixed.is_none() && self.error.is_none() {
             match Test::limit(guardrail.metric, Limit::of(guardrail.limit), scale) {
                 Ok(test) => self.fixed = Some(test),
                 Err(error) => self.error = Some(error.to_string()),
@@ -51,6 +54,31 @@ impl GuardrailEvidence {
         }
     }
 
+    /// A figure of the user's own.
+    pub(super) fn take_reading(&mut self, guardrail: &Guardrail, reading: &Reading, age_ms: u64) {
+        self.readings.take(guardrail, reading, age_ms);
+    }
+
+    /// Does its source want to be asked?
+    pub(super) fn due(&self, guardrail: &Guardrail, age_ms: u64) -> bool {
+        guardrail.reads.as_deref().is_some_and(|reads| self.readings.due(reads, age_ms))
+    }
+
+    /// Were more of the last readings bad than it bears?
+    pub(super) fn limit_reached(&self, guardrail: &Guardrail) -> bool {
+        guardrail.reads.as_deref().is_some_and(|reads| self.readings.broken(reads))
+    }
+
+    /// More readings in vain than it bears: what is done about it, and why.
+    pub(super) fn unread(&self, guardrail: &Guardrail) -> Option<(Insufficient, String)> {
+        self.readings.unread(guardrail.reads.as_deref()?)
+    }
+
+    /// A named person goes on in spite of it.
+    pub(super) fn forget(&mut self) {
+        self.readings.forget();
+    }
+
     pub(super) fn begin_stage(&mut self) {
         self.fixed.iter_mut().for_each(Test::begin_stage);
     }
@@ -62,9 +90,7 @@ impl GuardrailEvidence {
     /// What the alarm is about, in numbers that bear it out: those since it began, else those of the whole run.
     fn alarm(&self, guardrail: &Guardrail) -> String {
         let metric = guardrail.metric;
-        let bad = |seen: f64| {
-            if metric.larger_is_worse() { seen > guardrail.limit } else { seen < guardrail.limit }
-        };
+        let bad = |seen: f64| guardrail.is_beyond(seen);
         let of = |counts: &Counts| match estimate(metric, counts) {
             (Some(seen), n) => Some((seen, format!("{} of {n} canary requests", value(metric, seen)))),
             (None, _) => None,
@@ -80,6 +106,10 @@ impl GuardrailEvidence {
     }
 
     pub(super) fn verdict(&self, guardrail: &Guardrail, broken: bool) -> Verdict {
+        if let Some(reads) = guardrail.reads.as_deref() {
+            let (answer, why, seen, n) = self.readings.answer(guardrail, reads);
+            return said(guardrail, answer, why, (seen, n), 1.0);
+        }
         let metric = guardrail.metric;
         let (seen, n_canary) = estimate(metric, &self.seen);
         let shown = seen.map_or_else(|| "unknown".to_owned(), |seen| value(metric, seen));
@@ -96,17 +126,27 @@ impl GuardrailEvidence {
             );
             (if n_canary == 0 { Answer::Insufficient } else { Answer::Pass }, why)
         };
-        Verdict {
-            name: guardrail.name.clone(),
-            answer,
-            estimate: seen,
-            bound: Some(guardrail.limit),
-            n_canary,
-            n_control: 0,
-            harm: super::words::e_value(self.log_e()),
-            proof: 1.0,
-            hard: true,
-            why,
-        }
+        said(guardrail, answer, why, (seen, n_canary), super::words::e_value(self.log_e()))
+    }
+}
+
+fn said(
+    guardrail: &Guardrail,
+    answer: Answer,
+    why: String,
+    (estimate, n_canary): (Option<f64>, u64),
+    harm: f64,
+) -> Verdict {
+    Verdict {
+        name: guardrail.name.clone(),
+        answer,
+        estimate,
+        bound: Some(guardrail.limit),
+        n_canary,
+        n_control: 0,
+        harm,
+        proof: 1.0,
+        hard: true,
+        why,
     }
 }

@@ -3,9 +3,11 @@
 //! Harm is watched through the whole run and may be acted on at any look; proof of no harm is gathered anew in every
 //! stage. All tests are e-processes of crate `judge`, so looking often costs nothing.
 
+mod anomaly;
 mod contest;
 mod gate;
 mod guard;
+mod guard_readings;
 mod margin;
 mod measure;
 mod readings;
@@ -15,7 +17,7 @@ mod words;
 use judge::JudgeError;
 use judge::anytime::{DesignEffect, Group};
 use serde::{Deserialize, Serialize};
-use spec::{Gate, Insufficient, Metric, Plan, Source, Unit};
+use spec::{Gate, Insufficient, Metric, Plan, Unit};
 
 pub use contest::Contest;
 pub use gate::GateEvidence;
@@ -24,7 +26,7 @@ pub(crate) use margin::OnMargin;
 pub(crate) use measure::trials;
 pub(crate) use words::{digits, e_value, value};
 
-use crate::{Counts, Interval, Reading, Verdict};
+use crate::{Counts, Interval, Reading, Verdict, Wanted};
 
 /// The design effect used while stable shows no error at all, so that clumping cannot be measured: a user with ten
 /// requests, all alike.
@@ -128,37 +130,49 @@ impl Evidence {
         }
     }
 
-    /// A figure of the user's own.
+    /// A figure of the user's own: of a gate, or of a guardrail.
     pub(crate) fn take_reading(&mut self, plan: &Plan, reading: &Reading, age_ms: u64) {
         let external = |gate: &Gate| gate.name == reading.gate && gate.metric.is_external();
         for (gate, evidence) in plan.gates.iter().zip(&mut self.gates).filter(|(gate, _)| external(gate)) {
-            let value = match &reading.error {
-                Some(reason) => Err(reason.as_str()),
-                None => Ok((reading.canary, reading.stable)),
-            };
-            evidence.take_reading(gate, value, age_ms);
+            evidence.take_reading(gate, reading, age_ms);
+        }
+        let named = plan.guardrails.iter().zip(&mut self.guardrails);
+        for (guardrail, evidence) in named.filter(|(guardrail, _)| guardrail.name == reading.gate) {
+            evidence.take_reading(guardrail, reading, age_ms);
         }
     }
 
-    /// Gates whose sources want to be asked now, by index.
-    pub(crate) fn due(&self, plan: &Plan, of_stage: &[usize], baked_ms: u64, age_ms: u64) -> Vec<usize> {
-        let asks = |&index: &usize| {
-            plan.gates.get(index).zip(self.gates.get(index)).is_some_and(|(gate, evidence)| {
-                !matches!(gate.source, Some(Source::Push(_)) | None)
-                    && baked_ms >= gate.start_after_ms
-                    && evidence.due(gate, age_ms)
-            })
-        };
-        of_stage.iter().copied().filter(|index| asks(index)).collect()
+    /// Does the source of this gate or guardrail want to be asked?
+    pub(crate) fn due(&self, plan: &Plan, name: &str, age_ms: u64) -> bool {
+        let mut gates = plan.gates.iter().zip(&self.gates);
+        let mut guardrails = plan.guardrails.iter().zip(&self.guardrails);
+        gates.any(|(gate, evidence)| gate.name == name && evidence.due(gate, age_ms))
+            || guardrails.any(|(rail, evidence)| rail.name == name && evidence.due(rail, age_ms))
     }
 
-    /// A hard gate of these that was read in vain more often than it bears, what is done about it, and why.
-    pub(crate) fn unread(&self, plan: &Plan, of_stage: &[usize]) -> Option<(String, Insufficient, String)> {
-        of_stage.iter().find_map(|&index| {
-            let (gate, evidence) = (plan.gates.get(index)?, self.gates.get(index)?);
-            let (action, why) = evidence.unread(gate).filter(|_| gate.hard)?;
-            Some((gate.name.clone(), action, format!("gate {}: {why}", gate.name)))
-        })
+    /// A hard gate or a guardrail of these that was read in vain more often than it bears, what is done about it, and
+    /// why.
+    pub(crate) fn unread(
+        &self,
+        plan: &Plan,
+        wanted: &[Wanted<'_>],
+    ) -> Option<(String, Insufficient, String)> {
+        let is_wanted = |name: &str| wanted.iter().any(|wanted| wanted.name == name);
+        let gates = plan.gates.iter().zip(&self.gates).filter(|(gate, _)| gate.hard && is_wanted(&gate.name));
+        let gates = gates.filter_map(|(gate, evidence)| Some(("gate", &gate.name, evidence.unread(gate)?)));
+        let rails = plan.guardrails.iter().zip(&self.guardrails).filter(|(rail, _)| is_wanted(&rail.name));
+        let rails =
+            rails.filter_map(|(rail, evidence)| Some(("guardrail", &rail.name, evidence.unread(rail)?)));
+        let (what, name, (action, why)) = gates.chain(rails).next()?;
+        Some((name.clone(), action, format!("{what} {name}: {why}")))
+    }
+
+    /// The guardrail of these that is read in vain for longer than it bears.
+    pub(crate) fn unguarded(&self, plan: &Plan, wanted: &[Wanted<'_>]) -> Option<String> {
+        let rails = plan.guardrails.iter().zip(&self.guardrails);
+        let of_these = |name: &str| wanted.iter().any(|wanted| wanted.name == name);
+        let mut rails = rails.filter(|(rail, _)| of_these(&rail.name));
+        rails.find(|(rail, evidence)| evidence.unread(rail).is_some()).map(|(rail, _)| rail.name.clone())
     }
 
     /// A stage begins: proof starts at nothing.
@@ -187,6 +201,8 @@ impl Evidence {
         for (_, evidence) in plan.gates.iter().zip(&mut self.gates).filter(|(known, _)| known.name == gate) {
             evidence.forget();
         }
+        let rails = plan.guardrails.iter().zip(&mut self.guardrails);
+        rails.filter(|(known, _)| known.name == gate).for_each(|(_, evidence)| evidence.forget());
     }
 
     /// The gate that proves harm, if any: the hard gates share the run's alpha, and it is enough that all of them
@@ -211,9 +227,19 @@ impl Evidence {
 
     /// The guardrail that is broken, if any.
     pub(crate) fn broken(&self, plan: &Plan) -> Option<Fired> {
-        let log_e = self.guardrails.iter().map(GuardrailEvidence::log_e).collect();
-        let (at, fired) = fired(plan.alpha.guardrails, log_e);
-        let index = at.filter(|_| fired)?;
+        // Those that are tested share the alpha; readings are counted, and spend none of it.
+        let (tested, read): (Vec<usize>, Vec<usize>) = (0..plan.guardrails.len())
+            .partition(|&index| plan.guardrails.get(index).is_some_and(|rail| rail.reads.is_none()));
+        let log_e = |index: &usize| self.guardrails.get(*index).map_or(0.0, GuardrailEvidence::log_e);
+        let (at, fired) = fired(plan.alpha.guardrails, tested.iter().map(log_e).collect());
+        let by_count = || {
+            let broken = |&&index: &&usize| {
+                let both = plan.guardrails.get(index).zip(self.guardrails.get(index));
+                both.is_some_and(|(rail, evidence)| evidence.limit_reached(rail))
+            };
+            read.iter().find(broken).copied()
+        };
+        let index = at.filter(|_| fired).and_then(|at| tested.get(at).copied()).or_else(by_count)?;
         let verdict = self.guardrails.get(index)?.verdict(plan.guardrails.get(index)?, true);
         Some(Fired { index, verdict })
     }

@@ -2,8 +2,9 @@
 //! which are numbers without counts and can only be counted themselves.
 
 use serde::{Deserialize, Serialize};
-use spec::{Gate, Insufficient, Span};
+use spec::{Gate, Insufficient, Span, Unread};
 
+use super::anomaly::Line;
 use super::measure::at_margin;
 use crate::{Answer, Counts};
 
@@ -26,6 +27,9 @@ pub struct Readings {
     /// Between good and bad.
     #[serde(default)]
     marginal: u32,
+    /// How the last one stands to the others, where the gate asks for it.
+    #[serde(default)]
+    line: Option<Line>,
 }
 
 /// The counts of both arms.
@@ -87,27 +91,28 @@ impl Readings {
         self.last_age_ms.is_none_or(|last| age_ms.saturating_sub(last) >= gate.every_ms)
     }
 
-    /// A reading. `None` and what is no number are no data: neither good nor bad.
-    pub(super) fn note(&mut self, gate: &Gate, seen: Option<f64>, stable: Option<f64>) {
+    /// A reading, and how it stands to others. `None` and what is no number are no data: neither good nor bad.
+    pub(super) fn note(&mut self, gate: &Gate, seen: Option<f64>, stable: Option<f64>, line: Option<Line>) {
         self.errors_in_a_row = 0;
         self.error = None;
         self.empty_in_a_row = self.empty_in_a_row.saturating_add(1);
         let stable = stable.filter(|stable| stable.is_finite());
         let Some(canary) = seen.filter(|seen| seen.is_finite()) else { return };
-        if gate.limit.is_none() && stable.is_none() {
+        if gate.limit.is_none() && gate.against.is_some() && stable.is_none() {
             return;
         }
         self.empty_in_a_row = 0;
         self.last = Some(Value { canary, stable });
-        if !worse(gate, canary, stable, Bound::Pass) {
-            self.good_in_a_row = self.good_in_a_row.saturating_add(1);
-            return;
-        }
-        self.good_in_a_row = 0;
-        if worse(gate, canary, stable, Bound::Fail) {
+        self.line = line;
+        let outlier = matches!(line, Some(Line::Outlier { .. }));
+        if outlier || worse(gate, canary, stable, Bound::Fail) {
+            self.good_in_a_row = 0;
             self.bad = self.bad.saturating_add(1);
-        } else {
+        } else if worse(gate, canary, stable, Bound::Pass) {
+            self.good_in_a_row = 0;
             self.marginal = self.marginal.saturating_add(1);
+        } else if !matches!(line, Some(Line::Unknown { .. })) {
+            self.good_in_a_row = self.good_in_a_row.saturating_add(1);
         }
     }
 
@@ -120,19 +125,18 @@ impl Readings {
 
     /// More readings in vain than the gate bears: what is done about it, and why.
     pub(super) fn unread(&self, gate: &Gate) -> Option<(Insufficient, String)> {
-        if let Some(error) = self.error.as_ref().filter(|_| self.errors_in_a_row > gate.on_error.borne) {
-            let times = self.errors_in_a_row;
-            let why = format!("the source could not be read {times} times in a row: {error}");
-            return Some((gate.on_error.action, why));
-        }
-        let times = self.empty_in_a_row;
-        (times > gate.no_data.borne)
-            .then(|| (gate.no_data.action, format!("the source had no data {times} times in a row")))
+        let vain = (self.errors_in_a_row, self.error.as_deref(), self.empty_in_a_row);
+        in_vain(vain, gate.no_data, gate.on_error)
     }
 
     /// The last values: canary's, stable's.
     pub(super) fn last(&self) -> Option<(f64, Option<f64>)> {
         self.last.map(|last| (last.canary, last.stable))
+    }
+
+    /// What is to be said of how the last one stands to the others.
+    pub(super) fn line_words(&self, gate: &Gate) -> Option<String> {
+        self.line.and_then(|line| line.words(gate))
     }
 
     /// Were there more bad ones than the gate bears?
@@ -167,7 +171,7 @@ impl Readings {
         let between = worse(gate, canary, stable, Bound::Pass) && !worse(gate, canary, stable, Bound::Fail);
         if good >= wanted {
             (Answer::Pass, format!("{good} good readings in a row: {facts}"))
-        } else if between {
+        } else if between && !matches!(self.line, Some(Line::Outlier { .. })) {
             (Answer::Marginal, format!("between good and bad: {}{facts}", self.marginal_words(gate)))
         } else if gate.marginal.borne.is_some() && self.too_marginal(gate) {
             (Answer::Marginal, format!("{}{facts}", self.marginal_words(gate)))
@@ -182,6 +186,22 @@ impl Readings {
             )
         }
     }
+}
+
+/// More questions in a row without an answer, or answers without a number, than are borne: what is done, and why.
+/// `vain`: how many were errors, the last of them, how many were empty.
+pub(super) fn in_vain(
+    vain: (u32, Option<&str>, u32),
+    no_data: Unread,
+    on_error: Unread,
+) -> Option<(Insufficient, String)> {
+    let (errors, error, empty) = vain;
+    if let Some(error) = error.filter(|_| errors > on_error.borne) {
+        let why = format!("the source could not be read {errors} times in a row: {error}");
+        return Some((on_error.action, why));
+    }
+    (empty > no_data.borne)
+        .then(|| (no_data.action, format!("the source had no data {empty} times in a row")))
 }
 
 /// Which bound a value is held against.

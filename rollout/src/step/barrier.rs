@@ -35,6 +35,7 @@ impl State {
             stage.gates.iter().all(|verdict| !verdict.hard || passes(verdict.answer))
                 && self.rivals_proven()
                 && self.fresh()
+                && self.unguarded().is_none()
                 && stage.baked_ms >= planned.bake_ms
         })
     }

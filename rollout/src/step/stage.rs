@@ -68,15 +68,8 @@ impl Run {
         self.count_rivals(interval, look);
         self.learn(interval, look);
         self.forget("no-data");
-        self.drop_broken_rivals();
-        if let Some(fired) = self.state.evidence.broken(&self.state.plan) {
-            let name = fired.verdict.name.clone();
-            let reason = format!("guardrail {name}: {}", fired.verdict.why);
-            let lead = self.state.plan.arm();
-            self.lose(lead, RollbackBy::Guardrail(name), reason, Some(fired.verdict));
-            if self.state.phase == Phase::RolledBack {
-                return;
-            }
+        if !self.guarded() {
+            return;
         }
         if let Some(reason) = self.state.overspent() {
             return self.roll_back(RollbackBy::Budget, reason);
@@ -87,13 +80,33 @@ impl Run {
     /// A figure of the user's own.
     pub(super) fn take_reading(&mut self, reading: &Reading) {
         let state = &mut self.state;
-        let live = matches!(state.phase, Phase::Progressing | Phase::Promoting | Phase::Paused(_));
-        let of_stage = state.stages.last().is_some_and(|stage| stage.acknowledged.is_some());
-        if !live || !of_stage || !state.measures() {
+        if !state.wanted().iter().any(|wanted| wanted.name == reading.gate) {
             return;
         }
-        state.evidence.take_reading(&state.plan, reading, state.age_ms);
+        match reading.arm.filter(|arm| *arm != state.plan.arm()) {
+            None => state.evidence.take_reading(&state.plan, reading, state.age_ms),
+            Some(arm) => {
+                if let Some(rival) = state.arms.rivals.get_mut(&arm) {
+                    rival.evidence.take_reading(&state.plan, reading, state.age_ms);
+                }
+            }
+        }
+        if !self.guarded() {
+            return;
+        }
         self.judge_and_act();
+    }
+
+    /// Acts on guardrails that are broken; does the run go on?
+    fn guarded(&mut self) -> bool {
+        self.drop_broken_rivals();
+        if let Some(fired) = self.state.evidence.broken(&self.state.plan) {
+            let name = fired.verdict.name.clone();
+            let reason = format!("guardrail {name}: {}", fired.verdict.why);
+            let lead = self.state.plan.arm();
+            self.lose(lead, RollbackBy::Guardrail(name), reason, Some(fired.verdict));
+        }
+        self.state.phase != Phase::RolledBack
     }
 
     fn judge_and_act(&mut self) {
@@ -206,7 +219,8 @@ impl Run {
         {
             let open = stage.gates.iter().filter(|verdict| verdict.hard && verdict.answer != Answer::Pass);
             let open = open.map(|verdict| format!("{}: {}", verdict.name, verdict.why));
-            let open: Vec<_> = open.chain(self.state.rivals_open()).collect();
+            let unguarded = self.state.unguarded().map(|name| format!("guardrail {name} gives nothing"));
+            let open: Vec<_> = open.chain(self.state.rivals_open()).chain(unguarded).collect();
             let open = if open.is_empty() { "counts are missing".to_owned() } else { open.join("; ") };
             let text = format!(
                 "stage {} reached its deadline without enough evidence: {open}",

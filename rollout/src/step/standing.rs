@@ -1,7 +1,5 @@
 //! Where a run stands at its present weight: what follows from the state alone.
 
-use spec::Insufficient;
-
 use crate::evidence::Scope;
 use crate::{Phase, Verdict};
 
@@ -34,7 +32,8 @@ impl crate::State {
     }
 
     /// Is stable at work beside the canary, as another version?
-    pub(crate) fn concurrent(&self) -> bool {
+    #[must_use]
+    pub fn concurrent(&self) -> bool {
         self.weights.canary_ppm < split::MILLION && self.stable_version != self.plan.canary
     }
 
@@ -53,12 +52,6 @@ impl crate::State {
             .iter()
             .filter_map(|&gate| self.evidence.verdict(&self.plan, gate, self.scope(), false))
             .collect()
-    }
-
-    /// A gate of the stage whose source gives nothing for longer than it bears.
-    pub(crate) fn unread(&self) -> Option<(String, Insufficient, String)> {
-        let stage = self.plan.stages.get(self.stage)?;
-        self.evidence.unread(&self.plan, &stage.gates)
     }
 
     /// May the weight rise at the last moment it heard of?

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use split::Arm;
 
 use super::story::{GOOD, Held, Model, Story, human};
-use crate::{Cause, Effect, Event, Pause, Phase, RollbackBy, State, step};
+use crate::{Cause, Effect, Event, Pause, Phase, Reading, RollbackBy, State, step};
 
 const THREE: &str = "arms: [{name: b, version: v3}, {name: c, version: v4}]
 choose: {by: error_rate, after: 20%}
@@ -256,4 +256,59 @@ proptest! {
             prop_assert_eq!(aborted.weights.on_trial_ppm(), 0);
         }
     }
+}
+
+/// Figures of the user's own are asked for once per version, and each is judged by its own.
+#[test]
+fn figures_of_ones_own_are_each_versions_own() {
+    let source = "source: {prometheus: {url: 'http://p', query: 'f{v=\"{{canary}}\"}'}}";
+    let plan = format!(
+        "{}- {{name: cpu, {source}, max: 1.1, failureLimit: 0}}\n",
+        THREE
+            .replace(
+                "]\nguardrails",
+                &format!(", {{name: ctr, {source}, min: 0.1, consecutive: 1, failureLimit: 0}}]\nguardrails")
+            )
+            .replace(
+                "guardrails: [{name: limit, metric: error_rate, max: 8%}]",
+                "guardrails:\n- {name: limit, metric: error_rate, max: 8%}"
+            )
+    );
+    let mut story = story(&plan, [0.005, 0.005, 0.005]);
+    story.until(60, |state| state.stages.first().is_some_and(|stage| stage.acknowledged.is_some()));
+    let asked = |state: &State| {
+        let questions = state.questions().into_iter().map(|question| {
+            let spec::Source::Prometheus(source) = question.source else { panic!("prometheus") };
+            (question.gate, question.arm.map(|arm| arm.to_string()), source.query)
+        });
+        questions.map(|(gate, arm, query)| format!("{gate} {} {query}", arm.unwrap_or_default())).collect()
+    };
+    let expected = |arms: &[(&str, &str)]| -> Vec<String> {
+        let of = |(arm, version): &(&str, &str)| {
+            ["ctr", "cpu"].map(|gate| format!("{gate} {arm} f{{v=\"{version}\"}}"))
+        };
+        arms.iter().flat_map(of).collect()
+    };
+    let found: Vec<String> = asked(&story.state);
+    assert_eq!(found, expected(&[("canary", "v2"), ("b", "v3"), ("c", "v4")]));
+    let read = |story: &mut Story, gate: &str, name: &str, value: f64| {
+        let (gate, canary) = (gate.to_owned(), Some(value));
+        story.take(&Event::Reading(Reading { gate, arm: Some(arm(name)), canary, ..Reading::default() }));
+    };
+    // A bad reading drops its version alone, by gate or by guardrail; the lead's place is taken by the next.
+    read(&mut story, "ctr", "b", 0.05);
+    assert_eq!(out(&story.state), [("b".to_owned(), true)]);
+    read(&mut story, "cpu", "canary", 1.2);
+    assert_eq!(out(&story.state), [("b".to_owned(), true), ("canary".to_owned(), true)]);
+    assert_eq!((*story.phase() == Phase::RolledBack, story.state.plan.canary.as_str()), (false, "v4"));
+    let found: Vec<String> = asked(&story.state);
+    assert_eq!(found, expected(&[("c", "v4")]));
+    // What is still answered of those that are out is nobody's.
+    read(&mut story, "ctr", "b", 0.05);
+    read(&mut story, "ctr", "c", 0.2);
+    assert!(
+        story.state.verdicts().iter().any(|verdict| verdict.name == "ctr" && verdict.estimate == Some(0.2))
+    );
+    read(&mut story, "ctr", "c", 0.05);
+    assert_eq!(*story.phase(), Phase::RolledBack);
 }

@@ -271,7 +271,7 @@ const ACCURACY: &str = "gates:
 - {name: accuracy, source: {push: {}}, against: stable, better: higher, margin: 5%, harm: 10%, every: 1m, onFail: pause}";
 
 fn reading(canary: Option<f64>, stable: Option<f64>) -> Event {
-    Event::Reading(Reading { gate: "accuracy".to_owned(), canary, stable, error: None })
+    Event::Reading(Reading { gate: "accuracy".to_owned(), canary, stable, ..Reading::default() })
 }
 
 #[test]
@@ -307,8 +307,10 @@ fn a_source_that_cannot_be_read_is_no_failure() {
     let lines = "gates: [{name: accuracy, source: {prometheus: {url: 'http://p', query: 'acc{v=\"{{canary}}\"}'}}, min: 0.9, every: 30s}]";
     let mut story = with(lines).start();
     story.until(5, |state| state.stages.first().is_some_and(|stage| stage.acknowledged.is_some()));
-    let due = story.state.readings_due();
-    let Some((gate, spec::Source::Prometheus(source))) = due.first() else { panic!("{due:?}") };
+    let due = story.state.questions();
+    let Some(crate::Question { gate, source: spec::Source::Prometheus(source), .. }) = due.first() else {
+        panic!("{due:?}")
+    };
     assert_eq!((gate.as_str(), source.query.as_str()), ("accuracy", "acc{v=\"v2\"}"));
     let failed = Reading {
         gate: "accuracy".to_owned(),
@@ -317,11 +319,11 @@ fn a_source_that_cannot_be_read_is_no_failure() {
     };
     for _ in 0..4 {
         story.take(&Event::Reading(failed.clone()));
-        assert!(story.state.readings_due().is_empty(), "not before its time");
+        assert!(story.state.questions().is_empty(), "not before its time");
         for _ in 0..30 {
             story.second();
         }
-        assert_eq!(story.state.readings_due().len(), 1);
+        assert_eq!(story.state.questions().len(), 1);
     }
     assert_eq!((story.phase(), answer(&story, "accuracy")), (&Phase::Progressing, Answer::Error));
     story.until(2_000, |state| matches!(state.phase, Phase::Paused(_)));

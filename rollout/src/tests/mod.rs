@@ -1,7 +1,9 @@
+mod anomaly;
 mod arms;
 mod bandit;
 mod fleet;
 mod gates;
+mod guarding;
 mod marginal;
 mod overdue;
 mod overrides;

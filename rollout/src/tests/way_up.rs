@@ -1,7 +1,7 @@
 //! Whole runs.
 
 use super::story::{GOOD, HEAD, Held, Model, Story, human};
-use crate::{Answer, Effect, Event, Pause, Phase, RollbackBy};
+use crate::{Answer, Effect, Event, Pause, Phase, Reading, RollbackBy};
 
 const STAGES: &str = "stages:
 - {weight: 5%, bake: 20s, deadline: 20m}
@@ -191,6 +191,55 @@ fn the_hour_replays_exactly() {
     assert_eq!(minute(story.ms / 1_000), 60);
     let marks: Vec<_> = story.weights.iter().map(|&(second, ppm)| (minute(second), ppm)).take(6).collect();
     assert_eq!(marks, [(0, 0), (0, 10_000), (5, 50_000), (15, 200_000), (30, 500_000), (55, 1_000_000)]);
+}
+
+/// The same marks with the model's own figures, read from a source every so often.
+#[test]
+fn the_hour_with_the_models_own_figures_replays_exactly() {
+    let source = "source: {prometheus: {url: 'http://p', query: a, stableQuery: b}}";
+    let lines = format!(
+        "preset: ml-hour\nhandBack: {{endpoints: [http://stable], step: 5s}}\ngates:\n- {{name: accuracy, {source}}}\n- {{name: conversion, {source}}}\n- {{name: drift, source: {{prometheus: {{url: 'http://p', query: c}}}}}}"
+    );
+    // (accuracy, drift and conversion against 0.95, nothing and 0.05 or so of stable; how it ends)
+    let run = |accuracy: f64, drift: f64, conversion: f64| {
+        let mut story = Story::of(&lines).per_second(2_000);
+        story.stable = Model { errors: 0.0, slower: 0.5, ..GOOD };
+        story.canary = story.stable;
+        let mut story = story.start();
+        while story.ms < 3_300_000 && *story.phase() != Phase::RolledBack {
+            let sways = 0.05 + 0.000_2 * ((story.ms / 60_000 * 37) % 7) as f64;
+            for question in story.state.questions() {
+                let (canary, stable) = match question.gate.as_str() {
+                    "accuracy" => (accuracy, Some(0.95)),
+                    "drift" => (drift, None),
+                    _ => (sways * conversion, Some(sways)),
+                };
+                let reading =
+                    Reading { gate: question.gate, canary: Some(canary), stable, ..Reading::default() };
+                story.take(&Event::Reading(reading));
+            }
+            story.second();
+        }
+        story
+    };
+    let minute = |seconds: u64| (seconds as f64 / 60.0).round() as u64;
+    let mut story = run(0.94, 0.95, 0.99);
+    assert_eq!(*story.phase(), Phase::Paused(Pause::Approval), "{}", story.state.message());
+    story.take(&Event::Approve(human()));
+    story.until(400, |state| state.watches_stable());
+    let marks: Vec<_> = story.weights.iter().map(|&(second, ppm)| (minute(second), ppm)).take(6).collect();
+    assert_eq!(marks, [(0, 0), (0, 10_000), (5, 50_000), (15, 200_000), (30, 500_000), (55, 1_000_000)]);
+    assert_eq!(minute(story.ms / 1_000), 60);
+    // Each figure ends it in the stage that first looks at it.
+    for (figures, gate, stage) in [
+        ((0.85, 0.95, 1.0), "accuracy", 1),
+        ((0.94, 0.85, 1.0), "drift", 1),
+        ((0.94, 0.95, 0.9), "conversion", 2),
+    ] {
+        let story = run(figures.0, figures.1, figures.2);
+        let by = story.state.rollback.clone().map(|rollback| rollback.by);
+        assert_eq!((by, story.state.stage), (Some(RollbackBy::Gate(gate.to_owned())), stage), "{figures:?}");
+    }
 }
 
 #[test]

@@ -5,8 +5,9 @@ use split::{Arm, ArmName, MILLION, policy::MOST_OTHERS};
 use super::Check;
 use crate::amount::Percent;
 use crate::challenger::{Challenger, Choose};
-use crate::gate::{Against, Gate, Marginal, Metric, OnFail, OnMarginal, Unread};
+use crate::gate::{Against, Gate, Guardrail, Marginal, Metric, OnFail, OnMarginal, Unread};
 use crate::plan::Stage;
+use crate::source::Source;
 use crate::typed::{self, ChooseBy, RolloutSpec};
 
 /// Scores an arm must have before means are compared.
@@ -131,6 +132,7 @@ fn comparison(metric: Metric) -> Gate {
             ignore_below: 0.0,
             pass_below: 0.0,
         }),
+        anomaly: None,
         min_samples: FIRST_SCORES,
         hard: true,
         on_fail: OnFail::Rollback,
@@ -158,18 +160,29 @@ pub(super) fn no_fleet(check: &mut Check, spec: &RolloutSpec) {
     }
 }
 
-/// Gates on figures of one's own know the canary alone.
-pub(super) fn no_figures_of_ones_own(check: &mut Check, spec: &RolloutSpec, gates: &[Gate]) {
+/// Figures of one's own are asked for once per version, whose name stands in the question.
+pub(super) fn figures_of_ones_own(
+    check: &mut Check,
+    spec: &RolloutSpec,
+    gates: &[Gate],
+    guardrails: &[Guardrail],
+) {
     if spec.arms.is_empty() {
         return;
     }
-    for gate in gates.iter().filter(|gate| gate.metric.is_external() && gate.hard) {
-        let at = check.place("gates", &gate.name);
-        check.refuse(
-            at,
-            "a source of one's own is read for the canary alone, not for each of spec.arms",
-            "set `level: advisory` on the gate, or roll the versions out one after the other",
-        );
+    let gates = gates.iter().filter_map(|gate| Some(("gates", &gate.name, gate.source.as_ref()?)));
+    let rails =
+        guardrails.iter().filter_map(|rail| Some(("guardrails", &rail.name, &rail.reads.as_ref()?.source)));
+    for (list, name, source) in gates.chain(rails) {
+        let told_apart = source.texts().iter().any(|(_, text)| text.contains("{{canary}}"));
+        if !told_apart && !matches!(source, Source::Push(_)) {
+            let at = check.place(list, name);
+            check.refuse(
+                format!("{at}.source"),
+                "it gives one figure for all of spec.arms",
+                "write {{canary}} where the version's name belongs: it is asked once for each",
+            );
+        }
     }
 }
 

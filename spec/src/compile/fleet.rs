@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use crate::preset;
 use crate::problem::{Problem, Problems};
 use crate::series::{LIMIT, series};
-use crate::typed::{HandBack, Model, Regions, Rollout, RolloutSpec};
+use crate::typed::{Guardrail, HandBack, Model, Regions, Rollout, RolloutSpec};
 
 /// A fleet, member by member.
 pub(crate) struct Fleet {
@@ -220,6 +220,13 @@ fn member(whole: &Rollout, index: Option<usize>, region: Option<&str>) -> Rollou
             source.texts_mut().into_iter().for_each(|text| fill(text, of_whole && model.is_some()));
         }
     }
+    for guardrail in &mut spec.guardrails {
+        let known = |known: &Guardrail| known.name == guardrail.name && known.source.is_some();
+        let of_whole = whole.spec.guardrails.iter().any(known);
+        if let Some(source) = &mut guardrail.source {
+            source.texts_mut().into_iter().for_each(|text| fill(text, of_whole && model.is_some()));
+        }
+    }
     if let Some(HandBack { hook, endpoints, .. }) = &mut spec.hand_back {
         endpoints.iter_mut().for_each(|text| fill(text, false));
         if let Some(hook) = hook {
@@ -247,7 +254,11 @@ fn of_model(spec: &mut RolloutSpec, whole: &RolloutSpec, model: &Model, index: u
     let (of_whole, of_each): (Vec<_>, Vec<_>) =
         whole.gates.iter().cloned().partition(|gate| gate.source.is_some());
     let own = preset::join_gates(of_each, model.gates.clone());
-    if own.is_empty() && !of_whole.is_empty() {
+    let (rails_of_whole, rails_of_each): (Vec<_>, Vec<_>) =
+        whole.guardrails.iter().cloned().partition(|guardrail| guardrail.source.is_some());
+    spec.guardrails = preset::join_guardrails(rails_of_each, model.guardrails.clone());
+    let none_of_its_own = own.is_empty() && spec.guardrails.is_empty();
+    if own.is_empty() && !of_whole.is_empty() || none_of_its_own && !rails_of_whole.is_empty() {
         // A gate of the whole stands beside what each model must prove, not in its place.
         spec.preset.get_or_insert_with(|| preset::DEFAULT.to_owned());
     }
@@ -266,8 +277,8 @@ fn of_model(spec: &mut RolloutSpec, whole: &RolloutSpec, model: &Model, index: u
     spec.gates = own;
     if index == 0 {
         spec.gates.extend(of_whole);
+        spec.guardrails.extend(rails_of_whole);
     }
-    spec.guardrails = preset::join_guardrails(whole.guardrails.clone(), model.guardrails.clone());
 }
 
 /// Where a field of a member stands in the user's text.

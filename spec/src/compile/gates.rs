@@ -1,8 +1,10 @@
 //! What must hold.
 
-use super::{Check, sources, span};
+use super::{Check, anomaly, sources, span};
 use crate::amount::{Margin, Percent, Quantity, Span};
-use crate::gate::{Against, Gate, Guardrail, Limit, Marginal, Metric, OnMarginal, Unread};
+use crate::anomaly::Sides;
+use crate::gate::{Against, Gate, Limit, Marginal, Metric, OnMarginal, Unread};
+use crate::preset;
 use crate::source::Source;
 use crate::typed::{self, Better, Level, RolloutSpec};
 
@@ -16,11 +18,36 @@ pub(super) fn gates(check: &mut Check, spec: &RolloutSpec) -> Vec<Gate> {
     let mut gates: Vec<Gate> = Vec::new();
     for written in spec.gates.iter().filter(|gate| gate.level != Some(Level::Off)) {
         let at = check.place("gates", &written.name);
+        if written.metric.is_none() && written.source.is_none() && is_of_preset(spec, &written.name) {
+            source_is_yours(check, &at, &written.name, spec);
+            continue;
+        }
         if let Some(gate) = gate(check, &at, written, spec) {
             gates.push(gate);
         }
     }
     gates
+}
+
+/// Does the preset that is named have a gate of this name?
+fn is_of_preset(spec: &RolloutSpec, name: &str) -> bool {
+    let preset = spec.preset.as_deref().and_then(preset::find);
+    preset.is_some_and(|preset| preset.gates.iter().any(|gate| gate.name == name))
+}
+
+/// A preset knows what an accuracy must be, and not where yours is read.
+fn source_is_yours(check: &mut Check, at: &str, name: &str, spec: &RolloutSpec) {
+    let preset = spec.preset.as_deref().unwrap_or_default();
+    // What the user did not write has no field of its own.
+    let field = if at == "spec.preset" { at.to_owned() } else { format!("{at}.source") };
+    check.refuse(
+        field,
+        format!("preset {preset} has a gate {name:?}, and where its figures are read is yours to say"),
+        format!(
+            "add to spec.gates `{{name: {name}, source: {{push: {{}}}}}}`, or `prometheus` or `http` in place of `push`; or \
+             leave the gate out by `{{name: {name}, level: off}}`"
+        ),
+    );
 }
 
 fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) -> Option<Gate> {
@@ -31,7 +58,8 @@ fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) 
     };
     let limit = limit(check, at, written, metric);
     let against = against(check, at, written, metric);
-    if limit.is_none() && against.is_none() {
+    let anomaly = anomaly::anomaly(check, at, written);
+    if limit.is_none() && against.is_none() && anomaly.is_none() {
         check.refuse(
             at,
             format!("gate {name:?} sets no limit"),
@@ -65,6 +93,7 @@ fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) 
         source: written.source.clone(),
         limit,
         against,
+        anomaly,
         min_samples: written.min_samples.unwrap_or(default),
         hard: written.level != Some(Level::Advisory),
         on_fail: written.on_fail.unwrap_or_default(),
@@ -108,12 +137,12 @@ fn marginal(check: &mut Check, at: &str, written: &typed::Gate) -> Marginal {
     }
 }
 
-fn unread(check: &mut Check, at: &str, written: Option<typed::Unread>, metric: Metric) -> Unread {
+pub(super) fn unread(check: &mut Check, at: &str, written: Option<typed::Unread>, metric: Metric) -> Unread {
     let mut unread = Unread::default();
     if let Some(written) = written {
         if !metric.is_external() {
             let remedy = "leave it out; spec.noData says what is done while no counts arrive";
-            check.refuse(at, "it is for gates with a source: counts arrive for all gates at once", remedy);
+            check.refuse(at, "it is for what has a source: counts arrive for all gates at once", remedy);
         }
         unread.borne = written.limit.unwrap_or(unread.borne);
         unread.action = written.action.unwrap_or(unread.action);
@@ -142,6 +171,10 @@ fn external(check: &mut Check, at: &str, written: &typed::Gate, source: &Source)
     ) {
         (Some(Better::Lower), _, _) | (None, true, false) => Some(Metric::ExternalLow),
         (Some(Better::Higher), _, _) | (None, false, true) => Some(Metric::ExternalHigh),
+        // Either side counts, so neither is worse.
+        (None, false, false) if written.against.is_none() && of_both_sides(written) => {
+            Some(Metric::ExternalLow)
+        }
         (None, _, _) => {
             check.refuse(
                 format!("{at}.better"),
@@ -153,7 +186,16 @@ fn external(check: &mut Check, at: &str, written: &typed::Gate, source: &Source)
     }
 }
 
-fn metric(check: &mut Check, at: &str, written: Option<Metric>, spec: &RolloutSpec) -> Option<Metric> {
+fn of_both_sides(written: &typed::Gate) -> bool {
+    written.anomaly.is_some_and(|anomaly| anomaly.sides == Some(Sides::Both))
+}
+
+pub(super) fn metric(
+    check: &mut Check,
+    at: &str,
+    written: Option<Metric>,
+    spec: &RolloutSpec,
+) -> Option<Metric> {
     let Some(metric) = written.filter(|metric| !metric.is_external()) else {
         let remedy = "name one of error_rate, latency_p99, confidence_mean, overdue, gone_rate, or a `source`, or \
                       write the name of a gate of a preset and name that preset";
@@ -309,7 +351,7 @@ fn distance(check: &mut Check, field: &str, margin: Margin, metric: Metric) -> (
 }
 
 /// A limit in the metric's unit.
-fn value(check: &mut Check, field: &str, written: Quantity, metric: Metric) -> f64 {
+pub(super) fn value(check: &mut Check, field: &str, written: Quantity, metric: Metric) -> f64 {
     let (fits, value, remedy) = match (metric, written) {
         (Metric::LatencyP99, Quantity::Time(ms)) => (ms >= 0.1, ms, "use a time from 1ms"),
         (Metric::LatencyP99, Quantity::Share(v) | Quantity::Plain(v)) => {
@@ -333,40 +375,4 @@ fn value(check: &mut Check, field: &str, written: Quantity, metric: Metric) -> f
         check.refuse(field, format!("{written} is no limit for {}", metric.name()), remedy);
     }
     value
-}
-
-pub(super) fn guardrails(check: &mut Check, spec: &RolloutSpec) -> Vec<Guardrail> {
-    let mut guardrails: Vec<Guardrail> = Vec::new();
-    for written in &spec.guardrails {
-        let at = check.place("guardrails", &written.name);
-        match written.level {
-            Some(Level::Off) => continue,
-            Some(Level::Advisory) => {
-                let remedy = "leave `level` out, or make it an advisory gate";
-                check.refuse(format!("{at}.level"), "a guardrail that only reports guards nothing", remedy);
-            }
-            Some(Level::Hard) | None => {}
-        }
-        let name = check.label(&format!("{at}.name"), &written.name);
-        let Some(metric) = metric(check, &at, written.metric, spec) else { continue };
-        let (side, given, other, wrong) = if metric.larger_is_worse() {
-            ("max", written.max, "min", written.min)
-        } else {
-            ("min", written.min, "max", written.max)
-        };
-        if wrong.is_some() {
-            check.refuse(
-                format!("{at}.{other}"),
-                format!("{} is bounded on the other side", metric.name()),
-                format!("use {side}"),
-            );
-        }
-        let Some(given) = given else {
-            check.refuse(&at, format!("guardrail {name:?} sets no limit"), format!("add {side}"));
-            continue;
-        };
-        let limit = value(check, &format!("{at}.{side}"), given, metric);
-        guardrails.push(Guardrail { name, metric, limit });
-    }
-    guardrails
 }

@@ -2,7 +2,7 @@
 
 use super::{Check, check_url};
 use crate::amount::Span;
-use crate::source::{Access, Prometheus, Source, Tls, Value};
+use crate::source::{Access, Prometheus, Range, Source, Tls, Value};
 
 /// A question that takes longer keeps its place from others.
 const LONGEST_TIMEOUT_MS: u64 = 60_000;
@@ -42,8 +42,8 @@ pub(super) fn source(check: &mut Check, at: &str, source: &Source) {
             "write `access: {bearer: {secret: NAME}}`; the controller offers the files of its --secret-dir";
         check.refuse(format!("{at}.bearerTokenFile"), "no file is read any more that is named here", remedy);
     }
-    if let Source::Prometheus(source) = source {
-        range(check, &at, source);
+    if let Source::Prometheus(Prometheus { range: Some(asked), .. }) = source {
+        range(check, &format!("{at}.range"), *asked);
     }
     let https = source.url().is_some_and(|url| url.starts_with("https://"));
     if let Some(access) = source.access() {
@@ -66,21 +66,17 @@ fn url(check: &mut Check, field: &str, url: &str) {
     }
 }
 
-fn range(check: &mut Check, at: &str, source: &Prometheus) {
-    let Some(range) = source.range else { return };
+/// A time that ends now.
+pub(super) fn range(check: &mut Check, at: &str, range: Range) {
     let (over, step) = (range.over.ms(), range.step.ms());
     if step == 0 || over < step {
         let remedy = "write a step above 0s and at most `over`, such as {over: 10m, step: 30s}";
-        check.refuse(
-            format!("{at}.range.step"),
-            format!("{} holds no step of {}", range.over, range.step),
-            remedy,
-        );
+        check.refuse(format!("{at}.step"), format!("{} holds no step of {}", range.over, range.step), remedy);
     } else if over / step >= MOST_VALUES {
         let remedy = "lengthen `step`, or shorten `over`";
         let what =
             format!("it asks for {} values, and Prometheus gives {MOST_VALUES} at most", over / step + 1);
-        check.refuse(format!("{at}.range.step"), what, remedy);
+        check.refuse(format!("{at}.step"), what, remedy);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Check;
 use crate::amount::{Percent, Span};
 use crate::gate::Gate;
-use crate::plan::{Insufficient, Stage};
+use crate::plan::Stage;
 use crate::typed::{self, RolloutSpec};
 
 pub(super) fn stages(check: &mut Check, spec: &RolloutSpec, gates: &[Gate]) -> Vec<Stage> {
@@ -15,11 +15,10 @@ pub(super) fn stages(check: &mut Check, spec: &RolloutSpec, gates: &[Gate]) -> V
             "write some, ending with weight 100%, or name a preset",
         );
     }
-    let on_insufficient = spec.on_insufficient.unwrap_or_default();
     let stages: Vec<Stage> = written
         .iter()
         .enumerate()
-        .map(|(index, written)| stage(check, index, written, gates, on_insufficient))
+        .map(|(index, written)| stage(check, index, written, gates, spec))
         .collect();
     for (index, pair) in stages.windows(2).enumerate() {
         if let [before, after] = pair
@@ -84,7 +83,7 @@ fn stage(
     index: usize,
     written: &typed::Stage,
     gates: &[Gate],
-    on_insufficient: Insufficient,
+    spec: &RolloutSpec,
 ) -> Stage {
     let (weight_ppm, shadow_ppm) = height(check, index, written);
     let bake_ms = written.bake.ms();
@@ -107,7 +106,9 @@ fn stage(
             .enumerate()
             .filter_map(|(at, name)| {
                 let found = gates.iter().position(|gate| gate.name == *name);
-                if found.is_none() {
+                // One that is switched off is not there and was not forgotten; what else is wrong with one is said.
+                let known = |gate: &typed::Gate| gate.name == *name;
+                if found.is_none() && !spec.gates.iter().any(known) {
                     let known: Vec<_> = gates.iter().map(|gate| gate.name.as_str()).collect();
                     check.refuse(
                         format!("spec.stages[{index}].gates[{at}]"),
@@ -137,7 +138,7 @@ fn stage(
         shadow_ppm,
         bake_ms,
         deadline_ms,
-        on_insufficient,
+        on_insufficient: spec.on_insufficient.unwrap_or_default(),
         gates: named,
         approval: written.approval.unwrap_or(false),
     }

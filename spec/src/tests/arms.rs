@@ -114,10 +114,16 @@ fn what_cannot_be_is_named() {
         "spec.stages[0].shadow: copies go to the canary alone",
     );
     refused("overrides: [{when: [{header: a, present: true}], arm: b}]", "\"b\" is no arm of this rollout");
-    refused(
-        &format!("{THREE}gates: [{{name: ctr, source: {{push: {{}}}}, min: 0.1}}]"),
-        "is read for the canary alone",
-    );
+    let own = |list: &str, query: &str| {
+        let source = format!("source: {{prometheus: {{url: 'http://p', query: '{query}'}}}}");
+        format!("{THREE}{list}: [{{name: ctr, {source}, min: 0.1}}]")
+    };
+    refused(&own("gates", "f"), "spec.gates[0].source: it gives one figure for all of spec.arms");
+    refused(&own("guardrails", "f{v=\"{{stable}}\"}"), "spec.guardrails[0].source: it gives one figure");
+    for list in ["gates", "guardrails"] {
+        plan(&own(list, "f{v=\"{{canary}}\"}"));
+        plan(&format!("{THREE}{list}: [{{name: ctr, source: {{push: {{}}}}, min: 0.1}}]"));
+    }
 }
 
 #[test]

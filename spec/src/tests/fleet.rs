@@ -98,6 +98,40 @@ fn gates_of_each_model_gates_of_all_and_gates_of_one() {
 }
 
 #[test]
+fn guardrails_with_a_source_are_asked_for_the_whole_or_for_a_model() {
+    let rail = |name: &str| {
+        format!(
+            "{{name: {name}, source: {{prometheus: {{url: 'http://p', query: 'c{{r=\"{{{{rollout}}}}\",m=\"{{{{model}}}}\"}}'}}}}, max: 2}}"
+        )
+    };
+    let text = format!(
+        "  models:
+    - {{name: a, match: {{pathPrefix: /a}}, guardrails: [{}]}}
+    - {{name: b, match: {{pathPrefix: /b}}}}
+  guardrails: [{{name: errors, metric: error_rate, max: 5%}}, {}]\n",
+        rail("own"),
+        rail("whole").replace(",m=\"{{model}}\"", ""),
+    );
+    let loaded = loaded(&text);
+    let queries = |plan: &crate::Plan| {
+        let rails = plan.guardrails.iter().map(|rail| {
+            let source = rail.reads.as_ref().map(|reads| &reads.source);
+            let query = match source {
+                Some(Source::Prometheus(source)) => source.query.clone(),
+                _ => String::new(),
+            };
+            format!("{} {query}", rail.name)
+        });
+        rails.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        queries(&loaded.plans()[0]),
+        ["errors ", "own c{r=\"{{rollout}}\",m=\"a\"}", "whole c{r=\"ranker\"}"]
+    );
+    assert_eq!(queries(&loaded.plans()[1]), ["errors "]);
+}
+
+#[test]
 fn what_is_wrong_is_named_where_it_was_written_and_once() {
     problems(
         "  models:\n    - {name: a, match: {pathPrefix: x}}\n    - {name: a, gates: [{name: g, metric: latency_p99, max: 5%}]}\n",

@@ -76,3 +76,236 @@ fn what_happens_between_good_and_bad_is_explained() {
     let plain = explain(&load(MINIMAL).unwrap().plan, None);
     assert!(!plain.contains("Between good and bad"), "{plain}");
 }
+
+#[test]
+fn readings_out_of_line_are_checked() {
+    let at = "error (line 7): spec.gates[0]";
+    let gate = |source: &str, anomaly: &str| {
+        format!("gates: [{{name: a, better: higher, every: 5m, source: {source}, anomaly: {anomaly}}}]")
+    };
+    let prometheus = |more: &str| format!("{{prometheus: {{url: 'http://p', query: f{more}}}}}");
+    check(&gate(&prometheus(""), "{history: {over: 6h, step: 5m}}"), &[]);
+    check("gates: [{name: a, every: 5m, source: {push: {}}, anomaly: {sides: both, minReadings: 5}}]", &[]);
+    check(
+        "gates: [{name: a, every: 5m, source: {push: {}}, anomaly: {minReadings: 5}}]",
+        &[&format!(
+            "{at}.better: nothing says which way is better; write `better: higher` or `better: lower`"
+        )],
+    );
+    check(
+        "gates: [{name: a, metric: error_rate, max: 1%, against: stable, margin: 2x, anomaly: {}}]",
+        &[&format!(
+            "{at}.anomaly: it is for gates with a source; leave it out: counts are tested, which finds more and is wrong more seldom"
+        )],
+    );
+    check(
+        &gate("{push: {}}", "{z: 0, minReadings: 3, least: 2x, history: {over: 6h, step: 5m}}"),
+        &[
+            &format!(
+                "{at}.anomaly.z: 0 is no distance; use 1 to 100; 3.5 is usual, and less than 3 calls many alike readings outliers"
+            ),
+            &format!("{at}.anomaly.minReadings: 3 readings are no series to hold one against; use 5 to 100"),
+            &format!(
+                "{at}.anomaly.least: a factor is no distance from a median; write a part of the median such as 1%, or points such as 0.5pp"
+            ),
+            &format!(
+                "{at}.anomaly.history: only Prometheus knows what was before; leave it out: the readings of this run are the series"
+            ),
+        ],
+    );
+    check(
+        &gate(&prometheus(", range: {over: 10m, step: 30s}"), "{history: {over: 6h, step: 5m}}"),
+        &[&format!(
+            "{at}.anomaly.history: its values would be others than the readings, which `source.prometheus.range` reduces; put the time into the query, such as avg_over_time(x[10m]), and leave `range` out"
+        )],
+    );
+    check(
+        &gate(&prometheus(""), "{history: {over: 30m, step: 5m}}"),
+        &[&format!(
+            "{at}.anomaly.history: it has 6 values, and minReadings is 12; lengthen `over`, or shorten `step`"
+        )],
+    );
+    check(
+        &gate(&prometheus(""), "{history: {over: 1m, step: 5m}}"),
+        &[&format!(
+            "{at}.anomaly.history.step: 1m holds no step of 5m; write a step above 0s and at most `over`, such as {{over: 10m, step: 30s}}"
+        )],
+    );
+    check(
+        &gate("{push: {}}", "{}"),
+        &[
+            "warning (line 7): spec.gates[0].anomaly: gate a wants 15 readings before its first stage ends, which takes 1h15m; the stage's deadline is 1h; shorten `every`, set `history` where the source is Prometheus, or a later deadline",
+        ],
+    );
+}
+
+#[test]
+fn guardrails_on_figures_of_ones_own_are_checked() {
+    let at = "error (line 7): spec.guardrails[0]";
+    check("guardrails: [{name: cpu, source: {push: {}}, max: 1.1, every: 30s, failureLimit: 1}]", &[]);
+    check(
+        "guardrails: [{name: cpu, source: {push: {}}, metric: error_rate, max: 1.1, min: 0.9}]",
+        &[
+            &format!("{at}.metric: source is given as well; keep one of the two"),
+            &format!(
+                "{at}.min: max is given as well; keep one of the two, and write a second guardrail for the other"
+            ),
+        ],
+    );
+    check(
+        "guardrails: [{name: cpu, source: {push: {}}, every: 0s}]",
+        &[&format!("{at}: guardrail \"cpu\" sets no limit; add max or min")],
+    );
+    check(
+        "guardrails: [{name: cpu, source: {http: {url: 'http://q', jsonPointer: /a, stablePointer: /b}}, max: 1.1, every: 0s}]",
+        &[
+            &format!(
+                "{at}.source: a guardrail compares with its limit alone; put the comparison into the query, such as canary / stable, or make it a gate `against: stable`"
+            ),
+            &format!("{at}.every: there is no time between two readings; write a time such as 1m"),
+        ],
+    );
+    check(
+        "guardrails: [{name: e, metric: error_rate, max: 5%, every: 30s, onError: {limit: 1}}]",
+        &[
+            &format!(
+                "{at}.onError: it is for what has a source: counts arrive for all gates at once; leave it out; spec.noData says what is done while no counts arrive"
+            ),
+            &format!(
+                "{at}.every: it is for guardrails with a source; leave it out: counts are tested at every look"
+            ),
+        ],
+    );
+    check(
+        "gates: [{name: cpu, source: {push: {}}, max: 1, every: 5m}]\nguardrails: [{name: cpu, source: {push: {}}, max: 1.1}]",
+        &[
+            "error (line 8): spec.guardrails[0].name: a gate with a source is called \"cpu\" too; rename one: figures are read by name",
+        ],
+    );
+    check(
+        "guardrails: [{name: cpu, source: {prometheus: {url: 'http://p', query: c, access: {bearer: {secret: t}}}}, max: 1.1, onError: {action: rollback}}]",
+        &[
+            "warning (line 7): spec.guardrails[0].onError: a source of guardrail cpu that is away rolls a healthy canary back; write `action: pause`, or leave it out to hold",
+            "warning (line 7): spec.guardrails[0].source.prometheus.access.bearer.secret: it travels in the clear: the url begins with http://; ask over https://, or leave it to a network nobody listens to",
+        ],
+    );
+}
+
+#[test]
+fn figures_of_ones_own_are_explained() {
+    #[track_caller]
+    fn check(lines: &str, expected: &str) {
+        let text =
+            format!("{MINIMAL}{}", lines.lines().map(|line| format!("  {line}\n")).collect::<String>());
+        let said = explain(&load(&text).unwrap_or_else(|problems| panic!("{problems}")).plan, None);
+        assert!(said.contains(expected), "{lines}: {said}");
+    }
+    check(
+        "guardrails: [{name: cpu, source: {push: {}}, max: 1.1, every: 30s}]",
+        "cpu: its reading is above 1.1 (3 readings in a row, one every 30s)",
+    );
+    let gate = "name: a, better: higher, every: 5m, source: {push: {}}";
+    check(
+        &format!("gates: [{{{gate}, anomaly: {{z: 5}}}}]"),
+        "a: it is no outlier below at least 12 readings of stable, or of its own where stable has none (z 5) (3 readings in a row, one every 5m)",
+    );
+    check(
+        &format!("gates: [{{{gate}, against: stable, margin: 2%, anomaly: {{sides: both}}}}]"),
+        "a: its reading is more than 2% below stable's, or it is an outlier (3 readings)",
+    );
+}
+
+/// A preset says what the model's own figures must be; whoever uses it, where they are read.
+#[test]
+fn a_preset_leaves_sources_to_its_user() {
+    let open = |name: &str| {
+        format!(
+            "error (line 7): spec.preset: preset ml-hour has a gate \"{name}\", and where its figures are read is yours to say; add to spec.gates `{{name: {name}, source: {{push: {{}}}}}}`, or `prometheus` or `http` in place of `push`; or leave the gate out by `{{name: {name}, level: off}}`"
+        )
+    };
+    check("preset: ml-hour", &[&open("accuracy"), &open("drift"), &open("conversion")]);
+    let push = |name: &str, more: &str| format!("- {{name: {name}, source: {{push: {{}}}}{more}}}\n");
+    check(
+        &format!("preset: ml-hour\ngates:\n{}- {{name: drift, level: off}}", push("accuracy", "")),
+        &[&open("conversion")],
+    );
+    check(
+        &format!(
+            "preset: ml-hour\ngates:\n- {{name: accuracy, min: 0.9}}\n{}{}",
+            push("drift", ""),
+            push("conversion", "")
+        ),
+        &[&open("accuracy").replace("(line 7): spec.preset", "(line 9): spec.gates[0].source")],
+    );
+    let text = format!(
+        "{MINIMAL}  preset: ml-hour\n  gates:\n  {}  - {{name: drift, level: off}}\n  {}",
+        push("accuracy", ", margin: 3%"),
+        push("conversion", "")
+    );
+    let plan = load(&text).unwrap_or_else(|problems| panic!("{problems}")).plan;
+    let named = |stage: usize| {
+        let gates = plan.stages[stage].gates.iter().map(|&gate| plan.gates[gate].name.as_str());
+        gates.collect::<Vec<_>>()
+    };
+    assert_eq!(named(0), ["error-rate", "p99"]);
+    assert_eq!(named(1), ["error-rate", "p99", "accuracy"]);
+    assert_eq!(named(2), ["error-rate", "p99", "accuracy", "conversion"]);
+    let gate = |name: &str| plan.gates.iter().find(|gate| gate.name == name).unwrap();
+    assert_eq!(gate("accuracy").against.unwrap().margin, 0.03);
+    assert_eq!((gate("accuracy").every_ms, gate("accuracy").consecutive), (300_000, 3));
+    assert_eq!(gate("conversion").against.unwrap().margin, 0.02);
+    assert_eq!(gate("conversion").anomaly.unwrap().z, 3.5);
+    // A stage of one's own that names what is nowhere is still an error.
+    check(
+        "stages: [{weight: 5%, bake: 5m, gates: [errors, acuracy]}, {weight: 100%, bake: 5m}]",
+        &[
+            "error (line 7): spec.stages[0].gates[1]: there is no gate \"acuracy\"; use one of errors, latency, overdue, or add it to spec.gates",
+        ],
+    );
+}
+
+#[test]
+fn more_than_is_wise_of_gates_and_series_is_said() {
+    let gates: String = (0..6)
+        .map(|n| format!("- {{name: g{n}, metric: error_rate, against: stable, margin: {}x}}\n", n + 2))
+        .collect();
+    check(
+        &format!("gates:\n{gates}"),
+        &[
+            "warning (line 7): spec.gates: 6 gates must all pass; keep 5 or fewer hard, and set `level: advisory` on the rest",
+        ],
+    );
+    check(&format!("gates:\n{}", gates.replace("margin: 7x", "margin: 7x, level: advisory")), &[]);
+    check(
+        "assignment: {mode: sticky, keys: [{header: x-user}]}\nconfidence: {fromHeader: x-c}",
+        &[
+            "error (line 4): spec: it can reach 2284 series in each sidecar, and 2000 are allowed: 120 outcomes, 1240 answer times, 524 confidence, 400 groups; count less: `baseline: false`, no `confidence`, or `assignment: {unit: request}`",
+        ],
+    );
+}
+
+/// What the guides show of gates and guardrails is what may be written.
+#[test]
+fn the_guides_gates_can_be_written() {
+    let guides = [
+        ("sources.md", include_str!("../../../docs/sources.md")),
+        ("judging.md", include_str!("../../../docs/judging.md")),
+    ];
+    let mut found = 0;
+    for (name, guide) in guides {
+        let blocks = guide.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        for block in blocks {
+            let first = block.lines().next().unwrap_or_default();
+            let block = match first {
+                "gates:" | "guardrails:" | "preset: ml-hour" => block.to_owned(),
+                _ if first.starts_with("  - ") => format!("gates:\n{block}"),
+                _ => continue,
+            };
+            let lines: String = block.lines().map(|line| format!("  {line}\n")).collect();
+            let text = format!("{MINIMAL}  confidence: {{fromHeader: x-c}}\n{lines}");
+            load(&text).unwrap_or_else(|problems| panic!("{name}: {problems}\n{text}"));
+            found += 1;
+        }
+    }
+    assert_eq!(found, 8);
+}

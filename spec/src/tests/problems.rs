@@ -93,7 +93,7 @@ fn problems_name_line_field_and_remedy() {
     check(
         "preset: fast",
         &[
-            "error (line 7): spec.preset: there is no preset \"fast\"; use one of default, hour, standard, aggressive, conservative, three-step, ranking, triggers, dark, shadow, ab-n, blue-green",
+            "error (line 7): spec.preset: there is no preset \"fast\"; use one of default, hour, ml-hour, standard, aggressive, conservative, three-step, ranking, triggers, dark, shadow, ab-n, blue-green",
         ],
     );
     check(
@@ -253,7 +253,7 @@ fn sources_of_ones_own_are_checked() {
     check(
         "gates: [{name: a, metric: error_rate, max: 1%, onError: {action: pause}}]",
         &[
-            "error (line 7): spec.gates[0].onError: it is for gates with a source: counts arrive for all gates at once; leave it out; spec.noData says what is done while no counts arrive",
+            "error (line 7): spec.gates[0].onError: it is for what has a source: counts arrive for all gates at once; leave it out; spec.noData says what is done while no counts arrive",
         ],
     );
     check(

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Anomaly;
 use crate::amount::{Margin, Percent, Quantity, Span};
 use crate::gate::{Metric, OnFail, OnMarginal};
 use crate::plan::Insufficient;
@@ -80,6 +81,9 @@ pub struct Gate {
     /// versions that never fail could never be told to be alike. Default: 1%; none where the margin is in points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass_below: Option<Percent>,
+    /// With `source`: a reading that is an outlier against others is a bad one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anomaly: Option<Anomaly>,
     /// Canary requests a pass needs at least. Default: 100; 300 for means.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_samples: Option<u64>,
@@ -175,15 +179,31 @@ pub enum Level {
 pub struct Guardrail {
     /// Its name in reports.
     pub name: String,
-    /// What is measured. Needed unless the preset has a guardrail of this name.
+    /// What is measured. Needed unless there is a `source`, or the preset has a guardrail of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
-    /// Proven above this: rollback.
+    /// Where a figure of your own is read, in place of `metric`, whenever the canary has traffic. Its readings are
+    /// counted, not tested: more than `failureLimit` in a row beyond the limit roll back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// Proven above this, or read so too often: rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<Quantity>,
-    /// Proven below this: rollback.
+    /// Proven below this, or read so too often: rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<Quantity>,
+    /// With `source`: the time between two readings. Default: 1m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<Span>,
+    /// With `source`: how many readings in a row may be beyond the limit. Default: 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_limit: Option<u32>,
+    /// With `source`: what is done when it answers without a number. Default: after more than 3 readings, hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_data: Option<Unread>,
+    /// With `source`: what is done when it cannot be read. Default: after more than 3 readings, hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_error: Option<Unread>,
     /// `off`: it is not there: for leaving out a guardrail of the preset. Default: hard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<Level>,

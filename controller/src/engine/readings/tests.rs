@@ -1,24 +1,29 @@
-use rollout::{Acks, Human, Now, step};
+use rollout::{Acks, Human, Now, Phase, step};
 
 use super::*;
 
 /// A run at its first stage, with two gates that take figures: one on a limit, one against stable.
 fn state() -> State {
-    let plan = spec::load(
+    of("gates:
+- {name: accuracy, source: {push: {}}, min: 0.9, every: 10s}
+- {name: revenue, source: {push: {}}, better: higher, against: stable, margin: 5%, every: 10s, minWindow: 60s}
+stages:
+- {weight: 5%, bake: 1h}
+- {weight: 100%, bake: 1h}")
+}
+
+/// A run at its first stage; `lines` are added to the spec.
+fn of(lines: &str) -> State {
+    let lines: String = lines.lines().map(|line| format!("  {line}\n")).collect();
+    let plan = spec::load(&format!(
         "apiVersion: serin.dev/v1alpha1
 kind: Rollout
-metadata: {name: ranker}
+metadata: {{name: ranker}}
 spec:
-  stable: {version: v1}
-  canary: {version: v2}
-  gates:
-    - {name: accuracy, source: {push: {}}, min: 0.9, every: 10s}
-    - {name: revenue, source: {push: {}}, better: higher, against: stable, margin: 5%, every: 10s, minWindow: 60s}
-  stages:
-    - {weight: 5%, bake: 1h}
-    - {weight: 100%, bake: 1h}
-",
-    )
+  stable: {{version: v1}}
+  canary: {{version: v2}}
+{lines}"
+    ))
     .unwrap_or_else(|problems| panic!("{problems}"))
     .plan;
     let human = Human { who: "me".into(), reason: String::new() };
@@ -28,7 +33,7 @@ spec:
         let acks = Acks { publication, acknowledged: 1, connected: 1, ..Acks::default() };
         state = step(state, &Event::Acks(acks), Now::at_ms(at_ms)).0;
     }
-    assert_eq!(state.phase, Phase::Progressing);
+    assert!(matches!(state.phase, Phase::Progressing | Phase::Promoting), "{:?}", state.phase);
     state
 }
 
@@ -117,6 +122,7 @@ fn silence_as_long_as_every_is_a_reading_without_data() {
 fn nothing_is_read_before_the_canary_has_traffic() {
     let mut early = state();
     early.weights.canary_ppm = 0;
+    early.weights.shadow_ppm = 0;
     let mut kept = Pushed::default();
     kept.add(figure("accuracy", "v2", 0.9, 1), SECOND);
     assert_eq!(kept.due(&early, SECOND), []);
@@ -143,10 +149,61 @@ fn a_figure_nobody_wants_is_refused_with_what_would_be_taken() {
 #[test]
 fn half_a_comparison_is_no_data() {
     let state = state();
-    let read = |gate: &str, pair| reading(&state, gate.to_owned(), Ok(pair)).canary;
+    let said = |pair| Ok(Said { pair, history: None });
+    let read = |gate: &str, pair| reading(&state, gate.to_owned(), None, said(pair)).canary;
     assert_eq!(read("accuracy", (Some(0.9), None)), Some(0.9));
     assert_eq!(read("revenue", (Some(0.9), None)), None);
     assert_eq!(read("revenue", (Some(0.9), Some(1.0))), Some(0.9));
-    let failed = reading(&state, "revenue".to_owned(), Err("away".to_owned()));
+    let failed = reading(&state, "revenue".to_owned(), None, Err("away".to_owned()));
     assert_eq!((failed.canary, failed.error.as_deref()), (None, Some("away")));
+}
+
+/// Once the canary has everything there is nothing to compare with, and a gate's limit holds by itself.
+#[test]
+fn at_100_percent_half_a_comparison_is_all_there_is() {
+    let text = "gates: [{name: a, source: {push: {}}, min: 0.9, against: stable, margin: 5%, every: 10s}]
+stages: [{weight: 100%, bake: 1h}]";
+    let mut kept = Pushed::default();
+    kept.add(figure("a", "v2", 0.95, 1), SECOND);
+    let found = kept.due(&of(text), SECOND);
+    assert_eq!(found.first().map(|reading| reading.canary), Some(Some(0.95)));
+}
+
+#[test]
+fn copies_are_measured_as_well_as_requests() {
+    let text = "gates: [{name: a, source: {push: {}}, min: 0.9, every: 10s}]
+stages: [{shadow: 5%, bake: 1h}, {weight: 100%, bake: 1h}]";
+    let mut kept = Pushed::default();
+    kept.add(figure("a", "v2", 0.95, 1), SECOND);
+    assert_eq!(kept.due(&of(text), SECOND).len(), 1);
+}
+
+#[test]
+fn every_version_on_trial_is_read_by_its_own_figures() {
+    let text = "arms: [{name: b, version: v3}]
+gates: [{name: a, source: {push: {}}, min: 0.9, every: 10s}]
+guardrails: [{name: cpu, source: {push: {}}, max: 1.1, every: 10s}]
+stages: [{weight: 5%, bake: 1h}, {weight: 100%, bake: 1h}]";
+    let state = of(text);
+    let mut kept = Pushed::default();
+    for (metric, version, value) in [("a", "v2", 0.95), ("a", "v3", 0.8), ("cpu", "v3", 1.2)] {
+        assert!(takes(&state, &figure(metric, version, value, 1)).is_ok(), "{metric} of {version}");
+        kept.add(figure(metric, version, value, 1), SECOND);
+    }
+    let found = kept.due(&state, SECOND);
+    let found: Vec<_> = found
+        .iter()
+        .map(|reading| (reading.gate.as_str(), reading.arm.map(|arm| arm.to_string()), reading.canary))
+        .collect();
+    let arm = |name: &str| Some(name.to_owned());
+    assert_eq!(
+        found,
+        [("a", arm("canary"), Some(0.95)), ("a", arm("b"), Some(0.8)), ("cpu", arm("b"), Some(1.2))]
+    );
+    match takes(&state, &figure("a", "v4", 1.0, 1)) {
+        Err(Refusal::Invalid(text)) => {
+            assert!(text.contains("write \"v2\", \"v3\" or \"v1\" (stable)"), "{text}")
+        }
+        other => panic!("{other:?}"),
+    }
 }

@@ -1,0 +1,81 @@
+//! Whose requests they are, and who is treated otherwise: said where it is not as usual.
+
+use std::fmt::Write as _;
+
+use split::policy::{Assignment, Key, Match, NoKey};
+
+use crate::amount::{Percent, Span};
+use crate::plan::{Insufficient, Plan, Supersede};
+
+pub(super) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
+    if let Some(scope) = &plan.traffic.scope {
+        writeln!(text, "It owns requests {}.", owned(scope))?;
+    }
+    if let Assignment::Sticky { keys, no_key, .. } = &plan.traffic.assignment {
+        let keys: Vec<String> = keys.iter().map(key).collect();
+        let without = match no_key {
+            NoKey::Random => "a request without it is drawn by itself, and is no evidence",
+            NoKey::Stable => "a request without it goes to stable",
+        };
+        writeln!(text, "A user keeps a version while weights rise, by {}; {without}.", keys.join(", else "))?;
+    }
+    if !plan.traffic.cohorts.is_empty() {
+        let cohorts = plan.traffic.cohorts.iter().map(|cohort| {
+            format!("{} ({} to {})", cohort.name, Percent::from_ppm(cohort.weight_ppm), cohort.arm)
+        });
+        let cohorts: Vec<_> = cohorts.collect();
+        writeln!(text, "Cohorts have weights of their own, and are no evidence: {}.", cohorts.join(", "))?;
+    }
+    if !plan.traffic.overrides.is_empty() {
+        let arms: Vec<_> = plan.traffic.overrides.iter().map(|one| one.arm.to_string()).collect();
+        writeln!(text, "Overrides send the requests they fit to {}, and are no evidence.", arms.join(", "))?;
+    }
+    Ok(())
+}
+
+/// How it comes back, what becomes of another version meanwhile, and of silence.
+pub(super) fn write_ends(text: &mut String, plan: &Plan) -> std::fmt::Result {
+    if !plan.rollback.ramp_ppm.is_empty() {
+        let steps: Vec<_> =
+            plan.rollback.ramp_ppm.iter().map(|&ppm| Percent::from_ppm(ppm).to_string()).collect();
+        let step = Span::from_ms(plan.rollback.step_ms);
+        writeln!(
+            text,
+            "Where nobody is hurt it goes back by {}, {step} each, and at once where harm is proven.",
+            steps.join(", ")
+        )?;
+    }
+    let action = match plan.no_data.action {
+        Insufficient::Hold => None,
+        Insufficient::Pause => Some("it pauses until they do"),
+        Insufficient::Rollback => Some("it goes back to stable"),
+    };
+    if let Some(action) = action {
+        writeln!(text, "When no counts arrive for {}, {action}.", Span::from_ms(plan.no_data.after_ms))?;
+    }
+    match plan.supersede {
+        Supersede::Reject => Ok(()),
+        Supersede::Queue => writeln!(text, "Another version that is applied meanwhile waits for its end."),
+        Supersede::Replace => writeln!(text, "Another version that is applied meanwhile aborts it."),
+    }
+}
+
+fn owned(scope: &Match) -> String {
+    let mut words = Vec::new();
+    if !scope.authority.is_empty() {
+        words.push(format!("for {}", scope.authority.join(" or ")));
+    }
+    words.extend(scope.path_prefix.as_ref().map(|prefix| format!("under {prefix}")));
+    words.extend(scope.port.map(|port| format!("at port {port}")));
+    words.extend(scope.direction.map(|direction| format!("of {direction:?} listeners").to_lowercase()));
+    words.join(" ")
+}
+
+fn key(key: &Key) -> String {
+    match key {
+        Key::Header(name) => format!("header {name}"),
+        Key::Cookie(name) => format!("cookie {name}"),
+        Key::Query(name) => format!("query parameter {name}"),
+        Key::SourceAddress(_) => "the client's address".to_owned(),
+    }
+}
