@@ -226,10 +226,7 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
             pass: part * check.chance("spec.alpha.pass", alpha.pass.unwrap_or(0.05)),
         },
         budget: budget(check, spec.budget.unwrap_or_default()),
-        error_classes: spec.error_classes.clone().unwrap_or_else(|| {
-            use ErrorClass::{GrpcError, Reset, ServerError, Timeout, TooMany};
-            vec![TooMany, ServerError, Timeout, Reset, GrpcError]
-        }),
+        error_classes: spec.error_classes.clone().unwrap_or_else(|| ErrorClass::USUAL.to_vec()),
         overdue_after_ms,
         warm_up_ms: span(spec.warm_up, 0),
         ready: spec.ready.as_ref().map(|written| Box::new(ready::ready(check, written))),

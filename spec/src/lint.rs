@@ -153,6 +153,19 @@ pub(crate) fn fleet_warnings(typed: &Rollout, fleet: &Fleet) -> Vec<Problem> {
     found
 }
 
+/// A source is asked in the stages that name its gate.
+fn never_read(at: &str, plan: &Plan, gate: &Gate) -> Option<Problem> {
+    let index = plan.gates.iter().position(|known| known.name == gate.name)?;
+    let named = plan.stages.iter().any(|stage| stage.gates.contains(&index));
+    (!named).then(|| {
+        Problem::warning(
+            at,
+            format!("gate {} is named by no stage, so its source is never read", gate.name),
+            "name it in the `gates` of a stage, or make it a guardrail, which is read in all of them",
+        )
+    })
+}
+
 fn guardrail_warnings(typed: &Rollout, guardrail: &Guardrail) -> Vec<Problem> {
     let Some(reads) = guardrail.reads.as_deref() else { return Vec::new() };
     let written = typed.spec.guardrails.iter().position(|written| written.name == guardrail.name);
@@ -183,6 +196,7 @@ fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
             ));
         }
         found.extend(anomaly::warnings(&at, plan, gate));
+        found.extend(never_read(&at, plan, gate));
         let at =
             written.map_or_else(|| "spec.preset".to_owned(), |index| format!("spec.gates[{index}].source"));
         found.extend(sources::unread(&at, ("gate", &gate.name), gate.no_data, gate.on_error));

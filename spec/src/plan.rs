@@ -320,6 +320,10 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// Those that count where the user names none.
+    pub const USUAL: [Self; 5] =
+        [Self::TooMany, Self::ServerError, Self::Timeout, Self::Reset, Self::GrpcError];
+
     /// The class as counters write it.
     #[must_use]
     pub const fn label(self) -> &'static str {

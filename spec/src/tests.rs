@@ -57,6 +57,7 @@ fn every_preset_is_a_rollout_by_itself() {
             plan.stages.iter().map(|s| (s.weight_ppm, s.bake_ms, s.approval)).collect::<Vec<_>>()
         };
         assert_eq!(way(&named.plan), way(&loaded.plan));
+        assert_eq!(named.warnings, [], "{name}: nothing of a preset is unwise");
     }
 }
 
@@ -304,6 +305,8 @@ fn whatever_is_not_as_usual_is_explained() {
         "rollback: {ramp: [20%, 5%], step: 30s}",
         "it goes back by 20%, 5%, 30s each, and at once where harm is proven",
     );
+    check("errorClasses: [timeout, reset]", "Errors are timeout, reset alone.\n");
+    check("overdueAfter: 500ms", "In time is within 500ms.\n");
     check("noData: {after: 2m, action: rollback}", "When no counts arrive for 2m, it goes back to stable.\n");
     check("noData: {action: pause}", "When no counts arrive for 1m, it pauses until they do.\n");
     check("supersede: queue", "Another version that is applied meanwhile waits for its end.\n");

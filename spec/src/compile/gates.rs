@@ -54,7 +54,13 @@ fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) 
     let name = check.label(&format!("{at}.name"), &written.name);
     let metric = match &written.source {
         Some(source) => external(check, at, written, source)?,
-        None => metric(check, at, written.metric, spec)?,
+        None => {
+            if written.better.is_some() {
+                let remedy = "leave it out: it is for a source";
+                check.refuse(format!("{at}.better"), "which way is better follows from the metric", remedy);
+            }
+            metric(check, at, written.metric, spec)?
+        }
     };
     let limit = limit(check, at, written, metric);
     let against = against(check, at, written, metric);
@@ -154,6 +160,10 @@ pub(super) fn unread(check: &mut Check, at: &str, written: Option<typed::Unread>
 fn external(check: &mut Check, at: &str, written: &typed::Gate, source: &Source) -> Option<Metric> {
     if written.metric.is_some() {
         check.refuse(format!("{at}.metric"), "source is given as well", "keep one of the two");
+    }
+    if written.min_samples.is_some() {
+        let remedy = "leave it out, and write how many good readings are wanted in `consecutive`";
+        check.refuse(format!("{at}.minSamples"), "a reading does not say of how many samples it is", remedy);
     }
     if written.consecutive == Some(0) {
         let remedy = "write 1 or more: readings are not tested, so without any the gate would pass unseen";

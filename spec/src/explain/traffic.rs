@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use split::policy::{Assignment, Key, Match, NoKey};
 
 use crate::amount::{Percent, Span};
-use crate::plan::{Insufficient, Plan, Supersede};
+use crate::plan::{ErrorClass, Insufficient, Plan, Supersede};
+
+/// What `overdueAfter` is where it is not written.
+const USUALLY_OVERDUE_MS: u64 = 2_000;
 
 pub(super) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
     if let Some(scope) = &plan.traffic.scope {
@@ -18,6 +21,13 @@ pub(super) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
             NoKey::Stable => "a request without it goes to stable",
         };
         writeln!(text, "A user keeps a version while weights rise, by {}; {without}.", keys.join(", else "))?;
+    }
+    if plan.overdue_after_ms != USUALLY_OVERDUE_MS {
+        writeln!(text, "In time is within {}.", Span::from_ms(plan.overdue_after_ms))?;
+    }
+    if plan.error_classes != ErrorClass::USUAL {
+        let classes: Vec<_> = plan.error_classes.iter().map(|class| class.label()).collect();
+        writeln!(text, "Errors are {} alone.", classes.join(", "))?;
     }
     if !plan.traffic.cohorts.is_empty() {
         let cohorts = plan.traffic.cohorts.iter().map(|cohort| {

@@ -235,6 +235,19 @@ fn sources_of_ones_own_are_checked() {
         ],
     );
     check(
+        "gates: [{name: a, source: {push: {}}, max: 1, every: 5m, minSamples: 100}, {name: b, metric: error_rate, max: 1%, against: stable, margin: 2x, better: lower}]",
+        &[
+            "error (line 7): spec.gates[0].minSamples: a reading does not say of how many samples it is; leave it out, and write how many good readings are wanted in `consecutive`",
+            "error (line 7): spec.gates[1].better: which way is better follows from the metric; leave it out: it is for a source",
+        ],
+    );
+    check(
+        "gates: [{name: e, metric: error_rate, against: stable, margin: 2x}, {name: a, source: {push: {}}, max: 1, every: 5m}]\nstages: [{weight: 5%, bake: 1m, gates: [e]}, {weight: 100%, bake: 1m, gates: []}]",
+        &[
+            "warning (line 7): spec.gates[1]: gate a is named by no stage, so its source is never read; name it in the `gates` of a stage, or make it a guardrail, which is read in all of them",
+        ],
+    );
+    check(
         "gates: [{name: a, source: {push: {}}, metric: overdue, max: 1%}]",
         &["error (line 7): spec.gates[0].metric: source is given as well; keep one of the two"],
     );
