@@ -88,12 +88,14 @@ impl Bootstrap {
 
     fn config_source(&self) -> Value {
         let grpc = |api_type: &str| {
+            // A controller that was away is found again within two seconds; Envoy's own patience grows to half a minute.
+            let again = json!({"retry_back_off": {"base_interval": "0.25s", "max_interval": "2s"}});
             json!({
                 "resource_api_version": "V3",
                 "api_config_source": {
                     "api_type": api_type,
                     "transport_api_version": "V3",
-                    "grpc_services": [{"envoy_grpc": {"cluster_name": XDS}}],
+                    "grpc_services": [{"envoy_grpc": {"cluster_name": XDS, "retry_policy": again}}],
                 },
             })
         };
