@@ -1,8 +1,11 @@
 //! From a decision to the world: store, then act.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use rollout::fleet::{self, Moved};
 use rollout::{Cause, Effect, Event, HandingBack, Phase, Publication, Severity, State};
+use tokio::time::Instant;
 
 use super::run::Run;
 use super::{Engine, Report, record};
@@ -12,6 +15,10 @@ use crate::{clock, hand_back};
 
 /// Evidence without a decision is written this often: losing less than this much of it is a gap, not a fault.
 pub(super) const KEEP_UP_NS: u64 = 5_000_000_000;
+
+/// Pushes that take nothing back are this far apart: a hundred runs that go on within it are one push to a thousand
+/// proxies, not a hundred.
+const PUSH_GAP: Duration = Duration::from_millis(100);
 
 /// Whether there is anything old is looked after this often; when there is, a little at every tick.
 const HOUSE_NS: u64 = 60_000_000_000;
@@ -157,7 +164,7 @@ impl Engine {
             run.state = state;
             run.generation = generation;
             if changes(&of_run).publishes {
-                run.published(&self.reasons);
+                run.published(self.roster.reasons());
             } else if quorum {
                 run.book.settle(clock::unix_ms());
             }
@@ -166,10 +173,15 @@ impl Engine {
         }
         // One publication says what all of them decided.
         let last = effects.iter().rposition(|(_, effect)| matches!(effect, Effect::Publish(_)));
+        let urgent = |effect: &Effect| matches!(effect, Effect::Publish(sent) if !may_wait(&sent.cause));
+        let urgent = effects.iter().any(|(_, effect)| urgent(effect));
         for (at, (name, effect)) in effects.into_iter().enumerate() {
             match effect {
                 Effect::Publish(publication) if Some(at) != last => self.announce(&name, &publication),
                 effect => self.carry_out(&name, effect).await,
+            }
+            if Some(at) == last && urgent && self.unsent {
+                self.publish().await;
             }
         }
         for name in names {
@@ -240,7 +252,10 @@ impl Engine {
         match effect {
             Effect::Publish(publication) => {
                 self.announce(name, &publication);
-                self.publish().await;
+                self.unsent = true;
+                if !may_wait(&publication.cause) {
+                    self.publish().await;
+                }
             }
             Effect::Revoke => {
                 tracing::warn!(rollout = name, below = self.revoked_below, "leases revoked");
@@ -286,8 +301,14 @@ impl Engine {
         format!("{}-{}-{}-{asked}", self.store.incarnation, state.plan.name, state.run)
     }
 
+    /// When what is decided and unsent is sent.
+    pub(super) fn push_due(&self) -> Instant {
+        self.sent.map_or_else(Instant::now, |sent| sent + PUSH_GAP)
+    }
+
     /// Sends what the states of all runs say, under the present generation.
     pub(super) async fn publish(&mut self) {
+        (self.unsent, self.sent) = (false, Some(Instant::now()));
         let shadowed = self.runs.values().filter(|run| run.state.shadows());
         let clusters = shadowed.flat_map(|run| {
             let clusters = &run.state.plan.traffic.clusters;
@@ -371,6 +392,11 @@ pub(super) fn changes<'e>(effects: impl IntoIterator<Item = &'e Effect>) -> Chan
         changes.revokes |= matches!(effect, Effect::Revoke);
     }
     changes
+}
+
+/// May these weights wait for others that are under way as well? What comes back never does, nor what a person wants.
+const fn may_wait(cause: &Cause) -> bool {
+    matches!(cause, Cause::Probe | Cause::Start { .. } | Cause::Verdict { .. } | Cause::HandBack)
 }
 
 /// Is this said once, so that it must be kept when it could not be taken? Time and counts come again by themselves, and

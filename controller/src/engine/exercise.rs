@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use envoy::ecds::Nodes;
 use rollout::{
     Acks, CanaryLook, Drill, DrillOrder, Exercise, ExerciseEvent, Heartbeats, Human, Outcome, Parity,
     ParityOrder, Refused, State,
@@ -10,6 +9,7 @@ use rollout::{
 use spec::{Exercised, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS, Percent, Span};
 
 use super::practice::Practising;
+use super::roster::Heard;
 use super::{Engine, Refusal, record};
 use crate::clock;
 use crate::evidence::{Book, Increments};
@@ -231,17 +231,6 @@ impl Engine {
         }
     }
 
-    pub(super) async fn exercises_acknowledged(&mut self, nodes: &Nodes) {
-        self.connected =
-            nodes.0.iter().filter(|(_, node)| node.is_connected()).map(|(name, _)| name.clone()).collect();
-        for name in self.exercised() {
-            let Some(slot) = self.exercises.get_mut(&name) else { continue };
-            let there = self.runs.get(&name).and_then(|run| super::act::region(&run.state));
-            let Some(acks) = slot.acknowledged(&nodes.of_region(there)) else { continue };
-            self.exercise(&name, &ExerciseEvent::Acks(acks)).await;
-        }
-    }
-
     pub(super) async fn exercises_tick(&mut self) {
         for name in self.exercised() {
             let Some(slot) = self.exercises.get(&name) else { continue };
@@ -249,7 +238,8 @@ impl Engine {
             let others = self.exercises.iter().filter(|(other, _)| **other != name);
             let alone = !self.runs.values().any(|run| exposes(&run.state))
                 && !others.filter_map(|(_, slot)| slot.live()).any(Exercise::moves_leases);
-            let heard = Heartbeats { connected: self.connected.clone(), renewed, revoked, alone };
+            let connected = self.roster.connected().cloned().collect();
+            let heard = Heartbeats { connected, renewed, revoked, alone };
             self.exercise(&name, &ExerciseEvent::Heartbeats(heard)).await;
             self.exercise(&name, &ExerciseEvent::Tick).await;
         }
@@ -286,15 +276,12 @@ impl Engine {
 
 impl Slot {
     /// What the nodes' answers mean for the last publication; `None` when that is no news.
-    fn acknowledged(&mut self, nodes: &Nodes) -> Option<Acks> {
+    pub(super) fn acknowledged(&mut self, heard: &mut Heard<'_>, region: Option<&str>) -> Option<Acks> {
         let sent = self.live()?.sent()?;
-        let quorum = nodes.quorum(self.generation);
-        let refused = nodes.0.iter().filter_map(|(node, known)| {
-            let refused = known.refused.as_ref().filter(|refused| refused.generation >= self.generation)?;
-            quorum
-                .behind
-                .contains(node)
-                .then(|| Refused { node: node.clone(), reason: refused.reason.clone() })
+        let quorum = heard.quorum(region, self.generation);
+        let refused = quorum.behind.iter().filter_map(|node| {
+            let refused = heard.refused(node).filter(|refused| refused.generation >= self.generation)?;
+            Some(Refused { node: node.clone(), reason: refused.reason.clone() })
         });
         let acks = Acks {
             publication: sent.id,

@@ -92,12 +92,13 @@ impl Engine {
     /// Regions of which no proxy is there: they wait until one is.
     pub(super) fn unknown_regions(&self, plans: &[Plan]) -> Option<String> {
         let named = plans.iter().filter_map(|plan| plan.member.as_ref()?.region.as_deref());
-        let unknown: BTreeSet<&str> = named.filter(|region| !self.regions.contains(*region)).collect();
+        let known = self.roster.regions();
+        let unknown: BTreeSet<&str> = named.filter(|region| !known.contains(region)).collect();
         let list = |names: Vec<&str>| names.join(", ");
-        let seen = if self.regions.is_empty() {
+        let seen = if known.is_empty() {
             "none: proxies name theirs in node.locality.region of their bootstrap".to_owned()
         } else {
-            list(self.regions.iter().map(String::as_str).collect())
+            list(known.into_iter().collect())
         };
         (!unknown.is_empty()).then(|| {
             format!(

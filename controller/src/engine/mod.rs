@@ -13,6 +13,7 @@ mod queue;
 mod readings;
 mod ready;
 mod record;
+mod roster;
 mod run;
 mod triggers;
 mod views;
@@ -22,10 +23,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use envoy::ecds::Nodes;
-use rollout::{Event, ExerciseView, Human, Now};
+use rollout::{Acks, Event, ExerciseEvent, ExerciseView, Human, Now};
 use split::Arm;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 pub use apply::{Applied, Refusal};
 pub use exercise::Order;
@@ -45,6 +46,7 @@ use crate::store::{Mesh, Store};
 use crate::traffic::TrafficLog;
 use latency::Latency;
 use queue::Waiting;
+use roster::Roster;
 use run::Run;
 use triggers::Trigger;
 
@@ -171,15 +173,17 @@ pub struct Engine {
     waiting: BTreeMap<String, Waiting>,
     /// What is tried between runs.
     exercises: BTreeMap<String, Slot>,
-    /// Names of the proxies that are connected.
-    connected: Vec<String>,
+    /// The proxies, as they last stood.
+    roster: Roster,
     /// The Envoys whose word on endpoints is taken.
     admins: Vec<envoy::stats::Admin>,
     triggers: BTreeMap<String, Trigger>,
     trigger_views: watch::Sender<TriggerViews>,
-    /// The regions that connected proxies name.
-    regions: BTreeSet<String>,
     generation: u64,
+    /// Are there weights that no push has told of yet?
+    unsent: bool,
+    /// When the last push went out.
+    sent: Option<Instant>,
     revoked_below: u64,
     /// When runs were last written without a decision.
     kept_up_ns: u64,
@@ -196,8 +200,6 @@ pub struct Engine {
     refused: Vec<(String, u64, Event)>,
     /// Did the store refuse the last write?
     disk_refuses: bool,
-    /// The filters' refusals since this process began, by reason.
-    reasons: BTreeMap<String, u64>,
     views: watch::Sender<Views>,
     /// The clusters whose own counters are evidence: those of shadows.
     clusters: watch::Sender<BTreeSet<String>>,
@@ -244,12 +246,13 @@ impl Engine {
             runs,
             waiting,
             exercises: BTreeMap::new(),
-            connected: Vec::new(),
+            roster: Roster::default(),
             admins: Vec::new(),
             triggers,
             trigger_views: watch::Sender::default(),
-            regions: BTreeSet::new(),
             generation,
+            unsent: false,
+            sent: None,
             revoked_below,
             looked_at: clock::now(),
             kept_up_ns: clock::monotonic_ns(),
@@ -259,7 +262,6 @@ impl Engine {
             pulse: Pulse::default(),
             refused: Vec::new(),
             disk_refuses: false,
-            reasons: BTreeMap::new(),
             views,
             clusters: watch::Sender::default(),
             reports,
@@ -293,6 +295,7 @@ impl Engine {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(stop);
         loop {
+            let push_due = self.push_due();
             tokio::select! {
                 () = &mut stop => {
                     self.keep_up(0);
@@ -307,6 +310,10 @@ impl Engine {
                 Ok(()) = inputs.refusals.changed() => self.acknowledged(&mut inputs).await,
                 Some(increments) = inputs.increments.recv() => self.counted(&increments).await,
                 _ = ticks.tick() => self.tick().await,
+                () = tokio::time::sleep_until(push_due), if self.unsent => {}
+            }
+            if self.unsent && self.push_due() <= Instant::now() {
+                self.publish().await;
             }
             self.lease.alive();
         }
@@ -439,19 +446,28 @@ impl Engine {
     }
 
     async fn acknowledged(&mut self, inputs: &mut Inputs) {
-        let nodes = inputs.nodes.borrow_and_update().clone();
-        self.reasons = inputs.refusals.borrow_and_update().clone();
-        let names: Vec<String> = self.runs.keys().cloned().collect();
-        for name in names {
-            let Some(run) = self.runs.get_mut(&name) else { continue };
-            let there = act::region(&run.state).map(str::to_owned);
-            let Some(acks) = run.acknowledged(&nodes.of_region(there.as_deref()), &self.reasons) else {
-                continue;
-            };
+        // Proxies wait while this is read, so nothing is awaited before all of it is.
+        let (of_runs, of_exercises) = {
+            let nodes = inputs.nodes.borrow_and_update();
+            let reasons = inputs.refusals.borrow_and_update();
+            let mut heard = self.roster.hear(&nodes, &reasons);
+            let of_runs = self.runs.iter_mut();
+            let of_runs: Vec<(String, Acks)> = of_runs
+                .filter_map(|(name, run)| Some((name.clone(), run.acknowledged(&mut heard)?)))
+                .collect();
+            let region = |name: &String| self.runs.get(name).and_then(|run| act::region(&run.state));
+            let of_exercises = self.exercises.iter_mut();
+            let of_exercises: Vec<(String, Acks)> = of_exercises
+                .filter_map(|(name, slot)| Some((name.clone(), slot.acknowledged(&mut heard, region(name))?)))
+                .collect();
+            (of_runs, of_exercises)
+        };
+        for (name, acks) in of_runs {
             self.advance(&name, &Event::Acks(acks)).await;
         }
-        self.regions = nodes.regions();
-        self.exercises_acknowledged(&nodes).await;
+        for (name, acks) in of_exercises {
+            self.exercise(&name, &ExerciseEvent::Acks(acks)).await;
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use envoy::ecds::Nodes;
 use rollout::{Acks, Event, Refused, State};
 use serde::Serialize;
 use split::Arm;
@@ -10,6 +9,7 @@ use split::Arm;
 use super::demand::Measured;
 use super::latency::Latency;
 use super::readings::Pushed;
+use super::roster::Heard;
 use crate::clock;
 use crate::evidence::Book;
 use crate::store::{Entry, Look, Stored, Writing};
@@ -126,30 +126,30 @@ impl Run {
         self.told = None;
     }
 
-    /// What the nodes' answers mean for this run's last publication; `None` when that is no news. `reasons` are the
-    /// filters' own words for refusals, which Envoy's message lacks.
-    pub fn acknowledged(&mut self, nodes: &Nodes, reasons: &BTreeMap<String, u64>) -> Option<Acks> {
+    /// What the proxies' answers mean for this run's last publication; `None` when that is no news.
+    pub fn acknowledged(&mut self, heard: &mut Heard<'_>) -> Option<Acks> {
         let publication = self.state.publication.as_ref()?.sent.id;
-        for (node, known) in &nodes.0 {
-            if let Some(ack) = known.acknowledged.filter(|ack| ack.generation >= self.generation)
-                && self.acked.get(node).is_none_or(|known| *known < self.generation)
-            {
+        let (region, generation) = (super::act::region(&self.state), self.generation);
+        if self.told.is_some() && !heard.concerns(region, generation) {
+            return None;
+        }
+        for news in heard.news_of(region).filter(|news| news.came_to_hold(generation)) {
+            let Some(ack) = news.node.acknowledged else { continue };
+            if self.acked.get(news.name).is_none_or(|known| *known < generation) {
+                let node = news.name.to_owned();
                 self.acked.insert(node.clone(), ack.generation);
-                self.acks.push(Ack { node: node.clone(), generation: ack.generation, ms: ack.latency_ms });
-            }
-            if let Some(refused) =
-                known.refused.as_ref().filter(|refused| refused.generation >= self.generation)
-            {
-                self.refused(node, refused.generation, &refused.reason, reasons);
+                self.acks.push(Ack { node, generation: ack.generation, ms: ack.latency_ms });
             }
         }
         let surplus = self.acks.len().saturating_sub(ACKS_KEPT);
         self.acks.drain(..surplus);
-        let quorum = nodes.quorum(self.generation);
-        let refused = self
-            .refusals
-            .iter()
-            .filter(|refusal| refusal.generation >= self.generation && quorum.behind.contains(&refusal.node));
+        let (quorum, refusals) = (heard.quorum(region, generation), heard.refusals(region, generation));
+        for (node, refused) in refusals {
+            self.refused(node, refused.generation, &refused.reason, heard.reasons);
+        }
+        let behind = |node: &String| quorum.behind.binary_search(node).is_ok();
+        let refused =
+            self.refusals.iter().filter(|refusal| refusal.generation >= generation && behind(&refusal.node));
         let acks = Acks {
             publication,
             acknowledged: u32::try_from(quorum.holding).unwrap_or(u32::MAX),
@@ -185,9 +185,10 @@ impl Run {
 
 #[cfg(test)]
 mod tests {
-    use envoy::ecds::{Acknowledged, Node, Refused as Refusal};
+    use envoy::ecds::{Acknowledged, Node, Nodes, Refused as Refusal};
     use rollout::{Event, Human, Now, step};
 
+    use super::super::roster::Roster;
     use super::*;
 
     /// A run whose probe went out as generation 3.
@@ -227,16 +228,17 @@ mod tests {
                 .map(|(name, node)| (name.to_owned(), node))
                 .into(),
         );
-        let acks = run.acknowledged(&nodes, &BTreeMap::new()).expect("news");
+        let (mut roster, none) = (Roster::default(), BTreeMap::new());
+        let acks = run.acknowledged(&mut roster.hear(&nodes, &none)).expect("news");
         assert_eq!((acks.acknowledged, acks.connected), (1, 3));
         assert_eq!(acks.missing, ["b", "c"]);
         assert_eq!(acks.refused.len(), 1);
         assert_eq!(run.acks, [Ack { node: "a".into(), generation: 3, ms: Some(5.0) }]);
-        assert_eq!(run.acknowledged(&nodes, &BTreeMap::new()), None, "told once");
+        assert_eq!(run.acknowledged(&mut roster.hear(&nodes, &none)), None, "told once");
 
         // The filter's own reason comes later, with its counters.
         let reasons = BTreeMap::from([("weight".to_owned(), 2)]);
-        let acks = run.acknowledged(&nodes, &reasons).expect("the reason is news");
+        let acks = run.acknowledged(&mut roster.hear(&nodes, &reasons)).expect("the reason is news");
         assert!(acks.refused.iter().all(|refused| refused.reason.contains("(filter: weight)")), "{acks:?}");
     }
 
@@ -246,7 +248,7 @@ mod tests {
         let before = BTreeMap::from([("weight".to_owned(), 2)]);
         run.published(&before);
         let nodes = Nodes([("b".to_owned(), node(None, Some(3)))].into());
-        let acks = run.acknowledged(&nodes, &before).expect("news");
+        let acks = run.acknowledged(&mut Roster::default().hear(&nodes, &before)).expect("news");
         assert!(!acks.refused.is_empty());
         assert!(acks.refused.iter().all(|refused| !refused.reason.contains("filter")), "{acks:?}");
     }

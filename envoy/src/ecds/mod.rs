@@ -3,6 +3,7 @@
 mod documents;
 mod file;
 mod nodes;
+mod ranks;
 mod service;
 mod session;
 
@@ -30,6 +31,7 @@ pub use documents::Documents;
 pub(crate) use file::path_in;
 pub use file::{EcdsFile, FileError};
 pub use nodes::{Acknowledged, Event, Node, Nodes, Quorum, Refused, What};
+pub use ranks::Ranks;
 
 use crate::{Resource, Version, clock::first_mark, resource::Wire};
 use documents::Wires;

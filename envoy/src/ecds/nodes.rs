@@ -1,7 +1,4 @@
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +58,12 @@ impl Node {
         self.streams > 0
     }
 
+    /// Is it there? `None`: everywhere.
+    #[must_use]
+    pub fn is_in(&self, region: Option<&str>) -> bool {
+        region.is_none_or(|region| self.region == region)
+    }
+
     /// Has it put this generation, or a later one, in force?
     #[must_use]
     pub fn holds(&self, generation: u64) -> bool {
@@ -84,14 +87,6 @@ pub struct Quorum {
 }
 
 impl Nodes {
-    /// The nodes of a region; `None`: all.
-    #[must_use]
-    pub fn of_region(&self, region: Option<&str>) -> Cow<'_, Self> {
-        let Some(region) = region else { return Cow::Borrowed(self) };
-        let of = self.0.iter().filter(|(_, node)| node.region == region);
-        Cow::Owned(Self(of.map(|(id, node)| (id.clone(), node.clone())).collect()))
-    }
-
     /// The regions that connected nodes name.
     #[must_use]
     pub fn regions(&self) -> BTreeSet<String> {
@@ -102,16 +97,7 @@ impl Nodes {
     /// How many of the connected nodes hold a generation, and which do not.
     #[must_use]
     pub fn quorum(&self, generation: u64) -> Quorum {
-        let mut quorum = Quorum::default();
-        for (id, node) in self.0.iter().filter(|(_, node)| node.is_connected()) {
-            quorum.connected += 1;
-            if node.holds(generation) {
-                quorum.holding += 1;
-            } else {
-                quorum.behind.push(id.clone());
-            }
-        }
-        quorum
+        self.ranks(None).quorum(generation)
     }
 }
 

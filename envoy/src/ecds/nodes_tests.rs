@@ -24,7 +24,7 @@ fn a_region_is_asked_for_its_own_nodes_alone() {
     registry.acknowledged("a", 1, held);
     let nodes = registry.nodes();
     let of = |region| {
-        let quorum = nodes.of_region(region).quorum(4);
+        let quorum = nodes.ranks(region).quorum(4);
         (quorum.connected, quorum.holding)
     };
     assert_eq!(
@@ -79,8 +79,14 @@ fn a_quorum_asks_those_who_are_there() {
     registry.acknowledged("b", 2, held(6, 11));
     registry.acknowledged("c", 3, held(7, 11));
     registry.disconnected("c", 3, 12);
-    let quorum = registry.nodes().quorum(7);
-    assert_eq!(quorum, Quorum { connected: 2, holding: 1, behind: vec!["b".to_owned()] });
+    registry.connected("d", at(""), 4, 12);
+    let nodes = registry.nodes();
+    for (generation, holding, behind) in
+        [(5, 2, vec!["d"]), (6, 2, vec!["d"]), (7, 1, vec!["b", "d"]), (8, 0, vec!["a", "b", "d"])]
+    {
+        let behind = behind.into_iter().map(str::to_owned).collect();
+        assert_eq!(nodes.quorum(generation), Quorum { connected: 3, holding, behind }, "{generation}");
+    }
 }
 
 #[test]

@@ -169,7 +169,14 @@ impl World {
     /// Lets the process do something; `None`: it ended over that.
     async fn live<T>(&mut self, what: impl AsyncFnOnce(&mut Engine, &mut Inputs) -> T) -> Option<T> {
         let engine = self.engine.as_mut().expect("a process");
-        let done = AssertUnwindSafe(what(engine, &mut self.inputs)).catch_unwind().await;
+        let turn = async {
+            let done = what(engine, &mut self.inputs).await;
+            if engine.unsent {
+                engine.publish().await;
+            }
+            done
+        };
+        let done = AssertUnwindSafe(turn).catch_unwind().await;
         let policies = &mut self.watched.lock().expect("not poisoned").policies;
         note(policies, &self.dir.path().join("serin.json"));
         match done {
