@@ -20,6 +20,8 @@ mod envoy_alone;
 #[cfg(test)]
 mod fleets;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod leases;
 #[cfg(test)]
 mod manifests;

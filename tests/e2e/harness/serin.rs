@@ -44,8 +44,17 @@ impl Serin {
         self.run().await;
     }
 
-    /// Starts the controller; the store is where it was.
+    /// Starts the controller, and waits until it answers; the store is where it was.
     pub async fn run(&mut self) {
+        self.spawn();
+        until("the controller to answer", async || {
+            reqwest::get(self.url("/healthz")).await.map(|_| ()).map_err(|error| error.to_string())
+        })
+        .await;
+    }
+
+    /// Starts the controller and waits for nothing.
+    pub fn spawn(&mut self) {
         let admins = std::iter::once(self.envoy()).chain(&self.more);
         let admin: Vec<String> = admins.map(|envoy| format!("http://{}", envoy.admin)).collect();
         let admin = admin.join(",");
@@ -69,10 +78,6 @@ impl Serin {
             .spawn()
             .expect("serin starts");
         self.child = Some(child);
-        until("the controller to answer", async || {
-            reqwest::get(self.url("/healthz")).await.map(|_| ()).map_err(|error| error.to_string())
-        })
-        .await;
     }
 
     /// Ends the controller as a crash would.
