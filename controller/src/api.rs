@@ -131,6 +131,9 @@ async fn run(State(api): State<Api>, Path((name, run)): Path<(String, u64)>) -> 
 struct ApplyOptions {
     #[serde(default)]
     again: bool,
+    /// Only say what would become of it.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 async fn apply(
@@ -140,7 +143,8 @@ async fn apply(
     text: String,
 ) -> Response {
     let who = who(&headers);
-    let command = |answer| Command::Apply { text, who, again: options.again, answer };
+    let ApplyOptions { again, dry_run } = options;
+    let command = |answer| Command::Apply { text, who, again, dry_run, answer };
     match ask(&api, command).await {
         Ok(applied) => Json(applied).into_response(),
         Err(refusal) => refusal.into_response(),
@@ -164,6 +168,13 @@ async fn act(
     why: Option<Json<Why>>,
 ) -> Response {
     let Why { reason, weight, arm } = why.map(|Json(why)| why).unwrap_or_default();
+    if act == "retry" && arm.is_none() {
+        let human = Human { who: who(&headers), reason };
+        return match ask(&api, |answer| Command::Retry { name, human, answer }).await {
+            Ok(applied) => Json(applied).into_response(),
+            Err(refusal) => refusal.into_response(),
+        };
+    }
     let act = match act.as_str() {
         "set-weight" => match weight {
             Some(weight) => Act::SetWeight(weight.ppm()),
@@ -183,7 +194,7 @@ async fn act(
         "resume" => Act::Resume,
         other => {
             let text = format!(
-                "nobody can {other:?} a rollout; one can abort, promote, approve, pause, resume, set-weight"
+                "nobody can {other:?} a rollout; one can abort, promote, approve, pause, resume, retry, set-weight"
             );
             return Refusal::Unknown(text).into_response();
         }

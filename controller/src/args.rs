@@ -1,12 +1,14 @@
 //! What a user may type.
 
 mod trigger;
+mod wait;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 pub use trigger::{Trigger, TriggerAct};
+pub use wait::{End, Wait};
 
 /// Rolls new model versions out through an Envoy or Istio mesh.
 #[derive(Debug, Parser)]
@@ -22,10 +24,14 @@ const EXIT_CODES: &str = "Exit codes: 0 done (with `get -w`: promoted), 1 rolled
 pub enum Command {
     /// Run the controller
     Run(Run),
-    /// Begin the rollout that a file describes
+    /// Begin the rollouts that a file or a folder describes
     Apply(Apply),
     /// Show rollouts, or one of them
     Get(Get),
+    /// Wait until a rollout is over, for pipelines
+    Wait(Wait),
+    /// Begin a rollout once more that was rolled back, from what the controller has of it
+    Retry(Retry),
     /// Send everything back to stable, now
     Abort(ActOnArm),
     /// Move past what a rollout is waiting for: exactly one stage
@@ -129,12 +135,18 @@ pub struct Server {
 pub struct Apply {
     #[command(flatten)]
     pub server: Server,
-    /// The rollout's or trigger's file; - reads standard input
-    #[arg(short, long)]
-    pub file: PathBuf,
+    /// A file of rollouts and triggers, each a document of its own; a folder of such files; - reads standard input
+    #[arg(short, long, required = true, value_name = "FILE|DIR")]
+    pub file: Vec<PathBuf>,
     /// Run a specification again that was rolled back
     #[arg(long)]
     pub again: bool,
+    /// Only say what would become of it, and what differs from what was applied last
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Of several, apply those that are in order although others are not
+    #[arg(long)]
+    pub keep_going: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -149,9 +161,23 @@ pub struct Get {
     /// Follow it to its end
     #[arg(short, long, requires = "name")]
     pub watch: bool,
+    /// Of all, only those that a person should look at
+    #[arg(long, conflicts_with = "name")]
+    pub needs_attention: bool,
     /// The form of the answer
     #[arg(short, long, default_value = "text")]
     pub output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Retry {
+    #[command(flatten)]
+    pub server: Server,
+    /// The rollout's name; its run must have been rolled back
+    pub name: String,
+    /// Why it should go better now; it stands in the history
+    #[arg(long)]
+    pub reason: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -320,9 +346,9 @@ fn finite(text: &str) -> Result<f64, String> {
 
 #[derive(Debug, clap::Args)]
 pub struct Lint {
-    /// The rollout's file; - reads standard input
-    #[arg(short, long)]
-    pub file: PathBuf,
+    /// A file of rollouts and triggers, each a document of its own; a folder of such files; - reads standard input
+    #[arg(short, long, required = true, value_name = "FILE|DIR")]
+    pub file: Vec<PathBuf>,
     /// Requests over all arms, 100 (a second), 6000/m or 1000/h: also warns of stages too short for their gates
     #[arg(long, value_parser = crate::planning::per_second)]
     pub rate: Option<f64>,

@@ -3,16 +3,26 @@
 use std::process::ExitCode;
 
 use crate::clock;
-use spec::{Problem, Severity};
+use spec::{Document, Problem, Severity};
 
 use crate::args;
 use crate::client;
 
 pub fn lint(options: &args::Lint) -> anyhow::Result<ExitCode> {
-    let text = client::read(&options.file)?;
-    let (said, fine) = linted(&text, options.rate);
-    println!("{said}");
-    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    let placed = client::gather(&options.file)?;
+    let several = placed.len() > 1;
+    let mut all_fine = true;
+    for client::Placed { place, document } in placed {
+        let (said, fine) = linted(&document, options.rate);
+        for line in said.lines() {
+            if several {
+                print!("{place}: ");
+            }
+            println!("{line}");
+        }
+        all_fine &= fine;
+    }
+    Ok(if all_fine { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 pub fn explain(options: &args::Explain) -> anyhow::Result<ExitCode> {
@@ -38,11 +48,13 @@ pub fn explain(options: &args::Explain) -> anyhow::Result<ExitCode> {
 }
 
 /// Every problem on its own line, then what the file is when it can be run.
-fn linted(text: &str, rate: Option<f64>) -> (String, bool) {
+fn linted(document: &Document, rate: Option<f64>) -> (String, bool) {
+    let text = &document.text;
     if spec::is_trigger(text) {
-        return linted_trigger(text);
+        return linted_trigger(document);
     }
-    let problems = spec::lint(text, rate);
+    let problems: Vec<Problem> =
+        spec::lint(text, rate).into_iter().map(|problem| problem.within(document)).collect();
     let mut lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
     let fine = problems.iter().all(|problem| problem.severity == Severity::Warning);
     if let Ok(loaded) = spec::load(text) {
@@ -54,14 +66,15 @@ fn linted(text: &str, rate: Option<f64>) -> (String, bool) {
     (lines.join("\n"), fine)
 }
 
-fn linted_trigger(text: &str) -> (String, bool) {
-    match spec::load_trigger(text) {
+fn linted_trigger(document: &Document) -> (String, bool) {
+    match spec::load_trigger(&document.text) {
         Ok((trigger, warnings)) => {
-            let mut lines: Vec<String> = warnings.iter().map(Problem::to_string).collect();
+            let warnings = warnings.into_iter().map(|problem| problem.within(document).to_string());
+            let mut lines: Vec<String> = warnings.collect();
             lines.push(format!("{}: begins {} by itself: fine", trigger.name, trigger.rollout));
             (lines.join("\n"), true)
         }
-        Err(problems) => (problems.to_string(), false),
+        Err(problems) => (problems.within(document).to_string(), false),
     }
 }
 
@@ -86,7 +99,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, rate: Option<f64>, fine: bool, holds: &[&str], lacks: &[&str]) {
-        let (said, found) = linted(text, rate);
+        let (said, found) = linted(&Document { line: 1, text: text.to_owned() }, rate);
         assert_eq!(found, fine, "{said}");
         for part in holds {
             assert!(said.contains(part), "{part:?} is missing in:\n{said}");
@@ -108,6 +121,8 @@ mod tests {
         check(&MINIMAL.replace("v2", "v1"), Some(5.0), false, &["error", "canary"], &["fine"]);
         check(&MINIMAL.replace("canary", "canry"), None, false, &["line 6", "canary"], &["fine"]);
         check("", None, false, &["the text is empty"], &["fine"]);
+        let second = Document { line: 7, text: format!("\n{}", MINIMAL.replace("canary", "canry")) };
+        assert!(linted(&second, None).0.contains("(line 13)"), "by the line of the file");
     }
 
     #[test]

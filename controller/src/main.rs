@@ -49,6 +49,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(options) => serve::run(options).await,
         Command::Apply(options) => client::apply(options).await,
         Command::Get(options) => client::get(options).await,
+        Command::Wait(options) => client::wait(options).await,
+        Command::Retry(options) => client::retry(options).await,
         Command::Abort(options) => client::act_on_arm("abort", options).await,
         Command::Promote(options) => client::act_on_arm("promote", options).await,
         Command::Approve(options) => client::act("approve", options).await,

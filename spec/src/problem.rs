@@ -2,6 +2,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::documents::Document;
+
 /// Something a user should change, or at least know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -51,6 +53,14 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// As that of one document of a larger text, by the lines of that.
+    #[must_use]
+    pub fn within(self, document: &Document) -> Self {
+        Self { line: self.line.map(|line| line + document.line - 1), ..self }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.severity {
@@ -71,6 +81,14 @@ impl fmt::Display for Problem {
 /// Why a rollout cannot be run: every reason that was found, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// As those of one document of a larger text, by the lines of that.
+    #[must_use]
+    pub fn within(self, document: &Document) -> Self {
+        Self(self.0.into_iter().map(|problem| problem.within(document)).collect())
+    }
+}
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

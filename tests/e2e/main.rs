@@ -26,6 +26,8 @@ mod leases;
 #[cfg(test)]
 mod manifests;
 #[cfg(test)]
+mod pipelines;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod pushes;

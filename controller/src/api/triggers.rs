@@ -1,7 +1,7 @@
 //! Triggers: keeping them, looking at them, and what registries send them.
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -44,13 +44,20 @@ async fn one(State(api): State<Api>, Path(name): Path<String>) -> Response {
     answer(views.get(&name).ok_or_else(|| unknown(&name)))
 }
 
-async fn keep(State(api): State<Api>, text: String) -> Response {
-    answer(ask(&api, |answer| Command::Trigger(TriggerCommand::Keep { text, answer })).await)
+async fn keep(State(api): State<Api>, Query(Asked { dry_run }): Query<Asked>, text: String) -> Response {
+    answer(ask(&api, |answer| Command::Trigger(TriggerCommand::Keep { text, dry_run, answer })).await)
 }
 
 async fn forget(State(api): State<Api>, Path(name): Path<String>) -> Response {
     let done = ask(&api, |answer| Command::Trigger(TriggerCommand::Drop { name, answer })).await;
     answer(done.map(|()| json!({"done": true})))
+}
+
+/// Is it only asked what would be?
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    dry_run: bool,
 }
 
 #[derive(Deserialize)]

@@ -1,12 +1,16 @@
 //! The command's other half: asks a running controller, and shows what it says.
 
+mod apply;
 mod drill;
 mod export;
+mod files;
+mod list;
 mod parity;
 mod practice;
 mod show;
 pub mod triggers;
 mod view;
+mod wait;
 
 use std::io::Read as _;
 use std::path::Path;
@@ -14,12 +18,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+pub use apply::apply;
 pub use drill::drill;
 pub use export::{export, history};
+pub use files::{Placed, gather};
 pub use parity::parity;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use view::{Applied, Fault, View};
+pub use wait::wait;
 
 use crate::args::{self, Output};
 
@@ -36,32 +43,19 @@ pub fn read(file: &Path) -> Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
 }
 
-pub async fn apply(options: args::Apply) -> Result<ExitCode> {
-    let text = read(&options.file)?;
-    if spec::is_trigger(&text) {
-        return triggers::apply(&options.server.server, text).await;
-    }
-    let url = format!("{}/v1/rollouts?again={}", options.server.server, options.again);
-    let answer = send(Client::new().post(url).body(text)).await?;
-    let Some(applied) = accepted(answer).await? else { return Ok(ExitCode::from(1)) };
-    let Applied { name, run, unchanged, queued, rescheduled, warnings } = serde_json::from_value(applied)?;
-    for warning in warnings {
-        eprintln!("{warning}");
-    }
-    if queued {
-        println!("{name}: queued, it begins when run {run} is over; see: serin get {name}");
-    } else if rescheduled {
-        println!("{name}: run {run} stays as it is, practice has another timetable; see: serin get {name}");
-    } else if unchanged {
-        println!("{name}: unchanged, this is run {run}; see: serin get {name}");
-    } else {
-        println!("{name}: run {run} begun; follow it: serin get {name} -w");
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
 pub async fn act(act: &str, options: args::Act) -> Result<ExitCode> {
     ask_for(act, &options, &json!({"reason": options.reason})).await
+}
+
+pub async fn retry(options: args::Retry) -> Result<ExitCode> {
+    let args::Retry { server, name, reason } = options;
+    let url = format!("{}/v1/rollouts/{name}/retry", server.server);
+    let answer = send(Client::new().post(url).json(&json!({"reason": reason}))).await?;
+    let Some(applied) = accepted(answer).await? else { return Ok(ExitCode::from(1)) };
+    let applied: Applied = serde_json::from_value(applied)?;
+    applied.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    println!("{name}: {}; {}", applied.said(false).1, applied.next());
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The whole rollout, or one of its arms.
@@ -113,7 +107,9 @@ pub async fn get(options: args::Get) -> Result<ExitCode> {
         let Some(all) = accepted(answer).await? else { return Ok(ExitCode::from(1)) };
         match options.output {
             Output::Json => println!("{}", serde_json::to_string_pretty(&all)?),
-            Output::Text => print!("{}", show::list(&serde_json::from_value::<Vec<View>>(all)?)),
+            Output::Text => {
+                print!("{}", list::list(&serde_json::from_value::<Vec<View>>(all)?, options.needs_attention))
+            }
         }
         return Ok(ExitCode::SUCCESS);
     };
@@ -154,15 +150,25 @@ async fn send(request: RequestBuilder) -> Result<Response> {
 
 /// The answer, or `None` after telling the person why there is none.
 async fn accepted(answer: Response) -> Result<Option<Value>> {
+    match refused_or(answer).await? {
+        Ok(body) => Ok(Some(body)),
+        Err(why) => {
+            eprintln!("{why}");
+            Ok(None)
+        }
+    }
+}
+
+/// The answer, or why what was asked for is not done.
+async fn refused_or(answer: Response) -> Result<Result<Value, String>> {
     let status = answer.status();
     let body: Value = answer.json().await.unwrap_or_default();
     if status.is_success() {
-        return Ok(Some(body));
+        return Ok(Ok(body));
     }
     let Fault { error } = serde_json::from_value(body).unwrap_or_default();
     if status.is_client_error() && !error.is_empty() {
-        eprintln!("{error}");
-        return Ok(None);
+        return Ok(Err(error));
     }
     bail!("the controller answered {status}: {error}")
 }

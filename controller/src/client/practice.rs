@@ -21,9 +21,10 @@ pub fn lines(out: &mut String, view: &View, now_ms: u64) {
 
 fn line(view: &View, known: &Practice, now_ms: u64) -> String {
     let Practice { exercise, when, next_unix_ms, next, late, missed, overdue } = known;
-    let (what, passed_ms) = match exercise.as_str() {
-        "parity" => ("A/A check", view.parity_passed_unix_ms),
-        _ => ("drill", view.drill_passed_unix_ms),
+    let what = known.what();
+    let passed_ms = match exercise.as_str() {
+        "parity" => view.parity_passed_unix_ms,
+        _ => view.drill_passed_unix_ms,
     };
     let passed = passed_ms.map_or("none has passed yet".to_owned(), |ms| {
         format!("the last passed {} ago", roughly(now_ms.saturating_sub(ms)))

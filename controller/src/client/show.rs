@@ -5,24 +5,6 @@ use std::fmt::Write as _;
 use super::practice;
 use super::view::{Arm, Bandit, Exposed, Gate, Queued, Share, View};
 
-/// One line each.
-pub fn list(all: &[View]) -> String {
-    let mut out = format!("{:<24} {:<12} {:>8} {:>7}  {}\n", "NAME", "PHASE", "WEIGHT", "STAGE", "MESSAGE");
-    for view in all {
-        // Writing to a String does not fail.
-        let _ = writeln!(
-            out,
-            "{:<24} {:<12} {:>8} {:>7}  {}",
-            view.name,
-            view.phase,
-            percent(view.weight_ppm),
-            format!("{}/{}", view.stage, view.stage_count),
-            view.message,
-        );
-    }
-    out
-}
-
 /// One rollout with its gates.
 pub fn one(view: &View, now_ms: u64) -> String {
     let mut out = String::new();
@@ -168,7 +150,7 @@ fn verdicts(out: &mut String, gates: &[Gate]) {
 }
 
 /// Parts per million as a person reads them.
-fn percent(ppm: u32) -> String {
+pub fn percent(ppm: u32) -> String {
     format!("{}%", f64::from(ppm) / 10_000.0)
 }
 
@@ -260,7 +242,5 @@ mod tests {
                       none rises now: v1 has 7 of the 100 answers it takes\n";
         assert!(text.ends_with(shares), "{text}");
         assert_eq!(view.over(), None);
-        let lines = list(std::slice::from_ref(&view));
-        assert!(lines.lines().nth(1).is_some_and(|line| line.starts_with("ranker ")), "{lines}");
     }
 }

@@ -45,29 +45,10 @@ struct Version {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Kept {
-    name: String,
-    rollout: String,
-    warnings: Vec<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
 struct Gone {
     triggered: bool,
     version: String,
     message: String,
-}
-
-pub async fn apply(server: &str, text: String) -> Result<ExitCode> {
-    let answer = send(Client::new().post(format!("{server}/v1/triggers")).body(text)).await?;
-    let Some(kept) = accepted(answer).await? else { return Ok(ExitCode::from(1)) };
-    let Kept { name, rollout, warnings } = serde_json::from_value(kept)?;
-    for warning in warnings {
-        eprintln!("{warning}");
-    }
-    println!("{name}: kept, it begins {rollout} by itself; see: serin trigger get {name}");
-    Ok(ExitCode::SUCCESS)
 }
 
 pub async fn run(options: Trigger) -> Result<ExitCode> {

@@ -151,6 +151,27 @@ pub struct Applied {
     pub unchanged: bool,
     pub queued: bool,
     pub rescheduled: bool,
+    pub replaces: Option<u64>,
+    pub changes: Vec<Change>,
+    pub warnings: Vec<String>,
+}
+
+/// A field that differs from what was applied last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Change {
+    pub field: String,
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+/// What became of a trigger.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Kept {
+    pub name: String,
+    pub rollout: String,
+    pub unchanged: bool,
     pub warnings: Vec<String>,
 }
 
@@ -159,6 +180,77 @@ pub struct Applied {
 #[serde(default)]
 pub struct Fault {
     pub error: String,
+}
+
+impl Applied {
+    /// What became of it in one word, for counting, and in a few. `dry_run`: what would.
+    pub fn said(&self, dry_run: bool) -> (&'static str, String) {
+        let run = self.run;
+        match self {
+            Self { unchanged: true, .. } => ("unchanged", format!("unchanged, this is run {run}")),
+            Self { rescheduled: true, .. } if dry_run => (
+                "to be rescheduled",
+                format!("run {run} would stay as it is, practice would have another timetable"),
+            ),
+            Self { rescheduled: true, .. } => {
+                ("rescheduled", format!("run {run} stays as it is, practice has another timetable"))
+            }
+            Self { queued: true, .. } if dry_run => {
+                ("to be queued", format!("would be queued, to begin when run {run} is over"))
+            }
+            Self { queued: true, .. } => ("queued", format!("queued, it begins when run {run} is over")),
+            Self { replaces: Some(old), .. } if dry_run => {
+                ("to begin", format!("would begin as run {run}, and abort run {old}"))
+            }
+            Self { replaces: Some(old), .. } => {
+                ("begun", format!("begun as run {run} in place of run {old}"))
+            }
+            _ if dry_run => ("to begin", format!("would begin as run {run}")),
+            _ => ("begun", format!("begun as run {run}")),
+        }
+    }
+
+    /// How it is looked at.
+    pub fn next(&self) -> String {
+        if self.unchanged || self.queued || self.rescheduled {
+            return format!("see: serin get {}", self.name);
+        }
+        format!("follow it: serin get {} -w", self.name)
+    }
+}
+
+impl Change {
+    /// It in one line.
+    pub fn line(&self) -> String {
+        let Self { field, before, after } = self;
+        match (before, after) {
+            (Some(before), Some(after)) => format!("{field}: {before} -> {after}"),
+            (None, Some(after)) => format!("{field}: {after} (new)"),
+            (Some(before), None) => format!("{field}: {before} (gone)"),
+            (None, None) => field.clone(),
+        }
+    }
+}
+
+impl Kept {
+    /// As [`Applied::said`].
+    pub fn said(&self, dry_run: bool) -> (&'static str, String) {
+        let rollout = &self.rollout;
+        match (self.unchanged, dry_run) {
+            (true, _) => ("unchanged", format!("unchanged, it begins {rollout} by itself")),
+            (false, true) => ("to be kept", format!("would be kept, to begin {rollout} by itself")),
+            (false, false) => {
+                ("kept", format!("kept, it begins {rollout} by itself; see: serin trigger get {}", self.name))
+            }
+        }
+    }
+}
+
+impl Practice {
+    /// What is tried, in a word.
+    pub fn what(&self) -> &'static str {
+        if self.exercise == "parity" { "A/A check" } else { "drill" }
+    }
 }
 
 impl View {

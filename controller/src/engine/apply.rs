@@ -1,29 +1,15 @@
 //! What people ask for: a new run, or something of a running one.
 
 use rollout::{Event, Exercise, ExerciseView, Human, Reception, State, fleet};
-use serde::Serialize;
-use spec::{Plan, Problem};
+use spec::Plan;
 use split::Splitter;
 use split::policy::{Policy, SCHEMA};
 
 use super::act::Decision;
+use super::receive::{Applied, Received};
 use super::{Act, Engine, Run};
 use crate::clock;
 use crate::store::Stored;
-
-/// What became of a specification.
-#[derive(Clone, Debug, Serialize)]
-pub struct Applied {
-    pub name: String,
-    pub run: u64,
-    /// Nothing changed: this very run is under way or done.
-    pub unchanged: bool,
-    /// It begins by itself when this run is over.
-    pub queued: bool,
-    /// This very run is under way or done; what is tried between runs changed, and nothing else.
-    pub rescheduled: bool,
-    pub warnings: Vec<String>,
-}
 
 /// Why something was not done.
 #[derive(Clone, Debug)]
@@ -62,61 +48,46 @@ impl Refusal {
 }
 
 impl Engine {
+    /// Takes a specification. `again`: one that was rolled back is wanted once more.
     pub(super) async fn apply(&mut self, text: &str, who: String, again: bool) -> Result<Applied, Refusal> {
-        let loaded = spec::load(text).map_err(|problems| Refusal::Invalid(problems.to_string()))?;
-        let mut warnings: Vec<String> = loaded.warnings.iter().map(Problem::to_string).collect();
-        let (name, plans) = (loaded.name().to_owned(), loaded.plans().to_vec());
-        for plan in &plans {
-            compiles(plan)?;
-            self.sources.allow(plan).map_err(Refusal::Invalid)?;
-        }
-        warnings.extend(self.unknown_regions(&plans));
-        if let Some(why) = self.taken(&name, &plans) {
-            return Err(Refusal::Conflict(why));
-        }
-        let present = self.applied(&name);
-        let present = self.states(&present);
-        let run = present.iter().map(|present| present.run).max().unwrap_or(1);
-        match fleet::receive(&present, &plans, again) {
+        self.apply_for(text, Human { who, reason: String::new() }, again).await
+    }
+
+    /// The same, with what the person says about it.
+    pub(super) async fn apply_for(
+        &mut self,
+        text: &str,
+        human: Human,
+        again: bool,
+    ) -> Result<Applied, Refusal> {
+        let Received { name, plans, run, reception, mut warnings } = self.receive(text, again)?;
+        let mut applied = Applied { name: name.clone(), run, ..Applied::default() };
+        match reception {
             Reception::Begin { run, epoch } => {
-                let earlier = self.store.last(&name).map_err(|error| Refusal::unread(&error))?;
-                // Numbers go on where what was deleted had come to: its history stays its own.
-                let (run, epoch) = match earlier.filter(|_| present.is_empty()) {
-                    Some(last) => (last.run + 1, epoch.max(last.epoch)),
-                    None => (run, epoch),
-                };
-                self.begin(&name, plans, text, who, run, epoch).await?;
-                Ok(Applied { name, run, unchanged: false, queued: false, rescheduled: false, warnings })
+                self.begin(&name, plans, text, human, (run, epoch)).await?;
+                applied.run = run;
             }
             Reception::Unchanged => {
                 // Whoever applies what is there wants nothing else to come.
                 warnings.extend(self.withdraw(&name)?);
-                Ok(Applied { name, run, unchanged: true, queued: false, rescheduled: false, warnings })
+                applied.unchanged = true;
             }
             Reception::Practice => {
-                self.reschedule(&name, &plans, text, &who).await?;
+                self.reschedule(&name, &plans, text, &human).await?;
                 warnings.extend(self.withdraw(&name)?);
-                Ok(Applied { name, run, unchanged: false, queued: false, rescheduled: true, warnings })
+                applied.rescheduled = true;
             }
-            Reception::Refused(why) => Err(Refusal::Conflict(with_command(&present, &name, &plans, why))),
+            Reception::Refused(why) => return Err(Refusal::Conflict(why)),
             Reception::Replace | Reception::Queue => {
-                if let Some(why) = never_fits(&present, &plans) {
-                    return Err(Refusal::Conflict(why));
-                }
-                warnings.extend(self.wait(&name, plans, text, who)?);
+                warnings.extend(self.wait(&name, plans, text, human.who)?);
                 self.serve(&name).await;
                 let now = self.applied(&name);
-                let now = self.states(&now).iter().map(|present| present.run).max().unwrap_or(run);
-                Ok(Applied {
-                    name,
-                    run: now,
-                    unchanged: false,
-                    queued: now == run,
-                    rescheduled: false,
-                    warnings,
-                })
+                applied.run = self.states(&now).iter().map(|present| present.run).max().unwrap_or(run);
+                applied.queued = applied.run == run;
+                applied.replaces = Some(run).filter(|_| !applied.queued);
             }
         }
+        Ok(Applied { warnings, ..applied })
     }
 
     /// The same rollout, with other practice between its runs.
@@ -125,10 +96,9 @@ impl Engine {
         name: &str,
         plans: &[Plan],
         text: &str,
-        who: &str,
+        human: &Human,
     ) -> Result<(), Refusal> {
         let present = self.applied(name);
-        let human = Human { who: who.to_owned(), reason: String::new() };
         let events = present.iter().enumerate().filter_map(|(index, name)| {
             let practice = plans.iter().find(|plan| plan.name == *name)?.practice.clone();
             Some((index, Event::Practice { human: human.clone(), practice }))
@@ -159,9 +129,8 @@ impl Engine {
         name: &str,
         plans: Vec<Plan>,
         text: &str,
-        who: String,
-        run: u64,
-        epoch: u64,
+        human: Human,
+        (run, epoch): (u64, u64),
     ) -> Result<(), Refusal> {
         let present = self.applied(name);
         let mut epoch = epoch;
@@ -172,7 +141,7 @@ impl Engine {
         }
         let now = clock::now();
         let states: Vec<State> = plans.into_iter().map(|plan| State::new(plan, run, epoch, now)).collect();
-        let start = |index| (index, Event::Start(Human { who: who.clone(), reason: String::new() }));
+        let start = |index| (index, Event::Start(human.clone()));
         let begun: Vec<_> = states.iter().map(|state| (state, self.generation)).collect();
         let decision = Decision::make(&begun, (0..begun.len()).map(start).collect(), self.mesh());
         let before: Vec<_> =
@@ -254,7 +223,7 @@ impl Engine {
 }
 
 /// Why plans that would wait could never begin; better said now than in an hour.
-fn never_fits(present: &[&State], plans: &[Plan]) -> Option<String> {
+pub(super) fn never_fits(present: &[&State], plans: &[Plan]) -> Option<String> {
     if let Reception::Replace = fleet::receive(present, plans, false) {
         let abort = || Event::Abort(Human { who: String::new(), reason: String::new() });
         let events = (0..present.len()).map(|index| (index, abort())).collect();
@@ -279,7 +248,7 @@ fn never_fits(present: &[&State], plans: &[Plan]) -> Option<String> {
 }
 
 /// The machine knows what would help, the command knows how that is typed.
-fn with_command(present: &[&State], name: &str, plans: &[Plan], why: String) -> String {
+pub(super) fn with_command(present: &[&State], name: &str, plans: &[Plan], why: String) -> String {
     let same = |plan: &Plan| present.iter().any(|present| present.plan.as_applied() == *plan);
     if present.is_empty() {
         why

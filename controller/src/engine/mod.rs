@@ -2,6 +2,7 @@
 
 mod act;
 mod apply;
+mod command;
 mod delete;
 mod demand;
 mod exercise;
@@ -12,6 +13,7 @@ mod pulse;
 mod queue;
 mod readings;
 mod ready;
+mod receive;
 mod record;
 mod roster;
 mod run;
@@ -23,17 +25,18 @@ use std::time::Duration;
 
 use anyhow::Result;
 use envoy::ecds::Nodes;
-use rollout::{Acks, Event, ExerciseEvent, ExerciseView, Human, Now};
+use rollout::{Acks, Event, ExerciseEvent, Now};
 use split::Arm;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
-pub use apply::{Applied, Refusal};
+pub use apply::Refusal;
+pub use command::Command;
 pub use exercise::Order;
 use exercise::Slot;
-pub use fleets::PastView;
 pub use pulse::Pulse;
 pub use readings::Figure;
+pub use receive::Applied;
 pub use triggers::{Gone, TriggerCommand, TriggerView, TriggerViews};
 pub use views::Views;
 
@@ -49,55 +52,6 @@ use queue::Waiting;
 use roster::Roster;
 use run::Run;
 use triggers::Trigger;
-
-/// What people ask for.
-pub enum Command {
-    Apply {
-        text: String,
-        who: String,
-        again: bool,
-        answer: oneshot::Sender<Result<Applied, Refusal>>,
-    },
-    Act {
-        name: String,
-        act: Act,
-        human: Human,
-        answer: oneshot::Sender<Result<(), Refusal>>,
-    },
-    /// What is over is let go: out of the policy.
-    Delete {
-        name: String,
-        human: Human,
-        answer: oneshot::Sender<Result<(), Refusal>>,
-    },
-    /// Figures for gates that take them.
-    Push {
-        name: String,
-        figures: Vec<Figure>,
-        answer: oneshot::Sender<Result<(), Refusal>>,
-    },
-    /// Something to be tried between runs; answers with its number.
-    Exercise {
-        name: String,
-        order: Order,
-        human: Human,
-        answer: oneshot::Sender<Result<u64, Refusal>>,
-    },
-    /// What was tried, the newest first.
-    Exercises {
-        name: String,
-        kind: &'static str,
-        answer: oneshot::Sender<Result<Vec<ExerciseView>, Refusal>>,
-    },
-    /// An earlier run, as it ended.
-    Past {
-        name: String,
-        run: u64,
-        answer: oneshot::Sender<Result<Box<PastView>, Refusal>>,
-    },
-    /// Something of what begins rollouts by itself.
-    Trigger(TriggerCommand),
-}
 
 /// What a person can do to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -316,37 +270,6 @@ impl Engine {
                 self.publish().await;
             }
             self.lease.alive();
-        }
-    }
-
-    async fn command(&mut self, command: Command) {
-        // A client that went away no longer wants the answer; what it asked for is done all the same.
-        match command {
-            Command::Apply { text, who, again, answer } => {
-                let applied = self.apply(&text, who, again).await;
-                let _ = answer.send(applied);
-            }
-            Command::Act { name, act, human, answer } => {
-                let done = self.act(&name, act, human).await;
-                let _ = answer.send(done);
-            }
-            Command::Delete { name, human, answer } => {
-                let _ = answer.send(self.delete(&name, &human).await);
-            }
-            Command::Push { name, figures, answer } => {
-                let _ = answer.send(self.push(&name, figures));
-            }
-            Command::Exercise { name, order, human, answer } => {
-                let begun = self.order(&name, order, human, false).await;
-                let _ = answer.send(begun);
-            }
-            Command::Exercises { name, kind, answer } => {
-                let _ = answer.send(self.past_exercises(&name, kind));
-            }
-            Command::Past { name, run, answer } => {
-                let _ = answer.send(self.past(&name, run));
-            }
-            Command::Trigger(command) => Box::pin(self.trigger_command(command)).await,
         }
     }
 

@@ -100,6 +100,10 @@ impl Engine {
                 }
             }
         }
+        // Of what was let go nothing is due.
+        for (name, slot) in self.exercises.iter().filter(|(name, _)| !self.runs.contains_key(*name)) {
+            changes.extend(slot.practising.keys().map(|what| (name.clone(), *what, None)));
+        }
         for (name, what, wanted) in changes {
             self.keep_practised(&name, what, wanted, None).await?;
         }

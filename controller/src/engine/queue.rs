@@ -118,13 +118,18 @@ impl Engine {
                     }
                 }
                 Reception::Begin { run, epoch } => {
-                    if let Err(refusal) = self.begin(name, plans, &text, who, run, epoch).await {
+                    if let Err(refusal) = self
+                        .begin(name, plans, &text, Human { who, reason: String::new() }, (run, epoch))
+                        .await
+                    {
                         tracing::error!(rollout = name, "what waits cannot begin: {refusal:?}");
                     }
                     return;
                 }
                 Reception::Practice => {
-                    if let Err(refusal) = self.reschedule(name, &plans, &text, &who).await {
+                    if let Err(refusal) =
+                        self.reschedule(name, &plans, &text, &Human { who, reason: String::new() }).await
+                    {
                         tracing::error!(rollout = name, "{refusal:?}");
                         return;
                     }

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use envoy::{Ecds, Resource};
+use rollout::Human;
 
 use super::*;
 use crate::sources::{Hosts, Secrets};
 
+mod beforehand;
 mod clocks;
 mod crash;
 mod delete;

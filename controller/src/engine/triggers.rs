@@ -10,8 +10,8 @@ use serde::Serialize;
 use spec::{Problem, Supersede, When};
 use tokio::sync::oneshot;
 
-use super::apply::{Applied, compiles};
-use super::{Engine, Refusal};
+use super::apply::compiles;
+use super::{Applied, Engine, Refusal};
 use crate::clock;
 use crate::store::{Outcome, Pending, StoredTrigger, Triggered};
 
@@ -23,7 +23,7 @@ use poll::Polling;
 /// What people and registries ask of triggers.
 pub enum TriggerCommand {
     /// Keeps one.
-    Keep { text: String, answer: oneshot::Sender<Result<Kept, Refusal>> },
+    Keep { text: String, dry_run: bool, answer: oneshot::Sender<Result<Kept, Refusal>> },
     /// Forgets one.
     Drop { name: String, answer: oneshot::Sender<Result<(), Refusal>> },
     /// A version is to be rolled out.
@@ -41,6 +41,10 @@ pub enum TriggerCommand {
 pub struct Kept {
     pub name: String,
     pub rollout: String,
+    /// This very trigger was kept before.
+    pub unchanged: bool,
+    /// It was only asked, and nothing was done.
+    pub dry_run: bool,
     pub warnings: Vec<String>,
 }
 
@@ -157,8 +161,8 @@ impl Outcome {
 impl Engine {
     pub(super) async fn trigger_command(&mut self, command: TriggerCommand) {
         match command {
-            TriggerCommand::Keep { text, answer } => {
-                let _ = answer.send(self.keep_trigger(&text));
+            TriggerCommand::Keep { text, dry_run, answer } => {
+                let _ = answer.send(self.keep_trigger(&text, dry_run));
             }
             TriggerCommand::Drop { name, answer } => {
                 let _ = answer.send(self.drop_trigger(&name));
@@ -170,19 +174,25 @@ impl Engine {
         }
     }
 
-    /// Keeps a trigger, in place of the one of its name; what that one has done is not done again.
-    pub(super) fn keep_trigger(&mut self, text: &str) -> Result<Kept, Refusal> {
+    /// Keeps a trigger, in place of the one of its name; what that one has done is not done again. `dry_run`: only says
+    /// what would be.
+    pub(super) fn keep_trigger(&mut self, text: &str, dry_run: bool) -> Result<Kept, Refusal> {
         let (spec, warnings) =
             spec::load_trigger(text).map_err(|problems| Refusal::Invalid(problems.to_string()))?;
         let sample = spec::compile(&spec.sample());
         compiles(&sample.map_err(|problems| Refusal::Invalid(problems.to_string()))?)?;
         self.sources.allow_trigger(&spec).map_err(Refusal::Invalid)?;
-        self.store.keep_trigger(&spec.name, text).map_err(|error| Refusal::unwritten(&error))?;
         let kept = Kept {
             name: spec.name.clone(),
             rollout: spec.rollout.clone(),
+            unchanged: self.triggers.get(&spec.name).is_some_and(|known| *known.spec == spec),
+            dry_run,
             warnings: warnings.iter().map(Problem::to_string).collect(),
         };
+        if dry_run {
+            return Ok(kept);
+        }
+        self.store.keep_trigger(&spec.name, text).map_err(|error| Refusal::unwritten(&error))?;
         match self.triggers.get_mut(&spec.name) {
             Some(known) => {
                 known.spec = Arc::new(spec);

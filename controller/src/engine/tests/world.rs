@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use envoy::ecds::{Acknowledged, Node};
 use envoy::{Ecds, EcdsFile, Resource};
 use futures::FutureExt as _;
-use rollout::{Now, State};
+use rollout::{Human, Now, State};
 use split::{Arm, Cause};
 use tally::{Class, Series, What};
 

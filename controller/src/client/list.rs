@@ -1,0 +1,160 @@
+//! Many rollouts on one screen: those that want a person first.
+
+use std::fmt::Write as _;
+
+use super::show::percent;
+use super::view::View;
+
+/// A message is cut here; `serin get NAME` has all of it.
+const MESSAGE: usize = 120;
+
+/// How soon somebody should look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// A person is wanted.
+    Attention,
+    UnderWay,
+    AtRest,
+}
+
+/// One line each, and what they come to. `attention`: those alone that want a person.
+pub fn list(all: &[View], attention: bool) -> String {
+    let mut rows: Vec<(Rank, &View, Vec<String>)> = all
+        .iter()
+        .map(|view| {
+            let wants = wants(view);
+            let rank = match (wants.is_empty(), view.over()) {
+                (false, _) => Rank::Attention,
+                (true, None) => Rank::UnderWay,
+                (true, Some(_)) => Rank::AtRest,
+            };
+            (rank, view, wants)
+        })
+        .collect();
+    rows.sort_by(|one, other| (one.0, &one.1.name).cmp(&(other.0, &other.1.name)));
+    let count = |rank| rows.iter().filter(|row| row.0 == rank).count();
+    let counts = [count(Rank::Attention), count(Rank::UnderWay), count(Rank::AtRest)];
+    rows.retain(|row| !attention || row.0 == Rank::Attention);
+
+    let versions = |view: &View| format!("{} -> {}", view.stable, view.canary);
+    let wide = |least: usize, cell: &dyn Fn(&View) -> String| {
+        rows.iter().map(|row| cell(row.1).chars().count()).max().unwrap_or(0).max(least)
+    };
+    let (name, version) = (wide(4, &|view| view.name.clone()), wide(8, &versions));
+    let mut out = String::new();
+    if !rows.is_empty() {
+        out = format!(
+            "  {:<name$}  {:<11}  {:<version$}  {:>7}  {:>5}  MESSAGE\n",
+            "NAME", "PHASE", "VERSIONS", "WEIGHT", "STAGE"
+        );
+    }
+    for (rank, view, wants) in &rows {
+        let mark = if *rank == Rank::Attention { '!' } else { ' ' };
+        let stage = format!("{}/{}", view.stage, view.stage_count);
+        let said = wants.iter().chain([&view.message]).filter(|said| !said.is_empty());
+        let said = cut(&said.cloned().collect::<Vec<_>>().join("; "));
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            out,
+            "{mark} {:<name$}  {:<11}  {:<version$}  {:>7}  {stage:>5}  {said}",
+            view.name,
+            view.phase,
+            versions(view),
+            percent(view.weight_ppm),
+        );
+    }
+    let [attention, under_way, at_rest] = counts;
+    let verb = if attention == 1 { "wants" } else { "want" };
+    let _ = writeln!(
+        out,
+        "{} rollouts: {attention} {verb} attention, {under_way} under way, {at_rest} at rest",
+        all.len()
+    );
+    out
+}
+
+/// Why a person should look at it, in a few words each; what its message says already is an empty one.
+fn wants(view: &View) -> Vec<String> {
+    let mut found = Vec::new();
+    if matches!(view.phase.as_str(), "Paused" | "RolledBack") {
+        found.push(String::new());
+    }
+    if let Some(canary) = view.queued.as_ref().filter(|queued| queued.refused.is_some()).map(|q| &q.canary) {
+        found.push(format!("{canary} was queued and did not begin"));
+    }
+    if !view.refusals.is_empty() && view.over().is_none() {
+        found.push(format!("{} proxies refuse the policy", view.refusals.len()));
+    }
+    for whose in [view].into_iter().chain(&view.members) {
+        let name = if whose.name == view.name { String::new() } else { format!("{}: ", whose.name) };
+        if let Some(drill) = whose.drill.as_ref().filter(|drill| drill.outcome.as_deref() == Some("failed")) {
+            found.push(format!("{name}drill {} failed", drill.number));
+        }
+        if let Some(parity) =
+            whose.parity.as_ref().filter(|parity| parity.outcome.as_deref() == Some("failed"))
+        {
+            found.push(format!("{name}A/A check {} failed", parity.number));
+        }
+        let overdue = whose.practice.iter().filter(|practice| practice.overdue);
+        found.extend(overdue.map(|practice| format!("{name}{} overdue", practice.what())));
+    }
+    found
+}
+
+fn cut(text: &str) -> String {
+    if text.chars().count() <= MESSAGE {
+        return text.to_owned();
+    }
+    text.chars().take(MESSAGE - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(json: &str) -> View {
+        serde_json::from_str(json).expect("a view")
+    }
+
+    #[test]
+    fn those_that_want_a_person_come_first() {
+        let base = r#""stable":"v1","canary":"v2","stage":1,"stage_count":4"#;
+        let all = [
+            view(&format!(r#"{{"name":"a-rest",{base},"phase":"Succeeded","message":"promoted"}}"#)),
+            view(&format!(
+                r#"{{"name":"b-up",{base},"phase":"Progressing","message":"bakes","weight_ppm":50000}}"#
+            )),
+            view(&format!(
+                r#"{{"name":"c-paused",{base},"phase":"Paused","message":"gate errors","weight_ppm":1500}}"#
+            )),
+            view(&format!(
+                r#"{{"name":"d-drilled",{base},"phase":"Succeeded","message":"promoted","drill":{{"number":3,"outcome":"failed"}},
+                    "practice":[{{"exercise":"parity","overdue":true}}]}}"#
+            )),
+        ];
+        assert_eq!(
+            list(&all, false),
+            "  NAME       PHASE        VERSIONS   WEIGHT  STAGE  MESSAGE\n\
+             ! c-paused   Paused       v1 -> v2    0.15%    1/4  gate errors\n\
+             ! d-drilled  Succeeded    v1 -> v2       0%    1/4  drill 3 failed; A/A check overdue; promoted\n\
+             \x20 b-up       Progressing  v1 -> v2       5%    1/4  bakes\n\
+             \x20 a-rest     Succeeded    v1 -> v2       0%    1/4  promoted\n\
+             4 rollouts: 2 want attention, 1 under way, 1 at rest\n"
+        );
+        let few = list(&all, true);
+        assert!(few.lines().count() == 4 && !few.contains("b-up"), "{few}");
+        assert_eq!(list(&[], false), "0 rollouts: 0 want attention, 0 under way, 0 at rest\n");
+        assert_eq!(list(&all[..1], true), "1 rollouts: 0 want attention, 0 under way, 1 at rest\n");
+    }
+
+    #[test]
+    fn a_hundred_fit_a_screen_each_on_its_line() {
+        let long = "x".repeat(500);
+        let all: Vec<View> = (0..100)
+            .map(|n| view(&format!(r#"{{"name":"model-{n:03}","phase":"Progressing","message":"{long}"}}"#)))
+            .collect();
+        let text = list(&all, false);
+        assert_eq!(text.lines().count(), 102);
+        assert!(text.lines().all(|line| line.chars().count() < 200));
+    }
+}

@@ -1,0 +1,108 @@
+//! `serin wait`: for pipelines that go on when a rollout has ended.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use reqwest::Client;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::view::View;
+use super::{LOOK, refused_or, send};
+use crate::args::{self, End};
+
+/// A controller that is started again is waited for this long.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Exit code: the timeout came first.
+const TIMED_OUT: u8 = 2;
+
+pub async fn wait(options: args::Wait) -> Result<ExitCode> {
+    let begun = Instant::now();
+    let timeout = options.timeout.map(|timeout| Duration::from_millis(timeout.ms()));
+    let mut heard = Instant::now();
+    let mut awaited = options.run;
+    let mut seen = String::new();
+    loop {
+        match look(&options, awaited).await {
+            Ok(view) => {
+                heard = Instant::now();
+                // Whatever is applied meanwhile: it is this run that is waited for.
+                let run = *awaited.get_or_insert(view.run);
+                let said = said(&view, run);
+                if let Some(code) = code(&view, run, options.end) {
+                    println!("{said}");
+                    return Ok(ExitCode::from(code));
+                }
+                if said != seen {
+                    eprintln!("{said}");
+                    seen = said;
+                }
+            }
+            Err(error) if heard.elapsed() > SILENCE => return Err(error),
+            // A rollout that is not there does not come by waiting; one silent controller may.
+            Err(error) if error.downcast_ref::<reqwest::Error>().is_none() => return Err(error),
+            Err(_) => {}
+        }
+        if timeout.is_some_and(|timeout| begun.elapsed() >= timeout) {
+            println!("{}: not {} in time; {seen}", options.name, options.end);
+            return Ok(ExitCode::from(TIMED_OUT));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The run that is waited for; while its number has not come, the one before it.
+async fn look(options: &args::Wait, awaited: Option<u64>) -> Result<View> {
+    let url = format!("{}/v1/rollouts/{}", options.server.server, options.name);
+    let view: View = serde_json::from_value(ask(&url).await?)?;
+    match awaited.filter(|run| *run < view.run) {
+        Some(run) => Ok(serde_json::from_value(ask(&format!("{url}/runs/{run}")).await?)?),
+        None => Ok(view),
+    }
+}
+
+async fn ask(url: &str) -> Result<Value> {
+    match refused_or(send(Client::new().get(url)).await?).await? {
+        Ok(view) => Ok(view),
+        Err(why) => bail!("{why}"),
+    }
+}
+
+fn said(view: &View, run: u64) -> String {
+    if view.run == run {
+        format!("{} run {run}: {}: {}", view.name, view.phase, view.message)
+    } else {
+        format!("{} run {run} has not begun; run {} is {}", view.name, view.run, view.phase)
+    }
+}
+
+/// 0: as wanted, 1: the other end; `None`: not over.
+fn code(view: &View, run: u64, end: End) -> Option<u8> {
+    let over = view.over().filter(|_| view.run == run)?;
+    Some(match end {
+        End::Over => 0,
+        End::Promoted => over,
+        End::RolledBack => 1 - over,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_the_wanted_one_or_the_other() {
+        #[track_caller]
+        fn check(phase: &str, run: u64, expected: [Option<u8>; 3]) {
+            let view = View { run, phase: phase.to_owned(), ..View::default() };
+            assert_eq!([End::Promoted, End::RolledBack, End::Over].map(|end| code(&view, 3, end)), expected);
+        }
+        check("Succeeded", 3, [Some(0), Some(1), Some(0)]);
+        check("RolledBack", 3, [Some(1), Some(0), Some(0)]);
+        check("Paused", 3, [None; 3]);
+        // The run before it is not it.
+        check("Succeeded", 2, [None; 3]);
+    }
+}

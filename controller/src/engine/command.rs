@@ -1,0 +1,108 @@
+//! What people ask for, and who of the engine answers.
+
+use rollout::{ExerciseView, Human};
+use tokio::sync::oneshot;
+
+use super::exercise::Order;
+use super::fleets::PastView;
+use super::readings::Figure;
+use super::receive::Applied;
+use super::triggers::TriggerCommand;
+use super::{Act, Engine, Refusal};
+
+/// What people ask for.
+pub enum Command {
+    Apply {
+        text: String,
+        who: String,
+        again: bool,
+        /// Only say what would become of it.
+        dry_run: bool,
+        answer: oneshot::Sender<Result<Applied, Refusal>>,
+    },
+    /// What was rolled back is to begin once more.
+    Retry {
+        name: String,
+        human: Human,
+        answer: oneshot::Sender<Result<Applied, Refusal>>,
+    },
+    Act {
+        name: String,
+        act: Act,
+        human: Human,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// What is over is let go: out of the policy.
+    Delete {
+        name: String,
+        human: Human,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// Figures for gates that take them.
+    Push {
+        name: String,
+        figures: Vec<Figure>,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// Something to be tried between runs; answers with its number.
+    Exercise {
+        name: String,
+        order: Order,
+        human: Human,
+        answer: oneshot::Sender<Result<u64, Refusal>>,
+    },
+    /// What was tried, the newest first.
+    Exercises {
+        name: String,
+        kind: &'static str,
+        answer: oneshot::Sender<Result<Vec<ExerciseView>, Refusal>>,
+    },
+    /// An earlier run, as it ended.
+    Past {
+        name: String,
+        run: u64,
+        answer: oneshot::Sender<Result<Box<PastView>, Refusal>>,
+    },
+    /// Something of what begins rollouts by itself.
+    Trigger(TriggerCommand),
+}
+
+impl Engine {
+    pub(super) async fn command(&mut self, command: Command) {
+        // A client that went away no longer wants the answer; what it asked for is done all the same.
+        match command {
+            Command::Apply { text, again, dry_run: true, answer, .. } => {
+                let _ = answer.send(self.would_apply(&text, again));
+            }
+            Command::Apply { text, who, again, answer, .. } => {
+                let applied = self.apply(&text, who, again).await;
+                let _ = answer.send(applied);
+            }
+            Command::Retry { name, human, answer } => {
+                let applied = self.retry(&name, human).await;
+                let _ = answer.send(applied);
+            }
+            Command::Act { name, act, human, answer } => {
+                let done = self.act(&name, act, human).await;
+                let _ = answer.send(done);
+            }
+            Command::Delete { name, human, answer } => {
+                let _ = answer.send(self.delete(&name, &human).await);
+            }
+            Command::Push { name, figures, answer } => {
+                let _ = answer.send(self.push(&name, figures));
+            }
+            Command::Exercise { name, order, human, answer } => {
+                let begun = self.order(&name, order, human, false).await;
+                let _ = answer.send(begun);
+            }
+            Command::Exercises { name, kind, answer } => {
+                let _ = answer.send(self.past_exercises(&name, kind));
+            }
+            Command::Past { name, run, answer } => {
+                let _ = answer.send(self.past(&name, run));
+            }
+            Command::Trigger(command) => Box::pin(self.trigger_command(command)).await,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What becomes of a specification; asked beforehand, or for one that is stored already.
+
+use rollout::{Human, Reception, fleet};
+use serde::Serialize;
+use spec::{Change, Plan, Problem};
+
+use super::apply::{compiles, never_fits, with_command};
+use super::fleets::applied_as;
+use super::queue::Waiting;
+use super::{Engine, Refusal};
+
+/// What became of a specification, or would.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Applied {
+    pub name: String,
+    pub run: u64,
+    /// Nothing changed: this very run is under way or done.
+    pub unchanged: bool,
+    /// It begins by itself when this run is over.
+    pub queued: bool,
+    /// This very run is under way or done; what is tried between runs changed, and nothing else.
+    pub rescheduled: bool,
+    /// The run that is aborted for it.
+    pub replaces: Option<u64>,
+    /// It was only asked, and nothing was done.
+    pub dry_run: bool,
+    /// When it was only asked: what differs from what was applied last, field by field.
+    pub changes: Vec<Change>,
+    pub warnings: Vec<String>,
+}
+
+/// A specification that was read and may be taken, and what is to become of it.
+pub(super) struct Received {
+    pub name: String,
+    pub plans: Vec<Plan>,
+    /// Of the runs that are there.
+    pub run: u64,
+    /// Never [`Reception::Refused`].
+    pub reception: Reception,
+    pub warnings: Vec<String>,
+}
+
+impl Engine {
+    /// Reads a specification. `again`: a person wants one that was rolled back tried once more.
+    pub(super) fn receive(&self, text: &str, again: bool) -> Result<Received, Refusal> {
+        let loaded = spec::load(text).map_err(|problems| Refusal::Invalid(problems.to_string()))?;
+        let mut warnings: Vec<String> = loaded.warnings.iter().map(Problem::to_string).collect();
+        let (name, plans) = (loaded.name().to_owned(), loaded.plans().to_vec());
+        for plan in &plans {
+            compiles(plan)?;
+            self.sources.allow(plan).map_err(Refusal::Invalid)?;
+        }
+        warnings.extend(self.unknown_regions(&plans));
+        if let Some(why) = self.taken(&name, &plans) {
+            return Err(Refusal::Conflict(why));
+        }
+        let present = self.applied(&name);
+        let present = self.states(&present);
+        let run = present.iter().map(|present| present.run).max().unwrap_or(1);
+        let mut reception = fleet::receive(&present, &plans, again);
+        if let Reception::Begin { run, epoch } = &mut reception
+            && present.is_empty()
+            && let Some(last) = self.store.last(&name).map_err(|error| Refusal::unread(&error))?
+        {
+            // Numbers go on where what was deleted had come to: its history stays its own.
+            (*run, *epoch) = (last.run + 1, last.epoch.max(*epoch));
+        }
+        let why = match &reception {
+            Reception::Refused(why) => Some(with_command(&present, &name, &plans, why.clone())),
+            Reception::Replace | Reception::Queue => never_fits(&present, &plans),
+            Reception::Begin { .. } | Reception::Unchanged | Reception::Practice => None,
+        };
+        match why {
+            Some(why) => Err(Refusal::Conflict(why)),
+            None => Ok(Received { name, plans, run, reception, warnings }),
+        }
+    }
+
+    /// As [`Engine::apply`] would answer; nothing is written and nobody hears of it.
+    pub(super) fn would_apply(&self, text: &str, again: bool) -> Result<Applied, Refusal> {
+        let Received { name, run, reception, mut warnings, .. } = self.receive(text, again)?;
+        let mut would = Applied { run, dry_run: true, ..Applied::default() };
+        match reception {
+            Reception::Begin { run, .. } => would.run = run,
+            Reception::Replace => {
+                would.replaces = Some(run);
+                would.run = run.saturating_add(1);
+            }
+            Reception::Queue => would.queued = true,
+            Reception::Practice => would.rescheduled = true,
+            Reception::Unchanged | Reception::Refused(_) => would.unchanged = true,
+        }
+        let waiting = self.waiting.get(&name).map(|waiting: &Waiting| waiting.view().canary);
+        warnings.extend(waiting.map(|canary| format!("{canary}, which waits, would wait no longer")));
+        Ok(Applied { changes: self.changes(&name, text), name, warnings, ..would })
+    }
+
+    /// What differs from what was applied under a name last.
+    fn changes(&self, name: &str, text: &str) -> Vec<Change> {
+        let present = self.applied(name);
+        let before = present.first().and_then(|name| self.runs.get(name)).map(|run| run.spec.as_str());
+        // An earlier serin may have taken what this one does not read.
+        let typed = |text: &str| spec::load(text).ok().map(|loaded| loaded.typed);
+        match before.and_then(typed).zip(typed(text)) {
+            Some((before, after)) => spec::changes(&before, &after),
+            None => Vec::new(),
+        }
+    }
+
+    /// What was rolled back begins once more, from what is stored.
+    pub(super) async fn retry(&mut self, name: &str, human: Human) -> Result<Applied, Refusal> {
+        if let Some(whole) =
+            self.runs.get(name).map(|run| applied_as(&run.state.plan)).filter(|whole| *whole != name)
+        {
+            return Err(Refusal::Conflict(format!(
+                "{name} is a member of {whole}, which goes as a whole; retry {whole}"
+            )));
+        }
+        let present = self.applied(name);
+        let states = self.states(&present);
+        let (Some(first), phase) = (present.first(), fleet::phase(&states)) else {
+            return Err(self.there_is(name).err().unwrap_or_else(|| Refusal::Unknown(name.to_owned())));
+        };
+        let run = states.iter().map(|state| state.run).max().unwrap_or(0);
+        if !fleet::is_over(&states) {
+            let remedy = match phase {
+                "Paused" => "resume measures again, promote goes on in spite of it",
+                _ => "wait for its end, or abort it",
+            };
+            return Err(Refusal::Conflict(format!("run {run} of {name} is under way ({phase}): {remedy}")));
+        }
+        if phase == "Succeeded" {
+            return Err(Refusal::Conflict(format!(
+                "run {run} of {name} was promoted: there is nothing to try again"
+            )));
+        }
+        if human.reason.trim().is_empty() {
+            let why = format!("run {run} of {name} was rolled back; give a reason to try it once more");
+            return Err(Refusal::Invalid(why));
+        }
+        let text = self.runs.get(first).map(|run| run.spec.clone()).unwrap_or_default();
+        self.apply_for(&text, human, true).await
+    }
+}

@@ -1,0 +1,95 @@
+//! What is asked beforehand, and what is begun once more.
+
+use super::*;
+
+/// Everything that could have been changed.
+fn all(engine: &Engine) -> (u64, Vec<(String, u64, String)>, usize, String) {
+    let runs = engine.store.rollouts().expect("a store");
+    let runs = runs.into_iter().map(|run| (run.spec, run.state.run, run.state.phase.name().to_owned()));
+    let views = serde_json::to_string(&*engine.views.borrow().clone()).expect("JSON");
+    (engine.generation, runs.collect(), engine.store.queued().expect("a store").len(), views)
+}
+
+/// What would become of it is what becomes of it, and asking changes nothing.
+async fn check(engine: &mut Engine, text: &str, again: bool) -> Result<Applied, Refusal> {
+    let before = all(engine);
+    let would = engine.would_apply(text, again);
+    assert_eq!(all(engine), before, "asking changes nothing");
+    let did = engine.apply(text, "anna".to_owned(), again).await;
+    match (&would, &did) {
+        (Ok(would), Ok(did)) => {
+            let shape =
+                |one: &Applied| (one.name.clone(), one.run, one.unchanged, one.queued, one.rescheduled);
+            assert_eq!(shape(would), shape(did), "{text}");
+            assert!(would.dry_run && !did.dry_run);
+        }
+        (Err(would), Err(did)) => assert_eq!(would.text(), did.text()),
+        other => panic!("{other:?}"),
+    }
+    would
+}
+
+#[tokio::test]
+async fn what_would_become_of_a_specification_is_said_and_nothing_is_done() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut engine = engine(&dir.path().join("serin.db"));
+    let first = check(&mut engine, &spec("v1", "v2", ""), false).await.expect("it would begin");
+    assert_eq!((first.run, first.replaces, first.changes.len()), (1, None, 0));
+    let same = check(&mut engine, &spec("v1", "v2", ""), false).await.expect("unchanged");
+    assert!(same.unchanged && same.changes.is_empty());
+    let refused = check(&mut engine, &spec("v1", "v3", ""), false).await.expect_err("one is under way");
+    assert!(refused.text().contains("serin abort ranker"), "{refused:?}");
+    let invalid = check(&mut engine, "kind: Rollout", false).await.expect_err("no rollout");
+    assert!(matches!(invalid, Refusal::Invalid(_)), "{invalid:?}");
+    let queued = check(&mut engine, &spec("v1", "v3", QUEUE), false).await.expect("queued");
+    assert!(queued.queued && queued.run == 1);
+    let changes: Vec<String> = queued.changes.iter().map(ToString::to_string).collect();
+    assert_eq!(changes, ["spec.canary.version: v2 -> v3", "spec.supersede: queue (new)"]);
+    let later = check(&mut engine, &spec("v1", "v4", QUEUE), false).await.expect("queued");
+    assert!(later.warnings.iter().any(|said| said.contains("v3, which waits")), "{later:?}");
+    let instead = check(&mut engine, &spec("v1", "v5", REPLACE), false).await.expect("replaced");
+    assert_eq!((instead.run, instead.replaces), (2, Some(1)));
+    let practice = "  supersede: replace\n  practice: {drill: {every: 7d}}\n";
+    let other = check(&mut engine, &spec("v1", "v5", practice), false).await.expect("another timetable");
+    assert!(other.rescheduled && other.run == 2);
+    abort(&mut engine).await;
+    check(&mut engine, &spec("v1", "v5", practice), false).await.expect_err("it was rolled back");
+    let again = check(&mut engine, &spec("v1", "v5", practice), true).await.expect("once more");
+    assert_eq!(again.run, 3);
+}
+
+#[tokio::test]
+async fn what_was_rolled_back_is_begun_once_more_from_what_is_stored() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("serin.db");
+    let mut first = engine(&file);
+    let human = |reason: &str| Human { who: "ben".to_owned(), reason: reason.to_owned() };
+    let why =
+        async |engine: &mut Engine, name: &str, reason: &str| match engine.retry(name, human(reason)).await {
+            Err(refusal) => refusal.text().to_owned(),
+            Ok(applied) => panic!("{applied:?}"),
+        };
+    assert!(why(&mut first, "ranker", "why not").await.contains("there is no rollout"));
+    let text = spec("v1", "v2", "  warmUp: 7s\n");
+    apply(&mut first, &text).await.expect("begun");
+    assert!(why(&mut first, "ranker", "why not").await.contains("run 1 of ranker is under way (Pending)"));
+    abort(&mut first).await;
+    assert!(why(&mut first, "ranker", " ").await.contains("reason"));
+    drop(first);
+
+    let mut second = engine(&file);
+    second.take_up().await;
+    let applied = second.retry("ranker", human("the index was cold")).await.expect("begun");
+    assert_eq!((applied.name.as_str(), applied.run), ("ranker", 2));
+    check_run(&second, 2, "Pending");
+    let stored = second.store.rollouts().expect("a store").remove(0);
+    assert_eq!((stored.spec, stored.state.plan.warm_up_ms), (text, 7_000));
+    let history = second.runs["ranker"].state.history.iter().map(|line| line.what.clone());
+    assert!(history.collect::<String>().contains("for ben (the index was cold)"));
+}
+
+#[track_caller]
+fn check_run(engine: &Engine, run: u64, phase: &str) {
+    let views = engine.views.borrow();
+    assert_eq!((views["ranker"].run.run, views["ranker"].run.phase), (run, phase));
+}
