@@ -18,7 +18,7 @@ use spec::Percent;
 use split::Arm;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::engine::{Act, Command, Figure, Pulse, Refusal, TriggerViews, Views};
+use crate::engine::{Act, Command, Figure, GoBack, Pulse, Refusal, TriggerViews, Views};
 use crate::lease::{LeaseBook, Question};
 use crate::metrics;
 use crate::sources::Sources;
@@ -59,6 +59,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/rollouts/{name}/drills/{number}", get(exercises::one_drill))
         .route("/v1/rollouts/{name}/parity", get(exercises::parities).post(exercises::parity))
         .route("/v1/rollouts/{name}/parity/{number}", get(exercises::one_parity))
+        .route("/v1/rollouts/{name}/rollback", post(rollback))
         .route("/v1/rollouts/{name}/{act}", post(act))
         .merge(triggers::routes())
         .with_state(api)
@@ -194,7 +195,7 @@ async fn act(
         "resume" => Act::Resume,
         other => {
             let text = format!(
-                "nobody can {other:?} a rollout; one can abort, promote, approve, pause, resume, retry, set-weight"
+                "nobody can {other:?} a rollout; one can abort, rollback, promote, approve, pause, resume, retry, set-weight"
             );
             return Refusal::Unknown(text).into_response();
         }
@@ -223,6 +224,30 @@ async fn delete(
     let human = Human { who: who(&headers), reason };
     match ask(&api, |answer| Command::Delete { name, human, answer }).await {
         Ok(()) => Json(json!({"done": true})).into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Back {
+    reason: String,
+    to: Option<String>,
+    unverified: bool,
+}
+
+/// Back to stable, or to a version that was there before.
+async fn rollback(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    back: Option<Json<Back>>,
+) -> Response {
+    let Back { reason, to, unverified } = back.map(|Json(back)| back).unwrap_or_default();
+    let human = Human { who: who(&headers), reason };
+    let order = GoBack { to, unverified };
+    match ask(&api, |answer| Command::GoBack { name, order, human, answer }).await {
+        Ok(went) => Json(went).into_response(),
         Err(refusal) => refusal.into_response(),
     }
 }

@@ -34,6 +34,8 @@ pub enum Command {
     Retry(Retry),
     /// Send everything back to stable, now
     Abort(ActOnArm),
+    /// Go back: to stable while a run lasts, and after it to a version that was there before, at once
+    Rollback(Rollback),
     /// Move past what a rollout is waiting for: exactly one stage
     Promote(ActOnArm),
     /// Say yes to the next stage
@@ -204,6 +206,18 @@ pub struct Act {
     /// Why; it stands in the history
     #[arg(long, default_value = "")]
     pub reason: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Rollback {
+    #[command(flatten)]
+    pub act: Act,
+    /// The version, one that was behind the stable route before. Default: the one before the last
+    #[arg(long)]
+    pub to: Option<String>,
+    /// Although nobody can say that the version is behind the canary route
+    #[arg(long)]
+    pub unverified: bool,
 }
 
 #[derive(Debug, clap::Args)]

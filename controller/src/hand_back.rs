@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use rollout::{Endpoint, HandBackRequest};
 use serde_json::{Value, json};
-use spec::{HandBack, HandBackHow, VersionIn};
+use spec::{HandBackHow, VersionIn};
 
 use crate::hook;
 
@@ -14,26 +15,36 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Runs the hook; `Ok(false)`: there is none, a person does it. A crash can make it run twice: both times with the same
 /// `key`.
 pub async fn run(client: &reqwest::Client, request: &HandBackRequest, key: &str) -> Result<bool, String> {
-    let HandBackRequest { rollout, from, to, how } = request;
-    let body = json!({"rollout": rollout, "from": from, "to": to, "key": key});
+    let HandBackRequest { rollout, from, to, keep_ms, how } = request;
+    // `from` is not to be taken down for so long after the run.
+    let keep_seconds = keep_ms.map(|ms| ms / 1_000);
+    let body = json!({"rollout": rollout, "from": from, "to": to, "keep_seconds": keep_seconds, "key": key});
     match how {
         HandBackHow::Manual => Ok(false),
         HandBackHow::Url(url) => hook::post(client, url, &body, Some(key), HOOK_TIMEOUT).await.map(|()| true),
         HandBackHow::Command(words) => {
-            let env =
-                [("SERIN_ROLLOUT", &**rollout), ("SERIN_FROM", from), ("SERIN_TO", to), ("SERIN_KEY", key)];
+            let keep = keep_seconds.map(|seconds| seconds.to_string()).unwrap_or_default();
+            let env = [
+                ("SERIN_ROLLOUT", &**rollout),
+                ("SERIN_FROM", from),
+                ("SERIN_TO", to),
+                ("SERIN_KEEP_SECONDS", &keep),
+                ("SERIN_KEY", key),
+            ];
             hook::command(words, &env, HOOK_TIMEOUT).await.map(|()| true)
         }
     }
 }
 
-/// Asks each endpoint which version it serves.
-pub async fn versions(client: &reqwest::Client, plan: &HandBack) -> Vec<Endpoint> {
-    let mut answers = Vec::with_capacity(plan.endpoints.len());
-    for url in &plan.endpoints {
-        answers.push(Endpoint { url: url.clone(), version: version(client, url, &plan.version_in).await });
-    }
-    answers
+/// Asks all endpoints at once which version they serve.
+pub async fn versions(
+    client: &reqwest::Client,
+    endpoints: &[String],
+    version_in: &VersionIn,
+) -> Vec<Endpoint> {
+    let ask =
+        async |url: &String| Endpoint { url: url.clone(), version: version(client, url, version_in).await };
+    join_all(endpoints.iter().map(ask)).await
 }
 
 async fn version(client: &reqwest::Client, url: &str, place: &VersionIn) -> Option<String> {

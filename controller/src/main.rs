@@ -5,6 +5,7 @@
 mod api;
 mod args;
 mod bootstrap;
+mod call;
 mod client;
 mod clock;
 mod engine;
@@ -58,6 +59,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Resume(options) => client::act("resume", options).await,
         Command::SetWeight(options) => client::set_weight(options).await,
         Command::Delete(options) => client::delete(options).await,
+        Command::Rollback(options) => client::rollback(options).await,
         Command::Drill(options) => client::drill(options).await,
         Command::Trigger(options) => client::triggers::run(options).await,
         Command::Aa(options) => client::parity(options).await,

@@ -1,6 +1,7 @@
 //! The runs as Prometheus metrics, made afresh from the views at every scrape.
 
 mod demand;
+mod ending;
 mod practice;
 mod triggers;
 
@@ -72,6 +73,7 @@ pub fn render(views: &Views, triggers: &TriggerViews) -> String {
     }
     drills(&mut out, views);
     demand::render(&mut out, views);
+    ending::render(&mut out, views);
     triggers::render(&mut out, triggers);
     parities(&mut out, views);
     practice::render(&mut out, views);

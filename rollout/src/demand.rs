@@ -106,11 +106,19 @@ impl State {
         let moved_rest = ranges.iter().map(spec::ShareRange::stable_ppm).max().unwrap_or(0);
         Demand {
             per_second: total,
-            canary: load(&self.plan.canary, [share, next_share, moved], canary, ready.canary),
+            canary: self
+                .or_kept(total, load(&self.plan.canary, [share, next_share, moved], canary, ready.canary)),
             stable: load(&self.stable_version, [rests, next_rests, moved_rest], stable, ready.stable),
             next,
             waits_for: self.message(),
         }
+    }
+
+    /// What is kept to go back to must bear everything at any moment, and gets nothing until then.
+    fn or_kept(&self, total: Option<f64>, load: Load) -> Load {
+        let kept = self.kept().into_iter().find(|version| *version == self.plan.stable);
+        let Some(version) = kept.filter(|_| self.promoted()) else { return load };
+        Load { version, peak_per_second: total, ..load }
     }
 
     fn next_step(&self) -> Option<NextStep> {

@@ -18,6 +18,8 @@ pub enum Effect {
     HandBack(HandBackRequest),
     /// Warm the canary; answer with `WarmedUp` or `WarmUpFailed`.
     WarmUp(WarmUpRequest),
+    /// Call a hook after the end; answer with `Called` or `CallFailed`.
+    Call(crate::CallRequest),
     /// Write this down.
     Record(Record),
     /// Tell people.
@@ -83,6 +85,8 @@ pub struct HandBackRequest {
     pub from: String,
     /// The version that belongs there.
     pub to: String,
+    /// For how long the version from before is to stay deployed after the run, in milliseconds; `None`: it need not.
+    pub keep_ms: Option<u64>,
     /// How.
     pub how: spec::HandBackHow,
 }

@@ -2,7 +2,7 @@ use judge::anomaly::Spread;
 use serde::{Deserialize, Serialize};
 use split::Arm;
 
-use crate::Interval;
+use crate::{Duty, Interval};
 
 /// Everything that can happen to a run. Closed: what is not here changes nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,6 +88,24 @@ pub enum Event {
         /// What it said.
         reason: String,
     },
+    /// A hook after the end did its work.
+    Called {
+        /// The run it is about: this one, or one before it.
+        run: u64,
+        /// What it is about.
+        duty: Duty,
+    },
+    /// A hook after the end failed.
+    CallFailed {
+        /// The run it is about.
+        run: u64,
+        /// What it is about.
+        duty: Duty,
+        /// What it said.
+        reason: String,
+    },
+    /// What the canary route's endpoints answer, while [`crate::State::watches_kept`].
+    KeptReports(Vec<Endpoint>),
 }
 
 /// A figure of the user's own, for a gate or a guardrail with a source.
@@ -158,7 +176,7 @@ pub struct Refused {
     pub reason: String,
 }
 
-/// One of stable's endpoints, as it answered.
+/// An endpoint behind one of the routes, as it answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {

@@ -12,6 +12,7 @@ mod arms;
 mod bandit;
 mod demand;
 mod effect;
+mod ending;
 mod event;
 mod evidence;
 mod exercise;
@@ -31,6 +32,7 @@ pub use arms::{ArmView, Arms, Chosen, LeftOut, Rival};
 pub use bandit::{Bandit, BanditView, ShareView};
 pub use demand::{Demand, Load, NextStep, Rates};
 pub use effect::{Cause, Effect, HandBackRequest, Notice, Publication, Record, Severity, WarmUpRequest};
+pub use ending::{Barred, Call, CallRequest, CallView, Duty, Ending, KeptView};
 pub use event::{Acks, Endpoint, Endpoints, Event, Human, Reading, Refused};
 pub use evidence::{Contest, Evidence, GateEvidence, GuardrailEvidence};
 pub use exercise::{

@@ -1,6 +1,6 @@
 use spec::{Plan, Supersede};
 
-use crate::{Phase, State};
+use crate::{Barred, Phase, State};
 
 /// What becomes of a plan that is applied under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +39,19 @@ pub fn receive(present: Option<&State>, next: &Plan, again: bool) -> Reception {
     if same && !rolled_back {
         return Reception::Unchanged;
     }
+    if let Some(why) = gone_back_from(present, next).filter(|_| !again) {
+        return Reception::Refused(why);
+    }
     if !present.is_over() {
         return match next.supersede {
             Supersede::Queue => Reception::Queue,
-            Supersede::Replace if !rolled_back => Reception::Replace,
-            // On its way down already: what comes next waits for the ground.
+            Supersede::Replace if !rolled_back && present.plan.returning.is_none() => Reception::Replace,
+            // On its way down already, or back to what is known to be good: what comes next waits for the ground.
             Supersede::Replace => Reception::Queue,
+            Supersede::Reject if present.plan.returning.is_some() => Reception::Refused(format!(
+                "{name} goes back to {} (run {}); wait for its end, or set spec.supersede to queue",
+                present.plan.canary, present.run
+            )),
             Supersede::Reject => Reception::Refused(format!(
                 "{name} is {} (run {}); abort it first, or set spec.supersede to queue or replace",
                 present.phase.name(),
@@ -73,4 +80,13 @@ pub(crate) fn is_same(present: &Plan, next: &Plan) -> bool {
     let mut present = present.as_applied();
     present.practice.clone_from(&next.practice);
     present == *next
+}
+
+/// What a named person went back from is not rolled out again by a file that is still there.
+pub(crate) fn gone_back_from(present: &State, next: &Plan) -> Option<String> {
+    let Barred { version, run, who, reason } = present.bars(next)?;
+    let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+    Some(format!(
+        "{who} went back from {version} in run {run}{why}; to try {version} once more, apply it again explicitly"
+    ))
 }

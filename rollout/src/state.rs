@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use spec::{Plan, Weights};
 
 use crate::evidence::Evidence;
-use crate::{Acks, Arms, Bandit, Now, Verdict};
+use crate::{Acks, Arms, Bandit, Barred, Ending, Now, Verdict};
 
 /// One run of one plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,6 +74,12 @@ pub struct State {
     pub succeeded_age_ms: Option<u64>,
     /// The end, when the end was a rollback.
     pub rollback: Option<RolledBack>,
+    /// What comes after the end.
+    #[serde(default)]
+    pub ending: Box<Ending>,
+    /// Versions that a named person went back from: they are tried again only when that is said.
+    #[serde(default)]
+    pub barred: Vec<Barred>,
     /// What happened, oldest first.
     pub history: Vec<crate::Record>,
 }

@@ -3,10 +3,10 @@
 //! | event \ phase      | Pending      | Progressing, Promoting | Paused            | HandBack            | over |
 //! | ------------------ | ------------ | ---------------------- | ----------------- | ------------------- | ---- |
 //! | Start              | probe        | -                      | -                 | -                   | -    |
-//! | Tick               | ack timeout  | bake, deadline, ack timeout, no data, shares | goes on by itself? shares fall | next step, remind | ramp |
+//! | Tick               | ack timeout  | bake, deadline, ack timeout, no data, shares | goes on by itself? shares fall | next step, remind | ramp, keep |
 //! | Interval           | -            | guardrails, harm, proof | guardrails, harm | guardrails          | -    |
 //! | Reading            | -            | readings, guardrails   | readings, guardrails | guardrails       | -    |
-//! | Acks               | first stage  | bake begins            | quorum: goes on   | next step           | note |
+//! | Acks               | first stage  | bake begins            | quorum: goes on   | next step           | keep |
 //! | Abort              | rolled back  | rolled back            | rolled back       | rolled back         | at once |
 //! | Promote            | -            | next stage             | next stage        | counts as confirmed | -    |
 //! | Drop               | -            | one goes, or rolled back | the same         | -                   | -    |
@@ -22,13 +22,19 @@
 //! | WarmedUp/WarmUpFailed | first stage / tell | -             | -                 | -                   | -    |
 //! | StableReports      | -            | -                      | -                 | next step           | -    |
 //! | HandBackDone/Failed | -           | -                      | -                 | next step / tell    | -    |
+//! | Called/CallFailed  | first stage / again later, in every phase ||||
+//! | KeptReports        | -            | -                      | -                 | -                   | note |
 //!
+//! A run that goes back to a version from before ([`spec::Plan::returning`]) needs no probe: its Start is all traffic at
+//! once. What is over keeps a version warm, and calls hooks (also those of runs before it, in every phase); no weight
+//! rises from there in the same run.
 //! "-" changes nothing but the clock; [`State::allows`] says so to people beforehand.
 
 mod act;
 mod arms;
 mod bandit;
 mod barrier;
+mod ending;
 mod hand_back;
 mod past;
 mod people;
@@ -117,11 +123,25 @@ impl Run {
                 self.settle();
             }
             Event::HandBackFailed { reason } => self.hand_back_failed(reason),
+            Event::Called { run, duty } => {
+                self.called(*run, *duty);
+                self.settle();
+            }
+            Event::CallFailed { run, duty, reason } => {
+                self.call_failed(*run, *duty, reason);
+                self.settle();
+            }
+            Event::KeptReports(endpoints) => self.kept_reports(endpoints),
         }
     }
 
     /// Does whatever is due by now.
     fn settle(&mut self) {
+        self.settle_phase();
+        self.settle_ending();
+    }
+
+    fn settle_phase(&mut self) {
         match &self.state.phase {
             Phase::Pending { started_by: Some(_) } => self.settle_pending(),
             Phase::Pending { started_by: None } | Phase::Succeeded => {}
@@ -146,7 +166,8 @@ impl State {
     #[must_use]
     pub fn new(plan: impl Into<Arc<Plan>>, run: u64, epoch: u64, now: Now) -> Self {
         let plan: Arc<Plan> = plan.into();
-        let plan_is_member = plan.member.is_some();
+        // Who goes back waits for nobody.
+        let waits = plan.member.is_some() && plan.returning.is_none();
         Self {
             run,
             stable_version: plan.stable.clone(),
@@ -172,9 +193,11 @@ impl State {
             endpoints: crate::KnownEndpoints::default(),
             warming: None,
             told: Vec::new(),
-            permitted: plan_is_member.then_some(0),
+            permitted: waits.then_some(0),
             succeeded_age_ms: None,
             rollback: None,
+            ending: Box::default(),
+            barred: Vec::new(),
             history: Vec::new(),
         }
     }
@@ -207,6 +230,7 @@ impl State {
     pub fn allows(&self, event: &Event) -> Result<(), String> {
         let phase = self.phase.name();
         match (event, &self.phase) {
+            (Event::Resume(_), _) if self.has_failed_calls() => Ok(()),
             (
                 Event::Start(_)
                 | Event::Promote(_)
@@ -218,10 +242,10 @@ impl State {
                 | Event::Choose { .. },
                 Phase::Succeeded | Phase::RolledBack,
             ) => Err(format!("the run is over ({phase}); apply the rollout again to begin another")),
-            (Event::Abort(_), Phase::Succeeded) => {
-                Err("the run is over: stable serves the new version; roll out the old one to go back"
-                    .to_owned())
-            }
+            (Event::Abort(_), Phase::Succeeded) => Err(format!(
+                "the run is over: stable serves {}; ask for a rollback to go back to {}",
+                self.stable_version, self.plan.stable
+            )),
             (Event::Start(_), Phase::Pending { started_by: None }) => Ok(()),
             (Event::Start(_), _) => Err(format!("it has begun ({phase})")),
             (Event::Promote(_), Phase::Pending { .. }) => {

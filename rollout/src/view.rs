@@ -4,8 +4,8 @@ use serde::Serialize;
 use spec::{Percent, Span};
 
 use crate::{
-    Answer, ArmView, Exposed, HandingBack, Override, Pause, Phase, Record, RolledBack, State, Verdict,
-    WarmingUp,
+    Answer, ArmView, CallView, Exposed, HandingBack, KeptView, Override, Pause, Phase, Record, RolledBack,
+    State, Verdict, WarmingUp,
 };
 
 /// A run for the eye. The caller adds what the mesh reported (`generation`, `acks`, `refusals`).
@@ -48,6 +48,15 @@ pub struct View {
     pub guardrails: Vec<Verdict>,
     /// The rollback, when there was one.
     pub rollback: Option<RollbackView>,
+    /// It goes back to a version from before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub returning: Option<spec::Returning>,
+    /// What is kept warm now that it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptView>,
+    /// Hooks after the end that have not succeeded yet, those of earlier runs included.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallView>,
     /// What happened, oldest first.
     pub history: Vec<RecordView>,
     /// Of a member of a fleet: which of the models.
@@ -166,6 +175,9 @@ impl State {
             exposed: self.exposed,
             guardrails: self.evidence.guardrail_verdicts(&self.plan),
             rollback: self.rollback.as_ref().map(RollbackView::from),
+            returning: self.plan.returning.clone(),
+            kept: self.kept_view(),
+            calls: self.call_views(),
             history: self.history.iter().map(RecordView::from).collect(),
             model: self.plan.member.as_ref().and_then(|member| member.model.clone()),
             region: self.plan.member.as_ref().and_then(|member| member.region.clone()),
@@ -204,6 +216,9 @@ impl State {
             Phase::HandBack(HandingBack::Lowering { .. }) => {
                 format!("stable serves {canary}; the canary's weight goes back to 0, now {weight}")
             }
+            Phase::Succeeded if self.plan.returning.is_some() => {
+                format!("went back from {} to {canary}: stable serves it", self.plan.stable)
+            }
             Phase::Succeeded => format!("{canary} is promoted: stable serves it"),
             Phase::RolledBack => {
                 let reason = self.rollback.as_ref().map_or("", |rollback| rollback.reason.as_str());
@@ -220,6 +235,10 @@ impl State {
     /// What the canary lacks before its first request, once the proxies follow.
     fn preparing(&self) -> Option<String> {
         self.publication.as_ref()?.quorum_age_ms?;
+        if let Some(call) = self.ending.calls.iter().find(|call| call.failures == 0) {
+            let (run, versions) = (call.request.run, call.request.versions.join(", "));
+            return Some(format!("the hook after run {run} is to answer first: {versions} can be deleted"));
+        }
         match &self.warming {
             Some(WarmingUp::Failed { reason }) => {
                 Some(format!("the warm-up failed: {reason}; resume to try again, or abort"))
@@ -231,7 +250,10 @@ impl State {
 
     fn stage_message(&self) -> String {
         let weight = self.weight();
-        let at = format!("stage {} of {} at {weight}", self.stage + 1, self.plan.stages.len());
+        let at = match &self.plan.returning {
+            Some(returning) => format!("goes back from {} to {}, {weight}", returning.from, self.plan.canary),
+            None => format!("stage {} of {} at {weight}", self.stage + 1, self.plan.stages.len()),
+        };
         let Some((planned, stage)) = self.plan.stages.get(self.stage).zip(self.stages.last()) else {
             return at;
         };

@@ -6,6 +6,8 @@ mod bandit;
 mod fleet;
 mod gates;
 mod guardrails;
+mod hand_back;
+mod keep_warm;
 mod practice;
 mod ready;
 mod sources;
@@ -18,10 +20,7 @@ pub(crate) use sources::{asked, secret};
 use split::policy;
 
 use crate::amount::{Percent, Span};
-use crate::plan::{
-    Acknowledge, Alpha, Budget, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan, Rollback,
-    Unit, VersionIn,
-};
+use crate::plan::{Acknowledge, Alpha, Budget, ErrorClass, Insufficient, NoData, Plan, Rollback, Unit};
 use crate::preset;
 use crate::problem::{Problem, Problems};
 use crate::series::{limit, series};
@@ -240,7 +239,10 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
             after_ms: span(no_data.after, 60_000),
             action: no_data.action.unwrap_or(Insufficient::Hold),
         },
-        hand_back: hand_back(check, spec),
+        hand_back: hand_back::hand_back(check, spec),
+        keep_warm: keep_warm::keep_warm(check, spec.keep_warm.as_ref()),
+        after: keep_warm::after(check, spec.after.as_ref()),
+        returning: None,
         practice,
         windows,
         supersede: spec.supersede.unwrap_or_default(),
@@ -271,69 +273,6 @@ fn budget(check: &mut Check, written: typed::Budget) -> Budget {
 
 fn span(written: Option<Span>, default_ms: u64) -> u64 {
     written.map_or(default_ms, Span::ms)
-}
-
-fn hand_back(check: &mut Check, spec: &RolloutSpec) -> HandBack {
-    let written = spec.hand_back.clone().unwrap_or_default();
-    let at = "spec.handBack";
-    let how = match written.hook {
-        None => HandBackHow::Manual,
-        Some(typed::Hook { url: Some(url), command: None }) => {
-            check_url(check, &format!("{at}.hook.url"), &url);
-            HandBackHow::Url(url)
-        }
-        Some(typed::Hook { url: None, command: Some(command) }) => {
-            if command.first().is_none_or(String::is_empty) {
-                let remedy = "write the program and its arguments as a list";
-                check.refuse(format!("{at}.hook.command"), "no program is named", remedy);
-            }
-            HandBackHow::Command(command)
-        }
-        Some(_) => {
-            check.refuse(
-                format!("{at}.hook"),
-                "it is not exactly one of url and command",
-                "keep one of the two",
-            );
-            HandBackHow::Manual
-        }
-    };
-    for (index, endpoint) in written.endpoints.iter().enumerate() {
-        check_url(check, &format!("{at}.endpoints[{index}]"), endpoint);
-    }
-    let version_in = match (written.version_header, written.json_pointer) {
-        (Some(_), Some(_)) => {
-            check.refuse(
-                format!("{at}.jsonPointer"),
-                "versionHeader is given as well",
-                "keep one of the two",
-            );
-            VersionIn::Header(String::new())
-        }
-        (None, Some(pointer)) => {
-            if !pointer.is_empty() && !pointer.starts_with('/') {
-                let what = format!("{pointer:?} is not a JSON pointer");
-                check.refuse(format!("{at}.jsonPointer"), what, "begin with '/', such as /model/version");
-            }
-            VersionIn::JsonPointer(pointer)
-        }
-        (header, None) => {
-            let header = header.unwrap_or_else(|| "x-model-version".to_owned());
-            VersionIn::Header(check.header(&format!("{at}.versionHeader"), &header))
-        }
-    };
-    let steps = written.steps.unwrap_or_else(|| vec![Percent::from_ppm(500_000), Percent::from_ppm(0)]);
-    if steps.is_empty() {
-        check.refuse(format!("{at}.steps"), "there is no step", "end with 0%, or leave the field out");
-    }
-    HandBack {
-        how,
-        endpoints: written.endpoints,
-        version_in,
-        steps_ppm: check.falling(&format!("{at}.steps"), &steps, true),
-        step_ms: span(written.step, 10_000),
-        remind_after_ms: span(written.remind_after, 600_000),
-    }
 }
 
 fn check_url(check: &mut Check, field: &str, url: &str) {

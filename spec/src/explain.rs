@@ -4,6 +4,7 @@ mod anomaly;
 mod arms;
 mod bandit;
 mod claims;
+mod keep_warm;
 mod marginal;
 mod practice;
 mod traffic;
@@ -193,6 +194,7 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
         n => format!("When all {n} of stable's endpoints report it"),
     };
     writeln!(text, "{asked}, the canary's weight goes back: {}.", steps.join(", "))?;
+    keep_warm::afterwards(text, plan)?;
     writeln!(text)?;
     writeln!(text, "A stage passes when it is proven that")?;
     for gate in plan.gates.iter().filter(|gate| gate.hard) {

@@ -18,6 +18,7 @@ mod documents;
 mod explain;
 mod fleet;
 mod gate;
+mod keep_warm;
 mod lines;
 mod lint;
 mod plan;
@@ -45,6 +46,7 @@ pub use documents::{Document, documents};
 pub use explain::{explain, explain_all};
 pub use fleet::{After, HowMany, Member, Terms};
 pub use gate::{Against, Gate, Guardrail, Limit, Marginal, Metric, OnFail, OnMarginal, Reads, Unread};
+pub use keep_warm::{AfterRun, HookHow, KeepWarm, Returning};
 pub use lint::{lint, wanted};
 pub use plan::{
     Acknowledge, Alpha, Budget, Clusters, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan,

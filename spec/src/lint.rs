@@ -99,6 +99,16 @@ pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
             "list stable's endpoints, so that they are asked",
         ));
     }
+    // What a preset keeps, its user may not have asked for.
+    if let (Some(keep), Some(_)) = (&plan.keep_warm, &typed.spec.keep_warm)
+        && keep.endpoints.is_empty()
+    {
+        found.push(Problem::warning(
+            "spec.keepWarm.endpoints",
+            "nobody is asked which version is behind the canary route",
+            "list the canary route's endpoints: without them `serin rollback` wants --unverified",
+        ));
+    }
     let reach = series(plan);
     if reach.total() > AIM {
         found.push(Problem::warning(

@@ -10,6 +10,7 @@ use crate::bandit::Bandit;
 use crate::challenger::{Challenger, Choose, MOST_CHALLENGERS};
 use crate::fleet::Member;
 use crate::gate::{Gate, Guardrail};
+use crate::keep_warm::{AfterRun, KeepWarm, Returning};
 use crate::practice::Practice;
 use crate::ready::{Ready, WarmUpHook};
 use crate::window::Windows;
@@ -70,6 +71,15 @@ pub struct Plan {
     pub no_data: NoData,
     /// What a run does with the routes when it is done.
     pub hand_back: HandBack,
+    /// What stays deployed when the run is over; `None`: nothing need.
+    #[serde(default)]
+    pub keep_warm: Option<Box<KeepWarm>>,
+    /// Who is told when nothing has to stay deployed any longer.
+    #[serde(default)]
+    pub after: AfterRun,
+    /// It goes back to a version that was there before; `None`: it tries a new one.
+    #[serde(default)]
+    pub returning: Option<Returning>,
     /// When the weight may rise by itself; `None`: always.
     pub windows: Option<Windows>,
     /// What is tried between runs by itself.

@@ -60,6 +60,7 @@ pub(crate) fn extend(mut written: RolloutSpec, preset: RolloutSpec) -> RolloutSp
         practice,
         supersede,
         rollback,
+        keep_warm,
         baseline,
         bandit,
         lease

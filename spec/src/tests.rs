@@ -2,6 +2,7 @@ mod arms;
 mod bandit;
 mod fleet;
 mod gates;
+mod keep_warm;
 mod practice;
 mod problems;
 

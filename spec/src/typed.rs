@@ -9,6 +9,7 @@ mod bandit;
 mod course;
 mod fleet;
 mod hand_back;
+mod keep_warm;
 mod practice;
 mod ready;
 mod traffic;
@@ -31,6 +32,7 @@ pub use course::{
 };
 pub use fleet::{Model, Regions};
 pub use hand_back::{HandBack, Hook};
+pub use keep_warm::{AfterRun, KeepWarm};
 pub use practice::{AaPractice, DrillPractice, Practice, TimeOfWeek};
 pub use ready::{Ready, WarmUpHook, WarmUpRequests};
 pub use traffic::{
@@ -186,6 +188,13 @@ pub struct RolloutSpec {
     /// How the new version gets behind the stable route at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hand_back: Option<HandBack>,
+    /// For how long, after the run is over, the version without traffic stays deployed behind the canary route.
+    /// Default: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_warm: Option<KeepWarm>,
+    /// Called when the run is over and nothing is kept warm any longer: what has no traffic can be deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<AfterRun>,
 }
 
 /// One version.

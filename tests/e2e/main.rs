@@ -10,6 +10,8 @@ mod harness;
 #[cfg(test)]
 mod arms;
 #[cfg(test)]
+mod back;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod demos;

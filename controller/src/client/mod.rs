@@ -25,7 +25,7 @@ pub use files::{Placed, gather};
 pub use parity::parity;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
-use view::{Applied, Fault, View};
+use view::{Applied, Fault, View, WentBack};
 pub use wait::wait;
 
 use crate::args::{self, Output};
@@ -76,6 +76,22 @@ pub async fn delete(options: args::Act) -> Result<ExitCode> {
         return Ok(ExitCode::from(1));
     }
     println!("{name}: deleted; what it did: serin history {name}");
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn rollback(options: args::Rollback) -> Result<ExitCode> {
+    let args::Rollback { act: args::Act { server, name, reason }, to, unverified } = options;
+    let url = format!("{}/v1/rollouts/{name}/rollback", server.server);
+    let body = json!({"reason": reason, "to": to, "unverified": unverified});
+    let Some(went) = accepted(send(Client::new().post(url).json(&body)).await?).await? else {
+        return Ok(ExitCode::from(1));
+    };
+    let WentBack { run, begun, message } = serde_json::from_value(went)?;
+    if begun {
+        println!("{name}: run {run}: {message}; follow it: serin get {name} -w");
+    } else {
+        println!("{name}: {message}; see: serin get {name}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::practice;
-use super::view::{Arm, Bandit, Exposed, Gate, Queued, Share, View};
+use super::view::{Arm, Bandit, Call, Exposed, Gate, Kept, Queued, Share, View};
 
 /// One rollout with its gates.
 pub fn one(view: &View, now_ms: u64) -> String {
@@ -71,6 +71,9 @@ pub fn one(view: &View, now_ms: u64) -> String {
         let _ = writeln!(out, "  A/A check {}: {finding}: {}", parity.number, parity.message);
     }
     practice::lines(&mut out, view, now_ms);
+    for of in std::iter::once(view).chain(&view.members) {
+        kept(&mut out, &view.name, of.kept.as_ref(), &of.calls);
+    }
     match &view.queued {
         Some(Queued { canary, who, refused: None }) => {
             let _ = writeln!(out, "  queued: {canary}, by {who}; it begins when this run is over");
@@ -81,6 +84,39 @@ pub fn one(view: &View, now_ms: u64) -> String {
         None => {}
     }
     out
+}
+
+/// What is kept warm now that the run is over, and which hooks are still to be called.
+fn kept(out: &mut String, name: &str, kept: Option<&Kept>, calls: &[Call]) {
+    if let Some(Kept { versions, left_ms, until_unix_ms, there, was_stable }) = kept {
+        let (versions, left) = (versions.join(", "), spec::Span::from_ms(left_ms.div_ceil(1_000) * 1_000));
+        let until = crate::export::moment(*until_unix_ms);
+        let there = match there {
+            None => "",
+            Some(true) => "; its endpoints report it",
+            Some(false) => "; its endpoints do not report it",
+        };
+        let _ =
+            write!(out, "  kept warm: {versions} behind the canary route, for {left} (until {until}){there}");
+        let back = if *was_stable {
+            format!("; go back: serin rollback {name} --reason ...")
+        } else {
+            String::new()
+        };
+        let _ = writeln!(out, "{back}");
+    }
+    for Call { run, duty, versions, failed, again_ms } in calls {
+        let wants = if duty == "keep" { "put behind the canary route" } else { "deleted" };
+        let _ = write!(out, "  hook after run {run}: {} to be {wants}", versions.join(", "));
+        let _ = match (failed, again_ms) {
+            (None, _) => writeln!(out, "; an answer is awaited"),
+            (Some(why), None) => writeln!(out, "; failed: {why}; called again now"),
+            (Some(why), Some(ms)) => {
+                let left = spec::Span::from_ms(ms.div_ceil(1_000) * 1_000);
+                writeln!(out, "; failed: {why}; again in {left}, or at once: serin resume {name}")
+            }
+        };
+    }
 }
 
 /// One line for each member of a fleet, and below it what its gates say.
@@ -242,5 +278,24 @@ mod tests {
                       none rises now: v1 has 7 of the 100 answers it takes\n";
         assert!(text.ends_with(shares), "{text}");
         assert_eq!(view.over(), None);
+    }
+
+    #[test]
+    fn what_comes_after_the_end_says_how_long_and_what_to_type() {
+        let kept =
+            r#"{"versions":["v1"],"left_ms":1619300,"until_unix_ms":0,"there":true,"was_stable":true}"#;
+        let failed =
+            r#"{"run":3,"duty":"succeeded","versions":["v0"],"failed":"answered 503","again_ms":9500}"#;
+        let asked = r#"{"run":3,"duty":"keep","versions":["v1"]}"#;
+        let text = format!(r#"{{"name":"ranker","kept":{kept},"calls":[{failed},{asked}]}}"#);
+        let shown = one(&serde_json::from_str(&text).expect("a view"), 0);
+        for part in [
+            "kept warm: v1 behind the canary route, for 27m (until 1970-01-01T00:00:00.000Z); its endpoints report it; \
+             go back: serin rollback ranker --reason ...",
+            "hook after run 3: v0 to be deleted; failed: answered 503; again in 10s, or at once: serin resume ranker",
+            "hook after run 3: v1 to be put behind the canary route; an answer is awaited",
+        ] {
+            assert!(shown.contains(part), "{part:?} is missing in:\n{shown}");
+        }
     }
 }

@@ -31,6 +31,8 @@ pub struct View {
     pub queued: Option<Queued>,
     pub closed: Option<Closed>,
     pub overrides: Vec<Override>,
+    pub kept: Option<Kept>,
+    pub calls: Vec<Call>,
     pub model: Option<String>,
     pub region: Option<String>,
     pub members: Vec<View>,
@@ -62,6 +64,37 @@ pub struct Exposed {
 #[serde(default)]
 pub struct Closed {
     pub why: String,
+}
+
+/// A version that is kept warm.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Kept {
+    pub versions: Vec<String>,
+    pub left_ms: u64,
+    pub until_unix_ms: u64,
+    pub there: Option<bool>,
+    pub was_stable: bool,
+}
+
+/// A hook that has not succeeded yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Call {
+    pub run: u64,
+    pub duty: String,
+    pub versions: Vec<String>,
+    pub failed: Option<String>,
+    pub again_ms: Option<u64>,
+}
+
+/// What came of going back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct WentBack {
+    pub run: u64,
+    pub begun: bool,
+    pub message: String,
 }
 
 /// What a named person went past.

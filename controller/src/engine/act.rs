@@ -272,6 +272,7 @@ impl Engine {
                 });
             }
             Effect::WarmUp(request) => self.warm_up(name, request),
+            Effect::Call(request) => self.call(name, request),
             Effect::Record(record) => tracing::info!(rollout = name, "{}", record.what),
             Effect::Notify(notice) => match notice.severity {
                 Severity::Info => tracing::info!(rollout = name, "{}", notice.text),
@@ -363,7 +364,7 @@ impl Engine {
         let (client, reports) = (self.client.clone(), self.reports.clone());
         let (name, number, plan) = (name.to_owned(), run.state.run, run.state.plan.hand_back.clone());
         tokio::spawn(async move {
-            let endpoints = hand_back::versions(&client, &plan).await;
+            let endpoints = hand_back::versions(&client, &plan.endpoints, &plan.version_in).await;
             let _ = reports.send(Report::Stable { name, run: number, endpoints }).await;
         });
     }
@@ -409,6 +410,8 @@ const fn comes_once(event: &Event) -> bool {
             | Event::HandBackFailed { .. }
             | Event::WarmedUp
             | Event::WarmUpFailed { .. }
+            | Event::Called { .. }
+            | Event::CallFailed { .. }
             | Event::Reading(_)
     )
 }
@@ -417,7 +420,7 @@ const fn comes_once(event: &Event) -> bool {
 pub(super) fn takes_back(effects: &[Effect]) -> bool {
     effects.iter().all(|effect| match effect {
         Effect::Publish(publication) => publication.cause == Cause::Rollback,
-        Effect::HandBack(_) | Effect::WarmUp(_) => false,
+        Effect::HandBack(_) | Effect::WarmUp(_) | Effect::Call(_) => false,
         Effect::Revoke | Effect::Record(_) | Effect::Notify(_) => true,
     })
 }

@@ -1,6 +1,6 @@
 //! What people ask for: a new run, or something of a running one.
 
-use rollout::{Event, Exercise, ExerciseView, Human, Reception, State, fleet};
+use rollout::{Event, Exercise, ExerciseView, Human, Now, Reception, State, fleet};
 use spec::Plan;
 use split::Splitter;
 use split::policy::{Policy, SCHEMA};
@@ -140,7 +140,7 @@ impl Engine {
             epoch = epoch.max(self.epoch(name));
         }
         let now = clock::now();
-        let states: Vec<State> = plans.into_iter().map(|plan| State::new(plan, run, epoch, now)).collect();
+        let states = successors(plans, &self.states(&present), (run, epoch), now);
         let start = |index| (index, Event::Start(human.clone()));
         let begun: Vec<_> = states.iter().map(|state| (state, self.generation)).collect();
         let decision = Decision::make(&begun, (0..begun.len()).map(start).collect(), self.mesh());
@@ -222,6 +222,20 @@ impl Engine {
     }
 }
 
+/// Runs that have not begun, each following those of its name; the first also those that have no successor.
+fn successors(plans: Vec<Plan>, before: &[&State], (run, epoch): (u64, u64), now: Now) -> Vec<State> {
+    let names: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
+    let mut states = Vec::with_capacity(plans.len());
+    for plan in plans {
+        let first = states.is_empty();
+        let follows =
+            |state: &State| state.plan.name == plan.name || first && !names.contains(&state.plan.name);
+        let of_its: Vec<&State> = before.iter().copied().filter(|state| follows(state)).collect();
+        states.push(State::new(plan, run, epoch, now).following(&of_its));
+    }
+    states
+}
+
 /// Why plans that would wait could never begin; better said now than in an hour.
 pub(super) fn never_fits(present: &[&State], plans: &[Plan]) -> Option<String> {
     if let Reception::Replace = fleet::receive(present, plans, false) {
@@ -250,12 +264,17 @@ pub(super) fn never_fits(present: &[&State], plans: &[Plan]) -> Option<String> {
 /// The machine knows what would help, the command knows how that is typed.
 pub(super) fn with_command(present: &[&State], name: &str, plans: &[Plan], why: String) -> String {
     let same = |plan: &Plan| present.iter().any(|present| present.plan.as_applied() == *plan);
-    if present.is_empty() {
+    let barred = |plan: &Plan| {
+        present.iter().any(|present| present.plan.name == plan.name && present.bars(plan).is_some())
+    };
+    let returns = present.iter().any(|present| present.plan.returning.is_some());
+    let over = fleet::is_over(present);
+    if present.is_empty() || !over && returns && !plans.iter().any(barred) {
         why
-    } else if !fleet::is_over(present) {
-        format!("{why} (serin abort {name})")
-    } else if plans.iter().all(same) {
+    } else if plans.iter().any(barred) || over && plans.iter().all(same) {
         format!("{why} (serin apply --again)")
+    } else if !over {
+        format!("{why} (serin abort {name})")
     } else {
         why
     }

@@ -3,6 +3,7 @@
 use rollout::{ExerciseView, Human};
 use tokio::sync::oneshot;
 
+use super::back::{GoBack, WentBack};
 use super::exercise::Order;
 use super::fleets::PastView;
 use super::readings::Figure;
@@ -37,6 +38,13 @@ pub enum Command {
         name: String,
         human: Human,
         answer: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// Back to stable, or to a version that was there before.
+    GoBack {
+        name: String,
+        order: GoBack,
+        human: Human,
+        answer: oneshot::Sender<Result<WentBack, Refusal>>,
     },
     /// Figures for gates that take them.
     Push {
@@ -88,6 +96,9 @@ impl Engine {
             }
             Command::Delete { name, human, answer } => {
                 let _ = answer.send(self.delete(&name, &human).await);
+            }
+            Command::GoBack { name, order, human, answer } => {
+                Box::pin(self.go_back(name, order, human, answer)).await;
             }
             Command::Push { name, figures, answer } => {
                 let _ = answer.send(self.push(&name, figures));

@@ -30,6 +30,13 @@ impl Engine {
             let why = format!("a {} of {name} is under way: end it first (serin abort {name})", live.kind());
             return Err(Refusal::Conflict(why));
         }
+        if states.iter().any(|state| state.lingers()) && human.reason.trim().is_empty() {
+            let why = format!(
+                "{name} keeps a version warm, or a hook after its end is to be called: wait for that (serin get {name}), or \
+                 give a reason to let go of it with nobody told"
+            );
+            return Err(Refusal::Conflict(why));
+        }
         // Proxies that were away hear of it by the generation, as of everything else.
         let mesh = Mesh { generation: self.generation + 1, revoked_below: self.revoked_below };
         let why = Some(human.reason.clone()).filter(|reason| !reason.is_empty());

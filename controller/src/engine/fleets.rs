@@ -38,11 +38,15 @@ impl Engine {
         self.runs.iter().filter(|(_, run)| of(&run.state)).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Names of the runs that are not over, or belong to some that are not: what is over still ages beside them.
+    /// Names of the runs that are not over or have still something to do, or belong to some that are not over: what is
+    /// over still ages beside them. While something is tried on what is kept, its time stands still.
     pub(super) fn live(&self) -> Vec<String> {
         let mates = self.fleets().into_iter().map(|fleet| self.applied(&fleet));
         let mates = mates.filter(|names| !fleet::is_over(&self.states(names))).flatten();
-        let alone = self.runs.iter().filter(|(_, run)| !run.state.is_over()).map(|(name, _)| name.clone());
+        let exercised = |name: &String| self.exercises.get(name).is_some_and(|slot| slot.live().is_some());
+        let live = |name: &String, state: &State| !state.is_over() || state.lingers() && !exercised(name);
+        let alone =
+            self.runs.iter().filter(|(name, run)| live(name, &run.state)).map(|(name, _)| name.clone());
         alone.chain(mates).collect::<BTreeSet<String>>().into_iter().collect()
     }
 
@@ -118,7 +122,8 @@ impl Engine {
         } else {
             for state in &states {
                 state.allows(&event).map_err(|why| Refusal::Conflict(format!("{name}: {why}")))?;
-                if state.is_over() {
+                // What is over calls its hooks again all the same.
+                if state.is_over() && !matches!(event, Event::Resume(_)) {
                     return Err(Refusal::Conflict(format!("{name} is over: {}", state.message())));
                 }
             }

@@ -2,9 +2,11 @@
 
 mod act;
 mod apply;
+mod back;
 mod command;
 mod delete;
 mod demand;
+mod ending;
 mod exercise;
 mod fleets;
 mod latency;
@@ -15,6 +17,7 @@ mod readings;
 mod ready;
 mod receive;
 mod record;
+mod report;
 mod roster;
 mod run;
 mod triggers;
@@ -31,6 +34,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 pub use apply::Refusal;
+pub use back::{GoBack, WentBack};
 pub use command::Command;
 pub use exercise::Order;
 use exercise::Slot;
@@ -49,6 +53,7 @@ use crate::store::{Mesh, Store};
 use crate::traffic::TrafficLog;
 use latency::Latency;
 use queue::Waiting;
+use report::Report;
 use roster::Roster;
 use run::Run;
 use triggers::Trigger;
@@ -67,45 +72,6 @@ pub enum Act {
     Resume,
     /// In parts per million.
     SetWeight(u32),
-}
-
-/// What comes back from work that was started elsewhere, so that the engine never waits for anything but the store.
-enum Report {
-    HandBack {
-        name: String,
-        run: u64,
-        result: Result<bool, String>,
-    },
-    Stable {
-        name: String,
-        run: u64,
-        endpoints: Vec<rollout::Endpoint>,
-    },
-    /// `stage`: how many the run had entered when the source was asked.
-    Read {
-        name: String,
-        run: u64,
-        stage: usize,
-        gate: String,
-        arm: Option<Arm>,
-        said: Result<readings::Said, String>,
-    },
-    Endpoints {
-        name: String,
-        run: u64,
-        endpoints: rollout::Endpoints,
-    },
-    WarmUp {
-        name: String,
-        run: u64,
-        result: Result<(), String>,
-    },
-    /// A model registry has answered a question of this number: the version that means "go".
-    Polled {
-        name: String,
-        question: u64,
-        said: Result<Option<String>, String>,
-    },
 }
 
 /// What the engine listens to.
@@ -273,42 +239,6 @@ impl Engine {
         }
     }
 
-    async fn report(&mut self, report: Report) {
-        let (name, run, event) = match report {
-            Report::HandBack { name, run, result } => {
-                let event = match result {
-                    Ok(true) => Event::HandBackDone,
-                    Ok(false) => return,
-                    Err(reason) => Event::HandBackFailed { reason },
-                };
-                (name, run, event)
-            }
-            Report::Endpoints { name, run, endpoints } => {
-                self.counted_endpoints(&name);
-                (name, run, Event::Endpoints(endpoints))
-            }
-            Report::WarmUp { name, run, result } => {
-                let event = match result {
-                    Ok(()) => Event::WarmedUp,
-                    Err(reason) => Event::WarmUpFailed { reason },
-                };
-                (name, run, event)
-            }
-            Report::Stable { name, run, endpoints } => {
-                if let Some(run) = self.runs.get_mut(&name) {
-                    run.probing = false;
-                }
-                (name, run, Event::StableReports(endpoints))
-            }
-            Report::Read { name, run, stage, gate, arm, said } => {
-                return self.answered(&name, (run, stage), (gate, arm), said).await;
-            }
-            Report::Polled { name, question, said } => {
-                return Box::pin(self.polled(&name, question, said)).await;
-            }
-        };
-        if self.runs.get(&name).is_some_and(|present| present.state.run == run) {
-            self.advance(&name, &event).await;
         }
     }
 
@@ -322,6 +252,7 @@ impl Engine {
             self.ask_sources(&name);
             self.read_pushed(&name).await;
             self.count_endpoints(&name);
+            self.look_at_kept(&name);
         }
         self.exercises_tick().await;
         self.serve_all().await;

@@ -2,7 +2,7 @@
 
 use rollout::{Event, Human, Reception, fleet};
 use serde::Serialize;
-use spec::Plan;
+use spec::{Plan, Supersede};
 
 use super::{Engine, Refusal};
 use crate::clock;
@@ -117,11 +117,10 @@ impl Engine {
                         return self.unwritten(&error);
                     }
                 }
+                Reception::Begin { .. } if waits_for_kept(&plans) && self.keeps_old(name) => return,
                 Reception::Begin { run, epoch } => {
-                    if let Err(refusal) = self
-                        .begin(name, plans, &text, Human { who, reason: String::new() }, (run, epoch))
-                        .await
-                    {
+                    let human = Human { who, reason: String::new() };
+                    if let Err(refusal) = self.begin(name, plans, &text, human, (run, epoch)).await {
                         tracing::error!(rollout = name, "what waits cannot begin: {refusal:?}");
                     }
                     return;
@@ -159,4 +158,9 @@ impl Engine {
         }
         self.show();
     }
+}
+
+/// Does it leave what is kept warm its time? What takes another's place does not.
+fn waits_for_kept(plans: &[Plan]) -> bool {
+    plans.iter().all(|plan| plan.supersede == Supersede::Queue)
 }

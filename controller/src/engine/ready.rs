@@ -55,7 +55,7 @@ impl Engine {
     }
 }
 
-async fn count(
+pub(super) async fn count(
     sources: &Sources,
     admins: &[Admin],
     clusters: &Clusters,

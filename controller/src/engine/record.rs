@@ -15,7 +15,7 @@ pub fn entries(
 ) -> Vec<Entry> {
     let now = after.last.unix_ms;
     let mut entries = Vec::new();
-    if let Some((what, human)) = by(event)
+    if let Some((what, human)) = by(before, event)
         && (!effects.is_empty() || before.phase != after.phase)
     {
         let why = Some(human.reason.clone()).filter(|reason| !reason.is_empty());
@@ -59,13 +59,14 @@ fn effect_entry(effect: &Effect, now: u64, generation: u64) -> Option<Entry> {
             Some(Entry::new(now, Kind::Notice, notice.text.clone()).with(&detail))
         }
         // They follow from what is written down anyway.
-        Effect::Revoke | Effect::HandBack(_) | Effect::WarmUp(_) => None,
+        Effect::Revoke | Effect::HandBack(_) | Effect::WarmUp(_) | Effect::Call(_) => None,
     }
 }
 
 /// What a person did.
-const fn by(event: &Event) -> Option<(&'static str, &Human)> {
+fn by<'e>(before: &State, event: &'e Event) -> Option<(&'static str, &'e Human)> {
     match event {
+        Event::Start(human) if before.plan.returning.is_some() => Some(("rollback", human)),
         Event::Start(human) => Some(("apply", human)),
         Event::Abort(human) => Some(("abort", human)),
         Event::Promote(human) => Some(("promote", human)),

@@ -46,6 +46,8 @@ pub struct Run {
     /// When its endpoints are counted next.
     pub count_due_ns: u64,
     pub measured: Measured,
+    /// When the endpoints of what it keeps warm are asked next.
+    pub kept_due_ns: u64,
     /// Did the store refuse a decision that holds all the same?
     pub unsaved: bool,
     /// Lines of the journal that are written with the state.
@@ -90,6 +92,7 @@ impl Run {
             changed: false,
             count_due_ns: 0,
             measured: Measured::default(),
+            kept_due_ns: 0,
             unsaved: false,
             unwritten: Vec::new(),
             looks: Vec::new(),

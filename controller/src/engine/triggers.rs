@@ -257,10 +257,11 @@ impl Engine {
         gone(true, waits)
     }
 
-    /// Is no run under way, and none about to begin?
+    /// Is no run under way, none about to begin, and nothing kept to go back to?
     fn is_free(&self, rollout: &str) -> bool {
         let over = rollout::fleet::is_over(&self.states(&self.applied(rollout)));
-        over && self.waiting.get(rollout).is_none_or(|waiting| waiting.queued.refused.is_some())
+        over && !self.keeps_old(rollout)
+            && self.waiting.get(rollout).is_none_or(|waiting| waiting.queued.refused.is_some())
     }
 
     /// Is this version on its way up, or behind the stable route?

@@ -24,6 +24,7 @@ mod queued;
 mod remedy;
 mod retention;
 mod triggers;
+mod versions;
 
 pub use archive::{Archive, Filter, Kept, Line};
 pub use journal::{Entry, Kind};

@@ -246,20 +246,24 @@ impl State {
         })
     }
 
-    /// May a person or a schedule expose the canary for an exercise? What was rolled back never returns by itself.
+    /// May a person or a schedule expose the canary for an exercise? What was rolled back, or gone back from, never
+    /// returns by itself.
     ///
     /// # Errors
     /// Why not, and what would help, in one sentence.
     pub fn may_expose(&self, human: Option<&Human>) -> Result<(), String> {
-        let reason = self.rollback.as_ref().map_or("it was rolled back", |rollback| rollback.reason.as_str());
-        match (&self.phase, human) {
-            (Phase::Succeeded, _) => Ok(()),
-            (_, Some(human)) if !human.reason.is_empty() => Ok(()),
-            (_, Some(_)) => Err(format!(
-                "{} was rolled back ({reason}); exercise at 0%, or give a reason to send it requests again",
-                self.plan.canary
-            )),
-            (_, None) => Err(format!("{} was rolled back ({reason})", self.plan.canary)),
+        let gone = match (&self.phase, &self.plan.returning) {
+            (Phase::Succeeded, None) => return Ok(()),
+            (Phase::Succeeded, Some(returning)) => format!("{} was gone back from", returning.from),
+            _ => {
+                let reason = self.rollback.as_ref().map_or("by itself", |rollback| rollback.reason.as_str());
+                format!("{} was rolled back ({reason})", self.plan.canary)
+            }
+        };
+        match human {
+            Some(human) if !human.reason.is_empty() => Ok(()),
+            Some(_) => Err(format!("{gone}; exercise at 0%, or give a reason to send it requests again")),
+            None => Err(gone),
         }
     }
 }

@@ -1,7 +1,7 @@
 use spec::{Plan, Supersede};
 
 use super::{is_over, phase};
-use crate::reception::is_same;
+use crate::reception::{gone_back_from, is_same};
 use crate::{Reception, State};
 
 /// Receives what a document runs: one plan, or the members of a fleet. `present` are the last runs of its name, those
@@ -28,11 +28,20 @@ pub fn receive(present: &[&State], next: &[Plan], again: bool) -> Reception {
         return Reception::Unchanged;
     }
     let run = present.iter().map(|state| state.run).max().unwrap_or(first.run);
+    let of = |plan: &Plan| present.iter().find(|state| state.plan.name == plan.name).copied();
+    let gone_back_from = |plan| gone_back_from(of(plan)?, plan);
+    if let Some(why) = next.iter().find_map(gone_back_from).filter(|_| !again) {
+        return Reception::Refused(why);
+    }
+    let returning = present.iter().find(|state| state.plan.returning.is_some());
     if !is_over(present) {
         return match plan.supersede {
             Supersede::Queue => Reception::Queue,
-            Supersede::Replace if !rolled_back => Reception::Replace,
+            Supersede::Replace if !rolled_back && returning.is_none() => Reception::Replace,
             Supersede::Replace => Reception::Queue,
+            Supersede::Reject if returning.is_some() => Reception::Refused(format!(
+                "{name} goes back to what was there before (run {run}); wait for its end, or set spec.supersede to queue"
+            )),
             Supersede::Reject => Reception::Refused(format!(
                 "{name} is {} (run {run}); abort it first, or set spec.supersede to queue or replace",
                 phase(present)
@@ -48,8 +57,7 @@ pub fn receive(present: &[&State], next: &[Plan], again: bool) -> Reception {
         ));
     }
     for plan in next {
-        let before = present.iter().find(|state| state.plan.name == plan.name);
-        if let Some(state) = before.filter(|state| state.stable_version != plan.stable) {
+        if let Some(state) = of(plan).filter(|state| state.stable_version != plan.stable) {
             return Reception::Refused(format!(
                 "{}: the stable version is {:?}, but run {} left {:?} behind the stable route; write that",
                 plan.name, plan.stable, state.run, state.stable_version

@@ -140,6 +140,9 @@ impl Run {
         let ramp = self.state.plan.rollback.ramp_ppm.iter().position(|&ppm| ppm < weight && ppm > 0);
         let ramp = ramp.filter(|_| gentle);
         self.state.phase = Phase::RolledBack;
+        // Whoever ends a way back wants what it went back from.
+        let run = self.state.run;
+        self.state.barred.retain(|barred| barred.run != run);
         self.state.rollback = Some(RolledBack { decided: self.now, by, reason: reason.clone(), ramp });
         let back = if self.state.stable_version == self.state.plan.stable {
             String::new()
@@ -268,6 +271,8 @@ impl State {
             }
             _ => {}
         }
+        let asked = self.ending.calls.iter().filter(|call| call.asked);
+        effects.extend(asked.map(|call| Effect::Call(call.request.clone())));
         effects
     }
 }

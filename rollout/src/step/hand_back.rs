@@ -111,7 +111,7 @@ impl Run {
             self.state.phase = Phase::Succeeded;
             self.state.succeeded_age_ms = Some(self.state.age_ms);
             self.record(format!("Succeeded: stable serves {}", self.state.plan.canary));
-            let text = format!("{}: {} is promoted", self.state.plan.name, self.state.plan.canary);
+            let text = format!("{}: {}", self.state.plan.name, self.state.message());
             return self.notify(Severity::Info, "succeeded", text);
         }
         // Stable is not given more while its endpoints say anything else than the new version.
@@ -147,6 +147,7 @@ impl State {
                 rollout: self.plan.name.clone(),
                 from: self.plan.stable.clone(),
                 to: self.plan.canary.clone(),
+                keep_ms: self.plan.keep_warm.as_ref().map(|keep| keep.for_ms),
                 how,
             })
         })

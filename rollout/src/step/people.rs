@@ -14,12 +14,17 @@ impl Run {
             return;
         }
         self.state.phase = Phase::Pending { started_by: Some(human.who.clone()) };
+        if let Some(returning) = self.state.plan.returning.clone() {
+            self.go_back_to(human, &returning);
+            return self.settle_calls();
+        }
         let (stable, canary) = (&self.state.plan.stable, &self.state.plan.canary);
         self.record(format!(
             "Start {stable} to {canary} for {}: probe the proxies at weight 0",
             named(human)
         ));
         self.publish(Weights::default(), Cause::Probe);
+        self.settle_calls();
     }
 
     pub(super) fn pause_by(&mut self, human: &Human) {
@@ -28,6 +33,9 @@ impl Run {
     }
 
     pub(super) fn resume_by(&mut self, human: &Human) {
+        if self.call_again(human) {
+            return;
+        }
         match self.state.phase.clone() {
             Phase::Paused(Pause::Approval) => {}
             Phase::Paused(why) => {

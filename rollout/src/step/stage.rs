@@ -11,7 +11,8 @@ impl Run {
         if self.acknowledged() {
             // The window last: what warms is warm when it opens.
             let first = self.state.next_seen();
-            if self.waits_for_endpoints(first)
+            if self.waits_for_calls()
+                || self.waits_for_endpoints(first)
                 || self.waits_for_warmth()
                 || self.waits_for_fleet(0)
                 || self.waits_for_window()
@@ -208,6 +209,9 @@ impl Run {
                 let (cause, why) = match self.state.stages.last().and_then(|stage| stage.approved_by.clone())
                 {
                     Some(who) => (Cause::Human { who: who.clone() }, format!("approved by {who}")),
+                    None if self.state.plan.returning.is_some() => {
+                        (Cause::Verdict { stage: self.state.stage }, "it bears all traffic".to_owned())
+                    }
                     None => (Cause::Verdict { stage: self.state.stage }, "every gate passed".to_owned()),
                 };
                 self.advance(cause, why);
@@ -350,7 +354,7 @@ impl Run {
         }
     }
 
-    fn enter_stage(&mut self, index: usize, cause: Cause) {
+    pub(super) fn enter_stage(&mut self, index: usize, cause: Cause) {
         let Some(height) = self.state.plan.stages.get(index).map(spec::Stage::height) else {
             return;
         };

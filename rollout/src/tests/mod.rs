@@ -1,6 +1,7 @@
 mod anomaly;
 mod arms;
 mod bandit;
+mod ending;
 mod fleet;
 mod gates;
 mod guarding;

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::story::{Held, Story, human, urged};
-use crate::{Acks, Cause, Effect, Endpoint, Endpoints, Event, Now, Pause, Phase, State, step};
+use crate::{
+    Acks, Cause, Duty, Effect, Endpoint, Endpoints, Event, Now, Pause, Phase, RollbackBy, State, step,
+};
 
 const PLAN: &str = "stages:
 - {weight: 1%, bake: 3s, deadline: 20s}
@@ -13,6 +15,10 @@ const PLAN: &str = "stages:
 gates: [{name: errors, metric: error_rate, against: stable, margin: 3x, passBelow: 10%, minSamples: 5}]
 acknowledge: {timeout: 5s}
 handBack: {hook: {url: http://deploy}, endpoints: [http://stable], step: 1s}
+";
+
+const KEPT: &str = "keepWarm: {for: 4s, hook: {url: http://keep}, endpoints: [http://canary]}
+after: {succeeded: {url: http://gone}, rolledBack: {url: http://gone}}
 ";
 
 #[derive(Clone, Debug)]
@@ -54,7 +60,12 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         let error = failed.then(|| "silent".to_owned());
         Event::Endpoints(Endpoints { canary, stable: Some(3), error })
     });
-    let event = prop_oneof![12 => event, 3 => endpoints];
+    let duty = prop_oneof![Just(Duty::Keep), Just(Duty::Succeeded), Just(Duty::RolledBack)];
+    let call = (duty, 1_u64..3, any::<bool>()).prop_map(|(duty, run, failed)| match failed {
+        true => Event::CallFailed { run, duty, reason: "no".to_owned() },
+        false => Event::Called { run, duty },
+    });
+    let event = prop_oneof![12 => event, 3 => endpoints, 2 => call];
     let one = prop_oneof![
         6 => seconds,
         3 => event.prop_map(Move::Event),
@@ -88,6 +99,17 @@ fn check(before: &State, after: &State, effects: &[Effect], event: &str) {
         }
         assert!(publication.policy.epoch > before.epoch, "{event}: the epoch rises with every change");
     }
+    for effect in effects {
+        let Effect::Call(request) = effect else { continue };
+        let quorum = after.publication.as_ref().is_some_and(|sent| sent.quorum_age_ms.is_some());
+        let emptied = after.is_over() && after.weights.canary_ppm == 0 && quorum;
+        assert!(emptied, "{event}: {:?} is let go of under traffic", request.versions);
+        assert!(!request.versions.contains(&after.stable_version), "{event}: stable is let go of");
+    }
+    assert!(
+        !(before.is_over() && !before.lingers() && after.lingers()),
+        "{event}: what was done is done again"
+    );
     if matches!(before.phase, Phase::RolledBack) {
         assert!(matches!(after.phase, Phase::RolledBack), "{event}: an aborted run came back");
         assert!(after.weights.canary_ppm <= before.weights.canary_ppm);
@@ -107,9 +129,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn whatever_happens(moves in moves(), ready in any::<bool>()) {
+    fn whatever_happens(moves in moves(), ready in any::<bool>(), kept in any::<bool>()) {
         let ready = if ready { "ready: {timeout: 5s}\nwarmUpHook: {url: http://warm}\n" } else { "" };
-        let mut story = Story::of(&format!("{PLAN}{ready}"));
+        let mut story = Story::of(&format!("{PLAN}{ready}{}", if kept { KEPT } else { "" }));
         let mut offset = 0_i64;
         for one in moves {
             let before = State::clone(&story.state);
@@ -162,6 +184,35 @@ proptest! {
                     story.state = Held(Some(state));
                     story.state.last = Now::at_ms(story.ms);
                 }
+            }
+        }
+    }
+    /// Whatever happens to it, a way back ends by its hand-back or by a person.
+    #[test]
+    fn nothing_but_a_person_takes_a_way_back_back(moves in moves()) {
+        let mut story = Story::of(&format!("{PLAN}{KEPT}ready: {{onLoss: rollback}}\n"));
+        let plan = story.state.plan.returning("v2", "v1", None);
+        story.state = Held(Some(State::new(plan, 2, 7, Now::at_ms(0))));
+        story.take(&Event::Start(urged()));
+        prop_assert_eq!(story.state.weights.canary_ppm, 1_000_000);
+        let mut weight = 0;
+        for one in moves {
+            match &one {
+                Move::Seconds { n, bad, counted, follow, deploys } => {
+                    story.canary.errors = if *bad { 0.9 } else { 0.01 };
+                    (story.counted, story.follow, story.deploys) = (*counted, *follow, *deploys);
+                    (0..*n).for_each(|_| story.second());
+                }
+                Move::Event(event) => story.take(event),
+                Move::Restart | Move::SetClock(_) => {}
+            }
+            for effect in story.effects.drain(..) {
+                let Effect::Publish(sent) = effect else { continue };
+                let ppm = sent.policy.arms.canary.weight_ppm;
+                let named = matches!(sent.cause, Cause::Human { .. } | Cause::HandBack)
+                    || matches!(story.state.rollback.as_ref().map(|it| &it.by), Some(RollbackBy::Human(_)));
+                prop_assert!(ppm >= weight || named, "falls to {ppm} by {:?}", sent.cause);
+                weight = ppm;
             }
         }
     }

@@ -199,7 +199,8 @@ impl Story {
         }
         if self.state.watches_stable() {
             self.deployed |= self.deploys;
-            let version = if self.deployed { self.state.plan.canary.clone() } else { "v1".to_owned() };
+            let plan = &self.state.plan;
+            let version = if self.deployed { plan.canary.clone() } else { plan.stable.clone() };
             let endpoint = Endpoint { url: "http://stable".to_owned(), version: Some(version) };
             self.take(&Event::StableReports(vec![endpoint]));
             if self.deployed {

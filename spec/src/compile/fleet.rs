@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use crate::preset;
 use crate::problem::{Problem, Problems};
 use crate::series::{LIMIT, series};
-use crate::typed::{Guardrail, HandBack, Model, Regions, Rollout, RolloutSpec};
+use crate::typed::{Guardrail, Hook, Model, Regions, Rollout, RolloutSpec};
 
 /// A fleet, member by member.
 pub(crate) struct Fleet {
@@ -227,12 +227,17 @@ fn member(whole: &Rollout, index: Option<usize>, region: Option<&str>) -> Rollou
             source.texts_mut().into_iter().for_each(|text| fill(text, of_whole && model.is_some()));
         }
     }
-    if let Some(HandBack { hook, endpoints, .. }) = &mut spec.hand_back {
+    let hand_back = spec.hand_back.iter_mut().map(|it| (&mut it.hook, &mut it.endpoints));
+    let keep_warm = spec.keep_warm.iter_mut().map(|it| (&mut it.hook, &mut it.endpoints));
+    let mut hooks: Vec<&mut Hook> = Vec::new();
+    for (hook, endpoints) in hand_back.chain(keep_warm) {
         endpoints.iter_mut().for_each(|text| fill(text, false));
-        if let Some(hook) = hook {
-            hook.url.iter_mut().for_each(|text| fill(text, false));
-            hook.command.iter_mut().flatten().for_each(|text| fill(text, false));
-        }
+        hooks.extend(hook.as_mut());
+    }
+    hooks.extend(spec.after.iter_mut().flat_map(|it| it.succeeded.iter_mut().chain(&mut it.rolled_back)));
+    for Hook { url, command } in hooks {
+        url.iter_mut().for_each(|text| fill(text, false));
+        command.iter_mut().flatten().for_each(|text| fill(text, false));
     }
     typed.metadata.name = name;
     typed
@@ -242,7 +247,7 @@ fn of_model(spec: &mut RolloutSpec, whole: &RolloutSpec, model: &Model, index: u
     macro_rules! own {
         ($($field:ident),*) => { $( if model.$field.is_some() { spec.$field.clone_from(&model.$field); } )* };
     }
-    own!(scope, routing, confidence, error_classes, overdue_after, hand_back);
+    own!(scope, routing, confidence, error_classes, overdue_after, hand_back, keep_warm, after);
     if let Some(version) = &model.stable {
         spec.stable.clone_from(version);
     }
@@ -317,6 +322,8 @@ fn place(index: Option<usize>, whole: &Rollout, member: &Rollout, field: &str) -
         ("errorClasses", model.error_classes.is_some()),
         ("overdueAfter", model.overdue_after.is_some()),
         ("handBack", model.hand_back.is_some()),
+        ("keepWarm", model.keep_warm.is_some()),
+        ("after", model.after.is_some()),
     ];
     let rest = field.strip_prefix("spec.").unwrap_or_default();
     let head = rest.split(['.', '[']).next().unwrap_or_default();

@@ -451,3 +451,23 @@ fn points_stand_where_points_make_sense() {
         ],
     );
 }
+
+#[test]
+fn what_is_kept_can_be_kept() {
+    check(
+        "keepWarm: {for: 0s, endpoints: [c], versionHeader: x, jsonPointer: /v}\nafter: {succeeded: {}, rolledBack: {command: []}}",
+        &[
+            "error (line 7): spec.keepWarm.for: nothing is kept; write a time such as 30m, or leave keepWarm out",
+            "error (line 7): spec.keepWarm.endpoints[0]: \"c\" is not a URL; begin with http:// or https:// and a host",
+            "error (line 7): spec.keepWarm.jsonPointer: versionHeader is given as well; keep one of the two",
+            "error (line 8): spec.after.succeeded: it is not exactly one of url and command; keep one of the two",
+            "error (line 8): spec.after.rolledBack.command: no program is named; write the program and its arguments as a list",
+        ],
+    );
+    check(
+        "keepWarm: {for: 1h}",
+        &[
+            "warning (line 7): spec.keepWarm.endpoints: nobody is asked which version is behind the canary route; list the canary route's endpoints: without them `serin rollback` wants --unverified",
+        ],
+    );
+}

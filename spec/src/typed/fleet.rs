@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Confidence, Gate, Guardrail, HandBack, Match, Routing, Version};
+use super::{AfterRun, Confidence, Gate, Guardrail, HandBack, KeepWarm, Match, Routing, Version};
 use crate::amount::Span;
 use crate::fleet::{After, HowMany};
 use crate::plan::ErrorClass;
@@ -45,6 +45,12 @@ pub struct Model {
     /// How this model's new version gets behind its stable route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hand_back: Option<HandBack>,
+    /// For how long this model's version without traffic stays deployed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_warm: Option<KeepWarm>,
+    /// Called when this model's version without traffic can be deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<AfterRun>,
 }
 
 /// The regions, and what they mean to each other. A proxy's region is `node.locality.region` of its bootstrap.

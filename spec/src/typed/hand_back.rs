@@ -32,7 +32,7 @@ pub struct HandBack {
     pub remind_after: Option<Span>,
 }
 
-/// What puts the new version behind the stable route: exactly one of the two.
+/// What is called: exactly one of the two.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Hook {

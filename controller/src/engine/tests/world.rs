@@ -294,6 +294,36 @@ impl World {
         panic!("{act:?} never done");
     }
 
+    /// A person goes back to the version before, and looks into the history before trying it again.
+    pub async fn go_back(&mut self, name: &str, reason: &str) {
+        for _ in 0..PATIENCE {
+            if self.seen().journal.iter().any(|line| line.4 == format!("rollback/{reason}")) {
+                return;
+            }
+            let went = self.living(async |engine, _| {
+                let human = Human { who: "ben".to_owned(), reason: reason.to_owned() };
+                let order = GoBack { to: None, unverified: true };
+                let (answer, mut answered) = oneshot::channel();
+                engine.go_back(name.to_owned(), order, human, answer).await;
+                loop {
+                    match answered.try_recv() {
+                        Ok(said) => return said,
+                        Err(_) => {
+                            let report = engine.reported.recv().await.expect("an answer");
+                            engine.report(report).await;
+                        }
+                    }
+                }
+            });
+            match went.await {
+                Some(Ok(_)) => return,
+                Some(Err(Refusal::Failed(_))) | None => {}
+                Some(Err(other)) => panic!("{reason}: {other:?}"),
+            }
+        }
+        panic!("never gone back");
+    }
+
     /// Second by second, until the run is as wanted.
     pub async fn until(&mut self, name: &str, what: &str, wanted: impl Fn(&State) -> bool) {
         for _ in 0..90 {
@@ -334,10 +364,15 @@ impl World {
         let asks = |engine: &Engine| {
             engine.runs.values().any(|run| {
                 let state = &run.state;
-                matches!(
-                    state.phase,
-                    rollout::Phase::HandBack(rollout::HandingBack::Asked { done: false, failed: None, .. })
-                )
+                state.ending.calls.iter().any(|call| call.asked)
+                    || matches!(
+                        state.phase,
+                        rollout::Phase::HandBack(rollout::HandingBack::Asked {
+                            done: false,
+                            failed: None,
+                            ..
+                        })
+                    )
             })
         };
         while self.engine.as_ref().is_some_and(asks) {

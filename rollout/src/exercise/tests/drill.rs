@@ -75,7 +75,7 @@ impl Mesh {
                 }
                 Effect::Revoke => self.revoked_ms = self.now_ms,
                 Effect::Notify(_) => self.notices += 1,
-                Effect::Record(_) | Effect::HandBack(_) | Effect::WarmUp(_) => {}
+                Effect::Record(_) | Effect::HandBack(_) | Effect::WarmUp(_) | Effect::Call(_) => {}
             }
         }
     }

@@ -1,0 +1,328 @@
+//! A person goes back: to stable while a run lasts, and after it to any version that was behind the stable route
+//! before, if somebody can say that it is behind the canary route.
+
+use futures::future::join_all;
+use rollout::{Event, Human, State, fleet};
+use serde::Serialize;
+use spec::{KeepWarm, Ready};
+use tokio::sync::oneshot;
+
+use super::apply::compiles;
+use super::ready::count;
+use super::{Act, Engine, Refusal, Report};
+use crate::hand_back;
+use crate::sources::Sources;
+
+/// What a person wants.
+#[derive(Clone, Debug, Default)]
+pub struct GoBack {
+    /// The version; `None`: the one from before.
+    pub to: Option<String>,
+    /// Without anybody's word that it is there.
+    pub unverified: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WentBack {
+    pub name: String,
+    pub run: u64,
+    /// Did a run of its own begin for it? Else the present one was ended.
+    pub begun: bool,
+    /// One English sentence.
+    pub message: String,
+}
+
+type Answer = oneshot::Sender<Result<WentBack, Refusal>>;
+
+/// From one version back to another, of one run or member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Way {
+    name: String,
+    from: String,
+    to: String,
+}
+
+/// What going back means now.
+#[derive(Debug, PartialEq, Eq)]
+enum Aim {
+    /// The present run ends.
+    Abort,
+    /// A run of its own.
+    Ways(Vec<Way>),
+}
+
+/// The answer to the question whether a version is there, with all that is needed to act on it.
+pub struct Vouched {
+    name: String,
+    order: GoBack,
+    human: Human,
+    ways: Vec<Way>,
+    /// Who says so; `None`: nobody was asked.
+    said: Result<Option<String>, String>,
+    answer: Answer,
+}
+
+impl Engine {
+    pub(super) async fn go_back(&mut self, name: String, order: GoBack, human: Human, answer: Answer) {
+        let ways = match self.aim(&name, &order, &human) {
+            Ok(Aim::Ways(ways)) => ways,
+            Ok(Aim::Abort) => {
+                let run = self.states(&self.applied(&name)).iter().map(|state| state.run).max().unwrap_or(0);
+                let ended = self.act(&name, Act::Abort, human).await;
+                let message = format!("run {run} is taken back to stable");
+                let _ = answer.send(ended.map(|()| WentBack { name, run, begun: false, message }));
+                return;
+            }
+            Err(refusal) => {
+                let _ = answer.send(Err(refusal));
+                return;
+            }
+        };
+        let questions: Vec<Question> =
+            ways.iter().filter_map(|way| self.question(way, order.unverified)).collect();
+        let (client, reports) = (self.client.clone(), self.reports.clone());
+        let (sources, admins) = (self.sources.clone(), self.admins.clone());
+        tokio::spawn(async move {
+            let asked = questions.iter().map(|question| question.ask(&client, &sources, &admins));
+            let said: Result<Vec<Option<String>>, String> = join_all(asked).await.into_iter().collect();
+            let said = said.map(|said| {
+                let said: Option<Vec<String>> = said.into_iter().collect();
+                said.map(|said| said.join("; "))
+            });
+            let vouched = Box::new(Vouched { name, order, human, ways, said, answer });
+            let _ = reports.send(Report::Vouched(vouched)).await;
+        });
+    }
+
+    /// Whoever was asked has answered: it begins, unless something else happened meanwhile.
+    pub(super) async fn settle_way_back(&mut self, vouched: Vouched) {
+        let Vouched { name, order, human, ways, said, answer } = vouched;
+        let begun = match (self.aim(&name, &order, &human), said) {
+            (Err(refusal), _) => Err(refusal),
+            (Ok(Aim::Ways(now)), Ok(said)) if now == ways => {
+                self.begin_way_back(&name, ways, human, said).await
+            }
+            (Ok(Aim::Ways(now)), Err(why)) if now == ways => Err(Refusal::Conflict(format!("{name}: {why}"))),
+            (Ok(_), _) => Err(Refusal::Conflict(format!(
+                "{name} has moved on meanwhile; see serin get {name}, and try again"
+            ))),
+        };
+        let _ = answer.send(begun);
+    }
+
+    async fn begin_way_back(
+        &mut self,
+        name: &str,
+        ways: Vec<Way>,
+        human: Human,
+        said: Option<String>,
+    ) -> Result<WentBack, Refusal> {
+        let present = self.applied(name);
+        let plan = |way: &Way| {
+            let plan = &self.runs.get(&way.name)?.state.plan;
+            Some(plan.returning(&way.from, &way.to, said.clone()))
+        };
+        let plans: Vec<_> = ways.iter().filter_map(plan).collect();
+        plans.iter().try_for_each(compiles)?;
+        let text = present.first().and_then(|name| self.runs.get(name)).map(|run| run.spec.clone());
+        // In the middle of a hand-back: everybody to the stable route first, which serves the new version by now.
+        if !fleet::is_over(&self.states(&present)) {
+            let abort = |index| (index, Event::Abort(human.clone()));
+            let events = (0..present.len()).map(abort).collect();
+            self.try_together(&present, events).await.map_err(|error| Refusal::unwritten(&error))?;
+        }
+        let states = self.states(&present);
+        let run = states.iter().map(|state| state.run).max().unwrap_or(0) + 1;
+        let epoch = states.iter().map(|state| state.epoch).max().unwrap_or(0);
+        let waited = self.waiting.get(name).map(|waiting| waiting.view().canary);
+        self.begin(name, plans, &text.unwrap_or_default(), human, (run, epoch)).await?;
+        let mut to: Vec<String> = ways.into_iter().map(|way| way.to).collect();
+        to.dedup();
+        let mut message = format!("everybody goes back to {}", to.join(", "));
+        if let Some(waited) = waited {
+            message.push_str(&format!("; {waited}, which waited, does not begin"));
+        }
+        Ok(WentBack { name: name.to_owned(), run, begun: true, message })
+    }
+
+    fn aim(&self, name: &str, order: &GoBack, human: &Human) -> Result<Aim, Refusal> {
+        let whom = self.applied(name);
+        if whom.is_empty() {
+            self.there_is(name)?;
+            let fleet = self.runs.get(name).and_then(|run| run.state.plan.member.as_ref());
+            let fleet = fleet.map_or(name, |member| &member.fleet);
+            return Err(Refusal::Conflict(format!(
+                "{name} goes back with all of {fleet}: serin rollback {fleet}"
+            )));
+        }
+        let states = self.states(&whom);
+        if let Some(under_way) = under_way(name, &states, order)? {
+            return Ok(under_way);
+        }
+        let mut ways = Vec::new();
+        for state in &states {
+            ways.push(self.way(state, order)?);
+        }
+        if human.reason.trim().is_empty() {
+            let what = "a weight that rises without a verdict wants a reason: give --reason";
+            return Err(Refusal::Invalid(format!("{name}: {what}")));
+        }
+        Ok(Aim::Ways(ways))
+    }
+
+    /// The way back of one run that is over, or nearly.
+    fn way(&self, state: &State, order: &GoBack) -> Result<Way, Refusal> {
+        let stable = &state.stable_version;
+        let conflict = |why: String| Err(Refusal::Conflict(format!("{}: {why}", state.plan.name)));
+        let known = self.versions_before(state)?;
+        let those = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let went = state.plan.returning.as_ref().filter(|_| *stable == state.plan.canary);
+        let to = match (&order.to, went) {
+            (Some(to), _) => to.clone(),
+            (None, Some(gone)) => {
+                return conflict(format!(
+                    "run {} went back from {} to {stable}; to go further, name the version: --to, one of {those}",
+                    state.run, gone.from
+                ));
+            }
+            (None, None) if *stable != state.plan.stable => state.plan.stable.clone(),
+            (None, None) => {
+                return conflict(format!(
+                    "stable serves {stable} already: {}; to go further back, name the version: --to, one of {those}",
+                    state.message()
+                ));
+            }
+        };
+        if to == *stable {
+            return conflict(format!("stable serves {to} already"));
+        }
+        if !known.contains(&to) {
+            return conflict(format!("{to} was never behind its stable route; those that were: {those}"));
+        }
+        if state.is_being_deleted(&to) && !order.unverified {
+            return conflict(format!(
+                "a hook was told that {to} can be deleted; if you know that it is there, go back with --unverified"
+            ));
+        }
+        Ok(Way { name: state.plan.name.clone(), from: stable.clone(), to })
+    }
+
+    /// The versions that were behind the stable route of a run's name before, the latest first.
+    fn versions_before(&self, state: &State) -> Result<Vec<String>, Refusal> {
+        let stored = self.store.stable_versions(&state.plan.name);
+        let stored = stored.map_err(|error| Refusal::unread(&error))?;
+        let mut known: Vec<String> = Vec::new();
+        for version in std::iter::once(state.plan.stable.clone()).chain(stored) {
+            if version != state.stable_version && !known.contains(&version) {
+                known.push(version);
+            }
+        }
+        Ok(known)
+    }
+
+    fn question(&self, way: &Way, unverified: bool) -> Option<Question> {
+        let state = &self.runs.get(&way.name)?.state;
+        let plan = &state.plan;
+        Some(Question {
+            to: way.to.clone(),
+            keep: plan.keep_warm.clone(),
+            placed: state.was_placed(&way.to),
+            ready: plan.ready.clone(),
+            source: plan
+                .ready
+                .as_ref()
+                .and_then(|ready| ready.source.as_ref())
+                .map(|source| source.filled(&plan.name, &way.from, &way.to)),
+            clusters: plan.traffic.clusters.clone(),
+            unverified,
+        })
+    }
+}
+
+/// What going back means while runs last; `None`: they are over, or stable serves the new version already.
+fn under_way(name: &str, states: &[&State], order: &GoBack) -> Result<Option<Aim>, Refusal> {
+    let Some(live) = states.iter().find(|state| !state.is_over()) else { return Ok(None) };
+    let (run, stable, canary) = (live.run, &live.stable_version, &live.plan.canary);
+    if live.plan.returning.is_some() {
+        return Err(Refusal::Conflict(format!(
+            "{name} goes back to {canary} already (run {run}): {}; serin abort {name} gives the traffic to {stable} again",
+            live.message()
+        )));
+    }
+    if states.iter().all(|state| state.is_over() || state.stable_version != state.plan.stable) {
+        return Ok(None);
+    }
+    match &order.to {
+        Some(to) if to != stable => Err(Refusal::Conflict(format!(
+            "run {run} of {name} ({stable} to {canary}) is under way: it can go back to {stable} alone; serin abort \
+             {name}, then serin rollback {name} --to {to}"
+        ))),
+        _ => Ok(Some(Aim::Abort)),
+    }
+}
+
+/// Is a version behind the canary route?
+struct Question {
+    to: String,
+    keep: Option<Box<KeepWarm>>,
+    /// Did a hook put it there, whose word still holds?
+    placed: bool,
+    ready: Option<Box<Ready>>,
+    source: Option<spec::Source>,
+    clusters: spec::Clusters,
+    unverified: bool,
+}
+
+impl Question {
+    /// Who says so; `None`: nobody need.
+    async fn ask(
+        &self,
+        client: &reqwest::Client,
+        sources: &Sources,
+        admins: &[envoy::stats::Admin],
+    ) -> Result<Option<String>, String> {
+        let to = &self.to;
+        let remedy =
+            format!("put {to} behind the canary route and try again, or go back all the same: --unverified");
+        let ready = async || count(sources, admins, &self.clusters, self.source.as_ref()).await;
+        if self.unverified {
+            // A reason stands in for somebody's word, but nobody means to send all traffic to nothing.
+            let none = self.ready.is_some() && ready().await.is_ok_and(|seen| seen.canary == Some(0));
+            return if none {
+                Err("the canary route has no ready endpoint at all".to_owned())
+            } else {
+                Ok(None)
+            };
+        }
+        if let Some(keep) = self.keep.as_ref().filter(|keep| !keep.endpoints.is_empty()) {
+            let answers = hand_back::versions(client, &keep.endpoints, &keep.version_in).await;
+            let others = answers.iter().filter(|answer| answer.version.as_ref() != Some(to));
+            let others: Vec<String> = others
+                .map(|answer| match &answer.version {
+                    Some(version) => format!("{} reports {version}", answer.url),
+                    None => format!("{} does not say which version it serves", answer.url),
+                })
+                .collect();
+            if !others.is_empty() {
+                return Err(format!("{}; {remedy}", others.join(", ")));
+            }
+            return Ok(Some(format!("all endpoints of the canary route report {to}: {}", answers.len())));
+        }
+        // Endpoints that are ready are those of some version; which, only who put it there can tell.
+        if let (Some(terms), true) = (&self.ready, self.placed) {
+            let seen = ready().await.map_err(|error| format!("{error}; {remedy}"))?;
+            let (canary, needed) = (seen.canary.unwrap_or(0), terms.needed(split::MILLION, seen.stable));
+            if canary >= needed {
+                return Ok(Some(format!("the hook put {to} there, and {canary} endpoints are ready")));
+            }
+            return Err(format!("{canary} of the {needed} endpoints it takes are ready; {remedy}"));
+        }
+        Err(format!(
+            "nobody is asked which version is behind the canary route (spec.keepWarm.endpoints); {remedy}"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! After the end of a run: hooks are called, and what is kept warm is looked at.
+
+use rollout::CallRequest;
+
+use super::{Engine, Report};
+use crate::{call, clock, hand_back};
+
+/// Between two questions to the endpoints of a version that is kept.
+const EVERY_NS: u64 = 10_000_000_000;
+
+impl Engine {
+    /// Calls a hook; nobody waits for the answer.
+    pub(super) fn call(&self, name: &str, request: CallRequest) {
+        let Some(run) = self.runs.get(name).map(|run| run.state.run) else { return };
+        // Names the asking, so that whoever is asked again after a crash knows it for the same.
+        let CallRequest { rollout, run: of, duty, .. } = &request;
+        let key = format!("{}-{rollout}-{of}-{}", self.store.incarnation, duty.word());
+        let (client, reports, name) = (self.client.clone(), self.reports.clone(), name.to_owned());
+        tokio::spawn(async move {
+            let result = call::run(&client, &request, &key).await;
+            let (of, duty) = (request.run, request.duty);
+            // The engine has gone: the next one calls again.
+            let _ = reports.send(Report::Called { name, run, of, duty, result }).await;
+        });
+    }
+
+    /// Asks the canary route's endpoints now and then whether what is kept there is there.
+    pub(super) fn look_at_kept(&mut self, name: &str) {
+        let now_ns = clock::monotonic_ns();
+        let Some(run) = self.runs.get_mut(name).filter(|run| run.state.watches_kept()) else { return };
+        let Some(keep) = run.state.plan.keep_warm.clone().filter(|_| now_ns >= run.kept_due_ns) else {
+            return;
+        };
+        run.kept_due_ns = now_ns.saturating_add(EVERY_NS);
+        let (client, reports) = (self.client.clone(), self.reports.clone());
+        let (name, run) = (name.to_owned(), run.state.run);
+        tokio::spawn(async move {
+            let endpoints = hand_back::versions(&client, &keep.endpoints, &keep.version_in).await;
+            let _ = reports.send(Report::Kept { name, run, endpoints }).await;
+        });
+    }
+
+    /// Is the version from before kept behind the canary route? What begins by itself leaves it its time; whoever
+    /// applies something by hand, or has it replace what is there, does not.
+    pub(super) fn keeps_old(&self, name: &str) -> bool {
+        self.states(&self.applied(name)).iter().any(|state| {
+            let kept = state.kept();
+            !kept.is_empty() && kept.contains(&state.plan.stable)
+        })
+    }
+}
