@@ -40,9 +40,9 @@ pub enum Command {
     Promote(ActOnArm),
     /// Say yes to the next stage
     Approve(Act),
-    /// Stop a rollout where it is
+    /// Stop a rollout where it is; of one that is over: stop watching what was promoted
     Pause(Act),
-    /// Let a paused rollout go on
+    /// Let a paused rollout go on, or the watch
     Resume(Act),
     /// Give the canary a weight by hand; the rollout stands still there until it is resumed
     SetWeight(SetWeight),

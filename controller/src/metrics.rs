@@ -4,6 +4,7 @@ mod demand;
 mod ending;
 mod practice;
 mod triggers;
+mod watch;
 
 use std::fmt::Write as _;
 
@@ -77,6 +78,7 @@ pub fn render(views: &Views, triggers: &TriggerViews) -> String {
     triggers::render(&mut out, triggers);
     parities(&mut out, views);
     practice::render(&mut out, views);
+    watch::render(&mut out, views);
     out
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::State;
+use crate::{Event, State};
 
 /// What comes after the end of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,7 +143,19 @@ impl State {
     /// Is it over, and has it still something to do? Then it wants to be told of time.
     #[must_use]
     pub fn lingers(&self) -> bool {
-        self.is_over() && (!self.ending.calls.is_empty() || self.has_duties())
+        self.is_over() && (self.is_to_tell() || self.watched().is_some())
+    }
+
+    /// Is something kept warm, or a hook still to be called? Whoever lets go of the run lets go of that as well.
+    #[must_use]
+    pub fn is_to_tell(&self) -> bool {
+        !self.ending.calls.is_empty() || self.has_duties()
+    }
+
+    /// May a person still do this although the run is over? Hooks are called again; a watch is stopped, and goes on.
+    #[must_use]
+    pub fn takes_when_over(&self, event: &Event) -> bool {
+        matches!(event, Event::Resume(_)) || matches!(event, Event::Pause(_)) && self.watched().is_some()
     }
 
     /// Is anything to be kept, or anybody to be told, that was not yet?

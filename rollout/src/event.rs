@@ -106,6 +106,11 @@ pub enum Event {
     },
     /// What the canary route's endpoints answer, while [`crate::State::watches_kept`].
     KeptReports(Vec<Endpoint>),
+    /// The next run of this name begins.
+    NextRun {
+        /// Its number.
+        run: u64,
+    },
 }
 
 /// A figure of the user's own, for a gate or a guardrail with a source.

@@ -27,6 +27,7 @@ mod state;
 mod step;
 mod verdict;
 mod view;
+mod watching;
 
 pub use arms::{ArmView, Arms, Chosen, LeftOut, Rival};
 pub use bandit::{Bandit, BanditView, ShareView};
@@ -53,6 +54,7 @@ pub use state::{
 pub use step::step;
 pub use verdict::{Answer, Verdict};
 pub use view::{OverrideView, RecordView, RollbackView, StageView, View};
+pub use watching::{Baseline, Drift, GateWatch, GateWatchView, Unwatched, WatchEnded, WatchView, Watching};
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use spec::{Plan, Weights};
 
 use crate::evidence::Evidence;
-use crate::{Acks, Arms, Bandit, Barred, Ending, Now, Verdict};
+use crate::{Acks, Arms, Bandit, Barred, Baseline, Counts, Ending, Now, Verdict, Watching};
 
 /// One run of one plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +80,12 @@ pub struct State {
     /// Versions that a named person went back from: they are tried again only when that is said.
     #[serde(default)]
     pub barred: Vec<Barred>,
+    /// What the version was when it was promoted.
+    #[serde(default)]
+    pub baseline: Option<Box<Baseline>>,
+    /// The watch over it since.
+    #[serde(default)]
+    pub watching: Option<Box<Watching>>,
     /// What happened, oldest first.
     pub history: Vec<crate::Record>,
 }
@@ -273,6 +279,9 @@ pub struct StageRecord {
     /// When it was first complete, on the run's own clock; a member of a fleet may have to wait from here on.
     #[serde(default)]
     pub complete_age_ms: Option<u64>,
+    /// What the canary showed in it; emptied at the end of the run, when it is summed up.
+    #[serde(default)]
+    pub shown: Counts,
 }
 
 /// The end of a run that was taken back.

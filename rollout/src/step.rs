@@ -3,8 +3,8 @@
 //! | event \ phase      | Pending      | Progressing, Promoting | Paused            | HandBack            | over |
 //! | ------------------ | ------------ | ---------------------- | ----------------- | ------------------- | ---- |
 //! | Start              | probe        | -                      | -                 | -                   | -    |
-//! | Tick               | ack timeout  | bake, deadline, ack timeout, no data, shares | goes on by itself? shares fall | next step, remind | ramp, keep |
-//! | Interval           | -            | guardrails, harm, proof | guardrails, harm | guardrails          | -    |
+//! | Tick               | ack timeout  | bake, deadline, ack timeout, no data, shares | goes on by itself? shares fall | next step, remind | ramp, keep, watch ends |
+//! | Interval           | -            | guardrails, harm, proof | guardrails, harm | guardrails          | drift |
 //! | Reading            | -            | readings, guardrails   | readings, guardrails | guardrails       | -    |
 //! | Acks               | first stage  | bake begins            | quorum: goes on   | next step           | keep |
 //! | Abort              | rolled back  | rolled back            | rolled back       | rolled back         | at once |
@@ -12,8 +12,8 @@
 //! | Drop               | -            | one goes, or rolled back | the same         | -                   | -    |
 //! | Choose             | -            | the others go, next stage | the same        | -                   | -    |
 //! | Approve            | -            | -                      | next stage, if that is awaited | -      | -    |
-//! | Pause              | -            | paused                 | -                 | -                   | -    |
-//! | Resume             | -            | -                      | goes on           | asks again          | -    |
+//! | Pause              | -            | paused                 | -                 | -                   | watch paused |
+//! | Resume             | -            | -                      | goes on           | asks again          | watch goes on |
 //! | SetWeight          | -            | paused at that weight  | paused at that weight | -               | -    |
 //! | Practice           | noted        | noted                  | noted             | noted               | noted |
 //! | Permit             | may begin    | may go on              | may go on         | -                   | -    |
@@ -24,6 +24,7 @@
 //! | HandBackDone/Failed | -           | -                      | -                 | next step / tell    | -    |
 //! | Called/CallFailed  | first stage / again later, in every phase ||||
 //! | KeptReports        | -            | -                      | -                 | -                   | note |
+//! | NextRun            | -            | -                      | -                 | -                   | watch ends |
 //!
 //! A run that goes back to a version from before ([`spec::Plan::returning`]) needs no probe: its Start is all traffic at
 //! once. What is over keeps a version warm, and calls hooks (also those of runs before it, in every phase); no weight
@@ -41,6 +42,7 @@ mod people;
 mod ready;
 mod stage;
 mod standing;
+mod watch;
 
 use std::sync::Arc;
 
@@ -132,6 +134,7 @@ impl Run {
                 self.settle();
             }
             Event::KeptReports(endpoints) => self.kept_reports(endpoints),
+            Event::NextRun { run } => self.end_watch(&format!("as run {run} begins")),
         }
     }
 
@@ -144,7 +147,8 @@ impl Run {
     fn settle_phase(&mut self) {
         match &self.state.phase {
             Phase::Pending { started_by: Some(_) } => self.settle_pending(),
-            Phase::Pending { started_by: None } | Phase::Succeeded => {}
+            Phase::Pending { started_by: None } => {}
+            Phase::Succeeded => self.settle_watch(),
             Phase::Progressing | Phase::Promoting => {
                 self.settle_stage();
                 self.allocate();
@@ -198,6 +202,8 @@ impl State {
             rollback: None,
             ending: Box::default(),
             barred: Vec::new(),
+            baseline: None,
+            watching: None,
             history: Vec::new(),
         }
     }
@@ -231,6 +237,14 @@ impl State {
         let phase = self.phase.name();
         match (event, &self.phase) {
             (Event::Resume(_), _) if self.has_failed_calls() => Ok(()),
+            (Event::Pause(_) | Event::Resume(_), Phase::Succeeded) if self.watched().is_some() => {
+                let paused = self.watched().is_some_and(|watching| watching.paused_by.is_some());
+                match (event, paused) {
+                    (Event::Pause(_), true) => Err("the watch is paused".to_owned()),
+                    (Event::Resume(_), false) => Err("the watch is not paused".to_owned()),
+                    _ => Ok(()),
+                }
+            }
             (
                 Event::Start(_)
                 | Event::Promote(_)

@@ -4,8 +4,8 @@ use serde::Serialize;
 use spec::{Percent, Span};
 
 use crate::{
-    Answer, ArmView, CallView, Exposed, HandingBack, KeptView, Override, Pause, Phase, Record, RolledBack,
-    State, Verdict, WarmingUp,
+    Answer, ArmView, Baseline, CallView, Exposed, HandingBack, KeptView, Override, Pause, Phase, Record,
+    RolledBack, State, Verdict, WarmingUp, WatchView,
 };
 
 /// A run for the eye. The caller adds what the mesh reported (`generation`, `acks`, `refusals`).
@@ -57,6 +57,10 @@ pub struct View {
     /// Hooks after the end that have not succeeded yet, those of earlier runs included.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<CallView>,
+    /// What the version showed when it was promoted; of a fleet its members have their own.
+    pub baseline: Option<Baseline>,
+    /// The watch over it since; of a fleet its members have their own.
+    pub watch: Option<WatchView>,
     /// What happened, oldest first.
     pub history: Vec<RecordView>,
     /// Of a member of a fleet: which of the models.
@@ -178,6 +182,8 @@ impl State {
             returning: self.plan.returning.clone(),
             kept: self.kept_view(),
             calls: self.call_views(),
+            baseline: self.baseline.as_deref().cloned(),
+            watch: self.watch_view(),
             history: self.history.iter().map(RecordView::from).collect(),
             model: self.plan.member.as_ref().and_then(|member| member.model.clone()),
             region: self.plan.member.as_ref().and_then(|member| member.region.clone()),
@@ -219,7 +225,11 @@ impl State {
             Phase::Succeeded if self.plan.returning.is_some() => {
                 format!("went back from {} to {canary}: stable serves it", self.plan.stable)
             }
-            Phase::Succeeded => format!("{canary} is promoted: stable serves it"),
+            Phase::Succeeded => {
+                let watch =
+                    self.watching.as_deref().map(|watching| format!("; {}", self.watch_message(watching)));
+                format!("{canary} is promoted: stable serves it{}", watch.unwrap_or_default())
+            }
             Phase::RolledBack => {
                 let reason = self.rollback.as_ref().map_or("", |rollback| rollback.reason.as_str());
                 let on_the_way = if self.ramp().is_some() {

@@ -13,6 +13,7 @@ mod ready;
 mod sources;
 mod stages;
 mod traffic;
+mod watch;
 mod windows;
 
 pub(crate) use sources::{asked, secret};
@@ -254,6 +255,7 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
         bandit,
         unit,
         member: None,
+        watch: spec.watch.as_ref().map(|written| Box::new(watch::watch(check, written, &gates))),
         name,
         stable,
         canary,

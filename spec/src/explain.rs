@@ -8,6 +8,7 @@ mod keep_warm;
 mod marginal;
 mod practice;
 mod traffic;
+mod watch;
 
 use std::fmt::Write as _;
 
@@ -194,6 +195,7 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
         n => format!("When all {n} of stable's endpoints report it"),
     };
     writeln!(text, "{asked}, the canary's weight goes back: {}.", steps.join(", "))?;
+    watch::write(text, plan)?;
     keep_warm::afterwards(text, plan)?;
     writeln!(text)?;
     writeln!(text, "A stage passes when it is proven that")?;

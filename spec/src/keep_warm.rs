@@ -79,6 +79,7 @@ impl Plan {
         (plan.stable, plan.canary) = (from.to_owned(), to.to_owned());
         plan.returning = Some(Returning { from: from.to_owned(), vouched });
         (plan.challengers, plan.lead, plan.choose, plan.bandit) = (Vec::new(), 0, None, None);
+        plan.watch = None;
         (plan.gates, plan.guardrails, plan.budget) = (Vec::new(), Vec::new(), Budget::default());
         (plan.windows, plan.ready, plan.warm_up_hook, plan.warm_up_ms) = (None, None, None, 0);
         (plan.baseline, plan.unit) = (false, Unit::Request);

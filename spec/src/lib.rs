@@ -34,6 +34,7 @@ mod source;
 mod timetable;
 mod trigger;
 pub mod typed;
+mod watch;
 mod window;
 
 pub use amount::{Margin, NotAnAmount, Percent, Quantity, Span};
@@ -65,6 +66,7 @@ pub use series::{Series, series};
 pub use source::{Access, Basic, Http, Prometheus, Push, Range, Reduce, Secret, Source, Tls, Value};
 pub use timetable::{TimeOfWeek, Times, Timetable};
 pub use trigger::{Mlflow, Poll, Trigger, Webhook, When, is_trigger, load_trigger};
+pub use watch::{Lasts, Room, Watch, Watched};
 pub use window::{Closed, Day, Freeze, Window, Windows};
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::gate::{Gate, Guardrail};
 use crate::keep_warm::{AfterRun, KeepWarm, Returning};
 use crate::practice::Practice;
 use crate::ready::{Ready, WarmUpHook};
+use crate::watch::Watch;
 use crate::window::Windows;
 
 /// What a rollout will do.
@@ -96,6 +97,9 @@ pub struct Plan {
     /// Its place among runs it belongs to; `None`: it is by itself.
     #[serde(default)]
     pub member: Option<Member>,
+    /// What is watched after the promotion; `None`: nothing.
+    #[serde(default)]
+    pub watch: Option<Box<Watch>>,
 }
 
 /// All of the policy document that does not change from stage to stage.

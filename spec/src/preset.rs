@@ -63,7 +63,8 @@ pub(crate) fn extend(mut written: RolloutSpec, preset: RolloutSpec) -> RolloutSp
         keep_warm,
         baseline,
         bandit,
-        lease
+        lease,
+        watch
     );
     written.choose = both(written.choose, preset.choose, over_choose);
     written.assignment = both(written.assignment, preset.assignment, over_assignment);

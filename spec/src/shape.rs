@@ -6,6 +6,7 @@ use crate::amount::{Margin, Percent, Quantity, Span};
 use crate::fleet::{After, HowMany};
 use crate::lines::Node;
 use crate::problem::Problem;
+use crate::watch::Lasts;
 
 /// Every place where the text is not of the schema's form.
 pub(crate) fn problems(root: &Node, schema: &Value) -> Vec<Problem> {
@@ -164,7 +165,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-const AMOUNTS: [&str; 6] = ["Percent", "Span", "Margin", "Quantity", "HowMany", "After"];
+const AMOUNTS: [&str; 7] = ["Percent", "Span", "Margin", "Quantity", "HowMany", "After", "Lasts"];
 
 /// What keeps a value from being an amount.
 fn amount(name: &str, node: &Node) -> Option<String> {
@@ -178,6 +179,7 @@ fn amount(name: &str, node: &Node) -> Option<String> {
     match name {
         "Percent" => text.parse::<Percent>().err(),
         "Span" => text.parse::<Span>().err(),
+        "Lasts" => text.parse::<Lasts>().err(),
         "Margin" => text.parse::<Margin>().err(),
         "Quantity" => text.parse::<Quantity>().err(),
         "HowMany" => text.parse::<HowMany>().err(),

@@ -14,6 +14,7 @@ mod practice;
 mod ready;
 mod traffic;
 mod trigger;
+mod watch;
 
 use std::collections::BTreeMap;
 
@@ -40,6 +41,7 @@ pub use traffic::{
     OnExpired, Override, Range, Routing, Source,
 };
 pub use trigger::{Mlflow, TRIGGER, Tag, Template, Trigger, TriggerSpec, Webhook, When};
+pub use watch::{Watch, WatchedGate};
 
 /// The form of this document.
 pub const API_VERSION: &str = "serin.dev/v1alpha1";
@@ -195,6 +197,9 @@ pub struct RolloutSpec {
     /// Called when the run is over and nothing is kept warm any longer: what has no traffic can be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<AfterRun>,
+    /// What is watched of the new version after it was promoted. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
 }
 
 /// One version.

@@ -8,7 +8,7 @@ use reqwest::Client;
 use serde_json::Value;
 
 use super::files::{Placed, gather};
-use super::view::{Applied, Kept};
+use super::view::{Applied, Trigger};
 use super::{refused_or, send};
 use crate::args;
 
@@ -107,7 +107,7 @@ fn url(options: &args::Apply, item: &Item) -> String {
 /// Says what became of a document, and returns it in one word.
 fn said(options: &args::Apply, item: &Item, answer: Value, several: bool) -> Result<&'static str> {
     let (warnings, word, line, changes) = if item.trigger {
-        let kept: Kept = serde_json::from_value(answer)?;
+        let kept: Trigger = serde_json::from_value(answer)?;
         let (word, line) = kept.said(options.dry_run);
         (kept.warnings, word, format!("{}: {line}", kept.name), Vec::new())
     } else {

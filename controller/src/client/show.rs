@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::practice;
-use super::view::{Arm, Bandit, Call, Exposed, Gate, Kept, Queued, Share, View};
+use super::view::{Arm, Bandit, Call, Exposed, Gate, Kept, Queued, Share, Unwatched, View, Watch, Watched};
+use crate::export::moment;
 
 /// One rollout with its gates.
 pub fn one(view: &View, now_ms: u64) -> String {
@@ -58,6 +59,9 @@ pub fn one(view: &View, now_ms: u64) -> String {
                 let _ = writeln!(out, "    {verdict:<14} {name:<16} {why}");
             }
         }
+    }
+    if let Some(watch) = &view.watch {
+        watched(&mut out, watch);
     }
     for refusal in &view.refusals {
         let _ = writeln!(out, "  refused by {}: {}", refusal.node, refusal.reason);
@@ -116,6 +120,19 @@ fn kept(out: &mut String, name: &str, kept: Option<&Kept>, calls: &[Call]) {
                 writeln!(out, "; failed: {why}; again in {left}, or at once: serin resume {name}")
             }
         };
+    }
+}
+
+/// What is watched since the promotion, and how it stands.
+fn watched(out: &mut String, watch: &Watch) {
+    let Watch { version, standing, since_unix_ms, gates, left_out } = watch;
+    let since = moment(*since_unix_ms);
+    let _ = writeln!(out, "  {standing}: {version} since {since}");
+    for Watched { name, standing, why } in gates {
+        let _ = writeln!(out, "    {standing:<12} {name:<16} {why}");
+    }
+    for Unwatched { name, why } in left_out {
+        let _ = writeln!(out, "    {:<12} {name:<16} {why}", "not watched");
     }
 }
 
@@ -251,6 +268,13 @@ mod tests {
                 "  pass           f.two     errors           fine",
             ]
         );
+        let text = r#"{"watch":{"version":"v2","standing":"watching","since_unix_ms":1700000000000,
+            "gates":[{"name":"errors","standing":"drift","why":"error_rate is 4%"}],
+            "left_out":[{"name":"clicks","why":"its figures are not counted"}]}}"#;
+        let shown = one(&serde_json::from_str(text).expect("a view"), 0);
+        let watch = "  watching: v2 since 2023-11-14T22:13:20.000Z\n    drift        errors           error_rate is 4%\n    \
+                     not watched  clicks           its figures are not counted\n";
+        assert!(shown.ends_with(watch), "{shown}");
         let several: View = serde_json::from_str(
             r#"{"name":"ranker","run":1,"stages":[{"gates":[{"name":"errors"}]}],"arms":[
                 {"arm":"canary","version":"v2","weight_ppm":50000,"standing":"in",

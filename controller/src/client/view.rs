@@ -22,6 +22,7 @@ pub struct View {
     pub stages: Vec<Stage>,
     pub guardrails: Vec<Gate>,
     pub exposed: Exposed,
+    pub watch: Option<Watch>,
     pub refusals: Vec<Refusal>,
     pub drill: Option<super::drill::Drill>,
     pub parity: Option<super::parity::Parity>,
@@ -167,6 +168,34 @@ pub struct Gate {
     pub why: String,
 }
 
+/// What is watched since the promotion.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Watch {
+    pub version: String,
+    pub standing: String,
+    pub since_unix_ms: u64,
+    pub gates: Vec<Watched>,
+    pub left_out: Vec<Unwatched>,
+}
+
+/// A gate that is watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Watched {
+    pub name: String,
+    pub standing: String,
+    pub why: String,
+}
+
+/// A gate that is not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Unwatched {
+    pub name: String,
+    pub why: String,
+}
+
 /// A proxy that would not take a policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -201,7 +230,7 @@ pub struct Change {
 /// What became of a trigger.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Kept {
+pub struct Trigger {
     pub name: String,
     pub rollout: String,
     pub unchanged: bool,
@@ -265,7 +294,7 @@ impl Change {
     }
 }
 
-impl Kept {
+impl Trigger {
     /// As [`Applied::said`].
     pub fn said(&self, dry_run: bool) -> (&'static str, String) {
         let rollout = &self.rollout;

@@ -20,6 +20,9 @@ pub(super) const KEEP_UP_NS: u64 = 5_000_000_000;
 /// proxies, not a hundred.
 const PUSH_GAP: Duration = Duration::from_millis(100);
 
+/// What is over and lingers is written so many times less often: nothing but words depends on it.
+const LINGERS: u64 = 12;
+
 /// Whether there is anything old is looked after this often; when there is, a little at every tick.
 const HOUSE_NS: u64 = 60_000_000_000;
 
@@ -198,19 +201,26 @@ impl Engine {
     pub(super) fn keep_up(&mut self, every_ns: u64) {
         let now_ns = clock::monotonic_ns();
         let due = now_ns.saturating_sub(self.kept_up_ns) >= every_ns;
-        let late = |run: &Run| run.unsaved || due && run.changed;
-        let late: Vec<Writing<'_>> = self.runs.values().filter(|run| late(run)).map(Run::writing).collect();
+        let seldom_due = now_ns.saturating_sub(self.seldom_kept_up_ns) >= every_ns.saturating_mul(LINGERS);
+        let late = |run: &Run| {
+            let due = if run.state.is_over() { seldom_due } else { due };
+            run.unsaved || due && run.changed
+        };
+        let writings: Vec<Writing<'_>> =
+            self.runs.values().filter(|run| late(run)).map(Run::writing).collect();
         if due {
             self.kept_up_ns = now_ns;
         }
-        if late.is_empty() {
+        if seldom_due {
+            self.seldom_kept_up_ns = now_ns;
+        }
+        if writings.is_empty() {
             return;
         }
         let mesh = Mesh { generation: self.generation, revoked_below: self.revoked_below };
-        match self.store.save(&late, mesh) {
+        match self.store.save(&writings, mesh) {
             Ok(()) => {
-                let late = |run: &&mut Run| run.unsaved || due && run.changed;
-                self.runs.values_mut().filter(late).for_each(Run::written);
+                self.runs.values_mut().filter(|run| late(run)).for_each(Run::written);
                 if std::mem::take(&mut self.disk_refuses) {
                     tracing::info!("the store can be written again");
                 }

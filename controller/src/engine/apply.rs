@@ -7,9 +7,9 @@ use split::policy::{Policy, SCHEMA};
 
 use super::act::Decision;
 use super::receive::{Applied, Received};
-use super::{Act, Engine, Run};
+use super::{Act, Engine, Run, record};
 use crate::clock;
-use crate::store::Stored;
+use crate::store::{Entry, Stored, Writing};
 
 /// Why something was not done.
 #[derive(Clone, Debug)]
@@ -144,8 +144,12 @@ impl Engine {
         let start = |index| (index, Event::Start(human.clone()));
         let begun: Vec<_> = states.iter().map(|state| (state, self.generation)).collect();
         let decision = Decision::make(&begun, (0..begun.len()).map(start).collect(), self.mesh());
-        let before: Vec<_> =
-            present.iter().filter_map(|name| self.runs.get(name)).map(Run::writing).collect();
+        let before = present.iter().filter_map(|name| self.runs.get(name));
+        let before: Vec<(&Run, State, Vec<Entry>)> = before.map(|before| last(before, run, now)).collect();
+        let before: Vec<_> = before
+            .iter()
+            .map(|(before, state, entries)| Writing { state, entries, ..before.writing() })
+            .collect();
         self.store
             .begin(name, &decision.writings(text), &before, decision.mesh())
             .map_err(|error| Refusal::unwritten(&error))?;
@@ -234,6 +238,17 @@ fn successors(plans: Vec<Plan>, before: &[&State], (run, epoch): (u64, u64), now
         states.push(State::new(plan, run, epoch, now).following(&of_its));
     }
     states
+}
+
+/// A run as it ends for good, and what is still to be said of it: what it was doing since it was over is done.
+fn last(run: &Run, next: u64, now: Now) -> (&Run, State, Vec<Entry>) {
+    let mut entries = run.unwritten.clone();
+    if !run.state.lingers() {
+        return (run, run.state.clone(), entries);
+    }
+    let (state, effects) = rollout::step(run.state.clone(), &Event::NextRun { run: next }, now);
+    entries.extend(record::of_effects(&effects, now.unix_ms, run.generation));
+    (run, state, entries)
 }
 
 /// Why plans that would wait could never begin; better said now than in an hour.

@@ -30,7 +30,7 @@ impl Engine {
             let why = format!("a {} of {name} is under way: end it first (serin abort {name})", live.kind());
             return Err(Refusal::Conflict(why));
         }
-        if states.iter().any(|state| state.lingers()) && human.reason.trim().is_empty() {
+        if states.iter().any(|state| state.is_to_tell()) && human.reason.trim().is_empty() {
             let why = format!(
                 "{name} keeps a version warm, or a hook after its end is to be called: wait for that (serin get {name}), or \
                  give a reason to let go of it with nobody told"

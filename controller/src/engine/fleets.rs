@@ -122,8 +122,7 @@ impl Engine {
         } else {
             for state in &states {
                 state.allows(&event).map_err(|why| Refusal::Conflict(format!("{name}: {why}")))?;
-                // What is over calls its hooks again all the same.
-                if state.is_over() && !matches!(event, Event::Resume(_)) {
+                if state.is_over() && !state.takes_when_over(&event) {
                     return Err(Refusal::Conflict(format!("{name} is over: {}", state.message())));
                 }
             }

@@ -34,7 +34,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 pub use apply::Refusal;
-pub use back::{GoBack, WentBack};
+pub use back::GoBack;
 pub use command::Command;
 pub use exercise::Order;
 use exercise::Slot;
@@ -107,6 +107,8 @@ pub struct Engine {
     revoked_below: u64,
     /// When runs were last written without a decision.
     kept_up_ns: u64,
+    /// The same of runs that are over.
+    seldom_kept_up_ns: u64,
     /// The clocks at the last look at counters.
     looked_at: Now,
     /// When what is old was last looked after, and how often that is wanted.
@@ -176,6 +178,7 @@ impl Engine {
             revoked_below,
             looked_at: clock::now(),
             kept_up_ns: clock::monotonic_ns(),
+            seldom_kept_up_ns: clock::monotonic_ns(),
             kept_house_ns: clock::monotonic_ns(),
             house_every_ns: 0,
             practised_ns: 0,
@@ -239,9 +242,6 @@ impl Engine {
         }
     }
 
-        }
-    }
-
     async fn tick(&mut self) {
         self.keep_up(act::KEEP_UP_NS);
         self.keep_house();
@@ -278,7 +278,7 @@ impl Engine {
         for name in self.live() {
             let Some(run) = self.runs.get_mut(&name) else { continue };
             let interval = run.book.interval(&run.state, increments);
-            if let Some(traffic) = &mut self.traffic {
+            if let Some(traffic) = self.traffic.as_mut().filter(|_| !run.state.is_over()) {
                 traffic.keep(&name, &interval);
             }
             self.advance(&name, &Event::Interval(Box::new(interval))).await;

@@ -66,11 +66,12 @@ pub struct Read {
 }
 
 impl Look {
-    /// What an event measured of a run that has begun.
+    /// What an event measured of a run that has begun and is not over: what is watched after it is summed up in its
+    /// state, and would fill the disk as long as it goes on.
     pub fn of(state: &State, event: &Event, unix_ms: u64) -> Option<Self> {
         let stage = state.stages.len();
         match event {
-            _ if stage == 0 => None,
+            _ if stage == 0 || state.is_over() => None,
             Event::Interval(interval) => {
                 let (weight_ppm, interval) = (state.weights.canary_ppm, Interval::clone(interval));
                 Some(Self::Counts(Counted { stage, weight_ppm, looks: 1, interval }))

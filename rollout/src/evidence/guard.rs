@@ -24,7 +24,7 @@ pub struct GuardrailEvidence {
 }
 
 impl GuardrailEvidence {
-    pub(super) fn new(guardrail: &Guardrail, scale: Scale) -> Self {
+    pub(crate) fn new(guardrail: &Guardrail, scale: Scale) -> Self {
         let mut evidence = Self::default();
         evidence.begin(guardrail, scale);
         evidence
@@ -40,11 +40,11 @@ impl GuardrailEvidence {
         }
     }
 
-    pub(super) fn observe(&mut self, canary: &Counts, ms: u64, deff: f64) {
+    /// Adds an interval; to the proof that the limit is kept only when it is `of_stage`.
+    pub(crate) fn observe(&mut self, canary: &Counts, span: Span, deff: f64) {
         self.seen.add(canary);
         self.since.add(canary);
         (self.seen.groups, self.since.groups) = (None, None);
-        let span = Span { ms, of_stage: false };
         if let Some(test) = &mut self.fixed {
             let observed = test.temper(deff).and_then(|()| test.observe(canary, &Counts::default(), span));
             self.error = observed.err().map(|error| error.to_string()).or(self.error.take());
@@ -83,16 +83,22 @@ impl GuardrailEvidence {
         self.fixed.iter_mut().for_each(Test::begin_stage);
     }
 
-    pub(super) fn log_e(&self) -> f64 {
+    /// ln of the evidence that the limit is broken.
+    pub(crate) fn log_e(&self) -> f64 {
         self.fixed.as_ref().map_or(0.0, |test| test.answers().harm)
     }
 
+    /// ln of the evidence that it is kept.
+    pub(crate) fn kept(&self) -> f64 {
+        self.fixed.as_ref().map_or(0.0, |test| test.answers().no_harm)
+    }
+
     /// What the alarm is about, in numbers that bear it out: those since it began, else those of the whole run.
-    fn alarm(&self, guardrail: &Guardrail) -> String {
+    fn alarm(&self, guardrail: &Guardrail, whose: &str) -> String {
         let metric = guardrail.metric;
         let bad = |seen: f64| guardrail.is_beyond(seen);
         let of = |counts: &Counts| match estimate(metric, counts) {
-            (Some(seen), n) => Some((seen, format!("{} of {n} canary requests", value(metric, seen)))),
+            (Some(seen), n) => Some((seen, format!("{} of {n} {whose}", value(metric, seen)))),
             (None, _) => None,
         };
         match (of(&self.since), of(&self.seen)) {
@@ -101,11 +107,12 @@ impl GuardrailEvidence {
                 format!("{text} since it began, {all} in all")
             }
             (_, Some((_, all))) => format!("so it was for a time; {all} in all"),
-            (_, None) => "no canary request is left to show it".to_owned(),
+            (_, None) => format!("none of the {whose} is left to show it"),
         }
     }
 
-    pub(super) fn verdict(&self, guardrail: &Guardrail, broken: bool) -> Verdict {
+    /// What it says of `whose` requests, such as "canary requests".
+    pub(crate) fn verdict(&self, guardrail: &Guardrail, whose: &str, broken: bool) -> Verdict {
         if let Some(reads) = guardrail.reads.as_deref() {
             let (answer, why, seen, n) = self.readings.answer(guardrail, reads);
             return said(guardrail, answer, why, (seen, n), 1.0);
@@ -118,12 +125,13 @@ impl GuardrailEvidence {
         let (answer, why) = if let Some(error) = &self.error {
             (Answer::Error, format!("could not be evaluated: {error}"))
         } else if broken {
-            (Answer::Fail, format!("{} is proven {side} {limit}: {}", metric.name(), self.alarm(guardrail)))
+            (
+                Answer::Fail,
+                format!("{} is proven {side} {limit}: {}", metric.name(), self.alarm(guardrail, whose)),
+            )
         } else {
-            let why = format!(
-                "{} is {shown} of {n_canary} canary requests; not proven {side} {limit}",
-                metric.name()
-            );
+            let why =
+                format!("{} is {shown} of {n_canary} {whose}; not proven {side} {limit}", metric.name());
             (if n_canary == 0 { Answer::Insufficient } else { Answer::Pass }, why)
         };
         said(guardrail, answer, why, (seen, n_canary), super::words::e_value(self.log_e()))

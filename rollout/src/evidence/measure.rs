@@ -48,13 +48,13 @@ pub(super) fn scores(canary: Moments, control: Moments) -> ScoreStratum {
 }
 
 /// A margin from stable's value.
-pub(super) fn at_margin(metric: Metric, stable: f64, margin: f64, points: f64) -> f64 {
+pub(crate) fn at_margin(metric: Metric, stable: f64, margin: f64, points: f64) -> f64 {
     if metric.larger_is_worse() { stable * margin + points } else { stable - stable.abs() * margin - points }
 }
 
 /// The metric's value, and the requests it rests on.
 #[allow(clippy::cast_precision_loss)] // counts below 2^53
-pub(super) fn estimate(metric: Metric, counts: &Counts) -> (Option<f64>, u64) {
+pub(crate) fn estimate(metric: Metric, counts: &Counts) -> (Option<f64>, u64) {
     match metric {
         Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => {
             let Trials { n, k } = trials(metric, counts);

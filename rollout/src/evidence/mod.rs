@@ -4,36 +4,36 @@
 //! stage. All tests are e-processes of crate `judge`, so looking often costs nothing.
 
 mod anomaly;
+mod clumps;
 mod contest;
 mod gate;
 mod guard;
 mod guard_readings;
 mod margin;
 mod measure;
+mod proven;
 mod readings;
 mod test;
 mod words;
 
-use judge::JudgeError;
-use judge::anytime::{DesignEffect, Group};
+use judge::gate::Span;
 use serde::{Deserialize, Serialize};
 use spec::{Gate, Insufficient, Metric, Plan, Unit};
 
+pub(crate) use clumps::{Clumps, Groups};
 pub use contest::Contest;
 pub use gate::GateEvidence;
 pub use guard::GuardrailEvidence;
 pub(crate) use margin::OnMargin;
-pub(crate) use measure::trials;
+pub(crate) use measure::{at_margin, estimate, trials};
+pub(crate) use proven::proven;
+pub(crate) use test::scale;
 pub(crate) use words::{digits, e_value, value};
 
-use crate::{Counts, Interval, Reading, Verdict, Wanted};
+use crate::{Interval, Reading, Verdict, Wanted};
 
-/// The design effect used while stable shows no error at all, so that clumping cannot be measured: a user with ten
-/// requests, all alike.
-const ASSUMED_DESIGN_EFFECT: f64 = 10.0;
-
-/// Groups of users, as the filter makes them.
-const GROUPS: usize = 100;
+/// Whose requests guardrails rest on.
+const CANARY: &str = "canary requests";
 
 /// The evidence of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub struct Evidence {
     /// In the order of the plan's guardrails.
     pub guardrails: Vec<GuardrailEvidence>,
     /// Stable's outcomes per group of users; empty while the source counts none.
-    groups: Vec<Group>,
+    pub(crate) groups: Groups,
     /// The epoch of the last interval.
     #[serde(default)]
     epoch: u64,
@@ -93,7 +93,7 @@ impl Evidence {
         Self {
             gates: plan.gates.iter().map(|gate| GateEvidence::new(gate, scale)).collect(),
             guardrails: plan.guardrails.iter().map(|rail| GuardrailEvidence::new(rail, scale)).collect(),
-            groups: Vec::new(),
+            groups: Groups::default(),
             epoch: 0,
         }
     }
@@ -103,7 +103,7 @@ impl Evidence {
         let mut control = interval.stable.clone();
         control.add(&interval.baseline);
         let scale = test::scale(plan);
-        self.count_groups(&control);
+        self.groups.count(&control);
         if interval.epoch != self.epoch {
             self.gates.iter_mut().for_each(GateEvidence::new_weights);
             self.epoch = interval.epoch;
@@ -125,7 +125,8 @@ impl Evidence {
             // A cold model is slow, not broken: only its times are excused.
             if !(look.warming && guardrail.metric == Metric::LatencyP99) {
                 // A guardrail guards from the first request; how users clump is taken in as soon as it is known.
-                evidence.observe(&interval.canary, look.span_ms, clumps.of(guardrail.metric).unwrap_or(1.0));
+                let span = Span { ms: look.span_ms, of_stage: false };
+                evidence.observe(&interval.canary, span, clumps.of(guardrail.metric).unwrap_or(1.0));
             }
         }
     }
@@ -240,7 +241,7 @@ impl Evidence {
             read.iter().find(broken).copied()
         };
         let index = at.filter(|_| fired).and_then(|at| tested.get(at).copied()).or_else(by_count)?;
-        let verdict = self.guardrails.get(index)?.verdict(plan.guardrails.get(index)?, true);
+        let verdict = self.guardrails.get(index)?.verdict(plan.guardrails.get(index)?, CANARY, true);
         Some(Fired { index, verdict })
     }
 
@@ -258,36 +259,13 @@ impl Evidence {
         plan.guardrails
             .iter()
             .zip(&self.guardrails)
-            .map(|(guardrail, e)| e.verdict(guardrail, false))
+            .map(|(guardrail, e)| e.verdict(guardrail, CANARY, false))
             .collect()
     }
 
-    fn count_groups(&mut self, control: &Counts) {
-        for group in control.groups.iter().flatten() {
-            let at = usize::from(group.group);
-            if at >= self.groups.len() {
-                self.groups.resize(at + 1, Group::default());
-            }
-            if let Some(sum) = self.groups.get_mut(at) {
-                sum.n += group.finished;
-                sum.k = (sum.k + group.errors).min(sum.n);
-            }
-        }
-    }
-
     /// How much requests of one user go together.
-    fn clumps(&self, unit: Unit) -> Clumps {
-        if unit == Unit::Request {
-            return Clumps { errors: Some(1.0), any: Some(1.0) };
-        }
-        let errors = match DesignEffect::from_groups(&self.groups) {
-            Ok(deff) => Some(deff.upper_bound()),
-            Err(JudgeError::Constant { .. }) => Some(ASSUMED_DESIGN_EFFECT),
-            Err(_) => None,
-        };
-        let mut all = self.groups.clone();
-        all.resize(all.len().max(GROUPS), Group::default());
-        Clumps { errors, any: DesignEffect::largest(&all).ok().map(|deff| deff.upper_bound()) }
+    pub(crate) fn clumps(&self, unit: Unit) -> Clumps {
+        self.groups.clumps(unit)
     }
 }
 
@@ -299,22 +277,6 @@ pub(crate) fn difference(forward: &Evidence, backward: &Evidence, alpha: f64) ->
     let log_e: Vec<f64> = both.map(|(a, b)| either(a.harm(), b.harm())).collect();
     let (_, proven) = fired(alpha, log_e.clone());
     (log_e, proven)
-}
-
-/// Design effects; `None`: nobody knows.
-#[derive(Clone, Copy, Debug)]
-struct Clumps {
-    /// Of errors, which are counted per group.
-    errors: Option<f64>,
-    /// Of anything else: as if all requests of a user agreed. Counting each metric per group would take hundreds of
-    /// series more in every sidecar.
-    any: Option<f64>,
-}
-
-impl Clumps {
-    fn of(self, metric: Metric) -> Option<f64> {
-        if metric == Metric::ErrorRate { self.errors } else { self.any }
-    }
 }
 
 /// The largest contribution, and whether all e-values together reach 1/alpha: their plain average is an e-value.

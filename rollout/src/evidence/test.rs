@@ -44,7 +44,7 @@ pub enum Test {
 }
 
 /// The range of confidence, as declared.
-pub(super) fn scale(plan: &Plan) -> Scale {
+pub(crate) fn scale(plan: &Plan) -> Scale {
     plan.traffic.confidence.as_ref().map_or(Scale::UNIT, |confidence| Scale {
         min: confidence.min,
         max: confidence.max,

@@ -16,8 +16,7 @@ pub fn acts(members: &[&State], event: &Event) -> Result<Vec<(usize, Event)>, St
     let mut taken = Vec::new();
     for (index, event) in wanted {
         let Some(state) = members.get(index) else { continue };
-        // What is over calls its hooks again all the same.
-        let allowed = if state.is_over() && !matches!(event, Event::Resume(_)) {
+        let allowed = if state.is_over() && !state.takes_when_over(&event) {
             Err(format!("it is over: {}", state.message()))
         } else {
             state.allows(&event)

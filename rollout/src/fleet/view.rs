@@ -85,6 +85,8 @@ pub fn view(name: &str, members: &[&State]) -> View {
         kept: None,
         calls: Vec::new(),
         rollback: culprit.and_then(|state| state.rollback.as_ref()).map(RollbackView::from),
+        baseline: None,
+        watch: None,
         history,
         closed: members.iter().find(|state| !is_done(state)).and_then(|state| state.view().closed),
         overrides: members.iter().flat_map(|state| state.view().overrides).collect(),
@@ -124,7 +126,13 @@ fn message(fleet: &Fleet, members: &[&State]) -> String {
     }
     let without = if gone.is_empty() { String::new() } else { format!("; without {}", gone.join(", ")) };
     if word == "Succeeded" {
-        return format!("promoted: stable serves the new versions{without}");
+        let drifting =
+            |state: &&&State| state.watched().is_some_and(|watch| watch.drifting().next().is_some());
+        let drifting: Vec<&str> =
+            members.iter().filter(drifting).map(|state| state.plan.name.as_str()).collect();
+        let drift =
+            if drifting.is_empty() { String::new() } else { format!("; DRIFT in {}", drifting.join(", ")) };
+        return format!("promoted: stable serves the new versions{without}{drift}");
     }
     let front = fleet.front();
     let wave =

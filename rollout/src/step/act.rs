@@ -136,6 +136,7 @@ impl Run {
             return;
         }
         self.leave_stage();
+        self.forget_shown();
         let weight = self.state.weights.canary_ppm;
         let ramp = self.state.plan.rollback.ramp_ppm.iter().position(|&ppm| ppm < weight && ppm > 0);
         let ramp = ramp.filter(|_| gentle);

@@ -177,6 +177,7 @@ impl Run {
             state.arms.rivals.insert(former, Rival { evidence, gates, reanalyzed: false });
         }
         Arc::make_mut(&mut state.plan).lead_by(arm);
+        self.forget_shown();
     }
 
     fn publish_without_the_lost(&mut self, cause: Cause) {

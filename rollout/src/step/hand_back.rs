@@ -112,6 +112,7 @@ impl Run {
             self.state.succeeded_age_ms = Some(self.state.age_ms);
             self.record(format!("Succeeded: stable serves {}", self.state.plan.canary));
             let text = format!("{}: {}", self.state.plan.name, self.state.message());
+            self.begin_watch();
             return self.notify(Severity::Info, "succeeded", text);
         }
         // Stable is not given more while its endpoints say anything else than the new version.

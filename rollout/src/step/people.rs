@@ -28,6 +28,9 @@ impl Run {
     }
 
     pub(super) fn pause_by(&mut self, human: &Human) {
+        if self.state.phase == Phase::Succeeded {
+            return self.pause_watch(human);
+        }
         let text = format!("stopped by {}", named(human));
         self.pause(Pause::Human { who: human.who.clone() }, text);
     }
@@ -58,6 +61,7 @@ impl Run {
             }
             Phase::HandBack(_) => self.ask_again(human),
             Phase::Pending { .. } => self.warm_again(human),
+            Phase::Succeeded => self.resume_watch(human),
             _ => {}
         }
     }

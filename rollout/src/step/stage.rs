@@ -34,6 +34,9 @@ impl Run {
 
     /// Adds an interval to the evidence, and acts on harm.
     pub(super) fn count(&mut self, interval: &Interval) {
+        if self.state.phase == Phase::Succeeded {
+            return self.watch(interval);
+        }
         let state = &mut self.state;
         let live = matches!(
             state.phase,
@@ -68,6 +71,7 @@ impl Run {
         state.evidence.observe(&state.plan, interval, look);
         self.count_rivals(interval, look);
         self.learn(interval, look);
+        self.show(interval, whole, look.warming);
         self.forget("no-data");
         if !self.guarded() {
             return;
@@ -384,6 +388,7 @@ impl Run {
             approved_by: None,
             reanalyzed: false,
             complete_age_ms: None,
+            shown: crate::Counts::default(),
         });
         self.state.evidence.begin_stage();
         self.begin_stage_of_rivals();

@@ -15,5 +15,7 @@ mod size;
 pub(crate) mod story;
 mod table;
 mod unread;
+mod watch;
 mod way_up;
+mod weeks;
 mod words;

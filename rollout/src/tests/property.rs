@@ -15,6 +15,7 @@ const PLAN: &str = "stages:
 gates: [{name: errors, metric: error_rate, against: stable, margin: 3x, passBelow: 10%, minSamples: 5}]
 acknowledge: {timeout: 5s}
 handBack: {hook: {url: http://deploy}, endpoints: [http://stable], step: 1s}
+watch: {for: 30s}
 ";
 
 const KEPT: &str = "keepWarm: {for: 4s, hook: {url: http://keep}, endpoints: [http://canary]}
@@ -44,6 +45,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         Just(Event::Resume(human())),
         (0_u32..1_100_000).prop_map(|weight_ppm| Event::SetWeight { human: human(), weight_ppm }),
         Just(Event::HandBackDone),
+        Just(Event::NextRun { run: 2 }),
         Just(Event::WarmedUp),
         Just(Event::WarmUpFailed { reason: "no".to_owned() }),
         Just(Event::HandBackFailed { reason: "no".to_owned() }),
@@ -116,6 +118,10 @@ fn check(before: &State, after: &State, effects: &[Effect], event: &str) {
     }
     if before.phase == Phase::Succeeded {
         assert_eq!(after.phase, Phase::Succeeded);
+        // Keeping a version warm may publish who is sent to it by name; a watch only tells.
+        let kept = before.plan.keep_warm.is_some();
+        let quiet = effects.iter().all(|effect| !matches!(effect, Effect::Publish(_) | Effect::Revoke));
+        assert!(kept || quiet, "{event}: whoever watches only tells: {effects:?}");
     }
     assert!(after.age_ms >= before.age_ms);
     assert!(!matches!(after.phase, Phase::Succeeded) || after.weights.canary_ppm == 0);
@@ -123,6 +129,7 @@ fn check(before: &State, after: &State, effects: &[Effect], event: &str) {
     let (aborted, _) = step(after.clone(), &Event::Abort(human()), after.last);
     assert_eq!(aborted.weights.canary_ppm, 0, "{event}: abort leaves weight");
     assert!(aborted.is_over());
+    assert!(!after.lingers() || after.is_over());
 }
 
 proptest! {
@@ -144,6 +151,9 @@ proptest! {
                         let before = State::clone(&story.state);
                         let told = story.effects.len();
                         story.second();
+                        if before.phase == Phase::Succeeded {
+                            check(&before, &story.state, &story.effects[told..], "a second");
+                        }
                         // A second is several steps; what holds of steps upwards holds of the first of them.
                         let rises = story.effects[told..].iter().filter_map(|e| match e {
                             Effect::Publish(p) => Some((p.policy.arms.canary.weight_ppm, p.cause.clone())),

@@ -12,7 +12,8 @@ handBack: {hook: {url: http://deploy}, endpoints: [http://stable], step: 5s}
 
 /// A run brought to a phase.
 fn brought_to(phase: &str) -> Story {
-    let mut story = Story::of(STAGES);
+    let watch = if phase == "Watched" { "watch: {}" } else { "" };
+    let mut story = Story::of(&format!("{STAGES}{watch}"));
     story.deploys = false;
     match phase {
         "applied" => return story,
@@ -126,6 +127,14 @@ fn what_people_may_do() {
     check("Approval", &resume, "Paused", 5);
     check("Asked", &resume, "HandBack", 100);
     check("RolledBack", &resume, "RolledBack", 0);
+    check("Watched", &pause, "Succeeded", 0);
+    check("Watched", &resume, "Succeeded", 0);
+    check("Watched", &promote, "Succeeded", 0);
+    check("Watched", &Event::Abort(human()), "Succeeded", 0);
+    let next = Event::NextRun { run: 2 };
+    check("Watched", &next, "Succeeded", 0);
+    check("Progressing", &next, "Progressing", 5);
+    check("RolledBack", &next, "RolledBack", 0);
 }
 
 #[test]

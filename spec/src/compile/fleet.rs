@@ -279,6 +279,14 @@ fn of_model(spec: &mut RolloutSpec, whole: &RolloutSpec, model: &Model, index: u
             names.retain(|name| !lacks(name));
         }
     }
+    // What is named to be watched is watched in the models that have it.
+    if let Some(watch) = &mut spec.watch {
+        let named = !watch.gates.is_empty();
+        watch.gates.retain(|gate| !lacks(&gate.name));
+        if named && watch.gates.is_empty() {
+            spec.watch = None;
+        }
+    }
     spec.gates = own;
     if index == 0 {
         spec.gates.extend(of_whole);

@@ -329,7 +329,7 @@ fn against(check: &mut Check, at: &str, written: &typed::Gate, metric: Metric) -
 }
 
 /// A distance from stable: as a factor (rates, latencies) or as the part that may be lost (means), and as points beside.
-fn distance(check: &mut Check, field: &str, margin: Margin, metric: Metric) -> (f64, f64) {
+pub(super) fn distance(check: &mut Check, field: &str, margin: Margin, metric: Metric) -> (f64, f64) {
     let (distance, points) = match (metric.larger_is_worse(), margin) {
         (true, Margin::Factor(factor)) => (factor, 0.0),
         (true, Margin::Part(part)) => (1.0 + part, 0.0),

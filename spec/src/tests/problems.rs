@@ -59,6 +59,33 @@ fn a_shadow_is_a_stage_before_anybody_is_exposed() {
 }
 
 #[test]
+fn what_cannot_be_watched() {
+    check(
+        "gates: [{name: errors, metric: error_rate, against: stable, margin: 2x}, {name: clicks, source: {push: {}}, max: 1}]\nwatch:\n  for: 0s\n  alpha: 1\n  gates:\n  - {name: nope}\n  - {name: clicks}\n  - {name: errors, margin: 1x}\n  - {name: errors}",
+        &[
+            "error (line 9): spec.watch.for: it would be over at once; write a time such as 24h, or leave spec.watch out",
+            "error (line 10): spec.watch.alpha: 1 is not a chance of error; use a number above 0 and below 0.5, such as 0.05",
+            "error (line 12): spec.watch.gates[0].name: there is no gate \"nope\"; use one of errors, clicks",
+            "error (line 13): spec.watch.gates[1].name: \"clicks\" is not counted; leave it out: readings of a source are numbers without counts, of which nothing can be proven",
+            "error (line 14): spec.watch.gates[2].margin: it leaves no room at all; widen it: no two hours of a service are exactly alike",
+            "error (line 15): spec.watch.gates[3].name: \"errors\" stands there twice; keep one",
+        ],
+    );
+    check(
+        "gates: [{name: clicks, source: {push: {}}, max: 1}]\nwatch: {for: ever}",
+        &[
+            "error (line 8): spec.watch.for: \"ever\" is not a time such as 12h or 7d, or always; write it in one of these ways",
+        ],
+    );
+    check(
+        "gates: [{name: clicks, source: {push: {}}, max: 1}]\nwatch: {}",
+        &[
+            "error (line 8): spec.watch: there is nothing to watch: no gate is counted; add a gate on what the proxies count, such as error_rate, or leave spec.watch out",
+        ],
+    );
+}
+
+#[test]
 fn problems_name_line_field_and_remedy() {
     check(
         "stages: [{weight: 10, bake: 5m}]",

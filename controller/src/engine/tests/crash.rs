@@ -14,9 +14,9 @@ fn text(name: &str, stable: &str, canary: &str, more: &str) -> String {
     )
 }
 
-/// Everything a run can meet: a probe, stages by evidence and by a person's yes, the hand-back, an abort with the next
-/// one waiting, a stage that a person moves past, one that takes the place of another, a ramp on the way down; what is
-/// kept after the end, hooks then, and the way back to it.
+/// Everything a run can meet: a probe, stages by evidence and by a person's yes, the hand-back, a watch, an abort with the
+/// next one waiting, a stage that a person moves past, one that takes the place of another, a ramp on the way down; what
+/// is kept after the end, hooks then, and the way back to it.
 pub async fn script(world: &mut World) {
     let asked = world.asked_file().display().to_string();
     let mut stages = String::from("  stages:\n");
@@ -35,8 +35,9 @@ pub async fn script(world: &mut World) {
         format!("  {name}: {call}\n")
     };
     let kept =
-        format!("  keepWarm: {{for: 30s}}\n  after:\n  {}  {}", after("succeeded"), after("rolledBack"));
-    world.apply(&text("ranker", "v1", "v2", &format!("{stages}{gates}{hook}{kept}"))).await;
+        format!("  keepWarm: {{for: 1h}}\n  after:\n  {}  {}", after("succeeded"), after("rolledBack"));
+    let watch = "  watch: {for: always}\n";
+    world.apply(&text("ranker", "v1", "v2", &format!("{stages}{gates}{hook}{kept}{watch}"))).await;
     world.apply(&text("other", "v1", "v2", &format!("{stages}{gates}{hook}"))).await;
     world.until("ranker", "stage 1", stage(1)).await;
     world.act("ranker", Act::Pause, "wait a moment").await;
@@ -50,6 +51,10 @@ pub async fn script(world: &mut World) {
         })
         .await;
     world.until("ranker", "the end", over).await;
+    world.act("ranker", Act::Pause, "no watch, please").await;
+    world.second().await;
+    world.act("ranker", Act::Resume, "watch again").await;
+    world.second().await;
     // Back to what is kept; the way back keeps a version as well, and the next run ends that.
     world.go_back("ranker", "clicks fell").await;
     world.until("ranker", "the way back", over).await;
@@ -63,7 +68,7 @@ pub async fn script(world: &mut World) {
     world.act("ranker", Act::Promote, "in a hurry").await;
     world.second().await;
     let ramp = "  supersede: replace\n  rollback: {ramp: [1%], step: 2s}\n";
-    let kept = kept.replace("30s", "2s");
+    let kept = kept.replace("1h", "2s");
     world.apply(&text("ranker", "v1", "v5", &format!("{stages}{ramp}{kept}"))).await;
     world.until("ranker", "run 5", |state| state.run == 5 && state.phase == Phase::Progressing).await;
     world.act("ranker", Act::Promote, "faster").await;

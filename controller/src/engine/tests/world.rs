@@ -12,6 +12,7 @@ use futures::FutureExt as _;
 use rollout::{Human, Now, State};
 use split::{Arm, Cause};
 use tally::{Class, Series, What};
+use tokio::sync::oneshot;
 
 use super::super::views::RunView;
 use super::super::*;
