@@ -49,3 +49,5 @@ mod sources;
 mod traps;
 #[cfg(test)]
 mod triggers;
+#[cfg(test)]
+mod watch;
