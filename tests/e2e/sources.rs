@@ -184,7 +184,7 @@ spec:
   stable: {version: v1}
   canary: {version: v2}
   guardrails:
-    - {name: complaints, source: {push: {}}, max: 5, every: 1s, failureLimit: 0}
+    - {name: complaints, source: {push: {}}, max: 5, every: 5s, failureLimit: 0}
   stages:
     - {weight: 50%, bake: 1h, gates: []}
     - {weight: 100%, bake: 1h, gates: []}

@@ -83,12 +83,17 @@ impl Pushed {
         let version = arm.and_then(|arm| state.plan.version_of(arm)).unwrap_or(&state.plan.canary);
         let of_version = (gate.clone(), version.to_owned());
         let since_ms = |at_ns: u64| now_ns.saturating_sub(at_ns) / NS_PER_MS;
-        if self.read_ns.get(&of_version).is_some_and(|at| since_ms(*at) < wanted.every_ms) {
+        let read_ns = self.read_ns.get(&of_version).copied();
+        if read_ns.is_some_and(|at| since_ms(at) < wanted.every_ms) {
             return None;
         }
+        // What was pushed just after a reading is as old as `every` at the next, and is waited for all the same.
+        let waits = |at_ns: u64| {
+            read_ns.is_some_and(|read| at_ns >= read && since_ms(read) < wanted.every_ms.saturating_mul(2))
+        };
         let mut mean_of = |version: &str| {
             let kept = self.figures.get_mut(&(gate.clone(), version.to_owned()))?;
-            kept.retain(|figure| since_ms(figure.at_ns) <= wanted.window_ms);
+            kept.retain(|figure| since_ms(figure.at_ns) <= wanted.window_ms || waits(figure.at_ns));
             mean(kept)
         };
         let (canary, stable) = (mean_of(version), mean_of(&state.stable_version));

@@ -75,6 +75,15 @@ fn pushed_figures_are_read_once_in_their_time() {
     );
     // Stale after the gate's window.
     check(&[(1, "accuracy", "v2", 0.9, 1)], &[(12, &[]), (13, &[])]);
+    // What came just after a reading is not lost for being as old as `every` at the next; much later it is.
+    let late = |second: u64, read: &'static [Read]| {
+        check(
+            &[(1, "accuracy", "v2", 0.9, 1), (2, "accuracy", "v2", 0.5, 1)],
+            &[(1, &[("accuracy", 0.9, None)]), (second, read)],
+        );
+    };
+    late(13, &[("accuracy", 0.5, None)]);
+    late(22, &[]);
     // A comparison waits for both; stable's figure serves as long as the window lasts.
     check(
         &[
