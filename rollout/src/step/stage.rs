@@ -304,7 +304,9 @@ impl Run {
             return;
         }
         self.record(format!("Pause at {}: {text}", self.state.weight()));
-        let key = format!("paused/{}/{}", self.state.stage, self.state.history.len());
+        // Every pause is a matter of its own, and those before it are settled.
+        self.state.told.retain(|told| !told.starts_with("paused/"));
+        let key = format!("paused/{}/{}", self.state.stage, self.state.age_ms);
         let text = format!("{}: paused at {}: {text}", self.state.plan.name, self.state.weight());
         self.state.phase = Phase::Paused(why);
         self.notify(Severity::Warning, &key, text);

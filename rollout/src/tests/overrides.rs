@@ -2,7 +2,7 @@
 
 use super::gates::with;
 use super::story::{Story, human, urged};
-use crate::{Event, Human, Phase};
+use crate::{Effect, Event, Human, Phase};
 
 const UNPROVEN: &str = "gates: [{name: e, metric: error_rate, max: 20%, minSamples: 100000}]";
 const FROZEN: &str = "windows: {freezes: [{from: 1970-01-01, to: 1970-01-03, reason: holidays}]}\ngates: [{name: e, metric: error_rate, max: 20%}]";
@@ -58,4 +58,23 @@ fn a_freeze_keeps_everybody_unexposed_and_is_shown_with_its_end() {
         "frozen until the end of 1970-01-03 (holidays); opens Sunday 1970-01-04 00:00 UTC"
     );
     assert!(story.state.message().contains("holidays"), "{}", story.state.message());
+}
+
+/// The history is cut to its last lines; who is told of what does not hang on its length.
+#[test]
+fn every_pause_is_told_however_long_the_run() {
+    let mut story = at_work(UNPROVEN);
+    story.effects.clear();
+    for _ in 0..150 {
+        story.take(&Event::Pause(human()));
+        story.second();
+        story.take(&Event::Resume(human()));
+        story.second();
+    }
+    let told = story
+        .effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Notify(n) if n.text.contains("paused at")));
+    assert_eq!(told.count(), 150);
+    assert!(story.state.told.len() < 10, "{:?}", story.state.told);
 }
