@@ -117,6 +117,9 @@ pub struct Run {
     /// A host that sources of rollouts may be asked at, such as prometheus or *.example.com; none named: any
     #[arg(long, env = "SERIN_SOURCE_HOST", value_name = "HOST", value_delimiter = ',')]
     pub source_host: Vec<crate::sources::Host>,
+    /// A program that hooks of rollouts may run, as they write it, such as /usr/local/bin/deploy; none named: none; *: any
+    #[arg(long, env = "SERIN_HOOK_COMMAND", value_name = "PROGRAM", value_delimiter = ',')]
+    pub hook_command: Vec<String>,
 }
 
 fn prefix(text: &str) -> Result<String, String> {

@@ -6,12 +6,12 @@ use rollout::CallRequest;
 use serde_json::json;
 use spec::HookHow;
 
-use crate::hook;
+use crate::hook::Hooks;
 
 const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Calls the hook. A crash can make it called twice: both times with the same `key`.
-pub async fn run(client: &reqwest::Client, request: &CallRequest, key: &str) -> Result<(), String> {
+pub async fn run(hooks: &Hooks, request: &CallRequest, key: &str) -> Result<(), String> {
     let CallRequest { rollout, run, duty, versions, stable, next, keep_ms, how } = request;
     let keep_seconds = keep_ms.map(|ms| ms / 1_000);
     match how {
@@ -20,7 +20,7 @@ pub async fn run(client: &reqwest::Client, request: &CallRequest, key: &str) -> 
                 "rollout": rollout, "run": run, "what": duty.word(), "versions": versions, "stable": stable,
                 "next": next, "keep_seconds": keep_seconds, "key": key,
             });
-            hook::post(client, url, &body, Some(key), HOOK_TIMEOUT).await
+            hooks.post(url, &body, Some(key), HOOK_TIMEOUT).await
         }
         HookHow::Command(words) => {
             let (run, versions) = (run.to_string(), versions.join(" "));
@@ -35,7 +35,7 @@ pub async fn run(client: &reqwest::Client, request: &CallRequest, key: &str) -> 
                 ("SERIN_KEEP_SECONDS", &keep_seconds),
                 ("SERIN_KEY", key),
             ];
-            hook::command(words, &env, HOOK_TIMEOUT).await
+            hooks.command(words, &env, HOOK_TIMEOUT).await
         }
     }
 }

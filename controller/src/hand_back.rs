@@ -7,21 +7,21 @@ use rollout::{Endpoint, HandBackRequest};
 use serde_json::{Value, json};
 use spec::{HandBackHow, VersionIn};
 
-use crate::hook;
+use crate::hook::Hooks;
 
 const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs the hook; `Ok(false)`: there is none, a person does it. A crash can make it run twice: both times with the same
 /// `key`.
-pub async fn run(client: &reqwest::Client, request: &HandBackRequest, key: &str) -> Result<bool, String> {
+pub async fn run(hooks: &Hooks, request: &HandBackRequest, key: &str) -> Result<bool, String> {
     let HandBackRequest { rollout, from, to, keep_ms, how } = request;
     // `from` is not to be taken down for so long after the run.
     let keep_seconds = keep_ms.map(|ms| ms / 1_000);
     let body = json!({"rollout": rollout, "from": from, "to": to, "keep_seconds": keep_seconds, "key": key});
     match how {
         HandBackHow::Manual => Ok(false),
-        HandBackHow::Url(url) => hook::post(client, url, &body, Some(key), HOOK_TIMEOUT).await.map(|()| true),
+        HandBackHow::Url(url) => hooks.post(url, &body, Some(key), HOOK_TIMEOUT).await.map(|()| true),
         HandBackHow::Command(words) => {
             let keep = keep_seconds.map(|seconds| seconds.to_string()).unwrap_or_default();
             let env = [
@@ -31,7 +31,7 @@ pub async fn run(client: &reqwest::Client, request: &HandBackRequest, key: &str)
                 ("SERIN_KEEP_SECONDS", &keep),
                 ("SERIN_KEY", key),
             ];
-            hook::command(words, &env, HOOK_TIMEOUT).await.map(|()| true)
+            hooks.command(words, &env, HOOK_TIMEOUT).await.map(|()| true)
         }
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use crate::api::{self, Api};
 use crate::args::Run;
 use crate::engine::{Engine, Inputs};
+use crate::hook::{Hooks, Programs};
 use crate::lease::LeaseBook;
 use crate::publish::Publisher;
 use crate::scrape::Scraper;
@@ -57,7 +58,8 @@ pub async fn run(options: Run) -> Result<ExitCode> {
     let publisher = Publisher::new(ecds.clone(), file, incarnation, options.lease_interval_ms);
     let secrets = Secrets { dir: options.secret_dir, env_prefix: options.secret_env };
     let sources = Sources::new(secrets, Hosts(options.source_host))?;
-    let (mut engine, views) = Engine::open(store, publisher, lease.clone(), sources.clone())?;
+    let hooks = Hooks::new(reqwest::Client::new(), Programs::named(options.hook_command));
+    let (mut engine, views) = Engine::open(store, publisher, lease.clone(), sources.clone(), hooks)?;
     if let Some(directory) = &options.record {
         engine.record(TrafficLog::new(directory).context("--record")?);
     }

@@ -6,23 +6,24 @@ use rollout::WarmUpRequest;
 use serde_json::json;
 use spec::WarmUpHow;
 
-use crate::hook;
+use crate::hook::Hooks;
 
 /// Warms the canary; `Err` says in one sentence why it is not warm.
-pub async fn run(client: &reqwest::Client, request: &WarmUpRequest) -> Result<(), String> {
+pub async fn run(hooks: &Hooks, request: &WarmUpRequest) -> Result<(), String> {
     let WarmUpRequest { rollout, stable, canary, hook: terms } = request;
     let timeout = Duration::from_millis(terms.timeout_ms);
     match &terms.how {
         WarmUpHow::Url(url) => {
             let body = json!({"rollout": rollout, "stable": stable, "canary": canary});
-            hook::post(client, url, &body, None, timeout).await
+            hooks.post(url, &body, None, timeout).await
         }
         WarmUpHow::Command(words) => {
             let env = [("SERIN_ROLLOUT", &**rollout), ("SERIN_STABLE", stable), ("SERIN_CANARY", canary)];
-            hook::command(words, &env, timeout).await
+            hooks.command(words, &env, timeout).await
         }
         WarmUpHow::Requests { url, count, body } => {
-            match tokio::time::timeout(timeout, requests(client, url, *count, body.as_deref())).await {
+            match tokio::time::timeout(timeout, requests(hooks.client(), url, *count, body.as_deref())).await
+            {
                 Ok(done) => done,
                 Err(_) => {
                     Err(format!("{url} did not answer {count} requests within {} s", timeout.as_secs()))
@@ -94,7 +95,7 @@ mod tests {
             hook: plan.warm_up_hook.expect("it"),
         };
         assert!(!matches!(&request.hook.how, WarmUpHow::Command(words) if words.is_empty()));
-        match (run(&reqwest::Client::new(), &request).await, expected) {
+        match (run(&Hooks::any(), &request).await, expected) {
             (Ok(()), Ok(())) => {}
             (Err(error), Err(part)) => assert!(error.contains(part), "{part:?} is missing in: {error}"),
             (found, expected) => panic!("{hook}: {found:?}, not {expected:?}"),

@@ -18,6 +18,7 @@ mod documents;
 mod explain;
 mod fleet;
 mod gate;
+mod hooks;
 mod keep_warm;
 mod lines;
 mod lint;

@@ -274,9 +274,9 @@ impl Engine {
             Effect::HandBack(request) => {
                 let Some(state) = self.runs.get(name).map(|run| &run.state) else { return };
                 let (run, key) = (state.run, self.key(state));
-                let (client, reports, name) = (self.client.clone(), self.reports.clone(), name.to_owned());
+                let (hooks, reports, name) = (self.hooks.clone(), self.reports.clone(), name.to_owned());
                 tokio::spawn(async move {
-                    let result = hand_back::run(&client, &request, &key).await;
+                    let result = hand_back::run(&hooks, &request, &key).await;
                     // The engine has gone: the next one asks again.
                     let _ = reports.send(Report::HandBack { name, run, result }).await;
                 });
@@ -371,7 +371,7 @@ impl Engine {
             return;
         };
         run.probing = true;
-        let (client, reports) = (self.client.clone(), self.reports.clone());
+        let (client, reports) = (self.hooks.client().clone(), self.reports.clone());
         let (name, number, plan) = (name.to_owned(), run.state.run, run.state.plan.hand_back.clone());
         tokio::spawn(async move {
             let endpoints = hand_back::versions(&client, &plan.endpoints, &plan.version_in).await;

@@ -81,7 +81,7 @@ impl Engine {
         };
         let questions: Vec<Question> =
             ways.iter().filter_map(|way| self.question(way, order.unverified)).collect();
-        let (client, reports) = (self.client.clone(), self.reports.clone());
+        let (client, reports) = (self.hooks.client().clone(), self.reports.clone());
         let (sources, admins) = (self.sources.clone(), self.admins.clone());
         tokio::spawn(async move {
             let asked = questions.iter().map(|question| question.ask(&client, &sources, &admins));

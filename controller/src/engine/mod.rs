@@ -46,6 +46,7 @@ pub use views::Views;
 
 use crate::clock;
 use crate::evidence::Increments;
+use crate::hook::Hooks;
 use crate::lease::LeaseBook;
 use crate::publish::Publisher;
 use crate::sources::Sources;
@@ -86,7 +87,7 @@ pub struct Engine {
     store: Store,
     publisher: Publisher,
     lease: LeaseBook,
-    client: reqwest::Client,
+    hooks: Hooks,
     sources: Sources,
     runs: BTreeMap<String, Run>,
     /// What comes after the present run of each name.
@@ -144,6 +145,7 @@ impl Engine {
         publisher: Publisher,
         lease: LeaseBook,
         sources: Sources,
+        hooks: Hooks,
     ) -> Result<(Self, watch::Receiver<Views>)> {
         let (views, seen) = watch::channel(Views::default());
         let (reports, reported) = mpsc::channel(64);
@@ -158,12 +160,11 @@ impl Engine {
             .map(|queued| (queued.name.clone(), Waiting::stored(queued)))
             .collect();
         let triggers = store.triggers()?.into_iter().filter_map(Trigger::stored).collect();
-        let client = reqwest::Client::new();
         let mut engine = Self {
             store,
             publisher,
             lease,
-            client,
+            hooks,
             sources,
             runs,
             waiting,

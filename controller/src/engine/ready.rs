@@ -46,9 +46,9 @@ impl Engine {
 
     pub(super) fn warm_up(&self, name: &str, request: WarmUpRequest) {
         let Some(run) = self.runs.get(name).map(|run| run.state.run) else { return };
-        let (client, reports, name) = (self.client.clone(), self.reports.clone(), name.to_owned());
+        let (hooks, reports, name) = (self.hooks.clone(), self.reports.clone(), name.to_owned());
         tokio::spawn(async move {
-            let result = warm_up::run(&client, &request).await;
+            let result = warm_up::run(&hooks, &request).await;
             // The engine has gone: the next one asks again.
             let _ = reports.send(Report::WarmUp { name, run, result }).await;
         });

@@ -49,6 +49,7 @@ impl Engine {
         for plan in &plans {
             compiles(plan)?;
             self.sources.allow(plan).map_err(Refusal::Invalid)?;
+            self.hooks.allow(plan).map_err(Refusal::Invalid)?;
         }
         warnings.extend(self.unknown_regions(&plans));
         if let Some(why) = self.taken(&name, &plans) {

@@ -6,6 +6,7 @@ use envoy::{Ecds, Resource};
 use rollout::Human;
 
 use super::*;
+use crate::hook::Programs;
 use crate::sources::{Hosts, Secrets};
 
 mod beforehand;
@@ -21,7 +22,9 @@ pub(super) fn engine(file: &Path) -> Engine {
     let ecds = Ecds::new(Resource::local("/filter.wasm"), incarnation);
     let publisher = Publisher::new(ecds, None, incarnation, 1_000);
     let sources = Sources::new(Secrets::default(), Hosts::default()).expect("sources");
-    Engine::open(store, publisher, LeaseBook::new(incarnation, 5_000), sources).expect("an engine").0
+    Engine::open(store, publisher, LeaseBook::new(incarnation, 5_000), sources, Hooks::any())
+        .expect("an engine")
+        .0
 }
 
 fn spec(stable: &str, canary: &str, more: &str) -> String {
@@ -74,6 +77,18 @@ async fn a_secret_nobody_offers_is_refused_before_anything_is_kept() {
         why.contains("gate q: source.http.access.bearer.secret") && why.contains("--secret-dir"),
         "{why}"
     );
+    assert!(engine.store.rollouts().expect("a store").is_empty());
+}
+
+#[tokio::test]
+async fn a_program_nobody_named_is_refused_before_anything_is_kept() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut engine = engine(&dir.path().join("serin.db"));
+    engine.hooks = Hooks::new(reqwest::Client::new(), Programs::default());
+    let hook = "  handBack: {hook: {command: [deploy]}}\n";
+    let refused = apply(&mut engine, &spec("v1", "v2", hook)).await.expect_err("nothing is named");
+    let Refusal::Invalid(why) = refused else { panic!("{refused:?}") };
+    assert!(why.contains("spec.handBack.hook.command") && why.contains("--hook-command"), "{why}");
     assert!(engine.store.rollouts().expect("a store").is_empty());
 }
 

@@ -180,7 +180,9 @@ impl Engine {
         let (spec, warnings) =
             spec::load_trigger(text).map_err(|problems| Refusal::Invalid(problems.to_string()))?;
         let sample = spec::compile(&spec.sample());
-        compiles(&sample.map_err(|problems| Refusal::Invalid(problems.to_string()))?)?;
+        let sample = sample.map_err(|problems| Refusal::Invalid(problems.to_string()))?;
+        compiles(&sample)?;
+        self.hooks.allow(&sample).map_err(Refusal::Invalid)?;
         self.sources.allow_trigger(&spec).map_err(Refusal::Invalid)?;
         let kept = Kept {
             name: spec.name.clone(),

@@ -133,7 +133,8 @@ impl World {
             let publisher =
                 Publisher::new(Ecds::new(resource(), incarnation), Some(policy), incarnation, 1_000);
             let sources = self.sources.clone();
-            let engine = Engine::open(store, publisher, LeaseBook::new(incarnation, 5_000), sources);
+            let engine =
+                Engine::open(store, publisher, LeaseBook::new(incarnation, 5_000), sources, Hooks::any());
             self.engine = Some(engine.expect("an engine").0);
             if self.live(async |engine, _| engine.take_up().await).await.is_some() {
                 return;

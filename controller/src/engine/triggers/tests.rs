@@ -7,6 +7,7 @@ use rollout::Human;
 
 use super::*;
 use crate::engine::Act;
+use crate::hook::Hooks;
 use crate::lease::LeaseBook;
 use crate::publish::Publisher;
 use crate::sources::{Hosts, Secrets, Sources};
@@ -18,7 +19,9 @@ fn engine(file: &Path) -> Engine {
     let ecds = Ecds::new(Resource::local("/filter.wasm"), incarnation);
     let publisher = Publisher::new(ecds, None, incarnation, 1_000);
     let sources = Sources::new(Secrets::default(), Hosts::default()).expect("sources");
-    Engine::open(store, publisher, LeaseBook::new(incarnation, 5_000), sources).expect("an engine").0
+    Engine::open(store, publisher, LeaseBook::new(incarnation, 5_000), sources, Hooks::any())
+        .expect("an engine")
+        .0
 }
 
 fn text(more: &str) -> String {
