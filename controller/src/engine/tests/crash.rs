@@ -34,10 +34,14 @@ pub async fn script(world: &mut World) {
         let call = format!("{{command: [sh, -c, 'echo \"$SERIN_KEY-of-$SERIN_VERSIONS\" >> {asked}']}}");
         format!("  {name}: {call}\n")
     };
-    let kept =
-        format!("  keepWarm: {{for: 1h}}\n  after:\n  {}  {}", after("succeeded"), after("rolledBack"));
+    let kept = |time: &str| {
+        let (succeeded, rolled_back) = (after("succeeded"), after("rolledBack"));
+        format!("  keepWarm: {{for: {time}}}\n  after:\n  {succeeded}  {rolled_back}")
+    };
+    // Longer than a machine is away: whatever happens, it is still kept when it is gone back to.
+    let long = kept("1h");
     let watch = "  watch: {for: always}\n";
-    world.apply(&text("ranker", "v1", "v2", &format!("{stages}{gates}{hook}{kept}{watch}"))).await;
+    world.apply(&text("ranker", "v1", "v2", &format!("{stages}{gates}{hook}{long}{watch}"))).await;
     world.apply(&text("other", "v1", "v2", &format!("{stages}{gates}{hook}"))).await;
     world.until("ranker", "stage 1", stage(1)).await;
     world.act("ranker", Act::Pause, "wait a moment").await;
@@ -68,8 +72,8 @@ pub async fn script(world: &mut World) {
     world.act("ranker", Act::Promote, "in a hurry").await;
     world.second().await;
     let ramp = "  supersede: replace\n  rollback: {ramp: [1%], step: 2s}\n";
-    let kept = kept.replace("1h", "2s");
-    world.apply(&text("ranker", "v1", "v5", &format!("{stages}{ramp}{kept}"))).await;
+    let short = kept("2s");
+    world.apply(&text("ranker", "v1", "v5", &format!("{stages}{ramp}{short}"))).await;
     world.until("ranker", "run 5", |state| state.run == 5 && state.phase == Phase::Progressing).await;
     world.act("ranker", Act::Promote, "faster").await;
     world.second().await;
