@@ -1,6 +1,8 @@
 //! The whole world of an engine, on a clock of its own: a mesh that follows, traffic, a deploy tool, people who try
 //! again when they get no answer; and a process that can end at any point.
 
+mod seen;
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::PathBuf;
@@ -409,49 +411,6 @@ impl World {
         }
         let from_ms = std::mem::replace(&mut self.counted_to_ms, self.now.unix_ms);
         Increments { from_ms, to_ms: self.now.unix_ms, counters, ..Increments::default() }
-    }
-
-    pub fn points_passed(&self) -> Vec<Point> {
-        self.watched.lock().expect("not poisoned").points.clone()
-    }
-
-    pub fn asked_file(&self) -> PathBuf {
-        self.dir.path().join("asked")
-    }
-
-    pub fn seen(&self) -> Seen {
-        let copy = self.watched.lock().expect("not poisoned").copies;
-        let store = rusqlite::Connection::open(self.file(copy)).expect("the store");
-        let mut query = store
-            .prepare("SELECT name, run, kind, who, what, why FROM journal ORDER BY name, run, seq")
-            .expect("a query");
-        let journal = query
-            .query_map([], |row| {
-                let kind: String = row.get(2)?;
-                let mut what: String = row.get(4)?;
-                if kind == "act" {
-                    what = format!("{what}/{}", row.get::<_, Option<String>>(5)?.unwrap_or_default());
-                }
-                // A generation more is no harm.
-                if let Some((weight, _)) = what.split_once(" as generation") {
-                    what = weight.to_owned();
-                }
-                Ok((row.get(0)?, row.get::<_, i64>(1)? as u64, kind, row.get(3)?, what))
-            })
-            .and_then(Iterator::collect)
-            .expect("the journal");
-        let asked = std::fs::read_to_string(self.asked_file()).unwrap_or_default();
-        let runs = self.engine.iter().flat_map(|engine| &engine.runs);
-        let ends = runs.map(|(name, run)| {
-            let view = run.state.view();
-            (name.clone(), (view.phase.to_owned(), view.run, view.stage, view.weight_ppm))
-        });
-        Seen {
-            policies: self.watched.lock().expect("not poisoned").policies.clone(),
-            journal,
-            asked: asked.lines().map(str::to_owned).collect(),
-            ends: ends.collect(),
-        }
     }
 }
 
