@@ -80,7 +80,7 @@ async fn a_model_that_turns_bad_after_its_promotion_is_told_of() {
     load.stop().await;
 
     // The next run ends it.
-    serin.apply(&SPEC.replace("v2", "v3").replace("v1", "v2")).await;
+    serin.apply(&SPEC.replace("version: v2", "version: v3").replace("version: v1", "version: v2")).await;
     serin.until("ranker", "the next run", |view| view["run"] == 2).await;
     assert!(done(&serin, &["history", "ranker", "--run", "1"]).await.contains("ends as run 2 begins"));
 }
