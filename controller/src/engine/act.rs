@@ -20,7 +20,8 @@ pub(super) const KEEP_UP_NS: u64 = 5_000_000_000;
 /// proxies, not a hundred.
 const PUSH_GAP: Duration = Duration::from_millis(100);
 
-/// What is over and lingers is written so many times less often: nothing but words depends on it.
+/// What is over and lingers is written so many times less often. A crash then costs a minute of it at most: a watch has
+/// seen that much less, and a version is kept warm that much longer.
 const LINGERS: u64 = 12;
 
 /// Whether there is anything old is looked after this often; when there is, a little at every tick.
