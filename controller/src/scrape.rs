@@ -1,11 +1,13 @@
 //! Reads every Envoy's counters, again and again, and says what happened between two looks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use envoy::ecds::{Acknowledged, Node, Nodes};
-use envoy::stats::{Admin, Counters, Interval, Mark, Snapshot};
+use envoy::stats::{Admin, Counters, Interval, Snapshot};
 use futures::future::join_all;
+use tally::Counted;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -14,6 +16,32 @@ use crate::evidence::{Increments, Source};
 
 /// A source is stale after this many periods without an answer.
 const STALE_PERIODS: u32 = 5;
+
+/// What is wanted of every Envoy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The clusters whose own counters are evidence: those of shadows.
+    pub clusters: BTreeSet<String>,
+    /// The rollouts and versions whose counters are: a look costs what is live, not what ever was.
+    pub scope: Arc<BTreeSet<(String, String)>>,
+    /// The epoch of each rollout under the generations published last: gauges are sums while two processes of an Envoy
+    /// live, the version it names is not.
+    pub epochs: Arc<BTreeMap<u64, Arc<BTreeMap<String, u64>>>>,
+}
+
+/// Generations whose epochs are remembered: a proxy that lags further behind says its epochs by itself.
+const GENERATIONS_KEPT: usize = 64;
+
+impl Wanted {
+    /// A policy goes out.
+    pub fn published(&mut self, generation: u64, epochs: BTreeMap<String, u64>) {
+        let known = Arc::make_mut(&mut self.epochs);
+        known.insert(generation, Arc::new(epochs));
+        while known.len() > GENERATIONS_KEPT {
+            known.pop_first();
+        }
+    }
+}
 
 pub struct Scraper {
     admins: Vec<(Option<String>, Admin)>,
@@ -38,7 +66,7 @@ impl Scraper {
     }
 
     /// Runs until nobody listens any more.
-    pub async fn run(mut self, out: mpsc::Sender<Increments>, clusters: watch::Receiver<BTreeSet<String>>) {
+    pub async fn run(mut self, out: mpsc::Sender<Increments>, wanted: watch::Receiver<Wanted>) {
         let mut counters = Counters::new(self.period * STALE_PERIODS, clock::monotonic_ns());
         // Where each is: as its operator says, else as it says itself, once it has answered.
         let mut regions: BTreeMap<String, String> = BTreeMap::new();
@@ -53,11 +81,13 @@ impl Scraper {
             let due_ns = clock::monotonic_ns()
                 .saturating_sub(u64::try_from(due.elapsed().as_nanos()).unwrap_or(u64::MAX));
             let mut gauges = Vec::with_capacity(self.admins.len());
-            let clusters = clusters.borrow().clone();
-            let readings = self.admins.iter().map(|(_, admin)| admin.read_with(&clusters));
+            let Wanted { clusters, scope, epochs } = wanted.borrow().clone();
+            let readings = self.admins.iter().map(|(_, admin)| admin.read_with(&clusters, Some(&scope)));
             for ((_, admin), reading) in self.admins.iter().zip(join_all(readings).await) {
                 match reading {
-                    Ok(snapshot) => {
+                    Ok(mut snapshot) => {
+                        let generation = snapshot.accepted_generation(self.incarnation);
+                        snapshot.epochs = generation.and_then(|generation| epochs.get(&generation).cloned());
                         regions.entry(snapshot.source.clone()).or_insert_with(|| snapshot.region.clone());
                         note(&self.refusals, &mut self.seen, &snapshot);
                         self.nodes.send_if_modified(|nodes| know(nodes, &snapshot, self.incarnation));
@@ -89,29 +119,34 @@ fn increments(
     let unix_ms = |ns: u64| wall.unix_ms.saturating_sub(wall.monotonic_ns.saturating_sub(ns) / 1_000_000);
     // What the slowest source tells of began before the interval itself did.
     let from_ns = interval.spans.iter().map(|span| span.from_ns).fold(interval.from_ns, u64::min);
-    let gap = if interval.is_whole() {
-        None
-    } else if interval.spans.is_empty() {
+    let sources: Vec<Source> = interval
+        .spans
+        .iter()
+        .map(|span| Source {
+            region: regions.get(&span.source).cloned(),
+            from_ms: unix_ms(span.from_ns.min(interval.from_ns)),
+            lacks: span
+                .mark
+                .as_ref()
+                .filter(|mark| !mark.loses_nothing())
+                .map(|mark| format!("{}: {mark}", span.source)),
+            told: span.to_ns > span.from_ns,
+        })
+        .collect();
+    let gap = if sources.is_empty() {
         Some("no Envoy's counters are read: give serin run --envoy-admin".to_owned())
+    } else if sources.iter().any(|source| source.told || source.lacks.is_none()) {
+        None
     } else {
-        let marks: Vec<String> = interval.marks().map(|(source, mark)| format!("{source}: {mark}")).collect();
-        Some(marks.join("; "))
+        let lacks: Vec<&str> = sources.iter().filter_map(|source| source.lacks.as_deref()).collect();
+        Some(lacks.join("; "))
     };
-    // Whatever was missed, assigned and finished requests no longer belong together.
-    let restarted = interval.marks().any(|(_, mark)| *mark != Mark::Unread);
-    let sources = interval.spans.iter().map(|span| Source {
-        region: regions.get(&span.source).cloned(),
-        from_ms: unix_ms(span.from_ns.min(interval.from_ns)),
-        gap: span.mark.as_ref().map(|mark| format!("{}: {mark}", span.source)),
-        restarted: span.mark.as_ref().is_some_and(|mark| *mark != Mark::Unread),
-    });
-    let sources = sources.collect();
+    let counted = interval.counts.into_iter().map(|((series, epoch), n)| Counted { series, epoch, n });
     Increments {
         sources,
         from_ms: unix_ms(from_ns),
         to_ms: unix_ms(interval.to_ns),
-        restarted,
-        counters: interval.counts.into_iter().collect(),
+        counted: counted.collect(),
         upstreams: interval.upstreams,
         gap,
         gauges,

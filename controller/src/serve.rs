@@ -88,7 +88,7 @@ pub async fn run(options: Run) -> Result<ExitCode> {
         // The sender going away is a stop as well.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
-    tokio::spawn(scraper.run(counted, engine.clusters()));
+    tokio::spawn(scraper.run(counted, engine.wanted()));
     let mut serving_ecds = tokio::spawn(ecds.serve(ecds_socket, stops(stopped.clone())));
     let mut serving_http = tokio::spawn(
         axum::serve(http_socket, router).with_graceful_shutdown(stops(stopped.clone())).into_future(),

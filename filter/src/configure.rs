@@ -22,7 +22,7 @@ const ACCEPTED: &str = "serin/accepted";
 /// A policy that runs in this VM.
 pub struct Active {
     pub splitter: Splitter,
-    pub counters: Vec<Counters>,
+    pub counters: Vec<Rc<Counters>>,
     pub standing: Cell<Standing>,
     pub draws: RefCell<Draws>,
 }
@@ -66,7 +66,7 @@ impl Root {
     fn activate(&self, splitter: Splitter) -> Active {
         let seed = host::now().unwrap_or(0) ^ (u64::from(self.id) << 48);
         Active {
-            counters: splitter.rollouts().map(|claim| Counters::new(&claim)).collect(),
+            counters: splitter.rollouts().map(|claim| Counters::begin(&claim)).collect(),
             standing: Cell::new(Standing::Live),
             draws: RefCell::new(Draws::seeded(Draws::seeded(seed).draw())),
             splitter,
@@ -78,6 +78,7 @@ impl Root {
         let (incarnation, generation) = active.splitter.pair();
         count::show("serin_policy_incarnation", incarnation);
         count::show("serin_policy_generation", generation);
+        active.counters.iter().for_each(|counters| counters.announce());
         if let Some(terms) = active.splitter.lease() {
             active.standing.set(lease::begin((incarnation, generation), terms));
         }
@@ -146,7 +147,7 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         let (Some(active), Ok(now)) = (&self.active, host::now()) else { return };
         lease::tick(active, now);
-        active.counters.iter().for_each(|counters| counters.tick(now));
+        count::tick(now);
     }
 
     fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {

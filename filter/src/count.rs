@@ -2,15 +2,27 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use split::{Arm, Claim};
-use tally::{Series, What};
+use split::{Arm, Cause, Claim};
+use tally::{AGES_MS, Class, Reached, Series, Slot, Ticket, Waiting, What};
 
 use crate::host::{self, Metric};
+
+thread_local! {
+    /// Every set of counters of this VM that still has requests to follow: a policy that was replaced, and whose requests
+    /// ended, gets no tick any more.
+    static FOLLOWED: RefCell<Vec<Rc<Counters>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// The counters of one rollout under one policy.
 pub struct Counters {
     rollout: String,
+    /// The epoch by which this policy assigns.
+    epoch: u64,
+    /// The epoch by which the newest policy of this VM assigns.
+    present: Cell<u64>,
+    waiting: RefCell<Waiting>,
     versions: BTreeMap<Arm, String>,
     ids: RefCell<BTreeMap<(Arm, What), Option<u32>>>,
     latency: RefCell<BTreeMap<Arm, Option<u32>>>,
@@ -18,24 +30,69 @@ pub struct Counters {
     challenger_since_tick: Cell<bool>,
 }
 
+/// Time passes for all counters of this VM.
+pub fn tick(now_ns: u64) {
+    FOLLOWED.with_borrow_mut(|followed| {
+        followed.iter().for_each(|counters| counters.tick(now_ns));
+        followed.retain(|counters| Rc::strong_count(counters) > 1 || !counters.waiting.borrow().is_empty());
+    });
+}
+
 impl Counters {
-    pub fn new(claim: &Claim<'_>) -> Self {
+    /// The counters of a policy that is about to be in force; whatever this VM counted of the rollout before is of the
+    /// past from now on.
+    pub fn begin(claim: &Claim<'_>) -> Rc<Self> {
         let name = tally::gauge("last_canary_assigned_ms", &[("rollout", claim.name())]);
-        Self {
+        let ages = if claim.ages_ms().is_empty() { &AGES_MS } else { claim.ages_ms() };
+        let counters = Rc::new(Self {
             rollout: claim.name().to_owned(),
+            epoch: claim.epoch(),
+            present: Cell::new(claim.epoch()),
+            waiting: RefCell::new(Waiting::new(ages)),
             versions: claim.arms().map(|arm| (arm, claim.version(arm).to_owned())).collect(),
             ids: RefCell::default(),
             latency: RefCell::default(),
             last_challenger: host::define(Metric::Gauge, &name).ok(),
             challenger_since_tick: Cell::new(false),
-        }
+        });
+        FOLLOWED.with_borrow_mut(|followed| {
+            for earlier in followed.iter().filter(|earlier| earlier.rollout == counters.rollout) {
+                earlier.present.set(counters.epoch);
+            }
+            followed.push(Rc::clone(&counters));
+        });
+        counters
+    }
+
+    /// Says by which epoch this policy assigns.
+    pub fn announce(&self) {
+        show(&tally::epoch_gauge(&self.rollout), self.epoch);
+    }
+
+    /// Are these the weights in force?
+    pub fn is_present(&self) -> bool {
+        self.epoch == self.present.get()
+    }
+
+    /// A request is given an arm; one that the weights decided is followed.
+    pub fn assigned(&self, arm: Arm, cause: Cause) -> Option<Ticket> {
+        self.count(arm, What::Assigned(cause, self.slot(cause)));
+        (cause == Cause::Weight).then(|| self.waiting.borrow_mut().admit(arm))
+    }
+
+    pub fn finished(&self, arm: Arm, cause: Cause, class: Class) {
+        self.count(arm, What::Finished(cause, class, self.slot(cause)));
+    }
+
+    fn slot(&self, cause: Cause) -> Option<Slot> {
+        (cause == Cause::Weight).then(|| Slot::at(self.epoch, self.present.get()))
     }
 
     pub fn count(&self, arm: Arm, what: What) {
         self.add(arm, what, 1);
     }
 
-    pub fn add(&self, arm: Arm, what: What, by: u64) {
+    fn add(&self, arm: Arm, what: What, by: u64) {
         // A counter the host would not define is not asked for again; the request goes its way.
         let id = *self.ids.borrow_mut().entry((arm, what)).or_insert_with(|| {
             let series = Series { rollout: self.rollout.clone(), version: self.version(arm), arm, what };
@@ -63,9 +120,14 @@ impl Counters {
         self.challenger_since_tick.set(true);
     }
 
-    /// Shows when this process last sent a request to the canary or a further arm, in milliseconds since 1970: never too early, and
-    /// late by at most a tick.
-    pub fn tick(&self, now_ns: u64) {
+    /// Counts the requests that reached an age, and shows when this process last sent a request to the canary or a
+    /// further arm, in milliseconds since 1970: never too early, and late by at most a tick.
+    fn tick(&self, now_ns: u64) {
+        let slot = Slot::at(self.epoch, self.present.get());
+        self.waiting.borrow_mut().tick(now_ns, |reached| {
+            let Reached { arm, age_ms, progress, n } = reached;
+            self.add(arm, What::Aged { slot, age_ms, progress }, n);
+        });
         if self.challenger_since_tick.take()
             && let Some(id) = self.last_challenger
         {

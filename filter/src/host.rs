@@ -18,6 +18,7 @@ pub const NOT_FOUND: Refused = Refused(1);
 pub enum Map {
     Request = 0,
     Response = 2,
+    ResponseTrailers = 3,
     CallResponse = 6,
 }
 
@@ -73,6 +74,7 @@ unsafe extern "C" {
         value: *const u8,
         value_len: usize,
     ) -> u32;
+    fn proxy_remove_header_map_value(map: u32, key: *const u8, key_len: usize) -> u32;
     fn proxy_get_property(path: *const u8, path_len: usize, data: *mut *mut u8, len: *mut usize) -> u32;
     fn proxy_get_shared_data(
         key: *const u8,
@@ -150,6 +152,12 @@ pub fn set_header(map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
     answer(unsafe {
         proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
     })
+}
+
+/// Removes a header, if it is there.
+pub fn remove_header(map: Map, name: &str) -> Result<(), Refused> {
+    // SAFETY: the name lives through the call.
+    answer(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }
 
 /// A property; the path's parts are separated by NUL.

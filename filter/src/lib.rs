@@ -17,7 +17,6 @@ mod configure;
 mod count;
 mod host;
 mod lease;
-mod outcome;
 mod stream;
 
 use configure::Root;

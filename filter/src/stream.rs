@@ -6,17 +6,20 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use split::{Arm, Assignment, Attribute, Cause, Claim, Confidence};
-use tally::{Class, ConfidenceScale, GroupEvent, LATENCY_TOP, What};
+use tally::{Class, ConfidenceScale, End, Ending, GroupEvent, LATENCY_TOP, Ticket, What};
 
 use crate::configure::Active;
 use crate::count::Counters;
 use crate::host::{self, Map};
-use crate::outcome::End;
 
 /// A request under the policy it began with.
 pub struct Stream {
     active: Option<Rc<Active>>,
     decided: Option<Decided>,
+    /// Follows a request that the weights decided.
+    ticket: Option<Ticket>,
+    /// `grpc-status` of the response's trailers, which are gone by the time of the log.
+    trailer_status: Option<i64>,
 }
 
 /// What was decided for a request this proxy counts.
@@ -58,7 +61,7 @@ impl split::Request for Live {
 
 impl Stream {
     pub const fn new(active: Option<Rc<Active>>) -> Self {
-        Self { active, decided: None }
+        Self { active, decided: None, ticket: None, trailer_status: None }
     }
 
     fn route(&mut self) -> Option<()> {
@@ -75,7 +78,7 @@ impl Stream {
             assignment = Assignment::stable(Cause::Fallback);
         }
         let counters = active.counters.get(claim.index())?;
-        counters.count(assignment.arm, What::Assigned(assignment.cause));
+        self.ticket = counters.assigned(assignment.arm, assignment.cause);
         if assignment.arm.is_challenger() {
             counters.challenger();
         }
@@ -91,40 +94,47 @@ impl Stream {
     }
 
     fn tag(&self) -> Option<()> {
+        if let Some(ticket) = &self.ticket {
+            ticket.end(Ending::Answered);
+        }
         let (claim, counters, assignment) = self.decided()?;
         let version = claim.version(assignment.arm);
         let _ = host::set_header(Map::Response, claim.version_header(), version.as_bytes());
-        if let Some(confidence) = claim.confidence() {
-            show_confidence(confidence, claim.confidence_in(assignment.arm), counters, assignment);
+        if let (Some(confidence), Some(active)) = (claim.confidence(), &self.active) {
+            show_confidence(confidence, claim.confidence_in(assignment.arm), active, counters, assignment);
         }
         Some(())
     }
 
     fn finish(&self) -> Option<()> {
         let (claim, counters, assignment) = self.decided()?;
-        let is_grpc = host::header(Map::Request, "content-type")
-            .is_ok_and(|value| value.to_ascii_lowercase().starts_with(b"application/grpc"));
-        let end = End {
-            code: host::number("response\0code"),
-            flags: host::number("response\0flags").unwrap_or(0),
-            grpc_status: if is_grpc { host::number("response\0grpc_status") } else { None },
-        };
-        let class = end.class();
         let Assignment { arm, cause, group, .. } = assignment;
-        counters.count(arm, What::Finished(cause, class));
+        let answer_ns = host::number("response\0backend_latency").and_then(|ns| u64::try_from(ns).ok());
+        let class = class(answer_ns.is_some(), self.trailer_status);
+        counters.finished(arm, cause, class);
+        if let Some(ticket) = &self.ticket {
+            ticket.end(match class {
+                Class::Gone => Ending::Left,
+                Class::Local => Ending::Nobodys,
+                _ => Ending::Answered,
+            });
+        }
         if !class.is_outcome() {
             return None;
         }
-        // A request the model never answered has no latency of its own; it was longer than any.
-        let latency = match class {
-            Class::Timeout | Class::Reset => None,
-            _ => host::number("response\0backend_latency").and_then(|ns| u64::try_from(ns).ok()),
+        let bin = if matches!(class, Class::Timeout | Class::Reset) {
+            // A request the model never answered to the end has no latency of its own; it was longer than any.
+            Some(LATENCY_TOP)
+        } else {
+            let waited_ns = answer_ns.map(waited);
+            waited_ns.inspect(|ns| counters.latency(arm, ns / 1_000_000)).map(tally::latency_bin)
         };
-        if let Some(ns) = latency {
-            counters.latency(arm, ns / 1_000_000);
-        }
-        if cause == Cause::Weight {
-            counters.count(arm, What::Latency(latency.map_or(LATENCY_TOP, tally::latency_bin)));
+        // Requests of the weights before are of another age in each arm.
+        if let Some(bin) = bin
+            && cause == Cause::Weight
+            && counters.is_present()
+        {
+            counters.count(arm, What::Latency(bin));
         }
         if let Some(group) = group
             && claim.counts_groups()
@@ -140,38 +150,87 @@ impl Stream {
     }
 }
 
+/// How it ended, as Envoy tells it; `answered`: a model sent something.
+fn class(answered: bool, trailer_status: Option<i64>) -> Class {
+    let code = host::number("response\0code");
+    let flags = host::number("response\0flags").unwrap_or(0);
+    let details = if End::needs_details(code, flags, answered) {
+        host::property("response\0code_details").unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    let end = End {
+        code,
+        flags,
+        details: std::str::from_utf8(&details).unwrap_or_default(),
+        answered,
+        grpc_status: if code == Some(200) { grpc_status(trailer_status) } else { None },
+    };
+    end.class()
+}
+
+/// The gRPC status of a call that is gRPC's.
+fn grpc_status(trailer: Option<i64>) -> Option<i64> {
+    let content_type = host::header(Map::Request, "content-type").ok()?.to_ascii_lowercase();
+    if content_type.starts_with(b"application/grpc-web") {
+        // Its status is in the body, which is not read; where Envoy translates it, in a trailer or header.
+        return trailer.or_else(|| status_in(Map::Response));
+    }
+    if content_type.starts_with(b"application/grpc") { host::number("response\0grpc_status") } else { None }
+}
+
+fn status_in(map: Map) -> Option<i64> {
+    let said = host::header(map, "grpc-status").ok()?;
+    std::str::from_utf8(&said).ok()?.trim().parse().ok()
+}
+
+/// The time the client waited for an answer that took its last try `answer_ns`.
+fn waited(answer_ns: u64) -> u64 {
+    // Envoy measures the last try alone. Of a request that was tried again, the whole is what its client waited for.
+    if host::number("upstream\0request_attempt_count").is_none_or(|tries| tries <= 1) {
+        return answer_ns;
+    }
+    let whole = host::number("request\0duration").and_then(|ns| u64::try_from(ns).ok());
+    whole.map_or(answer_ns, |whole| whole.max(answer_ns))
+}
+
 /// The model's own confidence when it gives one; else the rollout's in that version. A value that is no number in
-/// range is counted and passed on to nobody.
+/// range is counted and passed on to nobody, nor is a header of ours that the model wrote.
 fn show_confidence(
     confidence: &Confidence,
     fallback: Option<&str>,
+    active: &Active,
     counters: &Counters,
     assignment: Assignment,
 ) {
     let own = host::header(Map::Response, &confidence.from_header).ok();
-    let steps = own.as_ref().and_then(|bytes| {
+    let point = own.as_ref().and_then(|bytes| {
         let value: f64 = std::str::from_utf8(bytes).ok()?.trim().parse().ok()?;
-        ConfidenceScale::new(confidence.min, confidence.max)?.steps(value)
+        let scale = ConfidenceScale::new(confidence.min, confidence.max)?;
+        scale.point(value, active.draws.borrow_mut().draw())
     });
-    if let Some(steps) = steps
+    if let Some(point) = point
         && assignment.cause == Cause::Weight
+        && counters.is_present()
     {
-        counters.count(assignment.arm, What::Confidence(ConfidenceScale::bin(steps)));
-        counters.add(assignment.arm, What::ConfidenceSum, steps);
-        counters.add(assignment.arm, What::ConfidenceSquares, steps * steps);
+        counters.count(assignment.arm, What::Confidence(point));
     }
-    if own.is_some() && steps.is_none() {
+    if own.is_some() && point.is_none() {
         counters.count(assignment.arm, What::ConfidenceInvalid);
     }
-    let shown = match (own.as_deref().filter(|_| steps.is_some()), fallback) {
-        (Some(value), _) => Some((value.trim_ascii(), "model")),
-        (None, Some(value)) => Some((value.as_bytes(), "rollout")),
-        (None, None) => None,
-    };
-    if let Some((value, source)) = shown {
-        let _ = host::set_header(Map::Response, &confidence.header, value);
-        let _ = host::set_header(Map::Response, &confidence.source_header, source.as_bytes());
+    match (own.as_deref().filter(|_| point.is_some()), fallback) {
+        (Some(value), _) => shown(confidence, value.trim_ascii(), b"model"),
+        (None, Some(value)) => shown(confidence, value.as_bytes(), b"rollout"),
+        (None, None) => {
+            let _ = host::remove_header(Map::Response, &confidence.header);
+            let _ = host::remove_header(Map::Response, &confidence.source_header);
+        }
     }
+}
+
+fn shown(confidence: &Confidence, value: &[u8], source: &[u8]) {
+    let _ = host::set_header(Map::Response, &confidence.header, value);
+    let _ = host::set_header(Map::Response, &confidence.source_header, source);
 }
 
 impl Context for Stream {}
@@ -188,6 +247,11 @@ impl HttpContext for Stream {
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         let _ = self.tag();
+        Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        self.trailer_status = status_in(Map::ResponseTrailers);
         Action::Continue
     }
 

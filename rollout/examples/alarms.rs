@@ -193,7 +193,7 @@ impl Arm {
             confidence.sum_squares += score * score;
         }
         let errors = dice.binomial(n, errors);
-        let overdue = Aged { reached: n, overdue: dice.binomial(n, 0.001) };
+        let overdue = Aged { reached: n, overdue: dice.binomial(n, 0.001), left_soon: 0 };
         Counts {
             assigned: n,
             finished: n,

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use split::Arm;
 
-/// The counts of one look, of one configuration, of all proxies together. Only requests assigned by weight
-/// (`cause=weight`) belong here.
+/// The counts of one look, of all proxies together. Only requests assigned by weight (`cause=weight`) belong here.
+///
+/// Proxies under the same weights are added up: the weights say in which proportion each splits its requests, so the sums
+/// compare like with like, and what a quiet proxy counts is not lost. Under other weights nothing is added.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Interval {
-    /// The epoch of the weights the traffic was split by.
+    /// The epoch of the weights by which the requests were assigned.
     pub epoch: u64,
     /// The start, in milliseconds since 1970.
     pub from_ms: u64,
@@ -25,10 +27,41 @@ pub struct Interval {
     pub stable: Counts,
     /// Requests of the virtual baseline; stable served them.
     pub baseline: Counts,
-    /// Why the counts of this interval cannot be trusted (a proxy missing, a counter that ran backwards, weights
-    /// that changed half way). It is then left out altogether: part of the truth is not evidence.
+    /// Requests assigned by other weights than those of `epoch`: they ended late, or their proxy lags. They may show harm,
+    /// and prove nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Stratum>,
+    /// The age at which a request without an answer is overdue, in milliseconds; 0: nobody asked.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overdue_age_ms: u32,
+    /// Why nothing is known of this interval (no proxy answers). It is then left out altogether.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<String>,
+    /// Why these counts may show harm, and prove nothing (a proxy missing, weights on their way, requests too young).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unproven: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Counts of requests that were assigned by the same weights.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stratum {
+    /// The epoch of those weights.
+    pub epoch: u64,
+    /// Requests the canary got; of several challengers, the lead.
+    pub canary: Counts,
+    /// Requests the challengers beside the lead got.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rivals: BTreeMap<Arm, Counts>,
+    /// Requests stable got, without the baseline's.
+    pub stable: Counts,
+    /// Requests of the virtual baseline; stable served them.
+    pub baseline: Counts,
 }
 
 /// Increments of one arm's counters within an interval.
@@ -44,9 +77,12 @@ pub struct Counts {
     pub outcomes: u64,
     /// Of the outcomes, errors: the classes of [`spec::Plan::error_classes`].
     pub errors: u64,
-    /// Of the finished, clients that went away before the answer.
+    /// Of the finished, clients that went away before the end of the answer.
     pub gone: u64,
-    /// The look-back at requests old enough to be overdue; from [`crate::Overdue`].
+    /// Of the finished, answers that the proxy gave by itself: no model was asked.
+    #[serde(skip_serializing_if = "none")]
+    pub local: u64,
+    /// Requests that reached the age at which an answer is overdue.
     pub overdue: Aged,
     /// Answer times.
     pub latency: Bins,
@@ -58,14 +94,32 @@ pub struct Counts {
     pub groups: Option<Vec<Group>>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+const fn none(number: &u64) -> bool {
+    *number == 0
+}
+
 /// Requests that reached the age at which an answer is overdue, and those of them that had none by then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Aged {
-    /// Reached that age in this interval.
+    /// Reached that age in this interval, whatever had become of them.
     pub reached: u64,
-    /// Found overdue in this interval.
+    /// Had no answer by then: they wait still, or their client left after a quarter of that age or more.
     pub overdue: u64,
+    /// Had none because their client left sooner. How many do is no limit's business, but equal versions have equally
+    /// many.
+    #[serde(skip_serializing_if = "none")]
+    pub left_soon: u64,
+}
+
+impl Aged {
+    /// Adds another's.
+    pub const fn add(&mut self, other: Self) {
+        self.reached += other.reached;
+        self.overdue += other.overdue;
+        self.left_soon += other.left_soon;
+    }
 }
 
 /// A histogram of answer times: how many fell in each bin that has any. Bins are those of
@@ -98,6 +152,15 @@ pub struct Group {
     pub errors: u64,
 }
 
+impl Stratum {
+    /// The canary, and what it is compared with.
+    pub(crate) fn compared(&self) -> (&Counts, Counts) {
+        let mut control = self.stable.clone();
+        control.add(&self.baseline);
+        (&self.canary, control)
+    }
+}
+
 impl Counts {
     /// Adds another arm's or proxy's counts of the same interval.
     pub fn add(&mut self, other: &Self) {
@@ -106,8 +169,8 @@ impl Counts {
         self.outcomes += other.outcomes;
         self.errors += other.errors;
         self.gone += other.gone;
-        self.overdue.reached += other.overdue.reached;
-        self.overdue.overdue += other.overdue.overdue;
+        self.local += other.local;
+        self.overdue.add(other.overdue);
         self.latency.add(&other.latency);
         self.confidence.n += other.confidence.n;
         self.confidence.sum += other.confidence.sum;

@@ -8,6 +8,7 @@
 //! nor Kubernetes: what happened comes in as an [`Event`], what is to be done goes out as [`Effect`]s, and the whole
 //! [`State`] can be stored between any two steps.
 
+mod accumulator;
 mod arms;
 mod bandit;
 mod demand;
@@ -20,7 +21,6 @@ mod figures;
 pub mod fleet;
 mod interval;
 mod now;
-mod overdue;
 mod practice;
 mod reception;
 mod state;
@@ -29,6 +29,7 @@ mod verdict;
 mod view;
 mod watching;
 
+pub use accumulator::{CounterAccumulator, Routed, Seen};
 pub use arms::{ArmView, Arms, Chosen, LeftOut, Rival};
 pub use bandit::{Bandit, BanditView, ShareView};
 pub use demand::{Demand, Load, NextStep, Rates};
@@ -42,9 +43,8 @@ pub use exercise::{
     Parity, ParityOrder, ParityPhase, ParityView, PushPath, PushView, Sent, Split, SplitView,
 };
 pub use figures::{Question, Wanted};
-pub use interval::{Aged, Bins, Counts, Group, Interval, Moments};
+pub use interval::{Aged, Bins, Counts, Group, Interval, Moments, Stratum};
 pub use now::Now;
-pub use overdue::{Overdue, Totals};
 pub use practice::{Hindrance, Late, PracticeView, Practised, Turn};
 pub use reception::{Reception, receive};
 pub use state::{

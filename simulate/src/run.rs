@@ -149,7 +149,17 @@ impl Run {
         };
         let gap = gap.map(str::to_owned);
         let epoch = self.state.epoch;
-        let interval = Interval { epoch, from_ms, to_ms: at, canary, rivals, stable, baseline, gap };
+        let interval = Interval {
+            epoch,
+            from_ms,
+            to_ms: at,
+            canary,
+            rivals,
+            stable,
+            baseline,
+            gap,
+            ..Interval::default()
+        };
         let run = self.take(&Event::Interval(Box::new(interval)), at);
         match run.state.phase {
             Phase::Paused(Pause::Approval) => run.take(&Event::Approve(person()), at),

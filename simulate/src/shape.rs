@@ -147,7 +147,7 @@ impl Shape {
                 confidence.sum_squares += value * value;
             }
         }
-        let overdue = Aged { reached: n, overdue };
+        let overdue = Aged { reached: n, overdue, left_soon: 0 };
         Counts { assigned: n, finished: n, outcomes: n, overdue, latency, confidence, ..Counts::default() }
     }
 

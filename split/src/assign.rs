@@ -30,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) cohorts: Vec<Cohort>,
     pub(crate) confidence: Option<Confidence>,
     pub(crate) count_groups: bool,
+    pub(crate) ages_ms: Vec<u32>,
 }
 
 /// Requests that have a weight of their own, and the arm it is for.
@@ -187,6 +188,12 @@ impl<'s> Claim<'s> {
     #[must_use]
     pub const fn counts_groups(&self) -> bool {
         self.plan.count_groups
+    }
+
+    /// The ages at which it is counted which requests wait, in milliseconds; empty: whatever is usual.
+    #[must_use]
+    pub fn ages_ms(&self) -> &'s [u32] {
+        &self.plan.ages_ms
     }
 
     /// Does another proxy decide and count, and this one only keep what it decided?

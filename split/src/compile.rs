@@ -99,6 +99,18 @@ impl Splitter {
     }
 }
 
+fn ages(field: &str, count: Option<&policy::Count>) -> Result<Vec<u32>, PolicyError> {
+    let ages = count.map(|count| count.ages_ms.clone()).unwrap_or_default();
+    let remedy = "name up to 6 ages, each from 1 to 3600000 ms";
+    if ages.len() > policy::MOST_AGES {
+        return Err(error("ages", field, format!("has {} ages", ages.len()), remedy));
+    }
+    if let Some(age) = ages.iter().find(|age| !(1..=3_600_000).contains(*age)) {
+        return Err(error("ages", field, format!("{age} ms is none"), remedy));
+    }
+    Ok(ages)
+}
+
 fn check_lease(lease: &policy::Lease) -> Result<(), PolicyError> {
     for (field, value) in
         [("cluster", &lease.cluster), ("authority", &lease.authority), ("path", &lease.path)]
@@ -180,6 +192,7 @@ fn plan(at: &str, rollout: &policy::Rollout) -> Result<Plan, PolicyError> {
             weight(&format!("{at}.shadow.weight_ppm"), shadow.weight_ppm)
         })?,
         count_groups: rollout.count.as_ref().is_some_and(|count| count.groups),
+        ages_ms: ages(&format!("{at}.count.ages_ms"), rollout.count.as_ref())?,
     })
 }
 

@@ -394,4 +394,11 @@ pub struct Count {
     /// Stable's outcomes per group of users, for the variance between users under sticky assignment.
     #[serde(default)]
     pub groups: bool,
+    /// The ages at which it is counted which requests wait for an answer, in milliseconds; at most [`MOST_AGES`], none of
+    /// them 0 or above an hour. None: those of crate `tally`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ages_ms: Vec<u32>,
 }
+
+/// How many ages a rollout may be counted at: each costs every proxy up to 18 counters an arm.
+pub const MOST_AGES: usize = 6;

@@ -54,7 +54,12 @@ pub fn latency_bin(nanoseconds: u64) -> u16 {
     low
 }
 
-/// How a model's confidence becomes whole numbers: 10,000 steps over the declared range, and 128 equal bins of them.
+/// How a model's confidence becomes a whole number: 128 points over the declared range, the first at its least value,
+/// the last at its largest.
+///
+/// A value between two points is rounded to either, by chance, so that it is right on average: the mean of what was
+/// counted is the mean of what was said, to within (max - min) / 254 / sqrt(n). So one counter is enough for a value, and
+/// count, sum and sum of squares belong together however a reader catches them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConfidenceScale {
     min: f64,
@@ -62,10 +67,8 @@ pub struct ConfidenceScale {
 }
 
 impl ConfidenceScale {
-    /// Steps over the whole range; sums of steps and of their squares are exact.
-    pub const STEPS: u64 = 10_000;
-    /// Equal bins over the whole range.
-    pub const BINS: u16 = 128;
+    /// Points over the range.
+    pub const POINTS: u16 = 128;
 
     /// A scale from `min` to `max`; `None` unless both are finite and in that order.
     #[must_use]
@@ -73,26 +76,23 @@ impl ConfidenceScale {
         (min.is_finite() && max.is_finite() && min < max).then_some(Self { min, max })
     }
 
-    /// The value in steps, rounded to the nearest; `None` when it is not a number or outside the range.
+    /// The point a value is rounded to, by a draw from 0 to `u64::MAX`; `None` when it is not a number or outside the
+    /// range.
     #[must_use]
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // 0 to 10,000
-    pub fn steps(&self, value: f64) -> Option<u64> {
-        (value >= self.min && value <= self.max)
-            .then(|| ((value - self.min) / (self.max - self.min) * Self::STEPS as f64).round() as u64)
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // 0 to 127
+    pub fn point(&self, value: f64, draw: u64) -> Option<u16> {
+        if !(value >= self.min && value <= self.max) {
+            return None;
+        }
+        let at = (value - self.min) / (self.max - self.min) * f64::from(Self::POINTS - 1);
+        let below = at.floor();
+        let up = (draw as f64) < (at - below) * u64::MAX as f64;
+        Some((below as u16 + u16::from(up)).min(Self::POINTS - 1))
     }
 
-    /// The bin of a number of steps.
+    /// The value of a point.
     #[must_use]
-    pub fn bin(steps: u64) -> u16 {
-        let bin = steps * u64::from(Self::BINS) / Self::STEPS;
-        u16::try_from(bin).unwrap_or(u16::MAX).min(Self::BINS - 1)
-    }
-
-    /// The value a number of steps stands for.
-    #[must_use]
-    pub fn value(&self, steps: f64) -> f64 {
-        #[allow(clippy::cast_precision_loss)] // 10,000
-        let whole = Self::STEPS as f64;
-        self.min + steps / whole * (self.max - self.min)
+    pub fn value(&self, point: u16) -> f64 {
+        self.min + f64::from(point) / f64::from(Self::POINTS - 1) * (self.max - self.min)
     }
 }

@@ -1,14 +1,22 @@
-//! What is a counter called, and which bin does a value fall in?
+//! What is a counter called, which bin does a value fall in, and what became of a request?
 //!
 //! The filter writes counters, the `envoy` crate reads them back; this crate is the one place where both learn the
 //! names. They stand in Istio's own tag form, `serin_assigned_total.rollout=.=ranker;.;version=.=v1.2;.;…`, so that
 //! Istio's `extraStatTags` (or our bootstrap's tag expressions) make labels of them, and versions keep their dots.
 
 mod bins;
+mod end;
+mod follower;
 mod series;
+mod slot;
+mod waiting;
 
 pub use bins::{ConfidenceScale, LATENCY_BINS, LATENCY_TOP, latency_bin, latency_upper_ms};
-pub use series::{Class, GroupEvent, Series, TAGS, What, gauge, policy_refused};
+pub use end::End;
+pub use follower::{Counted, Follower, Loss, Reading};
+pub use series::{Class, GroupEvent, Progress, Series, TAGS, What, epoch_gauge, gauge, policy_refused};
+pub use slot::{SLOTS, Slot};
+pub use waiting::{AGES_MS, Ending, Reached, Ticket, Waiting};
 
 /// What every name of ours begins with; Envoy puts `wasmcustom.` before it.
 pub const PREFIX: &str = "serin_";

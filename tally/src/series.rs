@@ -2,11 +2,13 @@ use std::fmt;
 
 use split::{Arm, Cause, GROUPS};
 
-use crate::{ConfidenceScale, LATENCY_BINS, PREFIX};
+use crate::{ConfidenceScale, LATENCY_BINS, PREFIX, Slot};
 
 /// Every tag a name of ours can carry: what a bootstrap or Istio's `extraStatTags` must know.
-pub const TAGS: [&str; 9] =
-    ["rollout", "version", "arm", "cause", "class", "bin", "group", "event", "reason"];
+pub const TAGS: [&str; 12] = [
+    "rollout", "version", "arm", "cause", "class", "slot", "age", "progress", "bin", "group", "event",
+    "reason",
+];
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,13 +29,16 @@ pub enum Class {
     GrpcError,
     /// Became another protocol (101): neither good nor bad.
     Upgrade,
-    /// The client went away first: no outcome.
+    /// The client went away first, or broke the protocol: no outcome.
     Gone,
+    /// The proxy answered by itself (a redirect route, a rate limit, a full queue): no model was asked, so it is
+    /// nobody's outcome.
+    Local,
 }
 
 impl Class {
     /// Every class, in the order in which they are shown.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ok,
         Self::ClientError,
         Self::TooMany,
@@ -43,6 +48,7 @@ impl Class {
         Self::GrpcError,
         Self::Upgrade,
         Self::Gone,
+        Self::Local,
     ];
 
     /// The class as it stands in labels.
@@ -58,6 +64,7 @@ impl Class {
             Self::GrpcError => "grpc_error",
             Self::Upgrade => "upgrade",
             Self::Gone => "gone",
+            Self::Local => "local",
         }
     }
 
@@ -70,7 +77,7 @@ impl Class {
     /// Does it say anything about the model?
     #[must_use]
     pub const fn is_outcome(self) -> bool {
-        !matches!(self, Self::Gone | Self::Upgrade)
+        !matches!(self, Self::Gone | Self::Upgrade | Self::Local)
     }
 }
 
@@ -92,21 +99,54 @@ impl GroupEvent {
     }
 }
 
-/// What a counter counts.
+/// What has become of a request by the time it reached an age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Progress {
+    /// An answer began, or it failed.
+    Answered,
+    /// Neither: it is overdue, if that age is the limit.
+    Waiting,
+    /// Its client left without an answer, having waited for the first age at least.
+    Left,
+    /// Its client left without an answer, sooner than that.
+    LeftSoon,
+}
+
+impl Progress {
+    const ALL: [Self; 4] = [Self::Answered, Self::Waiting, Self::Left, Self::LeftSoon];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Waiting => "waiting",
+            Self::Left => "left",
+            Self::LeftSoon => "left_soon",
+        }
+    }
+}
+
+/// What a counter counts. Values that belong together are never in two counters of which one is part of the other: a
+/// reader sees them while they are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum What {
-    /// Requests given an arm.
-    Assigned(Cause),
-    /// Requests that ended.
-    Finished(Cause, Class),
-    /// Requests assigned by weight whose latency fell in the bin.
+    /// Requests given an arm; with the slot of their weights where those decided.
+    Assigned(Cause, Option<Slot>),
+    /// Requests that ended; with the slot of the weights by which they were assigned.
+    Finished(Cause, Class, Option<Slot>),
+    /// Requests assigned by weight that reached an age, by what had become of them.
+    Aged {
+        /// The slot of the weights by which they were assigned.
+        slot: Slot,
+        /// The age, in milliseconds.
+        age_ms: u32,
+        /// What had become of them.
+        progress: Progress,
+    },
+    /// Requests assigned by the present weights whose latency fell in the bin.
     Latency(u16),
-    /// Answers whose confidence fell in the bin.
+    /// Answers to requests assigned by the present weights whose confidence was rounded to this point
+    /// ([`ConfidenceScale`]). The only counter of a confidence: count, sum and squares all follow from it.
     Confidence(u16),
-    /// The sum of confidences, in steps ([`ConfidenceScale`]).
-    ConfidenceSum,
-    /// The sum of their squares, in squared steps.
-    ConfidenceSquares,
     /// Answers whose confidence was no number or out of range.
     ConfidenceInvalid,
     /// Stable's outcomes in one group of users.
@@ -130,12 +170,11 @@ impl fmt::Display for Series {
     /// The name as it is defined in Envoy, without Envoy's `wasmcustom.`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.what {
-            What::Assigned(_) => "assigned",
+            What::Assigned(..) => "assigned",
             What::Finished(..) => "finished",
+            What::Aged { .. } => "aged",
             What::Latency(_) => "latency",
             What::Confidence(_) => "confidence",
-            What::ConfidenceSum => "confidence_sum",
-            What::ConfidenceSquares => "confidence_squares",
             What::ConfidenceInvalid => "confidence_invalid",
             What::Group(..) => "group",
         };
@@ -144,19 +183,32 @@ impl fmt::Display for Series {
         tag(f, "version", &self.version)?;
         tag(f, "arm", self.arm.as_str())?;
         match self.what {
-            What::Assigned(cause) => tag(f, "cause", cause.as_str()),
-            What::Finished(cause, class) => {
+            What::Assigned(cause, slot) => {
                 tag(f, "cause", cause.as_str())?;
-                tag(f, "class", class.as_str())
+                slot_tag(f, slot)
+            }
+            What::Finished(cause, class, slot) => {
+                tag(f, "cause", cause.as_str())?;
+                tag(f, "class", class.as_str())?;
+                slot_tag(f, slot)
+            }
+            What::Aged { slot, age_ms, progress } => {
+                slot_tag(f, Some(slot))?;
+                tag(f, "age", &age_ms.to_string())?;
+                tag(f, "progress", progress.as_str())
             }
             What::Latency(bin) | What::Confidence(bin) => tag(f, "bin", &bin.to_string()),
             What::Group(group, event) => {
                 tag(f, "group", &group.to_string())?;
                 tag(f, "event", event.as_str())
             }
-            What::ConfidenceSum | What::ConfidenceSquares | What::ConfidenceInvalid => Ok(()),
+            What::ConfidenceInvalid => Ok(()),
         }
     }
+}
+
+fn slot_tag(f: &mut impl fmt::Write, slot: Option<Slot>) -> fmt::Result {
+    slot.map_or(Ok(()), |slot| tag(f, "slot", &slot.to_string()))
 }
 
 fn tag(f: &mut impl fmt::Write, name: &str, value: &str) -> fmt::Result {
@@ -172,17 +224,28 @@ impl Series {
         let (what, tags) = name.split_once("_total.")?;
         let tags = Tags(tags);
         let cause = || tags.parse("cause", Cause::parse);
+        // Absent is no slot; one that cannot be read is no name of ours.
+        let slot = || match tags.get("slot") {
+            None => Some(None),
+            Some(text) => Slot::parse(text).map(Some),
+        };
         let bin = |bins: u16| tags.parse("bin", |text| text.parse().ok().filter(|bin| *bin < bins));
         let what = match what {
-            "assigned" => What::Assigned(cause()?),
+            "assigned" => What::Assigned(cause()?, slot()?),
             "finished" => What::Finished(
                 cause()?,
                 tags.parse("class", |text| Class::ALL.into_iter().find(|class| class.as_str() == text))?,
+                slot()?,
             ),
+            "aged" => What::Aged {
+                slot: slot()??,
+                age_ms: tags.parse("age", |text| text.parse().ok())?,
+                progress: tags.parse("progress", |text| {
+                    Progress::ALL.into_iter().find(|progress| progress.as_str() == text)
+                })?,
+            },
             "latency" => What::Latency(bin(LATENCY_BINS)?),
-            "confidence" => What::Confidence(bin(ConfidenceScale::BINS)?),
-            "confidence_sum" => What::ConfidenceSum,
-            "confidence_squares" => What::ConfidenceSquares,
+            "confidence" => What::Confidence(bin(ConfidenceScale::POINTS)?),
             "confidence_invalid" => What::ConfidenceInvalid,
             "group" => What::Group(
                 tags.parse("group", |text| text.parse().ok().filter(|group| *group < GROUPS))?,
@@ -218,6 +281,12 @@ impl<'n> Tags<'n> {
 #[must_use]
 pub fn policy_refused(reason: &str) -> String {
     format!("{PREFIX}policy_refused_total.reason=.={reason};.;")
+}
+
+/// The gauge of the epoch by which a rollout's requests are assigned: what the slots of its counters stand for.
+#[must_use]
+pub fn epoch_gauge(rollout: &str) -> String {
+    gauge("epoch", &[("rollout", rollout)])
 }
 
 /// A gauge or histogram that belongs to one rollout, or to none.

@@ -14,15 +14,21 @@ fn check_name(what: What, name: &str) {
 #[test]
 fn names_are_read_back_as_written() {
     let tags = "rollout=.=ranker;.;version=.=v1.2.3-rc.1;.;arm=.=canary;.;";
-    check_name(What::Assigned(Cause::NoKey), &format!("serin_assigned_total.{tags}cause=.=no_key;.;"));
+    check_name(What::Assigned(Cause::NoKey, None), &format!("serin_assigned_total.{tags}cause=.=no_key;.;"));
     check_name(
-        What::Finished(Cause::Weight, Class::ServerError),
-        &format!("serin_finished_total.{tags}cause=.=weight;.;class=.=server_error;.;"),
+        What::Assigned(Cause::Weight, Some(Slot::Of(5))),
+        &format!("serin_assigned_total.{tags}cause=.=weight;.;slot=.=5;.;"),
+    );
+    check_name(
+        What::Finished(Cause::Weight, Class::ServerError, Some(Slot::Late)),
+        &format!("serin_finished_total.{tags}cause=.=weight;.;class=.=server_error;.;slot=.=late;.;"),
+    );
+    check_name(
+        What::Aged { slot: Slot::Of(0), age_ms: 2000, progress: Progress::Left },
+        &format!("serin_aged_total.{tags}slot=.=0;.;age=.=2000;.;progress=.=left;.;"),
     );
     check_name(What::Latency(309), &format!("serin_latency_total.{tags}bin=.=309;.;"));
     check_name(What::Confidence(0), &format!("serin_confidence_total.{tags}bin=.=0;.;"));
-    check_name(What::ConfidenceSum, &format!("serin_confidence_sum_total.{tags}"));
-    check_name(What::ConfidenceSquares, &format!("serin_confidence_squares_total.{tags}"));
     check_name(What::ConfidenceInvalid, &format!("serin_confidence_invalid_total.{tags}"));
     check_name(
         What::Group(99, GroupEvent::Error),
@@ -34,7 +40,7 @@ fn names_are_read_back_as_written() {
 fn a_further_arm_is_read_back_too() {
     let arm = Arm::parse("b-2").expect("a name");
     let series =
-        Series { rollout: "r".into(), version: "v3".into(), arm, what: What::Assigned(Cause::Weight) };
+        Series { rollout: "r".into(), version: "v3".into(), arm, what: What::Assigned(Cause::Weight, None) };
     let name = "serin_assigned_total.rollout=.=r;.;version=.=v3;.;arm=.=b-2;.;cause=.=weight;.;";
     assert_eq!(series.to_string(), name);
     assert_eq!(Series::parse(name), Some(series));
@@ -51,6 +57,8 @@ fn foreign_and_broken_names_are_not_ours() {
         "serin_assigned_total.rollout=.=r;.;",
         &format!("serin_assigned_total.{tags}"),
         &format!("serin_assigned_total.{tags}cause=.=luck;.;"),
+        &format!("serin_assigned_total.{tags}cause=.=weight;.;slot=.=6;.;"),
+        &format!("serin_aged_total.{tags}age=.=2000;.;progress=.=left;.;"),
         &format!("serin_latency_total.{tags}bin=.=310;.;"),
         &format!("serin_group_total.{tags}group=.=100;.;event=.=error;.;"),
         &format!("serin_unknown_total.{tags}"),
@@ -68,7 +76,7 @@ fn every_tag_is_declared() {
             rollout: "r".into(),
             version: "v".into(),
             arm: Arm::Stable,
-            what: What::Finished(Cause::Weight, Class::Ok),
+            what: What::Finished(Cause::Weight, Class::Ok, Some(Slot::Late)),
         }
         .to_string(),
     ] {
@@ -97,19 +105,50 @@ fn latency_edges_are_four_percent_apart_and_top_is_endless() {
 }
 
 #[test]
-fn confidence_is_counted_in_steps_of_its_range() {
+fn a_confidence_is_rounded_to_a_point_right_on_average() {
     let scale = ConfidenceScale::new(0.0, 1.0).expect("a range");
-    for (value, steps, bin) in [(0.0, 0, 0), (0.85, 8_500, 108), (0.999_96, 10_000, 127), (1.0, 10_000, 127)]
-    {
-        assert_eq!(scale.steps(value), Some(steps), "{value}");
-        assert_eq!(ConfidenceScale::bin(steps), bin, "{value}");
+    for (value, draw, point) in [
+        (0.0, 0, 0),
+        (1.0, 0, 127),
+        (1.0, u64::MAX, 127),
+        (0.5, 0, 64),
+        (0.5, u64::MAX, 63),
+        (63.0 / 127.0, 0, 63),
+    ] {
+        assert_eq!(scale.point(value, draw), Some(point), "{value} by {draw}");
     }
+    let (value, draws) = (0.871_3, 10_000_u64);
+    let sum: f64 = (0..draws)
+        .filter_map(|draw| scale.point(value, u64::MAX / draws * draw))
+        .map(|point| scale.value(point))
+        .sum();
+    assert!((sum / draws as f64 - value).abs() < 1e-5, "{sum}");
     for value in [-0.000_1, 1.000_1, f64::NAN, f64::INFINITY] {
-        assert_eq!(scale.steps(value), None, "{value}");
+        assert_eq!(scale.point(value, 1), None, "{value}");
     }
     for (min, max) in [(1.0, 1.0), (1.0, 0.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
         assert_eq!(ConfidenceScale::new(min, max), None);
     }
+}
+
+#[test]
+fn a_slot_stands_for_an_epoch_until_it_may_be_in_use_again() {
+    for (epoch, present, slot) in [
+        (1, 1, Slot::Of(1)),
+        (6, 6, Slot::Of(0)),
+        (5, 7, Slot::Of(5)),
+        (5, 8, Slot::Late),
+        (9, 8, Slot::Late),
+    ] {
+        assert_eq!(Slot::at(epoch, present), slot, "{epoch} at {present}");
+    }
+    for announced in 0..40_u64 {
+        for epoch in announced.saturating_sub(5)..=announced {
+            assert_eq!(Slot::at(epoch, epoch).epoch(announced), Some(epoch), "{epoch} of {announced}");
+        }
+    }
+    assert_eq!(Slot::Late.epoch(9), None);
+    assert_eq!(Slot::Of(5).epoch(2), None, "there was no such epoch yet");
 }
 
 proptest! {
@@ -122,9 +161,9 @@ proptest! {
     }
 
     #[test]
-    fn steps_come_back_to_within_half_a_step(value in -3.0f64..5.0) {
+    fn a_point_is_within_one_of_the_value(value in -3.0f64..5.0, draw: u64) {
         let scale = ConfidenceScale::new(-3.0, 5.0).expect("a range");
-        let steps = scale.steps(value).expect("inside");
-        prop_assert!((scale.value(steps as f64) - value).abs() <= 0.5 * 8.0 / 10_000.0 + 1e-12);
+        let point = scale.point(value, draw).expect("inside");
+        prop_assert!((scale.value(point) - value).abs() <= 8.0 / 127.0 + 1e-12);
     }
 }

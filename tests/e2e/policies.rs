@@ -115,7 +115,7 @@ async fn two_proxies_in_series_count_once_and_agree() {
         assert_eq!(answer.version(), answer.model(), "{user}");
         assert!(answer.version().is_some());
     }
-    let assigned = |series: &tally::Series| matches!(series.what, What::Assigned(_));
+    let assigned = |series: &tally::Series| matches!(series.what, What::Assigned(..));
     assert_eq!((first.count(assigned).await, second.count(assigned).await), (40, 0));
     let arms: Vec<u64> = vec![
         first.count(|series| assigned(series) && series.arm == split::Arm::Canary).await,

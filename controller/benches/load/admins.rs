@@ -7,7 +7,7 @@ use std::time::Instant;
 use axum::extract::State;
 use axum::routing::get;
 use split::{Arm, Cause};
-use tally::{Class, Series, What};
+use tally::{Class, Progress, Series, Slot, What};
 use tokio::net::TcpListener;
 
 /// How often a request of each kind is counted: what, and the part of all requests of the rollout.
@@ -22,6 +22,7 @@ pub struct Traffic {
 struct Endpoint {
     node: usize,
     rates: Arc<Rates>,
+    rollouts: Arc<Vec<String>>,
     /// Requests per second and rollout at this endpoint.
     rate: f64,
     since: Instant,
@@ -29,14 +30,19 @@ struct Endpoint {
 
 impl Traffic {
     pub async fn start(rollouts: usize, endpoints: usize, rate: f64) -> Self {
-        let rates: Arc<Rates> =
-            Arc::new((0..rollouts).flat_map(|rollout| rates(&super::name(rollout))).collect());
+        let rollouts: Arc<Vec<String>> = Arc::new((0..rollouts).map(super::name).collect());
+        let rates: Arc<Rates> = Arc::new(rollouts.iter().flat_map(|rollout| rates(rollout)).collect());
         let mut urls = Vec::new();
         for node in 0..endpoints {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             urls.push(format!("http://{}", listener.local_addr().expect("its address")));
-            let endpoint =
-                Endpoint { node, rates: rates.clone(), rate: rate / endpoints as f64, since: Instant::now() };
+            let endpoint = Endpoint {
+                node,
+                rates: rates.clone(),
+                rollouts: rollouts.clone(),
+                rate: rate / endpoints as f64,
+                since: Instant::now(),
+            };
             let router = axum::Router::new()
                 .route("/stats", get(stats))
                 .route("/config_dump", get(identity))
@@ -58,6 +64,9 @@ async fn stats(State(endpoint): State<Endpoint>) -> String {
     for (name, share) in endpoint.rates.iter() {
         let _ = writeln!(text, "wasmcustom.{name}: {}", (requests * share) as u64);
     }
+    for rollout in endpoint.rollouts.iter() {
+        let _ = writeln!(text, "wasmcustom.{}: {EPOCH}", tally::epoch_gauge(rollout));
+    }
     text
 }
 
@@ -69,6 +78,9 @@ async fn identity(State(endpoint): State<Endpoint>) -> axum::Json<serde_json::Va
     }]}))
 }
 
+/// The epoch of a rollout's first stage, after that of its probe.
+const EPOCH: u64 = 2;
+
 /// One tenth to the canary; 1 % errors; answer times around 50 ms.
 fn rates(rollout: &str) -> Rates {
     let mut rates = Rates::new();
@@ -77,10 +89,15 @@ fn rates(rollout: &str) -> Rates {
             let series = Series { rollout: rollout.to_owned(), version: version.to_owned(), arm, what };
             rates.push((series.to_string(), share * part));
         };
-        add(What::Assigned(Cause::Weight), 1.0);
-        add(What::Finished(Cause::Weight, Class::Ok), 0.98);
-        add(What::Finished(Cause::Weight, Class::ServerError), 0.01);
-        add(What::Finished(Cause::Weight, Class::ClientError), 0.01);
+        let slot = Some(Slot::at(EPOCH, EPOCH));
+        add(What::Assigned(Cause::Weight, slot), 1.0);
+        add(What::Finished(Cause::Weight, Class::Ok, slot), 0.98);
+        add(What::Finished(Cause::Weight, Class::ServerError, slot), 0.01);
+        add(What::Finished(Cause::Weight, Class::ClientError, slot), 0.01);
+        for age_ms in tally::AGES_MS {
+            let slot = Slot::at(EPOCH, EPOCH);
+            add(What::Aged { slot, age_ms, progress: Progress::Answered }, 1.0);
+        }
         let (from, to) = (tally::latency_bin(10_000_000), tally::latency_bin(250_000_000));
         let weight = |bin: u16| {
             let at = (tally::latency_upper_ms(bin) / 50.0).ln() / 0.5;

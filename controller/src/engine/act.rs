@@ -1,5 +1,6 @@
 //! From a decision to the world: store, then act.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -170,7 +171,7 @@ impl Engine {
             if changes(&of_run).publishes {
                 run.published(self.roster.reasons());
             } else if quorum {
-                run.book.settle(clock::unix_ms());
+                run.accumulator.settle(clock::unix_ms());
             }
             effects.extend(of_run.into_iter().map(|effect| (name.clone(), effect)));
             names.push(name);
@@ -326,7 +327,13 @@ impl Engine {
             let clusters = &run.state.plan.traffic.clusters;
             [clusters.stable.clone(), clusters.canary.clone()]
         });
-        self.clusters.send_replace(clusters.collect());
+        let exercised =
+            self.exercises.values().filter_map(|slot| slot.counting.as_ref().map(|(_, state)| state));
+        let counted = self.runs.values().map(|run| &run.state).chain(exercised);
+        let scope = counted.flat_map(|state| {
+            state.versions().map(|version| (state.plan.name.clone(), version.to_owned())).collect::<Vec<_>>()
+        });
+        let (clusters, scope) = (clusters.collect(), Arc::new(scope.collect()));
         let policies = self.runs.iter().filter_map(|(name, run)| {
             let of_run = policy(&run.state);
             let slot = self.exercises.get(name);
@@ -334,6 +341,11 @@ impl Engine {
             Some(Part { region: region(&run.state).map(str::to_owned), policy })
         });
         let policies: Vec<_> = policies.collect();
+        let epochs = policies.iter().map(|part| (part.policy.name.clone(), part.policy.epoch)).collect();
+        self.wanted.send_modify(|wanted| {
+            wanted.published(self.generation, epochs);
+            (wanted.clusters, wanted.scope) = (clusters, scope);
+        });
         let intervals =
             self.runs.values().map(|run| run.state.plan.traffic.lease_intervals).min().unwrap_or(5);
         match self.publisher.compose(self.generation, &policies, intervals, self.vouched()) {

@@ -32,14 +32,13 @@ impl Measured {
             return;
         }
         let mut look = Look { from_ms: news.from_ms, to_ms: news.to_ms, canary: 0, stable: 0 };
-        for (series, by) in &news.counters {
-            if series.rollout != state.plan.name || !matches!(series.what, What::Assigned(_)) {
-                continue;
-            }
-            match series.arm {
-                Arm::Canary => look.canary += by,
-                Arm::Stable | Arm::Baseline => look.stable += by,
-                _ => {}
+        for one in
+            news.counted_of(&state.plan.name).filter(|one| matches!(one.series.what, What::Assigned(..)))
+        {
+            match one.series.arm {
+                // Of several versions on trial each has its own, and all of them are the canary's side.
+                Arm::Canary | Arm::Other(_) => look.canary += one.n,
+                Arm::Stable | Arm::Baseline => look.stable += one.n,
             }
         }
         self.0.push_back(look);
@@ -58,17 +57,18 @@ impl Measured {
 #[cfg(test)]
 mod tests {
     use split::Cause;
-    use tally::Series;
+    use tally::{Counted, Series};
 
     use super::*;
 
     fn look(from_ms: u64, to_ms: u64, counts: &[(&str, Arm, Cause, u64)], gap: bool) -> Increments {
         let counters = counts.iter().map(|(rollout, arm, cause, n)| {
-            let what = What::Assigned(*cause);
-            (Series { rollout: (*rollout).to_owned(), version: "v".to_owned(), arm: *arm, what }, *n)
+            let what = What::Assigned(*cause, None);
+            let series = Series { rollout: (*rollout).to_owned(), version: "v".to_owned(), arm: *arm, what };
+            Counted { series, epoch: None, n: *n }
         });
         let gap = gap.then(|| "a silent proxy".to_owned());
-        Increments { from_ms, to_ms, counters: counters.collect(), gap, ..Increments::default() }
+        Increments { from_ms, to_ms, counted: counters.collect(), gap, ..Increments::default() }
     }
 
     #[test]

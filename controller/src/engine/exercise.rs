@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use rollout::{
-    Acks, CanaryLook, Drill, DrillOrder, Exercise, ExerciseEvent, Heartbeats, Human, Outcome, Parity,
-    ParityOrder, Refused, State,
+    Acks, CanaryLook, CounterAccumulator, Drill, DrillOrder, Exercise, ExerciseEvent, Heartbeats, Human,
+    Outcome, Parity, ParityOrder, Refused, State,
 };
 use spec::{Exercised, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS, Percent, Span};
 
@@ -12,7 +12,7 @@ use super::practice::Practising;
 use super::roster::Heard;
 use super::{Engine, Refusal, record};
 use crate::clock;
-use crate::evidence::{Book, Increments};
+use crate::evidence::Increments;
 use crate::store::Mesh;
 
 /// What is exercised on one rollout, and was last.
@@ -29,7 +29,7 @@ pub struct Slot {
     /// What the machine was last told of acknowledgements.
     told: Option<Acks>,
     /// How its counters are read.
-    book: Option<(Book, State)>,
+    pub(super) counting: Option<(CounterAccumulator, State)>,
 }
 
 /// What somebody wants exercised.
@@ -82,10 +82,10 @@ impl Slot {
         }
         let same = |known: &Exercise| known.kind() == exercise.kind();
         if !self.last.iter().any(|known| same(known) && known.number() == exercise.number()) {
-            self.book = match &exercise {
+            self.counting = match &exercise {
                 Exercise::Parity(parity) if !exercise.is_over() => {
                     let state = parity.counted_as();
-                    Some((Book::new(&state), state))
+                    Some((CounterAccumulator::new(&state), state))
                 }
                 _ => None,
             };
@@ -205,13 +205,13 @@ impl Engine {
             slot.generation = generation;
             slot.told = None;
             let epoch = slot.epoch();
-            if let Some((book, _)) = &mut slot.book {
-                book.unsettle(epoch);
+            if let Some((accumulator, _)) = &mut slot.counting {
+                accumulator.unsettle(epoch);
             }
         } else if slot.live().and_then(Exercise::sent).is_some_and(|sent| sent.quorum.is_some())
-            && let Some((book, _)) = &mut slot.book
+            && let Some((accumulator, _)) = &mut slot.counting
         {
-            book.settle(clock::unix_ms());
+            accumulator.settle(clock::unix_ms());
         }
         for effect in effects {
             self.carry_out(name, effect).await;
@@ -253,11 +253,12 @@ impl Engine {
                 last_ms: news.gauges.iter().filter_map(|gauges| gauges.get(&gauge)).max().copied(),
             };
             self.exercise(&name, &ExerciseEvent::Look(look)).await;
-            let Some((book, state)) = self.exercises.get_mut(&name).and_then(|slot| slot.book.as_mut())
+            let Some((accumulator, state)) =
+                self.exercises.get_mut(&name).and_then(|slot| slot.counting.as_mut())
             else {
                 continue;
             };
-            let interval = Box::new(book.interval(state, news));
+            let interval = Box::new(news.interval(accumulator, state));
             self.exercise(&name, &ExerciseEvent::Interval(interval)).await;
         }
     }

@@ -23,7 +23,7 @@ mod run;
 mod triggers;
 mod views;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -49,6 +49,7 @@ use crate::evidence::Increments;
 use crate::hook::Hooks;
 use crate::lease::LeaseBook;
 use crate::publish::Publisher;
+use crate::scrape::Wanted;
 use crate::sources::Sources;
 use crate::store::{Mesh, Store};
 use crate::traffic::TrafficLog;
@@ -124,8 +125,8 @@ pub struct Engine {
     /// Did the store refuse the last write?
     disk_refuses: bool,
     views: watch::Sender<Views>,
-    /// The clusters whose own counters are evidence: those of shadows.
-    clusters: watch::Sender<BTreeSet<String>>,
+    /// What is wanted of every Envoy.
+    wanted: watch::Sender<Wanted>,
     reports: mpsc::Sender<Report>,
     reported: mpsc::Receiver<Report>,
     /// Keeps what is counted; `None`: nobody asked for it.
@@ -187,7 +188,7 @@ impl Engine {
             refused: Vec::new(),
             disk_refuses: false,
             views,
-            clusters: watch::Sender::default(),
+            wanted: watch::Sender::default(),
             reports,
             reported,
             traffic: None,
@@ -207,9 +208,9 @@ impl Engine {
         self.trigger_views.subscribe()
     }
 
-    /// The clusters whose own counters are evidence now.
-    pub fn clusters(&self) -> watch::Receiver<BTreeSet<String>> {
-        self.clusters.subscribe()
+    /// What is wanted of every Envoy now.
+    pub fn wanted(&self) -> watch::Receiver<Wanted> {
+        self.wanted.subscribe()
     }
 
     /// Runs until the commands end or `stop` resolves.
@@ -278,7 +279,7 @@ impl Engine {
         news.iter().for_each(|name| self.show_run(name));
         for name in self.live() {
             let Some(run) = self.runs.get_mut(&name) else { continue };
-            let interval = run.book.interval(&run.state, increments);
+            let interval = increments.interval(&mut run.accumulator, &run.state);
             if let Some(traffic) = self.traffic.as_mut().filter(|_| !run.state.is_over()) {
                 traffic.keep(&name, &interval);
             }
@@ -296,7 +297,7 @@ impl Engine {
         let by_ms = now.unix_ms.cast_signed() - before.unix_ms.cast_signed() - passed;
         if by_ms.abs() > LARGEST_DRIFT_MS {
             tracing::warn!("the wall clock was set, by {by_ms} ms");
-            self.runs.values_mut().for_each(|run| run.book.clock_set(by_ms));
+            self.runs.values_mut().for_each(|run| run.accumulator.clock_set(by_ms));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rollout::{Acks, Event, Refused, State};
+use rollout::{Acks, CounterAccumulator, Event, Refused, State};
 use serde::Serialize;
 use split::Arm;
 
@@ -11,7 +11,6 @@ use super::latency::Latency;
 use super::readings::Pushed;
 use super::roster::Heard;
 use crate::clock;
-use crate::evidence::Book;
 use crate::store::{Entry, Look, Stored, Writing};
 
 /// Measurements kept while the store refuses; older ones make room.
@@ -25,7 +24,7 @@ pub struct Run {
     pub state: State,
     /// The generation the last publication went out with.
     pub generation: u64,
-    pub book: Book,
+    pub accumulator: CounterAccumulator,
     pub acks: Vec<Ack>,
     pub refusals: Vec<RefusalView>,
     /// After a rollback: how long the canary still got requests.
@@ -76,7 +75,7 @@ pub struct RefusalView {
 impl Run {
     pub fn new(stored: Stored) -> Self {
         Self {
-            book: Book::new(&stored.state),
+            accumulator: CounterAccumulator::new(&stored.state),
             spec: stored.spec,
             generation: stored.generation,
             state: stored.state,
@@ -124,7 +123,7 @@ impl Run {
 
     /// A publication goes out: answers to the one before no longer count.
     pub fn published(&mut self, reasons: &BTreeMap<String, u64>) {
-        self.book.unsettle(self.state.epoch);
+        self.accumulator.unsettle(self.state.epoch);
         self.reasons_before = reasons.clone();
         self.told = None;
     }

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, Url};
@@ -62,7 +63,10 @@ impl Admin {
             .filter(|url| url.scheme() == "http" && url.has_host())
             .ok_or_else(address)?;
         // An admin endpoint is never behind a proxy, whatever the environment says.
-        let client = Client::builder().no_proxy().timeout(TIMEOUT).build().map_err(|_| address())?;
+        // Each look has connections of its own: after a hot restart a connection that was kept leads to the old process,
+        // whose counters stand still and look whole.
+        let client = Client::builder().no_proxy().timeout(TIMEOUT).pool_max_idle_per_host(0).build();
+        let client = client.map_err(|_| address())?;
         Ok(Self { source: url.trim_end_matches('/').to_owned(), url: parsed, client })
     }
 
@@ -77,16 +81,23 @@ impl Admin {
     /// # Errors
     /// When Envoy does not answer, or not as Envoy does, or restarts meanwhile.
     pub async fn read(&self) -> Result<Snapshot, ReadError> {
-        self.read_with(&BTreeSet::new()).await
+        self.read_with(&BTreeSet::new(), None).await
     }
 
-    /// Reads everything of ours, and what Envoy itself counts of these clusters.
+    /// Reads everything of ours, of the counters those in scope (pairs of rollout and version; `None`: all), and what Envoy
+    /// itself counts of these clusters.
     ///
     /// # Errors
     /// As [`Admin::read`].
-    pub async fn read_with(&self, clusters: &BTreeSet<String>) -> Result<Snapshot, ReadError> {
+    pub async fn read_with(
+        &self,
+        clusters: &BTreeSet<String>,
+        scope: Option<&Arc<BTreeSet<(String, String)>>>,
+    ) -> Result<Snapshot, ReadError> {
         let before = self.identity().await?;
-        let stats = self.get("stats", &[("usedonly", ""), ("filter", &snapshot::filter())]).await?;
+        let stats = self
+            .get("stats", &[("usedonly", ""), ("filter", &snapshot::filter(scope.map(Arc::as_ref)))])
+            .await?;
         let upstreams = if clusters.is_empty() { BTreeMap::new() } else { self.upstreams(clusters).await? };
         let (unix_ms, monotonic_ns) = (unix_ms(), monotonic_ns());
         // Counters of one process under the name of another would pass for a delta.
@@ -102,6 +113,7 @@ impl Admin {
             monotonic_ns,
             clusters: clusters.clone(),
             upstreams,
+            scope: scope.cloned(),
             ..Snapshot::default()
         };
         stats.lines().for_each(|line| snapshot.line(line));

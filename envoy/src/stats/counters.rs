@@ -1,25 +1,25 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use serde::{Deserialize, Serialize};
-use tally::Series;
+use tally::{Follower, Loss, Series};
 
 use super::{Snapshot, Upstream};
 
 /// Turns successive snapshots of any number of Envoys into counts per interval.
 ///
-/// Pure: time comes with the snapshots. A count enters an interval only when it certainly happened in it; what was
-/// missed is marked on the source it was missed from.
+/// Pure: time comes with the snapshots. What was missed is marked on the source it was missed from, and costs the others
+/// nothing.
 #[derive(Clone, Debug)]
 pub struct Counters {
     stale_after_ns: u64,
     from_ns: u64,
-    counts: BTreeMap<Series, u64>,
+    counts: BTreeMap<(Series, Option<u64>), u64>,
     upstreams: BTreeMap<Upstream, u64>,
     sources: BTreeMap<String, Source>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Source {
+    follower: Follower,
     last: Option<Snapshot>,
     /// Begin of the span that the open interval knows of.
     from_ns: u64,
@@ -27,17 +27,11 @@ struct Source {
 }
 
 /// Why an interval is not whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// The source was read for the first time: what it had counted before belongs to nobody.
-    First,
-    /// Another process answers: what the old one counted after its last reading is lost.
-    Restarted,
-    /// The same process counts less than before: someone reset its counters.
-    Reset,
-    /// No answer for longer than allowed. When it answers again, what it counted meanwhile cannot be told apart by
-    /// interval and is left out.
+    /// A reading that is not the whole truth.
+    Lost(Loss),
+    /// No answer for longer than allowed.
     Stale {
         /// How long, in milliseconds.
         silent_ms: u64,
@@ -46,12 +40,18 @@ pub enum Mark {
     Unread,
 }
 
+impl Mark {
+    /// Did the source contribute all it knows, if not at once?
+    #[must_use]
+    pub const fn loses_nothing(&self) -> bool {
+        matches!(self, Self::Lost(Loss::Torn))
+    }
+}
+
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::First => f.write_str("first reading"),
-            Self::Restarted => f.write_str("envoy restarted"),
-            Self::Reset => f.write_str("counters were reset"),
+            Self::Lost(loss) => loss.fmt(f),
             Self::Stale { silent_ms } => write!(f, "stale source: no answer for {silent_ms} ms"),
             Self::Unread => f.write_str("stale source: never answered"),
         }
@@ -59,7 +59,7 @@ impl fmt::Display for Mark {
 }
 
 /// What one source contributed to an interval.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The source.
     pub source: String,
@@ -80,8 +80,9 @@ pub struct Interval {
     pub from_ns: u64,
     /// When it ended.
     pub to_ns: u64,
-    /// How often; what is absent did not happen, or was missed: see the marks.
-    pub counts: BTreeMap<Series, u64>,
+    /// How often, by counter and by the epoch of the weights; what is absent did not happen, or was missed: see the
+    /// marks.
+    pub counts: BTreeMap<(Series, Option<u64>), u64>,
     /// What Envoys counted of the clusters they were asked for.
     pub upstreams: BTreeMap<Upstream, u64>,
     /// What each source contributed, in the order of their names.
@@ -119,45 +120,28 @@ impl Counters {
         self.sources.entry(source.to_owned()).or_default();
     }
 
-    /// Goes on from a reading kept from before a restart of this process: what happened since is then counted, unless
-    /// too much time has passed.
-    pub fn resume(&mut self, last: Snapshot) {
-        let from_ns = last.monotonic_ns;
-        self.sources.insert(last.source.clone(), Source { last: Some(last), from_ns, mark: None });
-    }
-
     /// Expects nothing more from a source, and forgets it.
     pub fn remove(&mut self, source: &str) {
         self.sources.remove(source);
     }
 
-    /// The last reading of every source that has answered; what [`Counters::resume`] takes.
-    pub fn last(&self) -> impl Iterator<Item = &Snapshot> {
-        self.sources.values().filter_map(|source| source.last.as_ref())
-    }
-
     /// Takes in a reading.
     pub fn observe(&mut self, snapshot: Snapshot) {
         let source = self.sources.entry(snapshot.source.clone()).or_default();
-        let certain = match &source.last {
-            None => Err(Mark::First),
-            Some(last) => delta(last, &snapshot, self.stale_after_ns),
-        };
-        match certain {
-            Ok(Delta { counts, upstreams, mark }) => {
-                for (upstream, count) in upstreams {
+        let (counted, loss) = source.follower.take(snapshot.reading());
+        for one in counted {
+            *self.counts.entry((one.series, one.epoch)).or_default() += one.n;
+        }
+        match &source.last {
+            None => source.from_ns = snapshot.monotonic_ns,
+            Some(last) => {
+                for (upstream, count) in grown(last, &snapshot) {
                     *self.upstreams.entry(upstream).or_default() += count;
                 }
-                for (series, count) in counts {
-                    *self.counts.entry(series).or_default() += count;
-                }
-                source.mark = source.mark.take().or(mark);
-            }
-            Err(mark) => {
-                source.from_ns = snapshot.monotonic_ns;
-                source.mark = source.mark.take().or(Some(mark));
             }
         }
+        // A source that was silent tells it all now: its requests carry the weights they were assigned by.
+        source.mark = source.mark.take().or(loss.map(Mark::Lost));
         source.last = Some(snapshot);
     }
 
@@ -205,48 +189,19 @@ impl Source {
     }
 }
 
-struct Delta {
-    counts: Vec<(Series, u64)>,
-    upstreams: Vec<(Upstream, u64)>,
-    mark: Option<Mark>,
-}
-
-/// What certainly happened between two readings; an error when nothing can be said.
-fn delta(last: &Snapshot, next: &Snapshot, stale_after_ns: u64) -> Result<Delta, Mark> {
-    let silent_ns = next.monotonic_ns.saturating_sub(last.monotonic_ns);
-    let stale = silent_ns > stale_after_ns;
-    if next.process != last.process {
-        if stale {
-            return Err(Mark::Restarted);
-        }
-        // All the new process has counted happened since the last reading; only the old one's end is missing.
-        let counts = next.counters.iter().map(|(series, value)| (series.clone(), *value)).collect();
-        let upstreams = next.upstreams.iter().map(|(upstream, value)| (upstream.clone(), *value)).collect();
-        return Ok(Delta { counts, upstreams, mark: Some(Mark::Restarted) });
+/// By how much the counters of clusters grew that both readings asked for: what one had counted before belongs to
+/// nobody. Nothing, when one of them is less than it was.
+fn grown(last: &Snapshot, next: &Snapshot) -> Vec<(Upstream, u64)> {
+    let restarted = last.process != next.process;
+    let asked = |key: &Upstream| restarted || last.clusters.contains(&key.cluster);
+    let before = |key: &Upstream| if restarted { 0 } else { last.upstreams.get(key).copied().unwrap_or(0) };
+    let now = |key: &Upstream| next.upstreams.get(key).copied().unwrap_or(0);
+    let shrunk = |key: &Upstream| next.clusters.contains(&key.cluster) && now(key) < before(key);
+    if last.upstreams.keys().any(shrunk) {
+        return Vec::new();
     }
-    if stale {
-        return Err(Mark::Stale { silent_ms: silent_ns / 1_000_000 });
-    }
-    let counts = grown(&last.counters, &next.counters).ok_or(Mark::Reset)?;
-    // What a cluster had counted before it was asked for belongs to nobody.
-    let known = |upstreams: &BTreeMap<Upstream, u64>| -> BTreeMap<Upstream, u64> {
-        let both = upstreams
-            .iter()
-            .filter(|(key, _)| last.clusters.contains(&key.cluster) && next.clusters.contains(&key.cluster));
-        both.map(|(key, value)| (key.clone(), *value)).collect()
-    };
-    let upstreams = grown(&known(&last.upstreams), &known(&next.upstreams)).ok_or(Mark::Reset)?;
-    Ok(Delta { counts, upstreams, mark: None })
-}
-
-/// By how much counters grew; `None` when one is less than it was.
-fn grown<K: Ord + Clone>(last: &BTreeMap<K, u64>, next: &BTreeMap<K, u64>) -> Option<Vec<(K, u64)>> {
-    if last.iter().any(|(key, value)| next.get(key).copied().unwrap_or(0) < *value) {
-        return None;
-    }
-    let before = |key| last.get(key).copied().unwrap_or(0);
-    let news = next.iter().map(|(key, value)| (key.clone(), value.saturating_sub(before(key))));
-    Some(news.filter(|(_, count)| *count > 0).collect())
+    let news = next.upstreams.keys().filter(|key| asked(key));
+    news.map(|key| (key.clone(), now(key) - before(key))).filter(|(_, by)| *by > 0).collect()
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tally::Series;
+use tally::{Reading, Series};
 
 use super::Upstream;
+use super::upstream::quote;
 use crate::{NAME, Version};
 
 /// Everything of ours one Envoy had counted at one moment.
@@ -31,6 +33,17 @@ pub struct Snapshot {
     /// What Envoy counted of these clusters. One that is absent is 0.
     #[serde(skip)]
     pub upstreams: BTreeMap<Upstream, u64>,
+    /// The rollouts and versions whose counters were asked for; `None`: all.
+    #[serde(skip)]
+    pub scope: Option<Arc<BTreeSet<(String, String)>>>,
+    /// Did the process take over from another while that was running (a hot restart)? Then its counters hold counts of
+    /// that other's, and its gauges are sums as long as both live.
+    #[serde(default)]
+    pub inherits: bool,
+    /// The epoch of each rollout under the policy in force, when whoever reads knows it by [`Snapshot::accepted`]; else
+    /// what the filter's own gauges say is taken.
+    #[serde(skip)]
+    pub epochs: Option<Arc<BTreeMap<String, u64>>>,
     /// Other numbers of the filter's, by their name without Envoy's `wasmcustom.`.
     pub others: BTreeMap<String, u64>,
     /// The version of the policy in force: the one reliable word on what Envoy accepted. Absent when that is the
@@ -52,6 +65,25 @@ pub struct Reloads {
 }
 
 impl Snapshot {
+    /// What [`tally::Follower`] takes.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        let (before, after) = around(tally::epoch_gauge("|"));
+        let epochs = self.others.iter().filter_map(|(name, epoch)| {
+            let rollout = name.strip_prefix(before.as_str())?.strip_suffix(after.as_str())?;
+            Some((rollout.to_owned(), *epoch))
+        });
+        let known = self.epochs.as_ref().map(|known| known.as_ref().clone());
+        Reading {
+            process: self.process.clone(),
+            at_ns: self.monotonic_ns,
+            counters: self.counters.clone(),
+            inherits: self.inherits,
+            epochs: known.unwrap_or_else(|| epochs.collect()),
+            scope: self.scope.clone(),
+        }
+    }
+
     /// The generation in force, if it is one of this incarnation.
     #[must_use]
     pub fn accepted_generation(&self, incarnation: u64) -> Option<u64> {
@@ -87,6 +119,10 @@ impl Snapshot {
             return;
         }
         let Ok(value) = value.parse::<u64>() else { return };
+        if name == HOT_RESTART_EPOCH {
+            self.inherits = value > 0;
+            return;
+        }
         if let Some(rest) = name.strip_prefix("wasm.").and_then(|rest| rest.strip_prefix(NAME)) {
             match rest {
                 ".vm_reload_success" => self.reloads.succeeded = value,
@@ -102,6 +138,9 @@ impl Snapshot {
     }
 }
 
+/// How many processes this one took over from: unlike other gauges it is no sum.
+const HOT_RESTART_EPOCH: &str = "server.hot_restart_epoch";
+
 /// What Envoy puts before the names of metrics that filters define.
 const CUSTOM: &str = "wasmcustom.";
 
@@ -109,17 +148,44 @@ fn version_text() -> String {
     format!("extension_config_discovery.http_filter.{NAME}.version_text")
 }
 
-/// The regular expression that keeps Envoy's answer to what [`Snapshot::line`] reads.
-pub(super) fn filter() -> String {
+/// An address longer than this asks for too much; then all is asked for.
+const LONGEST_FILTER: usize = 32_000;
+
+/// The regular expression that keeps Envoy's answer to what [`Snapshot::line`] reads: of the counters, those of the
+/// rollouts and versions in scope, however many came before.
+pub(super) fn filter(scope: Option<&BTreeSet<(String, String)>>) -> String {
+    let ours = scope.map(counters_of).filter(|ours| ours.len() < LONGEST_FILTER);
+    let ours = ours.unwrap_or_else(|| r"\w+_total\.rollout".to_owned());
+    let prefix = tally::PREFIX;
     format!(
-        r"^(wasmcustom\.{prefix}|wasm\.{NAME}\.vm_reload_|extension_config_discovery\.http_filter\.{NAME}\.version_text)",
-        prefix = tally::PREFIX
+        r"^(wasmcustom\.{prefix}({ours}|policy|lease|epoch|last_canary)|server\.hot_restart_epoch$|wasm\.{NAME}\.vm_reload_|extension_config_discovery\.http_filter\.{NAME}\.version_text)"
     )
+}
+
+fn counters_of(scope: &BTreeSet<(String, String)>) -> String {
+    let mut versions: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (rollout, version) in scope {
+        versions.entry(rollout).or_default().push(quote(version));
+    }
+    let of = |(rollout, versions): (&str, Vec<String>)| {
+        format!(r"{};.*version=\.=({});", quote(rollout), versions.join("|"))
+    };
+    let rollouts: Vec<String> = versions.into_iter().map(of).collect();
+    // Without a rollout no counter is asked for.
+    if rollouts.is_empty() {
+        "none".to_owned()
+    } else {
+        format!(r"\w+_total\.rollout=\.=({})", rollouts.join("|"))
+    }
 }
 
 /// What stands before and after the reason in the name of a refusal counter.
 fn refusal_name() -> (String, String) {
-    let name = tally::policy_refused("|");
+    around(tally::policy_refused("|"))
+}
+
+/// What stands before and after the bar in a name.
+fn around(name: String) -> (String, String) {
     let (before, after) = name.split_once('|').unwrap_or_default();
     (before.to_owned(), after.to_owned())
 }

@@ -8,7 +8,7 @@ fn assigned(rollout: &str, arm: Arm) -> Series {
         rollout: rollout.to_owned(),
         version: "v1.2".to_owned(),
         arm,
-        what: What::Assigned(Cause::Weight),
+        what: What::Assigned(Cause::Weight, Some(tally::Slot::Of(1))),
     }
 }
 
@@ -46,6 +46,29 @@ fn what_envoy_says_is_sorted_into_its_places() {
     assert_eq!(snapshot.gauge("last_canary_assigned_ms", &[("rollout", "ranker")]), Some(1_763_700_000_123));
     assert_eq!(snapshot.gauge("last_canary_assigned_ms", &[("rollout", "other")]), None);
     assert_eq!(snapshot.others.len(), 3, "{:?}", snapshot.others);
+}
+
+#[test]
+fn what_the_version_in_force_says_of_epochs_goes_before_a_gauge_that_may_be_a_sum() {
+    let text = format!("wasmcustom.{}: 14\nserver.hot_restart_epoch: 1", tally::epoch_gauge("ranker"));
+    let mut snapshot = read(&text);
+    assert!(snapshot.inherits);
+    assert_eq!(snapshot.reading().epochs, BTreeMap::from([("ranker".to_owned(), 14)]));
+    snapshot.epochs = Some(Arc::new(BTreeMap::from([("ranker".to_owned(), 7)])));
+    assert_eq!(snapshot.reading().epochs, BTreeMap::from([("ranker".to_owned(), 7)]));
+}
+
+#[test]
+fn only_what_is_live_is_asked_for() {
+    let scope = [("ranker", "v1.2"), ("ranker", "v2"), ("other", "v1")];
+    let scope = scope.map(|(rollout, version)| (rollout.to_owned(), version.to_owned())).into();
+    let pattern = filter(Some(&scope));
+    for part in [r"rollout=\.=(other", r"version=\.=(v1\.2|v2)", "policy", "epoch", "last_canary"] {
+        assert!(pattern.contains(part), "{part} in {pattern}");
+    }
+    assert!(filter(Some(&BTreeSet::new())).contains("serin_(none|"));
+    let many = (0..2_000).map(|n| (format!("rollout-{n}"), "v1".to_owned())).collect();
+    assert_eq!(filter(Some(&many)), filter(None));
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub(super) fn filter(clusters: &BTreeSet<String>) -> String {
 }
 
 /// A text as a regular expression that fits only itself.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
             let plain = c.is_ascii_alphanumeric() || c == '_' || c == '-' || !c.is_ascii();

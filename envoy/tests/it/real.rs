@@ -11,6 +11,7 @@ use envoy::{
     ecds::{Node, What},
     stats::{Admin, Counters, Mark},
 };
+use tally::Loss;
 
 const CANARY: &str = "c1";
 const REFUSED: &str = "r1";
@@ -159,7 +160,7 @@ async fn counts_come_back_and_a_restart_is_marked() {
     mesh.get(&[]).await;
     counters.observe(admin.read().await.unwrap());
     let first = counters.close(envoy::monotonic_ns());
-    assert_eq!((total(&first), first.marks().next().unwrap().1), (0, &Mark::First));
+    assert_eq!((total(&first), first.marks().next().unwrap().1), (0, &Mark::Lost(Loss::First)));
     assert_eq!(first.spans[0].node, "envoy-test");
 
     for _ in 0..7 {
@@ -169,7 +170,7 @@ async fn counts_come_back_and_a_restart_is_marked() {
     let second = counters.close(envoy::monotonic_ns());
     assert!(second.is_whole(), "{second:?}");
     assert_eq!(total(&second), 7);
-    let series = second.counts.keys().next().unwrap();
+    let (series, _) = second.counts.keys().next().unwrap();
     assert_eq!((series.rollout.as_str(), series.version.as_str()), ("ranker", "v1.2"));
 
     mesh.restart().await;
@@ -178,7 +179,7 @@ async fn counts_come_back_and_a_restart_is_marked() {
     }
     counters.observe(admin.read().await.unwrap());
     let third = counters.close(envoy::monotonic_ns());
-    assert_eq!((total(&third), third.marks().next().unwrap().1), (9, &Mark::Restarted));
+    assert_eq!((total(&third), third.marks().next().unwrap().1), (9, &Mark::Lost(Loss::Restarted)));
 
     mesh.stop().await;
     let error = admin.read().await.unwrap_err();

@@ -8,7 +8,7 @@ use crate::{Bins, Counts, Moments};
 /// The part of requests above a 99th percentile.
 pub(super) const TAIL: f64 = 0.01;
 
-/// Requests and events of a rate.
+/// Requests and events of a rate, for a limit.
 pub(crate) fn trials(metric: Metric, counts: &Counts) -> Trials {
     let (n, k) = match metric {
         Metric::Overdue => (counts.overdue.reached, counts.overdue.overdue),
@@ -18,9 +18,17 @@ pub(crate) fn trials(metric: Metric, counts: &Counts) -> Trials {
     Trials { n, k: k.min(n) }
 }
 
+/// Both arms' requests and events, for a comparison.
 pub(super) fn stratum(metric: Metric, canary: &Counts, control: &Counts) -> Stratum {
-    let (one, zero) = (trials(metric, canary), trials(metric, control));
+    let (one, zero) = (compared(metric, canary), compared(metric, control));
     Stratum::new(one.n, one.k, zero.n, zero.k)
+}
+
+/// As [`trials`]; but whoever was not answered counts, however soon a client left: of equal versions equally many are.
+fn compared(metric: Metric, counts: &Counts) -> Trials {
+    let Trials { n, k } = trials(metric, counts);
+    let soon = if metric == Metric::Overdue { counts.overdue.left_soon } else { 0 };
+    Trials { n, k: (k + soon).min(n) }
 }
 
 /// Answer times of both arms.

@@ -30,7 +30,7 @@ pub(crate) use proven::proven;
 pub(crate) use test::scale;
 pub(crate) use words::{digits, e_value, value};
 
-use crate::{Interval, Reading, Verdict, Wanted};
+use crate::{Counts, Interval, Reading, Stratum, Verdict, Wanted};
 
 /// Whose requests guardrails rest on.
 const CANARY: &str = "canary requests";
@@ -109,12 +109,18 @@ impl Evidence {
             self.epoch = interval.epoch;
         }
         let clumps = self.clumps(plan.unit);
+        // Of weights before: a stratum of their own each, and they may show harm only.
+        let others: Vec<(&Counts, Counts)> = interval.others.iter().map(Stratum::compared).collect();
         for (gate, evidence) in plan.gates.iter().zip(&mut self.gates) {
             evidence.begin(gate, scale);
             let late = look.of_stage && look.baked_ms >= gate.start_after_ms;
             if !look.warming {
                 let look = Look { of_stage: late, ..look };
                 evidence.observe(gate, &interval.canary, &control, look, clumps.of(gate.metric));
+                for (canary, control) in &others {
+                    let look = Look { of_stage: false, span_ms: 0, ..look };
+                    evidence.observe(gate, canary, control, look, clumps.of(gate.metric));
+                }
                 if look.of_stage {
                     evidence.latch(gate, plan.alpha.pass);
                 }
@@ -126,7 +132,11 @@ impl Evidence {
             if !(look.warming && guardrail.metric == Metric::LatencyP99) {
                 // A guardrail guards from the first request; how users clump is taken in as soon as it is known.
                 let span = Span { ms: look.span_ms, of_stage: false };
-                evidence.observe(&interval.canary, span, clumps.of(guardrail.metric).unwrap_or(1.0));
+                let deff = clumps.of(guardrail.metric).unwrap_or(1.0);
+                evidence.observe(&interval.canary, span, deff);
+                for (canary, _) in &others {
+                    evidence.observe(canary, Span { ms: 0, of_stage: false }, deff);
+                }
             }
         }
     }

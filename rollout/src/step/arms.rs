@@ -9,7 +9,8 @@ use super::{Run, named};
 use crate::arms::{Chosen, LeftOut, Rival};
 use crate::evidence::{Look, OnMargin, Scope};
 use crate::{
-    Answer, Cause, Counts, Effect, Human, Interval, Pause, Phase, RollbackBy, Severity, State, Verdict,
+    Answer, Cause, Counts, Effect, Human, Interval, Pause, Phase, RollbackBy, Severity, State, Stratum,
+    Verdict,
 };
 
 impl Run {
@@ -20,7 +21,16 @@ impl Run {
             let Some(counts) = interval.rivals.get(arm) else { continue };
             state.exposed.requests = state.exposed.requests.saturating_add(counts.assigned);
             state.exposed.errors = state.exposed.errors.saturating_add(counts.errors);
-            let of_rival = Interval { canary: counts.clone(), rivals: BTreeMap::new(), ..interval.clone() };
+            let others = interval.others.iter().map(|stratum| {
+                let canary = stratum.rivals.get(arm).cloned().unwrap_or_default();
+                Stratum { canary, rivals: BTreeMap::new(), ..stratum.clone() }
+            });
+            let of_rival = Interval {
+                canary: counts.clone(),
+                rivals: BTreeMap::new(),
+                others: others.collect(),
+                ..interval.clone()
+            };
             rival.evidence.observe(&state.plan, &of_rival, look);
         }
         if state.plan.challengers.is_empty() {

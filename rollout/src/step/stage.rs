@@ -52,8 +52,11 @@ impl Run {
         state.counts_age_ms = Some(state.age_ms);
         // Nobody meets a shadow.
         if !state.shadows() {
-            state.exposed.requests = state.exposed.requests.saturating_add(interval.canary.assigned);
-            state.exposed.errors = state.exposed.errors.saturating_add(interval.canary.errors);
+            let others = interval.others.iter().map(|stratum| &stratum.canary);
+            for canary in std::iter::once(&interval.canary).chain(others) {
+                state.exposed.requests = state.exposed.requests.saturating_add(canary.assigned);
+                state.exposed.errors = state.exposed.errors.saturating_add(canary.errors);
+            }
         }
         let stage = state.stages.last();
         // Counts that begin before the quorum are of a mesh that splits in two ways.
@@ -64,7 +67,10 @@ impl Run {
             age_ms: state.age_ms,
             baked_ms: stage.map_or(0, |stage| stage.baked_ms),
             span_ms: interval.to_ms.saturating_sub(interval.from_ms),
-            of_stage: whole && interval.epoch == state.epoch && !matches!(state.phase, Phase::HandBack(_)),
+            of_stage: whole
+                && interval.unproven.is_none()
+                && interval.epoch == state.epoch
+                && !matches!(state.phase, Phase::HandBack(_)),
             concurrent: state.concurrent(),
             warming: state.plan.warm_up_ms > 0 && !warm,
         };

@@ -1,3 +1,4 @@
+mod accumulator;
 mod anomaly;
 mod arms;
 mod bandit;
@@ -6,7 +7,6 @@ mod fleet;
 mod gates;
 mod guarding;
 mod marginal;
-mod overdue;
 mod overrides;
 mod practice;
 mod property;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use split::Arm;
 
 use crate::{
-    Acks, Aged, Bins, Counts, Effect, Endpoint, Event, Group, Human, Interval, Moments, Now, Overdue, Phase,
-    State, Totals, step,
+    Acks, Aged, Bins, Counts, Effect, Endpoint, Event, Group, Human, Interval, Moments, Now, Phase, State,
+    step,
 };
 
 pub(crate) const HEAD: &str = "apiVersion: serin.dev/v1alpha1
@@ -87,7 +87,8 @@ pub(super) struct Story {
     pub(super) ms: u64,
     /// The part of a count that did not make a whole one yet, by what is counted.
     rests: BTreeMap<(&'static str, Arm, u64), f64>,
-    totals: BTreeMap<Arm, (Totals, Overdue)>,
+    /// Requests assigned, and those of them that hang, by second and arm: they are overdue when they are old enough.
+    young: BTreeMap<(u64, Arm), (u64, u64)>,
     /// How further arms answer; those that are not named answer well.
     pub(super) others: BTreeMap<Arm, Model>,
     deployed: bool,
@@ -123,7 +124,7 @@ impl Story {
             deploys: true,
             ms: 0,
             rests: BTreeMap::new(),
-            totals: BTreeMap::new(),
+            young: BTreeMap::new(),
             others: BTreeMap::new(),
             deployed: false,
         }
@@ -192,8 +193,7 @@ impl Story {
                 canary,
                 rivals: on_trial,
                 stable,
-                baseline: Counts::default(),
-                gap: None,
+                ..Interval::default()
             };
             self.take(&Event::Interval(Box::new(interval)));
         }
@@ -259,13 +259,10 @@ impl Story {
             *latency.0.entry(tally::latency_bin((ms * model.slower * 1e6) as u64)).or_default() += n;
         }
         let after_ms = self.state.plan.overdue_after_ms;
-        let (totals, overdue) =
-            self.totals.entry(arm).or_insert_with(|| (Totals::default(), Overdue::new(after_ms)));
-        totals.at_ms = self.ms;
-        totals.assigned += assigned;
-        totals.finished += outcomes;
-        totals.late += latency.longer_than(2_000);
-        let overdue: Aged = overdue.look(*totals);
+        self.young.insert((self.ms, arm), (assigned, hung + latency.longer_than(after_ms)));
+        let aged = self.ms.checked_sub(after_ms).and_then(|at| self.young.remove(&(at, arm)));
+        let overdue =
+            aged.map_or(Aged::default(), |(reached, overdue)| Aged { reached, overdue, left_soon: 0 });
         let n = outcomes as f64;
         let errors = self.count("errors", arm, 0, n * model.errors);
         // Users in the same group have nothing to do with each other: errors go round.
@@ -295,7 +292,6 @@ impl Story {
             finished: outcomes,
             outcomes,
             errors,
-            gone: 0,
             overdue,
             latency,
             confidence: Moments {
@@ -304,6 +300,7 @@ impl Story {
                 sum_squares: n * (model.confidence.powi(2) + 0.08_f64.powi(2)),
             },
             groups,
+            ..Counts::default()
         }
     }
 }

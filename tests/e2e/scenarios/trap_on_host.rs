@@ -6,7 +6,7 @@ use std::time::Duration;
 use host::{Exchange, FailurePolicy, Module, Process, ProcessOptions, Request, Upstream};
 use serde_json::json;
 use split::{Arm, Cause};
-use tally::{Class, Series, What};
+use tally::{Class, Series, Slot, What};
 
 use crate::harness::{arms, policy, tools};
 
@@ -43,7 +43,10 @@ fn a_trapped_vm_comes_back_with_its_policy_and_no_counter_is_lost() {
     let mut process = Process::new(&TRAPPING, options).expect("a process");
     let policy = policy(7, json!({"arms": arms(1_000_000)}));
     assert!(process.configure(policy.to_string().as_bytes()).expect("a configuration").accepted);
-    let (assigned, finished) = (What::Assigned(Cause::Weight), What::Finished(Cause::Weight, Class::Ok));
+    let (assigned, finished) = (
+        What::Assigned(Cause::Weight, Some(Slot::at(1, 1))),
+        What::Finished(Cause::Weight, Class::Ok, Some(Slot::at(1, 1))),
+    );
     for worker in [0, 1, 0] {
         assert_eq!(ask(&mut process, worker).status(), Some(200));
     }

@@ -13,12 +13,13 @@ use envoy::{Ecds, EcdsFile, Resource};
 use futures::FutureExt as _;
 use rollout::{Human, Now, State};
 use split::{Arm, Cause};
-use tally::{Class, Series, What};
+use tally::{Class, Counted, Progress, Series, Slot, What};
 use tokio::sync::oneshot;
 
 use super::super::views::RunView;
 use super::super::*;
 use crate::clock;
+use crate::evidence::Source;
 use crate::lease::Question;
 use crate::sources::{Hosts, Secrets};
 use crate::store::{Point, Points};
@@ -395,7 +396,7 @@ impl World {
 
     /// A hundred good answers of each arm that has a weight.
     fn increments(&mut self) -> Increments {
-        let mut counters = Vec::new();
+        let mut counted = Vec::new();
         for (name, run) in &self.engine.as_ref().expect("a process").runs {
             let state = &run.state;
             let arms = [
@@ -403,14 +404,28 @@ impl World {
                 (Arm::Canary, &state.plan.canary, state.weights.canary_ppm > 0),
             ];
             for (arm, version, _) in arms.into_iter().filter(|(.., exposed)| *exposed) {
-                let series = |what| Series { rollout: name.clone(), version: version.clone(), arm, what };
-                counters.push((series(What::Assigned(Cause::Weight)), 100));
-                counters.push((series(What::Finished(Cause::Weight, Class::Ok)), 100));
-                counters.push((series(What::Latency(tally::latency_bin(50_000_000))), 100));
+                let slot = Slot::at(state.epoch, state.epoch);
+                let aged = |age_ms| What::Aged { slot, age_ms, progress: Progress::Answered };
+                let whats = [
+                    What::Assigned(Cause::Weight, Some(slot)),
+                    What::Finished(Cause::Weight, Class::Ok, Some(slot)),
+                    What::Latency(tally::latency_bin(50_000_000)),
+                ];
+                counted.extend(whats.into_iter().chain(tally::AGES_MS.map(aged)).map(|what| Counted {
+                    series: Series { rollout: name.clone(), version: version.clone(), arm, what },
+                    epoch: Some(state.epoch),
+                    n: 100,
+                }));
             }
         }
         let from_ms = std::mem::replace(&mut self.counted_to_ms, self.now.unix_ms);
-        Increments { from_ms, to_ms: self.now.unix_ms, counters, ..Increments::default() }
+        Increments {
+            from_ms,
+            to_ms: self.now.unix_ms,
+            counted,
+            sources: vec![Source { from_ms, told: true, ..Source::default() }],
+            ..Increments::default()
+        }
     }
 }
 
