@@ -3,8 +3,11 @@
 //!
 //! The worlds are those of the judge's bench: 100 requests a second, 5 % canary, looks every 10 s, an hour.
 
+mod made_up;
+
 use std::collections::BTreeMap;
 
+use made_up::{Dice, Law, quantile};
 use rollout::{
     Acks, Aged, Bins, Counts, Event, Human, Interval, Moments, Now, Phase, RollbackBy, State, step,
 };
@@ -97,86 +100,6 @@ spec:
     spec::load(&text).map(|loaded| loaded.plan)
 }
 
-/// A small generator of the splitmix kind: the same runs on every machine.
-struct Dice(u64);
-
-impl Dice {
-    fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn next(&mut self) -> f64 {
-        ((self.bits() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
-    }
-
-    /// How many of `n` happen, by skipping from one to the next.
-    fn binomial(&mut self, n: u64, p: f64) -> u64 {
-        let scale = (1.0 - p.clamp(1e-9, 0.999_999)).ln();
-        let (mut at, mut happened) = (0.0, 0);
-        loop {
-            at += (self.next().ln() / scale).floor() + 1.0;
-            if at > n as f64 {
-                return happened;
-            }
-            happened += 1;
-        }
-    }
-}
-
-/// A finite law, drawn from by its inverse on a table of 4096 equal steps.
-struct Law(Vec<u16>);
-
-impl Law {
-    fn new(weights: &[f64]) -> Self {
-        let all: f64 = weights.iter().sum();
-        let mut places = Vec::with_capacity(4096);
-        let (mut sum, mut at) = (0.0, 0_u16);
-        for (index, weight) in (0_u16..).zip(weights) {
-            sum += weight / all;
-            while f64::from(at) + 0.5 <= sum * 4096.0 && at < 4096 {
-                places.push(index);
-                at += 1;
-            }
-        }
-        Self(places)
-    }
-
-    fn draw(&self, dice: &mut Dice) -> u16 {
-        let at = (dice.bits() >> 52) as usize;
-        self.0.get(at).or(self.0.last()).copied().unwrap_or(0)
-    }
-
-    /// Lognormal answer times, median 50 ms, sigma 0.6: all and those above p90 stretched.
-    fn times(slower: f64, tail: f64) -> Self {
-        let p90 = 50.0 * (0.6_f64 * 1.281_551_565_545).exp();
-        let below = |ms: f64| {
-            let ms = ms / slower;
-            let ms = if ms <= p90 { ms } else { (ms / tail).max(p90) };
-            judge::special::normal_cdf((ms / 50.0).ln() / 0.6)
-        };
-        let edge = tally::latency_upper_ms;
-        let law: Vec<f64> = (0..tally::LATENCY_TOP)
-            .map(|bin| below(edge(bin)) - if bin == 0 { 0.0 } else { below(edge(bin - 1)) })
-            .collect();
-        Self::new(&law)
-    }
-
-    /// Confidence in steps of 1/1000: Beta, mean 0.85, standard deviation 0.078, times a factor.
-    fn scores(factor: f64) -> Self {
-        let size = 0.85 * 0.15 / 0.078_f64.powi(2) - 1.0;
-        let (a, b) = (0.85 * size - 1.0, 0.15 * size - 1.0);
-        let law: Vec<f64> = (0..1000)
-            .map(|i| (f64::from(i) + 0.5) / 1000.0 / factor)
-            .map(|x| if x < 1.0 { (a * x.ln() + b * (1.0 - x).ln()).exp() } else { 0.0 })
-            .collect();
-        Self::new(&law)
-    }
-}
-
 struct Arm {
     times: Law,
     scores: Law,
@@ -244,11 +167,6 @@ fn run(world: &World, plan: &spec::Plan, arms: &[Arm; 2], seed: u64) -> Option<(
     None
 }
 
-fn quantile(sorted: &[u64], runs: u64, q: f64) -> String {
-    let at = ((runs as f64 - 1.0) * q).round() as usize;
-    sorted.get(at).map_or("-".to_owned(), u64::to_string)
-}
-
 /// `1.35 % [0.93, 1.96]`: Wilson's 95 % interval.
 fn share(k: usize, n: u64) -> String {
     let (k, n, z) = (k as f64, n as f64, 1.959_964);
@@ -274,8 +192,8 @@ fn main() {
     println!("| --- | --- | --- | --- |");
     for world in worlds() {
         let arms = [
-            Arm { times: Law::times(1.0, 1.0), scores: Law::scores(1.0) },
-            Arm { times: Law::times(world.slower, world.tail), scores: Law::scores(world.surer) },
+            Arm { times: Law::times(1.0, 1.0, 12), scores: Law::scores(1.0) },
+            Arm { times: Law::times(world.slower, world.tail, 12), scores: Law::scores(world.surer) },
         ];
         let [steady, ramp] = &plans;
         let plan = if world.ramp { ramp } else { steady };

@@ -22,7 +22,7 @@ enum Target {
     Bench(&'static str),
 }
 
-const BENCHES: [Bench; 4] = [
+const BENCHES: [Bench; 5] = [
     Bench {
         name: "judge",
         package: "judge",
@@ -34,6 +34,12 @@ const BENCHES: [Bench; 4] = [
         package: "rollout",
         target: Target::Example("alarms"),
         about: "the same of whole rollouts, gates and guardrails together: RUNS SEED",
+    },
+    Bench {
+        name: "tolerance",
+        package: "rollout",
+        target: Target::Example("tolerance"),
+        about: "what it costs and saves that harm begins a little beyond stable, by metric and tolerance: RUNS SEED",
     },
     Bench {
         name: "bandit",
