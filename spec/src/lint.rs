@@ -3,6 +3,7 @@
 mod anomaly;
 mod arms;
 mod bandit;
+mod harm;
 mod marginal;
 mod practice;
 mod sources;
@@ -191,6 +192,9 @@ fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
     let written = typed.spec.gates.iter().position(|written| written.name == gate.name);
     let at = written.map_or_else(|| "spec.preset".to_owned(), |index| format!("spec.gates[{index}]"));
     found.extend(marginal::warnings(&at, gate));
+    let harm_is_written =
+        written.and_then(|index| typed.spec.gates.get(index)).is_some_and(|gate| gate.harm.is_some());
+    found.extend(harm::warnings(&at, gate, harm_is_written));
     if gate.metric.is_external() {
         // Business figures want hours, and a reading in the first minutes says little.
         let shortest = gate.every_ms.saturating_mul(u64::from(gate.consecutive));

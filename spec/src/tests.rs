@@ -345,8 +345,11 @@ fn margins_in_points() {
     }
     check(
         "metric: error_rate, margin: 0.5pp",
-        (1.0, 0.005, 1.0, 0.0, 0.0),
-        &["less than 0.5 percentage points above stable's", "is above stable's"],
+        (1.0, 0.005, 1.0, 0.0005, 0.0),
+        &[
+            "less than 0.5 percentage points above stable's",
+            "more than 0.05 percentage points above stable's",
+        ],
     );
     check(
         "metric: gone_rate, margin: 0.5pp, harm: 2pp, passBelow: 0.1%",

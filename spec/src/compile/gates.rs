@@ -11,8 +11,8 @@ use crate::typed::{self, Better, Level, RolloutSpec};
 /// A mean of fewer answers is no basis for exposing more people, however clear it looks.
 const MIN_SAMPLES_OF_MEANS: u64 = 300;
 const MIN_SAMPLES: u64 = 100;
-/// Latency bins lie 4.4 % apart: the least difference that can be stated.
-const ONE_BIN: f64 = 1.04;
+/// Where the margin of a rate is in points, this part of it is no harm yet: 0.05pp of 0.5pp.
+const PART_OF_POINTS: f64 = 0.1;
 
 pub(super) fn gates(check: &mut Check, spec: &RolloutSpec) -> Vec<Gate> {
     let mut gates: Vec<Gate> = Vec::new();
@@ -302,12 +302,15 @@ fn against(check: &mut Check, at: &str, written: &typed::Gate, metric: Metric) -
     let none = if metric.larger_is_worse() { 1.0 } else { 0.0 };
     let (harm, harm_points) = match written.harm {
         Some(harm) => distance(check, &format!("{at}.harm"), harm, metric),
-        // More failures are harm, however few more. But no two deployments are equally fast to the last part, and no
-        // two models equally sure of themselves: with enough traffic "slower at all" is proven of every canary.
+        // Nobody who writes a margin expects harm beyond it to be borne, nor equal versions to be harm.
         None => match metric {
-            Metric::LatencyP99 => (ONE_BIN.min(margin), 0.0),
+            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate if in_points => {
+                (none, margin_points * PART_OF_POINTS)
+            }
+            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::LatencyP99 => {
+                (Against::tolerance(metric).min(margin), 0.0)
+            }
             Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => (margin, margin_points),
-            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => (none, 0.0),
         },
     };
     if in_points && harm > none || !in_points && harm_points > 0.0 {

@@ -46,7 +46,7 @@ pub(super) fn passes(gate: &Gate) -> String {
 }
 
 /// `2%` of stable's value, or `0.5 percentage points`; in the unit of a mean, a plain number.
-pub(super) fn distance(metric: Metric, part: f64, points: f64) -> String {
+pub(crate) fn distance(metric: Metric, part: f64, points: f64) -> String {
     if points == 0.0 {
         share(part)
     } else if metric.is_rate() {
@@ -112,7 +112,7 @@ pub(super) const fn words(metric: Metric) -> &'static str {
     }
 }
 
-pub(super) fn share(share: f64) -> String {
+pub(crate) fn share(share: f64) -> String {
     Quantity::Share(share).to_string()
 }
 

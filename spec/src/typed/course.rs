@@ -65,12 +65,15 @@ pub struct Gate {
     /// Compare with stable's traffic of the same moments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub against: Option<Control>,
-    /// With `against`: proven not worse than this: pass. A factor (1.5x) or a part (2%) of stable's value,
+    /// With `against`: proven not worse than this: pass. It is what a stage must prove, not what is put up with: see
+    /// `harm`. A factor (1.5x) or a part (2%) of stable's value,
     /// or percentage points (0.5pp; hundredths of a mean's or a reading's unit).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<Margin>,
-    /// With `against`: proven worse than this: fail. Default: 1x for rates, that is worse at all; 4% for
-    /// latencies; the margin for means and readings.
+    /// With `against`: proven worse than this: fail, at any moment of the run, also within the margin. A value between
+    /// `harm` and `margin` passes until there is proof that it is harm. Equal versions differ by a few per cent, so it
+    /// is not nothing. Default: 1.05x for rates (a tenth of a margin in points) and 1.13x for latencies, but no more
+    /// than the margin; the margin for means and readings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub harm: Option<Margin>,
     /// With `against` and a rate: as long as the canary is not proven above this, being worse than stable is no

@@ -1,0 +1,31 @@
+//! Harm that begins where equal versions may lie.
+
+use crate::explain::{distance, share};
+use crate::gate::{Against, Gate};
+use crate::problem::Problem;
+
+/// `at`: where the gate is written; `written`: is its harm?
+pub(super) fn warnings(at: &str, gate: &Gate, written: bool) -> Option<Problem> {
+    let against = gate.against.filter(|against| gate.hard && against.is_strict(gate.metric))?;
+    let worse = gate.metric.larger_is_worse();
+    let begins = if worse {
+        format!("at {} times stable's", against.harm)
+    } else {
+        format!("{} below stable's", distance(gate.metric, against.harm, 0.0))
+    };
+    let what = format!(
+        "harm of gate {} begins {begins}, and versions that are equal differ by as much: a small arm has colder connections \
+         and caches",
+        gate.name
+    );
+    if !written {
+        let remedy = "widen it: harm begins no later than the margin";
+        return Some(Problem::warning(format!("{at}.margin"), what, remedy));
+    }
+    let tolerance = Against::tolerance(gate.metric);
+    let default = if worse { format!("{}x", tolerance.min(against.margin)) } else { share(against.margin) };
+    let remedy = format!(
+        "leave it out ({default}), or write what `serin aa NAME --deployed` measures of this service"
+    );
+    Some(Problem::warning(format!("{at}.harm"), what, remedy))
+}
