@@ -117,7 +117,7 @@ impl State {
         let gates = match (out, self.arms.rivals.get(&arm)) {
             (Some(out), _) => out.verdicts.clone(),
             (None, Some(rival)) => {
-                let guardrails = rival.evidence.guardrail_verdicts(&self.plan);
+                let guardrails = rival.evidence.guardrail_verdicts(&self.plan, self.scope());
                 rival.gates.iter().cloned().chain(guardrails).collect()
             }
             (None, None) => self.stages.last().map(|stage| stage.gates.clone()).unwrap_or_default(),

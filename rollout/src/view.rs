@@ -177,7 +177,7 @@ impl State {
             closed: self.window().err().filter(|_| !self.is_over() && self.next_stage().is_some()),
             overrides: self.overrides.iter().map(OverrideView::from).collect(),
             exposed: self.exposed,
-            guardrails: self.evidence.guardrail_verdicts(&self.plan),
+            guardrails: self.evidence.guardrail_verdicts(&self.plan, self.scope()),
             rollback: self.rollback.as_ref().map(RollbackView::from),
             returning: self.plan.returning.clone(),
             kept: self.kept_view(),

@@ -125,7 +125,7 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
             .gates
             .iter()
             .filter_map(|&gate| plan.gates.get(gate))
-            .filter(|gate| gate.hard)
+            .filter(|gate| stage.is_held_by(gate))
             .map(|gate| gate.name.as_str())
             .collect();
         let concurrent = stage.measures() && stage.weight_ppm < split::MILLION;
@@ -164,7 +164,8 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
         writeln!(
             text,
             "Of a copy nobody sees the answer, and each costs as much as answering; errors and answer times are \
-             Envoy's counters of the clusters {} and {}.",
+             Envoy's counters of the clusters {} and {}. Answer times of copies are told and decide nothing: a copy is sent \
+             after the live request.",
             plan.traffic.clusters.stable, plan.traffic.clusters.canary
         )?;
     }

@@ -61,6 +61,13 @@ impl Metric {
         matches!(self, Self::ErrorRate | Self::LatencyP99 | Self::ExternalLow | Self::ExternalHigh)
     }
 
+    /// Does what is told of copies decide, too? A copy is sent after the live request and beside it, to connections and
+    /// caches of its own: its time says little of the version.
+    #[must_use]
+    pub const fn decides_in_shadow(self) -> bool {
+        self.shows_in_shadow() && !matches!(self, Self::LatencyP99)
+    }
+
     /// Is it a share of requests, between 0 and 1?
     #[must_use]
     pub const fn is_rate(self) -> bool {

@@ -83,11 +83,17 @@ pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
     }
     for (index, stage) in plan.stages.iter().enumerate() {
         let concurrent = stage.measures() && stage.weight_ppm < split::MILLION;
-        if concurrent && !stage.gates.iter().any(|&gate| plan.gates.get(gate).is_some_and(|gate| gate.hard)) {
+        let mut gates = stage.gates.iter().filter_map(|&gate| plan.gates.get(gate));
+        if concurrent && !gates.any(|gate| stage.is_held_by(gate)) {
+            let remedy = if stage.shadow_ppm > 0 {
+                "name a hard gate on errors, or on figures of your own: answer times of copies decide nothing"
+            } else {
+                "name at least one hard gate: time proves nothing"
+            };
             found.push(Problem::warning(
                 format!("spec.stages[{index}].gates"),
                 "the stage ends by time alone",
-                "name at least one hard gate: time proves nothing",
+                remedy,
             ));
         }
     }
@@ -307,7 +313,7 @@ fn duration(seconds: f64) -> String {
 
 /// The hard gate of a stage that wants most canary requests, and how many. Figures of the user's own count none.
 pub(crate) fn slowest<'a>(plan: &'a Plan, stage: &Stage) -> Option<(&'a str, f64)> {
-    let counts = |gate: &&Gate| gate.hard && !gate.metric.is_external();
+    let counts = |gate: &&Gate| stage.is_held_by(gate) && !gate.metric.is_external();
     let hard = stage.gates.iter().filter_map(|&gate| plan.gates.get(gate)).filter(counts);
     hard.map(|gate| (gate.name.as_str(), wanted(gate))).max_by(|a, b| a.1.total_cmp(&b.1))
 }

@@ -2,14 +2,15 @@ use judge::JudgeError;
 use judge::anytime::Scale;
 use judge::gate::{Answers, Span};
 use serde::{Deserialize, Serialize};
-use spec::{Gate, Insufficient, Metric};
+use spec::{Gate, Insufficient};
 
 use super::anomaly::Series;
+use super::claims::{OF_COPIES, bound, claim, facts, harm_begins};
 use super::margin::{Margin, OnMargin};
-use super::measure::{at_margin, estimate};
+use super::measure::estimate;
 use super::readings::{Arms, Bound, Readings, worse};
-use super::test::{Test, more_beyond};
-use super::words::{digits, e_value, value};
+use super::test::Test;
+use super::words::{digits, e_value};
 use super::{Look, Scope};
 use crate::{Answer, Counts, Reading, Verdict};
 
@@ -71,6 +72,9 @@ impl GateEvidence {
     ) {
         if look.of_stage {
             self.stage.add(canary, control);
+        }
+        if look.copies && !gate.metric.decides_in_shadow() {
+            return;
         }
         let Some(deff) = deff else { return };
         let span = Span { ms: look.span_ms, of_stage: look.of_stage };
@@ -227,17 +231,19 @@ impl GateEvidence {
         let beyond = self.beyond_now(compares).is_some_and(|beyond| beyond >= -pass.ln());
         let passed = (self.fixed.is_none() || self.limited_passed) && (!compares || self.relative_passed);
         let facts = facts(gate, seen, n_canary, stable.filter(|_| compares), n_control);
-        let claim = claim(gate, compares);
+        let (claim, begins) = (claim(gate, compares), harm_begins(gate, compares));
         (verdict.answer, verdict.why) = if failed {
             let by = self.readings.bad;
             match gate.failure_limit.filter(|&limit| by > limit) {
                 Some(limit) => (Answer::Fail, format!("{by} bad readings, {limit} are borne; {facts}")),
-                None => (Answer::Fail, self.alarm(gate, &facts, compares)),
+                None => (Answer::Fail, format!("{}{begins}", self.alarm(gate, &facts, compares))),
             }
         } else if !scope.exposed {
             (Answer::NotApplicable, "the canary gets no traffic at this weight".to_owned())
         } else if !applies {
             (Answer::NotApplicable, "there is no other version to compare with at this weight".to_owned())
+        } else if scope.copies && !metric.decides_in_shadow() {
+            (Answer::NotApplicable, format!("{OF_COPIES}: {facts}"))
         } else if let Some(error) = &self.error {
             (Answer::Error, format!("could not be evaluated: {error}"))
         } else if unknown_unit {
@@ -257,15 +263,16 @@ impl GateEvidence {
         } else if passed && scope.baked_ms < gate.start_after_ms.saturating_add(gate.min_window_ms) {
             (Answer::Insufficient, format!("proven, and its window is not over; {facts}"))
         } else if passed {
-            (Answer::Pass, format!("proven {claim}: {facts}"))
+            (Answer::Pass, format!("proven {claim}: {facts}{begins}"))
         } else if n_canary < gate.min_samples {
             (
                 Answer::Insufficient,
-                format!("{n_canary} of at least {} canary requests; {facts}", gate.min_samples),
+                format!("{n_canary} of at least {} canary requests; {facts}{begins}", gate.min_samples),
             )
         } else {
             let (have, want) = (digits(verdict.proof), digits(1.0 / pass));
-            (Answer::Insufficient, format!("not yet proven {claim} (evidence {have} of {want}): {facts}"))
+            let open = format!("not yet proven {claim} (evidence {have} of {want}): {facts}{begins}");
+            (Answer::Insufficient, open)
         };
         verdict
     }
@@ -283,7 +290,7 @@ impl GateEvidence {
         if bad(&self.since) {
             let (seen, n) = estimate(gate.metric, &self.since.canary);
             let (stable, n_stable) = estimate(gate.metric, &self.since.control);
-            let since = self::facts(gate, seen, n, stable.filter(|_| compares), n_stable);
+            let since = super::claims::facts(gate, seen, n, stable.filter(|_| compares), n_stable);
             return format!("harm is proven: {since}, since it began; {facts}, in this stage");
         }
         format!("harm is proven by the run as a whole, whatever this stage shows: {facts}")
@@ -353,68 +360,5 @@ impl GateEvidence {
 
     fn asked(&self, compares: bool) -> impl Iterator<Item = Answers> {
         self.fixed.iter().chain(self.against.iter().filter(move |_| compares)).map(Test::answers)
-    }
-}
-
-/// What the estimate is held against.
-fn bound(gate: &Gate, control: Option<f64>) -> Option<f64> {
-    let relative = gate.against.zip(control).map(|(against, control)| {
-        let margin = at_margin(gate.metric, control, against.margin, against.margin_points);
-        if gate.metric.is_rate() { margin.max(against.pass_below) } else { margin }
-    });
-    let limit = gate.limit.map(|limit| limit.pass);
-    match (relative, limit) {
-        (Some(a), Some(b)) => Some(if gate.metric.larger_is_worse() { a.min(b) } else { a.max(b) }),
-        (one, other) => one.or(other),
-    }
-}
-
-/// "error_rate is 0.9% of 1200 canary requests, 1.01% of 20000 stable requests".
-fn facts(gate: &Gate, seen: Option<f64>, n: u64, stable: Option<f64>, n_stable: u64) -> String {
-    let metric = gate.metric;
-    let canary = match seen {
-        Some(seen) => format!("{} is {} over {n} canary requests", metric.name(), value(metric, seen)),
-        None => format!("no canary request shows {} yet", metric.name()),
-    };
-    match stable {
-        Some(stable) => format!("{canary}, {} over {n_stable} of stable", value(metric, stable)),
-        None => canary,
-    }
-}
-
-/// What a pass proves.
-fn claim(gate: &Gate, compares: bool) -> String {
-    let metric = gate.metric;
-    let relative = gate.against.filter(|_| compares).map(|against| match metric {
-        Metric::ConfidenceMean if against.margin_points > 0.0 => {
-            format!("less than {} below stable", digits(against.margin_points))
-        }
-        Metric::ConfidenceMean => format!("less than {}% below stable", digits(against.margin * 100.0)),
-        _ if against.margin_points > 0.0 => {
-            let points = format!("less than {}pp above stable", digits(against.margin_points * 100.0));
-            if against.pass_below > 0.0 {
-                format!("{points} or below {}", value(metric, against.pass_below))
-            } else {
-                points
-            }
-        }
-        _ if against.pass_below > 0.0 => {
-            format!(
-                "below {} times stable's or below {}",
-                digits(against.margin),
-                value(metric, against.pass_below)
-            )
-        }
-        _ => format!(
-            "below {} times stable's, or at most {} times as many beyond it",
-            digits(against.margin),
-            digits(more_beyond(against.margin))
-        ),
-    });
-    let side = if metric.larger_is_worse() { "below" } else { "above" };
-    let limit = gate.limit.map(|limit| format!("{side} {}", value(metric, limit.pass)));
-    match (relative, limit) {
-        (Some(a), Some(b)) => format!("{a} and {b}"),
-        (one, other) => one.or(other).unwrap_or_default(),
     }
 }

@@ -4,6 +4,7 @@
 //! stage. All tests are e-processes of crate `judge`, so looking often costs nothing.
 
 mod anomaly;
+mod claims;
 mod clumps;
 mod contest;
 mod gate;
@@ -18,8 +19,9 @@ mod words;
 
 use judge::gate::Span;
 use serde::{Deserialize, Serialize};
-use spec::{Gate, Insufficient, Metric, Plan, Unit};
+use spec::{Gate, Guardrail, Insufficient, Metric, Plan, Unit};
 
+use claims::OF_COPIES;
 pub(crate) use clumps::{Clumps, Groups};
 pub use contest::Contest;
 pub use gate::GateEvidence;
@@ -30,7 +32,7 @@ pub(crate) use proven::proven;
 pub(crate) use test::scale;
 pub(crate) use words::{digits, e_value, value};
 
-use crate::{Counts, Interval, Reading, Stratum, Verdict, Wanted};
+use crate::{Answer, Counts, Interval, Reading, Stratum, Verdict, Wanted};
 
 /// Whose requests guardrails rest on.
 const CANARY: &str = "canary requests";
@@ -65,6 +67,8 @@ pub struct Look {
     pub concurrent: bool,
     /// Is the canary still warming up?
     pub warming: bool,
+    /// Does the canary get copies?
+    pub copies: bool,
 }
 
 /// What can be asked of gates at the present weight.
@@ -74,6 +78,8 @@ pub struct Scope {
     pub exposed: bool,
     /// Is stable at work beside the canary, as another version?
     pub concurrent: bool,
+    /// Does the canary get copies?
+    pub copies: bool,
     /// Time at the stage's acknowledged weights.
     pub baked_ms: u64,
 }
@@ -128,8 +134,8 @@ impl Evidence {
         }
         for (guardrail, evidence) in plan.guardrails.iter().zip(&mut self.guardrails) {
             evidence.begin(guardrail, scale);
-            // A cold model is slow, not broken: only its times are excused.
-            if !(look.warming && guardrail.metric == Metric::LatencyP99) {
+            // A cold model is slow, not broken: only its times are excused, and those of copies.
+            if !((look.warming || look.copies) && guardrail.metric == Metric::LatencyP99) {
                 // A guardrail guards from the first request; how users clump is taken in as soon as it is known.
                 let span = Span { ms: look.span_ms, of_stage: false };
                 let deff = clumps.of(guardrail.metric).unwrap_or(1.0);
@@ -265,12 +271,16 @@ impl Evidence {
     }
 
     /// What the guardrails say now.
-    pub(crate) fn guardrail_verdicts(&self, plan: &Plan) -> Vec<Verdict> {
-        plan.guardrails
-            .iter()
-            .zip(&self.guardrails)
-            .map(|(guardrail, e)| e.verdict(guardrail, CANARY, false))
-            .collect()
+    pub(crate) fn guardrail_verdicts(&self, plan: &Plan, scope: Scope) -> Vec<Verdict> {
+        let said = |(guardrail, evidence): (&Guardrail, &GuardrailEvidence)| {
+            let verdict = evidence.verdict(guardrail, CANARY, false);
+            if scope.copies && !guardrail.metric.decides_in_shadow() {
+                let why = format!("{OF_COPIES}; it guards from the first request on");
+                return Verdict { answer: Answer::NotApplicable, why, ..verdict };
+            }
+            verdict
+        };
+        plan.guardrails.iter().zip(&self.guardrails).map(said).collect()
     }
 
     /// How much requests of one user go together.

@@ -140,7 +140,7 @@ impl Parity {
     }
 
     pub(super) fn scope(&self) -> Scope {
-        Scope { exposed: true, concurrent: true, baked_ms: self.watched_ms }
+        Scope { exposed: true, concurrent: true, copies: false, baked_ms: self.watched_ms }
     }
 
     /// The e-values (as ln) of a difference, both directions together, gate by gate; and whether all together prove one.
@@ -256,6 +256,7 @@ impl Step {
             of_stage: true,
             concurrent: true,
             warming: false,
+            copies: false,
         };
         let of = |canary: &Counts, control: &Counts| {
             // How requests go together is measured on stable's groups, whichever part stands for the canary.

@@ -149,10 +149,10 @@ impl Run {
         let shares = state.shares();
         let stage_gates = state.stages.last().map(|stage| stage.gates.clone()).unwrap_or_default();
         let (mut verdicts, guardrails) = if was_lead {
-            (stage_gates, state.evidence.guardrail_verdicts(&state.plan))
+            (stage_gates, state.evidence.guardrail_verdicts(&state.plan, state.scope()))
         } else {
             let gone = state.arms.rivals.remove(&arm).unwrap_or_default();
-            (gone.gates, gone.evidence.guardrail_verdicts(&state.plan))
+            (gone.gates, gone.evidence.guardrail_verdicts(&state.plan, state.scope()))
         };
         verdicts.extend(guardrails);
         if let Some(verdict) = verdict {

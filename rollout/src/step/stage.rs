@@ -73,6 +73,7 @@ impl Run {
                 && !matches!(state.phase, Phase::HandBack(_)),
             concurrent: state.concurrent(),
             warming: state.plan.warm_up_ms > 0 && !warm,
+            copies: state.shadows(),
         };
         state.evidence.observe(&state.plan, interval, look);
         self.count_rivals(interval, look);

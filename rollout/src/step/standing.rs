@@ -41,6 +41,7 @@ impl crate::State {
         Scope {
             exposed: self.measures(),
             concurrent: self.concurrent(),
+            copies: self.shadows(),
             baked_ms: self.stages.last().map_or(0, |stage| stage.baked_ms),
         }
     }

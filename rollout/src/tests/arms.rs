@@ -144,8 +144,15 @@ fn a_contest_keeps_its_level_and_finds_the_better() {
     let choose = plan.choose.clone().expect("a choice");
     let gate = choose.by.clone().expect("a metric");
     let arms = [Arm::Canary, arm("b"), arm("c")];
-    let look =
-        Look { age_ms: 0, baked_ms: 0, span_ms: 1_000, of_stage: true, concurrent: true, warming: false };
+    let look = Look {
+        age_ms: 0,
+        baked_ms: 0,
+        span_ms: 1_000,
+        of_stage: true,
+        concurrent: true,
+        warming: false,
+        copies: false,
+    };
     let mut runner = split::Draws::seeded(7);
     let mut draw =
         |n: u64, p: f64| (0..n).filter(|_| (runner.draw() as f64) < p * 2_f64.powi(64)).count() as u64;

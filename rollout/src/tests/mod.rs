@@ -14,6 +14,7 @@ mod ready;
 mod size;
 pub(crate) mod story;
 mod table;
+mod tolerance;
 mod unread;
 mod watch;
 mod way_up;

@@ -179,8 +179,9 @@ impl Story {
         let mut rest = requests;
         for arm in self.state.plan.arms_in().collect::<Vec<_>>() {
             let share = f64::from(self.state.plan.share_of(arm, &weights)) / 1e6;
-            let assigned = self.count("assigned", arm, 0, requests as f64 * share);
-            rest -= assigned;
+            let copied = if arm == lead { f64::from(weights.shadow_ppm) / 1e6 } else { 0.0 };
+            let assigned = self.count("assigned", arm, 0, requests as f64 * (share + copied));
+            rest -= if copied > 0.0 { 0 } else { assigned };
             on_trial.insert(arm, self.answers(arm, assigned));
         }
         let canary = on_trial.remove(&lead).unwrap_or_default();
