@@ -38,9 +38,10 @@ pub use ending::{Barred, Call, CallRequest, CallView, Duty, Ending, KeptView};
 pub use event::{Acks, Endpoint, Endpoints, Event, Human, Reading, Refused};
 pub use evidence::{Contest, Evidence, GateEvidence, GuardrailEvidence};
 pub use exercise::{
-    CanaryLook, Cancelled, Drill, DrillOrder, DrillPhase, DrillView, Ended, Exercise, ExerciseEvent,
-    ExerciseView, Exposure, Finding, GateRow, Heartbeats, Kept, LeasePath, LeaseSkipped, LeaseView, Outcome,
-    Parity, ParityOrder, ParityPhase, ParityView, PushPath, PushView, Sent, Split, SplitView,
+    CanaryLook, Cancelled, Difference, Drill, DrillOrder, DrillPhase, DrillView, Ended, Exercise,
+    ExerciseEvent, ExerciseView, Exposure, Finding, GateRow, Heartbeats, Kept, LeasePath, LeaseSkipped,
+    LeaseView, Outcome, Parity, ParityOrder, ParityPhase, ParityView, PushPath, PushView, Sent, Split,
+    SplitView,
 };
 pub use figures::{Question, Wanted};
 pub use interval::{Aged, Bins, Counts, Group, Interval, Moments, Stratum};

@@ -42,6 +42,14 @@ pub struct Row {
     pub name: String,
     pub verdict: String,
     pub why: String,
+    pub difference: Option<Difference>,
+}
+
+/// By how much the parts differ, and what `harm` leaves room for that.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Difference {
+    pub why: String,
 }
 
 pub async fn parity(options: args::Aa) -> Result<ExitCode> {
@@ -102,6 +110,9 @@ fn report(parity: &Parity) -> String {
     }
     for row in &parity.gates {
         let _ = writeln!(out, "  {:<10} {:<14} {}", row.verdict, row.name, row.why);
+        if let Some(difference) = &row.difference {
+            let _ = writeln!(out, "  {:<10} {:<14} {}", "", "", difference.why);
+        }
     }
     for name in &parity.left_out {
         let _ = writeln!(out, "  {:<10} {name:<14} its source knows versions, not parts of one", "left out");
@@ -117,7 +128,8 @@ mod tests {
     fn an_a_a_check_fits_a_terminal() {
         let parity: Parity = serde_json::from_str(
             r#"{"name":"ranker","number":2,"version":"v1","outcome":"failed","finding":"sample_ratio","message":"off",
-                "unknown":1,"left_out":["sales"],"gates":[{"name":"errors","verdict":"open","why":"not yet"}],
+                "unknown":1,"left_out":["sales"],"gates":[{"name":"errors","verdict":"open","why":"not yet",
+                "difference":{"observed":1.1,"line":"harm: 1.12x","why":"they differ by 1.1x"}}],
                 "split":{"expected":0.5,"observed":0.47,"e_value":2000.0,"causes":["a heavy user"]}}"#,
         )
         .expect("a check");
@@ -125,7 +137,7 @@ mod tests {
             report(&parity),
             "ranker A/A check 2, v1 against itself: sample ratio\n  off\n  \
              split                     47.000% of 50%, e-value 2000.000 (1000 proves it wrong)\n                            \
-             likely: a heavy user\n  open       errors         not yet\n  left out   sales          its source knows \
+             likely: a heavy user\n  open       errors         not yet\n                            they differ by 1.1x\n  left out   sales          its source knows \
              versions, not parts of one\n"
         );
     }

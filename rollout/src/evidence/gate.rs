@@ -96,6 +96,11 @@ impl GateEvidence {
         }
     }
 
+    /// What the stage has counted, of the canary and of what it is compared with.
+    pub(crate) const fn counted(&self) -> (&Counts, &Counts) {
+        (&self.stage.canary, &self.stage.control)
+    }
+
     /// Remembers proof that was complete at this look.
     pub(crate) fn latch(&mut self, gate: &Gate, pass: f64) {
         let height = -pass.ln();

@@ -4,6 +4,7 @@
 //! [`Exercise::step`] alone, exactly as a run does in [`crate::step`]: effects are values, the state can be stored
 //! between any two steps, and after a crash [`ExerciseEvent::Restart`] takes back whatever it had exposed.
 
+mod differ;
 mod drill;
 mod parity;
 mod parity_report;
@@ -17,6 +18,7 @@ use split::policy;
 
 use crate::{Acks, Effect, Human, Interval, Now, Phase, State};
 
+pub use differ::Difference;
 pub use drill::{Cancelled, Drill, DrillOrder, DrillPhase, Exposure, LeasePath, LeaseSkipped, PushPath};
 pub use parity::{Parity, ParityOrder, ParityPhase};
 pub use parity_report::{Finding, GateRow, ParityView, SplitView};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use spec::{Metric, Span};
 
+use super::differ::{Difference, difference};
 use super::{Outcome, Parity, ParityPhase};
 use crate::evidence::{digits, e_value, value};
 use crate::{Answer, Verdict};
@@ -122,6 +123,8 @@ pub struct GateRow {
     pub why: String,
     /// How much more time it wants at this traffic, in milliseconds; `None`: none, or nobody knows.
     pub wants_ms: Option<u64>,
+    /// By how much the parts differ; `None`: too little was seen.
+    pub difference: Option<Difference>,
 }
 
 impl Parity {
@@ -184,7 +187,16 @@ impl Parity {
             proof,
             why: why(gate.metric, verdict, log_e, &forward, &backward),
             wants_ms: (verdict == "open").then(|| self.wants(index, &forward, &backward)).flatten(),
+            difference: self.differs(index),
         })
+    }
+
+    /// By how much the parts differ in what a gate measures, and what `harm` leaves room for that.
+    fn differs(&self, index: usize) -> Option<Difference> {
+        let gate = self.plan.gates.get(index)?;
+        let deff = self.forward.clumps(self.plan.unit).of(gate.metric)?;
+        let (second, first) = self.forward.gates.get(index)?.counted();
+        difference(gate, first, second, deff)
     }
 
     /// How much longer a gate wants at this traffic: evidence grows with requests, about evenly.

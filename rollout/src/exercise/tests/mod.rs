@@ -1,2 +1,3 @@
+mod differ;
 mod drill;
 mod parity;

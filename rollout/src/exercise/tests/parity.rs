@@ -17,11 +17,11 @@ fn human() -> Human {
 }
 
 /// SplitMix64 (Steele, Lea & Flood, 2014): a seeded stream for tests.
-struct Chance(u64);
+pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
     #[allow(clippy::cast_precision_loss)]
-    fn unit(&mut self) -> f64 {
+    pub(super) fn unit(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -179,6 +179,11 @@ fn a_version_is_proven_equal_to_itself() {
     let parity = check_of(false, |order| (order.until_evidence, order.duration_ms) = (false, 2_400_000));
     let parity = check(parity, HONEST, Outcome::Passed, Finding::Parity, "find v1 equal to itself");
     assert!(parity.watched_ms >= 2_400_000, "{}", parity.watched_ms);
+    // By how much it differs from itself, gate by gate.
+    for row in parity.view().gates {
+        let difference = row.difference.unwrap_or_else(|| panic!("{}: {}", row.name, row.why));
+        assert!(difference.least < 1.02 && difference.most < 1.2, "{}: {}", row.name, difference.why);
+    }
 }
 
 #[test]
