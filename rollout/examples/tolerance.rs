@@ -237,7 +237,7 @@ fn table(name: &str, what: What, tolerances: &[Tolerance], little: &[f64], much:
         What::Confidence => format!("-{}%", 100.0 * by),
         _ => format!("x{by}"),
     };
-    println!("\n**{name}**\n");
+    println!("\n**{name}** ({n} runs a cell)\n");
     println!("Within the margin, rolled back within 1 h / 24 h, % of runs:\n");
     head("canary, share", tolerances);
     for (by, share) in little.iter().flat_map(|&by| [0.01, 0.05, 0.25, 0.5].map(|share| (by, share))) {
@@ -272,7 +272,7 @@ fn main() {
         |at: usize, or: u64| std::env::args().nth(at).and_then(|text| text.parse().ok()).unwrap_or(or);
     let (n, seed) = (number(1, 400), number(2, 1));
     println!(
-        "{n} runs a cell, seed {seed}; {PER_SECOND} requests a second; one of three hard gates at alpha 0.04: evidence of \
+        "Seed {seed}; {PER_SECOND} requests a second; one of three hard gates at alpha 0.04: evidence of \
          {HEIGHT}"
     );
     let (little, much) = ([1.02, 1.05, 1.1], [1.2, 1.5, 2.0]);
