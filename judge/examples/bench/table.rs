@@ -212,7 +212,7 @@ fn latency_methods() -> Vec<Method<TailStratum>> {
             Box::new(|s| harmed(gates::latency(0), s, |gate, x| gate.observe(x, TEN))),
         ),
         (
-            "**ours: the gate with `harm: 1.04x`, the default**",
+            "**ours: the gate with `harm: 1.04x`**",
             Box::new(|s| harmed(gates::latency(1), s, |gate, x| gate.observe(x, TEN))),
         ),
         ("**ours: B5 distribution band, each 60 s**", Box::new(order)),
