@@ -13,8 +13,8 @@ mod watch;
 use std::fmt::Write as _;
 
 use arms::{candidates, choice, several, whose};
-pub(crate) use claims::{distance, share};
-use claims::{fails, passes, value, words};
+pub(crate) use claims::distance;
+use claims::{fails, passes, share, value, words};
 
 use crate::amount::{Percent, Span};
 use crate::fleet::{After, HowMany};

@@ -225,6 +225,9 @@ pub struct Against {
 }
 
 impl Against {
+    /// Where the margin of a rate is in points, this part of it is no harm yet: 0.05pp of 0.5pp.
+    pub(crate) const PART_OF_POINTS: f64 = 0.1;
+
     /// Does harm begin beyond the margin, with something between the two?
     #[must_use]
     pub fn has_middle(&self) -> bool {

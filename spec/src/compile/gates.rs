@@ -11,8 +11,6 @@ use crate::typed::{self, Better, Level, RolloutSpec};
 /// A mean of fewer answers is no basis for exposing more people, however clear it looks.
 const MIN_SAMPLES_OF_MEANS: u64 = 300;
 const MIN_SAMPLES: u64 = 100;
-/// Where the margin of a rate is in points, this part of it is no harm yet: 0.05pp of 0.5pp.
-const PART_OF_POINTS: f64 = 0.1;
 
 pub(super) fn gates(check: &mut Check, spec: &RolloutSpec) -> Vec<Gate> {
     let mut gates: Vec<Gate> = Vec::new();
@@ -305,7 +303,7 @@ fn against(check: &mut Check, at: &str, written: &typed::Gate, metric: Metric) -
         // Nobody who writes a margin expects harm beyond it to be borne, nor equal versions to be harm.
         None => match metric {
             Metric::ErrorRate | Metric::Overdue | Metric::GoneRate if in_points => {
-                (none, margin_points * PART_OF_POINTS)
+                (none, margin_points * Against::PART_OF_POINTS)
             }
             Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::LatencyP99 => {
                 (Against::tolerance(metric).min(margin), 0.0)

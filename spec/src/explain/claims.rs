@@ -112,7 +112,7 @@ pub(super) const fn words(metric: Metric) -> &'static str {
     }
 }
 
-pub(crate) fn share(share: f64) -> String {
+pub(super) fn share(share: f64) -> String {
     Quantity::Share(share).to_string()
 }
 

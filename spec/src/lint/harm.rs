@@ -1,6 +1,7 @@
 //! Harm that begins where equal versions may lie.
 
-use crate::explain::{distance, share};
+use crate::amount::Margin;
+use crate::explain::distance;
 use crate::gate::{Against, Gate};
 use crate::problem::Problem;
 
@@ -22,8 +23,12 @@ pub(super) fn warnings(at: &str, gate: &Gate, written: bool) -> Option<Problem> 
         let remedy = "widen it: harm begins no later than the margin";
         return Some(Problem::warning(format!("{at}.margin"), what, remedy));
     }
-    let tolerance = Against::tolerance(gate.metric);
-    let default = if worse { format!("{}x", tolerance.min(against.margin)) } else { share(against.margin) };
+    let default = match (worse, against.margin_points > 0.0) {
+        (true, true) => Margin::Points(against.margin_points * Against::PART_OF_POINTS),
+        (false, true) => Margin::Points(against.margin_points),
+        (true, false) => Margin::Factor(Against::tolerance(gate.metric).min(against.margin)),
+        (false, false) => Margin::Part(against.margin),
+    };
     let remedy = format!(
         "leave it out ({default}), or write what `serin aa NAME --deployed` measures of this service"
     );

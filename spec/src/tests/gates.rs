@@ -161,6 +161,14 @@ fn harm_within_what_equal_versions_differ_by_is_warned_of() {
         &[&warning("harm", "0% below stable's", &leave("2%"))],
     );
     check(
+        &gate("metric: error_rate, margin: 0.5pp, harm: 0pp"),
+        &[&warning("harm", "at 1 times stable's", &leave("0.05pp"))],
+    );
+    check(
+        &gate("metric: confidence_mean, margin: 2pp, harm: 0pp"),
+        &[&warning("harm", "0% below stable's", &leave("2pp"))],
+    );
+    check(
         &gate("metric: error_rate, margin: 1.02x"),
         &[&warning("margin", "at 1.02 times stable's", "widen it: harm begins no later than the margin")],
     );
