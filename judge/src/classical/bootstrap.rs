@@ -53,6 +53,11 @@ impl SplitMix {
         z ^ (z >> 31)
     }
 
+    /// A number inside (0, 1).
+    pub(crate) fn uniform(&mut self) -> f64 {
+        ((self.next() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+    }
+
     /// A number below `n` > 0 by the high half of a product; its bias, n/2^64, is far below the noise.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(n)) >> 64) as u64

@@ -29,7 +29,9 @@ pub enum ShiftRoot {
     /// Roots of the tie-corrected z of x - mu against y, by Brent's method to 1e-9: the ends with continuity
     /// correction, the estimate without, as R does.
     Asymptotic,
-    /// The same to another absolute tolerance and with the estimate corrected too: Kayenta's form, at 1e-4.
+    /// The same to another absolute tolerance and with the estimate corrected too: Kayenta's form, at 1e-4. Its estimate
+    /// is searched for from both ends whatever the signs there: where rounding breaks a tie at an end, the search goes on
+    /// without a bracket, and ends where it ends.
     Brent(f64),
 }
 
@@ -53,8 +55,8 @@ pub fn hodges_lehmann_ci(
     let alpha = 1.0 - conf_level;
     match method {
         ShiftRoot::Exact => exact(&x, &y, alpha),
-        ShiftRoot::Asymptotic => asymptotic(&x, &y, alpha, 1e-9, false),
-        ShiftRoot::Brent(tolerance) => asymptotic(&x, &y, alpha, tolerance, true),
+        ShiftRoot::Asymptotic => asymptotic(&x, &y, alpha, 1e-9, Estimate::Bracketed),
+        ShiftRoot::Brent(tolerance) => asymptotic(&x, &y, alpha, tolerance, Estimate::FromTheEnds),
     }
 }
 
@@ -104,23 +106,33 @@ pub fn shift_score(x: &[f64], y: &[f64], mu: f64, continuity: bool) -> Option<f6
     (variance > 0.0).then(|| (d - correction) / variance.sqrt())
 }
 
+/// How the estimate is searched for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Estimate {
+    /// Without continuity correction; an end of the wrong sign is the estimate.
+    Bracketed,
+    /// With it; only an end that is itself the root ends the search.
+    FromTheEnds,
+}
+
 fn asymptotic(
     x: &[f64],
     y: &[f64],
     alpha: f64,
     tolerance: f64,
-    estimate_corrected: bool,
+    estimate: Estimate,
 ) -> Result<Shift, JudgeError> {
     let (Some(&x0), Some(&x1), Some(&y0), Some(&y1)) = (x.first(), x.last(), y.first(), y.last()) else {
         return Err(JudgeError::Empty { what: "x" });
     };
     let (from, to) = (x0 - y1, x1 - y0);
     let z = -normal_quantile(alpha / 2.0);
+    let score = |mu: f64, target: f64, continuity: bool| {
+        let score = shift_score(x, y, mu, continuity).map(|s| s - target);
+        score.ok_or(JudgeError::Constant { what: "x and y together" })
+    };
     let solve = |target: f64, continuity: bool| {
-        let f = |mu: f64| {
-            let score = shift_score(x, y, mu, continuity).map(|s| s - target);
-            score.ok_or(JudgeError::Constant { what: "x and y together" })
-        };
+        let f = |mu: f64| score(mu, target, continuity);
         let (a, b) = (f(from)?, f(to)?);
         // z falls as mu grows; without a change of sign the end itself is the bound.
         if a <= 0.0 {
@@ -131,11 +143,22 @@ fn asymptotic(
             brent(from, a, to, b, tolerance, f)
         }
     };
-    Ok(Shift { estimate: solve(0.0, estimate_corrected)?, lo: solve(z, true)?, hi: solve(-z, true)? })
+    let from_the_ends = || {
+        let f = |mu: f64| score(mu, 0.0, true);
+        let (a, b) = (f(from)?, f(to)?);
+        if a == 0.0 { Ok(from) } else { brent(from, a, to, b, tolerance, f) }
+    };
+    let (lo, hi) = (solve(z, true)?, solve(-z, true)?);
+    let estimate = match estimate {
+        Estimate::Bracketed => solve(0.0, false)?,
+        Estimate::FromTheEnds => from_the_ends()?,
+    };
+    Ok(Shift { estimate, lo, hi })
 }
 
 /// Brent's root finder with absolute tolerance, in the form R uses (Brent, "Algorithms for Minimization
-/// without Derivatives", 1973, chapter 4); `fa > 0 > fb`.
+/// without Derivatives", 1973, chapter 4). It finds a root where `fa > 0 > fb`; with equal signs it walks on from the
+/// smaller one, as Kayenta's does.
 fn brent(
     mut a: f64,
     mut fa: f64,
@@ -145,7 +168,10 @@ fn brent(
     f: impl Fn(f64) -> Result<f64, JudgeError>,
 ) -> Result<f64, JudgeError> {
     let (mut c, mut fc) = (a, fa);
-    for _ in 0..1000 {
+    if fb == 0.0 {
+        return Ok(b);
+    }
+    for _ in 0..=1000 {
         let last_step = b - a;
         if fc.abs() < fb.abs() {
             (a, b, c) = (b, c, b);
@@ -175,7 +201,7 @@ fn brent(
             }
         }
         if step.abs() < least {
-            step = least.copysign(step);
+            step = if step > 0.0 { least } else { -least };
         }
         (a, fa) = (b, fb);
         b += step;

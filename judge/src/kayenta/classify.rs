@@ -1,14 +1,12 @@
 //! One metric: clean both arms, compare, label.
 
 use super::config::{Direction, Measure, MetricRules, NanStrategy, OutlierStrategy};
+use super::noise::{Draws, most_frequent};
 use crate::JudgeError;
 use crate::classical::{ShiftRoot, common_language, hodges_lehmann_ci, quantile};
-use crate::special::normal_quantile;
 
 /// Kayenta's absolute tolerance for the ends of the shift interval.
 const ROOT_TOLERANCE: f64 = 1e-4;
-/// Relative size of the noise added to two constant arms.
-const NOISE: f64 = 1e-5;
 
 /// The label of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,7 +55,7 @@ pub struct Classification {
 }
 
 impl Classification {
-    fn new(label: Label, critical: bool, deviation: f64, reason: impl Into<String>) -> Self {
+    pub(super) fn new(label: Label, critical: bool, deviation: f64, reason: impl Into<String>) -> Self {
         Self { label, critical, deviation, reason: reason.into() }
     }
 }
@@ -84,11 +82,11 @@ pub fn remove_outliers(
 
 /// Labels one metric from both arms' points (NaN: missing).
 pub fn classify(control: &[f64], experiment: &[f64], rules: &MetricRules) -> Classification {
-    let mut control = match clean(control, rules) {
+    let control = match clean(control, rules) {
         Ok(values) => values,
         Err(error) => return failed(&error),
     };
-    let mut experiment = match clean(experiment, rules) {
+    let experiment = match clean(experiment, rules) {
         Ok(values) => values,
         Err(error) => return failed(&error),
     };
@@ -102,14 +100,16 @@ pub fn classify(control: &[f64], experiment: &[f64], rules: &MetricRules) -> Cla
     if a.len() == 1 && a == b {
         return Classification::new(Label::Pass, false, 1.0, "only one value was observed");
     }
-    if a.len() == 1 && b.len() == 1 {
-        add_noise(&mut control);
-        add_noise(&mut experiment);
-    }
-    match compare(&control, &experiment, rules) {
+    let compared = |control: &[f64], experiment: &[f64]| match compare(control, experiment, rules) {
         Ok(classification) => classification,
-        Err(error) => Classification { deviation: mean_ratio(&control, &experiment), ..failed(&error) },
+        Err(error) => Classification { deviation: mean_ratio(control, experiment), ..failed(&error) },
+    };
+    if a.len() > 1 || b.len() > 1 {
+        return compared(&control, &experiment);
     }
+    let draws = Draws::new(&control, &experiment);
+    most_frequent(draws.map(|(control, experiment)| compared(&control, &experiment)))
+        .unwrap_or_else(|| compared(&control, &experiment))
 }
 
 fn failed(error: &JudgeError) -> Classification {
@@ -167,7 +167,12 @@ fn compare(control: &[f64], experiment: &[f64], rules: &MetricRules) -> Result<C
 }
 
 fn mean_ratio(control: &[f64], experiment: &[f64]) -> f64 {
-    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+    // In two passes, as Kayenta's library does: ten values of 0.1 have the mean 0.1, and a limit may lie just there.
+    let mean = |v: &[f64]| {
+        let n = v.len() as f64;
+        let first = v.iter().sum::<f64>() / n;
+        first + v.iter().map(|value| value - first).sum::<f64>() / n
+    };
     let (control, experiment) = (mean(control), mean(experiment));
     if control == 0.0 || experiment == 0.0 { f64::NAN } else { experiment / control }
 }
@@ -183,12 +188,4 @@ fn distinct(values: &[f64]) -> Vec<f64> {
     let mut out = sorted(values);
     out.dedup();
     out
-}
-
-/// Normal scores times value x 1e-5: spread like the noise, with mean 0.
-fn add_noise(values: &mut [f64]) {
-    let n = values.len() as f64;
-    for (i, value) in values.iter_mut().enumerate() {
-        *value += value.abs() * NOISE * normal_quantile((i as f64 + 0.5) / n);
-    }
 }

@@ -1,13 +1,14 @@
 //! A judge that answers as Kayenta's NetflixACAJudge does, for teams that move over with their configurations.
 //!
 //! Compatible on purpose also where the rules are known to be unwise; each such place is in [`CAVEATS`], and
-//! Serin's own judge ([`crate::gate`]) does otherwise. Re-implemented from the published rules; the noise that
-//! Kayenta draws at random for two constant arms is replaced by fixed normal scores of the same size, so that
-//! verdicts can be replayed.
+//! Serin's own judge ([`crate::gate`]) does otherwise. Re-implemented from the published rules. Kayenta adds
+//! random noise to two constant arms, so its own answer may differ from one run to the next; here it is what most of a
+//! fixed set of draws say, so that verdicts can be replayed.
 
 mod classify;
 mod config;
 mod intervals;
+mod noise;
 mod score;
 
 pub use classify::{Classification, Label, classify, remove_outliers};

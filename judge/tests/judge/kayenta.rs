@@ -41,6 +41,48 @@ fn labels() {
     check("{}", &[f64::INFINITY, 1.0], &high, Label::Error, false);
 }
 
+/// What Kayenta's own code answers, or most often answers: it adds noise to constant arms.
+#[test]
+fn one_point_and_constant_arms() {
+    let critical = r#"{"direction":"increase","critical":true}"#;
+    // 990 of 1000 runs of Kayenta; in the others x - (x - y) is y, all is tied, and the metric is in Error.
+    check(critical, &[1.0], &[100.0], Label::High, true);
+    // Within a factor of two the difference is exact: always tied. So is a fall, nearly always.
+    check(critical, &[1.0], &[1.5], Label::Error, false);
+    check("{}", &[100.0], &[1.0], Label::Error, false);
+    check("{}", &[1.0], &[3.0], Label::Error, false);
+    check("{}", &[0.0], &[5.0], Label::Error, false);
+    check("{}", &[0.0; 3], &[5.0], Label::Error, false);
+    check("{}", &[5.0], &[0.0], Label::Error, false);
+    // One point against two is enough.
+    check(critical, &[1.0], &[5.0; 2], Label::High, true);
+    check(critical, &[1.0; 2], &[5.0], Label::High, true);
+    check("{}", &[2.0; 2], &[1.0; 2], Label::Low, false);
+    check("{}", &[1.0], &[1.0; 2], Label::Pass, false);
+    let rules = MetricRules::default();
+    let (once, again) = (classify(&[1.0], &[3.0], &rules), classify(&[1.0], &[3.0], &rules));
+    assert!(once.reason == again.reason && once.reason.contains("of 101 draws of the noise"), "{once:?}");
+    let many = classify(&[1.0; 30_000], &[2.0; 30_000], &rules);
+    assert_eq!(many.label, Label::High, "{many:?}");
+}
+
+/// At an end of the search for the estimate rounding breaks a tie: Kayenta searches on without a bracket.
+#[test]
+fn ties_that_rounding_breaks() {
+    let (control, experiment) = ([0.3, 0.3, 0.3, 1.73], [2.13; 6]);
+    let shift = hodges_lehmann_ci(&experiment, &control, 0.98, ShiftRoot::Brent(1e-4)).unwrap();
+    assert!((shift.estimate - 1.353_362_426_757_812).abs() < 1e-12, "{shift:?}");
+    assert!((shift.lo - 0.4).abs() < 1e-12 && (shift.hi - 1.83).abs() < 1e-12, "{shift:?}");
+    check(r#"{"direction":"increase","critical":true}"#, &control, &experiment, Label::High, true);
+}
+
+/// Means are taken as Kayenta's library takes them, so that a limit is met where it is met there.
+#[test]
+fn an_effect_just_at_its_limit() {
+    let (control, experiment) = ([1.2, 1.2, 1.0, 1.0, 1.3, 1.1], [1.8, 1.8, 1.5, 1.5, 1.95, 1.65]);
+    check(r#"{"effectSize":{"allowedIncrease":1.5}}"#, &control, &experiment, Label::High, false);
+}
+
 #[test]
 fn unknown_values_are_errors() {
     for text in [
