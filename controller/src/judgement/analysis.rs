@@ -1,6 +1,5 @@
 //! How several judgements are asked for: by options, or by the execution request that Kayenta's own API takes.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -8,7 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use spec::Span;
 
-use super::config::{ScoreThresholds, one_object};
+use super::config::ScoreThresholds;
+use super::foreign::{Form, Shape, Sieve, one_object, strict, unwrapped};
 use super::table::rfc3339;
 use crate::client;
 
@@ -37,7 +37,7 @@ pub struct AnalysisOptions {
 }
 
 /// What was asked for; times in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Analysis {
     /// When it begins, in milliseconds since 1970; `None`: with the first row.
     pub start_ms: Option<f64>,
@@ -50,6 +50,8 @@ pub struct Analysis {
     /// The control was measured this much earlier.
     pub control_offset_ms: u64,
     pub thresholds: Option<ScoreThresholds>,
+    /// What of the request was left aside.
+    pub notes: Vec<String>,
 }
 
 /// The file.
@@ -66,26 +68,26 @@ struct Execution {
     #[serde(default)]
     lookback_mins: u64,
     analysis_interval_mins: Option<u64>,
-    #[serde(default, rename = "siteLocal")]
-    _site_local: BTreeMap<String, Value>,
 }
 
-/// Whose metrics are asked for; here the two files are.
+const EXECUTION: Shape = Shape {
+    decides: &[
+        "scopes",
+        "thresholds",
+        "lifetimeDurationMins",
+        "beginAfterMins",
+        "lookbackMins",
+        "analysisIntervalMins",
+    ],
+    aside: &[("siteLocal", Form::Object), ("metadata", Form::List)],
+};
+
+/// When metrics are asked for; whose they are is settled by the two files.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Scope {
-    #[serde(default, rename = "scopeName")]
-    _scope_name: Option<String>,
-    #[serde(default, rename = "controlScope")]
-    _control_scope: Option<String>,
-    #[serde(default, rename = "controlLocation")]
-    _control_location: Option<String>,
     #[serde(default)]
     control_offset_in_minutes: u64,
-    #[serde(default, rename = "experimentScope")]
-    _experiment_scope: Option<String>,
-    #[serde(default, rename = "experimentLocation")]
-    _experiment_location: Option<String>,
     #[serde(default)]
     start_time_iso: Option<String>,
     #[serde(default)]
@@ -93,9 +95,19 @@ struct Scope {
     /// Seconds; Kayenta's default is a minute.
     #[serde(default = "minute")]
     step: u64,
-    #[serde(default, rename = "extendedScopeParams")]
-    _extended: BTreeMap<String, Value>,
 }
+
+const SCOPE: Shape = Shape {
+    decides: &["controlOffsetInMinutes", "startTimeIso", "endTimeIso", "step"],
+    aside: &[
+        ("scopeName", Form::Text),
+        ("controlScope", Form::Text),
+        ("controlLocation", Form::Text),
+        ("experimentScope", Form::Text),
+        ("experimentLocation", Form::Text),
+        ("extendedScopeParams", Form::Object),
+    ],
+};
 
 const fn minute() -> u64 {
     60
@@ -113,8 +125,9 @@ impl AnalysisOptions {
         let mut analysis = Analysis::default();
         if let Some(path) = &self.execution {
             let file = path.display().to_string();
-            let execution: Execution = one_object(&file, &client::read(path)?)?;
+            let (execution, note) = Execution::parse(&file, &client::read(path)?)?;
             analysis = execution.meant().with_context(|| file)?;
+            analysis.notes.extend(note);
         }
         let ms = |span: Span| span.ms();
         analysis.interval_ms = self.interval.map(ms).or(analysis.interval_ms);
@@ -132,6 +145,33 @@ impl AnalysisOptions {
 }
 
 impl Execution {
+    fn parse(file: &str, text: &str) -> Result<(Self, Option<String>)> {
+        let mut whole = one_object(file, text)?;
+        let (mut value, path) = match unwrapped(&mut whole) {
+            Some([_, request]) => (request, "executionRequest"),
+            None => (whole, ""),
+        };
+        let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        let mut sieve = Sieve::default();
+        let mut sift = || {
+            sieve.keep(&mut value, path, &EXECUTION)?;
+            match value.get_mut("scopes") {
+                Some(Value::Object(_)) => bail!(
+                    "{} is an object, as in the request for one judgement; several take a list of scopes, so leave out \
+                     --execution, or write scopes: [{{\"startTimeIso\": ..., \"endTimeIso\": ..., \"step\": 60}}]",
+                    below("scopes")
+                ),
+                Some(Value::Array(scopes)) => scopes
+                    .iter_mut()
+                    .enumerate()
+                    .try_for_each(|(at, scope)| sieve.keep(scope, &below(&format!("scopes[{at}]")), &SCOPE)),
+                _ => Ok(()),
+            }
+        };
+        sift().map_err(|error| anyhow!("{file}: {error}"))?;
+        Ok((strict(file, path, value)?, sieve.note(file)))
+    }
+
     fn meant(&self) -> Result<Analysis> {
         let Some(scope) = self.scopes.first() else {
             bail!("scopes is empty; Kayenta takes times and the step from the first scope, so give one");
@@ -179,6 +219,7 @@ impl Execution {
             step_ms: Some(scope.step.saturating_mul(1_000)),
             control_offset_ms: scope.control_offset_in_minutes.saturating_mul(MINUTE_MS),
             thresholds: self.thresholds,
+            notes: Vec::new(),
         })
     }
 }

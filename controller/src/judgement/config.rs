@@ -1,4 +1,5 @@
-//! Kayenta's canary configuration, read strictly: what this judge does not know is an error, never a default.
+//! Kayenta's canary configuration. What decides is read strictly: a value this judge does not know is an error, never a
+//! default.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,10 +7,10 @@ use std::path::Path;
 use anyhow::{Result, anyhow, bail};
 use judge::kayenta::{MetricRules, Thresholds};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Options;
+use super::foreign::{Form, Shape, Sieve, one_object, strict, unwrapped};
 use crate::client;
 
 /// The only judge whose rules are known here.
@@ -19,28 +20,17 @@ const JUDGE: &str = "NetflixACAJudge-v1.0";
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CanaryConfig {
-    #[serde(default, rename = "id")]
-    _id: Option<String>,
+    #[serde(skip)]
     pub name: String,
-    #[serde(default, rename = "description")]
-    _description: Option<String>,
-    #[serde(default, rename = "configVersion")]
-    _config_version: Option<String>,
-    #[serde(default, rename = "createdTimestamp")]
-    _created: Option<u64>,
-    #[serde(default, rename = "updatedTimestamp")]
-    _updated: Option<u64>,
-    #[serde(default, rename = "createdTimestampIso")]
-    _created_iso: Option<String>,
-    #[serde(default, rename = "updatedTimestampIso")]
-    _updated_iso: Option<String>,
-    #[serde(default, rename = "applications")]
-    _applications: Vec<String>,
     judge: Judge,
     pub metrics: Vec<Metric>,
-    #[serde(default, rename = "templates")]
-    _templates: BTreeMap<String, String>,
     pub classifier: Classifier,
+    /// Of an ad-hoc request.
+    #[serde(skip)]
+    requested: Option<ScoreThresholds>,
+    /// What was left aside.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -56,15 +46,10 @@ struct Judge {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metric {
     pub name: String,
-    /// Where Kayenta would fetch it: of a metric store's own form, and the samples are given here.
-    #[serde(default, rename = "query")]
-    _query: Value,
     #[serde(default)]
     pub groups: Vec<String>,
     #[serde(default)]
     analysis_configurations: Analysis,
-    #[serde(default, rename = "scopeName")]
-    _scope_name: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -73,6 +58,28 @@ struct Analysis {
     #[serde(default)]
     canary: MetricRules,
 }
+
+const CONFIG: Shape = Shape {
+    decides: &["judge", "metrics", "classifier"],
+    aside: &[
+        ("id", Form::Text),
+        ("description", Form::Text),
+        ("configVersion", Form::Text),
+        ("createdTimestamp", Form::Number),
+        ("updatedTimestamp", Form::Number),
+        ("createdTimestampIso", Form::Text),
+        ("updatedTimestampIso", Form::Text),
+        ("applications", Form::List),
+        ("templates", Form::Object),
+    ],
+};
+const JUDGE_SHAPE: Shape = Shape { decides: &["name", "judgeConfigurations"], aside: &[] };
+const METRIC: Shape = Shape {
+    decides: &["name", "groups", "analysisConfigurations"],
+    // The query is of a metric store's own form, and the samples are given here.
+    aside: &[("query", Form::Object), ("scopeName", Form::Text)],
+};
+const ANALYSIS: Shape = Shape { decides: &["canary"], aside: &[] };
 
 /// How metrics become a score.
 #[derive(Debug, Deserialize)]
@@ -105,8 +112,27 @@ impl CanaryConfig {
     }
 
     pub fn parse(file: &str, text: &str) -> Result<Self> {
-        let config: Self = one_object(file, text)?;
+        let mut whole = one_object(file, text)?;
+        let mut sieve = Sieve::default();
+        let (mut value, path, request) = match unwrapped(&mut whole) {
+            Some([config, request]) => (config, "canaryConfig", Some(request)),
+            None => (whole, "", None),
+        };
+        let name = name(&mut value);
+        sift(&mut sieve, &mut value, path).map_err(|error| anyhow!("{file}: {error}"))?;
+        let mut config: Self = strict(file, path, value)?;
+        config.name = name;
         config.check().map_err(|error| anyhow!("{file}: {error}"))?;
+        config.notes.extend(sieve.note(file));
+        if let Some(mut request) = request {
+            let thresholds = request.get_mut("thresholds").map(Value::take).filter(|value| !value.is_null());
+            config.requested =
+                thresholds.map(|value| strict(file, "executionRequest.thresholds", value)).transpose()?;
+            config.notes.push(format!(
+                "{file}: of its request only the thresholds are used; where it asks for several judgements, give the file \
+                 to --execution as well"
+            ));
+        }
         Ok(config)
     }
 
@@ -152,7 +178,7 @@ impl CanaryConfig {
 
     /// Thresholds: the command's, else the execution request's, else the file's.
     pub fn thresholds(&self, options: &Options, asked: Option<ScoreThresholds>) -> Result<Thresholds> {
-        let own = asked.or(self.classifier.score_thresholds);
+        let own = asked.or(self.requested).or(self.classifier.score_thresholds);
         let pass = options.pass.or(own.map(|t| t.pass));
         let marginal = options.marginal.or(own.map(|t| t.marginal));
         let (Some(pass), Some(marginal)) = (pass, marginal) else {
@@ -169,14 +195,35 @@ impl CanaryConfig {
     }
 }
 
-/// A file that holds one JSON object, read strictly.
-pub fn one_object<T: DeserializeOwned>(file: &str, text: &str) -> Result<T> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let object = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let at = if path == "." { String::new() } else { format!("{path}: ") };
-        anyhow!("{file}: {at}{}", error.inner())
-    })?;
-    reader.end().map_err(|error| anyhow!("{file}: {error}; give one JSON object"))?;
-    Ok(object)
+/// Leaves what decides.
+fn sift(sieve: &mut Sieve, config: &mut Value, path: &str) -> Result<()> {
+    sieve.keep(config, path, &CONFIG)?;
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    if let Some(judge) = config.get_mut("judge") {
+        sieve.keep(judge, &below("judge"), &JUDGE_SHAPE)?;
+    }
+    if let Some(classifier) = config.get_mut("classifier") {
+        sieve.without_nulls(classifier, &below("classifier"));
+    }
+    let metrics = config.get_mut("metrics").and_then(Value::as_array_mut);
+    for (at, metric) in metrics.into_iter().flatten().enumerate() {
+        let path = below(&format!("metrics[{at}]"));
+        sieve.keep(metric, &path, &METRIC)?;
+        let Some(analysis) = metric.get_mut("analysisConfigurations") else { continue };
+        let path = format!("{path}.analysisConfigurations");
+        sieve.keep(analysis, &path, &ANALYSIS)?;
+        if let Some(canary) = analysis.get_mut("canary") {
+            sieve.without_nulls(canary, &format!("{path}.canary"));
+        }
+    }
+    Ok(())
+}
+
+/// The name of the configuration, for the report.
+fn name(config: &mut Value) -> String {
+    match config.as_object_mut().and_then(|object| object.remove("name")) {
+        Some(Value::String(name)) => name,
+        Some(Value::Number(name)) => name.to_string(),
+        _ => "unnamed".to_owned(),
+    }
 }

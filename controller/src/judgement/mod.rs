@@ -4,6 +4,7 @@ mod analysis;
 mod asked;
 mod compat;
 mod config;
+mod foreign;
 mod own;
 mod pair;
 mod rule;
@@ -153,6 +154,8 @@ fn judgement(options: &Options) -> Result<Judgement> {
     }
     let Some(file) = &options.config else { return whole::judgement(options, &control, &canary, notes) };
     let config = CanaryConfig::read(file)?;
+    notes.extend(config.notes.iter().cloned());
+    notes.extend(asked.iter().flat_map(|analysis| analysis.notes.iter().cloned()));
     let thresholds = config.thresholds(options, asked.as_ref().and_then(|analysis| analysis.thresholds))?;
     match (asked, &options.timestamp) {
         (Some(analysis), Some(column)) => {

@@ -1,4 +1,5 @@
 mod documented;
+mod kayenta;
 mod segments;
 mod series;
 mod triggers;
@@ -8,7 +9,6 @@ use std::path::PathBuf;
 use clap::Parser as _;
 use serde_json::Value;
 
-use super::config::CanaryConfig;
 use super::*;
 
 #[derive(clap::Parser)]
@@ -153,76 +153,4 @@ fn the_known_score() {
     assert!(judgement.text.contains("marginal: score 72.2 of 100"), "{}", judgement.text);
     assert_eq!(exit_code(judgement.verdict), 2);
     assert_eq!(judgement.json["metrics"].as_array().unwrap().len(), 4);
-}
-
-const CONFIG: &str = r#"{"name":"ranker-v7","configVersion":"1","applications":["ad-hoc"],
- "judge":{"name":"NetflixACAJudge-v1.0","judgeConfigurations":{}},
- "metrics":[
-  {"name":"ms","groups":["Latency"],"scopeName":"default","query":{"type":"prometheus","serviceType":"prometheus"},
-   "analysisConfigurations":{"canary":{"direction":"increase","effectSize":{"allowedIncrease":1.1}}}},
-  {"name":"errors","groups":["Errors"],"query":{},"analysisConfigurations":{"canary":{"direction":"increase"}}}],
- "templates":{},
- "classifier":{"groupWeights":{"Errors":60,"Latency":40},"scoreThresholds":{"pass":95,"marginal":50}}}"#;
-
-#[test]
-fn kayenta_is_answered_alike() {
-    let rows = |ms: f64, errors: &str| {
-        let rows = (0..60).map(|i| format!("{},{errors}\n", ms + f64::from(i % 7)));
-        format!("ms,errors\n{}", rows.collect::<String>())
-    };
-    let of = |canary: &str, line: &[&str]| {
-        let files = Files::new(&rows(100.0, "0.01"), canary).with("config", CONFIG);
-        files.judge(&[&["--config", "CONFIG"], line].concat()).unwrap()
-    };
-    let same = of(&rows(100.0, "0.01"), &[]);
-    assert_eq!(exit_code(same.verdict), 0, "{}", same.text);
-    let slow = of(&rows(150.0, "0.01"), &[]);
-    assert_eq!(exit_code(slow.verdict), 2, "{}", slow.text);
-    assert!(slow.text.contains("Marginal: score 60"), "{}", slow.text);
-    assert_eq!(slow.json["results"][0]["classification"], "High");
-    let strict = of(&rows(150.0, "0.01"), &["--marginal", "75"]);
-    assert_eq!(exit_code(strict.verdict), 1, "{}", strict.text);
-    let empty = of(&rows(100.0, ""), &["--marginal", "0", "--pass", "0"]);
-    assert!(
-        empty.text.contains("group Errors has no metric that counts and enters the score as 100"),
-        "{}",
-        empty.text
-    );
-}
-
-#[track_caller]
-fn misconfigured(from: &str, to: &str, parts: &[&str]) {
-    assert!(CONFIG.contains(from), "{from}");
-    let error =
-        CanaryConfig::parse("kayenta.json", &CONFIG.replacen(from, to, 1)).expect_err("accepted").to_string();
-    for part in parts.iter().chain(&["kayenta.json"]) {
-        assert!(error.contains(part), "{error}");
-    }
-}
-
-#[test]
-fn a_wrong_configuration_names_its_field() {
-    misconfigured(
-        r#""increase""#,
-        r#""up""#,
-        &["metrics[0].analysisConfigurations.canary.direction", "`up`", "decrease"],
-    );
-    misconfigured(
-        "direction",
-        "directoin",
-        &["metrics[0].analysisConfigurations.canary", "`directoin`", "nanStrategy"],
-    );
-    misconfigured("allowedIncrease", "allowedincrease", &["effectSize", "`allowedincrease`"]);
-    misconfigured("1.1", r#""1.1""#, &["effectSize.allowedIncrease", "string"]);
-    misconfigured("NetflixACAJudge-v1.0", "dredd", &["judge.name", "dredd", "NetflixACAJudge-v1.0"]);
-    misconfigured(
-        r#""judgeConfigurations":{}"#,
-        r#""judgeConfigurations":{"tolerance":1}"#,
-        &["tolerance", "no settings"],
-    );
-    misconfigured(r#"{"Errors":60"#, r#"{"Error":60"#, &["groupWeights.Error", "no metric"]);
-    misconfigured(r#""Latency":40"#, r#""Latency":70"#, &["130"]);
-    misconfigured(r#""marginal":50"#, r#""margin":50"#, &["scoreThresholds", "`margin`"]);
-    misconfigured(r#""name":"errors""#, r#""name":"ms""#, &["metrics[1].name", "taken"]);
-    misconfigured(r#""templates":{}"#, r#""template":{}"#, &["`template`"]);
 }

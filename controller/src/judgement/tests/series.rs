@@ -124,6 +124,15 @@ fn an_execution_request_says_it_all() {
     let ends = r#""startTimeIso":"2026-01-31T12:05:00Z","endTimeIso":"2026-01-31T12:30:00Z""#;
     let judgement = of(ends, r#""analysisIntervalMins":10,"beginAfterMins":5"#).unwrap();
     assert_eq!(judgement.json["canaryScores"], serde_json::json!([100.0, 50.0]), "{}", judgement.text);
+    // The whole ad-hoc request, and in it what decides nothing.
+    let wrapped = format!(
+        r#"{{"canaryConfig":{CONFIG},"executionRequest":{{"scopes":[{{"step":60,"scopeName":7,"isNew":true}}],
+            "lifetimeDurationMins":60,"analysisIntervalMins":null,"siteLocal":null}}}}"#
+    );
+    let judgement = analysed(&slow, "--execution EXECUTION", &wrapped).unwrap();
+    for part in ["scopes[0].scopeName (a number)", "scopes[0].isNew", "siteLocal (null)"] {
+        assert!(judgement.text.contains(part), "{part} is not in: {}", judgement.text);
+    }
     // The control of an hour before, on purpose.
     let earlier = slow.replace("T12:", "T13:");
     let execution = r#"{"scopes":[{"controlOffsetInMinutes":60}],"lifetimeDurationMins":20}"#;
@@ -151,6 +160,8 @@ fn wrong_questions_name_the_field() {
     misasked(execution, r#"{"scopes":[{}]}"#, &["lifetimeDurationMins"]);
     misasked(execution, r#"{"scopes":[{"step":0}],"lifetimeDurationMins":9}"#, &["scopes[0].step"]);
     misasked(execution, r#"{"scopes":[{}],"lifetimeMins":9}"#, &["`lifetimeMins`", "lifetimeDurationMins"]);
+    misasked(execution, r#"{"scopes":{"default":{}}}"#, &["scopes is an object", "leave out --execution"]);
+    misasked(execution, r#"{"scopes":[{"step":"60"}]}"#, &["scopes[0].step", "string", "correct it"]);
     misasked(execution, r#"{"scopes":[{"startTimeIso":"noon"}]}"#, &["scopes[0].startTimeIso", "noon"]);
     misasked(execution, r#"{"scopes":[{"endTimeIso":"2026-01-31T12:40:00Z"}]}"#, &["startTimeIso"]);
     let files = Files::new("at,ms\n1,1\n", "at,ms\n1,1\n").with("config", CONFIG);
