@@ -9,7 +9,7 @@ use spec::Span;
 
 use super::config::ScoreThresholds;
 use super::foreign::{Form, Shape, Sieve, one_object, strict, unwrapped};
-use super::table::rfc3339;
+use super::table::{Zone, moment};
 use crate::client;
 
 /// Options of several judgements.
@@ -178,9 +178,10 @@ impl Execution {
         };
         let moment = |field: &str, text: &Option<String>| -> Result<Option<f64>> {
             let Some(text) = text else { return Ok(None) };
-            let seconds = rfc3339(text);
-            let wrong = || anyhow!("scopes[0].{field} is {text:?}; write it as 2026-01-31T12:00:00Z");
-            Ok(Some(seconds.ok_or_else(wrong)? * 1e3))
+            match moment(text) {
+                Ok((seconds, Zone::Said)) => Ok(Some(seconds * 1e3)),
+                _ => bail!("scopes[0].{field} is {text:?}; write it as 2026-01-31T12:00:00Z"),
+            }
         };
         let start_ms = moment("startTimeIso", &scope.start_time_iso)?;
         let end_ms = moment("endTimeIso", &scope.end_time_iso)?;

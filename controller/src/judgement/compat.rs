@@ -35,7 +35,9 @@ pub fn judgement(
     canary: &Table,
     mut notes: Vec<String>,
 ) -> Result<Judgement> {
-    let once = once(config, thresholds, |name| Ok([control.column(name)?, canary.column(name)?]))?;
+    let once = once(config, thresholds, |name| {
+        Ok([control.column_or_nothing(name)?, canary.column_or_nothing(name)?])
+    })?;
     notes.extend(once.unwise.iter().cloned());
     let verdict = match once.scored.label {
         ScoreLabel::Pass => Verdict::Pass,

@@ -31,7 +31,7 @@ use analysis::{Analysis, AnalysisOptions};
 use config::CanaryConfig;
 use rule::{Kind, Rule, Side, TestName};
 use segment::Must;
-use table::Table;
+use table::{Table, Zone};
 
 /// Options of `serin judge`.
 #[derive(Debug, clap::Args)]
@@ -147,29 +147,53 @@ fn judgement(options: &Options) -> Result<Judgement> {
     let (control, canary) = (Table::read(&options.control)?, Table::read(&options.canary)?);
     let mut notes = Vec::new();
     let asked = options.series.asked()?;
-    if let Some(column) = &options.timestamp
-        && !asked.as_ref().is_some_and(Analysis::of_another_time)
-    {
-        notes.extend(same_time(&control, &canary, column)?);
+    let moments = options.timestamp.as_ref().map(|column| moments(&control, &canary, column)).transpose()?;
+    if let Some(moments) = &moments {
+        notes.extend(moments.note.clone());
+        if !asked.as_ref().is_some_and(Analysis::of_another_time) {
+            notes.extend(same_time(&control, &canary, moments)?);
+        }
     }
     let Some(file) = &options.config else { return whole::judgement(options, &control, &canary, notes) };
     let config = CanaryConfig::read(file)?;
     notes.extend(config.notes.iter().cloned());
     notes.extend(asked.iter().flat_map(|analysis| analysis.notes.iter().cloned()));
     let thresholds = config.thresholds(options, asked.as_ref().and_then(|analysis| analysis.thresholds))?;
-    match (asked, &options.timestamp) {
-        (Some(analysis), Some(column)) => {
-            let arms = [(&control, control.moments(column)?), (&canary, canary.moments(column)?)];
+    match (asked, moments) {
+        (Some(analysis), Some(Times { seconds: [stable, values], .. })) => {
+            let arms = [(&control, stable), (&canary, values)];
             series::judgement(&config, thresholds, &analysis, &arms, notes)
         }
         _ => compat::judgement(&config, thresholds, &control, &canary, notes),
     }
 }
 
+/// When each row was measured, in seconds since 1970: the control's, the canary's.
+struct Times<'a> {
+    column: &'a str,
+    seconds: [Vec<f64>; 2],
+    /// What had to be assumed.
+    note: Option<String>,
+}
+
+fn moments<'a>(control: &Table, canary: &Table, column: &'a str) -> Result<Times<'a>> {
+    let (stable, values) = (control.moments(column)?, canary.moments(column)?);
+    if stable.zone != values.zone {
+        let without = if stable.zone == Zone::Unsaid { control } else { canary };
+        bail!(
+            "{}: column {column:?} names no zone, and the other file's does; write one for each time, such as Z or +01:00",
+            without.file()
+        );
+    }
+    let note = (stable.zone == Zone::Unsaid)
+        .then(|| format!("the times of column {column:?} name no zone and are read as UTC"));
+    Ok(Times { column, seconds: [stable.seconds, values.seconds], note })
+}
+
 /// Both arms must have been measured together: another hour is another population.
-fn same_time(control: &Table, canary: &Table, column: &str) -> Result<Option<String>> {
-    let (a, b) = (control.moments(column)?, canary.moments(column)?);
-    let (Some((a0, a1)), Some((b0, b1))) = (ends(&a), ends(&b)) else { return Ok(None) };
+fn same_time(control: &Table, canary: &Table, times: &Times<'_>) -> Result<Option<String>> {
+    let ([a, b], column) = (&times.seconds, times.column);
+    let (Some((a0, a1)), Some((b0, b1))) = (ends(a), ends(b)) else { return Ok(None) };
     let shared = a1.min(b1) - a0.max(b0);
     if shared < 0.0 {
         bail!(

@@ -20,7 +20,8 @@ pub fn cosines(column: &str, id: &str, control: &Table, canary: &Table) -> Resul
 
 /// How far apart each input's two answers are: numbers by their difference, labels by 0 or 1.
 pub fn differences(column: &str, id: &str, control: &Table, canary: &Table) -> Result<Pairs> {
-    if let (Ok(stable), Ok(values)) = (control.column(column), canary.column(column)) {
+    if !control.is_text(column)? && !canary.is_text(column)? {
+        let (stable, values) = (control.column(column)?, canary.column(column)?);
         let known = |values: Vec<f64>| values.into_iter().map(|v| (!v.is_nan()).then_some(v)).collect();
         return paired(id, (control, known(stable)), (canary, known(values)), |_, a, b| Ok((a - b).abs()));
     }

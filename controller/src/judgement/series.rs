@@ -70,8 +70,8 @@ pub fn judgement(
         let expected = analysis.step_ms.map_or(0, |step| points(to - from, step));
         let once = once(config, thresholds, |name| {
             Ok([
-                seen(control.0.column(name)?, &in_control, expected),
-                seen(canary.0.column(name)?, &in_canary, expected),
+                seen(control.0.column_or_nothing(name)?, &in_control, expected),
+                seen(canary.0.column_or_nothing(name)?, &in_canary, expected),
             ])
         })?;
         let rows = [&in_canary, &in_control].map(|inside| inside.iter().filter(|is| **is).count());

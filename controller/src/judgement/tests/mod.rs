@@ -118,7 +118,13 @@ fn bad_questions_name_the_remedy() {
         &["--metric", "x,kind=rate", "--direction", "lower_is_better"],
         &["holds 2", "--kind mean"],
     );
-    refused(a, b, &["--metric", "x,kind=latency", "--timestamp", "t"], &["share no time"]);
+    let timed = ["--metric", "x,kind=latency", "--timestamp", "t"];
+    let (a, b) = ("t,x\n1769860800,1\n1769860801,2\n", "t,x\n1769860900,1\n1769860901,2\n");
+    refused(a, b, &timed, &["share no time"]);
+    let local = "t,x\n2026-01-31 12:00:00,1\n2026-01-31 12:00:01,2\n";
+    refused(a, local, &timed, &["canary", "\"t\"", "names no zone", "+01:00"]);
+    refused(local, "t,x\n5,1\n", &timed, &["canary:2", "\"t\"", "no time from 1990"]);
+    refused("x,y\n1,\n2,\n", "x,y\n1,1\n", &["--metric", "y,kind=latency"], &["stable", "no value in any"]);
 }
 
 /// Four metrics of a canary guide's sample program: 72.2, marginal.

@@ -164,7 +164,7 @@ fn wrong_questions_name_the_field() {
     misasked(execution, r#"{"scopes":[{"step":"60"}]}"#, &["scopes[0].step", "string", "correct it"]);
     misasked(execution, r#"{"scopes":[{"startTimeIso":"noon"}]}"#, &["scopes[0].startTimeIso", "noon"]);
     misasked(execution, r#"{"scopes":[{"endTimeIso":"2026-01-31T12:40:00Z"}]}"#, &["startTimeIso"]);
-    let files = Files::new("at,ms\n1,1\n", "at,ms\n1,1\n").with("config", CONFIG);
+    let files = Files::new("at,ms\n1769860800,1\n", "at,ms\n1769860800,1\n").with("config", CONFIG);
     assert!(
         files
             .judge(&["--config", "CONFIG", "--interval", "5m"])
