@@ -1,11 +1,14 @@
 //! B8: does the canary put more requests into the slow tail than `r` times stable's share? The latency detector.
 //!
-//! Before each interval the stable histogram so far names an edge per quantile (predictable, hence free to
-//! choose); the interval's requests above the edge are events, and B1 runs on them. For the harm claim the
-//! evidence is the plain average over edges and grid, an e-process for "at every edge the canary's tail is at
+//! Before each interval stable's latest requests name an edge per quantile (predictable, hence free to
+//! choose); the interval's requests above the edge are events, and B1 runs on them. The edges follow the present: those of
+//! the whole past would stay beyond every request for as long as an early slow time had lasted, a hundred times over for
+//! p99, and an interval without events proves nothing. For the harm claim the evidence is the plain average over edges and grid, an e-process for "at every edge the canary's tail is at
 //! most r times stable's", which follows from "the canary is not stochastically slower" when r = 1.
 //! For the no-harm claim every edge must be proven, so the evidence is the smallest over the edges (an
-//! intersection-union test). Bins are any ordered integers, e.g. bin j with upper edge 2^(j/16) ms.
+//! intersection-union test). An interval in which times rose so far that the edge lies no longer in the tail would prove
+//! something about their bulk instead and is left out by both arms' events together, on which the test conditions.
+//! Bins are any ordered integers, e.g. bin j with upper edge 2^(j/16) ms.
 
 use super::rate_ratio::{Stratum, rate_ratio_increment};
 use super::{Claim, EProcess, geometric};
@@ -73,6 +76,23 @@ fn tail_edge(bins: &Bins, q: f64) -> Option<i32> {
     Some(lower.unwrap_or(bin))
 }
 
+/// Edges are those of stable's latest requests: so many of them or, where an interval does not bring more, up to twice as
+/// many; 10 to 20 lie beyond p99. That is enough: by simulation harm is found as soon as with edges from the whole past, or
+/// from four times as many requests (`bench --part latency`), and fewer leave an edge less far behind while times change.
+const LATEST: u64 = 1000;
+
+/// An edge is still one of the tail while at most so many times as many requests lie beyond it as when it was chosen, ...
+const RISEN: f64 = 2.0;
+/// ... and a few more, in intervals so short that hardly one is expected.
+const A_FEW: f64 = 2.0;
+
+/// Is an edge chosen on `stable` still where it was, by an interval's events?
+fn still_in_the_tail(stable: &Bins, edge: i32, interval: &Stratum) -> bool {
+    let meant = above(stable, edge) as f64 / count(stable).max(1) as f64;
+    let (events, all) = (interval.k1.saturating_add(interval.k0), interval.n1.saturating_add(interval.n0));
+    events as f64 <= RISEN * meant * all as f64 + A_FEW
+}
+
 /// The e-process B8.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -83,7 +103,12 @@ pub struct TailRatio {
     grid: Vec<f64>,
     log_l: Vec<Vec<f64>>,
     tails: Vec<Stratum>,
+    /// Stable's requests by which edges are chosen; states stored by builds before these edges moved hold all of them, and
+    /// leave them with the next ones.
     stable: Bins,
+    /// The latest of them, which will be all when they are enough.
+    #[cfg_attr(feature = "serde", serde(default))]
+    latest: Bins,
     n_canary: u64,
     temper: f64,
     max_log_e: f64,
@@ -132,6 +157,7 @@ impl TailRatio {
             tails: vec![Stratum::default(); quantiles.len()],
             grid,
             stable: Bins::new(),
+            latest: Bins::new(),
             n_canary: 0,
             temper: 1.0,
             max_log_e: 0.0,
@@ -148,15 +174,27 @@ impl TailRatio {
         for ((&q, log_l), tail) in parts {
             let Some(edge) = tail_edge(&self.stable, q) else { continue };
             let stratum = Stratum::new(n1, above(&interval.canary, edge), n0, above(&interval.stable, edge));
+            if self.claim == Claim::NoHarm && !still_in_the_tail(&self.stable, edge, &stratum) {
+                continue;
+            }
             for (l, &lambda) in log_l.iter_mut().zip(&self.grid) {
                 *l += rate_ratio_increment(lambda, self.ratio, &stratum);
             }
             tail.merge(&stratum);
         }
-        add(&mut self.stable, &interval.stable);
+        self.learn(&interval.stable);
         self.n_canary = self.n_canary.saturating_add(n1);
         self.max_log_e = self.max_log_e.max(self.log_e());
         Ok(())
+    }
+
+    /// Moves the edges by requests of stable's that are no evidence.
+    pub fn learn(&mut self, stable: &Bins) {
+        add(&mut self.stable, stable);
+        add(&mut self.latest, stable);
+        if count(&self.latest) >= LATEST {
+            self.stable = std::mem::take(&mut self.latest);
+        }
     }
 
     /// Adds the evidence gathered on other requests (another sidecar). The maximum continues on this state's path.
@@ -175,6 +213,7 @@ impl TailRatio {
             mine.merge(theirs);
         }
         add(&mut self.stable, &other.stable);
+        add(&mut self.latest, &other.latest);
         self.n_canary = self.n_canary.saturating_add(other.n_canary);
         self.max_log_e = self.max_log_e.max(self.log_e());
         Ok(())
@@ -199,7 +238,13 @@ impl TailRatio {
         self.quantiles.iter().copied().zip(self.tails.iter().copied())
     }
 
-    /// The stable histogram so far.
+    /// Per quantile, the edge that the next interval is held against: the bin whose upper end it is. `None` before there was
+    /// any request.
+    pub fn edges(&self) -> impl Iterator<Item = (f64, Option<i32>)> + '_ {
+        self.quantiles.iter().map(|&q| (q, tail_edge(&self.stable, q)))
+    }
+
+    /// Stable's requests by which edges are chosen.
     pub fn stable(&self) -> &Bins {
         &self.stable
     }

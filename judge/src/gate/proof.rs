@@ -2,7 +2,7 @@
 
 use super::Ratios;
 use crate::JudgeError;
-use crate::anytime::{EProcess, Trials};
+use crate::anytime::{Bins, EProcess, TailRatio, Trials};
 
 /// Gathers proof, stage by stage.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,11 @@ impl<P: Ratios> Proof<P> {
     pub fn new(process: P) -> Self {
         let stage = process.mark();
         Self { process, stage }
+    }
+
+    /// The test itself.
+    pub const fn process(&self) -> &P {
+        &self.process
     }
 
     /// Adds an interval of the stage.
@@ -69,6 +74,13 @@ impl<P: Ratios> Proof<P> {
     /// ln of the e-value of this stage.
     pub fn log_e(&self) -> f64 {
         self.process.log_e_since(&self.stage)
+    }
+}
+
+impl Proof<TailRatio> {
+    /// Stable's times outside the stage: no proof, and still what the next interval is held against.
+    pub fn learn(&mut self, stable: &Bins) {
+        self.process.learn(stable);
     }
 }
 

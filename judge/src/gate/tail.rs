@@ -75,8 +75,17 @@ impl TailGate {
         if span.of_stage {
             self.proof.observe(&shorter(self.margin_bins))?;
             self.few.observe(both)?;
+        } else {
+            self.proof.learn(&both.stable);
+            self.few.learn(&both.stable);
         }
         Ok(())
+    }
+
+    /// The bin whose upper end is stable's quantile now: what the next interval is held against. It follows stable's latest
+    /// requests; `None` before there was any.
+    pub fn edge(&self) -> Option<i32> {
+        self.few.process().edges().find_map(|(_, edge)| edge)
     }
 
     /// Adds what another gate by the same rules saw of other requests.

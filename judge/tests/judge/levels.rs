@@ -7,10 +7,10 @@ use judge::anytime::{
 use judge::classical::Margin;
 use judge::gate::{Gate, Limits, RateGate, RateRules, ScoreGate, ScoreLimit, ScoreRules, Span};
 
-struct Rng(u64);
+pub struct Rng(pub u64);
 
 impl Rng {
-    fn uniform(&mut self) -> f64 {
+    pub fn uniform(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,7 +18,7 @@ impl Rng {
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    fn binomial(&mut self, n: u64, p: f64) -> u64 {
+    pub fn binomial(&mut self, n: u64, p: f64) -> u64 {
         let scale = (1.0 - p).ln();
         let (mut at, mut successes) = (0.0, 0);
         loop {

@@ -15,6 +15,7 @@ mod gates;
 mod kayenta;
 mod levels;
 mod misuse;
+mod moving_edges;
 mod planning;
 mod properties;
 #[path = "../vectors/run.rs"]
