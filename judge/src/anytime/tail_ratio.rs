@@ -1,14 +1,15 @@
 //! B8: does the canary put more requests into the slow tail than `r` times stable's share? The latency detector.
 //!
-//! Before each interval stable's latest requests name an edge per quantile (predictable, hence free to
-//! choose); the interval's requests above the edge are events, and B1 runs on them. The edges follow the present: those of
-//! the whole past would stay beyond every request for as long as an early slow time had lasted, a hundred times over for
-//! p99, and an interval without events proves nothing. For the harm claim the evidence is the plain average over edges and grid, an e-process for "at every edge the canary's tail is at
-//! most r times stable's", which follows from "the canary is not stochastically slower" when r = 1.
-//! For the no-harm claim every edge must be proven, so the evidence is the smallest over the edges (an
-//! intersection-union test). An interval in which times rose so far that the edge lies no longer in the tail would prove
-//! something about their bulk instead and is left out by both arms' events together, on which the test conditions.
-//! Bins are any ordered integers, e.g. bin j with upper edge 2^(j/16) ms.
+//! Before each interval stable's latest requests name an edge per quantile (predictable, hence free to choose);
+//! the interval's requests above the edge are events, and B1 runs on them. The edges follow the present: those of
+//! the whole past would stay beyond every request for as long as an early slow time had lasted, a hundred times
+//! over for p99, and an interval without events proves nothing. For the harm claim the evidence is the plain
+//! average over edges and grid, an e-process for "at every edge the canary's tail is at most r times stable's",
+//! which follows from "the canary is not stochastically slower" when r = 1. For the no-harm claim every edge must
+//! be proven, so the evidence is the smallest over the edges (an intersection-union test). An interval in which
+//! times rose so far that the edge lies no longer in the tail would prove something about their bulk instead and
+//! is left out by both arms' events together, on which the test conditions. Bins are any ordered integers, e.g.
+//! bin j with upper edge 2^(j/16) ms.
 
 use super::rate_ratio::{Stratum, rate_ratio_increment};
 use super::{Claim, EProcess, geometric};
