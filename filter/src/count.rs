@@ -77,7 +77,8 @@ impl Counters {
     /// A request is given an arm; one that the weights decided is followed.
     pub fn assigned(&self, arm: Arm, cause: Cause) -> Option<Ticket> {
         self.count(arm, What::Assigned(cause, self.slot(cause)));
-        (cause == Cause::Weight).then(|| self.waiting.borrow_mut().admit(arm))
+        // The baseline is stable's: whether stable answers is known without it.
+        (cause == Cause::Weight && arm != Arm::Baseline).then(|| self.waiting.borrow_mut().admit(arm))
     }
 
     pub fn finished(&self, arm: Arm, cause: Cause, class: Class) {
@@ -126,6 +127,10 @@ impl Counters {
         let slot = Slot::at(self.epoch, self.present.get());
         self.waiting.borrow_mut().tick(now_ns, |reached| {
             let Reached { arm, age_ms, progress, n } = reached;
+            // Late requests are nobody's evidence.
+            if slot == Slot::Late {
+                return;
+            }
             self.add(arm, What::Aged { slot, age_ms, progress }, n);
         });
         if self.challenger_since_tick.take()

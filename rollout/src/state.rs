@@ -53,6 +53,9 @@ pub struct State {
     pub bandit: Option<Box<Bandit>>,
     /// When a quorum first sent the canary traffic, on the run's own clock.
     pub exposed_age_ms: Option<u64>,
+    /// Since when the weight is as high as it is: with it come endpoints that are cold.
+    #[serde(default)]
+    pub raised_age_ms: Option<u64>,
     /// When the last trustworthy counts came, on the run's own clock.
     pub counts_age_ms: Option<u64>,
     /// Did all of stable's endpoints report the new version when they were last asked?

@@ -192,6 +192,7 @@ impl State {
             overrides: Vec::new(),
             exposed: crate::Exposed::default(),
             exposed_age_ms: None,
+            raised_age_ms: None,
             counts_age_ms: None,
             stable_ready: false,
             endpoints: crate::KnownEndpoints::default(),

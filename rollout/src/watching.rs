@@ -15,7 +15,9 @@ mod view;
 use serde::{Deserialize, Serialize};
 use spec::{Guardrail, Metric, Plan, Room, Watch};
 
-use crate::evidence::{Clumps, Groups, GuardrailEvidence, at_margin, digits, estimate, proven, scale, value};
+use crate::evidence::{
+    Clumps, Effects, Groups, GuardrailEvidence, at_margin, digits, estimate, proven, scale, value,
+};
 use crate::{Counts, Now, State};
 
 pub use view::{GateWatchView, WatchView};
@@ -190,7 +192,7 @@ impl Watching {
     pub(crate) fn new(state: &State, watch: &Watch, baseline: &Baseline) -> Self {
         let plan = &state.plan;
         let users = state.evidence.groups.clone();
-        let clumps = users.clumps(plan.unit);
+        let clumps = users.clumps(plan.unit, Effects::NONE);
         let (mut gates, mut left_out) = (Vec::new(), Vec::new());
         // The baseline began with one of the stages, whichever was enough: the bounds of all of them must hold.
         #[allow(clippy::cast_precision_loss)] // a handful
@@ -249,13 +251,13 @@ impl Watching {
         let Some(watch) = &plan.watch else { return Vec::new() };
         #[allow(clippy::cast_precision_loss)] // a handful
         let height = (2.0 * self.gates.len() as f64 / watch.alpha).ln();
-        let clumps = self.users.clumps(plan.unit);
+        let clumps = self.users.clumps(plan.unit, Effects::NONE);
         let span = judge::gate::Span { ms, of_stage: true };
         let mut news = Vec::new();
         for gate in &mut self.gates {
             // Without a design effect nothing can be concluded.
             let Some(deff) = clumps.of(gate.limit.metric) else { continue };
-            gate.evidence.observe(stable, span, deff);
+            gate.evidence.observe(stable, None, span, deff);
             news.extend(gate.decide(plan, height, now));
         }
         news

@@ -171,7 +171,11 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
     }
     if plan.warm_up_ms > 0 {
         let time = Span::from_ms(plan.warm_up_ms);
-        writeln!(text, "The canary's first {time} are no evidence: it may be slow while it is cold.")?;
+        writeln!(
+            text,
+            "The canary's first {time} at each higher weight are no evidence: endpoints that come with it may be slow while \
+             they are cold."
+        )?;
     }
     if let Some(windows) = &plan.windows {
         writeln!(

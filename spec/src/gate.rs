@@ -331,6 +331,9 @@ pub struct Guardrail {
     pub metric: Metric,
     /// The canary may not be worse than this, in the metric's unit: a maximum, or a minimum where smaller is worse.
     pub limit: f64,
+    /// As long as stable is at work beside the canary: only worse than this *and* than stable at the same moments.
+    #[serde(default)]
+    pub against_stable: bool,
     /// Of one with a source of its own: how it is read. Its readings are counted, not tested.
     #[serde(default)]
     pub reads: Option<Box<Reads>>,

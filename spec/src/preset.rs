@@ -168,6 +168,6 @@ fn over_guardrail(written: Guardrail, base: Guardrail) -> Guardrail {
     over!(
         written,
         base,
-        Guardrail { metric, source, max, min, every, failure_limit, no_data, on_error, level }
+        Guardrail { metric, source, max, min, against, every, failure_limit, no_data, on_error, level }
     )
 }

@@ -14,17 +14,17 @@ const LIMIT_PER_ARM: u32 = 500;
 /// model's answer times use some fifty of them.)
 pub(crate) const AIM: u32 = 1_500;
 
-/// Latency bins, outcome classes, confidence points and invalid ones, groups, slots of epochs and late requests, ages and
-/// what may have become of a request by then: as crate `tally` has them.
+/// Latency bins, confidence points and invalid ones, groups, slots of epochs, ages and what may have become of a request by
+/// then: as crate `tally` has them.
 const LATENCY: u32 = 310;
-const CLASSES: u32 = 10;
-const CONFIDENCE: u32 = 128 + 1;
+const CONFIDENCE: u32 = 64 + 1;
 const GROUPS: u32 = 100 * 2;
-const SLOTS: u32 = 6 + 1;
-const AGES: u32 = 4 * 4;
+const SLOTS: u32 = 4;
+/// Before the first age, nobody has waited long and left.
+const AGES: u32 = 4 * 4 - 1;
 /// Of the classes, so many come up in one rollout: an HTTP service has no gRPC errors, a model without a limit no 429.
 /// A worst case that cannot be reached would refuse what works.
-const USUAL_CLASSES: u32 = 5;
+const CLASSES: u32 = 5;
 
 /// The counters a rollout can reach in one sidecar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,9 @@ pub fn series(plan: &Plan) -> Series {
         + u32::from(!plan.traffic.cohorts.is_empty())
         + u32::from(!plan.traffic.overrides.is_empty());
     Series {
-        outcomes: arms * ((causes - 1) * (1 + CLASSES) + SLOTS * (1 + USUAL_CLASSES + AGES)),
+        // By weight, in every slot; late ones in one more; ages of all but the baseline.
+        outcomes: arms * ((causes - 1) * (1 + CLASSES) + SLOTS * (1 + CLASSES) + CLASSES)
+            + (arms - u32::from(plan.baseline)) * SLOTS * AGES,
         latency: arms * LATENCY,
         confidence: if plan.traffic.confidence.is_some() { arms * CONFIDENCE } else { 0 },
         groups: if plan.traffic.count_groups { 2 * GROUPS } else { 0 },

@@ -400,5 +400,5 @@ pub struct Count {
     pub ages_ms: Vec<u32>,
 }
 
-/// How many ages a rollout may be counted at: each costs every proxy up to 18 counters an arm.
+/// How many ages a rollout may be counted at: each costs every proxy up to 16 counters an arm.
 pub const MOST_AGES: usize = 6;

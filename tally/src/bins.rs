@@ -54,11 +54,11 @@ pub fn latency_bin(nanoseconds: u64) -> u16 {
     low
 }
 
-/// How a model's confidence becomes a whole number: 128 points over the declared range, the first at its least value,
+/// How a model's confidence becomes a whole number: 64 points over the declared range, the first at its least value,
 /// the last at its largest.
 ///
 /// A value between two points is rounded to either, by chance, so that it is right on average: the mean of what was
-/// counted is the mean of what was said, to within (max - min) / 254 / sqrt(n). So one counter is enough for a value, and
+/// counted is the mean of what was said, to within (max - min) / 126 / sqrt(n). So one counter is enough for a value, and
 /// count, sum and sum of squares belong together however a reader catches them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConfidenceScale {
@@ -68,7 +68,7 @@ pub struct ConfidenceScale {
 
 impl ConfidenceScale {
     /// Points over the range.
-    pub const POINTS: u16 = 128;
+    pub const POINTS: u16 = 64;
 
     /// A scale from `min` to `max`; `None` unless both are finite and in that order.
     #[must_use]
@@ -79,7 +79,7 @@ impl ConfidenceScale {
     /// The point a value is rounded to, by a draw from 0 to `u64::MAX`; `None` when it is not a number or outside the
     /// range.
     #[must_use]
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // 0 to 127
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // 0 to 63
     pub fn point(&self, value: f64, draw: u64) -> Option<u16> {
         if !(value >= self.min && value <= self.max) {
             return None;

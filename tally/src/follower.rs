@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use crate::{SLOTS, Series, Slot, What};
 
-/// VMs count into the slots of so many epochs before the announced one: those kept, and one that lags.
-const BEHIND: u64 = 3;
+/// VMs count into the slots of so many epochs before the announced one: the one kept, and one more where a VM lags.
+const BEHIND: u64 = 2;
 
 /// One reading of a proxy's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

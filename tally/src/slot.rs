@@ -9,12 +9,12 @@ use std::fmt;
 
 /// How many slots there are in rotation.
 ///
-/// A VM counts into the slots of the last three epochs. VMs of one proxy take a push one after the other, and a reader
-/// may miss two epochs between two looks: 3 + 1 + 2.
-pub const SLOTS: u8 = 6;
+/// A VM counts into the slots of the last two epochs. VMs of one proxy take a push one after the other, and weights may
+/// change once between two looks: 2 + 1 + 1. More would cost every sidecar some twenty counters an arm each.
+pub const SLOTS: u8 = 4;
 
 /// Requests of so many epochs before the present one still have their slot.
-const KEPT: u64 = 2;
+const KEPT: u64 = 1;
 
 /// Where a fate is counted: the epoch's place in the rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

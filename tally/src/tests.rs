@@ -16,8 +16,8 @@ fn names_are_read_back_as_written() {
     let tags = "rollout=.=ranker;.;version=.=v1.2.3-rc.1;.;arm=.=canary;.;";
     check_name(What::Assigned(Cause::NoKey, None), &format!("serin_assigned_total.{tags}cause=.=no_key;.;"));
     check_name(
-        What::Assigned(Cause::Weight, Some(Slot::Of(5))),
-        &format!("serin_assigned_total.{tags}cause=.=weight;.;slot=.=5;.;"),
+        What::Assigned(Cause::Weight, Some(Slot::Of(3))),
+        &format!("serin_assigned_total.{tags}cause=.=weight;.;slot=.=3;.;"),
     );
     check_name(
         What::Finished(Cause::Weight, Class::ServerError, Some(Slot::Late)),
@@ -109,11 +109,11 @@ fn a_confidence_is_rounded_to_a_point_right_on_average() {
     let scale = ConfidenceScale::new(0.0, 1.0).expect("a range");
     for (value, draw, point) in [
         (0.0, 0, 0),
-        (1.0, 0, 127),
-        (1.0, u64::MAX, 127),
-        (0.5, 0, 64),
-        (0.5, u64::MAX, 63),
-        (63.0 / 127.0, 0, 63),
+        (1.0, 0, 63),
+        (1.0, u64::MAX, 63),
+        (0.5, 0, 32),
+        (0.5, u64::MAX, 31),
+        (21.0 / 63.0, 0, 21),
     ] {
         assert_eq!(scale.point(value, draw), Some(point), "{value} by {draw}");
     }
@@ -135,20 +135,20 @@ fn a_confidence_is_rounded_to_a_point_right_on_average() {
 fn a_slot_stands_for_an_epoch_until_it_may_be_in_use_again() {
     for (epoch, present, slot) in [
         (1, 1, Slot::Of(1)),
-        (6, 6, Slot::Of(0)),
-        (5, 7, Slot::Of(5)),
-        (5, 8, Slot::Late),
+        (6, 6, Slot::Of(2)),
+        (6, 7, Slot::Of(2)),
+        (5, 7, Slot::Late),
         (9, 8, Slot::Late),
     ] {
         assert_eq!(Slot::at(epoch, present), slot, "{epoch} at {present}");
     }
     for announced in 0..40_u64 {
-        for epoch in announced.saturating_sub(5)..=announced {
+        for epoch in announced.saturating_sub(3)..=announced {
             assert_eq!(Slot::at(epoch, epoch).epoch(announced), Some(epoch), "{epoch} of {announced}");
         }
     }
     assert_eq!(Slot::Late.epoch(9), None);
-    assert_eq!(Slot::Of(5).epoch(2), None, "there was no such epoch yet");
+    assert_eq!(Slot::Of(3).epoch(2), None, "there was no such epoch yet");
 }
 
 proptest! {
@@ -164,6 +164,6 @@ proptest! {
     fn a_point_is_within_one_of_the_value(value in -3.0f64..5.0, draw: u64) {
         let scale = ConfidenceScale::new(-3.0, 5.0).expect("a range");
         let point = scale.point(value, draw).expect("inside");
-        prop_assert!((scale.value(point) - value).abs() <= 8.0 / 127.0 + 1e-12);
+        prop_assert!((scale.value(point) - value).abs() <= 8.0 / 63.0 + 1e-12);
     }
 }

@@ -7,7 +7,7 @@ use super::*;
 const MS: u64 = 1_000_000;
 
 fn series(arm: Arm) -> Series {
-    let what = What::Assigned(Cause::Weight, Some(Slot::Of(1)));
+    let what = What::Assigned(Cause::Weight, Some(Slot::Of(3)));
     Series { rollout: "r".to_owned(), version: "v".to_owned(), arm, what }
 }
 

@@ -5,6 +5,7 @@ use judge::anytime::{DesignEffect, Group};
 use serde::{Deserialize, Serialize};
 use spec::{Metric, Unit};
 
+use super::bursts::Effects;
 use crate::Counts;
 
 /// The design effect used while stable shows no error at all, so that clumping cannot be measured: a user with ten
@@ -22,6 +23,8 @@ pub struct Groups(Vec<Group>);
 /// Design effects; `None`: nobody knows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clumps {
+    /// Whoever sent them, requests go together in bursts.
+    bursts: Effects,
     /// Of errors, which are counted per group.
     errors: Option<f64>,
     /// Of anything else: as if all requests of a user agreed. Counting each metric per group would take hundreds of
@@ -43,9 +46,9 @@ impl Groups {
         }
     }
 
-    pub(crate) fn clumps(&self, unit: Unit) -> Clumps {
+    pub(crate) fn clumps(&self, unit: Unit, bursts: Effects) -> Clumps {
         if unit == Unit::Request {
-            return Clumps { errors: Some(1.0), any: Some(1.0) };
+            return Clumps { bursts, errors: Some(1.0), any: Some(1.0) };
         }
         let errors = match DesignEffect::from_groups(&self.0) {
             Ok(deff) => Some(deff.upper_bound()),
@@ -54,12 +57,13 @@ impl Groups {
         };
         let mut all = self.0.clone();
         all.resize(all.len().max(GROUPS), Group::default());
-        Clumps { errors, any: DesignEffect::largest(&all).ok().map(|deff| deff.upper_bound()) }
+        Clumps { bursts, errors, any: DesignEffect::largest(&all).ok().map(|deff| deff.upper_bound()) }
     }
 }
 
 impl Clumps {
     pub(crate) fn of(self, metric: Metric) -> Option<f64> {
-        if metric == Metric::ErrorRate { self.errors } else { self.any }
+        let users = if metric == Metric::ErrorRate { self.errors } else { self.any };
+        users.map(|users| users.max(self.bursts.of(metric)))
     }
 }

@@ -14,6 +14,8 @@ use crate::{Answer, Counts, Reading, Verdict};
 #[serde(default)]
 pub struct GuardrailEvidence {
     fixed: Option<Test>,
+    /// Of one that is held beside stable, while stable is at work: beyond the limit, and worse than stable too.
+    beside: Option<Test>,
     /// Everything it saw, for display.
     seen: Counts,
     /// What it saw since it last looked calm: what an alarm is about.
@@ -38,18 +40,29 @@ impl GuardrailEvidence {
                 Err(error) => self.error = Some(error.to_string()),
             }
         }
+        if guardrail.against_stable && self.beside.is_none() && self.error.is_none() {
+            match Test::beside(guardrail.metric, guardrail.limit) {
+                Ok(test) => self.beside = Some(test),
+                Err(error) => self.error = Some(error.to_string()),
+            }
+        }
     }
 
     /// Adds an interval; to the proof that the limit is kept only when it is `of_stage`.
-    pub(crate) fn observe(&mut self, canary: &Counts, span: Span, deff: f64) {
+    pub(crate) fn observe(&mut self, canary: &Counts, stable: Option<&Counts>, span: Span, deff: f64) {
         self.seen.add(canary);
         self.since.add(canary);
         (self.seen.groups, self.since.groups) = (None, None);
-        if let Some(test) = &mut self.fixed {
-            let observed = test.temper(deff).and_then(|()| test.observe(canary, &Counts::default(), span));
+        let nobody = Counts::default();
+        let (test, stable) = match stable {
+            Some(stable) => (self.beside.as_mut(), stable),
+            None => (self.fixed.as_mut(), &nobody),
+        };
+        if let Some(test) = test {
+            let observed = test.temper(deff).and_then(|()| test.observe(canary, stable, span));
             self.error = observed.err().map(|error| error.to_string()).or(self.error.take());
         }
-        if self.fixed.as_ref().is_some_and(Test::is_calm) {
+        if self.fixed.iter().chain(&self.beside).all(Test::is_calm) {
             self.since = Counts::default();
         }
     }
@@ -80,12 +93,14 @@ impl GuardrailEvidence {
     }
 
     pub(super) fn begin_stage(&mut self) {
-        self.fixed.iter_mut().for_each(Test::begin_stage);
+        self.fixed.iter_mut().chain(&mut self.beside).for_each(Test::begin_stage);
     }
 
     /// ln of the evidence that the limit is broken.
     pub(crate) fn log_e(&self) -> f64 {
-        self.fixed.as_ref().map_or(0.0, |test| test.answers().harm)
+        let asked: Vec<(f64, f64)> =
+            self.fixed.iter().chain(&self.beside).map(|test| (1.0, test.answers().harm)).collect();
+        judge::anytime::average(&asked).unwrap_or(0.0)
     }
 
     /// ln of the evidence that it is kept.

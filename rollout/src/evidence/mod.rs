@@ -4,6 +4,7 @@
 //! stage. All tests are e-processes of crate `judge`, so looking often costs nothing.
 
 mod anomaly;
+mod bursts;
 mod claims;
 mod clumps;
 mod contest;
@@ -21,6 +22,8 @@ use judge::gate::Span;
 use serde::{Deserialize, Serialize};
 use spec::{Gate, Guardrail, Insufficient, Metric, Plan, Unit};
 
+use bursts::Bursts;
+pub(crate) use bursts::Effects;
 use claims::OF_COPIES;
 pub(crate) use clumps::{Clumps, Groups};
 pub use contest::Contest;
@@ -47,6 +50,9 @@ pub struct Evidence {
     pub guardrails: Vec<GuardrailEvidence>,
     /// Stable's outcomes per group of users; empty while the source counts none.
     pub(crate) groups: Groups,
+    /// How much stable's events come in bursts.
+    #[serde(default)]
+    bursts: Bursts,
     /// The epoch of the last interval.
     #[serde(default)]
     epoch: u64,
@@ -100,6 +106,7 @@ impl Evidence {
             gates: plan.gates.iter().map(|gate| GateEvidence::new(gate, scale)).collect(),
             guardrails: plan.guardrails.iter().map(|rail| GuardrailEvidence::new(rail, scale)).collect(),
             groups: Groups::default(),
+            bursts: Bursts::default(),
             epoch: 0,
         }
     }
@@ -115,6 +122,8 @@ impl Evidence {
             self.epoch = interval.epoch;
         }
         let clumps = self.clumps(plan.unit);
+        // Known from before this look, so that no look decides how it is read.
+        self.bursts.observe(&control, look.span_ms);
         // Of weights before: a stratum of their own each, and they may show harm only.
         let others: Vec<(&Counts, Counts)> = interval.others.iter().map(Stratum::compared).collect();
         for (gate, evidence) in plan.gates.iter().zip(&mut self.gates) {
@@ -139,9 +148,11 @@ impl Evidence {
                 // A guardrail guards from the first request; how users clump is taken in as soon as it is known.
                 let span = Span { ms: look.span_ms, of_stage: false };
                 let deff = clumps.of(guardrail.metric).unwrap_or(1.0);
-                evidence.observe(&interval.canary, span, deff);
-                for (canary, _) in &others {
-                    evidence.observe(canary, Span { ms: 0, of_stage: false }, deff);
+                let beside = |control| Some(control).filter(|_| guardrail.against_stable && look.concurrent);
+                evidence.observe(&interval.canary, beside(&control), span, deff);
+                for (canary, control) in &others {
+                    let span = Span { ms: 0, of_stage: false };
+                    evidence.observe(canary, beside(control), span, deff);
                 }
             }
         }
@@ -285,7 +296,7 @@ impl Evidence {
 
     /// How much requests of one user go together.
     pub(crate) fn clumps(&self, unit: Unit) -> Clumps {
-        self.groups.clumps(unit)
+        self.groups.clumps(unit, self.bursts.effects())
     }
 }
 

@@ -43,6 +43,9 @@ pub enum Test {
     Score(ScoreGate),
 }
 
+/// Of equal versions one may have so many times the other's events (see `spec::Against`).
+const BESIDE: f64 = 1.05;
+
 /// The range of confidence, as declared.
 pub(crate) fn scale(plan: &Plan) -> Scale {
     plan.traffic.confidence.as_ref().map_or(Scale::UNIT, |confidence| Scale {
@@ -71,6 +74,19 @@ impl Test {
             fail_ms: ms(limit.fail),
             gate: RateLimit::new(limits)?,
         })
+    }
+
+    /// The canary beyond a limit, and worse than stable at the same moments.
+    pub(super) fn beside(metric: Metric, limit: f64) -> Result<Self, JudgeError> {
+        let rules = RateRules {
+            harm: BESIDE,
+            harm_points: 0.0,
+            margin: BESIDE,
+            margin_points: 0.0,
+            ignore_below: limit,
+            pass_below: 0.0,
+        };
+        Ok(Self::Rate { metric, gate: RateGate::new(rules)? })
     }
 
     /// The canary against stable.

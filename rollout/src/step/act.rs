@@ -94,6 +94,9 @@ impl Run {
         if exposed && self.state.exposed_age_ms.is_none() {
             self.state.exposed_age_ms = Some(age_ms);
         }
+        if exposed && self.state.has_just_risen() {
+            self.state.raised_age_ms = Some(age_ms);
+        }
         if matches!(self.state.phase, Phase::Progressing | Phase::Promoting | Phase::Paused(_))
             && let Some(stage) = self.state.stages.last_mut()
         {
@@ -244,6 +247,13 @@ impl RollbackBy {
 }
 
 impl State {
+    /// Is the present stage's weight above the one before it, and not yet acknowledged?
+    fn has_just_risen(&self) -> bool {
+        let mut stages = self.stages.iter().rev();
+        let Some(now) = stages.next().filter(|stage| stage.acknowledged.is_none()) else { return false };
+        stages.next().is_none_or(|before| now.weight_ppm > before.weight_ppm)
+    }
+
     /// Are there counts young enough to rely on? Without traffic none are needed.
     pub(crate) fn fresh(&self) -> bool {
         !self.measures() || self.counts_missing_ms() < self.plan.no_data.after_ms

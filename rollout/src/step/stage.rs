@@ -62,7 +62,8 @@ impl Run {
         // Counts that begin before the quorum are of a mesh that splits in two ways.
         let whole =
             stage.and_then(|stage| stage.counts_from_ms).is_some_and(|from_ms| interval.from_ms >= from_ms);
-        let warm = state.exposed_age_ms.is_some_and(|since| state.age_ms - since >= state.plan.warm_up_ms);
+        let raised = state.raised_age_ms.or(state.exposed_age_ms);
+        let warm = raised.is_some_and(|since| state.age_ms - since >= state.plan.warm_up_ms);
         let look = Look {
             age_ms: state.age_ms,
             baked_ms: stage.map_or(0, |stage| stage.baked_ms),

@@ -212,8 +212,8 @@ fn the_usual_ages_are_those_that_the_filter_knows_by_itself() {
 
 #[test]
 fn confidence_follows_from_its_points() {
-    let state = state("  confidence: {fromHeader: x-c, range: [-1, 3]}\n");
-    let points = [(0, 1), (127, 3)];
+    let state = state("  confidence: {fromHeader: x-c, range: {min: -1, max: 3}}\n");
+    let points = [(0, 1), (63, 3)];
     let all = points.map(|(point, n)| counted(Arm::Canary, "v2", 3, What::Confidence(point), n));
     let moments = look(&mut settled(&state), &state, &all).canary.confidence;
     assert_eq!((moments.n, moments.sum, moments.sum_squares), (4, 8.0, 28.0));

@@ -75,7 +75,12 @@ fn guardrail(
     };
     let limit = value(check, &format!("{at}.{side}"), given, metric);
     let reads = reads(check, at, written, metric);
-    Some(Guardrail { name, metric, limit, reads })
+    let against_stable = written.against.is_some();
+    if against_stable && !metric.is_rate() {
+        let remedy = "leave it out, or make it a gate `against: stable` with a margin";
+        check.refuse(format!("{at}.against"), "only shares of requests are held beside stable", remedy);
+    }
+    Some(Guardrail { name, metric, limit, against_stable, reads })
 }
 
 /// How a figure of the user's own is read.

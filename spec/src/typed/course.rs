@@ -195,6 +195,11 @@ pub struct Guardrail {
     /// Proven below this, or read so too often: rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<Quantity>,
+    /// With a share of requests: while stable serves beside the canary, only what is beyond the limit and worse than
+    /// stable's at the same moments is a reason to roll back: a service that is slow by nature is not the canary's doing.
+    /// Default: the limit is absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<Control>,
     /// With `source`: the time between two readings. Default: 1m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<Span>,

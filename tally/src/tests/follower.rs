@@ -28,26 +28,27 @@ fn check(readings: &[Reading], want: &[(Option<u64>, u64)], loss: Option<Loss>) 
     for reading in readings {
         said = follower.take(reading.clone());
     }
-    let got: Vec<_> = said.0.iter().map(|counted| (counted.epoch, counted.n)).collect();
+    let mut got: Vec<_> = said.0.iter().map(|counted| (counted.epoch, counted.n)).collect();
+    got.sort_unstable();
     assert_eq!((got.as_slice(), said.1), (want, loss));
 }
 
 #[test]
 fn growth_is_of_the_epoch_that_its_slot_stood_for() {
-    let first = reading(7, &[(assigned(1), 5)]);
+    let first = reading(7, &[(assigned(3), 5)]);
     check(&[first.clone()], &[], Some(Loss::First));
-    check(&[first.clone(), reading(7, &[(assigned(1), 9)])], &[(Some(7), 4)], None);
+    check(&[first.clone(), reading(7, &[(assigned(3), 9)])], &[(Some(7), 4)], None);
     // The epoch before, counted by a worker that lags or by a request that ended late.
     check(
-        &[first.clone(), reading(8, &[(assigned(1), 9), (assigned(2), 3)])],
+        &[first.clone(), reading(8, &[(assigned(3), 9), (assigned(0), 3)])],
         &[(Some(7), 4), (Some(8), 3)],
         None,
     );
-    check(&[first.clone(), reading(7, &[(assigned(1), 5), (assigned(4), 1)])], &[(Some(4), 1)], None);
+    check(&[first.clone(), reading(7, &[(assigned(3), 5), (assigned(1), 1)])], &[(Some(5), 1)], None);
     let late = series(What::Finished(Cause::Weight, Class::Ok, Some(Slot::Late)));
-    check(&[first.clone(), reading(7, &[(assigned(1), 5), (late, 1)])], &[(None, 1)], None);
+    check(&[first.clone(), reading(7, &[(assigned(3), 5), (late, 1)])], &[(None, 1)], None);
     let fallback = series(What::Assigned(Cause::Fallback, None));
-    check(&[first, reading(7, &[(assigned(1), 5), (fallback, 1)])], &[(None, 1)], None);
+    check(&[first, reading(7, &[(assigned(3), 5), (fallback, 1)])], &[(None, 1)], None);
 }
 
 #[test]
@@ -59,11 +60,11 @@ fn answer_times_count_only_while_the_weights_stay() {
 
 #[test]
 fn a_push_in_the_middle_of_a_reading_puts_it_off() {
-    let first = reading(7, &[(assigned(1), 5)]);
-    // Slot 2 is epoch 8, which the gauge did not announce yet.
-    let torn = reading(7, &[(assigned(1), 6), (assigned(2), 3)]);
+    let first = reading(7, &[(assigned(3), 5)]);
+    // Slot 0 is epoch 8, which the gauge did not announce yet.
+    let torn = reading(7, &[(assigned(3), 6), (assigned(0), 3)]);
     check(&[first.clone(), torn.clone()], &[], Some(Loss::Torn));
-    let whole = reading(8, &[(assigned(1), 6), (assigned(2), 4)]);
+    let whole = reading(8, &[(assigned(3), 6), (assigned(0), 4)]);
     check(&[first.clone(), torn.clone(), whole], &[(Some(7), 1), (Some(8), 4)], None);
     // A gauge that stays behind must not stop everything.
     check(&[first, torn.clone(), torn], &[(Some(7), 1)], Some(Loss::Skipped));
@@ -71,27 +72,27 @@ fn a_push_in_the_middle_of_a_reading_puts_it_off() {
 
 #[test]
 fn weights_that_changed_too_often_are_told_apart_where_they_can_be() {
-    let first = reading(7, &[(assigned(1), 5)]);
-    let next = reading(10, &[(assigned(1), 6), (assigned(3), 2), (assigned(4), 2)]);
-    // Slot 4 is epoch 10, or 4 from before.
-    check(&[first, next], &[(Some(7), 1), (Some(9), 2)], Some(Loss::Skipped));
+    let first = reading(7, &[(assigned(3), 5)]);
+    let next = reading(9, &[(assigned(3), 6), (assigned(0), 2), (assigned(1), 2)]);
+    // Slot 1 is epoch 9, or 5 from before.
+    check(&[first, next], &[(Some(7), 1), (Some(8), 2)], Some(Loss::Skipped));
 }
 
 fn other_process(n: u64) -> Reading {
-    Reading { process: "q".to_owned(), ..reading(7, &[(assigned(1), n)]) }
+    Reading { process: "q".to_owned(), ..reading(7, &[(assigned(3), n)]) }
 }
 
 #[test]
 fn a_new_process_counts_from_nothing_and_a_reset_is_lost() {
-    let first = reading(7, &[(assigned(1), 5)]);
+    let first = reading(7, &[(assigned(3), 5)]);
     let other = other_process(2);
     check(&[first.clone(), other.clone()], &[(Some(7), 2)], Some(Loss::Restarted));
-    check(&[first.clone(), other, reading(7, &[(assigned(1), 3)])], &[(Some(7), 3)], Some(Loss::Restarted));
+    check(&[first.clone(), other, reading(7, &[(assigned(3), 3)])], &[(Some(7), 3)], Some(Loss::Restarted));
     let heir = Reading { inherits: true, ..other_process(9) };
     check(&[first.clone(), heir.clone()], &[], Some(Loss::Restarted));
     check(&[first.clone(), heir, Reading { inherits: true, ..other_process(11) }], &[(Some(7), 2)], None);
     check(&[first.clone(), reading(7, &[])], &[], Some(Loss::Reset));
-    check(&[first, reading(7, &[]), reading(7, &[(assigned(1), 3)])], &[(Some(7), 3)], None);
+    check(&[first, reading(7, &[]), reading(7, &[(assigned(3), 3)])], &[(Some(7), 3)], None);
 }
 
 #[test]
@@ -100,11 +101,11 @@ fn what_was_not_asked_for_is_neither_new_nor_gone() {
         Some(Arc::new(versions.iter().map(|version| ("r".to_owned(), (*version).to_owned())).collect()))
     };
     let with = |reading: Reading, versions: &[&str]| Reading { scope: scope(versions), ..reading };
-    let known = reading(7, &[(assigned(1), 5)]);
+    let known = reading(7, &[(assigned(3), 5)]);
     check(&[with(reading(7, &[]), &["u"]), with(known.clone(), &["v"])], &[], None);
     check(&[with(known.clone(), &["v"]), with(reading(7, &[]), &["u"])], &[], None);
     check(
-        &[with(known.clone(), &["u"]), with(known, &["v"]), with(reading(7, &[(assigned(1), 6)]), &["v"])],
+        &[with(known.clone(), &["u"]), with(known, &["v"]), with(reading(7, &[(assigned(3), 6)]), &["v"])],
         &[(Some(7), 1)],
         None,
     );
