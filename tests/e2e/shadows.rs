@@ -75,7 +75,7 @@ async fn a_good_version_goes_on_to_users_when_its_copies_prove_it() {
     // Answer times of copies are told, and decide nothing: a copy is sent after the live request.
     assert_eq!(verdicts, [Some("pass"), Some("not_applicable")], "{gates}");
     let times = gates[1]["why"].as_str().unwrap_or_default();
-    assert!(times.contains("tells and decides nothing") && times.contains(" ms over "), "{times}");
+    assert!(times.contains("tells and decides nothing"), "{times}");
     #[allow(clippy::cast_precision_loss)] // counts
     let share = seen.arms.len() as f64 / seen.answers.len() as f64;
     assert!((0.35..0.65).contains(&share), "half of the requests are copied, not {share}");
