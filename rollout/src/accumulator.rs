@@ -124,7 +124,9 @@ impl CounterAccumulator {
         for one in counted {
             let series = &one.series;
             let arm = series.arm;
-            let Some(epoch) = one.epoch.filter(|epoch| *epoch >= state.first_epoch.min(self.epoch)) else {
+            // A filter that does not tell epochs counts for the present weights once every proxy has them.
+            let epoch = one.epoch.or_else(|| self.is_settled(seen).then_some(self.epoch));
+            let Some(epoch) = epoch.filter(|epoch| *epoch >= state.first_epoch.min(self.epoch)) else {
                 continue;
             };
             let version = state.plan.version_of(arm).unwrap_or(&state.stable_version);
@@ -161,6 +163,11 @@ impl CounterAccumulator {
         }
     }
 
+    /// Did every proxy have the weights before this look began?
+    fn is_settled(&self, seen: &Seen) -> bool {
+        self.settled_ms.is_some_and(|since| since <= seen.from_ms)
+    }
+
     /// Remembers how stable answers.
     fn learn(&mut self, arm: Arm, what: What, n: u64) {
         if let (Arm::Stable | Arm::Baseline, What::Aged { age_ms, progress, .. }) = (arm, what) {
@@ -173,7 +180,7 @@ impl CounterAccumulator {
 
     /// Why this look is no proof, if it is none.
     fn unproven(&self, state: &State, seen: &Seen) -> Option<String> {
-        let Some(settled_ms) = self.settled_ms.filter(|since| *since <= seen.from_ms) else {
+        let Some(settled_ms) = self.settled_ms.filter(|_| self.is_settled(seen)) else {
             return Some("the weights are on their way".to_owned());
         };
         let told = f64::from(seen.told) / f64::from(seen.asked.max(1));

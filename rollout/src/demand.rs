@@ -1,6 +1,9 @@
 //! What the versions have to bear, now and next: for whoever scales them.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+use split::Arm;
 
 use crate::{HandingBack, Pause, Phase, State};
 
@@ -13,6 +16,9 @@ pub struct Demand {
     pub canary: Load,
     /// What is behind the stable route.
     pub stable: Load,
+    /// What is behind the routes of further versions on trial, by arm.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<Arm, Load>,
     /// The next change of weights that comes without a person's order; `None`: none does.
     pub next: Option<NextStep>,
     /// One English sentence: what it waits for.
@@ -56,23 +62,25 @@ pub struct NextStep {
 }
 
 /// Requests per second lately, by the route they took.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rates {
     /// To the canary.
     pub canary: f64,
     /// To stable, its baseline included.
     pub stable: f64,
+    /// To further versions on trial.
+    pub others: BTreeMap<Arm, f64>,
 }
 
 impl State {
     /// What the versions have to bear. `rates`: what was measured; `None`: nothing trustworthy was.
     #[must_use]
-    pub fn demand(&self, rates: Option<Rates>) -> Demand {
+    pub fn demand(&self, rates: Option<&Rates>) -> Demand {
         let next = self.next_step();
         let (weight_ppm, shadow_ppm) = (self.weights.canary_ppm, self.weights.shadow_ppm);
         let (next_weight_ppm, next_shadow_ppm) =
             next.map_or((weight_ppm, shadow_ppm), |next| (next.weight_ppm, next.shadow_ppm));
-        let total = rates.map(|rates| rates.canary + rates.stable);
+        let total = rates.map(|rates| rates.canary + rates.stable + rates.others.values().sum::<f64>());
         let load =
             |version: &str, [now_ppm, next_ppm, moved_ppm]: [u32; 3], per_second: Option<f64>, ready| {
                 let of = |ppm: u32| total.map(|total| total * f64::from(ppm) / f64::from(split::MILLION));
@@ -103,12 +111,20 @@ impl State {
         let (rests, next_rests) = (rest(weight_ppm), rest(next_weight_ppm));
         let ranges = self.ranges_ahead(next);
         let moved = ranges.iter().map(spec::ShareRange::most_ppm).max().unwrap_or(0);
+        let others = self.plan.rivals().map(|rival| {
+            // They go on as they are, until a verdict, a person or evidence moves them.
+            let share = self.plan.share_of(rival.arm, &self.weights);
+            let per_second = rates.map(|rates| rates.others.get(&rival.arm).copied().unwrap_or(0.0));
+            (rival.arm, load(&rival.version, [share, share, moved], per_second, None))
+        });
+        let others = others.collect();
         let moved_rest = ranges.iter().map(spec::ShareRange::stable_ppm).max().unwrap_or(0);
         Demand {
             per_second: total,
             canary: self
                 .or_kept(total, load(&self.plan.canary, [share, next_share, moved], canary, ready.canary)),
             stable: load(&self.stable_version, [rests, next_rests, moved_rest], stable, ready.stable),
+            others,
             next,
             waits_for: self.message(),
         }

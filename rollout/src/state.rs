@@ -53,6 +53,9 @@ pub struct State {
     pub bandit: Option<Box<Bandit>>,
     /// When a quorum first sent the canary traffic, on the run's own clock.
     pub exposed_age_ms: Option<u64>,
+    /// Why what is counted now is no proof; harm is looked for all the same.
+    #[serde(default)]
+    pub unproven: Option<Box<str>>,
     /// Since when the weight is as high as it is: with it come endpoints that are cold.
     #[serde(default)]
     pub raised_age_ms: Option<u64>,

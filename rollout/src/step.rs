@@ -193,6 +193,7 @@ impl State {
             exposed: crate::Exposed::default(),
             exposed_age_ms: None,
             raised_age_ms: None,
+            unproven: None,
             counts_age_ms: None,
             stable_ready: false,
             endpoints: crate::KnownEndpoints::default(),

@@ -315,16 +315,24 @@ impl State {
                 Ok(()) => format!("{at}: complete, {next}"),
                 Err(why) => format!("{at}: complete, {next}; {why}"),
             },
-            (0, open) => format!("{at}: baked, waits for proof of {}; {next}", open.join(", ")),
+            (0, open) => {
+                format!("{at}: baked, waits for proof of {}; {next}{}", open.join(", "), self.why_unproven())
+            }
             (left, []) => format!("{at}: all gates pass, bakes for {} more; {next}", seconds(left)),
             (left, open) => {
                 format!(
-                    "{at}: bakes for {} more, waits for proof of {}; {next}",
+                    "{at}: bakes for {} more, waits for proof of {}; {next}{}",
                     seconds(left),
-                    open.join(", ")
+                    open.join(", "),
+                    self.why_unproven()
                 )
             }
         }
+    }
+
+    /// Why what is counted now proves nothing, if it does not.
+    fn why_unproven(&self) -> String {
+        self.unproven.as_deref().map(|why| format!(" (no proof meanwhile: {why})")).unwrap_or_default()
     }
 
     fn pause_message(&self, why: &Pause) -> String {

@@ -12,7 +12,7 @@ pub(crate) const LIMIT: u32 = 2_000;
 const LIMIT_PER_ARM: u32 = 500;
 /// A rollout that can reach more is warned of. (Reached are far fewer: bins come into being on first use, and one
 /// model's answer times use some fifty of them.)
-pub(crate) const AIM: u32 = 1_500;
+pub(crate) const AIM: u32 = 1_600;
 
 /// Latency bins, confidence points and invalid ones, groups, slots of epochs, ages and what may have become of a request by
 /// then: as crate `tally` has them.
@@ -24,7 +24,7 @@ const SLOTS: u32 = 4;
 const AGES: u32 = 4 * 4 - 1;
 /// Of the classes, so many come up in one rollout: an HTTP service has no gRPC errors, a model without a limit no 429.
 /// A worst case that cannot be reached would refuse what works.
-const CLASSES: u32 = 5;
+const CLASSES: u32 = 4;
 
 /// The counters a rollout can reach in one sidecar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

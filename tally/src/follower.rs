@@ -35,7 +35,8 @@ pub struct Reading {
 pub struct Counted {
     /// The counter; its slot says nothing any more.
     pub series: Series,
-    /// The epoch of the weights by which its requests were assigned; `None`: not known, or it makes no difference.
+    /// The epoch of the weights by which its requests were assigned; `None`: it makes no difference, or the proxy's filter
+    /// is of a time before epochs were told.
     pub epoch: Option<u64>,
     /// By how much it grew.
     pub n: u64,
@@ -102,6 +103,7 @@ impl Follower {
                 Epoch::Is(epoch) => counted.push(Counted { series: series.clone(), epoch, n }),
                 Epoch::Ahead => torn = true,
                 Epoch::Unknown => skipped = true,
+                Epoch::Nobodys => {}
             }
         }
         // The gauge is read a moment before the counters: a push in between is known at the next reading.
@@ -128,27 +130,28 @@ enum Epoch {
     Ahead,
     /// Of one of several.
     Unknown,
+    /// Of weights long gone.
+    Nobodys,
 }
 
 /// The epoch of what was counted between two readings, before and after which these were announced.
 fn epoch(series: &Series, before: Option<&u64>, now: Option<&u64>) -> Epoch {
     let slot = match series.what {
-        What::Assigned(_, slot) | What::Finished(_, _, slot) => match slot {
-            Some(slot) => slot,
-            None => return Epoch::Is(None),
-        },
+        What::Assigned(_, Some(slot)) | What::Finished(_, _, Some(slot)) => slot,
         What::Aged { slot, .. } => slot,
         What::Group(..) => return Epoch::Is(now.copied()),
         // Only requests of the present weights are counted here, and which those were must not have changed.
         What::Latency(_) | What::Confidence(_) | What::ConfidenceInvalid => {
-            return if before.is_none_or(|before| now == Some(before)) {
-                Epoch::Is(now.copied())
-            } else {
-                Epoch::Is(None)
-            };
+            let same = before.is_none_or(|before| now == Some(before));
+            return if same { Epoch::Is(now.copied()) } else { Epoch::Nobodys };
         }
+        // Where weights did not decide, it makes no difference.
+        What::Assigned(_, None) | What::Finished(_, _, None) => return Epoch::Is(None),
     };
-    let (Slot::Of(_), Some(&now)) = (slot, now) else { return Epoch::Is(None) };
+    let Some(&now) = now else { return Epoch::Is(None) };
+    if slot == Slot::Late {
+        return Epoch::Nobodys;
+    }
     match slot.epoch(now) {
         Some(epoch) if now - epoch <= BEHIND => {
             // Its slot may have stood for the epoch before in its place, too, if that was still counted then.

@@ -19,6 +19,7 @@ mod demos;
 mod drills;
 #[cfg(test)]
 mod envoy_alone;
+mod fates;
 #[cfg(test)]
 mod fleets;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How many requests a run's versions get: measured, whatever assigned them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use rollout::{Rates, State};
 use split::Arm;
@@ -20,6 +20,7 @@ struct Look {
     to_ms: u64,
     canary: u64,
     stable: u64,
+    others: BTreeMap<Arm, u64>,
 }
 
 impl Measured {
@@ -31,14 +32,16 @@ impl Measured {
         if news.gap.is_some() || news.to_ms <= news.from_ms {
             return;
         }
-        let mut look = Look { from_ms: news.from_ms, to_ms: news.to_ms, canary: 0, stable: 0 };
+        let mut look =
+            Look { from_ms: news.from_ms, to_ms: news.to_ms, canary: 0, stable: 0, others: BTreeMap::new() };
         for one in
             news.counted_of(&state.plan.name).filter(|one| matches!(one.series.what, What::Assigned(..)))
         {
-            match one.series.arm {
-                // Of several versions on trial each has its own, and all of them are the canary's side.
-                Arm::Canary | Arm::Other(_) => look.canary += one.n,
+            let arm = one.series.arm;
+            match arm {
+                _ if arm == state.plan.arm() => look.canary += one.n,
                 Arm::Stable | Arm::Baseline => look.stable += one.n,
+                Arm::Canary | Arm::Other(_) => *look.others.entry(arm).or_default() += one.n,
             }
         }
         self.0.push_back(look);
@@ -48,9 +51,17 @@ impl Measured {
     #[allow(clippy::cast_precision_loss)] // counts and milliseconds
     pub fn rates(&self) -> Option<Rates> {
         let ms: u64 = self.0.iter().map(|look| look.to_ms - look.from_ms).sum();
-        let per_second = |of: fn(&Look) -> u64| self.0.iter().map(of).sum::<u64>() as f64 * 1e3 / ms as f64;
-        (ms > 0)
-            .then(|| Rates { canary: per_second(|look| look.canary), stable: per_second(|look| look.stable) })
+        let rate = |n: u64| n as f64 * 1e3 / ms as f64;
+        let per_second = |of: fn(&Look) -> u64| rate(self.0.iter().map(of).sum());
+        let mut others: BTreeMap<Arm, u64> = BTreeMap::new();
+        for (arm, n) in self.0.iter().flat_map(|look| &look.others) {
+            *others.entry(*arm).or_default() += n;
+        }
+        (ms > 0).then(|| Rates {
+            canary: per_second(|look| look.canary),
+            stable: per_second(|look| look.stable),
+            others: others.into_iter().map(|(arm, n)| (arm, rate(n))).collect(),
+        })
     }
 }
 

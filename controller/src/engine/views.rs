@@ -130,7 +130,7 @@ impl Engine {
             parity: parity(self.exercises.get(name)),
             parity_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed("parity")),
             practice: self.exercises.get(name).map(Slot::practice).unwrap_or_default(),
-            demand: Some(run.state.demand(run.measured.rates())),
+            demand: Some(run.state.demand(run.measured.rates().as_ref())),
             queued: self.waiting.get(name).map(Waiting::view),
             members: Vec::new(),
         })

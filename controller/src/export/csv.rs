@@ -208,7 +208,9 @@ fn of_look(name: &str, run: u64, look: &Look) -> Vec<Vec<String>> {
             ];
             // The baseline has its line where there is one.
             let there = arms.into_iter().filter(|(arm, counts)| *arm != "baseline" || counts.assigned > 0);
-            there.map(|(arm, counts)| of_arm(name, run, counted, arm, counts)).collect()
+            // With several versions on trial, the lead stands in the canary's place and each other has its own line.
+            let rivals = interval.rivals.iter().map(|(arm, counts)| (arm.as_str(), counts));
+            there.chain(rivals).map(|(arm, counts)| of_arm(name, run, counted, arm, counts)).collect()
         }
         Look::Reading(read) => [
             (read.reading.arm.unwrap_or(Arm::Canary).to_string(), read.reading.canary),

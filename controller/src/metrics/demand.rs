@@ -38,7 +38,10 @@ pub fn render(out: &mut String, views: &Views) {
         head(out, name, help);
         for view in views.values() {
             let Some(demand) = &view.demand else { continue };
-            for (role, load) in [("canary", &demand.canary), ("stable", &demand.stable)] {
+            let others = demand.others.iter().map(|(arm, load)| (arm.as_str(), load));
+            for (role, load) in
+                [("canary", &demand.canary), ("stable", &demand.stable)].into_iter().chain(others)
+            {
                 let labels = [("rollout", &*view.run.name), ("role", role), ("version", &load.version)];
                 if let Some(value) = of(load) {
                     line(out, name, &labels, value);

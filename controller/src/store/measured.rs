@@ -10,6 +10,7 @@ use flate2::write::DeflateEncoder;
 use rollout::{Counts, Event, Group, Interval, Reading, State};
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
+use split::Arm;
 
 use super::Store;
 
@@ -208,6 +209,25 @@ impl Counted {
             into.add(from);
             one_each(into);
         }
+        add_rivals(&mut into.rivals, from.rivals);
+        for other in from.others {
+            match into.others.iter_mut().find(|known| known.epoch == other.epoch) {
+                Some(known) => {
+                    known.canary.add(&other.canary);
+                    known.stable.add(&other.stable);
+                    known.baseline.add(&other.baseline);
+                    add_rivals(&mut known.rivals, other.rivals);
+                }
+                None => into.others.push(other),
+            }
+        }
+        into.unproven = into.unproven.take().or(from.unproven);
+    }
+}
+
+fn add_rivals(into: &mut BTreeMap<Arm, Counts>, from: BTreeMap<Arm, Counts>) {
+    for (arm, counts) in from {
+        into.entry(arm).or_default().add(&counts);
     }
 }
 

@@ -135,8 +135,9 @@ impl Bootstrap {
             role: Role::Decide,
             routing_header: "x-serin-arm".to_owned(),
             removed_headers: Vec::new(),
-            // Envoy's own default, stated.
-            route_timeout: Duration::from_secs(15),
+            // Language models and streams take as long as they take: Envoy's own 15 s would cut both versions' answers. What
+            // hangs is ended by its client, or by Envoy after five minutes without a byte.
+            route_timeout: Duration::ZERO,
             upstream: Upstream::Http1,
             latency_buckets_ms: vec![1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000],
         }

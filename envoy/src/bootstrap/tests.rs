@@ -81,9 +81,9 @@ fn no_match_means_stable() {
     assert_eq!(
         shown,
         [
-            r#"{"headers":[{"name":"x-arm","string_match":{"exact":"canary"}}],"prefix":"/"} -> "canary" "15s""#,
-            r#"{"headers":[{"name":"x-arm","string_match":{"exact":"shadow"}}],"prefix":"/"} -> "stable" "15s", copy to canary"#,
-            r#"{"prefix":"/"} -> "stable" "15s""#,
+            r#"{"headers":[{"name":"x-arm","string_match":{"exact":"canary"}}],"prefix":"/"} -> "canary" "0s""#,
+            r#"{"headers":[{"name":"x-arm","string_match":{"exact":"shadow"}}],"prefix":"/"} -> "stable" "0s", copy to canary"#,
+            r#"{"prefix":"/"} -> "stable" "0s""#,
         ]
     );
 }

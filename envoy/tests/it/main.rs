@@ -9,5 +9,6 @@
 )]
 
 mod compose;
+mod details;
 mod mesh;
 mod real;

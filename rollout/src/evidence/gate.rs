@@ -10,7 +10,7 @@ use super::margin::{Margin, OnMargin};
 use super::measure::estimate;
 use super::readings::{Arms, Bound, Readings, worse};
 use super::test::Test;
-use super::words::{digits, e_value};
+use super::words::{digits, e_value, value};
 use super::{Look, Scope};
 use crate::{Answer, Counts, Reading, Verdict};
 
@@ -236,6 +236,10 @@ impl GateEvidence {
         let beyond = self.beyond_now(compares).is_some_and(|beyond| beyond >= -pass.ln());
         let passed = (self.fixed.is_none() || self.limited_passed) && (!compares || self.relative_passed);
         let facts = facts(gate, seen, n_canary, stable.filter(|_| compares), n_control);
+        let facts = match self.against.as_ref().filter(|_| compares).and_then(Test::edge_ms) {
+            Some(edge) => format!("{facts}; 99% of stable's latest take at most {}", value(metric, edge)),
+            None => facts,
+        };
         let (claim, begins) = (claim(gate, compares), harm_begins(gate, compares));
         (verdict.answer, verdict.why) = if failed {
             let by = self.readings.bad;

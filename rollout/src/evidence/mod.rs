@@ -52,10 +52,13 @@ pub struct Evidence {
     pub(crate) groups: Groups,
     /// How much stable's events come in bursts.
     #[serde(default)]
-    bursts: Bursts,
+    bursts: Box<Bursts>,
     /// The epoch of the last interval.
     #[serde(default)]
     epoch: u64,
+    /// The age at which a request without an answer is overdue now, in milliseconds; 0: nobody said.
+    #[serde(default)]
+    overdue_age_ms: u32,
 }
 
 /// Under which circumstances an interval was counted.
@@ -106,8 +109,9 @@ impl Evidence {
             gates: plan.gates.iter().map(|gate| GateEvidence::new(gate, scale)).collect(),
             guardrails: plan.guardrails.iter().map(|rail| GuardrailEvidence::new(rail, scale)).collect(),
             groups: Groups::default(),
-            bursts: Bursts::default(),
+            bursts: Box::default(),
             epoch: 0,
+            overdue_age_ms: 0,
         }
     }
 
@@ -117,6 +121,9 @@ impl Evidence {
         control.add(&interval.baseline);
         let scale = test::scale(plan);
         self.groups.count(&control);
+        if interval.overdue_age_ms > 0 {
+            self.overdue_age_ms = interval.overdue_age_ms;
+        }
         if interval.epoch != self.epoch {
             self.gates.iter_mut().for_each(GateEvidence::new_weights);
             self.epoch = interval.epoch;
@@ -268,7 +275,9 @@ impl Evidence {
             read.iter().find(broken).copied()
         };
         let index = at.filter(|_| fired).and_then(|at| tested.get(at).copied()).or_else(by_count)?;
-        let verdict = self.guardrails.get(index)?.verdict(plan.guardrails.get(index)?, CANARY, true);
+        let guardrail = plan.guardrails.get(index)?;
+        let verdict = self.guardrails.get(index)?.verdict(guardrail, CANARY, true);
+        let verdict = self.explained(plan, guardrail.metric, verdict);
         Some(Fired { index, verdict })
     }
 
@@ -278,13 +287,35 @@ impl Evidence {
         let unknown = !gate.metric.is_external() && self.clumps(plan.unit).of(gate.metric).is_none();
         // An advisory gate spends nothing of the run's budget: it warns at that level by itself.
         let warns = !gate.hard && (evidence.harm() >= -plan.alpha.gates.ln() || evidence.limit_reached(gate));
-        Some(evidence.verdict(gate, plan.alpha.pass, scope, unknown, failed || warns))
+        Some(self.explained(
+            plan,
+            gate.metric,
+            evidence.verdict(gate, plan.alpha.pass, scope, unknown, failed || warns),
+        ))
+    }
+
+    /// A verdict of what is overdue says after how long, and whether that is as written.
+    fn explained(&self, plan: &Plan, metric: Metric, verdict: Verdict) -> Verdict {
+        let age_ms = u64::from(self.overdue_age_ms);
+        if metric != Metric::Overdue || age_ms == 0 {
+            return verdict;
+        }
+        let (age, written) = (spec::Span::from_ms(age_ms), spec::Span::from_ms(plan.overdue_after_ms));
+        let why = if age_ms > plan.overdue_after_ms {
+            format!(
+                "{}; overdue: no answer within {age}, since stable itself often takes longer than {written}",
+                verdict.why
+            )
+        } else {
+            format!("{}; overdue: no answer within {age}", verdict.why)
+        };
+        Verdict { why, ..verdict }
     }
 
     /// What the guardrails say now.
     pub(crate) fn guardrail_verdicts(&self, plan: &Plan, scope: Scope) -> Vec<Verdict> {
         let said = |(guardrail, evidence): (&Guardrail, &GuardrailEvidence)| {
-            let verdict = evidence.verdict(guardrail, CANARY, false);
+            let verdict = self.explained(plan, guardrail.metric, evidence.verdict(guardrail, CANARY, false));
             if scope.copies && !guardrail.metric.decides_in_shadow() {
                 let why = format!("{OF_COPIES}; it guards from the first request on");
                 return Verdict { answer: Answer::NotApplicable, why, ..verdict };

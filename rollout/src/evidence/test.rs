@@ -177,6 +177,13 @@ impl Test {
         }
     }
 
+    /// Answer times: the time that stable's slowest hundredth takes longer than now, in milliseconds.
+    pub(super) fn edge_ms(&self) -> Option<f64> {
+        let Self::Tail(gate) = self else { return None };
+        let edge = u16::try_from(gate.edge()?).ok()?;
+        Some(tally::latency_upper_ms(edge)).filter(|ms| ms.is_finite())
+    }
+
     pub(super) fn answers(&self) -> Answers {
         self.gate().answers()
     }

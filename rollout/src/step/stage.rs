@@ -50,6 +50,7 @@ impl Run {
             return;
         }
         state.counts_age_ms = Some(state.age_ms);
+        state.unproven = interval.unproven.as_deref().map(Box::from);
         // Nobody meets a shadow.
         if !state.shadows() {
             let others = interval.others.iter().map(|stratum| &stratum.canary);

@@ -83,12 +83,19 @@ fn what_was_assigned_by_other_weights_is_a_stratum_of_its_own() {
             // Of a run before, and of weights that are not in force yet.
             counted(Arm::Stable, "v1", 1, OK, 1_000),
             counted(Arm::Stable, "v1", 4, OK, 1_000),
-            Counted { epoch: None, ..counted(Arm::Stable, "v1", 3, OK, 1_000) },
         ],
     );
     assert_eq!((interval.canary.outcomes, interval.stable.outcomes), (10, 90));
     let [before] = &interval.others[..] else { panic!("{:?}", interval.others) };
     assert_eq!((before.epoch, before.canary.errors, before.stable.outcomes), (2, 5, 40));
+}
+
+#[test]
+fn a_filter_that_tells_no_epochs_counts_once_the_weights_have_settled() {
+    let state = state("");
+    let old = [Counted { epoch: None, ..counted(Arm::Stable, "v1", 3, OK, 40) }];
+    assert_eq!(look(&mut settled(&state), &state, &old).stable.outcomes, 40);
+    assert_eq!(look(&mut CounterAccumulator::new(&state), &state, &old).stable.outcomes, 0);
 }
 
 #[test]

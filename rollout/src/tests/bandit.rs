@@ -302,7 +302,7 @@ bandit: {by: confidence_mean, ceiling: 20%, every: 1m}
 #[test]
 fn whoever_scales_is_told_how_far_shares_may_go() {
     let mut story = three([0.02, 0.005, 0.02]);
-    let demand = |story: &Story| story.state.demand(Some(Rates { canary: 0.0, stable: 1_000.0 }));
+    let demand = |story: &Story| story.state.demand(Some(&Rates { stable: 1_000.0, ..Rates::default() }));
     let pending = demand(&story);
     assert_eq!((pending.canary.largest_share_ppm, pending.canary.peak_per_second), (50_000, Some(50.0)));
     story.until(900, |state| state.stage == 1);

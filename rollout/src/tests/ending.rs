@@ -88,7 +88,7 @@ fn after_a_promotion_the_old_version_is_put_aside_kept_and_let_go() {
     assert_eq!(story.effects.iter().filter(lost).count(), 1, "it was there, and then it was not");
 
     // Whoever scales it keeps it at full size.
-    let demand = story.state.demand(Some(crate::Rates { canary: 0.0, stable: 900.0 })).canary;
+    let demand = story.state.demand(Some(&crate::Rates { stable: 900.0, ..crate::Rates::default() })).canary;
     let (version, share, peak) = (demand.version.as_str(), demand.share_ppm, demand.peak_per_second);
     assert_eq!((version, share, peak), ("v1", 0, Some(900.0)));
     seconds(&mut story, 50);

@@ -229,8 +229,8 @@ fn whoever_scales_is_told_beforehand() {
     #[track_caller]
     fn check(phase: &str, now: u32, next: Option<u32>, wait: bool, stable: &str) {
         // Not what the weights say: a measurement.
-        let rates = Rates { canary: 70.0, stable: 930.0 };
-        let demand = brought_to(phase).state.demand(Some(rates));
+        let rates = Rates { canary: 70.0, stable: 930.0, ..Rates::default() };
+        let demand = brought_to(phase).state.demand(Some(&rates));
         let per_second = |ppm: u32| f64::from(ppm) / 1_000.0;
         let (canary, rest) = (&demand.canary, &demand.stable);
         assert_eq!((canary.share_ppm, rest.share_ppm), (now, 1_000_000 - now), "{phase}");

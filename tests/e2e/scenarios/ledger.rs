@@ -27,8 +27,13 @@ impl Counter {
         let name = name.strip_prefix(tally::PREFIX)?;
         let (what, tags) = name.split_once("_total.").or_else(|| Some((name.strip_suffix("_total")?, "")))?;
         let tags = tags.split(";.;").filter_map(|tag| tag.split_once("=.="));
-        let tags =
-            tags.filter(|(tag, _)| *tag != "bin").map(|(tag, value)| (tag.to_owned(), value.to_owned()));
+        // Ages come with time, and a row has none.
+        if what == "aged" {
+            return None;
+        }
+        let tags = tags
+            .filter(|(tag, _)| !matches!(*tag, "bin" | "slot"))
+            .map(|(tag, value)| (tag.to_owned(), value.to_owned()));
         Some(Self { what: what.to_owned(), tags: tags.collect() })
     }
 
@@ -94,7 +99,7 @@ impl Ledger {
         let (why, class) = (("cause", cause.as_str()), ("class", routed.class.as_str()));
         ledger.add(Counter::of("assigned", rollout, arm, &[why]), 1);
         ledger.add(Counter::of("finished", rollout, arm, &[why, class]), 1);
-        if cause == Cause::Weight && !matches!(routed.class, Class::Gone | Class::Upgrade) {
+        if cause == Cause::Weight && !matches!(routed.class, Class::Gone | Class::Upgrade | Class::Local) {
             ledger.add(Counter::of("latency", rollout, arm, &[]), 1);
         }
         ledger

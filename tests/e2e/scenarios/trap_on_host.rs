@@ -44,8 +44,8 @@ fn a_trapped_vm_comes_back_with_its_policy_and_no_counter_is_lost() {
     let policy = policy(7, json!({"arms": arms(1_000_000)}));
     assert!(process.configure(policy.to_string().as_bytes()).expect("a configuration").accepted);
     let (assigned, finished) = (
-        What::Assigned(Cause::Weight, Some(Slot::at(1, 1))),
-        What::Finished(Cause::Weight, Class::Ok, Some(Slot::at(1, 1))),
+        What::Assigned(Cause::Weight, Some(Slot::at(7, 7))),
+        What::Finished(Cause::Weight, Class::Ok, Some(Slot::at(7, 7))),
     );
     for worker in [0, 1, 0] {
         assert_eq!(ask(&mut process, worker).status(), Some(200));

@@ -2,6 +2,8 @@
 
 use rollout::{Bins, Counts, Group, Interval, Reading};
 
+use split::Arm;
+
 use super::super::measured::Read;
 use super::*;
 
@@ -17,7 +19,8 @@ fn look(at_s: u64, errors: u64) -> Look {
         ..Counts::default()
     };
     let (from_ms, to_ms) = (at_s * 1_000, (at_s + 1) * 1_000);
-    let interval = Interval { epoch: 2, from_ms, to_ms, canary, ..Interval::default() };
+    let rivals = [(Arm::parse("b").expect("a name"), canary.clone())].into();
+    let interval = Interval { epoch: 2, from_ms, to_ms, canary, rivals, ..Interval::default() };
     Look::Counts(Counted { stage: 1, weight_ppm: 10_000, looks: 1, interval })
 }
 
@@ -33,7 +36,9 @@ fn write_looks(store: &mut Store, looks: &[Look]) {
 fn sums(looks: &[Look]) -> (u64, u64, u64, u64, u32) {
     looks.iter().fold((0, 0, 0, 0, 0), |sum, look| match look {
         Look::Counts(Counted { interval, looks, .. }) => {
-            let Interval { canary, .. } = interval;
+            let Interval { canary, rivals, .. } = interval;
+            let of_rivals: u64 = rivals.values().map(|counts| counts.assigned).sum();
+            assert_eq!(of_rivals, canary.assigned, "a further version's counts are not lost");
             let slow = canary.latency.0.get(&120).copied().unwrap_or(0);
             let group = canary.groups.iter().flatten().map(|group| group.errors).sum::<u64>();
             (sum.0 + canary.assigned, sum.1 + canary.errors, sum.2 + slow, sum.3 + group, sum.4 + looks)
