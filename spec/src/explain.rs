@@ -233,6 +233,8 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
             let every = Span::from_ms(reads.every_ms);
             format!(" ({} readings in a row, one every {every})", reads.borne.saturating_add(1))
         });
+        let readings =
+            if guardrail.against_stable { ", and worse than stable's".to_owned() } else { readings };
         writeln!(
             text,
             "  {}: {} is {side} {}{readings}",

@@ -309,7 +309,7 @@ fn whatever_is_not_as_usual_is_explained() {
         "it goes back by 20%, 5%, 30s each, and at once where harm is proven",
     );
     check("errorClasses: [timeout, reset]", "Errors are timeout, reset alone.\n");
-    check("overdueAfter: 500ms", "In time is within 500ms.\n");
+    check("overdueAfter: 500ms", "In time means an answer that begins within 500ms;");
     check("noData: {after: 2m, action: rollback}", "When no counts arrive for 2m, it goes back to stable.\n");
     check("noData: {action: pause}", "When no counts arrive for 1m, it pauses until they do.\n");
     check("supersede: queue", "Another version that is applied meanwhile waits for its end.\n");

@@ -65,7 +65,11 @@ async fn serve(mut stream: TcpStream, tries: Arc<AtomicUsize>) -> std::io::Resul
             }
             "/flaky" if tries.fetch_add(1, Ordering::Relaxed) == 0 => std::future::pending().await,
             "/followed" => {
-                stream.write_all(b"HTTP/1.1 302 Found\r\nlocation: http://models/ok\r\ncontent-length: 0\r\n\r\n").await?;
+                stream
+                    .write_all(
+                        b"HTTP/1.1 302 Found\r\nlocation: http://models/ok\r\ncontent-length: 0\r\n\r\n",
+                    )
+                    .await?;
             }
             "/error" => {
                 stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await?;

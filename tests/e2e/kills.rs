@@ -174,7 +174,8 @@ fn check_evidence(run: &Value, models: &Models) {
         assert!(after("from_ms") && after("to_ms"), "{} and {}", pair[0], pair[1]);
     }
     // By the weights of the moment, and by those before.
-    let strata = || looks.iter().flat_map(|look| look["others"].as_array().into_iter().flatten().chain([*look]));
+    let strata =
+        || looks.iter().flat_map(|look| look["others"].as_array().into_iter().flatten().chain([*look]));
     let assigned = |arm: &str| strata().filter_map(|look| look[arm]["assigned"].as_u64()).sum::<u64>();
     let met = models.canary.log().len() as u64;
     assert!(assigned("canary") > 0 && assigned("canary") <= met, "{} of {met}", assigned("canary"));

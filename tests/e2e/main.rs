@@ -37,6 +37,7 @@ mod pushes;
 #[cfg(test)]
 mod ready;
 #[cfg(test)]
+mod restarts;
 mod rollouts;
 #[cfg(test)]
 mod scenarios;

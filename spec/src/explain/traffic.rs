@@ -5,10 +5,15 @@ use std::fmt::Write as _;
 use split::policy::{Assignment, Key, Match, NoKey};
 
 use crate::amount::{Percent, Span};
+use crate::gate::Metric;
 use crate::plan::{ErrorClass, Insufficient, Plan, Supersede};
 
-/// What `overdueAfter` is where it is not written.
-const USUALLY_OVERDUE_MS: u64 = 2_000;
+fn watches_time(plan: &Plan) -> bool {
+    let gates = plan.gates.iter().map(|gate| gate.metric);
+    gates
+        .chain(plan.guardrails.iter().map(|guardrail| guardrail.metric))
+        .any(|metric| metric == Metric::Overdue)
+}
 
 pub(super) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
     if let Some(scope) = &plan.traffic.scope {
@@ -22,8 +27,13 @@ pub(super) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
         };
         writeln!(text, "A user keeps a version while weights rise, by {}; {without}.", keys.join(", else "))?;
     }
-    if plan.overdue_after_ms != USUALLY_OVERDUE_MS {
-        writeln!(text, "In time is within {}.", Span::from_ms(plan.overdue_after_ms))?;
+    if watches_time(plan) {
+        let [_, after, longer, longest] = plan.ages_ms().map(|age| Span::from_ms(age.into()));
+        writeln!(
+            text,
+            "In time means an answer that begins within {after}; where stable itself often takes longer, within {longer} or \
+             {longest}."
+        )?;
     }
     if plan.error_classes != ErrorClass::USUAL {
         let classes: Vec<_> = plan.error_classes.iter().map(|class| class.label()).collect();

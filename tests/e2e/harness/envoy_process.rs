@@ -21,6 +21,8 @@ pub struct EnvoyOptions {
     pub others: Vec<(&'static str, SocketAddr)>,
     pub route_timeout: std::time::Duration,
     pub region: Option<&'static str>,
+    /// Can it be hot-restarted?
+    pub hot: bool,
     /// Changes the finished configuration.
     pub edit: Box<dyn FnOnce(&mut serde_json::Value) + Send>,
 }
@@ -37,6 +39,7 @@ impl Default for EnvoyOptions {
             others: Vec::new(),
             route_timeout: std::time::Duration::from_secs(15),
             region: None,
+            hot: false,
             edit: Box::new(|_| {}),
         }
     }
@@ -45,6 +48,9 @@ impl Default for EnvoyOptions {
 /// A real Envoy, two workers. It ends with this value.
 pub struct EnvoyProcess {
     child: Child,
+    /// The process it took over from, until that ends.
+    parent: Option<Child>,
+    hot: bool,
     dir: TempDir,
     pub addr: SocketAddr,
     pub admin: SocketAddr,
@@ -77,28 +83,30 @@ impl EnvoyProcess {
         (options.edit)(&mut config);
         let file = dir.path().join("envoy.json");
         std::fs::write(&file, config.to_string()).expect("the bootstrap");
-        Self::spawn(dir).await
+        Self::spawn(dir, options.hot).await
     }
 
     pub async fn with_models(models: &Models, options: EnvoyOptions) -> Self {
         Self::start(models.stable.addr(), models.canary.addr(), options).await
     }
 
-    async fn spawn(dir: TempDir) -> Self {
+    async fn spawn(dir: TempDir, hot: bool) -> Self {
         let path = |name: &str| dir.path().join(name);
         let _ = std::fs::remove_file(path("admin"));
         let log = std::fs::File::create(path("log")).expect("a log");
-        let child = Command::new(tools::envoy())
+        let mut command = Command::new(tools::envoy());
+        command
             .arg("-c")
             .arg(path("envoy.json"))
-            .args(["--concurrency", "2", "--disable-hot-restart", "--admin-address-path"])
-            .arg(path("admin"))
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("envoy starts");
+            .args(["--concurrency", "2", "--admin-address-path"])
+            .arg(path("admin"));
+        match hot {
+            true => command.args(["--use-dynamic-base-id", "--base-id-path"]).arg(path("base")),
+            false => command.arg("--disable-hot-restart"),
+        };
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("envoy starts");
         let any = "127.0.0.1:0".parse().expect("an address");
-        let mut envoy = Self { child, dir, addr: any, admin: any };
+        let mut envoy = Self { child, parent: None, hot, dir, addr: any, admin: any };
         envoy.admin = until("Envoy's admin address", async || {
             envoy.alive();
             let text = std::fs::read_to_string(envoy.dir.path().join("admin")).unwrap_or_default();
@@ -130,6 +138,31 @@ impl EnvoyProcess {
     pub async fn restart(mut self) -> Self {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.keep_ports();
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a folder"));
+        Self::spawn(dir, self.hot).await
+    }
+
+    /// Starts a new process beside this one that takes its listeners over; the old one drains for a minute.
+    pub fn hot_restart(&mut self) {
+        self.keep_ports();
+        let path = |name: &str| self.dir.path().join(name);
+        let base = std::fs::read_to_string(path("base")).expect("a base id");
+        let log = std::fs::File::options().append(true).open(path("log")).expect("a log");
+        let child = Command::new(tools::envoy())
+            .arg("-c")
+            .arg(path("envoy.json"))
+            .args(["--concurrency", "2", "--base-id", base.trim(), "--restart-epoch", "1"])
+            .args(["--drain-time-s", "30", "--parent-shutdown-time-s", "60"])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("envoy starts");
+        self.parent = Some(std::mem::replace(&mut self.child, child));
+    }
+
+    /// Whatever ports it got are those it has from now on.
+    fn keep_ports(&self) {
         let file = self.dir.path().join("envoy.json");
         let mut config: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(&file).expect("the bootstrap")).expect("JSON");
@@ -140,8 +173,6 @@ impl EnvoyProcess {
             *config.pointer_mut(pointer).expect("a port") = port.into();
         }
         std::fs::write(&file, config.to_string()).expect("the bootstrap");
-        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a folder"));
-        Self::spawn(dir).await
     }
 
     pub async fn ask(&self, path: &str) -> Result<String, reqwest::Error> {
@@ -172,8 +203,10 @@ impl EnvoyProcess {
 
 impl Drop for EnvoyProcess {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        for child in self.parent.iter_mut().chain([&mut self.child]) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
         if std::thread::panicking() {
             let log = self.log();
             let from = log.len().saturating_sub(4_000);

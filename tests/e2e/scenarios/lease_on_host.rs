@@ -206,7 +206,8 @@ fn a_rollout_that_holds_outlives_its_lease() {
     leased.to(60_000);
     leased.is("canary");
     assert_eq!(leased.count("lease_expired"), 1);
-    let by_weight = "serin_assigned_total.rollout=.=ranker;.;version=.=v2;.;arm=.=canary;.;cause=.=weight;.;slot=.=1;.;";
+    let by_weight =
+        "serin_assigned_total.rollout=.=ranker;.;version=.=v2;.;arm=.=canary;.;cause=.=weight;.;slot=.=1;.;";
     assert_eq!(leased.process.metrics().counter(by_weight), 2);
 }
 
