@@ -77,7 +77,7 @@ impl Counters {
     /// A request is given an arm; one that the weights decided is followed.
     pub fn assigned(&self, arm: Arm, cause: Cause) -> Option<Ticket> {
         self.count(arm, What::Assigned(cause, self.slot(cause)));
-        (cause == Cause::Weight).then(|| self.waiting.borrow_mut().admit(followed_as(arm)))
+        (cause == Cause::Weight).then(|| self.waiting.borrow_mut().admit(arm))
     }
 
     pub fn finished(&self, arm: Arm, cause: Cause, class: Class) {
@@ -142,11 +142,6 @@ impl Counters {
     fn version(&self, arm: Arm) -> String {
         self.versions.get(&arm).cloned().unwrap_or_default()
     }
-}
-
-/// Whose answers they tell of: the baseline is stable's, by other counters of the same.
-fn followed_as(arm: Arm) -> Arm {
-    if arm == Arm::Baseline { Arm::Stable } else { arm }
 }
 
 /// Counts something that happens too rarely to keep its id.

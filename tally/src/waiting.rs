@@ -96,8 +96,10 @@ impl Waiting {
         Self { ages, buckets: VecDeque::new(), first: 0, elapsed_ns: 0, last_tick_ns: None }
     }
 
-    /// A request is assigned.
+    /// A request is assigned. The baseline's are followed as stable's, which answers them: at 50 % it has all that stable
+    /// gets, and counters of its own would tell nothing more.
     pub fn admit(&mut self, arm: Arm) -> Ticket {
+        let arm = if arm == Arm::Baseline { Arm::Stable } else { arm };
         let open = self.buckets.back().filter(|bucket| bucket.closed_ns.get() == 0).cloned();
         let bucket = open.unwrap_or_else(|| {
             let bucket = Rc::new(Bucket::default());
