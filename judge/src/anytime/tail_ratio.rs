@@ -66,16 +66,18 @@ pub fn quantile_bin(bins: &Bins, q: f64) -> Option<i32> {
     })
 }
 
-/// The edge used for quantile `q`: its bin, or the next lower one in use when too little (less than half of
-/// 1 - q) lies above, as when the slowest bin holds many requests: an empty tail could prove nothing.
-fn tail_edge(bins: &Bins, q: f64) -> Option<i32> {
+/// The edge used for quantile `q`: its bin. To prove that there is no harm, the one just below where too little (less than
+/// half of 1 - q) lies above, as when the slowest bin holds many requests: an empty tail could prove nothing. Harm is all
+/// the plainer beyond an edge that stable's requests do not reach.
+fn tail_edge(bins: &Bins, q: f64, claim: Claim) -> Option<i32> {
     let bin = quantile_bin(bins, q)?;
-    if 2.0 * above(bins, bin) as f64 >= (1.0 - q) * count(bins) as f64 {
-        return Some(bin);
-    }
-    let lower = bins.range(..bin).rev().find(|(_, c)| **c > 0).map(|(b, _)| *b);
-    Some(lower.unwrap_or(bin))
+    let enough = 2.0 * above(bins, bin) as f64 >= (1.0 - q) * count(bins) as f64;
+    Some(if enough || claim == Claim::Harm { bin } else { bin - 1 })
 }
+
+/// "At most so many times as many beyond the edge" says something of the tail while at most so many times 1 - q of
+/// stable's requests lie there. Of an edge in the bulk it would be true however much slower the rest is.
+const STILL_TAIL: f64 = 2.5;
 
 /// Edges are those of stable's latest requests: so many of them or, where an interval does not bring more, up to twice as
 /// many; 10 to 20 lie beyond p99. That is enough: by simulation harm is found as soon as with edges from the whole past, or
@@ -173,9 +175,16 @@ impl TailRatio {
         let (n1, n0) = (count(&interval.canary), count(&interval.stable));
         let parts = self.quantiles.iter().zip(&mut self.log_l).zip(&mut self.tails);
         for ((&q, log_l), tail) in parts {
-            let Some(edge) = tail_edge(&self.stable, q) else { continue };
+            let Some(edge) = tail_edge(&self.stable, q, self.claim) else { continue };
             let stratum = Stratum::new(n1, above(&interval.canary, edge), n0, above(&interval.stable, edge));
             if self.claim == Claim::NoHarm && !still_in_the_tail(&self.stable, edge, &stratum) {
+                continue;
+            }
+            let beyond = above(&self.stable, edge) as f64;
+            if self.claim == Claim::NoHarm
+                && self.ratio > 1.0
+                && beyond > STILL_TAIL * (1.0 - q) * count(&self.stable) as f64
+            {
                 continue;
             }
             for (l, &lambda) in log_l.iter_mut().zip(&self.grid) {
@@ -242,7 +251,7 @@ impl TailRatio {
     /// Per quantile, the edge that the next interval is held against: the bin whose upper end it is. `None` before there was
     /// any request.
     pub fn edges(&self) -> impl Iterator<Item = (f64, Option<i32>)> + '_ {
-        self.quantiles.iter().map(|&q| (q, tail_edge(&self.stable, q)))
+        self.quantiles.iter().map(|&q| (q, tail_edge(&self.stable, q, self.claim)))
     }
 
     /// Stable's requests by which edges are chosen.

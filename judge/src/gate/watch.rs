@@ -46,6 +46,10 @@ pub struct Watch<P> {
     since_ms: u64,
     /// The design effect the evidence is divided by (B11).
     deff: f64,
+    /// No second adds more than this to any ln L; `None`: no bound. Growth may be left out at will: what is left is an
+    /// e-process all the same.
+    #[cfg_attr(feature = "serde", serde(default))]
+    most_per_second: Option<f64>,
     /// The evidence for the smallest size of effect, begun again whenever it falls to 0 (a CUSUM, Page 1954). For
     /// display: since when does it look as if there were harm?
     #[cfg_attr(feature = "serde", serde(default))]
@@ -85,8 +89,16 @@ impl<P: Ratios> Watch<P> {
             requests: 0.0,
             since_ms: 0,
             deff: 1.0,
+            most_per_second: None,
             suspicion: 0.0,
         })
+    }
+
+    /// Lets no second add more than `most` to any ln L: harm of a moment, however large, is then not proven, and harm that
+    /// lasts is proven some seconds later.
+    #[must_use]
+    pub fn bounded(self, most: f64) -> Self {
+        Self { most_per_second: Some(most), ..self }
     }
 
     /// Watches with equal weights over `sizes` sizes of effect.
@@ -118,8 +130,9 @@ impl<P: Ratios> Watch<P> {
             self.requests += requests;
         }
         self.suspicion = growth.first().map_or(0.0, |growth| (self.suspicion + growth).max(0.0));
+        let most = self.most_per_second.map_or(f64::INFINITY, |most| most * ms as f64 / 1e3);
         for (staked, growth) in self.staked.iter_mut().zip(growth) {
-            *staked += growth / self.deff;
+            *staked += (growth / self.deff).min(most);
         }
         Ok(())
     }

@@ -111,6 +111,47 @@ fn latency() {
     says(run(9, 6), false, Some(true), false);
 }
 
+/// Answer times of one version: 95 quick, and `slow` that take sixteen times as long.
+fn times(n: u64, slow: u64) -> Bins {
+    Bins::from([(100, n - slow), (164, slow)])
+}
+
+#[test]
+fn a_stall_of_a_second_is_not_harm_and_one_that_lasts_is() {
+    const SECOND: Span = Span { ms: 1_000, of_stage: true };
+    let after = |stalled: u32| {
+        let mut gate = tail_gate();
+        let calm = TailStratum { canary: times(5, 0), stable: times(95, 1) };
+        (0..60).for_each(|_| gate.observe(&calm, SECOND).unwrap());
+        // The canary's only pod answers nothing for a while, and then everything late.
+        let stall = TailStratum { canary: times(5, 5), ..calm };
+        (0..stalled).for_each(|_| gate.observe(&stall, SECOND).unwrap());
+        gate.answers().harm
+    };
+    assert!(after(1) < (1.0_f64 / 0.05).ln(), "{}", after(1));
+    assert!(after(10) > (1.0_f64 / 0.001).ln(), "{}", after(10));
+}
+
+#[test]
+fn equal_versions_that_always_take_the_same_time_pass() {
+    let mut gate = tail_gate();
+    let same = TailStratum { canary: Bins::from([(200, 10)]), stable: Bins::from([(200, 30)]) };
+    (0..30).for_each(|_| gate.observe(&same, TEN).unwrap());
+    assert!(gate.answers().no_harm > (1.0_f64 / 0.05).ln(), "{:?}", gate.answers());
+    assert!(gate.answers().harm < 1.0, "{:?}", gate.answers());
+    // Slower by more than the margin: no pass, and harm.
+    let mut gate = tail_gate();
+    let slower = TailStratum { canary: Bins::from([(208, 10)]), ..same };
+    (0..30).for_each(|_| gate.observe(&slower, TEN).unwrap());
+    assert!(gate.answers().no_harm < 0.0 && gate.answers().harm > 6.0, "{:?}", gate.answers());
+}
+
+fn tail_gate() -> TailGate {
+    let rules =
+        TailRules { harm_bins: 3, margin_bins: 5, late: false, more_beyond: 1.5, tail: 0.01, top: 309 };
+    TailGate::new(rules).unwrap()
+}
+
 fn scores_of(mean: f64) -> ScoreStratum {
     let arm = |n: f64, m: f64| (n * m, n * (m * m + 0.006));
     let ((sum1, squares1), (sum0, squares0)) = (arm(50.0, mean), arm(950.0, 0.85));
