@@ -7,7 +7,7 @@ use spec::{Gate, Insufficient};
 use super::anomaly::Series;
 use super::claims::{OF_COPIES, bound, claim, facts, harm_begins};
 use super::margin::{Margin, OnMargin};
-use super::measure::estimate;
+use super::measure::{estimate, shown};
 use super::readings::{Arms, Bound, Readings, worse};
 use super::test::Test;
 use super::words::{digits, e_value, value};
@@ -216,9 +216,9 @@ impl GateEvidence {
             return self.external_verdict(gate, scope, failed);
         }
         let metric = gate.metric;
-        let (seen, n_canary) = estimate(metric, &self.stage.canary);
-        let (stable, n_control) = estimate(metric, &self.stage.control);
         let compares = self.against.is_some() && scope.concurrent;
+        let (seen, n_canary) = shown(metric, &self.stage.canary, compares);
+        let (stable, n_control) = shown(metric, &self.stage.control, compares);
         let bound = bound(gate, stable.filter(|_| compares));
         let applies = scope.exposed && (compares || self.fixed.is_some());
         let mut verdict = Verdict {
@@ -236,7 +236,7 @@ impl GateEvidence {
         let beyond = self.beyond_now(compares).is_some_and(|beyond| beyond >= -pass.ln());
         let passed = (self.fixed.is_none() || self.limited_passed) && (!compares || self.relative_passed);
         let facts = facts(gate, seen, n_canary, stable.filter(|_| compares), n_control);
-        let facts = match self.against.as_ref().filter(|_| compares).and_then(Test::edge_ms) {
+        let facts = match self.against.as_ref().filter(|_| compares && n_canary > 0).and_then(Test::edge_ms) {
             Some(edge) => format!("{facts}; 99% of stable's latest take at most {}", value(metric, edge)),
             None => facts,
         };
@@ -290,15 +290,15 @@ impl GateEvidence {
     fn alarm(&self, gate: &Gate, facts: &str, compares: bool) -> String {
         let bad = |arms: &Arms| {
             let (seen, stable) =
-                (estimate(gate.metric, &arms.canary).0, estimate(gate.metric, &arms.control).0);
+                (shown(gate.metric, &arms.canary, compares).0, shown(gate.metric, &arms.control, compares).0);
             seen.is_some_and(|seen| worse(gate, seen, stable.filter(|_| compares), Bound::Harm))
         };
         if bad(&self.stage) {
             return format!("harm is proven: {facts}");
         }
         if bad(&self.since) {
-            let (seen, n) = estimate(gate.metric, &self.since.canary);
-            let (stable, n_stable) = estimate(gate.metric, &self.since.control);
+            let (seen, n) = shown(gate.metric, &self.since.canary, compares);
+            let (stable, n_stable) = shown(gate.metric, &self.since.control, compares);
             let since = super::claims::facts(gate, seen, n, stable.filter(|_| compares), n_stable);
             return format!("harm is proven: {since}, since it began; {facts}, in this stage");
         }

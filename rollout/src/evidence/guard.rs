@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use spec::{Guardrail, Insufficient, Limit};
 
 use super::guard_readings::GuardReadings;
-use super::measure::estimate;
+use super::measure::shown;
 use super::test::Test;
 use super::words::value;
 use crate::{Answer, Counts, Reading, Verdict};
@@ -112,7 +112,7 @@ impl GuardrailEvidence {
     fn alarm(&self, guardrail: &Guardrail, whose: &str) -> String {
         let metric = guardrail.metric;
         let bad = |seen: f64| guardrail.is_beyond(seen);
-        let of = |counts: &Counts| match estimate(metric, counts) {
+        let of = |counts: &Counts| match shown(metric, counts, guardrail.against_stable) {
             (Some(seen), n) => Some((seen, format!("{} of {n} {whose}", value(metric, seen)))),
             (None, _) => None,
         };
@@ -133,7 +133,7 @@ impl GuardrailEvidence {
             return said(guardrail, answer, why, (seen, n), 1.0);
         }
         let metric = guardrail.metric;
-        let (seen, n_canary) = estimate(metric, &self.seen);
+        let (seen, n_canary) = shown(metric, &self.seen, guardrail.against_stable);
         let shown = seen.map_or_else(|| "unknown".to_owned(), |seen| value(metric, seen));
         let limit = value(metric, guardrail.limit);
         let side = if metric.larger_is_worse() { "above" } else { "below" };

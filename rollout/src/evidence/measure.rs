@@ -60,6 +60,17 @@ pub(crate) fn at_margin(metric: Metric, stable: f64, margin: f64, points: f64) -
     if metric.larger_is_worse() { stable * margin + points } else { stable - stable.abs() * margin - points }
 }
 
+/// As [`estimate`]; `beside`: of what is compared with stable, the value that is.
+pub(super) fn shown(metric: Metric, counts: &Counts, beside: bool) -> (Option<f64>, u64) {
+    if !(beside && metric == Metric::Overdue) {
+        return estimate(metric, counts);
+    }
+    let Trials { n, k } = compared(metric, counts);
+    #[allow(clippy::cast_precision_loss)] // counts below 2^53
+    let share = (n > 0).then(|| k as f64 / n as f64);
+    (share, n)
+}
+
 /// The metric's value, and the requests it rests on.
 #[allow(clippy::cast_precision_loss)] // counts below 2^53
 pub(crate) fn estimate(metric: Metric, counts: &Counts) -> (Option<f64>, u64) {

@@ -150,6 +150,10 @@ impl Evidence {
         }
         for (guardrail, evidence) in plan.guardrails.iter().zip(&mut self.guardrails) {
             evidence.begin(guardrail, scale);
+            // How many clients leave of themselves is no limit's business; that more leave one version than the other is.
+            if guardrail.metric == Metric::GoneRate && guardrail.against_stable && !look.concurrent {
+                continue;
+            }
             // A cold model is slow, not broken: only its times are excused, and those of copies.
             if !((look.warming || look.copies) && guardrail.metric == Metric::LatencyP99) {
                 // A guardrail guards from the first request; how users clump is taken in as soon as it is known.
@@ -297,7 +301,7 @@ impl Evidence {
     /// A verdict of what is overdue says after how long, and whether that is as written.
     fn explained(&self, plan: &Plan, metric: Metric, verdict: Verdict) -> Verdict {
         let age_ms = u64::from(self.overdue_age_ms);
-        if metric != Metric::Overdue || age_ms == 0 {
+        if metric != Metric::Overdue || age_ms == 0 || verdict.n_canary == 0 {
             return verdict;
         }
         let (age, written) = (spec::Span::from_ms(age_ms), spec::Span::from_ms(plan.overdue_after_ms));
