@@ -115,7 +115,7 @@ impl Stream {
         if let Some(ticket) = &self.ticket {
             ticket.end(match class {
                 Class::Gone => Ending::Left,
-                Class::Local => Ending::Nobodys,
+                Class::Local | Class::Overflow => Ending::Nobodys,
                 _ => Ending::Answered,
             });
         }

@@ -223,6 +223,7 @@ impl Gathered {
                 match class {
                     Class::Gone => counts.gone += by,
                     Class::Local => counts.local += by,
+                    Class::Overflow => counts.overflow += by,
                     _ => {}
                 }
                 if class.is_outcome() {

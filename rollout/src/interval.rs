@@ -82,6 +82,9 @@ pub struct Counts {
     /// Of the finished, answers that the proxy gave by itself: no model was asked.
     #[serde(skip_serializing_if = "none")]
     pub local: u64,
+    /// Of the finished, requests that the version's cluster did not take: no outcomes, and compared all the same.
+    #[serde(skip_serializing_if = "none")]
+    pub overflow: u64,
     /// Requests that reached the age at which an answer is overdue.
     pub overdue: Aged,
     /// Answer times.
@@ -170,6 +173,7 @@ impl Counts {
         self.errors += other.errors;
         self.gone += other.gone;
         self.local += other.local;
+        self.overflow += other.overflow;
         self.overdue.add(other.overdue);
         self.latency.add(&other.latency);
         self.confidence.n += other.confidence.n;

@@ -66,6 +66,8 @@ enum Party {
     Time,
     /// The proxy: no model was asked, or its answer was replaced.
     Proxy,
+    /// The cluster's own limit: it would take no more.
+    Full,
     /// The client left, or broke the protocol.
     Client,
 }
@@ -91,6 +93,7 @@ impl End<'_> {
             Party::Time => Class::Timeout,
             Party::Network => Class::Reset,
             Party::Proxy => Class::Local,
+            Party::Full => Class::Overflow,
             Party::Client if code == 101 => Class::Upgrade,
             Party::Client => Class::Gone,
             Party::Model => self.answer(code),
@@ -144,11 +147,10 @@ fn said(details: &str) -> Option<Party> {
         Party::Model
     } else if begins(&["websocket_handshake_unsuccessful", "grpc_bridge_", "custom_response_"]) {
         Party::Model
-    } else if begins(&[
-        "upstream_reset_before_response_started{overflow",
-        "upstream_reset_before_response_started{overload",
-    ]) {
-        // The cluster's own limit, or the proxy's: nothing was sent.
+    } else if begins(&["upstream_reset_before_response_started{overflow"]) {
+        Party::Full
+    } else if begins(&["upstream_reset_before_response_started{overload"]) {
+        // The proxy's own limit: nothing was sent.
         Party::Proxy
     } else if begins(&[
         "upstream_reset",

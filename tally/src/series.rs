@@ -31,14 +31,17 @@ pub enum Class {
     Upgrade,
     /// The client went away first, or broke the protocol: no outcome.
     Gone,
-    /// The proxy answered by itself (a redirect route, a rate limit, a full queue): no model was asked, so it is
-    /// nobody's outcome.
+    /// The proxy answered by itself (a redirect route, a rate limit, a denial): no model was asked, so it is nobody's
+    /// outcome.
     Local,
+    /// The version's cluster took no more requests (a circuit breaker): no model was asked, so it is nobody's outcome; but
+    /// of two versions that bear their load equally many are.
+    Overflow,
 }
 
 impl Class {
     /// Every class, in the order in which they are shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ok,
         Self::ClientError,
         Self::TooMany,
@@ -49,6 +52,7 @@ impl Class {
         Self::Upgrade,
         Self::Gone,
         Self::Local,
+        Self::Overflow,
     ];
 
     /// The class as it stands in labels.
@@ -65,6 +69,7 @@ impl Class {
             Self::Upgrade => "upgrade",
             Self::Gone => "gone",
             Self::Local => "local",
+            Self::Overflow => "overflow",
         }
     }
 
@@ -77,7 +82,7 @@ impl Class {
     /// Does it say anything about the model?
     #[must_use]
     pub const fn is_outcome(self) -> bool {
-        !matches!(self, Self::Gone | Self::Upgrade | Self::Local)
+        !matches!(self, Self::Gone | Self::Upgrade | Self::Local | Self::Overflow)
     }
 }
 

@@ -95,6 +95,7 @@ fn edit(config: &mut Value) {
         of("/idle-before", json!({"cluster": "stable", "timeout": "0s", "idle_timeout": "0.3s"})),
         of("/idle-within", json!({"cluster": "stable", "timeout": "0s", "idle_timeout": "0.3s"})),
         of("/too-long", json!({"cluster": "stable", "max_stream_duration": {"max_stream_duration": "0.3s"}})),
+        of("/full", json!({"cluster": "canary"})),
         of(
             "/socket",
             json!({"cluster": "stable", "timeout": "0s", "upgrade_configs": [{"upgrade_type": "websocket"}]}),
@@ -110,6 +111,12 @@ fn edit(config: &mut Value) {
         ),
     ];
     routes.splice(0..0, own);
+    // A cluster that takes nothing.
+    let clusters =
+        config.pointer_mut("/static_resources/clusters").and_then(Value::as_array_mut).expect("clusters");
+    let canary =
+        clusters.iter_mut().find(|cluster| cluster["name"] == "canary").expect("the canary's cluster");
+    canary["circuit_breakers"] = json!({"thresholds": [{"max_requests": 0, "max_pending_requests": 0}]});
 }
 
 /// What was counted of requests by weight, by class; of ages and answer times, by what it says.
@@ -184,6 +191,7 @@ async fn every_request_has_one_fate_and_it_is_charged_to_whoever_caused_it() {
         // What no model was asked.
         ("/moved", "", soon, &[("local", 1)]),
         ("/direct", "", soon, &[("local", 1)]),
+        ("/full", "", soon, &[("overflow", 1)]),
         // Open by design.
         ("/socket", upgrade, soon, &[("upgrade", 1)]),
         // A second try: what the client waited for. A redirect that Envoy follows: the answer, once.
@@ -206,5 +214,5 @@ async fn every_request_has_one_fate_and_it_is_charged_to_whoever_caused_it() {
     }
     let forged = ask(envoy.addr, "/forged", "", soon).await;
     assert!(forged.contains("200 OK") && !forged.contains("x-serin-confidence"), "{forged}");
-    assert!(Class::ALL.len() == 10, "a class that is new wants its row here");
+    assert!(Class::ALL.len() == 11, "a class that is new wants its row here");
 }

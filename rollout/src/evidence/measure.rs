@@ -24,11 +24,15 @@ pub(super) fn stratum(metric: Metric, canary: &Counts, control: &Counts) -> Stra
     Stratum::new(one.n, one.k, zero.n, zero.k)
 }
 
-/// As [`trials`]; but whoever was not answered counts, however soon a client left: of equal versions equally many are.
+/// As [`trials`]; but whoever was not answered counts, however soon a client left, and whatever a cluster did not take: of
+/// equal versions equally many are.
 fn compared(metric: Metric, counts: &Counts) -> Trials {
     let Trials { n, k } = trials(metric, counts);
-    let soon = if metric == Metric::Overdue { counts.overdue.left_soon } else { 0 };
-    Trials { n, k: (k + soon).min(n) }
+    match metric {
+        Metric::Overdue => Trials { n, k: (k + counts.overdue.left_soon).min(n) },
+        Metric::ErrorRate => Trials { n: n + counts.overflow, k: k + counts.overflow },
+        _ => Trials { n, k },
+    }
 }
 
 /// Answer times of both arms.
@@ -62,7 +66,7 @@ pub(crate) fn at_margin(metric: Metric, stable: f64, margin: f64, points: f64) -
 
 /// As [`estimate`]; `beside`: of what is compared with stable, the value that is.
 pub(super) fn shown(metric: Metric, counts: &Counts, beside: bool) -> (Option<f64>, u64) {
-    if !(beside && metric == Metric::Overdue) {
+    if !(beside && matches!(metric, Metric::Overdue | Metric::ErrorRate)) {
         return estimate(metric, counts);
     }
     let Trials { n, k } = compared(metric, counts);

@@ -64,13 +64,15 @@ fn what_no_model_was_asked_is_nobodys() {
         (200, "cors_response"),
         (429, "local_rate_limited"),
         (503, "fault_filter_abort"),
-        (503, "upstream_reset_before_response_started{overflow}"),
         (403, "rbac_access_denied_matched_policy[none]"),
         (500, "response_payload_too_large"),
         (503, "a filter's own words"),
     ] {
         check(code, 0, details, None, Class::Local);
     }
+    check(503, 1 << 7, "upstream_reset_before_response_started{overflow}", None, Class::Overflow);
+    // The limit on retries, after the model's own answer.
+    check(503, 1 << 7, "via_upstream", None, Class::ServerError);
     let end = End { code: Some(301), ..End::default() };
     assert_eq!(end.class(), Class::Local, "no model answered, and no details are given");
 }

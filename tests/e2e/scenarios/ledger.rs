@@ -99,7 +99,9 @@ impl Ledger {
         let (why, class) = (("cause", cause.as_str()), ("class", routed.class.as_str()));
         ledger.add(Counter::of("assigned", rollout, arm, &[why]), 1);
         ledger.add(Counter::of("finished", rollout, arm, &[why, class]), 1);
-        if cause == Cause::Weight && !matches!(routed.class, Class::Gone | Class::Upgrade | Class::Local) {
+        if cause == Cause::Weight
+            && !matches!(routed.class, Class::Gone | Class::Upgrade | Class::Local | Class::Overflow)
+        {
             ledger.add(Counter::of("latency", rollout, arm, &[]), 1);
         }
         ledger
