@@ -41,6 +41,16 @@ impl Chance {
         self.unit() < probability
     }
 
+    /// A waiting time of this mean, when nothing remembers how long it has been waited.
+    pub(crate) fn exponential(&mut self, mean: f64) -> f64 {
+        -mean * (1.0 - self.unit()).ln()
+    }
+
+    /// A standard normal number (Box and Muller, 1958).
+    pub(crate) fn normal(&mut self) -> f64 {
+        (-2.0 * (1.0 - self.unit()).ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos()
+    }
+
     /// How many of `n` things of this probability happen. Walks from one that happens to the next, so that rare things
     /// are cheap.
     pub(crate) fn binomial(&mut self, n: u64, probability: f64) -> u64 {
@@ -151,6 +161,8 @@ mod tests {
         near((0..20_000).map(|_| chance.binomial(10, 0.5) as f64), 5.0, 2.5);
         near((0..20_000).map(|_| chance.arrivals(0.3) as f64), 0.3, 0.3);
         near((0..20_000).map(|_| chance.arrivals(100.0) as f64), 100.0, 100.0);
+        near((0..20_000).map(|_| chance.exponential(3.0)), 3.0, 9.0);
+        near((0..20_000).map(|_| chance.normal()), 0.0, 1.0);
         let law = Alias::new([(1, 1.0), (3, 0.0), (5, 3.0)].into_iter()).unwrap();
         near((0..20_000).map(|_| f64::from(law.draw(&mut chance))), 4.0, 3.0);
         assert_eq!(chance.binomial(7, 1.0), 7);

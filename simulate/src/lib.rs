@@ -10,6 +10,7 @@
 
 mod chance;
 mod outcome;
+mod requests;
 mod run;
 mod shape;
 mod summary;
@@ -18,6 +19,10 @@ mod world;
 
 pub use chance::Chance;
 pub use outcome::{End, Outcome};
+pub use requests::{
+    Answers, Clients, Counting, Differs, NAMED, Named, Played, Pods, Proxy, RequestWorld, Script, Tried,
+    Truth, play,
+};
 pub use run::{horizon_ms, run};
 pub use shape::{BadTraffic, Beta, Latency};
 pub use summary::{Share, Spread, Summary};

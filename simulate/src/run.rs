@@ -34,7 +34,7 @@ pub fn run(plan: &Plan, world: &World, mut chance: Chance, every_ms: u64) -> Out
     loop {
         at += every_ms;
         run = run.follow(world, at).read_sources(plan, at, every_ms).look(world, begun, at, every_ms);
-        if let Some(end) = run.end(at >= horizon) {
+        if let Some(end) = ended(&run.state, at >= horizon) {
             return run.tally.outcome(end, at, world.harm.begins_ms);
         }
     }
@@ -97,19 +97,9 @@ impl Run {
         self.take(&Event::Acks(acks), at)
     }
 
-    /// Every figure of the user's own passes, just so.
     fn read_sources(mut self, plan: &Plan, at: u64, every_ms: u64) -> Self {
-        let due = |every: u64| at / every.max(1) != (at - every_ms) / every.max(1);
-        let gates = plan.gates.iter().filter(|gate| gate.metric.is_external() && due(gate.every_ms));
-        let gates = gates.map(|gate| (&gate.name, gate.limit.map_or(1.0, |limit| limit.pass)));
-        let read = |rail: &&Guardrail| rail.reads.as_ref().is_some_and(|reads| due(reads.every_ms));
-        let guardrails = plan.guardrails.iter().filter(read).map(|rail| (&rail.name, rail.limit));
-        for (name, value) in gates.chain(guardrails) {
-            for arm in self.state.measured_arms().collect::<Vec<_>>() {
-                let (canary, stable) = (Some(value), Some(value));
-                let reading = Reading { gate: name.clone(), arm, canary, stable, ..Reading::default() };
-                self = self.take(&Event::Reading(reading), at);
-            }
+        for reading in passing_readings(plan, &self.state, at, every_ms) {
+            self = self.take(&Event::Reading(reading), at);
         }
         self
     }
@@ -222,34 +212,47 @@ impl Run {
             baseline: none_or(to_baseline, &mut || stable.counts(to_baseline, chance, false)),
         }
     }
+}
 
-    fn end(&self, late: bool) -> Option<End> {
-        let held = |why: &str| Some(End::Held { why: why.to_owned() });
-        // Of several that are alike, the first that is dropped tells.
-        if let Some((out, by)) =
-            self.state.arms.out.iter().find_map(|out| out.by.as_ref().map(|by| (out, by)))
-        {
-            return Some(End::RolledBack { by: format!("{} by {}", out.arm, name(by)) });
+/// Every figure of the user's own that is due, just so that it passes.
+pub(crate) fn passing_readings(plan: &Plan, state: &State, at: u64, every_ms: u64) -> Vec<Reading> {
+    let due = |every: u64| at / every.max(1) != (at - every_ms) / every.max(1);
+    let gates = plan.gates.iter().filter(|gate| gate.metric.is_external() && due(gate.every_ms));
+    let gates = gates.map(|gate| (&gate.name, gate.limit.map_or(1.0, |limit| limit.pass)));
+    let read = |rail: &&Guardrail| rail.reads.as_ref().is_some_and(|reads| due(reads.every_ms));
+    let guardrails = plan.guardrails.iter().filter(read).map(|rail| (&rail.name, rail.limit));
+    let mut readings = Vec::new();
+    for (name, value) in gates.chain(guardrails) {
+        for arm in state.measured_arms() {
+            let (canary, stable) = (Some(value), Some(value));
+            readings.push(Reading { gate: name.clone(), arm, canary, stable, ..Reading::default() });
         }
-        match &self.state.phase {
-            Phase::HandBack(_) | Phase::Succeeded => Some(End::Promoted),
-            Phase::RolledBack => {
-                let by = self
-                    .state
-                    .rollback
-                    .as_ref()
-                    .map_or_else(|| "a person".to_owned(), |rollback| name(&rollback.by));
-                Some(End::RolledBack { by })
-            }
-            Phase::Paused(Pause::Gate { gate }) => held(&format!("gate {gate} failed")),
-            Phase::Paused(Pause::Marginal { gate }) => held(&format!("gate {gate} is marginal")),
-            Phase::Paused(Pause::Deadline) => held("deadline without proof"),
-            // Where nobody calls for an hour no counts come; that passes by itself.
-            Phase::Paused(Pause::NoData | Pause::Quorum | Pause::Unread { .. }) if !late => None,
-            Phase::Paused(_) => held("paused"),
-            _ if late => held("not decided in time"),
-            _ => None,
+    }
+    readings
+}
+
+/// How it ended, if it has; `late`: nobody waits any longer.
+pub(crate) fn ended(state: &State, late: bool) -> Option<End> {
+    let held = |why: &str| Some(End::Held { why: why.to_owned() });
+    // Of several that are alike, the first that is dropped tells.
+    if let Some((out, by)) = state.arms.out.iter().find_map(|out| out.by.as_ref().map(|by| (out, by))) {
+        return Some(End::RolledBack { by: format!("{} by {}", out.arm, name(by)) });
+    }
+    match &state.phase {
+        Phase::HandBack(_) | Phase::Succeeded => Some(End::Promoted),
+        Phase::RolledBack => {
+            let by =
+                state.rollback.as_ref().map_or_else(|| "a person".to_owned(), |rollback| name(&rollback.by));
+            Some(End::RolledBack { by })
         }
+        Phase::Paused(Pause::Gate { gate }) => held(&format!("gate {gate} failed")),
+        Phase::Paused(Pause::Marginal { gate }) => held(&format!("gate {gate} is marginal")),
+        Phase::Paused(Pause::Deadline) => held("deadline without proof"),
+        // Where nobody calls for an hour no counts come; that passes by itself.
+        Phase::Paused(Pause::NoData | Pause::Quorum | Pause::Unread { .. }) if !late => None,
+        Phase::Paused(_) => held("paused"),
+        _ if late => held("not decided in time"),
+        _ => None,
     }
 }
 

@@ -1,0 +1,87 @@
+//! What becomes of a request that reached a version.
+
+use tally::Class;
+
+use super::pods::{Fleet, Served};
+use super::world::{Differs, RequestWorld};
+use crate::Chance;
+
+/// How soon the proxy, or a broken connection, answers.
+const AT_ONCE_S: f64 = 0.002;
+/// How long the proxy waits for a first try before it tries again.
+const TRY_S: f64 = 2.0;
+
+/// A request, as far as its fate depends on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    /// When.
+    pub now_s: f64,
+    /// Does it go to a version on trial?
+    pub challenger: bool,
+    /// Its own chance of an error, where that is not the world's.
+    pub errors: Option<f64>,
+}
+
+/// What becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Fate {
+    /// Seconds until something is heard of it.
+    pub first_s: f64,
+    /// Seconds until its end.
+    pub end_s: f64,
+    /// How it ended.
+    pub class: Class,
+}
+
+impl Fate {
+    const fn at(seconds: f64, class: Class) -> Self {
+        Self { first_s: seconds, end_s: seconds, class }
+    }
+
+    /// Draws it.
+    pub(super) fn draw(world: &RequestWorld, sent: Sent, pods: &mut Fleet, chance: &mut Chance) -> Self {
+        let answers = &world.answers;
+        let differs = if sent.challenger { world.canary } else { Differs::NONE };
+        if hits(answers.local, chance) {
+            return Self::at(AT_ONCE_S, Class::Local);
+        }
+        let Served::After(slow, wait_s) = pods.serve(sent.now_s, chance) else {
+            return Self::at(AT_ONCE_S, Class::Reset);
+        };
+        let early = if sent.now_s < answers.slow_until_s { answers.slow_by } else { 1.0 };
+        let mut takes_s =
+            answers.median_s * (answers.sigma * chance.normal()).exp() * differs.times * slow * early
+                + wait_s;
+        let mut class = Class::Ok;
+        if hits(sent.errors.unwrap_or(answers.errors) * differs.errors, chance) {
+            class = if answers.resets { Class::Reset } else { Class::ServerError };
+            takes_s = if answers.resets { AT_ONCE_S } else { takes_s };
+        } else if hits(answers.timeouts * differs.timeouts, chance) || hits(differs.hangs, chance) {
+            takes_s = f64::INFINITY;
+        } else if hits(answers.retries, chance) {
+            takes_s += TRY_S;
+        }
+        let patience_s =
+            if hits(world.clients.impatient, chance) { world.clients.patience_s } else { f64::INFINITY };
+        if takes_s > patience_s && patience_s < answers.timeout_s {
+            return Self::at(patience_s, Class::Gone);
+        }
+        if takes_s > answers.timeout_s {
+            return Self::at(answers.timeout_s, Class::Timeout);
+        }
+        if class == Class::Ok && hits(differs.cuts, chance) {
+            return Self { first_s: takes_s, end_s: takes_s + AT_ONCE_S, class: Class::Reset };
+        }
+        if class == Class::Ok && hits(answers.streams, chance) {
+            // Half of them are websockets.
+            let class = if chance.happens(0.5) { Class::Upgrade } else { Class::Ok };
+            return Self { first_s: takes_s, end_s: takes_s + chance.exponential(answers.stream_s), class };
+        }
+        Self::at(takes_s, class)
+    }
+}
+
+/// Costs no chance where it never happens.
+fn hits(probability: f64, chance: &mut Chance) -> bool {
+    probability > 0.0 && chance.happens(probability)
+}
