@@ -22,7 +22,7 @@ enum Target {
     Bench(&'static str),
 }
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     Bench {
         name: "judge",
         package: "judge",
@@ -31,9 +31,15 @@ const BENCHES: [Bench; 5] = [
     },
     Bench {
         name: "alarms",
-        package: "rollout",
+        package: "simulate",
         target: Target::Example("alarms"),
-        about: "the same of whole rollouts, gates and guardrails together: RUNS SEED",
+        about: "the same of whole rollouts in worlds of requests, each of which has a name: RUNS SEED [WORLD]...",
+    },
+    Bench {
+        name: "counts",
+        package: "rollout",
+        target: Target::Example("counts"),
+        about: "the same of whole rollouts on made-up counts, gates and guardrails together: RUNS SEED",
     },
     Bench {
         name: "tolerance",
