@@ -1,5 +1,6 @@
-//! How often is a healthy canary stopped, and how soon is a bad one, by the whole machine on made-up counts: four gates and two guardrails
-//! together, as they share the run's alpha? `cargo run --release -p rollout --example counts -- [RUNS] [SEED]`
+//! How often is a healthy canary stopped, and how soon is a bad one, by the whole machine on made-up counts: four gates
+//! and two guardrails together, as they share the run's alpha?
+//! `cargo run --release -p rollout --example counts -- [RUNS] [SEED]`
 //!
 //! The worlds are those of the judge's bench: 100 requests a second, 5 % canary, looks every 10 s, an hour.
 

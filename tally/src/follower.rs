@@ -99,7 +99,7 @@ impl Follower {
         let mut counted = Vec::with_capacity(grown.len());
         let (mut torn, mut skipped) = (false, false);
         for (series, n) in grown {
-            match epoch(&series, before.epochs.get(&series.rollout), next.epochs.get(&series.rollout)) {
+            match epoch(series, before.epochs.get(&series.rollout), next.epochs.get(&series.rollout)) {
                 Epoch::Is(epoch) => counted.push(Counted { series: series.clone(), epoch, n }),
                 Epoch::Ahead => torn = true,
                 Epoch::Unknown => skipped = true,

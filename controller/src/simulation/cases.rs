@@ -5,6 +5,7 @@ use simulate::{Harm, Traffic, World};
 use spec::{Metric, Plan, Unit};
 
 use super::show::percent;
+use super::worlds::Trouble;
 use super::{Options, users};
 use crate::planning::time;
 
@@ -13,21 +14,6 @@ use crate::planning::time;
 pub struct Case {
     pub plan: Plan,
     pub world: World,
-}
-
-/// What is not as it should be while the canary is as good as stable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Trouble {
-    /// Nothing
-    None,
-    /// Both versions fail more for two of every twenty minutes
-    Bursts,
-    /// Requests of one user go together: tried with the request and with the user as unit
-    Users,
-    /// A proxy reports late and with gaps, and takes new weights late
-    SlowProxy,
-    /// The canary begins slow: tried with a warm-up and without
-    ColdStart,
 }
 
 /// Harms tried when none is named.
@@ -39,12 +25,12 @@ const REQUESTS_EACH: f64 = 20.0;
 const WARM_UP_MS: u64 = 5 * 60_000;
 
 /// The canary as good as stable, with and without trouble; then each harm.
-pub fn all(options: &Options, plan: &Plan, traffic: &Traffic) -> Result<Vec<Case>> {
+pub fn all(options: &Options, troubles: &[Trouble], plan: &Plan, traffic: &Traffic) -> Result<Vec<Case>> {
     let case = |name: &str, plan: &Plan, traffic: &Traffic, harm: Harm| -> Result<Case> {
         Ok(Case { plan: plan.clone(), world: World::new(name, plan, traffic, harm)? })
     };
     let mut cases = vec![case("as good as stable", plan, traffic, Harm::NONE)?];
-    for trouble in &options.world {
+    for trouble in troubles {
         match trouble {
             Trouble::None => {}
             // Recorded traffic brings its own.
@@ -117,10 +103,10 @@ fn warm_ups(plan: &Plan) -> Vec<(Plan, String)> {
 }
 
 /// What the worlds asked for take for granted.
-pub fn notes(options: &Options, traffic: &Traffic) -> Vec<String> {
+pub fn notes(options: &Options, troubles: &[Trouble], traffic: &Traffic) -> Vec<String> {
     let mut notes = Vec::new();
     let each = traffic.users.map(|users| users.requests_each);
-    let in_world = options.world.contains(&Trouble::Users).then_some(REQUESTS_EACH);
+    let in_world = troubles.contains(&Trouble::Users).then_some(REQUESTS_EACH);
     match each.or(in_world) {
         None => notes.push(
             "each request is another user's; with --requests-per-user, or in --world users, they go together".to_owned(),
@@ -131,13 +117,13 @@ pub fn notes(options: &Options, traffic: &Traffic) -> Vec<String> {
             percent(options.prone)
         )),
     }
-    if options.world.contains(&Trouble::SlowProxy) {
+    if troubles.contains(&Trouble::SlowProxy) {
         notes.push(format!(
             "slow proxy: one of two says nothing for {0} of every minute, and takes new weights {0} late",
             options.silence
         ));
     }
-    if options.world.contains(&Trouble::ColdStart) {
+    if troubles.contains(&Trouble::ColdStart) {
         notes.push(format!(
             "cold start: {} after the first request, and then as good as stable",
             options.cold

@@ -2,7 +2,9 @@
 
 mod cases;
 mod picture;
+mod requests;
 mod show;
+mod worlds;
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +15,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use rollout::Interval;
 use serde::Serialize;
@@ -23,16 +25,17 @@ use spec::Plan;
 use crate::args::Output;
 use crate::client;
 use crate::planning::{load, per_second, share};
-use cases::{Case, Trouble};
+use cases::Case;
+use worlds::{Asked, Trouble, Worlds};
 
 /// Options of `serin simulate`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// The rollout's file; - reads standard input
     #[arg(short, long)]
-    pub file: PathBuf,
+    pub file: Option<PathBuf>,
     /// Requests over all arms: 100 (a second), 6000/m or 1000/h
-    #[arg(long, value_parser = per_second, required_unless_present = "record")]
+    #[arg(long, value_parser = per_second)]
     pub rate: Option<f64>,
     /// Runs of each world
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -63,9 +66,10 @@ pub struct Options {
     /// Share of errors of both versions during two of every twenty minutes, in a world of its own
     #[arg(long, default_value = "5%", value_parser = share)]
     pub bursts: f64,
-    /// Worlds in which the canary is as good as stable and something else is not as it should be
+    /// Worlds in which something is not as it should be: none, bursts, users, slow-proxy, cold-start; or worlds of single
+    /// requests by their names, which `list` shows
     #[arg(long, value_delimiter = ',', default_value = "bursts")]
-    pub world: Vec<Trouble>,
+    pub world: Vec<Asked>,
     /// In every world, users make so many requests each and errors happen to a few of them [default: each request is
     /// another user's; 20 in the world `users`]
     #[arg(long)]
@@ -114,7 +118,17 @@ struct Answer {
 }
 
 pub fn simulate(options: &Options) -> Result<ExitCode> {
-    let answer = answer(options)?;
+    let answer = match Worlds::of(&options.world)? {
+        Worlds::List => {
+            print!("{}", worlds::list());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Worlds::Requests(named) => {
+            requests::simulate(options, &named)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Worlds::Counts(troubles) => answer(options, &troubles)?,
+    };
     match options.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&answer)?),
         Output::Text => print!("{}", show::text(&answer)),
@@ -127,13 +141,23 @@ pub fn simulate(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn answer(options: &Options) -> Result<Answer> {
-    let plan = load(&options.file)?;
+/// The rollout that is tried.
+fn plan(options: &Options) -> Result<Plan> {
+    let file =
+        options.file.as_ref().context("--file FILE: name the rollout's file; - reads standard input")?;
     if !(100..=60_000).contains(&options.every.ms()) {
         bail!("--every {}: looks are 100ms to 1m apart", options.every);
     }
+    load(file)
+}
+
+fn answer(options: &Options, troubles: &[Trouble]) -> Result<Answer> {
+    let plan = plan(options)?;
+    if options.rate.is_none() && options.record.is_none() {
+        bail!("--rate RATE: say how many requests there are over all arms, such as 100, 6000/m or 1000/h");
+    }
     let traffic = traffic(options)?;
-    let cases = cases::all(options, &plan, &traffic)?;
+    let cases = cases::all(options, troubles, &plan, &traffic)?;
     let bar = progress(cases.len() as u64 * options.runs);
     let began = Instant::now();
     let outcomes = all_runs(options, &cases, &bar);
@@ -148,7 +172,7 @@ fn answer(options: &Options) -> Result<Answer> {
         worlds,
         bandit: plan.bandit.is_some(),
         seconds,
-        notes: notes(options, &plan, &traffic),
+        notes: notes(options, troubles, &plan, &traffic),
     })
 }
 
@@ -206,23 +230,38 @@ fn progress(runs: u64) -> ProgressBar {
     ProgressBar::new(runs).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// All runs of all worlds, on all cores. Each run's chance follows from its own number, so that the order they are done
-/// in changes nothing.
+/// All runs of all worlds. Each run's chance follows from its own number.
 fn all_runs(options: &Options, cases: &[Case], bar: &ProgressBar) -> Vec<Vec<Outcome>> {
+    let outcomes = in_parallel(options, cases.len() as u64 * options.runs, bar, |number| {
+        let case = cases.get(usize::try_from(number / options.runs).ok()?)?;
+        let chance = Chance::new(options.seed, number / options.runs, number % options.runs);
+        Some(simulate::run(&case.plan, &case.world, chance, options.every.ms()))
+    });
+    let mut outcomes = outcomes.into_iter().flatten();
+    let runs = usize::try_from(options.runs).unwrap_or(usize::MAX);
+    cases.iter().map(|_| outcomes.by_ref().take(runs).collect()).collect()
+}
+
+/// What comes of each number, on all cores, in the order of the numbers: the order they are done in changes nothing.
+fn in_parallel<T: Send>(
+    options: &Options,
+    all: u64,
+    bar: &ProgressBar,
+    one: impl Fn(u64) -> T + Sync,
+) -> Vec<T> {
     let threads = options.threads.or_else(|| std::thread::available_parallelism().map(usize::from).ok());
     let next = AtomicU64::new(0);
     let done = Mutex::new(Vec::new());
-    let all = cases.len() as u64 * options.runs;
     std::thread::scope(|scope| {
         for _ in 0..threads.unwrap_or(1).max(1) {
             scope.spawn(|| {
                 let mut mine = Vec::new();
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    let place = usize::try_from(number / options.runs).unwrap_or(usize::MAX);
-                    let Some(case) = cases.get(place).filter(|_| number < all) else { break };
-                    let chance = Chance::new(options.seed, number / options.runs, number % options.runs);
-                    mine.push((number, simulate::run(&case.plan, &case.world, chance, options.every.ms())));
+                    if number >= all {
+                        break;
+                    }
+                    mine.push((number, one(number)));
                     bar.inc(1);
                 }
                 done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(mine);
@@ -231,17 +270,15 @@ fn all_runs(options: &Options, cases: &[Case], bar: &ProgressBar) -> Vec<Vec<Out
     });
     let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_by_key(|(number, _)| *number);
-    let mut outcomes = done.into_iter().map(|(_, outcome)| outcome);
-    let runs = usize::try_from(options.runs).unwrap_or(usize::MAX);
-    cases.iter().map(|_| outcomes.by_ref().take(runs).collect()).collect()
+    done.into_iter().map(|(_, one)| one).collect()
 }
 
-fn notes(options: &Options, plan: &Plan, traffic: &Traffic) -> Vec<String> {
+fn notes(options: &Options, troubles: &[Trouble], plan: &Plan, traffic: &Traffic) -> Vec<String> {
     let mut notes = vec![format!(
         "a healthy canary may be rolled back in at most {} % of runs, by the plan's alpha",
         show::percent(plan.alpha.gates + plan.alpha.guardrails)
     )];
-    notes.extend(cases::notes(options, traffic));
+    notes.extend(cases::notes(options, troubles, traffic));
     if traffic.recorded.is_empty() {
         notes.push("answer times are lognormal; longer by +20% means every one of them".to_owned());
     } else {

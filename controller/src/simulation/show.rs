@@ -79,7 +79,7 @@ pub fn percent(share: f64) -> String {
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
-fn share(share: &Share) -> String {
+pub fn share(share: &Share) -> String {
     format!("{} % [{}, {}]", percent(share.share), percent(share.lo), percent(share.hi))
 }
 

@@ -42,7 +42,9 @@ fn simulated_with(more: &str, line: &str) -> Result<(Answer, tempfile::TempDir)>
     let line = line.replace("DIR", dir.path().to_str().context("a path in UTF-8")?);
     let file = path.display();
     let words = format!("simulate -f {file} --every 10s {line}");
-    Ok((answer(&Line::try_parse_from(words.split_whitespace())?.options)?, dir))
+    let options = Line::try_parse_from(words.split_whitespace())?.options;
+    let Worlds::Counts(troubles) = Worlds::of(&options.world)? else { bail!("not a world of counts") };
+    Ok((answer(&options, &troubles)?, dir))
 }
 
 #[test]
@@ -108,6 +110,44 @@ fn trouble_is_tried_with_and_without_its_remedy() {
         simulated_with(STICKY, "--rate 100 --runs 1 --harm errors=x9 --world users").unwrap();
     let names: Vec<&str> = answer.worlds.iter().skip(1).take(2).map(|world| world.world.as_str()).collect();
     assert_eq!(names, ["as good, users, unit: request", "as good, users, unit: user"]);
+}
+
+fn in_requests(more: &str, line: &str) -> Result<String> {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("rollout.yaml");
+    std::fs::write(&path, format!("{PLAN}{more}"))?;
+    let words = format!("simulate -f {} {line}", path.display());
+    let options = Line::try_parse_from(words.split_whitespace())?.options;
+    let Worlds::Requests(named) = Worlds::of(&options.world)? else { bail!("not a world of requests") };
+    Ok(requests::text(&requests::answer(&options, &named)?))
+}
+
+#[test]
+fn a_rollout_of_ones_own_in_a_world_of_requests() {
+    let text = in_requests(LATENCY, "--rate 60 --runs 2 --world calm,cuts --every 1s").unwrap();
+    for part in
+        ["calm: the canary is as good", "cuts: the canary is harmful", "seen most", "undecided", "95 %"]
+    {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
+    let listed = worlds::list();
+    for named in simulate::NAMED {
+        assert!(listed.contains(named.name) && listed.contains(named.about), "{listed}");
+    }
+}
+
+#[test]
+fn bad_questions_about_worlds_of_requests() {
+    for (line, part) in [
+        ("--world calm,users", "one kind at a time"),
+        ("--world clam", "slow-proxy, cold-start; of requests calm, diurnal"),
+        ("--world calm --harm errors=x2", "--harm"),
+        ("--world calm --svg x", "--svg"),
+        ("--world calm --record x", "--record"),
+    ] {
+        let error = format!("{:#}", in_requests("", line).expect_err("accepted"));
+        assert!(error.contains(part), "{error}");
+    }
 }
 
 #[track_caller]

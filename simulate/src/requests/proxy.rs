@@ -157,7 +157,9 @@ impl Instance {
         let Begun { arm, group, class, first_s, first, end } = begun;
         let slot = Slot::at(epoch, epoch);
         self.counters.add(arm, What::Assigned(Cause::Weight, Some(slot)), 1);
-        let ticket = self.waiting.last_mut().map(|(_, waiting)| waiting.admit(arm));
+        // The baseline is stable's: whether stable answers is known without it.
+        let waiting = self.waiting.last_mut().filter(|_| arm != Arm::Baseline);
+        let ticket = waiting.map(|(_, waiting)| waiting.admit(arm));
         let (proxy, process) = (self.number, self.process);
         Some(Flight { proxy, process, arm, group, epoch, ticket, first, end, first_s, class })
     }
@@ -223,6 +225,10 @@ impl Instance {
             let slot = Slot::at(*epoch, present);
             waiting.tick(now_ns, |reached| {
                 let Reached { arm, age_ms, progress, n } = reached;
+                // Late requests are nobody's evidence.
+                if slot == Slot::Late {
+                    return;
+                }
                 counters.add(arm, What::Aged { slot, age_ms, progress }, n);
             });
         }

@@ -38,6 +38,8 @@ pub struct Tried {
     pub example: Option<String>,
     /// Requests in all.
     pub requests: u64,
+    /// What the filter would have refused of the plan.
+    pub refused: Option<String>,
     /// What of this is not as it should be; empty: nothing.
     pub bad: Vec<String>,
 }
@@ -79,7 +81,8 @@ impl Tried {
             example: example.map(|one| one.why.clone()),
             by,
             requests: played.iter().map(|one| one.requests).sum(),
-            bad: played.iter().find_map(|one| one.refused.clone()).into_iter().collect(),
+            refused: played.iter().find_map(|one| one.refused.clone()),
+            bad: Vec::new(),
         };
         tried.judge(named);
         tried
@@ -87,6 +90,7 @@ impl Tried {
 
     /// Holds the shares against what is true in the world. A share is bad when its whole interval is.
     fn judge(&mut self, named: &Named) {
+        self.bad.extend(self.refused.clone());
         match named.truth {
             Truth::Healthy { promoted } => {
                 if self.rolled_back.lo > MOST_FALSE {
