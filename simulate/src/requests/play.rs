@@ -173,11 +173,20 @@ impl Play<'_> {
         self
     }
 
+    /// Where it is, and what each gate it waits for lacks.
+    fn open(&self) -> String {
+        let gates = self.state.stages.last().into_iter().flat_map(|stage| &stage.gates);
+        let open =
+            gates.filter(|gate| gate.hard && !matches!(gate.answer, Answer::Pass | Answer::NotApplicable));
+        let whys: Vec<String> = open.map(|gate| format!("; {}: {}", gate.name, gate.why)).collect();
+        format!("{}{}", self.state.message(), whys.concat())
+    }
+
     fn over(self, end: End, end_ms: u64) -> Played {
         let why = self.state.rollback.as_ref().map(|rollback| rollback.reason.clone());
         Played {
             end,
-            why: why.unwrap_or_else(|| self.state.message()),
+            why: why.unwrap_or_else(|| self.open()),
             end_ms,
             exposed_ms: self.exposed_ms.map_or(0, |exposed| end_ms - exposed),
             passed: self.passed,
