@@ -17,7 +17,7 @@ const EVERY_MS: u64 = 1_000;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, or: u64| args.get(at).and_then(|text| text.parse().ok()).unwrap_or(or);
-    let (runs, seed) = (number(0, 40).max(1), number(1, 1));
+    let (runs, seed) = (number(0, 30).max(1), number(1, 1));
     let wanted: Vec<&str> = args.iter().skip(2).map(String::as_str).collect();
     if let Some(unknown) = wanted.iter().find(|name| Named::find(name).is_none()) {
         let known: Vec<&str> = NAMED.iter().map(|named| named.name).collect();

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! [ Plan ] + [ World ] + seed -- run --> [ Outcome ];   many outcomes --> [ Summary ]
+//! [ Plan ] + [ RequestWorld ] + seed -- play --> [ Played ];   many of them --> [ Tried ]
 //! ```
 //!
 //! The machine is the one that decides in production ([`rollout::step`] with every gate and guardrail of the plan); only
 //! the traffic is made up, by a seeded generator, and the clock is a number. The same seed gives the same run on every
-//! machine. No threads here: whoever wants many runs calls [`run`] many times.
+//! machine. No threads here: whoever wants many runs calls [`run`] many times. It makes up counts; [`play`] makes up
+//! requests, one by one, and leaves the counting to the code that counts in production.
 
 mod chance;
 mod outcome;
