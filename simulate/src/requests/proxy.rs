@@ -157,9 +157,7 @@ impl Instance {
         let Begun { arm, group, class, first_s, first, end } = begun;
         let slot = Slot::at(epoch, epoch);
         self.counters.add(arm, What::Assigned(Cause::Weight, Some(slot)), 1);
-        // The baseline is stable's: whether stable answers is known without it.
-        let waiting = self.waiting.last_mut().filter(|_| arm != Arm::Baseline);
-        let ticket = waiting.map(|(_, waiting)| waiting.admit(arm));
+        let ticket = self.waiting.last_mut().map(|(_, waiting)| waiting.admit(arm));
         let (proxy, process) = (self.number, self.process);
         Some(Flight { proxy, process, arm, group, epoch, ticket, first, end, first_s, class })
     }
