@@ -19,6 +19,7 @@ mod demos;
 mod drills;
 #[cfg(test)]
 mod envoy_alone;
+#[cfg(test)]
 mod fates;
 #[cfg(test)]
 mod fleets;
@@ -38,6 +39,7 @@ mod pushes;
 mod ready;
 #[cfg(test)]
 mod restarts;
+#[cfg(test)]
 mod rollouts;
 #[cfg(test)]
 mod scenarios;

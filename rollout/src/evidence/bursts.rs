@@ -6,6 +6,9 @@
 //! independent requests would have (a design effect, Kish, "Survey Sampling", 1965). Pods get traffic in proportion, so
 //! the canary's bursts are as large in requests as stable's.
 //!
+//! What slows both versions at once (a busy node, a slow database) is in both arms at the same moments and cancels where they
+//! are compared: the part of stable's variance that the canary shares is left out.
+//!
 //! Blocks are compared by second differences, for a rate that drifts or rises is no burst, and at three lengths, for a
 //! burst must fit a block to be seen.
 
@@ -40,31 +43,44 @@ pub struct Bursts {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Dispersion {
-    /// Requests, events and milliseconds of the open block, and of the closed ones that wait for a third.
-    open: (f64, f64, u64),
-    closed: Vec<(f64, f64)>,
+    /// The open block, how long it lasted, and the closed ones that wait for a third.
+    open: Block,
+    open_ms: u64,
+    closed: Vec<Block>,
     /// Sums over comparisons: squared differences, the variances expected of independent requests, and their squares.
     seen: f64,
     expected: f64,
     expected_squared: f64,
+    /// And stable's differences times the canary's.
+    shared: f64,
+}
+
+/// Requests and events of both arms in a block of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Block {
+    stable: (f64, f64),
+    canary: (f64, f64),
 }
 
 impl Bursts {
-    /// Adds what stable showed in an interval of `ms` milliseconds.
-    pub(crate) fn observe(&mut self, stable: &Counts, ms: u64) {
+    /// Adds what both showed in an interval of `ms` milliseconds.
+    pub(crate) fn observe(&mut self, stable: &Counts, canary: &Counts, ms: u64) {
         let edge = self.times.quantile_bin(1.0 - TAIL);
-        let add = |blocks: &mut [Dispersion; 3], n: u64, k: u64| {
-            blocks.iter_mut().zip(BLOCKS_MS).for_each(|(block, length)| block.add(n, k, ms, length));
+        let add = |blocks: &mut [Dispersion; 3], of: &dyn Fn(&Counts) -> (u64, u64)| {
+            let both = [of(stable), of(canary)];
+            blocks.iter_mut().zip(BLOCKS_MS).for_each(|(block, length)| block.add(both, ms, length));
         };
         let of = |metric| {
-            let trials = trials(metric, stable);
-            (trials.n, trials.k)
+            move |counts: &Counts| {
+                let trials = trials(metric, counts);
+                (trials.n, trials.k)
+            }
         };
-        let ((n, errors), (reached, overdue)) = (of(Metric::ErrorRate), of(Metric::Overdue));
-        add(&mut self.errors, n, errors);
-        add(&mut self.overdue, reached, overdue);
+        add(&mut self.errors, &of(Metric::ErrorRate));
+        add(&mut self.overdue, &of(Metric::Overdue));
         if let Some(edge) = edge {
-            add(&mut self.slow, stable.latency.total(), stable.latency.after(edge));
+            add(&mut self.slow, &|counts| (counts.latency.total(), counts.latency.after(edge)));
         }
         self.times.add(&stable.latency);
         if self.times.total() > EDGE_REQUESTS {
@@ -104,48 +120,60 @@ impl Effects {
 
 impl Dispersion {
     #[allow(clippy::cast_precision_loss)] // counts of a minute
-    fn add(&mut self, n: u64, k: u64, ms: u64, length_ms: u64) {
-        let (all, events, lasted) = &mut self.open;
-        *all += n as f64;
-        *events += k.min(n) as f64;
-        *lasted += ms;
-        if *lasted < length_ms {
+    fn add(&mut self, [stable, canary]: [(u64, u64); 2], ms: u64, length_ms: u64) {
+        for (sum, (n, k)) in [(&mut self.open.stable, stable), (&mut self.open.canary, canary)] {
+            sum.0 += n as f64;
+            sum.1 += k.min(n) as f64;
+        }
+        self.open_ms += ms;
+        if self.open_ms < length_ms {
             return;
         }
-        let (all, events, _) = std::mem::take(&mut self.open);
-        if all == 0.0 {
+        let block = std::mem::take(&mut self.open);
+        self.open_ms = 0;
+        if block.stable.0 == 0.0 {
             // A block without a request parts what came before from what comes.
             self.closed.clear();
             return;
         }
-        self.closed.push((all, events));
+        self.closed.push(block);
         if let [one, two, three] = self.closed[..] {
             self.closed.clear();
             self.compare([one, two, three]);
         }
     }
 
-    /// The second difference of three blocks' rates, in requests of the middle one.
-    fn compare(&mut self, [(n1, k1), (n2, k2), (n3, k3)]: [(f64, f64); 3]) {
+    /// Second differences of three blocks' rates, in requests of stable's in the middle one.
+    fn compare(&mut self, blocks: [Block; 3]) {
+        let [(n1, k1), (n2, k2), (n3, k3)] = blocks.map(|block| block.stable);
         let rate = (k1 + k2 + k3) / (n1 + n2 + n3);
         let expected = rate * (1.0 - rate) * (1.0 / n1 + 4.0 / n2 + 1.0 / n3) * n2 * n2;
-        let difference = (k1 / n1 - 2.0 * k2 / n2 + k3 / n3) * n2;
+        let difference = |[(n1, k1), (n2, k2), (n3, k3)]: [(f64, f64); 3]| k1 / n1 - 2.0 * k2 / n2 + k3 / n3;
+        let stable = difference(blocks.map(|block| block.stable)) * n2;
+        let canary = difference(blocks.map(|block| block.canary)) * n2;
         let keep = 0.5_f64.powf(1.0 / HALF_LIFE);
-        self.seen = self.seen * keep + difference * difference;
+        self.seen = self.seen * keep + stable * stable;
         self.expected = self.expected * keep + expected;
         self.expected_squared = self.expected_squared * keep * keep + expected * expected;
+        // Without a request of the canary's nothing is known to be shared.
+        let shared = if canary.is_finite() { stable * canary } else { 0.0 };
+        self.shared = self.shared * keep + shared;
     }
 
     fn design_effect(&self) -> f64 {
         let comparisons = self.expected * self.expected / self.expected_squared;
-        // NaN, before anything was seen, is not enough either.
-        if !(comparisons >= LEAST) {
+        // Before anything was seen it is no number.
+        if comparisons.is_nan() || comparisons < LEAST {
             return 1.0;
         }
         let ratio = self.seen / self.expected;
         // Independent requests give 1, with a variance of 2 per comparison.
         let by_chance = 1.0 + 3.0 * (2.0 / comparisons).sqrt();
-        if ratio <= by_chance { 1.0 } else { ratio.min(LARGEST) }
+        if ratio <= by_chance {
+            return 1.0;
+        }
+        let shared = (self.shared / (self.seen - self.expected)).clamp(0.0, 1.0);
+        (1.0 + (ratio - 1.0) * (1.0 - shared)).min(LARGEST)
     }
 }
 
@@ -163,7 +191,7 @@ mod tests {
     #[track_caller]
     fn check(errors: impl Fn(u64) -> u64, least: f64, most: f64) {
         let mut bursts = Bursts::default();
-        (0..1_000).for_each(|second| bursts.observe(&counts(100, errors(second)), 1_000));
+        (0..1_000).for_each(|second| bursts.observe(&counts(100, errors(second)), &Counts::default(), 1_000));
         let got = bursts.effects().of(Metric::ErrorRate);
         assert!((least..=most).contains(&got), "{got}");
     }
@@ -188,13 +216,28 @@ mod tests {
         for second in 0..600_u64 {
             let slow = if second % 30 == 0 { 6 } else { 0 };
             let latency = Bins([(100, 94 + 6 - slow), (200, slow)].into());
-            bursts.observe(&Counts { latency, ..Counts::default() }, 1_000);
+            bursts.observe(&Counts { latency, ..Counts::default() }, &Counts::default(), 1_000);
         }
         assert!(
             (2.5..9.0).contains(&bursts.effects().of(Metric::LatencyP99)),
             "{}",
             bursts.effects().of(Metric::LatencyP99)
         );
+    }
+
+    #[test]
+    fn what_slows_both_at_once_is_no_burst_of_either() {
+        let effect = |shared: bool| {
+            let mut bursts = Bursts::default();
+            for second in 0..900_u64 {
+                let stable = if second % 7 == 0 { 30 } else { 1 };
+                let canary = if (second + u64::from(!shared) * 3) % 7 == 0 { 6 } else { 0 };
+                bursts.observe(&counts(100, stable), &counts(20, canary), 1_000);
+            }
+            bursts.effects().of(Metric::ErrorRate)
+        };
+        assert!(effect(true) < 1.5, "{}", effect(true));
+        assert!(effect(false) > 10.0, "{}", effect(false));
     }
 
     proptest! {
@@ -213,7 +256,7 @@ mod tests {
             let mut bursts = Bursts::default();
             for _ in 0..1_800 {
                 let errors = (0..100).filter(|_| next() % 100 < 2).count() as u64;
-                bursts.observe(&counts(100, errors), 1_000);
+                bursts.observe(&counts(100, errors), &Counts::default(), 1_000);
             }
             prop_assert!(bursts.effects().of(Metric::ErrorRate) < 4.5, "{}", bursts.effects().of(Metric::ErrorRate));
         }

@@ -130,7 +130,7 @@ impl Evidence {
         }
         let clumps = self.clumps(plan.unit);
         // Known from before this look, so that no look decides how it is read.
-        self.bursts.observe(&control, look.span_ms);
+        self.bursts.observe(&control, &interval.canary, look.span_ms);
         // Of weights before: a stratum of their own each, and they may show harm only.
         let others: Vec<(&Counts, Counts)> = interval.others.iter().map(Stratum::compared).collect();
         for (gate, evidence) in plan.gates.iter().zip(&mut self.gates) {

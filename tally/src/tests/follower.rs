@@ -36,7 +36,7 @@ fn check(readings: &[Reading], want: &[(Option<u64>, u64)], loss: Option<Loss>) 
 #[test]
 fn growth_is_of_the_epoch_that_its_slot_stood_for() {
     let first = reading(7, &[(assigned(3), 5)]);
-    check(&[first.clone()], &[], Some(Loss::First));
+    check(std::slice::from_ref(&first), &[], Some(Loss::First));
     check(&[first.clone(), reading(7, &[(assigned(3), 9)])], &[(Some(7), 4)], None);
     // The epoch before, counted by a worker that lags or by a request that ended late.
     check(
