@@ -122,11 +122,17 @@ impl Stream {
         if !class.is_outcome() {
             return None;
         }
+        let retried = host::number("upstream\0request_attempt_count").is_some_and(|tries| tries > 1);
+        if retried && cause == Cause::Weight {
+            counters.count(arm, What::Retried);
+        }
         let bin = if matches!(class, Class::Timeout | Class::Reset) {
             // A request the model never answered to the end has no latency of its own; it was longer than any.
             Some(LATENCY_TOP)
         } else {
-            let waited_ns = answer_ns.map(waited);
+            // Envoy measures the last try alone; of a request that was tried again, the whole is what its client waited for.
+            let waited_ns =
+                answer_ns.map(|ns| if retried { whole_ns().map_or(ns, |whole| whole.max(ns)) } else { ns });
             waited_ns.inspect(|ns| counters.latency(arm, ns / 1_000_000)).map(tally::latency_bin)
         };
         // Requests of the weights before are of another age in each arm.
@@ -184,14 +190,9 @@ fn status_in(map: Map) -> Option<i64> {
     std::str::from_utf8(&said).ok()?.trim().parse().ok()
 }
 
-/// The time the client waited for an answer that took its last try `answer_ns`.
-fn waited(answer_ns: u64) -> u64 {
-    // Envoy measures the last try alone. Of a request that was tried again, the whole is what its client waited for.
-    if host::number("upstream\0request_attempt_count").is_none_or(|tries| tries <= 1) {
-        return answer_ns;
-    }
-    let whole = host::number("request\0duration").and_then(|ns| u64::try_from(ns).ok());
-    whole.map_or(answer_ns, |whole| whole.max(answer_ns))
+/// How long the request took as a whole.
+fn whole_ns() -> Option<u64> {
+    host::number("request\0duration").and_then(|ns| u64::try_from(ns).ok())
 }
 
 /// The model's own confidence when it gives one; else the rollout's in that version. A value that is no number in

@@ -251,7 +251,7 @@ impl Gathered {
                     counts.confidence.add(scale.value(point), by);
                 }
             }
-            What::ConfidenceInvalid => {}
+            What::ConfidenceInvalid | What::Retried => {}
             What::Group(group, event) => {
                 let entry =
                     self.groups.entry(group).or_insert(Group { group: group.into(), ..Group::default() });

@@ -19,6 +19,7 @@ pub(crate) const AIM: u32 = 1_600;
 const LATENCY: u32 = 310;
 const CONFIDENCE: u32 = 64 + 1;
 const GROUPS: u32 = 100 * 2;
+const RETRIED: u32 = 1;
 const SLOTS: u32 = 4;
 /// Before the first age, nobody has waited long and left.
 const AGES: u32 = 4 * 4 - 1;
@@ -82,7 +83,7 @@ pub fn series(plan: &Plan) -> Series {
         + u32::from(!plan.traffic.overrides.is_empty());
     Series {
         // By weight, in every slot; late ones in one more; ages of all but the baseline.
-        outcomes: arms * ((causes - 1) * (1 + CLASSES) + SLOTS * (1 + CLASSES) + CLASSES)
+        outcomes: arms * ((causes - 1) * (1 + CLASSES) + SLOTS * (1 + CLASSES) + CLASSES + RETRIED)
             + (arms - u32::from(plan.baseline)) * SLOTS * AGES,
         latency: arms * LATENCY,
         confidence: if plan.traffic.confidence.is_some() { arms * CONFIDENCE } else { 0 },

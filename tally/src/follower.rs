@@ -146,7 +146,7 @@ fn epoch(series: &Series, before: Option<&u64>, now: Option<&u64>) -> Epoch {
             return if same { Epoch::Is(now.copied()) } else { Epoch::Nobodys };
         }
         // Where weights did not decide, it makes no difference.
-        What::Assigned(_, None) | What::Finished(_, _, None) => return Epoch::Is(None),
+        What::Assigned(_, None) | What::Finished(_, _, None) | What::Retried => return Epoch::Is(None),
     };
     let Some(&now) = now else { return Epoch::Is(None) };
     if slot == Slot::Late {

@@ -147,6 +147,8 @@ pub enum What {
         /// What had become of them.
         progress: Progress,
     },
+    /// Requests with an outcome that took more than one try, whatever it was.
+    Retried,
     /// Requests assigned by the present weights whose latency fell in the bin.
     Latency(u16),
     /// Answers to requests assigned by the present weights whose confidence was rounded to this point
@@ -178,6 +180,7 @@ impl fmt::Display for Series {
             What::Assigned(..) => "assigned",
             What::Finished(..) => "finished",
             What::Aged { .. } => "aged",
+            What::Retried => "retried",
             What::Latency(_) => "latency",
             What::Confidence(_) => "confidence",
             What::ConfidenceInvalid => "confidence_invalid",
@@ -207,7 +210,7 @@ impl fmt::Display for Series {
                 tag(f, "group", &group.to_string())?;
                 tag(f, "event", event.as_str())
             }
-            What::ConfidenceInvalid => Ok(()),
+            What::Retried | What::ConfidenceInvalid => Ok(()),
         }
     }
 }
@@ -249,6 +252,7 @@ impl Series {
                     Progress::ALL.into_iter().find(|progress| progress.as_str() == text)
                 })?,
             },
+            "retried" => What::Retried,
             "latency" => What::Latency(bin(LATENCY_BINS)?),
             "confidence" => What::Confidence(bin(ConfidenceScale::POINTS)?),
             "confidence_invalid" => What::ConfidenceInvalid,

@@ -29,6 +29,7 @@ fn names_are_read_back_as_written() {
     );
     check_name(What::Latency(309), &format!("serin_latency_total.{tags}bin=.=309;.;"));
     check_name(What::Confidence(0), &format!("serin_confidence_total.{tags}bin=.=0;.;"));
+    check_name(What::Retried, &format!("serin_retried_total.{tags}"));
     check_name(What::ConfidenceInvalid, &format!("serin_confidence_invalid_total.{tags}"));
     check_name(
         What::Group(99, GroupEvent::Error),

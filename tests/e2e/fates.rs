@@ -132,6 +132,7 @@ async fn counted(envoy: &EnvoyProcess) -> BTreeMap<String, u64> {
                 "left".to_owned()
             }
             What::Aged { age_ms: 200, progress: Progress::Waiting, .. } => "waiting".to_owned(),
+            What::Retried => "retried".to_owned(),
             _ => continue,
         };
         *all.entry(what).or_default() += n;
@@ -195,7 +196,7 @@ async fn every_request_has_one_fate_and_it_is_charged_to_whoever_caused_it() {
         // Open by design.
         ("/socket", upgrade, soon, &[("upgrade", 1)]),
         // A second try: what the client waited for. A redirect that Envoy follows: the answer, once.
-        ("/flaky", "", later, &[("ok", 1), ("long", 1), ("waiting", 1)]),
+        ("/flaky", "", later, &[("ok", 1), ("long", 1), ("waiting", 1), ("retried", 1)]),
         ("/followed", "", soon, &[("ok", 1), ("quick", 1), ("local", 1)]),
         // gRPC-Web says its status in the body.
         ("/ok", web, soon, &[("ok", 1), ("quick", 1)]),

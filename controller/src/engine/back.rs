@@ -285,7 +285,9 @@ impl Question {
         let to = &self.to;
         let remedy =
             format!("put {to} behind the canary route and try again, or go back all the same: --unverified");
-        let ready = async || count(sources, admins, &self.clusters, self.source.as_ref()).await;
+        let trial = [self.clusters.canary.clone()];
+        let ready =
+            async || count(sources, admins, (&trial, &self.clusters.stable), self.source.as_ref()).await;
         if self.unverified {
             // A reason stands in for somebody's word, but nobody means to send all traffic to nothing.
             let none = self.ready.is_some() && ready().await.is_ok_and(|seen| seen.canary == Some(0));

@@ -3,7 +3,8 @@
 use envoy::stats::Admin;
 use futures::future::join_all;
 use rollout::{Endpoints, WarmUpRequest};
-use spec::{Clusters, Source};
+use spec::{Plan, Source};
+use split::Arm;
 
 use super::{Engine, Report};
 use crate::sources::Sources;
@@ -27,11 +28,11 @@ impl Engine {
         run.count_due_ns = now_ns.saturating_add(60 * EVERY_NS);
         let plan = &run.state.plan;
         let source = ready.source.map(|it| it.filled(&plan.name, &plan.stable, &plan.canary));
-        let clusters = plan.traffic.clusters.clone();
+        let (trial, stable) = (on_trial(plan), plan.traffic.clusters.stable.clone());
         let (sources, admins, reports) = (self.sources.clone(), self.admins.clone(), self.reports.clone());
         let (name, run) = (name.to_owned(), run.state.run);
         tokio::spawn(async move {
-            let endpoints = count(&sources, &admins, &clusters, source.as_ref()).await;
+            let endpoints = count(&sources, &admins, (&trial, &stable), source.as_ref()).await;
             let endpoints =
                 endpoints.unwrap_or_else(|error| Endpoints { error: Some(error), ..Endpoints::default() });
             let _ = reports.send(Report::Endpoints { name, run, endpoints }).await;
@@ -58,17 +59,25 @@ impl Engine {
 pub(super) async fn count(
     sources: &Sources,
     admins: &[Admin],
-    clusters: &Clusters,
+    (trial, stable): (&[String], &str),
     source: Option<&Source>,
 ) -> Result<Endpoints, String> {
-    let Some(source) = source else { return of_envoys(admins, &clusters.canary, &clusters.stable).await };
+    let Some(source) = source else { return of_envoys(admins, trial, stable).await };
     let (canary, stable) = sources.ask(source).await?;
     let canary = whole(canary.ok_or("the source of spec.ready has no data")?)?;
     Ok(Endpoints { canary: Some(canary), stable: stable.map(whole).transpose()?, error: None })
 }
 
-/// Every Envoy must find the endpoints: one that sees fewer sends its share of the traffic to these alone.
-async fn of_envoys(admins: &[Admin], canary: &str, stable: &str) -> Result<Endpoints, String> {
+/// The clusters of the versions on trial: a further arm's is called as the arm.
+pub(super) fn on_trial(plan: &Plan) -> Vec<String> {
+    let clusters = &plan.traffic.clusters;
+    let of = |arm: Arm| if arm == Arm::Canary { clusters.canary.clone() } else { arm.to_string() };
+    plan.arms_in().map(of).collect()
+}
+
+/// Every Envoy must find the endpoints: one that sees fewer sends its share of the traffic to these alone. So must every
+/// version on trial, for all rise together: the one with the fewest counts.
+async fn of_envoys(admins: &[Admin], trial: &[String], stable: &str) -> Result<Endpoints, String> {
     let mut fewest: Option<(u32, u32)> = None;
     for (admin, read) in admins.iter().zip(join_all(admins.iter().map(Admin::healthy)).await) {
         let read = read.map_err(|error| error.to_string())?;
@@ -82,7 +91,11 @@ async fn of_envoys(admins: &[Admin], canary: &str, stable: &str) -> Result<Endpo
                 )
             })
         };
-        let (now, other) = (of(canary)?, of(stable)?);
+        let mut each = Vec::with_capacity(trial.len());
+        for cluster in trial {
+            each.push(of(cluster)?);
+        }
+        let (now, other) = (each.into_iter().min().unwrap_or(0), of(stable)?);
         fewest = Some(fewest.map_or((now, other), |(least, few)| (least.min(now), few.min(other))));
     }
     let (canary, stable) = fewest.ok_or("no Envoy is asked: give serin run --envoy-admin")?;

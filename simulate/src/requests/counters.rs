@@ -106,7 +106,7 @@ fn local(what: What, ages_ms: &[u32]) -> Option<usize> {
         What::Latency(bin) => latency + usize::from(bin),
         What::Confidence(point) => confidence + usize::from(point),
         What::Group(group, event) => groups + 2 * usize::from(group) + event as usize,
-        What::Assigned(..) | What::Finished(..) | What::ConfidenceInvalid => return None,
+        What::Assigned(..) | What::Finished(..) | What::Retried | What::ConfidenceInvalid => return None,
     })
 }
 

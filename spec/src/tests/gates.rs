@@ -399,7 +399,7 @@ fn more_than_is_wise_of_gates_and_series_is_said() {
     check(
         "assignment: {mode: sticky, keys: [{header: x-user}]}\nconfidence: {fromHeader: x-c}",
         &[
-            "error (line 4): spec: it can reach 2216 series in each sidecar, and 2000 are allowed: 316 outcomes, 1240 answer times, 260 confidence, 400 groups; count less: `baseline: false`, no `confidence`, or `assignment: {unit: request}`",
+            "error (line 4): spec: it can reach 2220 series in each sidecar, and 2000 are allowed: 320 outcomes, 1240 answer times, 260 confidence, 400 groups; count less: `baseline: false`, no `confidence`, or `assignment: {unit: request}`",
         ],
     );
 }

@@ -213,7 +213,7 @@ fn warnings_name_line_field_and_remedy() {
         &[
             "warning (line 4): spec.preset: gate latency takes the more requests the more each user makes: assignment is sticky, and of all but errors it is assumed that a user's requests agree; allow more time, or set `assignment: {unit: request}` to take each request by itself",
             "warning (line 4): spec.preset: gate overdue takes the more requests the more each user makes: assignment is sticky, and of all but errors it is assumed that a user's requests agree; allow more time, or set `assignment: {unit: request}` to take each request by itself",
-            "warning (line 4): spec: it can reach 1956 series in each sidecar: 316 outcomes, 1240 answer times, 400 groups; count less where that is much: `baseline: false`, no `confidence`, `assignment.unit: request`",
+            "warning (line 4): spec: it can reach 1960 series in each sidecar: 320 outcomes, 1240 answer times, 400 groups; count less where that is much: `baseline: false`, no `confidence`, `assignment.unit: request`",
         ],
     );
     check(
@@ -225,7 +225,7 @@ fn warnings_name_line_field_and_remedy() {
     check(
         "confidence: {fromHeader: x-c}\nhandBack: {hook: {url: http://deploy}}",
         &[
-            "warning (line 4): spec: it can reach 1796 series in each sidecar: 296 outcomes, 1240 answer times, 260 confidence; count less where that is much: `baseline: false`, no `confidence`, `assignment.unit: request`",
+            "warning (line 4): spec: it can reach 1800 series in each sidecar: 300 outcomes, 1240 answer times, 260 confidence; count less where that is much: `baseline: false`, no `confidence`, `assignment.unit: request`",
             "warning (line 8): spec.handBack.endpoints: the hook's word is taken for it that stable serves the new version; list stable's endpoints, so that they are asked",
         ],
     );
