@@ -165,6 +165,11 @@ impl Stratum {
 }
 
 impl Counts {
+    /// The same without answer times.
+    pub(crate) fn without_times(&self) -> Self {
+        Self { latency: Bins::default(), ..self.clone() }
+    }
+
     /// Adds another arm's or proxy's counts of the same interval.
     pub fn add(&mut self, other: &Self) {
         self.assigned += other.assigned;

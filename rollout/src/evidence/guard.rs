@@ -92,6 +92,11 @@ impl GuardrailEvidence {
         self.readings.forget();
     }
 
+    /// What was seen so far is of another kind than what comes.
+    pub(super) fn begin_figures(&mut self) {
+        (self.seen, self.since) = (Counts::default(), Counts::default());
+    }
+
     pub(super) fn begin_stage(&mut self) {
         self.fixed.iter_mut().chain(&mut self.beside).for_each(Test::begin_stage);
     }

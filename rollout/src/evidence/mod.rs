@@ -121,7 +121,8 @@ impl Evidence {
         control.add(&interval.baseline);
         let scale = test::scale(plan);
         self.groups.count(&control);
-        if interval.overdue_age_ms > 0 {
+        if interval.overdue_age_ms > 0 && interval.overdue_age_ms != self.overdue_age_ms {
+            self.other_age(plan);
             self.overdue_age_ms = interval.overdue_age_ms;
         }
         if interval.epoch != self.epoch {
@@ -129,6 +130,8 @@ impl Evidence {
             self.epoch = interval.epoch;
         }
         let clumps = self.clumps(plan.unit);
+        // Gates remember what they saw, for display: answer times are large, and one gate's alone.
+        let bare = (interval.canary.without_times(), control.without_times());
         // Known from before this look, so that no look decides how it is read.
         self.bursts.observe(&control, &interval.canary, look.span_ms);
         // Of weights before: a stratum of their own each, and they may show harm only.
@@ -138,7 +141,10 @@ impl Evidence {
             let late = look.of_stage && look.baked_ms >= gate.start_after_ms;
             if !look.warming {
                 let look = Look { of_stage: late, ..look };
-                evidence.observe(gate, &interval.canary, &control, look, clumps.of(gate.metric));
+                let times = gate.metric == Metric::LatencyP99;
+                let (canary, of_control) =
+                    if times { (&interval.canary, &control) } else { (&bare.0, &bare.1) };
+                evidence.observe(gate, canary, of_control, look, clumps.of(gate.metric));
                 for (canary, control) in &others {
                     let look = Look { of_stage: false, span_ms: 0, ..look };
                     evidence.observe(gate, canary, control, look, clumps.of(gate.metric));
@@ -160,7 +166,8 @@ impl Evidence {
                 let span = Span { ms: look.span_ms, of_stage: false };
                 let deff = clumps.of(guardrail.metric).unwrap_or(1.0);
                 let beside = |control| Some(control).filter(|_| guardrail.against_stable && look.concurrent);
-                evidence.observe(&interval.canary, beside(&control), span, deff);
+                let canary = if guardrail.metric == Metric::LatencyP99 { &interval.canary } else { &bare.0 };
+                evidence.observe(canary, beside(&control), span, deff);
                 for (canary, control) in &others {
                     let span = Span { ms: 0, of_stage: false };
                     evidence.observe(canary, beside(control), span, deff);
@@ -296,6 +303,18 @@ impl Evidence {
             gate.metric,
             evidence.verdict(gate, plan.alpha.pass, scope, unknown, failed || warns),
         ))
+    }
+
+    /// What is overdue is asked at another age from now on: proof and figures begin anew, and suspicion stays.
+    fn other_age(&mut self, plan: &Plan) {
+        let of_time = |metric: Metric| metric == Metric::Overdue;
+        for (_, evidence) in plan.gates.iter().zip(&mut self.gates).filter(|(gate, _)| of_time(gate.metric)) {
+            evidence.begin_stage();
+        }
+        let rails = plan.guardrails.iter().zip(&mut self.guardrails);
+        for (_, evidence) in rails.filter(|(rail, _)| of_time(rail.metric)) {
+            evidence.begin_figures();
+        }
     }
 
     /// A verdict of what is overdue says after how long, and whether that is as written.
