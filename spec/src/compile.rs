@@ -199,7 +199,7 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
             "name some, or leave the field out",
         );
     }
-    let overdue_after_ms = span(spec.overdue_after, crate::plan::USUALLY_OVERDUE_MS);
+    let overdue_after_ms = span(spec.overdue_after, crate::ages::USUALLY_OVERDUE_MS);
     if overdue_after_ms == 0 {
         check.refuse("spec.overdueAfter", "every request would be overdue", "write a time such as 2s");
     }

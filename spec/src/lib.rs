@@ -8,6 +8,7 @@
 //! [`load`] reads a document of `serin.dev/v1alpha1` and either returns a [`Plan`] with warnings, or every
 //! [`Problem`] with its line, its field and its remedy. Unknown fields are errors.
 
+mod ages;
 mod amount;
 mod anomaly;
 mod bandit;
