@@ -18,8 +18,6 @@ const BEHIND: u64 = 2;
 pub struct Reading {
     /// Which process was read; counters begin at nothing in each.
     pub process: String,
-    /// When, by a clock that does not run backwards.
-    pub at_ns: u64,
     /// The counters. One that is absent is 0.
     pub counters: BTreeMap<Series, u64>,
     /// Does the process go on counting for one before it, whose counts are among its own (a hot restart)?
@@ -115,12 +113,6 @@ impl Follower {
         self.last = Some(next);
         let loss = if restarted { Some(Loss::Restarted) } else { (skipped || torn).then_some(Loss::Skipped) };
         (counted, loss)
-    }
-
-    /// The last reading that was taken in.
-    #[must_use]
-    pub const fn last(&self) -> Option<&Reading> {
-        self.last.as_ref()
     }
 }
 

@@ -76,7 +76,6 @@ impl Snapshot {
         let known = self.epochs.as_ref().map(|known| known.as_ref().clone());
         Reading {
             process: self.process.clone(),
-            at_ns: self.monotonic_ns,
             counters: self.counters.clone(),
             inherits: self.inherits,
             epochs: known.unwrap_or_else(|| epochs.collect()),

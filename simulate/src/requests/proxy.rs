@@ -250,7 +250,6 @@ impl Instance {
         };
         Some(Reading {
             process: format!("{}-{}", self.number, self.process),
-            at_ns: now_ms * 1_000_000,
             counters,
             epochs: epoch.map(|epoch| (sent.rollout.clone(), epoch)).into_iter().collect(),
             ..Reading::default()
