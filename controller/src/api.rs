@@ -11,10 +11,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use manifest::Percent;
 use rollout::Human;
 use serde::Deserialize;
 use serde_json::json;
-use spec::Percent;
 use split::Arm;
 use tokio::sync::{mpsc, oneshot, watch};
 

@@ -87,7 +87,7 @@ pub struct Run {
     pub store: PathBuf,
     /// How long runs are kept after another has followed them
     #[arg(long, default_value = "200d", env = "SERIN_KEEP")]
-    pub keep: spec::Span,
+    pub keep: manifest::Span,
     /// The filter, at the path where Envoy finds it
     #[arg(long, env = "SERIN_WASM")]
     pub wasm: PathBuf,
@@ -228,7 +228,7 @@ pub struct SetWeight {
     #[command(flatten)]
     pub act: Act,
     /// The canary's share, such as 7% or 0.5%; below 100%
-    pub weight: spec::Percent,
+    pub weight: manifest::Percent,
 }
 
 #[derive(Debug, clap::Args)]
@@ -240,10 +240,10 @@ pub struct Drill {
     pub name: String,
     /// The canary's share meanwhile, at most 5%; 0% exposes nobody
     #[arg(long, default_value = "0%")]
-    pub weight: spec::Percent,
+    pub weight: manifest::Percent,
     /// Every way back must be done within this
     #[arg(long, default_value = "30s")]
-    pub limit: spec::Span,
+    pub limit: manifest::Span,
     /// Why; needed to send requests to a version that was rolled back
     #[arg(long, default_value = "")]
     pub reason: String,
@@ -266,13 +266,13 @@ pub struct Aa {
     pub name: String,
     /// The second part's share of the traffic, at most 50%. Default: 50%; 5% with --deployed
     #[arg(long)]
-    pub share: Option<spec::Percent>,
+    pub share: Option<manifest::Percent>,
     /// The same version is deployed as canary as well and takes the second part; else stable serves both
     #[arg(long)]
     pub deployed: bool,
     /// Count for this long; without it, until there is evidence, an hour at most
     #[arg(long)]
-    pub duration: Option<spec::Span>,
+    pub duration: Option<manifest::Span>,
     /// With --duration: be done as soon as parity is proven
     #[arg(long)]
     pub until_evidence: bool,

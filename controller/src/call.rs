@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use manifest::HookHow;
 use rollout::CallRequest;
 use serde_json::json;
-use spec::HookHow;
 
 use crate::hook::Hooks;
 

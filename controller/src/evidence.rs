@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use envoy::stats::{Upstream, UpstreamWhat};
+use manifest::ErrorClass;
 use rollout::{Bins, CounterAccumulator, Counts, Interval, Routed, Seen, State};
-use spec::ErrorClass;
 use tally::Counted;
 
 /// Increments of counters between two looks at all proxies.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use manifest::{HandBackHow, VersionIn};
 use rollout::{Endpoint, HandBackRequest};
 use serde_json::{Value, json};
-use spec::{HandBackHow, VersionIn};
 
 use crate::hook::Hooks;
 

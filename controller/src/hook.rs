@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use manifest::Plan;
 use serde_json::Value;
-use spec::Plan;
 
 /// Who calls hooks. Cheap to clone.
 #[derive(Clone)]
@@ -125,7 +125,7 @@ mod tests {
         let text = format!(
             "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {{name: ranker}}\nspec:\n  stable: {{version: v1}}\n  canary: {{version: v2}}\n{more}"
         );
-        spec::load(&text).expect("a rollout").plan
+        manifest::load(&text).expect("a rollout").plan
     }
 
     const HOOKS: [&str; 5] = [

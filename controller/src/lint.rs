@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::clock;
-use spec::{Document, Problem, Severity};
+use manifest::{Document, Problem, Severity};
 
 use crate::args;
 use crate::client;
@@ -28,8 +28,8 @@ pub fn lint(options: &args::Lint) -> anyhow::Result<ExitCode> {
 pub fn explain(options: &args::Explain) -> anyhow::Result<ExitCode> {
     let Some(file) = &options.file else {
         let schema = match options.schema {
-            Some(args::Kind::Trigger) => spec::trigger_schema(),
-            _ => spec::schema(),
+            Some(args::Kind::Trigger) => manifest::trigger_schema(),
+            _ => manifest::schema(),
         };
         println!("{}", serde_json::to_string_pretty(&schema)?);
         return Ok(ExitCode::SUCCESS);
@@ -50,14 +50,14 @@ pub fn explain(options: &args::Explain) -> anyhow::Result<ExitCode> {
 /// Every problem on its own line, then what the file is when it can be run.
 fn linted(document: &Document, rate: Option<f64>) -> (String, bool) {
     let text = &document.text;
-    if spec::is_trigger(text) {
+    if manifest::is_trigger(text) {
         return linted_trigger(document);
     }
     let problems: Vec<Problem> =
-        spec::lint(text, rate).into_iter().map(|problem| problem.within(document)).collect();
+        manifest::lint(text, rate).into_iter().map(|problem| problem.within(document)).collect();
     let mut lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
     let fine = problems.iter().all(|problem| problem.severity == Severity::Warning);
-    if let Ok(loaded) = spec::load(text) {
+    if let Ok(loaded) = manifest::load(text) {
         lines.extend(loaded.plans().iter().map(|plan| {
             let (name, stages) = (&plan.name, plan.stages.len());
             format!("{name}: {} -> {}, {stages} stages: fine", plan.stable, plan.canary)
@@ -67,7 +67,7 @@ fn linted(document: &Document, rate: Option<f64>) -> (String, bool) {
 }
 
 fn linted_trigger(document: &Document) -> (String, bool) {
-    match spec::load_trigger(&document.text) {
+    match manifest::load_trigger(&document.text) {
         Ok((trigger, warnings)) => {
             let warnings = warnings.into_iter().map(|problem| problem.within(document).to_string());
             let mut lines: Vec<String> = warnings.collect();
@@ -78,9 +78,9 @@ fn linted_trigger(document: &Document) -> (String, bool) {
     }
 }
 
-fn explained(text: &str, rate: Option<f64>) -> Result<String, spec::Problems> {
-    spec::load(text).map(|loaded| {
-        let mut said = spec::explain_all(&loaded, rate);
+fn explained(text: &str, rate: Option<f64>) -> Result<String, manifest::Problems> {
+    manifest::load(text).map(|loaded| {
+        let mut said = manifest::explain_all(&loaded, rate);
         if let Some(windows) = &loaded.plan.windows {
             said.push_str(&match windows.open_at(clock::now().unix_ms) {
                 Ok(()) => "Now its windows are open.\n".to_owned(),

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     fn rollout(weight_ppm: u32) -> Part {
-        let plan = spec::load(
+        let plan = manifest::load(
             "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n",
         )
         .expect("a rollout")

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use manifest::WarmUpHow;
 use rollout::WarmUpRequest;
 use serde_json::json;
-use spec::WarmUpHow;
 
 use crate::hook::Hooks;
 
@@ -62,7 +62,7 @@ mod tests {
 
     use axum::extract::State;
     use axum::http::StatusCode;
-    use spec::WarmUpHow;
+    use manifest::WarmUpHow;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -87,7 +87,7 @@ mod tests {
             "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {{name: ranker}}\nspec:\n  stable: {{version: v1}}\n  canary: {{version: v2}}\n  warmUpHook: {}\n",
             hook.replace("URL", &format!("'{url}'"))
         );
-        let plan = spec::load(&text).unwrap_or_else(|problems| panic!("{problems}")).plan;
+        let plan = manifest::load(&text).unwrap_or_else(|problems| panic!("{problems}")).plan;
         let request = WarmUpRequest {
             rollout: "ranker".to_owned(),
             stable: "v1".to_owned(),

@@ -4,10 +4,10 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use manifest::{Percent, Span};
 use rollout::{ExerciseView, Human};
 use serde::Deserialize;
 use serde_json::json;
-use spec::{Percent, Span};
 
 use super::{Api, ask, who};
 use crate::engine::{Command, Order, Refusal};

@@ -16,7 +16,7 @@ pub struct Wait {
     pub end: End,
     /// Wait no longer than this; without it, as long as it takes
     #[arg(long)]
-    pub timeout: Option<spec::Span>,
+    pub timeout: Option<manifest::Span>,
     /// Which run, by its number; it may be yet to begin. Without it, the present one
     #[arg(long)]
     pub run: Option<u64>,

@@ -26,11 +26,11 @@ struct Item {
 impl Item {
     fn of(placed: Placed) -> Self {
         let Placed { place, document } = placed;
-        let trigger = spec::is_trigger(&document.text);
+        let trigger = manifest::is_trigger(&document.text);
         let name = if trigger {
-            spec::load_trigger(&document.text).map(|(trigger, _)| trigger.name)
+            manifest::load_trigger(&document.text).map(|(trigger, _)| trigger.name)
         } else {
-            spec::load(&document.text).map(|loaded| loaded.name().to_owned())
+            manifest::load(&document.text).map(|loaded| loaded.name().to_owned())
         };
         let (name, problems) = match name {
             Ok(name) => (name, None),
@@ -136,7 +136,7 @@ mod tests {
     fn items(texts: &[&str]) -> Vec<Item> {
         let placed = texts.iter().zip(1..).map(|(text, number)| {
             let text = text.replace("HEAD", "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata:");
-            Placed { place: format!("{number}.yaml"), document: spec::Document { line: 10, text } }
+            Placed { place: format!("{number}.yaml"), document: manifest::Document { line: 10, text } }
         });
         placed.map(Item::of).collect()
     }

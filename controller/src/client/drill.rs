@@ -182,7 +182,7 @@ fn report(drill: &Drill) -> String {
     }
     let promises = promises.iter().map(|promise| {
         let kept = if promise.kept { "kept" } else { "NOT kept" };
-        format!("{} {kept}", spec::Span::from_ms(promise.limit_ms))
+        format!("{} {kept}", manifest::Span::from_ms(promise.limit_ms))
     });
     let _ = writeln!(out, "  promises   {}", promises.collect::<Vec<_>>().join(", "));
     out

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use spec::Document;
+use manifest::Document;
 
 use super::read;
 
@@ -23,7 +23,7 @@ pub fn gather(named: &[PathBuf]) -> Result<Vec<Placed>> {
     for named in named {
         let files = if named.is_dir() { within(named)? } else { vec![named.clone()] };
         for file in files {
-            let documents = spec::documents(&read(&file)?);
+            let documents = manifest::documents(&read(&file)?);
             if documents.is_empty() && !named.is_dir() {
                 bail!("{} holds no document", file.display());
             }

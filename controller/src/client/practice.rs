@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use spec::Span;
+use manifest::Span;
 
 use super::view::{Practice, View};
 

@@ -93,7 +93,8 @@ pub fn one(view: &View, now_ms: u64) -> String {
 /// What is kept warm now that the run is over, and which hooks are still to be called.
 fn kept(out: &mut String, name: &str, kept: Option<&Kept>, calls: &[Call]) {
     if let Some(Kept { versions, left_ms, until_unix_ms, there, was_stable }) = kept {
-        let (versions, left) = (versions.join(", "), spec::Span::from_ms(left_ms.div_ceil(1_000) * 1_000));
+        let (versions, left) =
+            (versions.join(", "), manifest::Span::from_ms(left_ms.div_ceil(1_000) * 1_000));
         let until = crate::export::moment(*until_unix_ms);
         let there = match there {
             None => "",
@@ -116,7 +117,7 @@ fn kept(out: &mut String, name: &str, kept: Option<&Kept>, calls: &[Call]) {
             (None, _) => writeln!(out, "; an answer is awaited"),
             (Some(why), None) => writeln!(out, "; failed: {why}; called again now"),
             (Some(why), Some(ms)) => {
-                let left = spec::Span::from_ms(ms.div_ceil(1_000) * 1_000);
+                let left = manifest::Span::from_ms(ms.div_ceil(1_000) * 1_000);
                 writeln!(out, "; failed: {why}; again in {left}, or at once: serin resume {name}")
             }
         };
@@ -180,7 +181,7 @@ fn shares(out: &mut String, bandit: &Bandit) {
         format!("between {} and {}", percent(*floor_ppm), percent(*most_ppm))
     };
     let next = next_in_ms
-        .map(|ms| format!(", considered again in {}", spec::Span::from_ms(ms.div_ceil(1_000) * 1_000)));
+        .map(|ms| format!(", considered again in {}", manifest::Span::from_ms(ms.div_ceil(1_000) * 1_000)));
     let _ = writeln!(out, "  shares follow {by}, {together}{}", next.unwrap_or_default());
     for Share { arm, version, share_ppm, best } in versions {
         let best = best.map_or_else(|| "?".to_owned(), |best| format!("{:.1}%", 100.0 * best));

@@ -1,7 +1,7 @@
 //! What people ask for: a new run, or something of a running one.
 
+use manifest::Plan;
 use rollout::{Event, Exercise, ExerciseView, Human, Now, Reception, State, fleet};
-use spec::Plan;
 use split::Splitter;
 use split::policy::{Policy, SCHEMA};
 

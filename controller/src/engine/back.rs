@@ -2,9 +2,9 @@
 //! before, if somebody can say that it is behind the canary route.
 
 use futures::future::join_all;
+use manifest::{KeepWarm, Ready};
 use rollout::{Event, Human, State, fleet};
 use serde::Serialize;
-use spec::{KeepWarm, Ready};
 use tokio::sync::oneshot;
 
 use super::apply::compiles;
@@ -269,8 +269,8 @@ struct Question {
     /// Did a hook put it there, whose word still holds?
     placed: bool,
     ready: Option<Box<Ready>>,
-    source: Option<spec::Source>,
-    clusters: spec::Clusters,
+    source: Option<manifest::Source>,
+    clusters: manifest::Clusters,
     unverified: bool,
 }
 

@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn requests_of_the_last_whole_looks_per_second() {
         let text = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n";
-        let state = State::new(spec::load(text).expect("a rollout").plan, 1, 0, rollout::Now::at_ms(0));
+        let state = State::new(manifest::load(text).expect("a rollout").plan, 1, 0, rollout::Now::at_ms(0));
         let mut measured = Measured::default();
         let mut take = |look: Increments| {
             measured.take(&state, &look);

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use manifest::{Exercised, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS, Percent, Span};
 use rollout::{
     Acks, CanaryLook, CounterAccumulator, Drill, DrillOrder, Exercise, ExerciseEvent, Heartbeats, Human,
     Outcome, Parity, ParityOrder, Refused, State,
 };
-use spec::{Exercised, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS, Percent, Span};
 
 use super::practice::Practising;
 use super::roster::Heard;

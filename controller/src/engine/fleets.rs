@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use manifest::Plan;
 use rollout::{Event, State, View, fleet};
 use serde::Serialize;
-use spec::Plan;
 
 use super::{Engine, Refusal};
 

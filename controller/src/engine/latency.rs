@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     fn state() -> State {
-        let plan = spec::load(
+        let plan = manifest::load(
             "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n",
         )
         .expect("a rollout")

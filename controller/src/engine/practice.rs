@@ -1,8 +1,8 @@
 //! Practice that begins by itself: at most one exercise at a time that moves leases, over all rollouts, since a lease
 //! stands for all rollouts of a proxy.
 
+use manifest::{Exercised, Percent, Span};
 use rollout::{Effect, Exercise, Hindrance, Human, Notice, PracticeView, Practised, Turn};
-use spec::{Exercised, Percent, Span};
 
 use super::exercise::{Order, Slot};
 use super::fleets::applied_as;

@@ -1,8 +1,8 @@
 //! Specifications that wait for the present run of their name to be over.
 
+use manifest::{Plan, Supersede};
 use rollout::{Event, Human, Reception, fleet};
 use serde::Serialize;
-use spec::{Plan, Supersede};
 
 use super::{Engine, Refusal};
 use crate::clock;
@@ -29,7 +29,7 @@ pub struct QueuedView {
 impl Waiting {
     /// As it was stored, perhaps by an earlier serin.
     pub fn stored(mut queued: Queued) -> Self {
-        let plans = match spec::load(&queued.spec) {
+        let plans = match manifest::load(&queued.spec) {
             Ok(loaded) => Some(loaded.plans().to_vec()),
             Err(problems) => {
                 queued.refused.get_or_insert_with(|| problems.to_string());

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use judge::anomaly::Spread;
+use manifest::Source;
 use rollout::{Event, Question, Reading, State, Wanted, fleet};
 use serde::Deserialize;
-use spec::Source;
 use split::Arm;
 
 use super::{Engine, Refusal, Report};

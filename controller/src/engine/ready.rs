@@ -2,8 +2,8 @@
 
 use envoy::stats::Admin;
 use futures::future::join_all;
+use manifest::{Plan, Source};
 use rollout::{Endpoints, WarmUpRequest};
-use spec::{Plan, Source};
 use split::Arm;
 
 use super::{Engine, Report};

@@ -1,8 +1,8 @@
 //! What becomes of a specification; asked beforehand, or for one that is stored already.
 
+use manifest::{Change, Plan, Problem};
 use rollout::{Human, Reception, fleet};
 use serde::Serialize;
-use spec::{Change, Plan, Problem};
 
 use super::apply::{compiles, never_fits, with_command};
 use super::fleets::applied_as;
@@ -43,7 +43,7 @@ pub(super) struct Received {
 impl Engine {
     /// Reads a specification. `again`: a person wants one that was rolled back tried once more.
     pub(super) fn receive(&self, text: &str, again: bool) -> Result<Received, Refusal> {
-        let loaded = spec::load(text).map_err(|problems| Refusal::Invalid(problems.to_string()))?;
+        let loaded = manifest::load(text).map_err(|problems| Refusal::Invalid(problems.to_string()))?;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(Problem::to_string).collect();
         let (name, plans) = (loaded.name().to_owned(), loaded.plans().to_vec());
         for plan in &plans {
@@ -101,9 +101,9 @@ impl Engine {
         let present = self.applied(name);
         let before = present.first().and_then(|name| self.runs.get(name)).map(|run| run.spec.as_str());
         // An earlier serin may have taken what this one does not read.
-        let typed = |text: &str| spec::load(text).ok().map(|loaded| loaded.typed);
+        let typed = |text: &str| manifest::load(text).ok().map(|loaded| loaded.typed);
         match before.and_then(typed).zip(typed(text)) {
-            Some((before, after)) => spec::changes(&before, &after),
+            Some((before, after)) => manifest::changes(&before, &after),
             None => Vec::new(),
         }
     }

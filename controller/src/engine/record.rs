@@ -42,8 +42,10 @@ fn effect_entry(effect: &Effect, now: u64, generation: u64) -> Option<Entry> {
         Effect::Publish(publication) => {
             let policy = &publication.policy;
             let weight_ppm = policy.arms.canary.weight_ppm;
-            let what =
-                format!("publish weight {} as generation {generation}", spec::Percent::from_ppm(weight_ppm));
+            let what = format!(
+                "publish weight {} as generation {generation}",
+                manifest::Percent::from_ppm(weight_ppm)
+            );
             Some(Entry::new(now, Kind::Publish, what).with(&json!({
                 "generation": generation, "epoch": policy.epoch, "weight_ppm": weight_ppm, "cause": publication.cause,
             })))

@@ -195,7 +195,7 @@ mod tests {
 
     /// A run whose probe went out as generation 3.
     fn run() -> Run {
-        let plan = spec::load(
+        let plan = manifest::load(
             "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n",
         )
         .expect("a rollout")

@@ -141,7 +141,7 @@ async fn what_replaces_begins_at_once_and_finishes_its_way_after_a_crash() {
     assert!(past.run.rollback.is_some_and(|rollback| rollback.reason.contains("v3 takes its place")));
 
     // A crash when it was written down, and nothing else done.
-    let plan = spec::load(&spec("v1", "v4", RAMPED)).expect("a rollout").plan;
+    let plan = manifest::load(&spec("v1", "v4", RAMPED)).expect("a rollout").plan;
     first.wait("ranker", vec![plan], &spec("v1", "v4", RAMPED), "anna".to_owned()).expect("written");
     drop(first);
     let mut second = engine(&file);
@@ -201,7 +201,7 @@ async fn a_plan_that_was_rolled_back_does_not_come_back_by_itself() {
     let text = spec("v1", "v2", QUEUE);
     apply(&mut engine, &text).await.expect("begun");
     abort(&mut engine).await;
-    let plan = spec::load(&text).expect("a rollout").plan;
+    let plan = manifest::load(&text).expect("a rollout").plan;
     engine.wait("ranker", vec![plan], &text, "anna".to_owned()).expect("written");
     engine.tick().await;
     check(&engine, 1, "v2", "RolledBack", Some("v2"), true);

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use manifest::{Problem, Supersede, When};
 use serde::Serialize;
-use spec::{Problem, Supersede, When};
 use tokio::sync::oneshot;
 
 use super::apply::compiles;
@@ -78,7 +78,7 @@ pub struct TriggerView {
     /// What became of versions, the latest first.
     pub versions: Vec<Triggered>,
     #[serde(skip)]
-    pub spec: Arc<spec::Trigger>,
+    pub spec: Arc<manifest::Trigger>,
 }
 
 /// Versions shown; the store keeps all.
@@ -86,20 +86,20 @@ const SHOWN: usize = 50;
 
 /// One trigger in the engine's hands.
 pub struct Trigger {
-    spec: Arc<spec::Trigger>,
+    spec: Arc<manifest::Trigger>,
     pending: Option<Pending>,
     triggered: BTreeMap<String, Triggered>,
     polling: Polling,
 }
 
 impl Trigger {
-    fn new(spec: spec::Trigger) -> Self {
+    fn new(spec: manifest::Trigger) -> Self {
         Self { spec: Arc::new(spec), pending: None, triggered: BTreeMap::new(), polling: Polling::default() }
     }
 
     /// As it was stored; `None`, with a word in the log, when this serin cannot read it.
     pub fn stored(stored: StoredTrigger) -> Option<(String, Self)> {
-        match spec::load_trigger(&stored.spec) {
+        match manifest::load_trigger(&stored.spec) {
             Ok((spec, _)) => {
                 let triggered = stored.triggered.into_iter().map(|one| (one.version.clone(), one)).collect();
                 Some((stored.name, Self { pending: stored.pending, triggered, ..Self::new(spec) }))
@@ -178,8 +178,8 @@ impl Engine {
     /// what would be.
     pub(super) fn keep_trigger(&mut self, text: &str, dry_run: bool) -> Result<Kept, Refusal> {
         let (spec, warnings) =
-            spec::load_trigger(text).map_err(|problems| Refusal::Invalid(problems.to_string()))?;
-        let sample = spec::compile(&spec.sample());
+            manifest::load_trigger(text).map_err(|problems| Refusal::Invalid(problems.to_string()))?;
+        let sample = manifest::compile(&spec.sample());
         let sample = sample.map_err(|problems| Refusal::Invalid(problems.to_string()))?;
         compiles(&sample)?;
         self.hooks.allow(&sample).map_err(Refusal::Invalid)?;

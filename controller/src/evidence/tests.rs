@@ -8,7 +8,7 @@ use super::*;
 #[test]
 fn a_region_is_blind_to_others_and_not_to_its_own() {
     let document = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: f}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n  regions: {waves: [[eu], [us]]}\n";
-    let members = spec::load(document).expect("a fleet").members;
+    let members = manifest::load(document).expect("a fleet").members;
     let now = rollout::Now::at_ms(0);
     let [eu, us] = [0, 1].map(|at: usize| State::new(members[at].clone(), 1, 0, now));
     let source = |region: Option<&str>, from_ms, silent: bool| Source {
@@ -35,7 +35,7 @@ fn a_region_is_blind_to_others_and_not_to_its_own() {
 #[test]
 fn in_a_shadow_the_router_speaks_for_both() {
     let text = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n  preset: shadow\n  errorClasses: [server_error, too_many]\n";
-    let mut state = State::new(spec::load(text).expect("a rollout").plan, 1, 0, rollout::Now::at_ms(0));
+    let mut state = State::new(manifest::load(text).expect("a rollout").plan, 1, 0, rollout::Now::at_ms(0));
     state.weights.shadow_ppm = 100_000;
     let mut accumulator = CounterAccumulator::new(&state);
     accumulator.settle(500);

@@ -8,7 +8,7 @@ const SPEC: &str = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {na
 /// A run in its first stage, which was measured twice, and whose gate once changed its answer.
 fn told(file: &std::path::Path) -> State {
     let mut store = Store::open(file).expect("a store");
-    let plan = spec::load(SPEC).expect("a rollout").plan;
+    let plan = manifest::load(SPEC).expect("a rollout").plan;
     let human = Human { who: "anna".into(), reason: String::new() };
     let (state, _) = step(State::new(plan, 1, 0, Now::at_ms(1_000)), &Event::Start(human), Now::at_ms(2_000));
     let acks = rollout::Acks { publication: 1, acknowledged: 1, connected: 1, ..rollout::Acks::default() };

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use spec::Span;
+use manifest::Span;
 
 /// 2026-03-01T09:30:00.000Z.
 pub fn moment(unix_ms: u64) -> String {

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use manifest::Span;
 use serde::Deserialize;
 use serde_json::Value;
-use spec::Span;
 
 use super::config::ScoreThresholds;
 use super::foreign::{Form, Shape, Sieve, one_object, strict, unwrapped};

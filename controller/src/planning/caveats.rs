@@ -116,7 +116,7 @@ fn remedies(input: &PlanInput, first: &Stage, harmed: f64) -> Result<String> {
 }
 
 /// Where the plan spends more than the file allows.
-fn beyond_budget(budget: spec::Budget, harmed: f64, stages: &[Stage]) -> Vec<String> {
+fn beyond_budget(budget: manifest::Budget, harmed: f64, stages: &[Stage]) -> Vec<String> {
     let requests: f64 = stages.iter().map(|stage| stage.exposed_requests).sum();
     #[allow(clippy::cast_precision_loss)] // requests and errors below 2^53
     let beyond = |what: &str, planned: f64, allowed: Option<u64>| {

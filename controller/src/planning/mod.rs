@@ -13,8 +13,8 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow, bail};
 use judge::plan::{ANYTIME_FACTOR, PlanInput};
 use judge::power::{Sided, sample_size_no_harm, sample_size_two_proportions};
+use manifest::Metric;
 use serde::Serialize;
-use spec::Metric;
 
 use crate::args::Output;
 use crate::client;
@@ -41,7 +41,7 @@ pub struct Options {
     /// How much worse is acceptable, as a factor: no harm beyond it is to be proven [default: 1.5x, or the harm itself
     /// where it is a fall]
     #[arg(long)]
-    pub margin: Option<spec::Margin>,
+    pub margin: Option<manifest::Margin>,
     /// Chance of a false decision, one-sided [default: 0.05]
     #[arg(long)]
     pub alpha: Option<f64>,
@@ -50,7 +50,7 @@ pub struct Options {
     pub power: f64,
     /// Weights of the stages
     #[arg(long, value_delimiter = ',', default_value = "1%,5%,25%,50%")]
-    pub schedule: Vec<spec::Percent>,
+    pub schedule: Vec<manifest::Percent>,
     /// Price of one hour of the canary's machines, in any currency; they cost the same at 1 % as at 50 %
     #[arg(long, default_value_t = 0.0)]
     pub cost: f64,
@@ -121,7 +121,7 @@ struct Question {
     harm: Harm,
     /// Stages of the file, where there is one: bake and deadline in seconds.
     given: Vec<[f64; 2]>,
-    budget: Option<spec::Budget>,
+    budget: Option<manifest::Budget>,
     notes: Vec<String>,
 }
 
@@ -210,11 +210,11 @@ fn of_options(options: &Options) -> Result<Question> {
         // A fall that matters is the fall to be ruled out.
         None if falls => ratio,
         None => 1.5,
-        Some(spec::Margin::Factor(factor)) => factor,
-        Some(spec::Margin::Part(part)) if falls => 1.0 - part,
-        Some(spec::Margin::Part(part)) => 1.0 + part,
-        Some(spec::Margin::Points(points)) if falls => 1.0 - points / options.baseline,
-        Some(spec::Margin::Points(points)) => 1.0 + points / options.baseline,
+        Some(manifest::Margin::Factor(factor)) => factor,
+        Some(manifest::Margin::Part(part)) if falls => 1.0 - part,
+        Some(manifest::Margin::Part(part)) => 1.0 + part,
+        Some(manifest::Margin::Points(points)) if falls => 1.0 - points / options.baseline,
+        Some(manifest::Margin::Points(points)) => 1.0 + points / options.baseline,
     };
     if falls && !(margin > 0.0 && margin < 1.0) {
         bail!(
@@ -286,8 +286,8 @@ fn question(options: &Options, weights: Vec<f64>, margin: f64, alpha: f64) -> Re
 }
 
 /// A rollout's file, checked.
-pub fn load(file: &Path) -> Result<spec::Plan> {
-    let loaded =
-        spec::load(&client::read(file)?).map_err(|problems| anyhow!("{}:\n{problems}", file.display()))?;
+pub fn load(file: &Path) -> Result<manifest::Plan> {
+    let loaded = manifest::load(&client::read(file)?)
+        .map_err(|problems| anyhow!("{}:\n{problems}", file.display()))?;
     Ok(loaded.plan)
 }

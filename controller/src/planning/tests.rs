@@ -88,7 +88,7 @@ fn a_fall_is_ruled_out_as_well_as_found() {
 fn a_budget_is_held_against_the_plan() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rollout.yaml");
-    let preset = spec::preset_text("default").unwrap();
+    let preset = manifest::preset_text("default").unwrap();
     let of = |budget: &str, rate: &str| {
         std::fs::write(&path, format!("{preset}  budget: {budget}\n")).unwrap();
         show::text(&planned(&format!("--rate {rate} -f {}", path.display())).unwrap())
@@ -102,7 +102,7 @@ fn a_budget_is_held_against_the_plan() {
 fn a_file_is_planned_for() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rollout.yaml");
-    std::fs::write(&path, spec::preset_text("default").unwrap()).unwrap();
+    std::fs::write(&path, manifest::preset_text("default").unwrap()).unwrap();
     let path = path.to_str().unwrap();
     check(&format!("--rate 100 -f {path}"), &["gate errors", "margin 2x", "25%"]);
     check(&format!("--rate 5 -f {path}"), &["will often end undecided", "deadline:"]);

@@ -1,8 +1,8 @@
 //! What is tried: worlds in which the canary is as good as stable, and worlds in which it is not.
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use manifest::{Metric, Plan, Unit};
 use simulate::{Harm, Traffic, World};
-use spec::{Metric, Plan, Unit};
 
 use super::show::percent;
 use super::worlds::Trouble;

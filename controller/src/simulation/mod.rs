@@ -17,10 +17,10 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use manifest::Plan;
 use rollout::Interval;
 use serde::Serialize;
 use simulate::{Chance, Latency, Outcome, Summary, Traffic, Users};
-use spec::Plan;
 
 use crate::args::Output;
 use crate::client;
@@ -53,10 +53,10 @@ pub struct Options {
     pub errors: f64,
     /// Stable's median answer time
     #[arg(long, default_value = "50ms")]
-    pub p50: spec::Span,
+    pub p50: manifest::Span,
     /// Stable's 99th percentile of answer times
     #[arg(long, default_value = "200ms")]
-    pub p99: spec::Span,
+    pub p99: manifest::Span,
     /// Stable's mean confidence, as a part of its range
     #[arg(long, default_value_t = 0.85)]
     pub confidence: f64,
@@ -79,7 +79,7 @@ pub struct Options {
     pub prone: f64,
     /// For so long in every minute one of two proxies says nothing, and so late it takes new weights: world `slow-proxy`
     #[arg(long, default_value = "15s")]
-    pub silence: spec::Span,
+    pub silence: manifest::Span,
     /// How a canary that is as good begins: world `cold-start`
     #[arg(long, default_value = "p99=x5@0s..3m")]
     pub cold: String,
@@ -88,7 +88,7 @@ pub struct Options {
     pub record: Option<PathBuf>,
     /// Time between two looks at the counters
     #[arg(long, default_value = "1s")]
-    pub every: spec::Span,
+    pub every: manifest::Span,
     /// Threads [default: one per core]
     #[arg(long)]
     pub threads: Option<usize>,
@@ -182,7 +182,7 @@ fn traffic(options: &Options) -> Result<Traffic> {
         Some(file) => record(file)?,
     };
     #[allow(clippy::cast_precision_loss)] // milliseconds below a year
-    let ms = |span: spec::Span| span.ms() as f64;
+    let ms = |span: manifest::Span| span.ms() as f64;
     Ok(Traffic {
         // Recorded traffic brings its own rate.
         requests_per_second: options.rate.unwrap_or(1.0),

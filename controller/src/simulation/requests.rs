@@ -1,9 +1,9 @@
 //! A rollout in worlds of requests.
 
 use anyhow::{Result, bail};
+use manifest::Plan;
 use serde::Serialize;
 use simulate::{Chance, Named, Played, Tried, horizon_ms, play};
-use spec::Plan;
 
 use super::show::share;
 use super::worlds::truth;

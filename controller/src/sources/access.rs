@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use spec::Value;
+use manifest::Value;
 
 use super::secrets::{Scrub, Secrets, Text};
 use super::tls::Terms;
@@ -22,7 +22,7 @@ pub struct Access {
 }
 
 impl Access {
-    pub async fn read(named: &spec::Access, secrets: &Secrets) -> Result<Self, String> {
+    pub async fn read(named: &manifest::Access, secrets: &Secrets) -> Result<Self, String> {
         let mut access = Self {
             headers: HeaderMap::new(),
             tls: None,

@@ -1,7 +1,7 @@
 //! A field of a JSON answer.
 
+use manifest::Http;
 use serde_json::Value;
-use spec::Http;
 
 use super::Pair;
 use super::access::Access;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow, ensure};
 use judge::anomaly::Spread;
-use spec::{Plan, Range, Source};
+use manifest::{Plan, Range, Source};
 use tokio::sync::Semaphore;
 
 pub use hosts::{Host, Hosts};
@@ -99,7 +99,7 @@ impl Sources {
     }
 
     /// May this trigger's registry be asked, with the secrets it names?
-    pub fn allow_trigger(&self, trigger: &spec::Trigger) -> Result<(), String> {
+    pub fn allow_trigger(&self, trigger: &manifest::Trigger) -> Result<(), String> {
         let mut problems = Vec::new();
         let mut offered = |field: String, name: &str| {
             problems.extend(self.secrets.offers(name).err().map(|error| format!("spec.{field}: {error}")));
@@ -117,7 +117,7 @@ impl Sources {
     }
 
     /// Asks a model registry which version means "go"; `None`: none does.
-    pub async fn newest(&self, registry: &spec::Mlflow) -> Result<Option<String>, String> {
+    pub async fn newest(&self, registry: &manifest::Mlflow) -> Result<Option<String>, String> {
         let Some(poll) = &registry.poll else { return Ok(None) };
         let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
         let access = Access::read(&poll.access, &self.secrets).await?;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use manifest::{Prometheus, Range, Reduce};
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
-use spec::{Prometheus, Range, Reduce};
 
 use super::Pair;
 use super::access::Access;

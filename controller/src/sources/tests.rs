@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
+use manifest::{Basic, Http, Prometheus, Range, Reduce, Secret, Span, Tls, Value};
 use rustls::RootCertStore;
-use spec::{Basic, Http, Prometheus, Range, Reduce, Secret, Span, Tls, Value};
 use tokio::net::TcpListener;
 
 use super::*;

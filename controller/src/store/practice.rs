@@ -1,9 +1,9 @@
 //! How far the practice of each rollout is that begins by itself.
 
 use anyhow::{Context, Result};
+use manifest::Exercised;
 use rollout::Practised;
 use rusqlite::{Transaction, params};
-use spec::Exercised;
 
 use super::{Entry, Store, journal};
 

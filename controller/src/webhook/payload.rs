@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use manifest::{Mlflow, Trigger, When};
 use serde::Deserialize;
 use serde_json::Value;
-use spec::{Mlflow, Trigger, When};
 
 /// What a delivery means for a trigger.
 #[derive(Debug, PartialEq, Eq)]
@@ -122,7 +122,7 @@ mod tests {
         let text = format!(
             "apiVersion: serin.dev/v1alpha1\nkind: Trigger\nmetadata: {{name: t}}\nspec:\n  mlflow: {{model: ranker, when: {when}}}\n  webhook: {{unsigned: true}}\n  template:\n    metadata: {{name: ranker}}\n    spec:\n      stable: {{version: '6'}}\n      canary: {{version: '{{{{version}}}}'}}\n"
         );
-        spec::load_trigger(&text).expect("a trigger").0
+        manifest::load_trigger(&text).expect("a trigger").0
     }
 
     /// `Ok(Some)`: version and how; `Ok(None)`: nothing; `Err`: a part of the error.

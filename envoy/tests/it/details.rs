@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::mesh::found;
 
-const TABLE: &str = include_str!("../../../tally/src/tests/ends.tsv");
+const TABLE: &str = include_str!("../../../crates/tally/src/tests/ends.tsv");
 
 /// Every detail that stands in the binary as it is, by the table; `built` ones are put together at run time.
 fn wanted() -> BTreeSet<&'static str> {

@@ -33,7 +33,7 @@ fn promote(engine: &mut Engine, name: &str) {
     let state = &mut engine.runs.get_mut(name).expect("a run").state;
     state.stable_version = state.plan.canary.clone();
     state.phase = Phase::Succeeded;
-    state.weights = spec::Weights::default();
+    state.weights = manifest::Weights::default();
 }
 
 /// An engine whose ranker went from v0 to v1, and from there to v2.

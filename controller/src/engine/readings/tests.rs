@@ -15,7 +15,7 @@ stages:
 /// A run at its first stage; `lines` are added to the spec.
 fn of(lines: &str) -> State {
     let lines: String = lines.lines().map(|line| format!("  {line}\n")).collect();
-    let plan = spec::load(&format!(
+    let plan = manifest::load(&format!(
         "apiVersion: serin.dev/v1alpha1
 kind: Rollout
 metadata: {{name: ranker}}

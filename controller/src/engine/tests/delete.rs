@@ -26,7 +26,7 @@ async fn what_is_over_is_let_go_and_its_numbers_are_not_used_again() {
     refused(delete(&mut first, "nobody").await, "there are: ranker");
     check(&first, 1, "v2", "Pending", None, false);
     abort(&mut first).await;
-    let plan = spec::load(&spec("v9", "v3", QUEUE)).expect("a rollout").plan;
+    let plan = manifest::load(&spec("v9", "v3", QUEUE)).expect("a rollout").plan;
     first.wait("ranker", vec![plan], &spec("v9", "v3", QUEUE), "anna".to_owned()).expect("written");
     let (generation, epoch) = (first.generation, first.runs["ranker"].state.epoch);
     delete(&mut first, "ranker").await.expect("deleted");

@@ -3,8 +3,8 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 
+use manifest::Poll;
 use serde::Serialize;
-use spec::Poll;
 
 use super::super::{Engine, Report};
 use crate::clock;

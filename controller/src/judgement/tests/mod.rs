@@ -130,7 +130,7 @@ fn bad_questions_name_the_remedy() {
 /// Four metrics of a canary guide's sample program: 72.2, marginal.
 #[test]
 fn the_known_score() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../judge/tests/vectors/score-fixture.json");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/judge/tests/vectors/score-fixture.json");
     let fixture: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let metrics = fixture["metrics"].as_array().unwrap();
     let file = |arm: &str| {

@@ -116,11 +116,11 @@ fn registry() -> Registry {
     }
 }
 
-fn mlflow(url: &str, model: &str, when: &str) -> spec::Mlflow {
+fn mlflow(url: &str, model: &str, when: &str) -> manifest::Mlflow {
     let text = format!(
         "apiVersion: serin.dev/v1alpha1\nkind: Trigger\nmetadata: {{name: t}}\nspec:\n  mlflow: {{model: {model}, url: '{url}', when: {when}}}\n  template:\n    metadata: {{name: ranker}}\n    spec:\n      stable: {{version: '6'}}\n      canary: {{version: '{{{{version}}}}'}}\n"
     );
-    spec::load_trigger(&text).expect("a trigger").0.mlflow.expect("it")
+    manifest::load_trigger(&text).expect("a trigger").0.mlflow.expect("it")
 }
 
 fn sources() -> Sources {

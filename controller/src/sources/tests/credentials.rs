@@ -11,23 +11,23 @@ fn folder() -> tempfile::TempDir {
     dir
 }
 
-fn header(name: &str, value: Value) -> spec::Access {
-    spec::Access { headers: BTreeMap::from([(name.to_owned(), value)]), ..spec::Access::default() }
+fn header(name: &str, value: Value) -> manifest::Access {
+    manifest::Access { headers: BTreeMap::from([(name.to_owned(), value)]), ..manifest::Access::default() }
 }
 
-fn bearer(name: &str) -> spec::Access {
-    spec::Access { bearer: Some(secret(name)), ..spec::Access::default() }
+fn bearer(name: &str) -> manifest::Access {
+    manifest::Access { bearer: Some(secret(name)), ..manifest::Access::default() }
 }
 
 #[tokio::test]
 async fn credentials_travel_in_their_header_alone() {
     let dir = folder();
     let basic = Basic { user: "anna".to_owned(), password: secret("password") };
-    let basic = spec::Access { basic: Some(basic), ..spec::Access::default() };
+    let basic = manifest::Access { basic: Some(basic), ..manifest::Access::default() };
     type Sent = Result<(&'static str, &'static str), &'static str>;
     // (access, the header and what it holds, or what the error says)
-    let cases: [(spec::Access, Sent); 9] = [
-        (spec::Access::default(), Ok(("authorization", ""))),
+    let cases: [(manifest::Access, Sent); 9] = [
+        (manifest::Access::default(), Ok(("authorization", ""))),
         (bearer("token"), Ok(("authorization", "Bearer s3cr\"et"))),
         (basic, Ok(("authorization", "Basic YW5uYTpwOnNz"))),
         (header("X-Scope-OrgID", Value::Value("team-a".to_owned())), Ok(("x-scope-orgid", "team-a"))),
@@ -109,7 +109,7 @@ fn a_plan_is_refused_for_what_the_operator_does_not_offer() {
              canary: {{version: v2}}\n  gates:\n  - name: q\n    max: 1\n    source: {{prometheus: {{url: \
              'https://{host}', query: up, access: {{bearer: {{secret: {secret}}}}}}}}}\n"
         );
-        spec::load(&text).expect("a plan").plan
+        manifest::load(&text).expect("a plan").plan
     };
     assert_eq!(sources.allow(&plan("{{canary}}.example.com", "token")), Ok(()));
     let refused = sources.allow(&plan("example.org", "tokens")).expect_err("it is not offered");

@@ -27,7 +27,7 @@ pub fn run(name: &str) -> Stored {
     let spec = format!(
         "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {{name: {name}}}\nspec:\n  stable: {{version: v1}}\n  canary: {{version: v2}}\n"
     );
-    let plan = spec::load(&spec).expect("a rollout").plan;
+    let plan = manifest::load(&spec).expect("a rollout").plan;
     let state = State::new(plan, 1, 0, Now::at_ms(1));
     let start = Event::Start(Human { who: "me".into(), reason: String::new() });
     let (state, _) = step(state, &start, Now::at_ms(2));

@@ -1,0 +1,192 @@
+use judge::anomaly::Spread;
+use serde::{Deserialize, Serialize};
+use split::Arm;
+
+use crate::{Duty, Interval};
+
+/// Everything that can happen to a run. Closed: what is not here changes nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A named person or tool wants it to begin.
+    Start(Human),
+    /// Time went by. Wanted at least once a second.
+    Tick,
+    /// A look at the counters.
+    Interval(Box<Interval>),
+    /// The source of a gate or a guardrail was read, or figures were pushed.
+    Reading(Reading),
+    /// How far a publication has come; sent whenever it changes.
+    Acks(Acks),
+    /// Back to stable, now.
+    Abort(Human),
+    /// Past what the run is waiting for: exactly one stage.
+    Promote(Human),
+    /// Takes one of several challengers out; the last one takes the run back.
+    Drop {
+        /// Which.
+        arm: Arm,
+        /// Who says so.
+        human: Human,
+    },
+    /// Chooses one of several challengers and goes to the next stage with it alone.
+    Choose {
+        /// Which.
+        arm: Arm,
+        /// Who says so.
+        human: Human,
+    },
+    /// Yes to the next stage.
+    Approve(Human),
+    /// Stop where it is.
+    Pause(Human),
+    /// Go on where it was stopped.
+    Resume(Human),
+    /// The canary's weight by hand; the run stands still there until it is resumed.
+    SetWeight {
+        /// Who, and why.
+        human: Human,
+        /// The canary's share, in parts per million; below 1,000,000.
+        weight_ppm: u32,
+    },
+    /// Another schedule of what is tried between runs; nothing else of the plan changes.
+    Practice {
+        /// Who wants it.
+        human: Human,
+        /// What is tried; `None`: nothing.
+        practice: Option<Box<manifest::Practice>>,
+    },
+    /// The fleet lets it enter a stage (from 0, the hand-back counting as one more), and all before it.
+    Permit {
+        /// Which.
+        stage: usize,
+    },
+    /// The fleet takes it back because of another member.
+    TakeBack {
+        /// Whose rollback it is.
+        member: String,
+        /// One English sentence.
+        reason: String,
+        /// Nobody is hurt: the plan's ramp will do.
+        gentle: bool,
+    },
+    /// How many endpoints are ready, while [`crate::State::watches_endpoints`].
+    Endpoints(Endpoints),
+    /// The canary is warm.
+    WarmedUp,
+    /// The warm-up failed.
+    WarmUpFailed {
+        /// What it said.
+        reason: String,
+    },
+    /// What stable's endpoints answer while a hand-back is under way.
+    StableReports(Vec<Endpoint>),
+    /// The hand-back's hook did its work.
+    HandBackDone,
+    /// The hand-back's hook failed.
+    HandBackFailed {
+        /// What it said.
+        reason: String,
+    },
+    /// A hook after the end did its work.
+    Called {
+        /// The run it is about: this one, or one before it.
+        run: u64,
+        /// What it is about.
+        duty: Duty,
+    },
+    /// A hook after the end failed.
+    CallFailed {
+        /// The run it is about.
+        run: u64,
+        /// What it is about.
+        duty: Duty,
+        /// What it said.
+        reason: String,
+    },
+    /// What the canary route's endpoints answer, while [`crate::State::watches_kept`].
+    KeptReports(Vec<Endpoint>),
+    /// The next run of this name begins.
+    NextRun {
+        /// Its number.
+        run: u64,
+    },
+}
+
+/// A figure of the user's own, for a gate or a guardrail with a source.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reading {
+    /// The gate's or guardrail's name.
+    pub gate: String,
+    /// Whose it is, where several versions are on trial; `None`: the lead's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arm: Option<Arm>,
+    /// The canary's value; `None`: no data, which is neither good nor bad.
+    pub canary: Option<f64>,
+    /// Stable's value, where the gate compares.
+    pub stable: Option<f64>,
+    /// Where the gate asks for it: middle and spread of what the source gave before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<Spread>,
+    /// Why the source could not be read. An error is no failure of the canary.
+    pub error: Option<String>,
+}
+
+/// How many endpoints are ready.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Endpoints {
+    /// The canary's; `None`: not known.
+    pub canary: Option<u32>,
+    /// Stable's; `None`: not known.
+    pub stable: Option<u32>,
+    /// Why they could not be counted. An error is no loss of endpoints.
+    pub error: Option<String>,
+}
+
+/// Who did something, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Human {
+    /// A name.
+    pub who: String,
+    /// A sentence; may be empty.
+    pub reason: String,
+}
+
+/// How far a publication has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acks {
+    /// Which: [`crate::Publication::id`]. Others than the last one are ignored.
+    pub publication: u64,
+    /// Proxies that took it.
+    pub acknowledged: u32,
+    /// Proxies connected, the silent and the refusing included.
+    pub connected: u32,
+    /// Names of those that have not answered.
+    pub missing: Vec<String>,
+    /// Names of those that refused it, each with its reason.
+    pub refused: Vec<Refused>,
+}
+
+/// A proxy that refused a publication.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// Its name.
+    pub node: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// An endpoint behind one of the routes, as it answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// Its URL.
+    pub url: String,
+    /// The version it reports; `None`: it did not answer, or named none.
+    pub version: Option<String>,
+}

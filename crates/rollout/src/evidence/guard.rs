@@ -1,0 +1,180 @@
+use judge::anytime::Scale;
+use judge::gate::Span;
+use manifest::{Guardrail, Insufficient, Limit};
+use serde::{Deserialize, Serialize};
+
+use super::guard_readings::GuardReadings;
+use super::measure::shown;
+use super::test::Test;
+use super::words::value;
+use crate::{Answer, Counts, Reading, Verdict};
+
+/// The evidence of one guardrail; of an older build's store as with gates.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GuardrailEvidence {
+    fixed: Option<Test>,
+    /// Of one that is held beside stable, while stable is at work: beyond the limit, and worse than stable too.
+    beside: Option<Test>,
+    /// Everything it saw, for display.
+    seen: Counts,
+    /// What it saw since it last looked calm: what an alarm is about.
+    since: Counts,
+    /// Of one with a source: what was read.
+    readings: GuardReadings,
+    error: Option<String>,
+}
+
+impl GuardrailEvidence {
+    pub(crate) fn new(guardrail: &Guardrail, scale: Scale) -> Self {
+        let mut evidence = Self::default();
+        evidence.begin(guardrail, scale);
+        evidence
+    }
+
+    /// Begins the test if there is none.
+    pub(super) fn begin(&mut self, guardrail: &Guardrail, scale: Scale) {
+        if guardrail.reads.is_none() && self.fixed.is_none() && self.error.is_none() {
+            match Test::limit(guardrail.metric, Limit::of(guardrail.limit), scale) {
+                Ok(test) => self.fixed = Some(test),
+                Err(error) => self.error = Some(error.to_string()),
+            }
+        }
+        if guardrail.against_stable && self.beside.is_none() && self.error.is_none() {
+            match Test::beside(guardrail.metric, guardrail.limit) {
+                Ok(test) => self.beside = Some(test),
+                Err(error) => self.error = Some(error.to_string()),
+            }
+        }
+    }
+
+    /// Adds an interval; to the proof that the limit is kept only when it is `of_stage`.
+    pub(crate) fn observe(&mut self, canary: &Counts, stable: Option<&Counts>, span: Span, deff: f64) {
+        self.seen.add(canary);
+        self.since.add(canary);
+        (self.seen.groups, self.since.groups) = (None, None);
+        let nobody = Counts::default();
+        let (test, stable) = match stable {
+            Some(stable) => (self.beside.as_mut(), stable),
+            None => (self.fixed.as_mut(), &nobody),
+        };
+        if let Some(test) = test {
+            let observed = test.temper(deff).and_then(|()| test.observe(canary, stable, span));
+            self.error = observed.err().map(|error| error.to_string()).or(self.error.take());
+        }
+        if self.fixed.iter().chain(&self.beside).all(Test::is_calm) {
+            self.since = Counts::default();
+        }
+    }
+
+    /// A figure of the user's own.
+    pub(super) fn take_reading(&mut self, guardrail: &Guardrail, reading: &Reading, age_ms: u64) {
+        self.readings.take(guardrail, reading, age_ms);
+    }
+
+    /// Does its source want to be asked?
+    pub(super) fn due(&self, guardrail: &Guardrail, age_ms: u64) -> bool {
+        guardrail.reads.as_deref().is_some_and(|reads| self.readings.due(reads, age_ms))
+    }
+
+    /// Were more of the last readings bad than it bears?
+    pub(super) fn limit_reached(&self, guardrail: &Guardrail) -> bool {
+        guardrail.reads.as_deref().is_some_and(|reads| self.readings.broken(reads))
+    }
+
+    /// More readings in vain than it bears: what is done about it, and why.
+    pub(super) fn unread(&self, guardrail: &Guardrail) -> Option<(Insufficient, String)> {
+        self.readings.unread(guardrail.reads.as_deref()?)
+    }
+
+    /// A named person goes on in spite of it.
+    pub(super) fn forget(&mut self) {
+        self.readings.forget();
+    }
+
+    /// What was seen so far is of another kind than what comes.
+    pub(super) fn begin_figures(&mut self) {
+        (self.seen, self.since) = (Counts::default(), Counts::default());
+    }
+
+    pub(super) fn begin_stage(&mut self) {
+        self.fixed.iter_mut().chain(&mut self.beside).for_each(Test::begin_stage);
+    }
+
+    /// ln of the evidence that the limit is broken.
+    pub(crate) fn log_e(&self) -> f64 {
+        let asked: Vec<(f64, f64)> =
+            self.fixed.iter().chain(&self.beside).map(|test| (1.0, test.answers().harm)).collect();
+        judge::anytime::average(&asked).unwrap_or(0.0)
+    }
+
+    /// ln of the evidence that it is kept.
+    pub(crate) fn kept(&self) -> f64 {
+        self.fixed.as_ref().map_or(0.0, |test| test.answers().no_harm)
+    }
+
+    /// What the alarm is about, in numbers that bear it out: those since it began, else those of the whole run.
+    fn alarm(&self, guardrail: &Guardrail, whose: &str) -> String {
+        let metric = guardrail.metric;
+        let bad = |seen: f64| guardrail.is_beyond(seen);
+        let of = |counts: &Counts| match shown(metric, counts, guardrail.against_stable) {
+            (Some(seen), n) => Some((seen, format!("{} of {n} {whose}", value(metric, seen)))),
+            (None, _) => None,
+        };
+        match (of(&self.since), of(&self.seen)) {
+            (_, Some((all, text))) if bad(all) => text,
+            (Some((since, text)), Some((_, all))) if bad(since) => {
+                format!("{text} since it began, {all} in all")
+            }
+            (_, Some((_, all))) => format!("so it was for a time; {all} in all"),
+            (_, None) => format!("none of the {whose} is left to show it"),
+        }
+    }
+
+    /// What it says of `whose` requests, such as "canary requests".
+    pub(crate) fn verdict(&self, guardrail: &Guardrail, whose: &str, broken: bool) -> Verdict {
+        if let Some(reads) = guardrail.reads.as_deref() {
+            let (answer, why, seen, n) = self.readings.answer(guardrail, reads);
+            return said(guardrail, answer, why, (seen, n), 1.0);
+        }
+        let metric = guardrail.metric;
+        let (seen, n_canary) = shown(metric, &self.seen, guardrail.against_stable);
+        let shown = seen.map_or_else(|| "unknown".to_owned(), |seen| value(metric, seen));
+        let limit = value(metric, guardrail.limit);
+        let side = if metric.larger_is_worse() { "above" } else { "below" };
+        let (answer, why) = if let Some(error) = &self.error {
+            (Answer::Error, format!("could not be evaluated: {error}"))
+        } else if broken {
+            (
+                Answer::Fail,
+                format!("{} is proven {side} {limit}: {}", metric.name(), self.alarm(guardrail, whose)),
+            )
+        } else {
+            let why =
+                format!("{} is {shown} of {n_canary} {whose}; not proven {side} {limit}", metric.name());
+            (if n_canary == 0 { Answer::Insufficient } else { Answer::Pass }, why)
+        };
+        said(guardrail, answer, why, (seen, n_canary), super::words::e_value(self.log_e()))
+    }
+}
+
+fn said(
+    guardrail: &Guardrail,
+    answer: Answer,
+    why: String,
+    (estimate, n_canary): (Option<f64>, u64),
+    harm: f64,
+) -> Verdict {
+    Verdict {
+        name: guardrail.name.clone(),
+        answer,
+        estimate,
+        bound: Some(guardrail.limit),
+        n_canary,
+        n_control: 0,
+        harm,
+        proof: 1.0,
+        hard: true,
+        why,
+    }
+}

@@ -1,0 +1,93 @@
+//! The readings of a guardrail with a source of its own: a plain limit, counted over the whole run.
+
+use manifest::{Guardrail, Insufficient, Reads};
+use serde::{Deserialize, Serialize};
+
+use super::readings::in_vain;
+use super::words::digits;
+use crate::{Answer, Reading};
+
+/// What was read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct GuardReadings {
+    /// When the last was taken or asked for in vain, on the run's own clock.
+    last_age_ms: Option<u64>,
+    /// The last with a value.
+    last: Option<f64>,
+    /// How many had one.
+    n: u64,
+    bad_in_a_row: u32,
+    errors_in_a_row: u32,
+    empty_in_a_row: u32,
+    error: Option<String>,
+}
+
+impl GuardReadings {
+    /// Is it time to ask?
+    pub(super) fn due(&self, reads: &Reads, age_ms: u64) -> bool {
+        self.last_age_ms.is_none_or(|last| age_ms.saturating_sub(last) >= reads.every_ms)
+    }
+
+    pub(super) fn take(&mut self, guardrail: &Guardrail, reading: &Reading, age_ms: u64) {
+        self.last_age_ms = Some(age_ms);
+        self.error.clone_from(&reading.error);
+        if reading.error.is_some() {
+            self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
+            self.empty_in_a_row = 0;
+            return;
+        }
+        self.errors_in_a_row = 0;
+        let Some(seen) = reading.canary.filter(|seen| seen.is_finite()) else {
+            self.empty_in_a_row = self.empty_in_a_row.saturating_add(1);
+            return;
+        };
+        self.empty_in_a_row = 0;
+        self.n = self.n.saturating_add(1);
+        self.last = Some(seen);
+        self.bad_in_a_row = if guardrail.is_beyond(seen) { self.bad_in_a_row.saturating_add(1) } else { 0 };
+    }
+
+    /// Were more of the last readings bad than it bears?
+    pub(super) fn broken(&self, reads: &Reads) -> bool {
+        self.bad_in_a_row > reads.borne
+    }
+
+    /// More readings in vain than it bears: what is done about it, and why.
+    pub(super) fn unread(&self, reads: &Reads) -> Option<(Insufficient, String)> {
+        let vain = (self.errors_in_a_row, self.error.as_deref(), self.empty_in_a_row);
+        in_vain(vain, reads.no_data, reads.on_error)
+    }
+
+    /// A named person goes on in spite of it.
+    pub(super) fn forget(&mut self) {
+        *self = Self { last: self.last, n: self.n, last_age_ms: self.last_age_ms, ..Self::default() };
+    }
+
+    /// Its answer, the last value and how many there were.
+    pub(super) fn answer(&self, guardrail: &Guardrail, reads: &Reads) -> (Answer, String, Option<f64>, u64) {
+        let side = if guardrail.metric.larger_is_worse() { "above" } else { "below" };
+        let limit = digits(guardrail.limit);
+        let shown = self.last.map_or_else(|| "unknown".to_owned(), digits);
+        let facts = format!("{} is {shown}", guardrail.name);
+        let (answer, why) = if self.broken(reads) {
+            let (bad, borne) = (self.bad_in_a_row, reads.borne);
+            (Answer::Fail, format!("{bad} readings in a row are {side} {limit}, {borne} are borne; {facts}"))
+        } else if let Some((_, why)) = self.unread(reads) {
+            let answer = if self.error.is_some() { Answer::Error } else { Answer::Insufficient };
+            (answer, format!("{why}; {facts}"))
+        } else if self.last.is_none() {
+            let why = self.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+            (Answer::Insufficient, format!("nothing was read yet{why}"))
+        } else if self.bad_in_a_row > 0 {
+            let bad = self.bad_in_a_row;
+            (
+                Answer::Pass,
+                format!("{facts}; {bad} readings in a row are {side} {limit}, {} are borne", reads.borne),
+            )
+        } else {
+            (Answer::Pass, format!("{facts}; not {side} {limit}"))
+        };
+        (answer, why, self.last, self.n)
+    }
+}

@@ -1,0 +1,374 @@
+//! What was measured, gate by gate, and what it proves.
+//!
+//! Harm is watched through the whole run and may be acted on at any look; proof of no harm is gathered anew in every
+//! stage. All tests are e-processes of crate `judge`, so looking often costs nothing.
+
+mod anomaly;
+mod bursts;
+mod claims;
+mod clumps;
+mod contest;
+mod gate;
+mod guard;
+mod guard_readings;
+mod margin;
+mod measure;
+mod proven;
+mod readings;
+mod test;
+mod words;
+
+use judge::gate::Span;
+use manifest::{Gate, Guardrail, Insufficient, Metric, Plan, Unit};
+use serde::{Deserialize, Serialize};
+
+use bursts::Bursts;
+pub(crate) use bursts::Effects;
+use claims::OF_COPIES;
+pub(crate) use clumps::{Clumps, Groups};
+pub use contest::Contest;
+pub use gate::GateEvidence;
+pub use guard::GuardrailEvidence;
+pub(crate) use margin::OnMargin;
+pub(crate) use measure::{at_margin, estimate, trials};
+pub(crate) use proven::proven;
+pub(crate) use test::scale;
+pub(crate) use words::{digits, e_value, value};
+
+use crate::{Answer, Counts, Interval, Reading, Stratum, Verdict, Wanted};
+
+/// Whose requests guardrails rest on.
+const CANARY: &str = "canary requests";
+
+/// The evidence of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// In the order of the plan's gates.
+    pub gates: Vec<GateEvidence>,
+    /// In the order of the plan's guardrails.
+    pub guardrails: Vec<GuardrailEvidence>,
+    /// Stable's outcomes per group of users; empty while the source counts none.
+    pub(crate) groups: Groups,
+    /// How much stable's events come in bursts.
+    #[serde(default)]
+    bursts: Box<Bursts>,
+    /// The epoch of the last interval.
+    #[serde(default)]
+    epoch: u64,
+    /// The age at which a request without an answer is overdue now, in milliseconds; 0: nobody said.
+    #[serde(default)]
+    overdue_age_ms: u32,
+}
+
+/// Under which circumstances an interval was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The run's own clock.
+    pub age_ms: u64,
+    /// Time at the stage's acknowledged weights.
+    pub baked_ms: u64,
+    /// How long the interval lasted.
+    pub span_ms: u64,
+    /// Does the interval belong to the present stage, whole and acknowledged?
+    pub of_stage: bool,
+    /// Is stable at work beside the canary, as another version?
+    pub concurrent: bool,
+    /// Is the canary still warming up?
+    pub warming: bool,
+    /// Does the canary get copies?
+    pub copies: bool,
+}
+
+/// What can be asked of gates at the present weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Does the canary get traffic?
+    pub exposed: bool,
+    /// Is stable at work beside the canary, as another version?
+    pub concurrent: bool,
+    /// Does the canary get copies?
+    pub copies: bool,
+    /// Time at the stage's acknowledged weights.
+    pub baked_ms: u64,
+}
+
+/// A watch that fired.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fired {
+    /// Which gate or guardrail, by index.
+    pub index: usize,
+    /// What it says.
+    pub verdict: Verdict,
+}
+
+impl Evidence {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let scale = test::scale(plan);
+        Self {
+            gates: plan.gates.iter().map(|gate| GateEvidence::new(gate, scale)).collect(),
+            guardrails: plan.guardrails.iter().map(|rail| GuardrailEvidence::new(rail, scale)).collect(),
+            groups: Groups::default(),
+            bursts: Box::default(),
+            epoch: 0,
+            overdue_age_ms: 0,
+        }
+    }
+
+    /// Adds an interval without gap.
+    pub(crate) fn observe(&mut self, plan: &Plan, interval: &Interval, look: Look) {
+        let mut control = interval.stable.clone();
+        control.add(&interval.baseline);
+        let scale = test::scale(plan);
+        self.groups.count(&control);
+        if interval.overdue_age_ms > 0 && interval.overdue_age_ms != self.overdue_age_ms {
+            self.other_age(plan);
+            self.overdue_age_ms = interval.overdue_age_ms;
+        }
+        if interval.epoch != self.epoch {
+            self.gates.iter_mut().for_each(GateEvidence::new_weights);
+            self.epoch = interval.epoch;
+        }
+        let clumps = self.clumps(plan.unit);
+        // Gates remember what they saw, for display: answer times are large, and one gate's alone.
+        let bare = (interval.canary.without_times(), control.without_times());
+        // Known from before this look, so that no look decides how it is read.
+        self.bursts.observe(&control, &interval.canary, look.span_ms);
+        // Of weights before: a stratum of their own each, and they may show harm only.
+        let others: Vec<(&Counts, Counts)> = interval.others.iter().map(Stratum::compared).collect();
+        for (gate, evidence) in plan.gates.iter().zip(&mut self.gates) {
+            evidence.begin(gate, scale);
+            let late = look.of_stage && look.baked_ms >= gate.start_after_ms;
+            if !look.warming {
+                let look = Look { of_stage: late, ..look };
+                let times = gate.metric == Metric::LatencyP99;
+                let (canary, of_control) =
+                    if times { (&interval.canary, &control) } else { (&bare.0, &bare.1) };
+                evidence.observe(gate, canary, of_control, look, clumps.of(gate.metric));
+                for (canary, control) in &others {
+                    let look = Look { of_stage: false, span_ms: 0, ..look };
+                    evidence.observe(gate, canary, control, look, clumps.of(gate.metric));
+                }
+                if look.of_stage {
+                    evidence.latch(gate, plan.alpha.pass);
+                }
+            }
+        }
+        for (guardrail, evidence) in plan.guardrails.iter().zip(&mut self.guardrails) {
+            evidence.begin(guardrail, scale);
+            // How many clients leave of themselves is no limit's business; that more leave one version than the other is.
+            if guardrail.metric == Metric::GoneRate && guardrail.against_stable && !look.concurrent {
+                continue;
+            }
+            // A cold model is slow, not broken: only its times are excused, and those of copies.
+            if !((look.warming || look.copies) && guardrail.metric == Metric::LatencyP99) {
+                // A guardrail guards from the first request; how users clump is taken in as soon as it is known.
+                let span = Span { ms: look.span_ms, of_stage: false };
+                let deff = clumps.of(guardrail.metric).unwrap_or(1.0);
+                let beside = |control| Some(control).filter(|_| guardrail.against_stable && look.concurrent);
+                let canary = if guardrail.metric == Metric::LatencyP99 { &interval.canary } else { &bare.0 };
+                evidence.observe(canary, beside(&control), span, deff);
+                for (canary, control) in &others {
+                    let span = Span { ms: 0, of_stage: false };
+                    evidence.observe(canary, beside(control), span, deff);
+                }
+            }
+        }
+    }
+
+    /// A figure of the user's own: of a gate, or of a guardrail.
+    pub(crate) fn take_reading(&mut self, plan: &Plan, reading: &Reading, age_ms: u64) {
+        let external = |gate: &Gate| gate.name == reading.gate && gate.metric.is_external();
+        for (gate, evidence) in plan.gates.iter().zip(&mut self.gates).filter(|(gate, _)| external(gate)) {
+            evidence.take_reading(gate, reading, age_ms);
+        }
+        let named = plan.guardrails.iter().zip(&mut self.guardrails);
+        for (guardrail, evidence) in named.filter(|(guardrail, _)| guardrail.name == reading.gate) {
+            evidence.take_reading(guardrail, reading, age_ms);
+        }
+    }
+
+    /// Does the source of this gate or guardrail want to be asked?
+    pub(crate) fn due(&self, plan: &Plan, name: &str, age_ms: u64) -> bool {
+        let mut gates = plan.gates.iter().zip(&self.gates);
+        let mut guardrails = plan.guardrails.iter().zip(&self.guardrails);
+        gates.any(|(gate, evidence)| gate.name == name && evidence.due(gate, age_ms))
+            || guardrails.any(|(rail, evidence)| rail.name == name && evidence.due(rail, age_ms))
+    }
+
+    /// A hard gate or a guardrail of these that was read in vain more often than it bears, what is done about it, and
+    /// why.
+    pub(crate) fn unread(
+        &self,
+        plan: &Plan,
+        wanted: &[Wanted<'_>],
+    ) -> Option<(String, Insufficient, String)> {
+        let is_wanted = |name: &str| wanted.iter().any(|wanted| wanted.name == name);
+        let gates = plan.gates.iter().zip(&self.gates).filter(|(gate, _)| gate.hard && is_wanted(&gate.name));
+        let gates = gates.filter_map(|(gate, evidence)| Some(("gate", &gate.name, evidence.unread(gate)?)));
+        let rails = plan.guardrails.iter().zip(&self.guardrails).filter(|(rail, _)| is_wanted(&rail.name));
+        let rails =
+            rails.filter_map(|(rail, evidence)| Some(("guardrail", &rail.name, evidence.unread(rail)?)));
+        let (what, name, (action, why)) = gates.chain(rails).next()?;
+        Some((name.clone(), action, format!("{what} {name}: {why}")))
+    }
+
+    /// The guardrail of these that is read in vain for longer than it bears.
+    pub(crate) fn unguarded(&self, plan: &Plan, wanted: &[Wanted<'_>]) -> Option<String> {
+        let rails = plan.guardrails.iter().zip(&self.guardrails);
+        let of_these = |name: &str| wanted.iter().any(|wanted| wanted.name == name);
+        let mut rails = rails.filter(|(rail, _)| of_these(&rail.name));
+        rails.find(|(rail, evidence)| evidence.unread(rail).is_some()).map(|(rail, _)| rail.name.clone())
+    }
+
+    /// A stage begins: proof starts at nothing.
+    pub(crate) fn begin_stage(&mut self) {
+        self.gates.iter_mut().for_each(GateEvidence::begin_stage);
+        self.guardrails.iter_mut().for_each(GuardrailEvidence::begin_stage);
+    }
+
+    /// What is to be done about the hard gates between good and bad, by name, given what all say now.
+    pub(crate) fn on_margin(
+        &mut self,
+        plan: &Plan,
+        verdicts: &[Verdict],
+        baked_ms: u64,
+    ) -> Vec<(String, OnMargin)> {
+        let gates = plan.gates.iter().zip(&mut self.gates).filter(|(gate, _)| gate.hard);
+        let done = gates.filter_map(|(gate, evidence)| {
+            let verdict = verdicts.iter().find(|verdict| verdict.name == gate.name)?;
+            Some((gate.name.clone(), evidence.on_margin(gate, verdict, baked_ms)?))
+        });
+        done.collect()
+    }
+
+    /// A named person goes on in spite of a gate: the same counts do not stop the run twice.
+    pub(crate) fn forgive(&mut self, gate: &str, plan: &Plan) {
+        for (_, evidence) in plan.gates.iter().zip(&mut self.gates).filter(|(known, _)| known.name == gate) {
+            evidence.forget();
+        }
+        let rails = plan.guardrails.iter().zip(&mut self.guardrails);
+        rails.filter(|(known, _)| known.name == gate).for_each(|(_, evidence)| evidence.forget());
+    }
+
+    /// The gate that proves harm, if any: the hard gates share the run's alpha, and it is enough that all of them
+    /// together prove it (the weighted average of e-values, statistics B12).
+    pub(crate) fn harm(&self, plan: &Plan, scope: Scope) -> Option<Fired> {
+        let hard: Vec<usize> =
+            plan.gates.iter().enumerate().filter(|(_, gate)| gate.hard).map(|(index, _)| index).collect();
+        let log_e = hard.iter().map(|&index| self.gates.get(index).map_or(0.0, GateEvidence::harm)).collect();
+        let (at, fired) = fired(plan.alpha.gates, log_e);
+        let too_bad = |&index: &usize| {
+            plan.gates
+                .get(index)
+                .zip(self.gates.get(index))
+                .is_some_and(|(gate, seen)| seen.limit_reached(gate))
+        };
+        let by_count = || hard.iter().position(too_bad);
+        let at = if fired { at } else { by_count() };
+        let index = *hard.get(at?)?;
+        let verdict = self.verdict(plan, index, scope, true)?;
+        Some(Fired { index, verdict })
+    }
+
+    /// The guardrail that is broken, if any.
+    pub(crate) fn broken(&self, plan: &Plan) -> Option<Fired> {
+        // Those that are tested share the alpha; readings are counted, and spend none of it.
+        let (tested, read): (Vec<usize>, Vec<usize>) = (0..plan.guardrails.len())
+            .partition(|&index| plan.guardrails.get(index).is_some_and(|rail| rail.reads.is_none()));
+        let log_e = |index: &usize| self.guardrails.get(*index).map_or(0.0, GuardrailEvidence::log_e);
+        let (at, fired) = fired(plan.alpha.guardrails, tested.iter().map(log_e).collect());
+        let by_count = || {
+            let broken = |&&index: &&usize| {
+                let both = plan.guardrails.get(index).zip(self.guardrails.get(index));
+                both.is_some_and(|(rail, evidence)| evidence.limit_reached(rail))
+            };
+            read.iter().find(broken).copied()
+        };
+        let index = at.filter(|_| fired).and_then(|at| tested.get(at).copied()).or_else(by_count)?;
+        let guardrail = plan.guardrails.get(index)?;
+        let verdict = self.guardrails.get(index)?.verdict(guardrail, CANARY, true);
+        let verdict = self.explained(plan, guardrail.metric, verdict);
+        Some(Fired { index, verdict })
+    }
+
+    /// What gate `index` says now.
+    pub(crate) fn verdict(&self, plan: &Plan, index: usize, scope: Scope, failed: bool) -> Option<Verdict> {
+        let (gate, evidence) = (plan.gates.get(index)?, self.gates.get(index)?);
+        let unknown = !gate.metric.is_external() && self.clumps(plan.unit).of(gate.metric).is_none();
+        // An advisory gate spends nothing of the run's budget: it warns at that level by itself.
+        let warns = !gate.hard && (evidence.harm() >= -plan.alpha.gates.ln() || evidence.limit_reached(gate));
+        Some(self.explained(
+            plan,
+            gate.metric,
+            evidence.verdict(gate, plan.alpha.pass, scope, unknown, failed || warns),
+        ))
+    }
+
+    /// What is overdue is asked at another age from now on: proof and figures begin anew, and suspicion stays.
+    fn other_age(&mut self, plan: &Plan) {
+        let of_time = |metric: Metric| metric == Metric::Overdue;
+        for (_, evidence) in plan.gates.iter().zip(&mut self.gates).filter(|(gate, _)| of_time(gate.metric)) {
+            evidence.begin_stage();
+        }
+        let rails = plan.guardrails.iter().zip(&mut self.guardrails);
+        for (_, evidence) in rails.filter(|(rail, _)| of_time(rail.metric)) {
+            evidence.begin_figures();
+        }
+    }
+
+    /// A verdict of what is overdue says after how long, and whether that is as written.
+    fn explained(&self, plan: &Plan, metric: Metric, verdict: Verdict) -> Verdict {
+        let age_ms = u64::from(self.overdue_age_ms);
+        if metric != Metric::Overdue || age_ms == 0 || verdict.n_canary == 0 {
+            return verdict;
+        }
+        let (age, written) =
+            (manifest::Span::from_ms(age_ms), manifest::Span::from_ms(plan.overdue_after_ms));
+        let why = if age_ms > plan.overdue_after_ms {
+            format!(
+                "{}; overdue: no answer within {age}, since stable itself often takes longer than {written}",
+                verdict.why
+            )
+        } else {
+            format!("{}; overdue: no answer within {age}", verdict.why)
+        };
+        Verdict { why, ..verdict }
+    }
+
+    /// What the guardrails say now.
+    pub(crate) fn guardrail_verdicts(&self, plan: &Plan, scope: Scope) -> Vec<Verdict> {
+        let said = |(guardrail, evidence): (&Guardrail, &GuardrailEvidence)| {
+            let verdict = self.explained(plan, guardrail.metric, evidence.verdict(guardrail, CANARY, false));
+            if scope.copies && !guardrail.metric.decides_in_shadow() {
+                let why = format!("{OF_COPIES}; it guards from the first request on");
+                return Verdict { answer: Answer::NotApplicable, why, ..verdict };
+            }
+            verdict
+        };
+        plan.guardrails.iter().zip(&self.guardrails).map(said).collect()
+    }
+
+    /// How much requests of one user go together.
+    pub(crate) fn clumps(&self, unit: Unit) -> Clumps {
+        self.groups.clumps(unit, self.bursts.effects())
+    }
+}
+
+/// The e-values (as ln) that two parts differ, gate by gate: the average of both directions, which is an e-value too;
+/// and whether all gates together prove a difference at this level.
+pub(crate) fn difference(forward: &Evidence, backward: &Evidence, alpha: f64) -> (Vec<f64>, bool) {
+    let both = forward.gates.iter().zip(&backward.gates);
+    let either = |a: f64, b: f64| judge::anytime::average(&[(1.0, a), (1.0, b)]).unwrap_or(0.0);
+    let log_e: Vec<f64> = both.map(|(a, b)| either(a.harm(), b.harm())).collect();
+    let (_, proven) = fired(alpha, log_e.clone());
+    (log_e, proven)
+}
+
+/// The largest contribution, and whether all e-values together reach 1/alpha: their plain average is an e-value.
+fn fired(alpha: f64, log_e: Vec<f64>) -> (Option<usize>, bool) {
+    let top = log_e.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(index, _)| index);
+    let weighted: Vec<(f64, f64)> = log_e.into_iter().map(|e| (1.0, e)).collect();
+    let reached = judge::anytime::average(&weighted).is_ok_and(|average| average >= -alpha.ln());
+    (top, reached)
+}

@@ -1,0 +1,224 @@
+//! From what a gate of the plan asks to the gates of crate `judge`, and from counts to what those eat.
+
+use judge::JudgeError;
+use judge::anytime::{Better, Scale, Trials};
+use judge::classical::Margin;
+use judge::gate::{
+    Answers, Limits, RateGate, RateLimit, RateRules, ScoreGate, ScoreLimit, ScoreRules, Span, TailGate,
+    TailRules,
+};
+use manifest::{Against, Limit, Metric, Plan};
+use serde::{Deserialize, Serialize};
+
+use super::measure::{TAIL, bins_of, scores, stratum, tails, trials};
+use crate::Counts;
+
+/// One comparison: of the canary alone with a limit, or with stable at the same moments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Test {
+    /// A share against limits, or a percentile as the share of requests beyond a time.
+    RateLimit {
+        /// Which share.
+        metric: Metric,
+        /// Percentiles: the time that passes, in milliseconds.
+        pass_ms: Option<u64>,
+        /// Percentiles: the time beyond which it fails, in milliseconds.
+        fail_ms: Option<u64>,
+        /// The statistics.
+        gate: RateLimit,
+    },
+    /// A mean against limits.
+    ScoreLimit(ScoreLimit),
+    /// A share against stable's.
+    Rate {
+        /// Which share.
+        metric: Metric,
+        /// The statistics.
+        gate: RateGate,
+    },
+    /// Answer times against stable's.
+    Tail(TailGate),
+    /// A mean against stable's.
+    Score(ScoreGate),
+}
+
+/// A guardrail that is held beside stable bears so many times stable's events: what is closer is a gate's to find.
+const BESIDE: f64 = 1.25;
+
+/// The range of confidence, as declared.
+pub(crate) fn scale(plan: &Plan) -> Scale {
+    plan.traffic.confidence.as_ref().map_or(Scale::UNIT, |confidence| Scale {
+        min: confidence.min,
+        max: confidence.max,
+        better: Better::Higher,
+    })
+}
+
+impl Test {
+    /// The canary alone against a limit.
+    pub(super) fn limit(metric: Metric, limit: Limit, scale: Scale) -> Result<Self, JudgeError> {
+        #[allow(clippy::float_cmp)] // the same number, not the same result
+        let two = limit.fail != limit.pass;
+        if metric == Metric::ConfidenceMean {
+            let limits = Limits { fail: limit.fail, pass: limit.pass, two };
+            return ScoreLimit::new(scale, limits).map(Self::ScoreLimit);
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // below a year, not negative
+        let ms = |limit: f64| (metric == Metric::LatencyP99).then_some(limit.round() as u64);
+        let share = |limit: f64| if metric == Metric::LatencyP99 { TAIL } else { limit };
+        let limits = Limits { fail: share(limit.fail), pass: share(limit.pass), two };
+        Ok(Self::RateLimit {
+            metric,
+            pass_ms: ms(limit.pass),
+            fail_ms: ms(limit.fail),
+            gate: RateLimit::new(limits)?,
+        })
+    }
+
+    /// The canary beyond a limit, and worse than stable at the same moments.
+    pub(super) fn beside(metric: Metric, limit: f64) -> Result<Self, JudgeError> {
+        let rules = RateRules {
+            harm: BESIDE,
+            harm_points: 0.0,
+            margin: BESIDE,
+            margin_points: 0.0,
+            ignore_below: limit,
+            pass_below: 0.0,
+        };
+        Ok(Self::Rate { metric, gate: RateGate::new(rules)? })
+    }
+
+    /// The canary against stable.
+    pub(super) fn against(metric: Metric, against: Against, scale: Scale) -> Result<Self, JudgeError> {
+        let late = against.has_middle();
+        match metric {
+            // External figures have no counts and never come here.
+            Metric::ErrorRate
+            | Metric::Overdue
+            | Metric::GoneRate
+            | Metric::ExternalLow
+            | Metric::ExternalHigh => {
+                let rules = RateRules {
+                    harm: against.harm,
+                    harm_points: against.harm_points,
+                    margin: against.margin,
+                    margin_points: against.margin_points,
+                    ignore_below: against.ignore_below,
+                    pass_below: against.pass_below,
+                };
+                Ok(Self::Rate { metric, gate: RateGate::new(rules)? })
+            }
+            Metric::LatencyP99 => TailGate::new(TailRules {
+                harm_bins: bins_of(against.harm, true),
+                margin_bins: bins_of(against.margin, false),
+                late,
+                more_beyond: more_beyond(against.margin),
+                tail: TAIL,
+                top: i32::from(tally::LATENCY_TOP),
+            })
+            .map(Self::Tail),
+            Metric::ConfidenceMean => ScoreGate::new(ScoreRules {
+                scale,
+                harm: margin(against.harm, against.harm_points),
+                margin: margin(against.margin, against.margin_points),
+                late,
+            })
+            .map(Self::Score),
+        }
+    }
+
+    /// Adds an interval; to the stage's proof only when it belongs to the stage.
+    pub(super) fn observe(
+        &mut self,
+        canary: &Counts,
+        control: &Counts,
+        span: Span,
+    ) -> Result<(), JudgeError> {
+        match self {
+            Self::RateLimit { metric, pass_ms, fail_ms, gate } => {
+                let all = canary.latency.total();
+                // Of the bin a limit falls into nobody knows which side: it counts against whoever has to prove.
+                let counted = |ms: Option<u64>, beyond: fn(&crate::Bins, u64) -> u64| {
+                    ms.map_or_else(
+                        || trials(*metric, canary),
+                        |ms| Trials { n: all, k: beyond(&canary.latency, ms) },
+                    )
+                };
+                let (surely, perhaps) = (crate::Bins::longer_than, crate::Bins::perhaps_longer_than);
+                let counts =
+                    [counted(*fail_ms, surely), counted(*pass_ms, surely), counted(*pass_ms, perhaps)];
+                gate.observe(counts, span)
+            }
+            Self::ScoreLimit(gate) => gate.observe(&scores(canary.confidence, control.confidence), span),
+            Self::Rate { metric, gate } => gate.observe(stratum(*metric, canary, control), span),
+            Self::Tail(gate) => gate.observe(&tails(&canary.latency, &control.latency), span),
+            Self::Score(gate) => gate.observe(&scores(canary.confidence, control.confidence), span),
+        }
+    }
+
+    fn gate(&self) -> &dyn judge::gate::Gate {
+        match self {
+            Self::RateLimit { gate, .. } => gate,
+            Self::ScoreLimit(gate) => gate,
+            Self::Rate { gate, .. } => gate,
+            Self::Tail(gate) => gate,
+            Self::Score(gate) => gate,
+        }
+    }
+
+    fn gate_mut(&mut self) -> &mut dyn judge::gate::Gate {
+        match self {
+            Self::RateLimit { gate, .. } => gate,
+            Self::ScoreLimit(gate) => gate,
+            Self::Rate { gate, .. } => gate,
+            Self::Tail(gate) => gate,
+            Self::Score(gate) => gate,
+        }
+    }
+
+    /// Answer times: the time that stable's slowest hundredth takes longer than now, in milliseconds.
+    pub(super) fn edge_ms(&self) -> Option<f64> {
+        let Self::Tail(gate) = self else { return None };
+        let edge = u16::try_from(gate.edge()?).ok()?;
+        Some(tally::latency_upper_ms(edge)).filter(|ms| ms.is_finite())
+    }
+
+    pub(super) fn answers(&self) -> Answers {
+        self.gate().answers()
+    }
+
+    pub(super) fn is_calm(&self) -> bool {
+        self.gate().is_calm()
+    }
+
+    pub(super) fn begin_stage(&mut self) {
+        self.gate_mut().begin_stage();
+    }
+
+    pub(super) fn new_weights(&mut self) {
+        self.gate_mut().new_weights();
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.gate_mut().forget();
+    }
+
+    /// Weakens the evidence by the design effect.
+    pub(super) fn temper(&mut self, deff: f64) -> Result<(), JudgeError> {
+        self.gate_mut().set_design_effect(deff)
+    }
+}
+
+/// A margin on a mean: a part of stable's, or a number in its unit.
+fn margin(part: f64, points: f64) -> Margin {
+    if points > 0.0 { Margin::Absolute(points) } else { Margin::Relative(part) }
+}
+
+/// How many times as many requests beyond stable's 99th percentile are still within a margin on that percentile.
+///
+/// A lognormal's tail beyond p99 grows by more than this when it is stretched by the margin, up to a sigma of 0.9, so
+/// the claim is no weaker.
+pub(super) fn more_beyond(margin: f64) -> f64 {
+    (1.0 + 2.0 * (margin - 1.0)).min(3.0)
+}

@@ -1,0 +1,289 @@
+//! Everything that leaves a mark: publications, rollbacks, records, notices; and the run's own clock.
+
+use manifest::Weights;
+
+use super::{LONGEST_STEP_MS, Run, named};
+use crate::state::PublicationState;
+use crate::{
+    Acks, Cause, Effect, HandingBack, Human, Notice, Phase, Publication, Record, RollbackBy, RolledBack,
+    Severity, State,
+};
+
+/// Lines of history a state keeps; the store keeps all.
+const HISTORY: usize = 200;
+
+/// When the two clocks disagree by more, the wall clock was set.
+const LARGEST_DRIFT_MS: u64 = 1_000;
+
+impl Run {
+    /// Moves the run's own clock on.
+    pub(super) fn pass_time(&mut self) {
+        let passed = self.now.since_ms(self.state.last).min(LONGEST_STEP_MS);
+        let by_wall_clock = self.now.unix_ms.checked_sub(self.state.last.unix_ms);
+        let set =
+            by_wall_clock.is_none_or(|ms| ms.abs_diff(self.now.since_ms(self.state.last)) > LARGEST_DRIFT_MS);
+        if set
+            && let Some(stage) = self.state.stages.last_mut().filter(|stage| stage.counts_from_ms.is_some())
+        {
+            stage.counts_from_ms = Some(self.now.unix_ms);
+        }
+        // Counts from before this step decide: a gap in the counts must not count as healthy time.
+        let fresh = self.fresh();
+        self.state.last = self.now;
+        self.state.age_ms = self.state.age_ms.saturating_add(passed);
+        let acknowledged = self.acknowledged();
+        if matches!(self.state.phase, Phase::Progressing | Phase::Promoting)
+            && acknowledged
+            && let Some(stage) = self.state.stages.last_mut()
+        {
+            stage.spent_ms = stage.spent_ms.saturating_add(passed);
+            if fresh {
+                stage.baked_ms = stage.baked_ms.saturating_add(passed);
+            }
+        }
+    }
+
+    /// Has a quorum the last weights?
+    pub(super) fn acknowledged(&self) -> bool {
+        self.state.publication.as_ref().is_some_and(|publication| publication.quorum_age_ms.is_some())
+    }
+
+    pub(super) fn fresh(&self) -> bool {
+        self.state.fresh()
+    }
+
+    pub(super) fn counts_missing_ms(&self) -> u64 {
+        self.state.counts_missing_ms()
+    }
+
+    /// Sends weights to every proxy.
+    pub(super) fn publish(&mut self, weights: Weights, cause: Cause) {
+        let state = &mut self.state;
+        state.epoch = state.epoch.saturating_add(1);
+        state.weights = weights;
+        let id = state.publication.as_ref().map_or(1, |last| last.sent.id.saturating_add(1));
+        let policy = state.plan.policy(state.epoch, weights, &state.stable_version);
+        let sent = Publication { id, policy, cause };
+        state.publication = Some(Box::new(PublicationState {
+            sent: sent.clone(),
+            sent_age_ms: state.age_ms,
+            quorum_age_ms: None,
+            acks: Acks { publication: id, ..Acks::default() },
+        }));
+        self.effects.push(Effect::Publish(Box::new(sent)));
+    }
+
+    /// Notes how far the last publication has come.
+    pub(super) fn acknowledge(&mut self, acks: &Acks) {
+        let quorum = self.state.plan.acknowledge.quorum;
+        let age_ms = self.state.age_ms;
+        let Some(publication) = &mut self.state.publication else { return };
+        if acks.publication != publication.sent.id {
+            return;
+        }
+        publication.acks = acks.clone();
+        // No proxy at all is no quorum: nobody would be there to take the canary back either.
+        let reached =
+            acks.connected > 0 && f64::from(acks.acknowledged) >= quorum * f64::from(acks.connected);
+        if !reached || publication.quorum_age_ms.is_some() {
+            return;
+        }
+        publication.quorum_age_ms = Some(age_ms);
+        self.forget("quorum");
+        let exposed = self.state.measures();
+        if exposed && self.state.exposed_age_ms.is_none() {
+            self.state.exposed_age_ms = Some(age_ms);
+        }
+        if exposed && self.state.has_just_risen() {
+            self.state.raised_age_ms = Some(age_ms);
+        }
+        if matches!(self.state.phase, Phase::Progressing | Phase::Promoting | Phase::Paused(_))
+            && let Some(stage) = self.state.stages.last_mut()
+        {
+            stage.acknowledged = Some(self.now);
+            stage.counts_from_ms = Some(self.now.unix_ms);
+        }
+    }
+
+    /// Has the last publication waited too long for its quorum?
+    pub(super) fn overdue_quorum(&self) -> bool {
+        self.state.publication.as_ref().is_some_and(|publication| {
+            publication.quorum_age_ms.is_none()
+                && self.state.age_ms.saturating_sub(publication.sent_age_ms)
+                    >= self.state.plan.acknowledge.timeout_ms
+        })
+    }
+
+    /// "4 of 5 proxies follow; missing: edge-3".
+    pub(super) fn followers(&self) -> String {
+        let Some(publication) = &self.state.publication else { return "nothing was published".to_owned() };
+        let acks = &publication.acks;
+        let mut text = format!("{} of {} proxies follow", acks.acknowledged, acks.connected);
+        if !acks.missing.is_empty() {
+            text.push_str(&format!("; missing: {}", acks.missing.join(", ")));
+        }
+        for refused in &acks.refused {
+            text.push_str(&format!("; {} refused: {}", refused.node, refused.reason));
+        }
+        text
+    }
+
+    /// Back to stable. Waits for nothing, asks nobody, and does nothing more when it is done already.
+    pub(super) fn roll_back(&mut self, by: RollbackBy, reason: String) {
+        let gentle = by.is_gentle();
+        self.go_back(by, reason, gentle);
+    }
+
+    pub(super) fn go_back(&mut self, by: RollbackBy, reason: String, gentle: bool) {
+        if matches!(self.state.phase, Phase::RolledBack | Phase::Succeeded) {
+            return;
+        }
+        self.leave_stage();
+        self.forget_shown();
+        let weight = self.state.weights.canary_ppm;
+        let ramp = self.state.plan.rollback.ramp_ppm.iter().position(|&ppm| ppm < weight && ppm > 0);
+        let ramp = ramp.filter(|_| gentle);
+        self.state.phase = Phase::RolledBack;
+        // Whoever ends a way back wants what it went back from.
+        let run = self.state.run;
+        self.state.barred.retain(|barred| barred.run != run);
+        self.state.rollback = Some(RolledBack { decided: self.now, by, reason: reason.clone(), ramp });
+        let back = if self.state.stable_version == self.state.plan.stable {
+            String::new()
+        } else {
+            format!(" (stable serves {} by now)", self.state.stable_version)
+        };
+        self.record(format!("Roll back {} to stable{back}: {reason}", self.state.plan.canary));
+        match ramp {
+            Some(step) => self.publish_ramp(step),
+            None => self.publish_nothing(),
+        }
+        let text = format!("{}: rolled back: {reason}", self.state.plan.name);
+        self.notify(Severity::Critical, "rolled-back", text);
+    }
+
+    fn publish_ramp(&mut self, step: usize) {
+        let ppm = self.state.plan.rollback.ramp_ppm.get(step).copied().unwrap_or(0);
+        let weights = Weights { canary_ppm: ppm.min(self.state.weights.canary_ppm), ..Weights::default() };
+        self.publish(weights, Cause::Rollback);
+    }
+
+    fn publish_nothing(&mut self) {
+        self.publish(Weights::default(), Cause::Rollback);
+        self.effects.push(Effect::Revoke);
+    }
+
+    /// The next step of a ramped rollback.
+    pub(super) fn settle_ramp(&mut self) {
+        let Some(step) = self.state.ramp() else {
+            if self.overdue_quorum() {
+                let text =
+                    format!("{}: weight 0 is not everywhere yet: {}", self.state.plan.name, self.followers());
+                self.notify(Severity::Critical, "quorum", text);
+            }
+            return;
+        };
+        let sent = self.state.publication.as_ref().map_or(0, |publication| publication.sent_age_ms);
+        if self.state.age_ms.saturating_sub(sent) < self.state.plan.rollback.step_ms {
+            return;
+        }
+        let next = step.saturating_add(1);
+        let more = self.state.plan.rollback.ramp_ppm.get(next).is_some_and(|&ppm| ppm > 0);
+        self.set_ramp(more.then_some(next));
+        if more {
+            self.publish_ramp(next);
+        } else {
+            self.publish_nothing();
+        }
+    }
+
+    fn set_ramp(&mut self, ramp: Option<usize>) {
+        if let Some(rollback) = &mut self.state.rollback {
+            rollback.ramp = ramp;
+        }
+    }
+
+    /// A person ends it.
+    pub(super) fn abort(&mut self, human: &Human) {
+        if self.state.ramp().is_some() {
+            self.set_ramp(None);
+            self.record(format!("Rolled back at once by {}", named(human)));
+            self.publish_nothing();
+        } else {
+            self.roll_back(RollbackBy::Human(human.who.clone()), format!("aborted by {}", named(human)));
+        }
+    }
+
+    pub(super) fn record(&mut self, what: String) {
+        let record = Record { at: self.now, what };
+        self.state.history.push(record.clone());
+        if self.state.history.len() > HISTORY {
+            self.state.history.remove(0);
+        }
+        self.effects.push(Effect::Record(record));
+    }
+
+    /// Tells people, once per matter.
+    pub(super) fn notify(&mut self, severity: Severity, key: &str, text: String) {
+        if self.state.told.iter().any(|told| told == key) {
+            return;
+        }
+        self.state.told.push(key.to_owned());
+        let key = format!("{}/{}/{key}", self.state.plan.name, self.state.run);
+        self.effects.push(Effect::Notify(Notice { severity, key, text }));
+    }
+
+    /// The matter is settled; should it come up again, people are told again.
+    pub(super) fn forget(&mut self, key: &str) {
+        self.state.told.retain(|told| told != key);
+    }
+}
+
+impl RollbackBy {
+    /// Proven harm is ended at once; a ramp is for rollbacks nobody is hurt by.
+    pub(crate) const fn is_gentle(&self) -> bool {
+        matches!(self, Self::Human(_) | Self::Deadline | Self::NoData | Self::Quorum)
+    }
+}
+
+impl State {
+    /// Is the present stage's weight above the one before it, and not yet acknowledged?
+    fn has_just_risen(&self) -> bool {
+        let mut stages = self.stages.iter().rev();
+        let Some(now) = stages.next().filter(|stage| stage.acknowledged.is_none()) else { return false };
+        stages.next().is_none_or(|before| now.weight_ppm > before.weight_ppm)
+    }
+
+    /// Are there counts young enough to rely on? Without traffic none are needed.
+    pub(crate) fn fresh(&self) -> bool {
+        !self.measures() || self.counts_missing_ms() < self.plan.no_data.after_ms
+    }
+
+    /// For how long counts have been missing. They are not missed before the canary got traffic.
+    pub(crate) fn counts_missing_ms(&self) -> u64 {
+        let since = self.counts_age_ms.max(self.exposed_age_ms);
+        since.map_or(0, |since| self.age_ms.saturating_sub(since))
+    }
+
+    /// The effects the present state asks for, to be carried out again after a restart of the caller.
+    #[must_use]
+    pub fn standing_effects(&self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if let Some(publication) = &self.publication {
+            effects.push(Effect::Publish(Box::new(publication.sent.clone())));
+        }
+        match &self.phase {
+            Phase::RolledBack if self.ramp().is_none() => effects.push(Effect::Revoke),
+            Phase::Pending { .. } if self.warming == Some(crate::WarmingUp::Asked) => {
+                effects.extend(self.warm_up_request());
+            }
+            Phase::HandBack(HandingBack::Asked { done: false, failed: None, .. }) => {
+                effects.extend(self.hand_back_request());
+            }
+            _ => {}
+        }
+        let asked = self.ending.calls.iter().filter(|call| call.asked);
+        effects.extend(asked.map(|call| Effect::Call(call.request.clone())));
+        effects
+    }
+}

@@ -1,0 +1,60 @@
+//! A member of a fleet goes up only with the others: it asks, and the fleet permits.
+
+use super::Run;
+use crate::state::StageRecord;
+use crate::{Answer, Phase, RollbackBy, State};
+
+impl Run {
+    /// The fleet, or a named person in its place, lets it enter a stage.
+    pub(super) fn permit(&mut self, stage: usize) {
+        if let Some(permitted) = &mut self.state.permitted {
+            *permitted = (*permitted).max(stage.saturating_add(1));
+        }
+    }
+
+    /// Must it wait for the others before it enters a stage?
+    pub(super) fn waits_for_fleet(&self, stage: usize) -> bool {
+        self.state.permitted.is_some_and(|permitted| stage >= permitted)
+    }
+
+    pub(super) fn take_back(&mut self, member: &str, reason: &str, gentle: bool) {
+        self.go_back(RollbackBy::Fleet(member.to_owned()), reason.to_owned(), gentle);
+    }
+}
+
+impl State {
+    /// The stage it is in: as planned, and as it goes.
+    pub(crate) fn in_stage(&self) -> Option<(&manifest::Stage, &StageRecord)> {
+        self.plan.stages.get(self.stage).zip(self.stages.last())
+    }
+
+    /// Has the present stage lasted and proven what it must?
+    pub(crate) fn is_complete(&self) -> bool {
+        self.in_stage().is_some_and(|(planned, stage)| {
+            let passes = |answer| matches!(answer, Answer::Pass | Answer::NotApplicable);
+            stage.gates.iter().all(|verdict| !verdict.hard || passes(verdict.answer))
+                && self.rivals_proven()
+                && self.fresh()
+                && self.unguarded().is_none()
+                && stage.baked_ms >= planned.bake_ms
+        })
+    }
+
+    /// The stage after the present one, the hand-back counting as one more than there are.
+    pub(crate) fn wants(&self) -> usize {
+        self.next_stage().unwrap_or(self.plan.stages.len())
+    }
+
+    /// The stage it would enter if it were permitted (from 0, the hand-back counting as one more); `None`: it is not
+    /// ready for any, or needs nobody's permission.
+    #[must_use]
+    pub fn asks(&self) -> Option<usize> {
+        let follows = self.publication.as_ref().is_some_and(|sent| sent.quorum_age_ms.is_some());
+        let next = match self.phase {
+            Phase::Pending { started_by: Some(_) } if follows => 0,
+            Phase::Progressing | Phase::Promoting if follows && self.is_complete() => self.wants(),
+            _ => return None,
+        };
+        self.permitted.is_some_and(|permitted| next >= permitted).then_some(next)
+    }
+}

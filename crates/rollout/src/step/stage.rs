@@ -1,0 +1,409 @@
+//! The way up: from the probe to 100 %.
+
+use manifest::{Insufficient, OnFail};
+
+use super::Run;
+use crate::evidence::{Look, OnMargin};
+use crate::{Answer, Cause, Interval, Pause, Phase, Reading, RollbackBy, Severity, StageRecord, Verdict};
+
+impl Run {
+    pub(super) fn settle_pending(&mut self) {
+        if self.acknowledged() {
+            // The window last: what warms is warm when it opens.
+            let first = self.state.next_seen();
+            if self.waits_for_calls()
+                || self.waits_for_endpoints(first)
+                || self.waits_for_warmth()
+                || self.waits_for_fleet(0)
+                || self.waits_for_window()
+            {
+                return;
+            }
+            let Phase::Pending { started_by: Some(who) } = &self.state.phase else { return };
+            let cause = Cause::Start { who: who.clone() };
+            self.enter_stage(0, cause);
+        } else if self.overdue_quorum() {
+            let text = format!("{}: nobody is exposed yet: {}", self.state.plan.name, self.followers());
+            if self.state.plan.acknowledge.on_timeout == Insufficient::Rollback {
+                self.roll_back(RollbackBy::Quorum, text);
+            } else {
+                self.notify(Severity::Warning, "quorum", text);
+            }
+        }
+    }
+
+    /// Adds an interval to the evidence, and acts on harm.
+    pub(super) fn count(&mut self, interval: &Interval) {
+        if self.state.phase == Phase::Succeeded {
+            return self.watch(interval);
+        }
+        let state = &mut self.state;
+        let live = matches!(
+            state.phase,
+            Phase::Progressing | Phase::Promoting | Phase::Paused(_) | Phase::HandBack(_)
+        );
+        if !live
+            || interval.gap.is_some()
+            || interval.epoch < state.first_epoch
+            || interval.epoch > state.epoch
+        {
+            return;
+        }
+        state.counts_age_ms = Some(state.age_ms);
+        state.unproven = interval.unproven.as_deref().map(Box::from);
+        // Nobody meets a shadow.
+        if !state.shadows() {
+            let others = interval.others.iter().map(|stratum| &stratum.canary);
+            for canary in std::iter::once(&interval.canary).chain(others) {
+                state.exposed.requests = state.exposed.requests.saturating_add(canary.assigned);
+                state.exposed.errors = state.exposed.errors.saturating_add(canary.errors);
+            }
+        }
+        let stage = state.stages.last();
+        // Counts that begin before the quorum are of a mesh that splits in two ways.
+        let whole =
+            stage.and_then(|stage| stage.counts_from_ms).is_some_and(|from_ms| interval.from_ms >= from_ms);
+        let raised = state.raised_age_ms.or(state.exposed_age_ms);
+        let warm = raised.is_some_and(|since| state.age_ms - since >= state.plan.warm_up_ms);
+        let look = Look {
+            age_ms: state.age_ms,
+            baked_ms: stage.map_or(0, |stage| stage.baked_ms),
+            span_ms: interval.to_ms.saturating_sub(interval.from_ms),
+            of_stage: whole
+                && interval.unproven.is_none()
+                && interval.epoch == state.epoch
+                && !matches!(state.phase, Phase::HandBack(_)),
+            concurrent: state.concurrent(),
+            warming: state.plan.warm_up_ms > 0 && !warm,
+            copies: state.shadows(),
+        };
+        state.evidence.observe(&state.plan, interval, look);
+        self.count_rivals(interval, look);
+        self.learn(interval, look);
+        self.show(interval, whole, look.warming);
+        self.forget("no-data");
+        if !self.guarded() {
+            return;
+        }
+        if let Some(reason) = self.state.overspent() {
+            return self.roll_back(RollbackBy::Budget, reason);
+        }
+        self.judge_and_act();
+    }
+
+    /// A figure of the user's own.
+    pub(super) fn take_reading(&mut self, reading: &Reading) {
+        let state = &mut self.state;
+        if !state.wanted().iter().any(|wanted| wanted.name == reading.gate) {
+            return;
+        }
+        match reading.arm.filter(|arm| *arm != state.plan.arm()) {
+            None => state.evidence.take_reading(&state.plan, reading, state.age_ms),
+            Some(arm) => {
+                if let Some(rival) = state.arms.rivals.get_mut(&arm) {
+                    rival.evidence.take_reading(&state.plan, reading, state.age_ms);
+                }
+            }
+        }
+        if !self.guarded() {
+            return;
+        }
+        self.judge_and_act();
+    }
+
+    /// Acts on guardrails that are broken; does the run go on?
+    fn guarded(&mut self) -> bool {
+        self.drop_broken_rivals();
+        if let Some(fired) = self.state.evidence.broken(&self.state.plan) {
+            let name = fired.verdict.name.clone();
+            let reason = format!("guardrail {name}: {}", fired.verdict.why);
+            let lead = self.state.plan.arm();
+            self.lose(lead, RollbackBy::Guardrail(name), reason, Some(fired.verdict));
+        }
+        self.state.phase != Phase::RolledBack
+    }
+
+    fn judge_and_act(&mut self) {
+        self.judge();
+        if let Some(fired) = self.state.evidence.harm(&self.state.plan, self.state.scope()) {
+            self.act_on_harm(fired.index, fired.verdict);
+        } else {
+            self.act_on_margin();
+        }
+        self.judge_rivals();
+    }
+
+    fn act_on_harm(&mut self, index: usize, verdict: Verdict) {
+        let reason = format!("gate {}: {}", verdict.name, verdict.why);
+        let name = verdict.name.clone();
+        if let Some(stage) = self.state.stages.last_mut() {
+            match stage.gates.iter_mut().find(|known| known.name == name) {
+                Some(known) => *known = verdict.clone(),
+                None => stage.gates.push(verdict.clone()),
+            }
+        }
+        match self.state.plan.gates.get(index).map(|gate| gate.on_fail) {
+            Some(OnFail::Pause) => self.pause(Pause::Gate { gate: name }, reason),
+            Some(OnFail::Rollback) | None => {
+                let lead = self.state.plan.arm();
+                self.lose(lead, RollbackBy::Gate(name), reason, Some(verdict));
+            }
+        }
+    }
+
+    fn act_on_margin(&mut self) {
+        let state = &mut self.state;
+        let Some(stage) = state.stages.last_mut() else { return };
+        let found = state.evidence.on_margin(&state.plan, &stage.gates, stage.baked_ms);
+        stage.reanalyzed |= found.iter().any(|(_, what)| matches!(what, OnMargin::Again(_)));
+        for (gate, what) in found {
+            self.bear(gate, what, "");
+        }
+    }
+
+    /// Does what a gate between good and bad leads to; `whose` it is, where there are several.
+    pub(super) fn bear(&mut self, gate: String, what: OnMargin, whose: &str) {
+        match what {
+            OnMargin::Again(why) => self.record(format!("Measure {whose}gate {gate} again, {why}")),
+            OnMargin::Ask(why) => {
+                let reason = format!("{whose}gate {gate}: {why}");
+                self.pause(Pause::Marginal { gate }, reason);
+            }
+        }
+    }
+
+    /// Writes down what the gates say now.
+    fn judge(&mut self) {
+        let verdicts = self.state.verdicts();
+        if matches!(self.state.phase, Phase::HandBack(_)) {
+            return;
+        }
+        if let Some(stage) = self.state.stages.last_mut() {
+            stage.gates = verdicts;
+        }
+    }
+
+    pub(super) fn settle_stage(&mut self) {
+        if self.missing_counts() || self.missing_readings() {
+            return;
+        }
+        if !self.acknowledged() {
+            if self.overdue_quorum() {
+                let text = format!("too few proxies took the weights in time: {}", self.followers());
+                self.undecided(
+                    self.state.plan.acknowledge.on_timeout,
+                    Pause::Quorum,
+                    RollbackBy::Quorum,
+                    text,
+                );
+            }
+            return;
+        }
+        if self.state.stages.last().is_some_and(|stage| stage.gates.is_empty()) {
+            self.judge();
+        }
+        if self.state.is_complete() {
+            let next = self.state.wants();
+            let age_ms = self.state.age_ms;
+            if let Some(stage) = self.state.stages.last_mut() {
+                stage.complete_age_ms.get_or_insert(age_ms);
+            }
+            if self.waits_for_fleet(next) {
+                return;
+            }
+            if self.state.must_choose() {
+                return self.settle_choice();
+            }
+            let Some((planned, stage)) = self.state.in_stage() else { return };
+            if planned.approval && stage.approved_by.is_none() {
+                let text = format!("stage {} is complete and awaits a person's yes", self.state.stage + 1);
+                self.pause(Pause::Approval, text);
+            } else if !self.waits_for_endpoints(self.state.next_seen()) && !self.waits_for_window() {
+                let (cause, why) = match self.state.stages.last().and_then(|stage| stage.approved_by.clone())
+                {
+                    Some(who) => (Cause::Human { who: who.clone() }, format!("approved by {who}")),
+                    None if self.state.plan.returning.is_some() => {
+                        (Cause::Verdict { stage: self.state.stage }, "it bears all traffic".to_owned())
+                    }
+                    None => (Cause::Verdict { stage: self.state.stage }, "every gate passed".to_owned()),
+                };
+                self.advance(cause, why);
+            }
+        } else if let Some((planned, stage)) = self.state.in_stage()
+            && stage.spent_ms >= planned.deadline_ms
+            // The deadline was for evidence, and that of a member that waits for the others had come.
+            && !(self.state.permitted.is_some() && stage.complete_age_ms.is_some())
+        {
+            let open = stage.gates.iter().filter(|verdict| verdict.hard && verdict.answer != Answer::Pass);
+            let open = open.map(|verdict| format!("{}: {}", verdict.name, verdict.why));
+            let unguarded = self.state.unguarded().map(|name| format!("guardrail {name} gives nothing"));
+            let open: Vec<_> = open.chain(self.state.rivals_open()).chain(unguarded).collect();
+            let open = if open.is_empty() { "counts are missing".to_owned() } else { open.join("; ") };
+            let text = format!(
+                "stage {} reached its deadline without enough evidence: {open}",
+                self.state.stage + 1
+            );
+            let action = planned.on_insufficient;
+            self.undecided(action, Pause::Deadline, RollbackBy::Deadline, text);
+        }
+    }
+
+    /// Is this a time at which nothing rises? People hear of it once per stage.
+    fn waits_for_window(&mut self) -> bool {
+        let Err(manifest::Closed { why, .. }) = self.state.window() else { return false };
+        let name = &self.state.plan.name;
+        let text = format!(
+            "{name}: holds at {}: {why}; promote with a reason to go on all the same",
+            self.state.weight()
+        );
+        let key = format!("window/{}", self.state.stages.len());
+        self.notify(Severity::Info, &key, text);
+        true
+    }
+
+    /// Acts on missing counts; has the phase changed?
+    fn missing_counts(&mut self) -> bool {
+        if self.fresh() {
+            return false;
+        }
+        let seconds = self.counts_missing_ms() / 1_000;
+        let text = format!("no trustworthy counts for {seconds} s");
+        self.undecided(self.state.plan.no_data.action, Pause::NoData, RollbackBy::NoData, text);
+        !matches!(self.state.phase, Phase::Progressing | Phase::Promoting)
+    }
+
+    /// Acts on a source that gives nothing; has the phase changed?
+    fn missing_readings(&mut self) -> bool {
+        let Some((gate, action, why)) = self.state.unread() else {
+            self.forget("unread");
+            return false;
+        };
+        self.undecided(action, Pause::Unread { gate }, RollbackBy::NoData, why);
+        !matches!(self.state.phase, Phase::Progressing | Phase::Promoting)
+    }
+
+    pub(super) fn undecided(&mut self, action: Insufficient, pause: Pause, by: RollbackBy, text: String) {
+        match action {
+            Insufficient::Hold => {
+                let key = match pause {
+                    Pause::NoData => "no-data".to_owned(),
+                    Pause::Quorum => "quorum".to_owned(),
+                    Pause::Unread { .. } => "unread".to_owned(),
+                    Pause::Endpoints => "endpoints".to_owned(),
+                    _ => format!("deadline/{}", self.state.stage),
+                };
+                let text = format!("{}: holds at {}: {text}", self.state.plan.name, self.state.weight());
+                self.notify(Severity::Warning, &key, text);
+            }
+            Insufficient::Pause => self.pause(pause, text),
+            Insufficient::Rollback => self.roll_back(by, text),
+        }
+    }
+
+    /// Stops with the weight as it is.
+    pub(super) fn pause(&mut self, why: Pause, text: String) {
+        // A failed gate goes before whatever else is waited for: a yes that is awaited must not cover it.
+        let stops = match &self.state.phase {
+            Phase::Progressing | Phase::Promoting => true,
+            Phase::Paused(Pause::Gate { .. }) => false,
+            Phase::Paused(_) => matches!(why, Pause::Gate { .. }),
+            _ => false,
+        };
+        if !stops {
+            return;
+        }
+        self.record(format!("Pause at {}: {text}", self.state.weight()));
+        // Every pause is a matter of its own, and those before it are settled.
+        self.state.told.retain(|told| !told.starts_with("paused/"));
+        let key = format!("paused/{}/{}", self.state.stage, self.state.age_ms);
+        let text = format!("{}: paused at {}: {text}", self.state.plan.name, self.state.weight());
+        self.state.phase = Phase::Paused(why);
+        self.notify(Severity::Warning, &key, text);
+    }
+
+    pub(super) fn settle_paused(&mut self, why: &Pause) {
+        let over = match why {
+            Pause::Quorum => self.acknowledged().then_some("a quorum follows"),
+            Pause::NoData => self.fresh().then_some("counts arrive again"),
+            Pause::Unread { .. } => self.state.unread().is_none().then_some("its sources can be read again"),
+            Pause::Choice => self.choice_is_over().then_some("one is left"),
+            Pause::Endpoints => {
+                let (now, next) = (self.state.weights.canary_ppm, self.state.next_seen());
+                let enough = self.state.endpoints_for(now.max(next)).is_ok();
+                enough.then_some("the canary has the endpoints")
+            }
+            _ => None,
+        };
+        if let Some(over) = over {
+            self.record(format!("Go on at {}: {over}", self.state.weight()));
+            self.go_on();
+        }
+    }
+
+    /// Back to where it was stopped.
+    pub(super) fn go_on(&mut self) {
+        self.state.phase = self.state.climbing();
+    }
+
+    /// To the next stage, or past the last one.
+    pub(super) fn advance(&mut self, cause: Cause, why: String) {
+        self.judge();
+        let age_ms = self.state.age_ms;
+        if let Some(stage) = self.state.stages.last_mut() {
+            stage.complete_age_ms.get_or_insert(age_ms);
+        }
+        if let Some(next) = self.state.next_stage() {
+            self.record(format!("Stage {} is complete: {why}", self.state.stage + 1));
+            self.leave_stage();
+            self.enter_stage(next, cause);
+        } else {
+            self.leave_stage();
+            self.begin_hand_back(&why);
+        }
+    }
+
+    pub(super) fn leave_stage(&mut self) {
+        let now = self.now;
+        if let Some(stage) = self.state.stages.last_mut().filter(|stage| stage.left.is_none()) {
+            stage.left = Some(now);
+        }
+    }
+
+    pub(super) fn enter_stage(&mut self, index: usize, cause: Cause) {
+        let Some(height) = self.state.plan.stages.get(index).map(manifest::Stage::height) else {
+            return;
+        };
+        self.enter(index, height, cause);
+        let count = self.state.plan.stages.len();
+        let canary = &self.state.plan.canary;
+        self.record(format!("Advance {canary} to {} (stage {} of {count})", self.state.weight(), index + 1));
+    }
+
+    /// At a weight or a shadow, under the gates and times of a planned stage.
+    pub(super) fn enter(&mut self, index: usize, (weight_ppm, shadow_ppm): (u32, u32), cause: Cause) {
+        self.permit(index);
+        self.state.stage = index;
+        self.state.phase = self.state.climbing();
+        self.state.stages.push(StageRecord {
+            stage: index,
+            weight_ppm,
+            shadow_ppm,
+            entered: self.now,
+            acknowledged: None,
+            counts_from_ms: None,
+            left: None,
+            baked_ms: 0,
+            spent_ms: 0,
+            gates: Vec::new(),
+            overridden_by: None,
+            approved_by: None,
+            reanalyzed: false,
+            complete_age_ms: None,
+            shown: crate::Counts::default(),
+        });
+        self.state.evidence.begin_stage();
+        self.begin_stage_of_rivals();
+        let weights = manifest::Weights { shadow_ppm, ..self.state.plan.weights(weight_ppm, true) };
+        self.publish(weights, cause);
+    }
+}
