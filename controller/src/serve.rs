@@ -1,6 +1,7 @@
 //! `serin run`: the parts put together.
 
-use std::process::ExitCode;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -9,39 +10,67 @@ use envoy::{Ecds, EcdsFile, Resource};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::api::{self, Api};
-use crate::args::Run;
 use crate::engine::{Engine, Inputs};
 use crate::hook::{Hooks, Programs};
 use crate::lease::LeaseBook;
 use crate::publish::Publisher;
 use crate::scrape::Scraper;
-use crate::sources::{Hosts, Secrets, Sources};
-use crate::store::{Archive, Store};
+use crate::server::{self, Api};
 use crate::traffic::TrafficLog;
 use crate::webhook::Deliveries;
+use sources::{Hosts, Secrets, Sources};
+use store::{Archive, Store};
 
-pub async fn run(options: Run) -> Result<ExitCode> {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
-        )
-        .init();
-    let wasm = std::path::absolute(&options.wasm)?;
-    let mut store = Store::open(&options.store)?;
-    store.keep_ms = options.keep.ms();
-    let archive = Archive::of(&options.store);
+/// What the operator says; every field is an option of `serin run`.
+pub struct Config {
+    /// Where the API, the lease and the metrics are served.
+    pub http: SocketAddr,
+    /// Where Envoys fetch the policy (ECDS over gRPC).
+    pub ecds: SocketAddr,
+    /// The state, a SQLite file.
+    pub store: PathBuf,
+    /// How long runs are kept after another has followed them, in milliseconds.
+    pub keep_ms: u64,
+    /// The filter, at the path where Envoy finds it.
+    pub wasm: PathBuf,
+    /// The admin addresses of the Envoys whose counters are evidence, each with its region before it (`eu-west=http://...`)
+    /// or without.
+    pub envoy_admins: Vec<String>,
+    /// Also write the policy into this directory.
+    pub ecds_file: Option<PathBuf>,
+    /// Keep each rollout's counts in this directory.
+    pub record: Option<PathBuf>,
+    /// How often counters are read.
+    pub period: Duration,
+    /// How often each Envoy asks whether its policy still stands, in milliseconds.
+    pub lease_interval_ms: u32,
+    /// The secrets that rollouts may name.
+    pub secrets: Secrets,
+    /// The hosts that sources of rollouts may be asked at.
+    pub source_hosts: Hosts,
+    /// The programs that hooks of rollouts may run.
+    pub hook_commands: Vec<String>,
+}
+
+/// Serves until it is told to stop.
+///
+/// # Errors
+/// When the store, an address or an option cannot be used, and when a part of the process fails.
+pub async fn run(config: Config) -> Result<()> {
+    let wasm = std::path::absolute(&config.wasm)?;
+    let mut store = Store::open(&config.store)?;
+    store.keep_ms = config.keep_ms;
+    let archive = Archive::of(&config.store);
     let incarnation = store.incarnation;
-    let admins = options
-        .envoy_admin
+    let admins = config
+        .envoy_admins
         .iter()
         .map(|told| admin(told))
         .collect::<Result<Vec<_>, _>>()
         .context("--envoy-admin")?;
 
     let ecds = Ecds::new(Resource::local(&wasm), incarnation);
-    let file = match &options.ecds_file {
+    let file = match &config.ecds_file {
         Some(directory) => {
             let file = EcdsFile::new(directory, Resource::local(&wasm), incarnation);
             file.prepare().await.context("--ecds-file")?;
@@ -49,32 +78,30 @@ pub async fn run(options: Run) -> Result<ExitCode> {
         }
         None => None,
     };
-    let (scraper, refusals, accepted) =
-        Scraper::new(admins.clone(), Duration::from_millis(options.period_ms), incarnation);
+    let (scraper, refusals, accepted) = Scraper::new(admins.clone(), config.period, incarnation);
     // A policy that travels as a file is acknowledged by nobody; what Envoy accepted is then read from its admin.
     let nodes = if file.is_some() { accepted } else { ecds.nodes() };
 
-    let lease = LeaseBook::new(incarnation, options.lease_interval_ms.saturating_mul(5));
-    let publisher = Publisher::new(ecds.clone(), file, incarnation, options.lease_interval_ms);
-    let secrets = Secrets { dir: options.secret_dir, env_prefix: options.secret_env };
-    let sources = Sources::new(secrets, Hosts(options.source_host))?;
-    let hooks = Hooks::new(reqwest::Client::new(), Programs::named(options.hook_command));
+    let lease = LeaseBook::new(incarnation, config.lease_interval_ms.saturating_mul(5));
+    let publisher = Publisher::new(ecds.clone(), file, incarnation, config.lease_interval_ms);
+    let sources = Sources::new(config.secrets, config.source_hosts)?;
+    let hooks = Hooks::new(reqwest::Client::new(), Programs::named(config.hook_commands));
     let (mut engine, views) = Engine::open(store, publisher, lease.clone(), sources.clone(), hooks)?;
-    if let Some(directory) = &options.record {
+    if let Some(directory) = &config.record {
         engine.record(TrafficLog::new(directory).context("--record")?);
     }
     engine.ask_at(admins.into_iter().map(|(_, admin)| admin).collect());
     let (triggers, pulse) = (engine.trigger_views(), engine.pulse.clone());
 
-    let ecds_socket = listen("--ecds", options.ecds).await?;
-    let http_socket = listen("--http", options.http).await?;
+    let ecds_socket = listen("--ecds", config.ecds).await?;
+    let http_socket = listen("--http", config.http).await?;
     tracing::info!("serin {} incarnation {incarnation}", env!("CARGO_PKG_VERSION"));
-    tracing::info!("http on {}, ecds on {}", options.http, options.ecds);
+    tracing::info!("http on {}, ecds on {}", config.http, config.ecds);
 
     let (commands, commanded) = mpsc::channel(64);
     let (counted, increments) = mpsc::channel(16);
     let (stop, stopped) = watch::channel(false);
-    let router = api::router(Api {
+    let router = server::router(Api {
         commands,
         views,
         triggers,
@@ -107,7 +134,7 @@ pub async fn run(options: Run) -> Result<ExitCode> {
     if !running.is_finished() {
         let _ = tokio::time::timeout(Duration::from_secs(5), running).await;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// An Envoy's admin address, with its region before it where the operator says so (`eu-west=http://...`).

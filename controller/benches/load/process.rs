@@ -1,6 +1,7 @@
 //! The controller as a process, and what it costs.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -26,12 +27,18 @@ fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
 }
 
+/// Cargo puts the program beside the folder of this one.
+fn serin() -> PathBuf {
+    let here = std::env::current_exe().expect("a path");
+    here.ancestors().nth(2).expect("target/release").join("serin")
+}
+
 impl Controller {
     pub async fn start(admins: &[String], period_ms: u64) -> Self {
         // Beside the build, not in a folder of memory: what a disk costs is part of the figure.
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let (http, ecds) = (free(), free());
-        let child = Command::new(env!("CARGO_BIN_EXE_serin"))
+        let child = Command::new(serin())
             .args(["run", "--wasm", "/filter.wasm", "--http", &http.to_string(), "--ecds", &ecds.to_string()])
             .args(["--envoy-admin", &admins.join(","), "--period-ms", &period_ms.to_string()])
             .arg("--store")

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use super::run::Run;
 use super::{Engine, Report, record};
 use crate::publish::Part;
-use crate::store::{Entry, Mesh, Point, Writing};
 use crate::{clock, hand_back};
+use store::{Entry, Mesh, Point, Writing};
 
 /// Evidence without a decision is written this often: losing less than this much of it is a gap, not a fault.
 pub(super) const KEEP_UP_NS: u64 = 5_000_000_000;

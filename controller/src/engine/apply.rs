@@ -9,7 +9,7 @@ use super::act::Decision;
 use super::receive::{Applied, Received};
 use super::{Act, Engine, Run, record};
 use crate::clock;
-use crate::store::{Entry, Stored, Writing};
+use store::{Entry, Stored, Writing};
 
 /// Why something was not done.
 #[derive(Clone, Debug)]

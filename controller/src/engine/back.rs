@@ -11,7 +11,7 @@ use super::apply::compiles;
 use super::ready::count;
 use super::{Act, Engine, Refusal, Report};
 use crate::hand_back;
-use crate::sources::Sources;
+use sources::Sources;
 
 /// What a person wants.
 #[derive(Clone, Debug, Default)]

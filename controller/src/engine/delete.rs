@@ -6,7 +6,7 @@ use serde_json::json;
 use super::exercise::Slot;
 use super::{Engine, Refusal, Run};
 use crate::clock;
-use crate::store::{Entry, Kind, Mesh, Writing};
+use store::{Entry, Kind, Mesh, Writing};
 
 impl Engine {
     /// Lets go of what was applied under a name.

@@ -13,7 +13,7 @@ use super::roster::Heard;
 use super::{Engine, Refusal, record};
 use crate::clock;
 use crate::evidence::Increments;
-use crate::store::Mesh;
+use store::Mesh;
 
 /// What is exercised on one rollout, and was last.
 #[derive(Default)]

@@ -50,14 +50,14 @@ use crate::hook::Hooks;
 use crate::lease::LeaseBook;
 use crate::publish::Publisher;
 use crate::scrape::Wanted;
-use crate::sources::Sources;
-use crate::store::{Mesh, Store};
 use crate::traffic::TrafficLog;
 use latency::Latency;
 use queue::Waiting;
 use report::Report;
 use roster::Roster;
 use run::Run;
+use sources::Sources;
+use store::{Mesh, Store};
 use triggers::Trigger;
 
 /// What a person can do to a run.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Engine, Refusal};
 use crate::clock;
-use crate::store::Queued;
+use store::Queued;
 
 /// One that waits.
 pub struct Waiting {

@@ -10,7 +10,7 @@ use split::Arm;
 
 use super::{Engine, Refusal, Report};
 use crate::clock;
-use crate::sources::Pair;
+use sources::Pair;
 
 /// A figure as it is pushed.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -153,11 +153,11 @@ impl Engine {
             tokio::spawn(async move {
                 let before = async {
                     match history {
-                        Some(range) => sources.before(&source, range).await,
+                        Some(range) => sources.before(&source, range, clock::unix_ms()).await,
                         None => Ok(None),
                     }
                 };
-                let said = tokio::try_join!(sources.ask(&source), before);
+                let said = tokio::try_join!(sources.ask(&source, clock::unix_ms()), before);
                 let said = said.map(|(pair, history)| Said { pair, history });
                 // The engine has gone: the next one asks again.
                 let _ = reports.send(Report::Read { name, run: number, stage, gate, arm, said }).await;

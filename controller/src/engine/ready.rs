@@ -7,8 +7,8 @@ use rollout::{Endpoints, WarmUpRequest};
 use split::Arm;
 
 use super::{Engine, Report};
-use crate::sources::Sources;
 use crate::{clock, warm_up};
+use sources::Sources;
 
 /// Between two counts of one run. Envoy's own health checks are seldom more frequent.
 const EVERY_NS: u64 = 2_000_000_000;
@@ -63,7 +63,7 @@ pub(super) async fn count(
     source: Option<&Source>,
 ) -> Result<Endpoints, String> {
     let Some(source) = source else { return of_envoys(admins, trial, stable).await };
-    let (canary, stable) = sources.ask(source).await?;
+    let (canary, stable) = sources.ask(source, clock::unix_ms()).await?;
     let canary = whole(canary.ok_or("the source of spec.ready has no data")?)?;
     Ok(Endpoints { canary: Some(canary), stable: stable.map(whole).transpose()?, error: None })
 }

@@ -3,7 +3,7 @@
 use rollout::{Effect, Event, Human, Severity, State, Verdict};
 use serde_json::json;
 
-use crate::store::{Entry, Kind};
+use store::{Entry, Kind};
 
 /// The lines of one step: who did what, what was decided, and which gates changed their answer.
 pub fn entries(

@@ -11,7 +11,7 @@ use super::latency::Latency;
 use super::readings::Pushed;
 use super::roster::Heard;
 use crate::clock;
-use crate::store::{Entry, Look, Stored, Writing};
+use store::{Entry, Look, Stored, Writing};
 
 /// Measurements kept while the store refuses; older ones make room.
 const LOOKS_KEPT: usize = 4_000;

@@ -7,7 +7,7 @@ use rollout::Human;
 
 use super::*;
 use crate::hook::Programs;
-use crate::sources::{Hosts, Secrets};
+use sources::{Hosts, Secrets};
 
 mod beforehand;
 mod clocks;
@@ -247,13 +247,13 @@ async fn a_rollback_the_store_would_not_take_is_written_as_soon_as_it_does() {
     let file = dir.path().join("serin.db");
     let mut first = engine(&file);
     apply(&mut first, &spec("v1", "v2", "")).await.expect("begun");
-    first.store.refuse_writes(true);
+    first.store.refuse_writes(true).expect("a switch");
     abort(&mut first).await;
     check(&first, 1, "v2", "RolledBack", None, false);
     first.tick().await;
     let generation = first.generation;
 
-    first.store.refuse_writes(false);
+    first.store.refuse_writes(false).expect("a switch");
     first.tick().await;
     drop(first);
     let mut second = engine(&file);

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::apply::compiles;
 use super::{Applied, Engine, Refusal};
 use crate::clock;
-use crate::store::{Outcome, Pending, StoredTrigger, Triggered};
+use store::{Outcome, Pending, StoredTrigger, Triggered};
 
 mod poll;
 
@@ -134,30 +134,6 @@ impl Trigger {
     }
 }
 
-impl Pending {
-    fn passed_over(self, by_version: &str) -> Triggered {
-        Triggered {
-            version: self.version,
-            by: self.by,
-            unix_ms: clock::unix_ms(),
-            outcome: Outcome::PassedOver { by_version: by_version.to_owned() },
-        }
-    }
-}
-
-impl Outcome {
-    /// One English sentence.
-    fn said(&self, rollout: &str) -> String {
-        match self {
-            Self::Begun { run } => format!("it is run {run} of {rollout}"),
-            Self::Queued { after_run } => format!("it begins when run {after_run} of {rollout} is over"),
-            Self::Stable => "stable served it already".to_owned(),
-            Self::Refused { why } => format!("it was not taken: {why}"),
-            Self::PassedOver { by_version } => format!("version {by_version} came while it waited"),
-        }
-    }
-}
-
 impl Engine {
     pub(super) async fn trigger_command(&mut self, command: TriggerCommand) {
         match command {
@@ -252,7 +228,7 @@ impl Engine {
             return gone(false, waits);
         }
         // Whoever waits longest is not served first here: a newer model makes the older one pointless.
-        let passed = trigger.pending.clone().map(|old| old.passed_over(version));
+        let passed = trigger.pending.clone().map(|old| old.passed_over(version, clock::unix_ms()));
         let pending =
             Pending { version: version.to_owned(), by: by.to_owned(), unix_ms: clock::unix_ms(), again };
         self.note(name, passed.into_iter().collect(), Some(pending))?;
@@ -312,7 +288,9 @@ impl Engine {
         tracing::info!(trigger = name, version, "{by}: {}", outcome.said(&spec.rollout));
         let began = matches!(outcome, Outcome::Begun { .. } | Outcome::Queued { .. });
         let (passed, pending) = match self.known(name)?.pending.clone() {
-            Some(old) if old.version != version && began => (Some(old.passed_over(version)), None),
+            Some(old) if old.version != version && began => {
+                (Some(old.passed_over(version, clock::unix_ms())), None)
+            }
             Some(old) if old.version != version => (None, Some(old)),
             _ => (None, None),
         };

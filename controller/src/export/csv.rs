@@ -7,18 +7,18 @@ use rollout::{Counts, State};
 use serde_json::Value;
 use split::Arm;
 
-use super::{What, moment};
-use crate::store::{Archive, Counted, Kept, Line, Look};
+use super::{Wanted, moment};
+use store::{Archive, Counted, Kept, Line, Look};
 
 /// A table on its way out.
 pub struct Table<'a> {
-    what: What,
+    what: Wanted,
     out: csv::Writer<&'a mut dyn Write>,
 }
 
-const fn columns(what: What) -> &'static [&'static str] {
+const fn columns(what: Wanted) -> &'static [&'static str] {
     match what {
-        What::Runs => &[
+        Wanted::Runs => &[
             "name",
             "run",
             "stable",
@@ -32,7 +32,7 @@ const fn columns(what: What) -> &'static [&'static str] {
             "exposed_errors",
             "message",
         ],
-        What::Stages => &[
+        Wanted::Stages => &[
             "name",
             "run",
             "stage",
@@ -44,7 +44,7 @@ const fn columns(what: What) -> &'static [&'static str] {
             "overridden_by",
             "approved_by",
         ],
-        What::Gates => &[
+        Wanted::Gates => &[
             "name",
             "run",
             "time",
@@ -60,7 +60,7 @@ const fn columns(what: What) -> &'static [&'static str] {
             "hard",
             "why",
         ],
-        What::Measurements => &[
+        Wanted::Measurements => &[
             "name",
             "run",
             "from",
@@ -86,12 +86,12 @@ const fn columns(what: What) -> &'static [&'static str] {
             "value",
             "error",
         ],
-        What::History => &["seq", "time", "name", "run", "kind", "who", "what", "why", "detail", "chain"],
+        Wanted::History => &["seq", "time", "name", "run", "kind", "who", "what", "why", "detail", "chain"],
     }
 }
 
 impl<'a> Table<'a> {
-    pub fn new(what: What, out: &'a mut dyn Write) -> Result<Self> {
+    pub fn new(what: Wanted, out: &'a mut dyn Write) -> Result<Self> {
         let mut out = csv::Writer::from_writer(out);
         out.write_record(columns(what))?;
         Ok(Self { what, out })
@@ -101,27 +101,27 @@ impl<'a> Table<'a> {
     pub fn run(&mut self, archive: &Archive, kept: &Kept) -> Result<()> {
         let (name, run) = (kept.name.as_str(), kept.run);
         match self.what {
-            What::Runs => self.out.write_record(of_run(kept)?)?,
-            What::Stages => {
+            Wanted::Runs => self.out.write_record(of_run(kept)?)?,
+            Wanted::Stages => {
                 let state = kept.state()?;
                 for stage in of_stages(&state) {
                     self.out.write_record(stage)?;
                 }
             }
-            What::Gates => {
+            Wanted::Gates => {
                 let journal = archive.journal(name, run)?;
                 for line in journal.lines.iter().filter(|line| line.kind == "verdict") {
                     self.out.write_record(of_verdict(line))?;
                 }
             }
-            What::Measurements => {
+            Wanted::Measurements => {
                 for look in archive.looks(name, run)? {
                     for record in of_look(name, run, &look) {
                         self.out.write_record(record)?;
                     }
                 }
             }
-            What::History => {
+            Wanted::History => {
                 for line in archive.journal(name, run)?.lines {
                     self.out.write_record(of_line(&line))?;
                 }
@@ -189,7 +189,7 @@ fn of_verdict(line: &Line) -> Vec<String> {
     };
     let mut record = vec![line.name.clone(), text(line.run), moment(line.unix_ms), field("/stage")];
     record.extend(
-        columns(What::Gates)
+        columns(Wanted::Gates)
             .iter()
             .skip(4)
             .map(|column| field(&format!("/gate/{}", if *column == "gate" { "name" } else { column }))),
@@ -221,7 +221,7 @@ fn of_look(name: &str, run: u64, look: &Look) -> Vec<Vec<String>> {
         .map(|(arm, value)| {
             let at = moment(read.at_ms);
             let mut record = vec![name.to_owned(), text(run), at.clone(), at, text(1), text(read.stage)];
-            record.resize(columns(What::Measurements).len() - 3, String::new());
+            record.resize(columns(Wanted::Measurements).len() - 3, String::new());
             if let Some(place) = record.get_mut(9) {
                 *place = arm;
             }

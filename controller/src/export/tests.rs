@@ -1,7 +1,7 @@
 use rollout::{Counts, Event, Human, Interval, Now, Reading, State, step};
 
 use super::*;
-use crate::store::{Entry, Kind, Look, Mesh, Store, Writing};
+use store::{Entry, Kind, Look, Mesh, Store, Writing};
 
 const SPEC: &str = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n";
 
@@ -30,7 +30,7 @@ fn told(file: &std::path::Path) -> State {
     state
 }
 
-fn exported(file: &std::path::Path, filter: &Filter, format: Format, what: Option<What>) -> String {
+fn exported(file: &std::path::Path, filter: &Filter, format: Format, what: Option<Wanted>) -> String {
     let mut out = Vec::new();
     write(&Archive::of(file), filter, format, what, &mut out).expect("exported");
     String::from_utf8(out).expect("text")
@@ -42,14 +42,17 @@ fn every_table_is_written_as_csv() {
     let file = dir.path().join("serin.db");
     told(&file);
     for (what, lines) in [
-        (What::Runs, vec!["ranker,1,v1,v2,Progressing,1970-01-01T00:00:01.000Z,1970-01-01T00:00:03.000Z,1,"]),
-        (What::Stages, vec!["ranker,1,1,"]),
         (
-            What::Gates,
+            Wanted::Runs,
+            vec!["ranker,1,v1,v2,Progressing,1970-01-01T00:00:01.000Z,1970-01-01T00:00:03.000Z,1,"],
+        ),
+        (Wanted::Stages, vec!["ranker,1,1,"]),
+        (
+            Wanted::Gates,
             vec!["ranker,1,1970-01-01T00:00:04.000Z,1,errors,pass,,,9,,,,,\"few, \"\"very\"\" few\""],
         ),
         (
-            What::Measurements,
+            Wanted::Measurements,
             vec![
                 "ranker,1,1970-01-01T00:00:03.000Z,1970-01-01T00:00:04.000Z,1,1,",
                 "ranker,1,1970-01-01T00:00:03.000Z,1970-01-01T00:00:04.000Z,1,1,",
@@ -57,7 +60,7 @@ fn every_table_is_written_as_csv() {
             ],
         ),
         (
-            What::History,
+            Wanted::History,
             vec![
                 "1,1970-01-01T00:00:02.000Z,ranker,1,act,anna,apply,\"a, b\",,",
                 "2,1970-01-01T00:00:04.000Z,ranker,1,verdict,,errors: pass,,",
@@ -123,7 +126,7 @@ fn only_what_is_asked_for_is_written() {
         (Filter { until_ms: Some(1_000), ..Filter::default() }, true),
         (Filter { until_ms: Some(999), ..Filter::default() }, false),
     ] {
-        let text = exported(&file, &filter, Format::Json, Some(What::Runs));
+        let text = exported(&file, &filter, Format::Json, Some(Wanted::Runs));
         let runs: Vec<Value> = serde_json::from_str(&text).expect("JSON");
         assert_eq!(runs.len(), usize::from(found), "{filter:?}");
         assert!(runs.iter().all(|run| run["journal"].is_null()));

@@ -6,7 +6,7 @@ use rollout::{HandingBack, Pause, Phase, State};
 
 use super::world::{Fate, Seen, World};
 use super::*;
-use crate::store::Point;
+use store::Point;
 
 fn text(name: &str, stable: &str, canary: &str, more: &str) -> String {
     format!(

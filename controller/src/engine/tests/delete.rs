@@ -1,7 +1,7 @@
 //! What is over can be let go; what was is kept.
 
 use super::*;
-use crate::store::Archive;
+use store::Archive;
 
 async fn delete(engine: &mut Engine, name: &str) -> Result<(), Refusal> {
     let human = Human { who: "ben".to_owned(), reason: "retired".to_owned() };
@@ -77,11 +77,11 @@ async fn a_disk_that_refuses_leaves_all_of_it() {
     apply(&mut first, &spec("v1", "v2", "")).await.expect("begun");
     abort(&mut first).await;
     let generation = first.generation;
-    first.store.refuse_writes(true);
+    first.store.refuse_writes(true).expect("a switch");
     assert!(matches!(delete(&mut first, "ranker").await, Err(Refusal::Failed(_))));
     check(&first, 1, "v2", "RolledBack", None, false);
     assert_eq!(first.generation, generation);
-    first.store.refuse_writes(false);
+    first.store.refuse_writes(false).expect("a switch");
     drop(first);
     let mut second = engine(&file);
     second.take_up().await;

@@ -21,8 +21,8 @@ use super::super::*;
 use crate::clock;
 use crate::evidence::Source;
 use crate::lease::Question;
-use crate::sources::{Hosts, Secrets};
-use crate::store::{Point, Points};
+use sources::{Hosts, Secrets};
+use store::{Point, Points};
 
 /// What happens at a point of a write or an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl World {
             let copy = self.watched.lock().expect("not poisoned").copies;
             let file = self.file(copy);
             let mut store = Store::open(&file).expect("the store opens");
-            store.unsynced();
+            store.unsynced().expect("a switch");
             store.points = self.points(copy);
             let incarnation = store.incarnation;
             let resource = || Resource::local("/filter.wasm");

@@ -10,8 +10,8 @@ use crate::engine::Act;
 use crate::hook::Hooks;
 use crate::lease::LeaseBook;
 use crate::publish::Publisher;
-use crate::sources::{Hosts, Secrets, Sources};
-use crate::store::Store;
+use sources::{Hosts, Secrets, Sources};
+use store::Store;
 
 fn engine(file: &Path) -> Engine {
     let store = Store::open(file).expect("a store");
@@ -199,9 +199,9 @@ async fn a_store_that_takes_nothing_triggers_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut engine = engine(&dir.path().join("serin.db"));
     engine.keep_trigger(&text(""), false).expect("kept");
-    engine.store.refuse_writes(true);
+    engine.store.refuse_writes(true).expect("a switch");
     assert!(matches!(engine.go("registry", "7", "a test", false).await, Err(Refusal::Failed(_))));
-    engine.store.refuse_writes(false);
+    engine.store.refuse_writes(false).expect("a switch");
     assert!(go(&mut engine, "7").await.triggered);
     check(&engine, (1, "v6", "v7"), None, &[("7", "begunrun1")]);
 }

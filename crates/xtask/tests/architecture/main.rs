@@ -146,10 +146,35 @@ const RULES: &[Rule] = &[
         never: &["k8s-openapi", "kube", "murmur3", "proxy-wasm", "rusqlite", "statrs", "wasmtime"],
     },
     Rule {
+        package: "api",
+        purity: Purity::Effects,
+        ours: &["manifest", "rollout"],
+        never: &["axum", "hyper", "reqwest", "rusqlite", "tokio"],
+    },
+    Rule {
+        package: "store",
+        purity: Purity::Effects,
+        ours: &["manifest", "rollout", "split"],
+        never: &["axum", "hyper", "reqwest", "tokio", "tonic"],
+    },
+    Rule {
+        package: "sources",
+        purity: Purity::Effects,
+        ours: &["judge", "manifest"],
+        never: &["prost", "rusqlite", "tonic"],
+    },
+    Rule {
         package: "controller",
         purity: Purity::Effects,
-        ours: &["envoy", "judge", "manifest", "rollout", "simulate", "split", "tally"],
-        never: &["murmur3", "proxy-wasm", "statrs", "wasmtime"],
+        ours: &["api", "envoy", "judge", "manifest", "rollout", "sources", "split", "store", "tally"],
+        never: &["clap", "murmur3", "proxy-wasm", "statrs", "wasmtime"],
+    },
+    // What needs a controller reaches it through its API; `run` alone is the controller.
+    Rule {
+        package: "cli",
+        purity: Purity::Effects,
+        ours: &["api", "controller", "envoy", "judge", "manifest", "rollout", "simulate", "sources", "split"],
+        never: &["axum", "murmur3", "proxy-wasm", "rusqlite", "statrs", "tonic", "wasmtime"],
     },
     Rule {
         package: "demo",

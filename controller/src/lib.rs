@@ -1,0 +1,22 @@
+//! The long-running process: it keeps the runs, publishes weights, reads counters, and answers people and proxies.
+//!
+//! [`run`] is all that the outside calls.
+
+mod call;
+mod clock;
+mod engine;
+mod evidence;
+mod export;
+mod hand_back;
+mod hook;
+mod lease;
+mod metrics;
+mod publish;
+mod scrape;
+mod serve;
+mod server;
+mod traffic;
+mod warm_up;
+mod webhook;
+
+pub use serve::{Config, run};

@@ -1,0 +1,60 @@
+//! The `serin` command: the controller, its clients, and what needs no controller.
+
+#![allow(clippy::print_stdout)] // a command's answer goes to standard output
+
+mod args;
+mod bootstrap;
+mod client;
+mod clock;
+mod judgement;
+mod lint;
+mod planning;
+mod serve;
+mod simulation;
+
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("serin: {error:#}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(options) => serve::run(options).await,
+        Command::Apply(options) => client::apply(options).await,
+        Command::Get(options) => client::get(options).await,
+        Command::Wait(options) => client::wait(options).await,
+        Command::Retry(options) => client::retry(options).await,
+        Command::Abort(options) => client::act_on_arm("abort", options).await,
+        Command::Promote(options) => client::act_on_arm("promote", options).await,
+        Command::Approve(options) => client::act("approve", options).await,
+        Command::Pause(options) => client::act("pause", options).await,
+        Command::Resume(options) => client::act("resume", options).await,
+        Command::SetWeight(options) => client::set_weight(options).await,
+        Command::Delete(options) => client::delete(options).await,
+        Command::Rollback(options) => client::rollback(options).await,
+        Command::Drill(options) => client::drill(options).await,
+        Command::Trigger(options) => client::triggers::run(options).await,
+        Command::Aa(options) => client::parity(options).await,
+        Command::History(options) => client::history(options).await,
+        Command::Export(options) => client::export(options).await,
+        Command::Push(options) => client::push(options).await,
+        Command::Lint(options) => lint::lint(&options),
+        Command::Explain(options) => lint::explain(&options),
+        Command::Judge(options) => judgement::judge(&options),
+        Command::Plan(options) => planning::plan(&options),
+        Command::Simulate(options) => simulation::simulate(&options),
+        Command::Bootstrap(options) => bootstrap::print(&options),
+    }
+}

@@ -1,0 +1,33 @@
+//! `serin run`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use controller::Config;
+use sources::{Hosts, Secrets};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Run;
+
+pub async fn run(options: Run) -> Result<ExitCode> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    controller::run(Config {
+        http: options.http,
+        ecds: options.ecds,
+        store: options.store,
+        keep_ms: options.keep.ms(),
+        wasm: options.wasm,
+        envoy_admins: options.envoy_admin,
+        ecds_file: options.ecds_file,
+        record: options.record,
+        period: Duration::from_millis(options.period_ms),
+        lease_interval_ms: options.lease_interval_ms,
+        secrets: Secrets { dir: options.secret_dir, env_prefix: options.secret_env },
+        source_hosts: Hosts(options.source_host),
+        hook_commands: options.hook_command,
+    })
+    .await?;
+    Ok(ExitCode::SUCCESS)
+}

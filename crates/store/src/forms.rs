@@ -1,0 +1,76 @@
+//! The form of the tables, and the way from each earlier form to the present one.
+
+use anyhow::{Result, bail};
+use rusqlite::{Connection, Transaction};
+
+use super::{exercises, journal, measured, practice, queued, triggers};
+use crate::unix_ms;
+
+/// The present form; a store of a later one is not touched.
+pub const PRESENT: i64 = FORMS.len() as i64;
+
+/// What brings the tables from each form to the next. Steps that were released are never changed.
+const FORMS: [&str; 7] = [
+    FORM_1,
+    queued::FORM_2,
+    exercises::FORM_3,
+    triggers::FORM_4,
+    journal::FORM_5,
+    measured::FORM_6,
+    practice::FORM_7,
+];
+
+const FORM_1: &str = "
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+    -- The present run of each name.
+    CREATE TABLE rollout (
+        name TEXT PRIMARY KEY, spec TEXT NOT NULL, state TEXT NOT NULL, generation INTEGER NOT NULL,
+        unix_ms INTEGER NOT NULL
+    ) STRICT;
+    -- Runs that were followed by another.
+    CREATE TABLE past_run (
+        name TEXT NOT NULL, run INTEGER NOT NULL, spec TEXT NOT NULL, state TEXT NOT NULL, unix_ms INTEGER NOT NULL,
+        PRIMARY KEY (name, run)
+    ) STRICT;
+";
+
+/// Brings the tables to the present form: all steps or none, so whoever is killed half way opens the old form again.
+pub fn bring_up(connection: &mut Connection) -> Result<()> {
+    let form: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if form > PRESENT {
+        bail!("it has form {form}, this serin reads form {PRESENT}; use the serin that wrote it");
+    }
+    let steps = FORMS.get(usize::try_from(form)?..).unwrap_or_default();
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let change = connection.transaction()?;
+    for (step, form) in steps.iter().zip(form + 1..) {
+        change.execute_batch(step)?;
+        fill(&change, form)?;
+    }
+    change.pragma_update(None, "user_version", PRESENT)?;
+    change.commit()?;
+    Ok(())
+}
+
+/// What a new form holds that its tables alone do not say.
+fn fill(change: &Transaction<'_>, form: i64) -> Result<()> {
+    match form {
+        1 => {
+            let now = i64::try_from(unix_ms())?;
+            change.execute(
+                "INSERT INTO meta VALUES ('incarnation', ?), ('generation', 0), ('revoked_below', 0)",
+                [now],
+            )?;
+        }
+        5 => journal::from_states(change)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub fn until(form: usize) -> String {
+    FORMS.get(..form).unwrap_or_default().concat() + &format!("PRAGMA user_version = {form};")
+}

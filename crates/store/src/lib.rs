@@ -1,0 +1,318 @@
+//! What must outlive the process: one SQLite file.
+//!
+//! A decision is on the disk before anybody acts on it. All that belongs to one decision (the run, what the whole mesh
+//! is to know, the lines of the journal) is one transaction, and [`Store::write`] is the only way in.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use rollout::State;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+mod archive;
+mod exercises;
+mod forms;
+mod journal;
+mod measured;
+mod points;
+mod practice;
+mod queued;
+mod remedy;
+mod retention;
+mod triggers;
+mod versions;
+
+pub use archive::{Archive, Filter, Kept, Line};
+pub use journal::{Entry, Kind};
+pub use measured::{Counted, Look};
+pub use points::{Point, Points};
+pub use queued::Queued;
+pub use triggers::{Outcome, Pending, StoredTrigger, Triggered};
+
+pub struct Store {
+    connection: Connection,
+    pub incarnation: u64,
+    pub points: Points,
+    /// How long runs are kept after another has followed them.
+    pub keep_ms: u64,
+    path: PathBuf,
+    /// Held for as long as this process writes here.
+    _lock: File,
+}
+
+/// A run as it is stored.
+pub struct Stored {
+    pub spec: String,
+    pub state: State,
+    /// The generation its last publication went out with; 0: none yet.
+    pub generation: u64,
+}
+
+/// A run as it is to be written.
+#[derive(Clone, Copy)]
+pub struct Writing<'a> {
+    pub spec: &'a str,
+    pub state: &'a State,
+    pub generation: u64,
+    /// What is to be said of it since it was last written.
+    pub entries: &'a [Entry],
+    /// What was measured since.
+    pub looks: &'a [Look],
+}
+
+/// What a name had come to when it was deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastRun {
+    pub run: u64,
+    pub epoch: u64,
+    pub stable_version: String,
+}
+
+/// What the whole mesh is to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mesh {
+    /// The generation of the last policy.
+    pub generation: u64,
+    /// Nobody vouches for a policy of a generation below.
+    pub revoked_below: u64,
+}
+
+impl Store {
+    /// Opens the store, or makes it. A new store is a new incarnation: what an older one published is then lower.
+    pub fn open(path: &Path) -> Result<Self> {
+        let opened = Self::open_or_make(path).map_err(|error| remedy::with_remedy(error, path));
+        opened.with_context(|| format!("the store {} cannot be used", path.display()))
+    }
+
+    fn open_or_make(path: &Path) -> Result<Self> {
+        let lock = lock(path)?;
+        let mut connection = Connection::open(path)?;
+        // A decision is on the disk before it is acted on, even if the machine loses power: in WAL mode that takes
+        // FULL, where NORMAL would forget the last commits (never their order).
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        forms::bring_up(&mut connection)?;
+        let points = Points::default();
+        let mut store = Self {
+            connection,
+            incarnation: 0,
+            points,
+            keep_ms: u64::MAX,
+            path: path.to_owned(),
+            _lock: lock,
+        };
+        store.incarnation = store.number("incarnation")?;
+        Ok(store)
+    }
+
+    /// The one way in: when this returns, all of `change` is on the disk; when it fails, nothing of it.
+    fn write(&mut self, change: impl FnOnce(&Transaction<'_>) -> Result<()>) -> Result<()> {
+        let Self { connection, points, .. } = self;
+        let whole = || {
+            points.reached(Point::Begin)?;
+            let transaction = connection.transaction()?;
+            change(&transaction)?;
+            points.reached(Point::Written)?;
+            transaction.commit()?;
+            // What is committed is committed, whatever a watch says.
+            let _ = points.reached(Point::Committed);
+            Ok(())
+        };
+        whole().map_err(|error| remedy::with_remedy(error, &self.path))
+    }
+
+    pub fn mesh(&self) -> Result<Mesh> {
+        Ok(Mesh { generation: self.number("generation")?, revoked_below: self.number("revoked_below")? })
+    }
+
+    fn number(&self, key: &str) -> Result<u64> {
+        let value: i64 =
+            self.connection.query_row("SELECT value FROM meta WHERE key = ?", [key], |row| row.get(0))?;
+        Ok(u64::try_from(value)?)
+    }
+
+    /// Every present run, by name.
+    pub fn rollouts(&self) -> Result<Vec<Stored>> {
+        let mut query =
+            self.connection.prepare("SELECT name, spec, state, generation FROM rollout ORDER BY name")?;
+        let rows = query.query_map([], |row| {
+            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, String>(2)?, row.get::<_, i64>(3)?))
+        })?;
+        rows.map(|row| {
+            let (name, spec, state, generation) = row?;
+            let state = serde_json::from_str(&state).with_context(|| {
+                format!("the stored state of {name} cannot be read; use the serin that wrote it")
+            })?;
+            Ok(Stored { spec, state, generation: u64::try_from(generation)? })
+        })
+        .collect::<Result<Vec<_>>>()
+        .map_err(|error| remedy::with_remedy(error, &self.path))
+    }
+
+    /// Writes runs down, and with them what the whole mesh is to know.
+    pub fn save(&mut self, runs: &[Writing<'_>], mesh: Mesh) -> Result<()> {
+        self.write(|change| {
+            for run in runs {
+                put(change, run)?;
+            }
+            raise(change, mesh)
+        })
+    }
+
+    /// What was applied as `name` begins: what ran before it is kept and no longer present, and what was queued under
+    /// the name waits no longer.
+    pub fn begin(
+        &mut self,
+        name: &str,
+        runs: &[Writing<'_>],
+        before: &[Writing<'_>],
+        mesh: Mesh,
+    ) -> Result<()> {
+        self.write(|change| {
+            for before in before {
+                keep(change, before)?;
+                change.execute("DELETE FROM rollout WHERE name = ?", [&before.state.plan.name])?;
+            }
+            for run in runs {
+                put(change, run)?;
+            }
+            raise(change, mesh)?;
+            change.execute("DELETE FROM queued WHERE name = ?", [name])?;
+            Ok(())
+        })
+    }
+
+    /// What was applied under a name is no longer present, and nothing waits under it; its runs are kept.
+    pub fn let_go(&mut self, name: &str, last: &[Writing<'_>], mesh: Mesh) -> Result<()> {
+        self.write(|change| {
+            for last in last {
+                keep(change, last)?;
+                change.execute("DELETE FROM rollout WHERE name = ?", [&last.state.plan.name])?;
+            }
+            raise(change, mesh)?;
+            change.execute("DELETE FROM queued WHERE name = ?", [name])?;
+            Ok(())
+        })
+    }
+
+    /// The last of the runs that were followed by another or deleted; of a fleet, of its members.
+    pub fn last(&self, name: &str) -> Result<Option<LastRun>> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT run, max(json_extract(state, '$.epoch')), json_extract(state, '$.stable_version') FROM past_run
+             WHERE name = ?1 OR json_extract(state, '$.plan.member.fleet') = ?1
+             GROUP BY run ORDER BY run DESC LIMIT 1",
+        )?;
+        let found =
+            query.query_row([name], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?)));
+        found
+            .optional()?
+            .map(|(run, epoch, stable_version)| {
+                Ok(LastRun { run: u64::try_from(run)?, epoch: u64::try_from(epoch)?, stable_version })
+            })
+            .transpose()
+    }
+
+    /// What was applied under a name and followed by another: a run, or the members of a fleet.
+    pub fn past_runs(&self, name: &str, run: u64) -> Result<Vec<State>> {
+        let mut query = self.connection.prepare(
+            "SELECT state FROM past_run
+             WHERE run = ?2 AND (name = ?1 OR json_extract(state, '$.plan.member.fleet') = ?1) ORDER BY name",
+        )?;
+        let rows = query.query_map(params![name, i64::try_from(run)?], |row| row.get::<_, String>(0))?;
+        rows.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
+    }
+}
+
+const LOCK_TRIES: u32 = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
+
+/// Two controllers on one store would each undo the other's decisions.
+fn lock(path: &Path) -> Result<File> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&name);
+    let file = file.context("its folder must exist and be writable by this user")?;
+    // A serin that is on its way out, or a hook of it that has just been started, holds it a moment longer.
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error).context("it cannot be locked"),
+        }
+    }
+    bail!("another serin runs on it; end that one, or give this one another --store")
+}
+
+fn put(change: &Transaction<'_>, run: &Writing<'_>) -> Result<()> {
+    let state = run.state;
+    change
+        .prepare_cached(
+            "INSERT INTO rollout VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE
+             SET spec = ?2, state = ?3, generation = ?4, unix_ms = ?5",
+        )?
+        .execute(params![
+            state.plan.name,
+            run.spec,
+            serde_json::to_string(state)?,
+            i64::try_from(run.generation)?,
+            i64::try_from(unix_ms())?
+        ])?;
+    tell(change, run)
+}
+
+/// What is to be said and kept of a run beside its state.
+fn tell(change: &Transaction<'_>, run: &Writing<'_>) -> Result<()> {
+    let (name, number) = (&run.state.plan.name, run.state.run);
+    journal::add(change, name, number, run.entries)?;
+    measured::add(change, name, number, run.looks, false)
+}
+
+fn raise(change: &Transaction<'_>, mesh: Mesh) -> Result<()> {
+    for (key, value) in [("generation", mesh.generation), ("revoked_below", mesh.revoked_below)] {
+        change
+            .prepare_cached("UPDATE meta SET value = max(value, ?2) WHERE key = ?1")?
+            .execute(params![key, i64::try_from(value)?])?;
+    }
+    Ok(())
+}
+
+fn keep(change: &Transaction<'_>, run: &Writing<'_>) -> Result<()> {
+    let state = run.state;
+    change.execute(
+        "INSERT OR REPLACE INTO past_run VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            state.plan.name,
+            i64::try_from(state.run)?,
+            run.spec,
+            serde_json::to_string(state)?,
+            i64::try_from(unix_ms())?
+        ],
+    )?;
+    tell(change, run)
+}
+
+/// When a row is written; nothing is decided by it.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Stored {
+    /// The run as it is, to be written once more.
+    #[must_use]
+    pub fn writing(&self) -> Writing<'_> {
+        Writing {
+            spec: &self.spec,
+            state: &self.state,
+            generation: self.generation,
+            entries: &[],
+            looks: &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

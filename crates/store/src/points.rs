@@ -1,0 +1,56 @@
+//! Where a process can end between two things that belong together: a seam for tests that end it there.
+
+use anyhow::Result;
+
+/// A moment of a decision's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// Decided, nothing written.
+    Begin,
+    /// Written, not committed.
+    Written,
+    /// On the disk; nobody has heard of it.
+    Committed,
+    /// An effect is about to be carried out.
+    Effect,
+    /// An effect was carried out.
+    Done,
+}
+
+type Watch = dyn FnMut(Point) -> Result<()> + Send;
+
+/// Whoever watches the points; outside of tests nobody.
+#[derive(Default)]
+pub struct Points(Option<Box<Watch>>);
+
+impl Points {
+    /// An error from the watch is what a disk would say that refuses.
+    pub fn reached(&mut self, point: Point) -> Result<()> {
+        self.0.as_mut().map_or(Ok(()), |watch| watch(point))
+    }
+
+    /// Watched by a test.
+    #[cfg(any(test, feature = "test-util"))]
+    pub fn watched(watch: impl FnMut(Point) -> Result<()> + Send + 'static) -> Self {
+        Self(Some(Box::new(watch)))
+    }
+}
+
+#[cfg(any(test, feature = "test-util"))]
+impl crate::Store {
+    /// From now on as on a disk that may only be read.
+    ///
+    /// # Errors
+    /// When SQLite takes no such order.
+    pub fn refuse_writes(&self, refuse: bool) -> Result<()> {
+        Ok(self.connection.pragma_update(None, "query_only", refuse)?)
+    }
+
+    /// For tests that end a process a thousand times: a process alone takes nothing with it that it has written.
+    ///
+    /// # Errors
+    /// When SQLite takes no such order.
+    pub fn unsynced(&self) -> Result<()> {
+        Ok(self.connection.pragma_update(None, "synchronous", "OFF")?)
+    }
+}

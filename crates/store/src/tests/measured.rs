@@ -1,0 +1,102 @@
+//! Thinning and forgetting.
+
+use rollout::{Bins, Counts, Group, Interval, Reading};
+
+use split::Arm;
+
+use super::super::measured::Read;
+use super::*;
+
+const HOUR: u64 = 3_600_000;
+
+/// A look of one second.
+fn look(at_s: u64, errors: u64) -> Look {
+    let canary = Counts {
+        assigned: 10,
+        errors,
+        latency: Bins([(100, 9), (120, 1)].into()),
+        groups: Some(vec![Group { group: 3, finished: 10, errors }]),
+        ..Counts::default()
+    };
+    let (from_ms, to_ms) = (at_s * 1_000, (at_s + 1) * 1_000);
+    let rivals = [(Arm::parse("b").expect("a name"), canary.clone())].into();
+    let interval = Interval { epoch: 2, from_ms, to_ms, canary, rivals, ..Interval::default() };
+    Look::Counts(Counted { stage: 1, weight_ppm: 10_000, looks: 1, interval })
+}
+
+fn write_looks(store: &mut Store, looks: &[Look]) {
+    let run = run("ranker");
+    for looks in looks.chunks(5) {
+        let writing = Writing { looks, ..run.writing() };
+        store.save(&[writing], Mesh { generation: 1, revoked_below: 0 }).expect("written");
+    }
+}
+
+/// Requests, errors, requests in the slow bin, errors of group 3, and single looks.
+fn sums(looks: &[Look]) -> (u64, u64, u64, u64, u32) {
+    looks.iter().fold((0, 0, 0, 0, 0), |sum, look| match look {
+        Look::Counts(Counted { interval, looks, .. }) => {
+            let Interval { canary, rivals, .. } = interval;
+            let of_rivals: u64 = rivals.values().map(|counts| counts.assigned).sum();
+            assert_eq!(of_rivals, canary.assigned, "a further version's counts are not lost");
+            let slow = canary.latency.0.get(&120).copied().unwrap_or(0);
+            let group = canary.groups.iter().flatten().map(|group| group.errors).sum::<u64>();
+            (sum.0 + canary.assigned, sum.1 + canary.errors, sum.2 + slow, sum.3 + group, sum.4 + looks)
+        }
+        Look::Reading(_) => sum,
+    })
+}
+
+#[test]
+fn thinning_loses_the_seconds_and_no_count() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("serin.db");
+    let mut store = Store::open(&file).expect("a new store");
+    let mut looks: Vec<Look> = (0..1_800).map(|second| look(second, second % 3)).collect();
+    let reading = Reading { gate: "ctr".into(), canary: Some(0.5), ..Reading::default() };
+    looks.push(Look::Reading(Read { at_ms: 1_800_500, stage: 1, reading }));
+    write_looks(&mut store, &looks);
+    let archive = Archive::of(&file);
+    let before = archive.looks("ranker", 1).expect("read");
+    assert_eq!(before, looks);
+
+    assert!(!store.thin(HOUR).expect("nothing is old enough"));
+    let now_ms = 1_200_001 + HOUR;
+    while store.thin(now_ms).expect("thinned") {}
+    let after = archive.looks("ranker", 1).expect("read");
+    assert_eq!(sums(&after), sums(&before));
+    let old = |look: &&Look| look.begins_ms() < 1_200_000;
+    assert_eq!(after.iter().filter(old).count(), 20, "a line for each of 20 minutes");
+    assert_eq!(after.iter().filter(|look| !old(look)).count(), 601, "the last hour as it was");
+    assert!(after.iter().all(|look| match look {
+        Look::Counts(counted) => counted.interval.canary.groups.as_ref().map(Vec::len) == Some(1),
+        Look::Reading(_) => true,
+    }));
+}
+
+#[test]
+fn runs_are_kept_for_as_long_as_is_said_and_go_with_all_that_is_theirs() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("serin.db");
+    let mut store = Store::open(&file).expect("a new store");
+    let first = run("ranker");
+    let lines = [Entry::new(5, Kind::Record, "line")];
+    let looks = [look(1, 0)];
+    let before = Writing { entries: &lines, looks: &looks, ..first.writing() };
+    let mut second = run("ranker");
+    second.state.run = 2;
+    let mesh = Mesh { generation: 1, revoked_below: 0 };
+    store
+        .begin("ranker", &[Writing { entries: &lines, looks: &looks, ..second.writing() }], &[before], mesh)
+        .expect("begun");
+    let rows = |store: &Store, table: &str| -> i64 {
+        let count = format!("SELECT count(*) FROM {table}");
+        store.connection.query_row(&count, [], |row| row.get(0)).expect("a count")
+    };
+    assert_eq!(store.forget(crate::unix_ms() - HOUR).expect("nothing is old enough"), 0);
+    assert_eq!(["past_run", "journal", "measured"].map(|table| rows(&store, table)), [1, 2, 2]);
+    assert_eq!(store.forget(crate::unix_ms() + HOUR).expect("forgotten"), 1);
+    assert_eq!(["past_run", "journal", "measured"].map(|table| rows(&store, table)), [0, 1, 1]);
+    assert_eq!(store.rollouts().expect("the present run stays").len(), 1);
+    assert_eq!(store.forget(crate::unix_ms() + HOUR).expect("nothing left"), 0);
+}

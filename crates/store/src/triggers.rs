@@ -1,0 +1,156 @@
+//! Triggers, and what each has done with every version it heard of.
+
+use anyhow::{Context, Result};
+use rusqlite::params;
+use serde::{Deserialize, Serialize};
+
+use super::Store;
+
+/// From form 3 to form 4.
+pub(super) const FORM_4: &str = "
+    CREATE TABLE registry_trigger (name TEXT PRIMARY KEY, spec TEXT NOT NULL, pending TEXT) STRICT;
+    -- One row for each version that was heard of: none is triggered twice.
+    CREATE TABLE triggered (
+        name TEXT NOT NULL, version TEXT NOT NULL, triggered TEXT NOT NULL, PRIMARY KEY (name, version)
+    ) STRICT;
+";
+
+/// A trigger as it is stored.
+pub struct StoredTrigger {
+    pub name: String,
+    /// As applied.
+    pub spec: String,
+    pub pending: Option<Pending>,
+    pub triggered: Vec<Triggered>,
+}
+
+/// A version that waits until the present run is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// The registry's.
+    pub version: String,
+    /// How it was heard of.
+    pub by: String,
+    pub unix_ms: u64,
+    /// A person wants it although it was rolled back once.
+    #[serde(default)]
+    pub again: bool,
+}
+
+/// What became of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Triggered {
+    /// The registry's.
+    pub version: String,
+    /// How it was heard of.
+    pub by: String,
+    pub unix_ms: u64,
+    pub outcome: Outcome,
+}
+
+/// What became of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A run of it began, or was under way.
+    Begun { run: u64 },
+    /// It begins when the run it replaces is over.
+    Queued { after_run: u64 },
+    /// Stable served it already.
+    Stable,
+    /// It was not taken: why.
+    Refused { why: String },
+    /// A later version came while it waited.
+    PassedOver { by_version: String },
+}
+
+impl Pending {
+    /// A later version came while this one waited.
+    #[must_use]
+    pub fn passed_over(self, by_version: &str, unix_ms: u64) -> Triggered {
+        let outcome = Outcome::PassedOver { by_version: by_version.to_owned() };
+        Triggered { version: self.version, by: self.by, unix_ms, outcome }
+    }
+}
+
+impl Outcome {
+    /// One English sentence.
+    #[must_use]
+    pub fn said(&self, rollout: &str) -> String {
+        match self {
+            Self::Begun { run } => format!("it is run {run} of {rollout}"),
+            Self::Queued { after_run } => format!("it begins when run {after_run} of {rollout} is over"),
+            Self::Stable => "stable served it already".to_owned(),
+            Self::Refused { why } => format!("it was not taken: {why}"),
+            Self::PassedOver { by_version } => format!("version {by_version} came while it waited"),
+        }
+    }
+}
+
+impl Store {
+    /// Every trigger, by name.
+    pub fn triggers(&self) -> Result<Vec<StoredTrigger>> {
+        let mut query =
+            self.connection.prepare("SELECT name, spec, pending FROM registry_trigger ORDER BY name")?;
+        let rows = query.query_map([], |row| {
+            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?))
+        })?;
+        rows.map(|row| {
+            let (name, spec, pending) = row?;
+            let unread = || format!("the stored trigger {name} cannot be read; use the serin that wrote it");
+            let pending = pending.map(|text| serde_json::from_str(&text)).transpose().with_context(unread)?;
+            let triggered = self.triggered(&name).with_context(unread)?;
+            Ok(StoredTrigger { spec, pending, triggered, name })
+        })
+        .collect()
+    }
+
+    fn triggered(&self, name: &str) -> Result<Vec<Triggered>> {
+        let mut query = self.connection.prepare("SELECT triggered FROM triggered WHERE name = ?")?;
+        let rows = query.query_map([name], |row| row.get::<_, String>(0))?;
+        rows.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
+    }
+
+    /// Keeps a trigger, in place of the one of its name.
+    pub fn keep_trigger(&mut self, name: &str, spec: &str) -> Result<()> {
+        self.write(|change| {
+            change.execute(
+                "INSERT INTO registry_trigger VALUES (?1, ?2, NULL) ON CONFLICT (name) DO UPDATE SET spec = ?2",
+                params![name, spec],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Forgets a trigger and all it has done.
+    pub fn drop_trigger(&mut self, name: &str) -> Result<()> {
+        self.write(|change| {
+            change.execute("DELETE FROM registry_trigger WHERE name = ?", [name])?;
+            change.execute("DELETE FROM triggered WHERE name = ?", [name])?;
+            Ok(())
+        })
+    }
+
+    /// Writes down what became of versions, and which one waits now, in one transaction.
+    pub fn note_triggered(
+        &mut self,
+        name: &str,
+        triggered: &[Triggered],
+        pending: Option<&Pending>,
+    ) -> Result<()> {
+        let pending = pending.map(serde_json::to_string).transpose()?;
+        self.write(|change| {
+            for one in triggered {
+                change.execute(
+                    "INSERT OR REPLACE INTO triggered VALUES (?, ?, ?)",
+                    params![name, one.version, serde_json::to_string(one)?],
+                )?;
+            }
+            change.execute(
+                "UPDATE registry_trigger SET pending = ?2 WHERE name = ?1",
+                params![name, pending],
+            )?;
+            Ok(())
+        })
+    }
+}
