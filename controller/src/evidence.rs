@@ -44,14 +44,8 @@ pub struct Source {
 impl Increments {
     /// As the run sees them: one region's proxies are nothing to another's, whether they answer or not.
     pub fn of(&self, state: &State) -> Seen {
-        let region = state.plan.member.as_ref().and_then(|member| member.region.as_deref());
-        // A proxy that never said where it is may be of this region: then part of the truth is missing.
-        let there = || {
-            let is_there = move |source: &&Source| {
-                region.is_none() || source.region.as_deref().is_none_or(|known| Some(known) == region)
-            };
-            self.sources.iter().filter(is_there)
-        };
+        let region = region(state);
+        let there = || self.there(state);
         let lacking: Vec<&str> = there().filter_map(|source| source.lacks.as_deref()).collect();
         let gap = match region {
             Some(region) if there().next().is_none() => {
@@ -63,13 +57,32 @@ impl Increments {
         };
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Seen {
-            from_ms: there().map(|source| source.from_ms).min().unwrap_or(self.from_ms),
+            // One that told nothing says nothing of when the others' counts began.
+            from_ms: there()
+                .filter(|source| source.told)
+                .map(|source| source.from_ms)
+                .min()
+                .unwrap_or_else(|| self.since_ms(state)),
             to_ms: self.to_ms,
             gap,
             told: number(there().filter(|source| source.lacks.is_none()).count()),
             asked: number(there().count()),
             lacking: lacking.join("; "),
         }
+    }
+
+    /// Up to when every proxy had told all it knew when this look began, the silent ones included.
+    pub fn since_ms(&self, state: &State) -> u64 {
+        self.there(state).map(|source| source.from_ms).min().unwrap_or(self.from_ms)
+    }
+
+    /// The proxies of the run's region. One that never said where it is may be of it: then part of the truth is missing.
+    pub fn there(&self, state: &State) -> impl Iterator<Item = &Source> {
+        let region = region(state);
+        let is_there = move |source: &&Source| {
+            region.is_none() || source.region.as_deref().is_none_or(|known| Some(known) == region)
+        };
+        self.sources.iter().filter(is_there)
     }
 
     /// The evidence of this look for one run.
@@ -96,6 +109,10 @@ impl Increments {
         });
         by_rollout.get(rollout).into_iter().flatten().filter_map(|&at| self.counted.get(at))
     }
+}
+
+fn region(state: &State) -> Option<&str> {
+    state.plan.member.as_ref().and_then(|member| member.region.as_deref())
 }
 
 /// What Envoy's router counted of a cluster.

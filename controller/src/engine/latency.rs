@@ -25,14 +25,13 @@ impl Latency {
         let gauge = tally::gauge("last_canary_assigned_ms", &[("rollout", &state.plan.name)]);
         let last_ms = news.gauges.iter().filter_map(|gauges| gauges.get(&gauge)).max()?;
         let to_ms = last_ms.saturating_sub(decided_ms);
-        let seen = news.of(state);
         let taken = state.publication.as_ref().is_some_and(|publication| {
             publication.acks.connected > 0 && publication.acks.acknowledged == publication.acks.connected
         });
         Some(Self {
             from_ms: to_ms.saturating_sub(TICK_MS),
             to_ms,
-            complete: taken && seen.gap.is_none() && seen.from_ms >= decided_ms + TICK_MS,
+            complete: taken && news.of(state).gap.is_none() && news.since_ms(state) >= decided_ms + TICK_MS,
         })
     }
 }

@@ -27,9 +27,28 @@ fn a_region_is_blind_to_others_and_not_to_its_own() {
     assert_eq!((seen(&news, &eu), seen(&news, &us)), ((900, false, 1, 1), (100, true, 0, 1)));
     // One that never said where it is may be anywhere: there is no proof without it, and harm is seen all the same.
     news.sources.push(source(None, 500, true));
-    assert_eq!(seen(&news, &eu), (500, false, 1, 2));
+    assert_eq!((seen(&news, &eu), news.since_ms(&eu)), ((900, false, 1, 2), 500));
     news.sources = vec![source(Some("asia"), 900, false)];
     assert!(news.of(&eu).gap.is_some_and(|why| why.contains("region eu")));
+}
+
+/// However long it has said nothing: the counts of the others are of the weights they have, and old enough for proof.
+#[test]
+fn a_silent_proxy_costs_its_own_counts_and_no_proof_that_a_quorum_gives() {
+    let text = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n  acknowledge: {quorum: 50%}\n";
+    let state = State::new(spec::load(text).expect("a rollout").plan, 1, 0, rollout::Now::at_ms(0));
+    let mut accumulator = CounterAccumulator::new(&state);
+    accumulator.settle(60_000);
+    let mut unproven = |silent: Source| {
+        let told = Source { from_ms: 100_000, told: true, ..Source::default() };
+        let sources = vec![told, silent];
+        let news = Increments { from_ms: 30_000, to_ms: 101_000, sources, ..Increments::default() };
+        news.interval(&mut accumulator, &state).unproven
+    };
+    let silent = Source { from_ms: 30_000, lacks: Some("silent".to_owned()), ..Source::default() };
+    assert_eq!(unproven(silent.clone()), None);
+    // Once it speaks, what it tells began before the weights.
+    assert!(unproven(Source { told: true, ..silent }).is_some());
 }
 
 #[test]

@@ -177,8 +177,10 @@ impl Source {
             };
         };
         let silent_ns = now_ns.saturating_sub(last.monotonic_ns);
-        let stale = (silent_ns > stale_after_ns).then_some(Mark::Stale { silent_ms: silent_ns / 1_000_000 });
         let from_ns = std::mem::replace(&mut self.from_ns, last.monotonic_ns);
+        // Whoever was read is not silent, however long the others kept the reader waiting.
+        let silent = last.monotonic_ns == from_ns && silent_ns > stale_after_ns;
+        let stale = silent.then_some(Mark::Stale { silent_ms: silent_ns / 1_000_000 });
         Span {
             source: name.to_owned(),
             node: last.node.clone(),

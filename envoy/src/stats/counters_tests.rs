@@ -138,6 +138,15 @@ fn intervals() {
         &["a p 0 1 0", "b q 0 1 0", "close 5", "b q 60 2 1", "b q 110 4 1", "close 115"],
         &["0+0 a: first reading b: first reading", "3+1 a: stale source: no answer for 115 ms"],
     );
+    // Nor does a reader that is kept waiting by one make the others silent.
+    check(
+        &["a p 1 1 0", "b q 1 1 0", "close 5", "b q 10 4 1", "close 200", "b q 210 5 1", "close 400"],
+        &[
+            "0+0 a: first reading b: first reading",
+            "3+1 a: stale source: no answer for 199 ms",
+            "1+0 a: stale source: no answer for 399 ms",
+        ],
+    );
     // Expected and never seen; removed and no longer missed.
     check(&["expect a", "close 5", "remove a", "close 10"], &["0+0 a: stale source: never answered", "0+0"]);
 }

@@ -55,8 +55,9 @@ impl Looks {
                 lacks = lacks.or(Some(format!("stale source: no answer for {silent_ms} ms")));
             }
             let told_from_ms = std::mem::replace(&mut source.from_ms, last_ms);
-            from_ms = from_ms.min(told_from_ms);
-            told |= last_ms > told_from_ms;
+            if last_ms > told_from_ms {
+                (told, from_ms) = (true, from_ms.min(told_from_ms));
+            }
             match lacks {
                 None => whole += 1,
                 Some(why) => lacking.push(format!("proxy {number}: {why}")),
@@ -72,5 +73,28 @@ impl Looks {
             lacking,
         };
         (seen, counted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_silent_says_nothing_of_when_the_counts_of_others_began() {
+        let mut looks = Looks::new(1_000);
+        let mut take = |told: [bool; 2], now_ms| {
+            let readings = told.map(|told| told.then(Reading::default)).to_vec();
+            let Seen { from_ms, told, asked, .. } = looks.take(readings, now_ms).0;
+            (from_ms, told, asked)
+        };
+        for now_ms in [1_000, 2_000, 3_000] {
+            take([true, true], now_ms);
+        }
+        for now_ms in [10_000, 11_000, 12_000] {
+            take([true, false], now_ms);
+        }
+        assert_eq!(take([true, false], 13_000), (12_000, 1, 2));
+        assert_eq!(take([true, true], 14_000), (3_000, 2, 2), "then it tells it all");
     }
 }
