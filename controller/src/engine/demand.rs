@@ -13,7 +13,11 @@ const WINDOW_MS: u64 = 30_000;
 
 /// Requests of the last looks.
 #[derive(Default)]
-pub struct Measured(VecDeque<Look>);
+pub struct Measured {
+    looks: VecDeque<Look>,
+    /// Did the last one miss a proxy?
+    missed: bool,
+}
 
 struct Look {
     from_ms: u64,
@@ -24,12 +28,15 @@ struct Look {
 }
 
 impl Measured {
-    /// Takes a look in. One that missed a proxy says too little and is left out.
+    /// Takes a look in. One that missed a proxy says too little and is left out, and so is the next one: what it tells of
+    /// that proxy is of a longer time.
     pub fn take(&mut self, state: &State, news: &Increments) {
-        while self.0.front().is_some_and(|look| look.to_ms + WINDOW_MS <= news.to_ms) {
-            self.0.pop_front();
+        while self.looks.front().is_some_and(|look| look.to_ms + WINDOW_MS <= news.to_ms) {
+            self.looks.pop_front();
         }
-        if news.gap.is_some() || news.to_ms <= news.from_ms {
+        let missed = news.there(state).any(|source| !source.told);
+        let after_one = std::mem::replace(&mut self.missed, missed);
+        if missed || after_one || news.gap.is_some() || news.to_ms <= news.from_ms {
             return;
         }
         let mut look =
@@ -44,17 +51,17 @@ impl Measured {
                 Arm::Canary | Arm::Other(_) => *look.others.entry(arm).or_default() += one.n,
             }
         }
-        self.0.push_back(look);
+        self.looks.push_back(look);
     }
 
     /// Requests per second; `None`: no look was whole lately.
     #[allow(clippy::cast_precision_loss)] // counts and milliseconds
     pub fn rates(&self) -> Option<Rates> {
-        let ms: u64 = self.0.iter().map(|look| look.to_ms - look.from_ms).sum();
+        let ms: u64 = self.looks.iter().map(|look| look.to_ms - look.from_ms).sum();
         let rate = |n: u64| n as f64 * 1e3 / ms as f64;
-        let per_second = |of: fn(&Look) -> u64| rate(self.0.iter().map(of).sum());
+        let per_second = |of: fn(&Look) -> u64| rate(self.looks.iter().map(of).sum());
         let mut others: BTreeMap<Arm, u64> = BTreeMap::new();
-        for (arm, n) in self.0.iter().flat_map(|look| &look.others) {
+        for (arm, n) in self.looks.iter().flat_map(|look| &look.others) {
             *others.entry(*arm).or_default() += n;
         }
         (ms > 0).then(|| Rates {
@@ -71,6 +78,7 @@ mod tests {
     use tally::{Counted, Series};
 
     use super::*;
+    use crate::evidence::Source;
 
     fn look(from_ms: u64, to_ms: u64, counts: &[(&str, Arm, Cause, u64)], gap: bool) -> Increments {
         let counters = counts.iter().map(|(rollout, arm, cause, n)| {
@@ -101,6 +109,11 @@ mod tests {
         ];
         assert_eq!(take(look(1_000, 2_000, &busy, false)), Some((15.0, 90.0)));
         assert_eq!(take(look(2_000, 3_000, &[], true)), Some((15.0, 90.0)), "a gap is no silence");
+        // A proxy that told nothing for a while, and then all of it at once.
+        let silent = Source { told: false, ..Source::default() };
+        let half = Increments { sources: vec![silent], ..look(1_000, 3_000, &busy, false) };
+        assert_eq!(take(half), Some((15.0, 90.0)));
+        assert_eq!(take(look(1_000, 4_000, &busy, false)), Some((15.0, 90.0)));
         assert_eq!(take(look(3_000, 5_000, &[], false)), Some((5.0, 30.0)));
         assert_eq!(take(look(31_500, 32_000, &[], false)), Some((0.0, 0.0)), "what is old is forgotten");
     }
