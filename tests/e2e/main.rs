@@ -12,6 +12,8 @@ mod arms;
 #[cfg(test)]
 mod back;
 #[cfg(test)]
+mod cohorts;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod demos;

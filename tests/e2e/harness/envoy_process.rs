@@ -54,6 +54,8 @@ pub struct EnvoyProcess {
     dir: TempDir,
     pub addr: SocketAddr,
     pub admin: SocketAddr,
+    /// Where the controller reads it: there, or by a way that leads there.
+    pub read_at: SocketAddr,
 }
 
 impl EnvoyProcess {
@@ -106,13 +108,14 @@ impl EnvoyProcess {
         };
         let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("envoy starts");
         let any = "127.0.0.1:0".parse().expect("an address");
-        let mut envoy = Self { child, parent: None, hot, dir, addr: any, admin: any };
+        let mut envoy = Self { child, parent: None, hot, dir, addr: any, admin: any, read_at: any };
         envoy.admin = until("Envoy's admin address", async || {
             envoy.alive();
             let text = std::fs::read_to_string(envoy.dir.path().join("admin")).unwrap_or_default();
             text.parse().map_err(|_| text)
         })
         .await;
+        envoy.read_at = envoy.admin;
         envoy.addr = until("Envoy's listener", async || {
             envoy.alive();
             let text = envoy.ask("/listeners?format=json").await.map_err(|error| error.to_string())?;
@@ -188,6 +191,13 @@ impl EnvoyProcess {
     /// How often it counted what `fits`, over all series.
     pub async fn count(&self, fits: impl Fn(&tally::Series) -> bool) -> u64 {
         self.counted().await.counters.iter().filter(|(series, _)| fits(series)).map(|(_, n)| n).sum()
+    }
+
+    /// Stands still as it is, or goes on: a machine that hangs.
+    pub fn stand_still(&self, still: bool) {
+        let signal = if still { "-STOP" } else { "-CONT" };
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(status.expect("kill").success());
     }
 
     fn alive(&self) {

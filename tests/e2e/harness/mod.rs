@@ -4,6 +4,7 @@ mod envoy_process;
 mod http;
 mod plane;
 mod prometheus_process;
+mod relay;
 mod serin;
 pub mod tools;
 mod wait;
@@ -14,7 +15,8 @@ pub use envoy_process::{EnvoyOptions, EnvoyProcess};
 pub use http::get;
 pub use plane::{Lease, Plane};
 pub use prometheus_process::PrometheusProcess;
-pub use serin::Serin;
+pub use relay::Relay;
+pub use serin::{Serin, Ways};
 pub use wait::until;
 
 use demo::model::{Behaviour, ModelServer};

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{EnvoyOptions, EnvoyProcess, Models, tools, until};
+use super::{EnvoyOptions, EnvoyProcess, Models, Relay, tools, until};
 use envoy::bootstrap::PolicySource;
 
 /// A controller with its Envoy. Both end with this value.
@@ -19,14 +19,27 @@ pub struct Serin {
     pub more: Vec<EnvoyProcess>,
 }
 
+/// The ways between the controller and an Envoy that a story can close.
+pub struct Ways {
+    /// By which the controller reads it.
+    pub admin: Relay,
+    /// By which policies come to it.
+    pub policies: Relay,
+}
+
 impl Serin {
     /// Starts both, and waits until the proxy has found the controller.
     pub async fn start(models: &Models, options: EnvoyOptions) -> Self {
+        Self::start_at(models.stable.addr(), models.canary.addr(), options).await
+    }
+
+    /// The same with servers of the story's own.
+    pub async fn start_at(stable: SocketAddr, canary: SocketAddr, options: EnvoyOptions) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let (http, ecds) = (free_port(), free_port());
         let options =
             EnvoyOptions { policy: Some(PolicySource::Grpc(ecds.into())), lease: Some(http), ..options };
-        let envoy = EnvoyProcess::with_models(models, options).await;
+        let envoy = EnvoyProcess::start(stable, canary, options).await;
         let mut serin = Self { child: None, dir, http, ecds, envoy: Some(envoy), more: Vec::new() };
         serin.run().await;
         serin
@@ -34,14 +47,32 @@ impl Serin {
 
     /// Starts one more Envoy, of models of its own, and the controller again, which then reads both.
     pub async fn add(&mut self, models: &Models, options: EnvoyOptions) {
-        let options = EnvoyOptions {
-            policy: Some(PolicySource::Grpc(self.ecds.into())),
-            lease: Some(self.http),
-            ..options
-        };
-        self.more.push(EnvoyProcess::with_models(models, options).await);
+        self.add_at(self.ecds, models, options).await;
         self.kill();
         self.run().await;
+    }
+
+    /// The same, and the story can close the ways between the two.
+    pub async fn add_behind(&mut self, models: &Models, options: EnvoyOptions) -> Ways {
+        let policies = Relay::to(self.ecds).await;
+        let envoy = self.add_at(policies.addr, models, options).await;
+        let admin = Relay::to(envoy.admin).await;
+        envoy.read_at = admin.addr;
+        self.kill();
+        self.run().await;
+        Ways { admin, policies }
+    }
+
+    async fn add_at(
+        &mut self,
+        ecds: SocketAddr,
+        models: &Models,
+        options: EnvoyOptions,
+    ) -> &mut EnvoyProcess {
+        let policy = Some(PolicySource::Grpc(ecds.into()));
+        let options = EnvoyOptions { policy, lease: Some(self.http), ..options };
+        self.more.push(EnvoyProcess::with_models(models, options).await);
+        self.more.last_mut().expect("the new one")
     }
 
     /// Starts the controller, and waits until it answers; the store is where it was.
@@ -56,7 +87,7 @@ impl Serin {
     /// Starts the controller and waits for nothing.
     pub fn spawn(&mut self) {
         let admins = std::iter::once(self.envoy()).chain(&self.more);
-        let admin: Vec<String> = admins.map(|envoy| format!("http://{}", envoy.admin)).collect();
+        let admin: Vec<String> = admins.map(|envoy| format!("http://{}", envoy.read_at)).collect();
         let admin = admin.join(",");
         let log = std::fs::File::options()
             .create(true)
