@@ -3,153 +3,147 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
+use store::Mesh;
+use tally::lease::{Answer, Question, Word};
 
 use crate::clock;
 
 /// A controller whose engine has not come round for this long must not vouch for anything.
 const ENGINE_SILENT_MS: u64 = 10_000;
 
-/// What is vouched for; written by the engine, read by the API.
-#[derive(Clone, Debug)]
-pub struct LeaseBook(Arc<Mutex<Page>>, Arc<Mutex<BTreeMap<String, Heard>>>);
-
-/// What a proxy was last told.
-#[derive(Clone, Copy, Debug)]
-struct Heard {
-    generation: u64,
-    lease: Word,
-    at_monotonic_ns: u64,
-}
-
 /// Proxies are remembered for this long after they last asked.
 const REMEMBERED_NS: u64 = 600_000_000_000;
 
-#[derive(Clone, Copy, Debug)]
-struct Page {
+/// What is vouched for; written by the engine, read by the API.
+#[derive(Clone, Debug)]
+pub struct Leases(Arc<Mutex<Vouched>>, Arc<Mutex<BTreeMap<String, Told>>>);
+
+/// What a proxy was last told.
+#[derive(Clone, Debug)]
+struct Told {
+    answer: Answer,
+    at_monotonic_ns: u64,
+}
+
+/// What is vouched for now.
+#[derive(Clone, Debug)]
+struct Vouched {
     incarnation: u64,
+    /// As published: nobody can ask for more.
     generation: u64,
-    revoked_below: u64,
+    /// As decided; it can be ahead of what is published.
+    mesh: Mesh,
     ttl_ms: u32,
     engine_monotonic_ns: u64,
 }
 
-/// What a proxy asks.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Question {
-    pub incarnation: u64,
-    pub generation: u64,
-    /// Who asks; for the log.
-    #[serde(default)]
-    pub node: String,
+/// Names of proxies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToldOf {
+    /// Told that what they run of a rollout stands.
+    pub renewed: Vec<String>,
+    /// Told that it is taken back.
+    pub revoked: Vec<String>,
 }
 
-/// What it is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Answer {
-    pub incarnation: u64,
-    pub generation: u64,
-    pub lease: Word,
-    pub ttl_ms: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Word {
-    /// It stands for another `ttl_ms`.
-    Renew,
-    /// It was taken back: stable, now.
-    Revoke,
-    /// Not one of ours: it runs out by itself.
-    Unknown,
-}
-
-impl LeaseBook {
+impl Leases {
+    /// Vouches for nothing yet.
     pub fn new(incarnation: u64, ttl_ms: u32) -> Self {
-        let page = Page {
+        let vouched = Vouched {
             incarnation,
             generation: 0,
-            revoked_below: 0,
+            mesh: Mesh::default(),
             ttl_ms,
             engine_monotonic_ns: clock::monotonic_ns(),
         };
-        Self(Arc::new(Mutex::new(page)), Arc::default())
+        Self(Arc::new(Mutex::new(vouched)), Arc::default())
     }
 
     /// The engine came round.
     pub fn alive(&self) {
-        self.change(|page| page.engine_monotonic_ns = clock::monotonic_ns());
+        self.change(|vouched| vouched.engine_monotonic_ns = clock::monotonic_ns());
     }
 
+    /// A policy goes out.
     pub fn published(&self, generation: u64, ttl_ms: u32) {
-        self.change(|page| {
-            page.generation = generation;
-            page.ttl_ms = ttl_ms;
+        self.change(|vouched| {
+            vouched.generation = generation;
+            vouched.ttl_ms = ttl_ms;
         });
     }
 
-    pub fn revoke_below(&self, generation: u64) {
-        self.change(|page| page.revoked_below = page.revoked_below.max(generation));
+    /// What was decided to be taken back; whoever asks from now on is told.
+    pub fn revoke(&self, mesh: &Mesh) {
+        self.change(|vouched| vouched.mesh.clone_from(mesh));
     }
 
     /// `None`: the engine is stuck, and silence is the honest answer.
     pub fn answer(&self, question: &Question) -> Option<Answer> {
-        let page = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let silent_ms = clock::monotonic_ns().saturating_sub(page.engine_monotonic_ns) / 1_000_000;
-        if silent_ms > ENGINE_SILENT_MS {
-            tracing::error!(node = question.node, silent_ms, "the engine is stuck: no lease is renewed");
-            return None;
+        let answer = {
+            let vouched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let silent_ms = clock::monotonic_ns().saturating_sub(vouched.engine_monotonic_ns) / 1_000_000;
+            if silent_ms > ENGINE_SILENT_MS {
+                tracing::error!(node = question.node, silent_ms, "the engine is stuck: no lease is renewed");
+                return None;
+            }
+            vouched.answer(question)
+        };
+        if answer.lease != Word::Renew || !answer.revoked.is_empty() {
+            let (lease, revoked) = (answer.lease, &answer.revoked);
+            tracing::debug!(node = question.node, generation = question.generation, ?lease, ?revoked);
         }
-        let answer = page.answer(question);
-        self.remember(question, answer.lease);
-        if answer.lease != Word::Renew {
-            tracing::debug!(node = question.node, generation = question.generation, lease = ?answer.lease);
-        }
+        self.remember(question, answer.clone());
         Some(answer)
     }
 
-    /// Names of the proxies that asked for this generation or a later one and were last told that it stands, and of
-    /// those that were told that it is revoked.
-    pub fn heard(&self, generation: u64) -> (Vec<String>, Vec<String>) {
-        let heard = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = |word: Word| {
-            let fits =
-                heard.iter().filter(|(_, heard)| heard.generation >= generation && heard.lease == word);
-            fits.map(|(node, _)| node.clone()).collect()
-        };
-        (told(Word::Renew), told(Word::Revoke))
-    }
-
-    fn remember(&self, question: &Question, lease: Word) {
-        let mut heard = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        let now_ns = clock::monotonic_ns();
-        if !heard.contains_key(&question.node) {
-            heard.retain(|_, heard| now_ns.saturating_sub(heard.at_monotonic_ns) < REMEMBERED_NS);
+    /// What the proxies that asked for this generation or a later one were last told of a rollout.
+    pub fn told_of(&self, rollout: &str, generation: u64) -> ToldOf {
+        let told = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = ToldOf::default();
+        for (node, told) in told.iter().filter(|(_, told)| told.answer.generation >= generation) {
+            match told.answer.lease {
+                Word::Unknown => {}
+                Word::Renew if !told.answer.revoked.iter().any(|name| name == rollout) => {
+                    found.renewed.push(node.clone());
+                }
+                Word::Renew | Word::Revoke => found.revoked.push(node.clone()),
+            }
         }
-        let told = Heard { generation: question.generation, lease, at_monotonic_ns: now_ns };
-        heard.insert(question.node.clone(), told);
+        found
     }
 
-    fn change(&self, change: impl FnOnce(&mut Page)) {
+    fn remember(&self, question: &Question, answer: Answer) {
+        let mut told = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_ns = clock::monotonic_ns();
+        if !told.contains_key(&question.node) {
+            told.retain(|_, told| now_ns.saturating_sub(told.at_monotonic_ns) < REMEMBERED_NS);
+        }
+        told.insert(question.node.clone(), Told { answer, at_monotonic_ns: now_ns });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vouched)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
-impl Page {
-    const fn answer(&self, question: &Question) -> Answer {
-        let lease = if question.incarnation != self.incarnation || question.generation > self.generation {
+impl Vouched {
+    /// A proxy hears of each of its policy's rollouts that was taken back since. One that only lags keeps all others; a
+    /// filter of an earlier release knows no such grain, and is told that all of it is taken back.
+    fn answer(&self, question: &Question) -> Answer {
+        let &Question { incarnation, generation, by_rollout, .. } = question;
+        let mut revoked: Vec<String> = Vec::new();
+        let lease = if incarnation != self.incarnation || generation > self.generation {
             Word::Unknown
-        } else if question.generation < self.revoked_below {
+        } else if generation < self.mesh.all_revoked_below {
             Word::Revoke
         } else {
-            Word::Renew
+            revoked.extend(self.mesh.revoked_since(generation).map(str::to_owned));
+            if revoked.is_empty() || by_rollout { Word::Renew } else { Word::Revoke }
         };
-        Answer {
-            incarnation: question.incarnation,
-            generation: question.generation,
-            lease,
-            ttl_ms: self.ttl_ms,
+        if lease == Word::Revoke {
+            revoked.clear();
         }
+        Answer { incarnation, generation, lease, ttl_ms: Some(self.ttl_ms), revoked }
     }
 }
 
@@ -157,36 +151,50 @@ impl Page {
 mod tests {
     use super::*;
 
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
     #[test]
     fn who_asked_and_what_it_was_told() {
-        let book = LeaseBook::new(9, 5_000);
-        book.published(5, 5_000);
-        let ask = |node: &str, generation| {
-            book.answer(&Question { incarnation: 9, generation, node: node.to_owned() }).expect("an answer");
+        let leases = Leases::new(9, 5_000);
+        leases.published(5, 5_000);
+        let ask = |node: &str, generation, by_rollout| {
+            let question = Question { incarnation: 9, generation, node: node.to_owned(), by_rollout };
+            leases.answer(&question).expect("an answer");
         };
-        ask("a", 5);
-        ask("b", 4);
-        assert_eq!(book.heard(5), (vec!["a".to_owned()], vec![]));
-        book.revoke_below(6);
-        ask("a", 5);
-        ask("b", 5);
-        assert_eq!(book.heard(5), (vec![], vec!["a".to_owned(), "b".to_owned()]));
+        ask("a", 5, true);
+        ask("b", 4, true);
+        assert_eq!(leases.told_of("ranker", 5), ToldOf { renewed: names(&["a"]), revoked: vec![] });
+        let mut mesh = Mesh { generation: 5, ..Mesh::default() };
+        mesh.revoke("ranker", 6);
+        leases.revoke(&mesh);
+        ask("a", 5, true);
+        ask("b", 5, false);
+        assert_eq!(leases.told_of("ranker", 5), ToldOf { renewed: vec![], revoked: names(&["a", "b"]) });
+        // A filter of an earlier release loses every canary, ours one alone.
+        assert_eq!(leases.told_of("other", 5), ToldOf { renewed: names(&["a"]), revoked: names(&["b"]) });
     }
 
     #[test]
     fn what_stands_is_renewed_and_what_was_taken_back_is_revoked() {
-        let page =
-            Page { incarnation: 9, generation: 5, revoked_below: 4, ttl_ms: 5_000, engine_monotonic_ns: 0 };
-        for (incarnation, generation, lease) in [
-            (9, 5, Word::Renew),
-            (9, 4, Word::Renew),
-            (9, 3, Word::Revoke),
-            (9, 6, Word::Unknown),
-            (8, 5, Word::Unknown),
-            (10, 1, Word::Unknown),
+        let revoked_below = BTreeMap::from([("ranker".to_owned(), 5), ("search".to_owned(), 4)]);
+        let mesh = Mesh { generation: 6, all_revoked_below: 2, revoked_below };
+        let vouched = Vouched { incarnation: 9, generation: 5, mesh, ttl_ms: 5_000, engine_monotonic_ns: 0 };
+        for (incarnation, generation, by_rollout, lease, revoked) in [
+            (9, 5, true, Word::Renew, &[][..]),
+            (9, 4, true, Word::Renew, &["ranker"]),
+            (9, 3, true, Word::Renew, &["ranker", "search"]),
+            (9, 1, true, Word::Revoke, &[]),
+            (9, 5, false, Word::Renew, &[]),
+            (9, 4, false, Word::Revoke, &[]),
+            (9, 6, true, Word::Unknown, &[]),
+            (8, 5, true, Word::Unknown, &[]),
+            (10, 1, true, Word::Unknown, &[]),
         ] {
-            let question = Question { incarnation, generation, node: String::new() };
-            assert_eq!(page.answer(&question).lease, lease, "{incarnation}-{generation}");
+            let question = Question { incarnation, generation, node: String::new(), by_rollout };
+            let answer = vouched.answer(&question);
+            assert_eq!((answer.lease, answer.revoked), (lease, names(revoked)), "{question:?}");
         }
     }
 }

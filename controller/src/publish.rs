@@ -17,7 +17,7 @@ pub struct Publisher {
 }
 
 /// A policy ready to be sent.
-pub struct Letter {
+pub struct PolicySnapshot {
     pub generation: u64,
     pub ttl_ms: u32,
     documents: Documents,
@@ -44,7 +44,7 @@ impl Publisher {
         parts: &[Part],
         lease_intervals: u32,
         vouched: bool,
-    ) -> Result<Letter, PolicyError> {
+    ) -> Result<PolicySnapshot, PolicyError> {
         let ttl_ms = self.interval_ms.saturating_mul(lease_intervals.max(2));
         let told = |region: Option<&str>| {
             let here = parts.iter().filter(|part| part.region.is_none() || part.region.as_deref() == region);
@@ -56,7 +56,7 @@ impl Publisher {
                 documents.regions.insert(region.clone(), told(Some(region))?);
             }
         }
-        Ok(Letter { generation, ttl_ms, documents })
+        Ok(PolicySnapshot { generation, ttl_ms, documents })
     }
 
     fn document(
@@ -86,13 +86,13 @@ impl Publisher {
     }
 
     /// Sends it, over every way there is. Twice does no harm.
-    pub async fn send(&self, letter: Letter) {
+    pub async fn send(&self, snapshot: PolicySnapshot) {
         if let Some(file) = &self.file
-            && let Err(error) = file.write_all(letter.generation, &letter.documents).await
+            && let Err(error) = file.write_all(snapshot.generation, &snapshot.documents).await
         {
             tracing::error!("{error}");
         }
-        self.ecds.publish(letter.generation, letter.documents);
+        self.ecds.publish(snapshot.generation, snapshot.documents);
     }
 }
 
@@ -126,11 +126,11 @@ mod tests {
     #[test]
     fn only_what_exposes_somebody_carries_a_lease() {
         for (weight, leased) in [(0, false), (1, true), (1_000_000, true)] {
-            let letter = publisher().compose(4, &[rollout(weight)], 5, false).expect("a policy");
-            let policy: Policy = serde_json::from_str(&letter.documents.common).expect("read back");
+            let snapshot = publisher().compose(4, &[rollout(weight)], 5, false).expect("a policy");
+            let policy: Policy = serde_json::from_str(&snapshot.documents.common).expect("read back");
             assert_eq!((policy.incarnation, policy.generation), (9, 4));
             assert_eq!(policy.lease.is_some(), leased, "{weight}");
-            assert_eq!(letter.ttl_ms, 5_000);
+            assert_eq!(snapshot.ttl_ms, 5_000);
         }
     }
 
@@ -149,11 +149,11 @@ mod tests {
             part
         };
         let parts = [here(Some("eu"), "f.eu", 1), here(Some("us"), "f.us", 0), here(None, "all", 0)];
-        let letter = publisher().compose(4, &parts, 5, false).expect("policies");
+        let snapshot = publisher().compose(4, &parts, 5, false).expect("policies");
         for (region, told, leased) in
             [("eu", vec!["f.eu", "all"], true), ("us", vec!["f.us", "all"], false), ("", vec!["all"], false)]
         {
-            let policy: Policy = serde_json::from_str(letter.documents.of(region)).expect("read back");
+            let policy: Policy = serde_json::from_str(snapshot.documents.of(region)).expect("read back");
             let names: Vec<&str> = policy.rollouts.iter().map(|rollout| rollout.name.as_str()).collect();
             assert_eq!((names, policy.lease.is_some(), policy.generation), (told, leased, 4), "{region}");
         }

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::engine::{Engine, Inputs};
 use crate::hook::{Hooks, Programs};
-use crate::lease::LeaseBook;
+use crate::lease::Leases;
 use crate::publish::Publisher;
 use crate::scrape::Scraper;
 use crate::server::{self, Api};
@@ -82,7 +82,7 @@ pub async fn run(config: Config) -> Result<()> {
     // A policy that travels as a file is acknowledged by nobody; what Envoy accepted is then read from its admin.
     let nodes = if file.is_some() { accepted } else { ecds.nodes() };
 
-    let lease = LeaseBook::new(incarnation, config.lease_interval_ms.saturating_mul(5));
+    let lease = Leases::new(incarnation, config.lease_interval_ms.saturating_mul(5));
     let publisher = Publisher::new(ecds.clone(), file, incarnation, config.lease_interval_ms);
     let sources = Sources::new(config.secrets, config.source_hosts)?;
     let hooks = Hooks::new(reqwest::Client::new(), Programs::named(config.hook_commands));

@@ -16,10 +16,11 @@ use rollout::Human;
 use serde::Deserialize;
 use serde_json::json;
 use split::Arm;
+use tally::lease::Question;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::{Act, Command, Figure, GoBack, Pulse, Refusal, TriggerViews, Views};
-use crate::lease::{LeaseBook, Question};
+use crate::lease::Leases;
 use crate::metrics;
 use crate::webhook::Deliveries;
 use sources::Sources;
@@ -31,7 +32,7 @@ pub struct Api {
     pub commands: mpsc::Sender<Command>,
     pub views: watch::Receiver<Views>,
     pub triggers: watch::Receiver<TriggerViews>,
-    pub lease: LeaseBook,
+    pub lease: Leases,
     pub archive: Archive,
     pub pulse: Pulse,
     /// Secrets, for what is signed.

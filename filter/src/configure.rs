@@ -23,8 +23,21 @@ const ACCEPTED: &str = "serin/accepted";
 pub struct Active {
     pub splitter: Splitter,
     pub counters: Vec<Rc<Counters>>,
+    /// How the lease of all of it stands.
     pub standing: Cell<Standing>,
+    /// Of each rollout: was it taken back by itself?
+    pub revoked: Vec<Cell<bool>>,
     pub draws: RefCell<Draws>,
+}
+
+impl Active {
+    /// How the lease of a rollout stands, by its place in the policy.
+    pub fn standing(&self, rollout: usize) -> Standing {
+        match self.revoked.get(rollout) {
+            Some(revoked) if revoked.get() => Standing::Revoked,
+            _ => self.standing.get(),
+        }
+    }
 }
 
 /// One configuration of the filter in one VM. Envoy makes a new one for every push and lets requests in flight keep
@@ -68,6 +81,7 @@ impl Root {
         Active {
             counters: splitter.rollouts().map(|claim| Counters::begin(&claim)).collect(),
             standing: Cell::new(Standing::Live),
+            revoked: splitter.rollouts().map(|_| Cell::new(false)).collect(),
             draws: RefCell::new(Draws::seeded(Draws::seeded(seed).draw())),
             splitter,
         }
@@ -80,7 +94,7 @@ impl Root {
         count::show("serin_policy_generation", generation);
         active.counters.iter().for_each(|counters| counters.announce());
         if let Some(terms) = active.splitter.lease() {
-            active.standing.set(lease::begin((incarnation, generation), terms));
+            lease::begin(&active, terms);
         }
         // Without ticks the lease would never be seen to run out; a host that refuses them is not one of ours.
         if let Err(refused) = host::tick_every(lease::TICK_MS) {

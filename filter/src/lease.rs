@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use split::Standing;
 use split::policy::Lease;
+use tally::lease::{Answer, Question, Word};
 
 use crate::configure::Active;
 use crate::count;
@@ -18,12 +18,14 @@ pub const TICK_MS: u32 = 100;
 const KEY: &str = "serin/lease";
 
 /// What all VMs of the process know of the lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Record {
     pair: (u64, u64),
     deadline_ns: u64,
     asked_ns: u64,
     state: State,
+    /// Rollouts that were taken back one by one.
+    revoked: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,26 +36,10 @@ enum State {
     Revoked,
 }
 
-/// The controller's answer.
-#[derive(Deserialize)]
-struct Answer {
-    incarnation: u64,
-    generation: u64,
-    lease: Word,
-    ttl_ms: Option<u32>,
-}
-
-#[derive(Deserialize, PartialEq)]
-#[serde(rename_all = "snake_case")]
-enum Word {
-    Renew,
-    Revoke,
-    Unknown,
-}
-
 /// Starts the lease of a newly accepted policy, unless another VM of the process has done so.
-pub fn begin(pair: (u64, u64), terms: &Lease) -> Standing {
-    let Ok(now) = host::now() else { return Standing::Expired };
+pub fn begin(active: &Active, terms: &Lease) {
+    let pair = active.splitter.pair();
+    let Ok(now) = host::now() else { return active.standing.set(Standing::Expired) };
     change(|record| match record {
         Some(record) if record.pair >= pair => None,
         earlier => Some(Record {
@@ -61,9 +47,10 @@ pub fn begin(pair: (u64, u64), terms: &Lease) -> Standing {
             deadline_ns: now + ns(terms.ttl_ms),
             asked_ns: earlier.map_or(0, |record| record.asked_ns),
             state: State::Running,
+            revoked: Vec::new(),
         }),
     });
-    standing(now, pair)
+    look(active, now);
 }
 
 /// Looks at the lease, and asks the controller when it is this VM's turn.
@@ -87,12 +74,18 @@ pub fn tick(active: &Active, now: u64) {
             ask(terms, pair);
         }
     }
-    active.standing.set(standing(now, pair));
+    look(active, now);
 }
 
 fn ask(terms: &Lease, pair: (u64, u64)) {
     let node = host::property("xds\0node\0id").unwrap_or_default();
-    let path = format!("{}?incarnation={}&generation={}&node={}", terms.path, pair.0, pair.1, escaped(&node));
+    let question = Question {
+        incarnation: pair.0,
+        generation: pair.1,
+        node: String::from_utf8_lossy(&node).into_owned(),
+        by_rollout: true,
+    };
+    let path = format!("{}?{}", terms.path, question.query());
     let headers = vec![(":method", "GET"), (":path", &*path), (":authority", &*terms.authority)];
     let wait = Duration::from_millis(u64::from(terms.interval_ms));
     // The SDK must make this call itself: it keeps the token to find the way back to this context. Refused means that
@@ -115,52 +108,66 @@ pub fn answered(active: &Active) {
     };
     let (Some(terms), Ok(now)) = (active.splitter.lease(), host::now()) else { return };
     let pair = (answer.incarnation, answer.generation);
-    let changed = change(|record| {
-        let record = record.filter(|record| record.pair == pair)?;
+    let mut news = Vec::new();
+    change(|record| {
+        news.clear();
+        let record = record.filter(|record| record.pair == pair && record.state != State::Revoked)?;
         match answer.lease {
-            Word::Renew if record.state != State::Revoked => Some(Record {
-                deadline_ns: now + ns(answer.ttl_ms.unwrap_or(terms.ttl_ms)),
-                state: State::Running,
-                ..record
-            }),
-            Word::Revoke if record.state != State::Revoked => {
+            Word::Unknown => None,
+            Word::Revoke => {
+                news.push("revoked");
                 Some(Record { state: State::Revoked, ..record })
             }
-            _ => None,
+            Word::Renew => {
+                let mut revoked = record.revoked;
+                let known = revoked.len();
+                revoked.extend(
+                    answer.revoked.iter().filter(|name| !revoked.contains(name)).cloned().collect::<Vec<_>>(),
+                );
+                news.push("renewed");
+                news.extend((revoked.len() > known).then_some("revoked"));
+                let deadline_ns = now + ns(answer.ttl_ms.unwrap_or(terms.ttl_ms));
+                Some(Record { deadline_ns, state: State::Running, revoked, ..record })
+            }
         }
     });
-    if changed {
-        let what = if answer.lease == Word::Renew { "renewed" } else { "revoked" };
+    for what in news {
         count::once(&format!("serin_lease_{what}_total"));
     }
-    active.standing.set(standing(now, active.splitter.pair()));
+    look(active, now);
 }
 
-/// How the lease of a policy stands; one that another policy has superseded is not judged any more.
-fn standing(now: u64, pair: (u64, u64)) -> Standing {
-    match read() {
-        Some((record, _)) if record.pair == pair => match record.state {
-            State::Revoked => Standing::Revoked,
-            State::Running if now < record.deadline_ns => Standing::Live,
-            State::Running | State::Expired => Standing::Expired,
-        },
-        Some((record, _)) if record.pair > pair => Standing::Live,
+/// Shows this VM's requests how the lease stands. What was taken back stays so until another policy comes, and a policy
+/// that another has superseded is not judged any more.
+fn look(active: &Active, now: u64) {
+    let pair = active.splitter.pair();
+    let Some((record, _)) = read().filter(|(record, _)| record.pair >= pair) else {
         // The record is gone or behind: nobody vouches for this policy.
-        _ => Standing::Expired,
+        return active.standing.set(Standing::Expired);
+    };
+    if record.pair > pair {
+        return active.standing.set(Standing::Live);
+    }
+    active.standing.set(match record.state {
+        State::Revoked => Standing::Revoked,
+        State::Running if now < record.deadline_ns => Standing::Live,
+        State::Running | State::Expired => Standing::Expired,
+    });
+    for (claim, revoked) in active.splitter.rollouts().zip(&active.revoked) {
+        revoked.set(record.revoked.iter().any(|name| name == claim.name()));
     }
 }
 
-/// Changes the record as all VMs see it; says whether it did.
-fn change(next: impl Fn(Option<Record>) -> Option<Record>) -> bool {
+/// Changes the record as all VMs see it.
+fn change(mut next: impl FnMut(Option<Record>) -> Option<Record>) {
     for _ in 0..8 {
         let current = read();
-        let (record, mark) = (current.map(|(record, _)| record), current.map_or(0, |(_, mark)| mark));
-        let Some(next) = next(record) else { return false };
+        let (record, mark) = current.map_or((None, 0), |(record, mark)| (Some(record), mark));
+        let Some(next) = next(record) else { return };
         if host::set_shared(KEY, &next.bytes(), mark).is_ok() {
-            return true;
+            return;
         }
     }
-    false
 }
 
 fn read() -> Option<(Record, u32)> {
@@ -169,46 +176,43 @@ fn read() -> Option<(Record, u32)> {
 }
 
 impl Record {
+    /// Five numbers, then the names, each ended by a zero.
     fn bytes(&self) -> Vec<u8> {
         let state = match self.state {
             State::Running => 0,
             State::Expired => 1,
             State::Revoked => 2,
         };
-        [self.pair.0, self.pair.1, self.deadline_ns, self.asked_ns, state].map(u64::to_le_bytes).concat()
+        let mut bytes =
+            [self.pair.0, self.pair.1, self.deadline_ns, self.asked_ns, state].map(u64::to_le_bytes).concat();
+        for name in &self.revoked {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.push(0);
+        }
+        bytes
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut words =
-            bytes.chunks_exact(8).map_while(|word| Some(u64::from_le_bytes(word.try_into().ok()?)));
+        let (numbers, names) = bytes.split_at_checked(40)?;
+        let mut numbers =
+            numbers.chunks_exact(8).map_while(|word| Some(u64::from_le_bytes(word.try_into().ok()?)));
+        let names = std::str::from_utf8(names).ok()?;
         Some(Self {
-            pair: (words.next()?, words.next()?),
-            deadline_ns: words.next()?,
-            asked_ns: words.next()?,
-            state: match words.next()? {
+            pair: (numbers.next()?, numbers.next()?),
+            deadline_ns: numbers.next()?,
+            asked_ns: numbers.next()?,
+            state: match numbers.next()? {
                 0 => State::Running,
                 1 => State::Expired,
                 _ => State::Revoked,
             },
+            revoked: names.split_terminator('\0').map(str::to_owned).collect(),
         })
     }
 }
 
 const fn ns(milliseconds: u32) -> u64 {
     milliseconds as u64 * 1_000_000
-}
-
-/// A node's id as a query value: what is not a plain letter is escaped.
-fn escaped(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for byte in bytes {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            text.push(char::from(*byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -218,14 +222,11 @@ mod tests {
     #[test]
     fn a_record_is_read_back_as_written() {
         for state in [State::Running, State::Expired, State::Revoked] {
-            let record = Record { pair: (1, 2), deadline_ns: 3, asked_ns: 4, state };
-            assert_eq!(Record::from_bytes(&record.bytes()), Some(record));
+            for revoked in [vec![], vec!["ranker".to_owned()], vec!["a".to_owned(), "b.c".to_owned()]] {
+                let record = Record { pair: (1, 2), deadline_ns: 3, asked_ns: 4, state, revoked };
+                assert_eq!(Record::from_bytes(&record.bytes()), Some(record));
+            }
         }
         assert_eq!(Record::from_bytes(&[0; 39]), None);
-    }
-
-    #[test]
-    fn a_node_id_is_escaped_for_a_query() {
-        assert_eq!(escaped(b"sidecar~10.0.0.1~a.b~x y&z"), "sidecar~10.0.0.1~a.b~x%20y%26z");
     }
 }

@@ -72,7 +72,8 @@ impl Stream {
             let _ = host::set_header(Map::Request, claim.header(), route.as_str().as_bytes());
             return None;
         }
-        let mut assignment = claim.assign(&Live, active.standing.get(), &mut active.draws.borrow_mut());
+        let mut assignment =
+            claim.assign(&Live, active.standing(claim.index()), &mut active.draws.borrow_mut());
         if host::set_header(Map::Request, claim.header(), assignment.route().as_str().as_bytes()).is_err() {
             // Without the header the route is stable's, and so it is counted.
             assignment = Assignment::stable(Cause::Fallback);

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{EnvoyOptions, EnvoyProcess, Lease, Models, Plane, a_core, arms, get, policy, until};
+use crate::harness::{
+    EnvoyOptions, EnvoyProcess, Lease, Models, Plane, Serin, a_core, alone, arms, get, policy, until,
+};
 
 fn leased(generation: u64, on_lease_expired: &str) -> Value {
     let lease = json!({"cluster": "serin", "authority": "serin", "path": "/v1/lease", "interval_ms": 200, "ttl_ms": 1_000});
@@ -98,4 +100,60 @@ async fn a_rollout_that_holds_outlives_its_lease() {
     })
     .await;
     serves(&envoy, "v2").await;
+}
+
+/// Two rollouts at full weight, and a proxy whose pushes are held back. One rollout is taken back: its requests go to
+/// stable by the lease, and nobody takes the other's.
+#[tokio::test(flavor = "multi_thread")]
+async fn taking_back_one_rollout_takes_nothing_from_another_on_a_proxy_that_lags() {
+    let _machine = alone().await;
+    let models = Models::plain().await;
+    let mut serin = Serin::start(&models, EnvoyOptions { node: "near", ..EnvoyOptions::default() }).await;
+    let ways = serin.add_behind(&models, EnvoyOptions { node: "far", ..EnvoyOptions::default() }).await;
+    for name in ["ranker", "search"] {
+        serin
+            .apply(&format!(
+                "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {{name: {name}}}\nspec:\n  match: {{authority: [{name}.local]}}\n  stable: {{version: v1}}\n  canary: {{version: v2}}\n  assignment: {{mode: sticky, keys: [{{header: x-user-id}}]}}\n  stages: [{{weight: 99%, bake: 1h, deadline: 3h}}, {{weight: 100%, bake: 1h}}]\n"
+            ))
+            .await;
+        serin.until(name, "the stage", |view| view["phase"] == "Progressing").await;
+    }
+    let far = &serin.more[0];
+    served_by(far, "search.local", "v2").await;
+    served_by(far, "ranker.local", "v2").await;
+
+    ways.policies.close();
+    let (code, text) = serin.command(&["abort", "ranker", "--reason", "for the story"]).await;
+    assert_eq!(code, 0, "{text}");
+    served_by(far, "ranker.local", "v1").await;
+    // It has asked since, and was told; what it does with the other rollout is what it did before.
+    let told = far.counted().await.gauge("lease_revoked_total", &[]).unwrap_or(0);
+    assert_eq!(told, 1);
+    let renewed = far.counted().await.gauge("lease_renewed_total", &[]).unwrap_or(0);
+    until("three more heartbeats", async || {
+        let now = far.counted().await.gauge("lease_renewed_total", &[]).unwrap_or(0);
+        let answer = ask(far, "search.local").await;
+        assert_eq!(answer.as_deref(), Ok("v2"), "the other rollout keeps its canary all the while");
+        if now >= renewed + 3 { Ok(()) } else { Err(now) }
+    })
+    .await;
+    assert_eq!(serin.view("search").await["phase"], "Progressing");
+    ways.policies.open();
+    served_by(far, "ranker.local", "v1").await;
+    served_by(far, "search.local", "v2").await;
+}
+
+/// Which model answers a user that both rollouts give to the canary.
+async fn ask(envoy: &EnvoyProcess, authority: &str) -> Result<String, String> {
+    let headers = [("x-user-id", "a"), ("host", authority)];
+    let answer = get(envoy.addr, "/", &headers).await.map_err(|error| error.to_string())?;
+    answer.model().map(str::to_owned).ok_or_else(|| format!("{answer:?}"))
+}
+
+async fn served_by(envoy: &EnvoyProcess, authority: &str, version: &str) {
+    until(&format!("{authority} to be served by {version}"), async || {
+        let model = ask(envoy, authority).await;
+        if model.as_deref() == Ok(version) { Ok(()) } else { Err(model) }
+    })
+    .await;
 }

@@ -5,11 +5,10 @@ use rollout::{Event, Exercise, ExerciseView, Human, Now, Reception, State, fleet
 use split::Splitter;
 use split::policy::{Policy, SCHEMA};
 
-use super::act::Decision;
+use super::commit::{Beginning, Draft, PastRun, RunDraft};
 use super::receive::{Applied, Received};
 use super::{Act, Engine, Run, record};
 use crate::clock;
-use store::{Entry, Stored, Writing};
 
 /// Why something was not done.
 #[derive(Clone, Debug)]
@@ -142,26 +141,18 @@ impl Engine {
         let now = clock::now();
         let states = successors(plans, &self.states(&present), (run, epoch), now);
         let start = |index| (index, Event::Start(human.clone()));
-        let begun: Vec<_> = states.iter().map(|state| (state, self.generation)).collect();
-        let decision = Decision::make(&begun, (0..begun.len()).map(start).collect(), self.mesh());
-        let before = present.iter().filter_map(|name| self.runs.get(name));
-        let before: Vec<(&Run, State, Vec<Entry>)> = before.map(|before| last(before, run, now)).collect();
-        let before: Vec<_> = before
-            .iter()
-            .map(|(before, state, entries)| Writing { state, entries, ..before.writing() })
-            .collect();
-        self.store
-            .begin(name, &decision.writings(text), &before, decision.mesh())
-            .map_err(|error| Refusal::unwritten(&error))?;
-        self.waiting.remove(name);
-        for name in &present {
-            self.runs.remove(name);
-        }
-        for state in states {
-            let stored = Stored { spec: text.to_owned(), state, generation: self.generation };
-            self.runs.insert(stored.state.plan.name.clone(), Run::new(stored));
-        }
-        self.adopt(decision).await;
+        let begun: Vec<&State> = states.iter().collect();
+        let moved = fleet::step(&begun, (0..begun.len()).map(start).collect(), now);
+        let runs = moved.into_iter().filter_map(|moved| {
+            let (index, draft) = RunDraft::step(moved)?;
+            let begins = Beginning { spec: text.to_owned(), before: states.get(index)?.clone() };
+            Some(RunDraft { begins: Some(begins), ..draft })
+        });
+        let runs = runs.collect();
+        let past = present.iter().filter_map(|name| self.runs.get(name));
+        let past = past.map(|before| last(before, run, now)).collect();
+        let draft = Draft { runs, past, unqueue: Some(name.to_owned()), ..Draft::default() };
+        self.commit(draft).await.map_err(|error| Refusal::unwritten(&error))?;
         // Those that have no successor are seen no more.
         self.show();
         Ok(())
@@ -240,15 +231,15 @@ fn successors(plans: Vec<Plan>, before: &[&State], (run, epoch): (u64, u64), now
     states
 }
 
-/// A run as it ends for good, and what is still to be said of it: what it was doing since it was over is done.
-fn last(run: &Run, next: u64, now: Now) -> (&Run, State, Vec<Entry>) {
+/// A run as it ends for good: what it was doing since it was over is done.
+fn last(run: &Run, next: u64, now: Now) -> PastRun {
     let mut entries = run.unwritten.clone();
     if !run.state.lingers() {
-        return (run, run.state.clone(), entries);
+        return PastRun { state: run.state.clone(), entries };
     }
     let (state, effects) = rollout::step(run.state.clone(), &Event::NextRun { run: next }, now);
-    entries.extend(record::of_effects(&effects, now.unix_ms, run.generation));
-    (run, state, entries)
+    entries.extend(record::of_effects(&effects, now.unix_ms, run.acknowledged.generation));
+    PastRun { state, entries }
 }
 
 /// Why plans that would wait could never begin; better said now than in an hour.

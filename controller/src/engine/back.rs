@@ -81,8 +81,8 @@ impl Engine {
         };
         let questions: Vec<Question> =
             ways.iter().filter_map(|way| self.question(way, order.unverified)).collect();
-        let (client, reports) = (self.hooks.client().clone(), self.reports.clone());
-        let (sources, admins) = (self.sources.clone(), self.admins.clone());
+        let (client, reports) = (self.outside.hooks.client().clone(), self.outside.reports.clone());
+        let (sources, admins) = (self.outside.sources.clone(), self.outside.admins.clone());
         tokio::spawn(async move {
             let asked = questions.iter().map(|question| question.ask(&client, &sources, &admins));
             let said: Result<Vec<Option<String>>, String> = join_all(asked).await.into_iter().collect();

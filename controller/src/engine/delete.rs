@@ -3,10 +3,11 @@
 use rollout::{Human, fleet};
 use serde_json::json;
 
-use super::exercise::Slot;
-use super::{Engine, Refusal, Run};
+use super::commit::{Draft, PastRun};
+use super::exercise::ExerciseState;
+use super::{Engine, Refusal};
 use crate::clock;
-use store::{Entry, Kind, Mesh, Writing};
+use store::{Entry, Kind};
 
 impl Engine {
     /// Lets go of what was applied under a name.
@@ -26,7 +27,9 @@ impl Engine {
                 format!("{name} is {phase}: take it back first, or wait for its end (serin abort {name})");
             return Err(Refusal::Conflict(why));
         }
-        if let Some(live) = whom.iter().find_map(|name| self.exercises.get(name).and_then(Slot::live)) {
+        if let Some(live) =
+            whom.iter().find_map(|name| self.exercises.get(name).and_then(ExerciseState::live))
+        {
             let why = format!("a {} of {name} is under way: end it first (serin abort {name})", live.kind());
             return Err(Refusal::Conflict(why));
         }
@@ -37,22 +40,19 @@ impl Engine {
             );
             return Err(Refusal::Conflict(why));
         }
-        // Proxies that were away hear of it by the generation, as of everything else.
-        let mesh = Mesh { generation: self.generation + 1, revoked_below: self.revoked_below };
         let why = Some(human.reason.clone()).filter(|reason| !reason.is_empty());
-        let detail = json!({"generation": mesh.generation});
+        // Proxies that were away hear of it by the generation, as of everything else.
+        let detail = json!({"generation": self.mesh.generation + 1});
         let entry =
             Entry { who: Some(human.who.clone()), why, ..Entry::new(clock::unix_ms(), Kind::Act, "delete") };
         let entry = entry.with(&detail);
-        let runs = whom.iter().filter_map(|name| self.runs.get(name));
-        let last: Vec<(&Run, Vec<Entry>)> =
-            runs.map(|run| (run, run.unwritten.iter().cloned().chain([entry.clone()]).collect())).collect();
-        let last: Vec<Writing<'_>> =
-            last.iter().map(|(run, entries)| Writing { entries, ..run.writing() }).collect();
-        self.store.let_go(name, &last, mesh).map_err(|error| Refusal::unwritten(&error))?;
-        self.generation = mesh.generation;
-        self.waiting.remove(name);
-        self.runs.retain(|name, _| !whom.contains(name));
+        let past = whom.iter().filter_map(|name| self.runs.get(name)).map(|run| PastRun {
+            state: run.state.clone(),
+            entries: run.unwritten.iter().cloned().chain([entry.clone()]).collect(),
+        });
+        let past = past.collect();
+        let draft = Draft { past, unqueue: Some(name.to_owned()), republish: true, ..Draft::default() };
+        self.commit(draft).await.map_err(|error| Refusal::unwritten(&error))?;
         tracing::info!(rollout = name, "deleted for {}", human.who);
         self.publish().await;
         self.show();

@@ -15,7 +15,8 @@ impl Engine {
         // Names the asking, so that whoever is asked again after a crash knows it for the same.
         let CallRequest { rollout, run: of, duty, .. } = &request;
         let key = format!("{}-{rollout}-{of}-{}", self.store.incarnation, duty.word());
-        let (hooks, reports, name) = (self.hooks.clone(), self.reports.clone(), name.to_owned());
+        let (hooks, reports, name) =
+            (self.outside.hooks.clone(), self.outside.reports.clone(), name.to_owned());
         tokio::spawn(async move {
             let result = call::run(&hooks, &request, &key).await;
             let (of, duty) = (request.run, request.duty);
@@ -32,7 +33,7 @@ impl Engine {
             return;
         };
         run.kept_due_ns = now_ns.saturating_add(EVERY_NS);
-        let (client, reports) = (self.hooks.client().clone(), self.reports.clone());
+        let (client, reports) = (self.outside.hooks.client().clone(), self.outside.reports.clone());
         let (name, run) = (name.to_owned(), run.state.run);
         tokio::spawn(async move {
             let endpoints = hand_back::versions(&client, &keep.endpoints, &keep.version_in).await;

@@ -5,31 +5,35 @@ use std::collections::BTreeMap;
 use manifest::{Exercised, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS, Percent, Span};
 use rollout::{
     Acks, CanaryLook, CounterAccumulator, Drill, DrillOrder, Exercise, ExerciseEvent, Heartbeats, Human,
-    Outcome, Parity, ParityOrder, Refused, State,
+    Outcome, Parity, ParityOrder, Practised, State,
 };
 
+use super::acknowledged::Acknowledged;
+use super::commit::{Draft, ExerciseDraft};
 use super::practice::Practising;
-use super::roster::Heard;
-use super::{Engine, Refusal, record};
+use super::registry::Heard;
+use super::{Engine, Refusal};
 use crate::clock;
 use crate::evidence::Increments;
-use store::Mesh;
+use store::Entry;
 
 /// What is exercised on one rollout, and was last.
 #[derive(Default)]
-pub struct Slot {
+pub struct ExerciseState {
     /// The last of each kind; at most one of them is not over.
     last: Vec<Exercise>,
     /// When one of each kind last passed, in milliseconds since 1970.
     passed: BTreeMap<String, u64>,
     /// What begins by itself.
     pub practising: BTreeMap<Exercised, Practising>,
-    /// The generation the last publication went out with.
-    generation: u64,
-    /// What the machine was last told of acknowledgements.
-    told: Option<Acks>,
+    /// How far the last publication has come.
+    pub acknowledged: Acknowledged,
     /// How its counters are read.
     pub(super) counting: Option<(CounterAccumulator, State)>,
+    /// Did the store refuse a decision that holds all the same?
+    pub unsaved: bool,
+    /// Lines of the journal that are written with it.
+    pub unwritten: Vec<Entry>,
 }
 
 /// What somebody wants exercised.
@@ -49,7 +53,18 @@ pub enum Order {
     },
 }
 
-impl Slot {
+impl ExerciseState {
+    /// The one that took a step last.
+    pub fn latest(&self) -> Option<&Exercise> {
+        self.last.last()
+    }
+
+    /// The store has all of it.
+    pub fn written(&mut self) {
+        self.unsaved = false;
+        self.unwritten.clear();
+    }
+
     pub fn live(&self) -> Option<&Exercise> {
         self.last.iter().find(|exercise| !exercise.is_over())
     }
@@ -74,6 +89,37 @@ impl Slot {
     /// What is in force of the run's part of the policy and that of the exercises: whichever came last.
     pub fn newest(&self, run: Option<split::policy::Rollout>) -> Option<split::policy::Rollout> {
         self.policies().cloned().chain(run).max_by_key(|policy| policy.epoch)
+    }
+
+    /// What was decided holds from here on. `published`: with which generation weights go out, and the filters' refusals
+    /// as they stand.
+    pub fn adopt(
+        &mut self,
+        exercise: Exercise,
+        practised: Option<Practised>,
+        published: Option<(u64, &BTreeMap<String, u64>)>,
+    ) {
+        if let Some(practised) = practised {
+            let what = exercise.exercised();
+            self.practising.insert(what, Practising::new(practised, what, clock::unix_ms()));
+        }
+        self.put(exercise);
+        let epoch = self.epoch();
+        let quorum = self.live().and_then(Exercise::sent).is_some_and(|sent| sent.quorum.is_some());
+        if let Some((generation, reasons)) = published {
+            self.acknowledged.published(generation, reasons);
+            if let Some((accumulator, _)) = &mut self.counting {
+                accumulator.unsettle(epoch);
+            }
+        } else if let Some((accumulator, _)) = self.counting.as_mut().filter(|_| quorum) {
+            accumulator.settle(clock::unix_ms());
+        }
+    }
+
+    /// What the proxies' answers mean for the last publication; `None` when that is no news.
+    pub fn news(&mut self, heard: &mut Heard<'_>, region: Option<&str>) -> Option<Acks> {
+        let publication = self.live()?.sent()?.id;
+        self.acknowledged.news(heard, region, publication)
     }
 
     fn put(&mut self, exercise: Exercise) {
@@ -116,13 +162,13 @@ impl Engine {
         scheduled: bool,
     ) -> Result<u64, Refusal> {
         let epoch = self.epoch(name);
-        let number = |slot: Option<&Slot>, kind| {
+        let number = |slot: Option<&ExerciseState>, kind| {
             slot.and_then(|slot| slot.last(kind)).map_or(1, |last| last.number() + 1)
         };
         let state = &self.named(name)?.state.clone();
         state.at_rest().map_err(Refusal::Conflict)?;
         let slot = self.exercises.get(name);
-        if let Some(live) = slot.and_then(Slot::live) {
+        if let Some(live) = slot.and_then(ExerciseState::live) {
             return Err(Refusal::Conflict(format!(
                 "{} {} of {name} is under way; wait for its end, or end it: serin abort {name}",
                 live.words(),
@@ -153,17 +199,12 @@ impl Engine {
             }
         };
         let (number, what) = (exercise.number(), exercise.exercised());
-        let (run, mesh, now_ms) = (state.run, self.mesh(), clock::unix_ms());
         let practised = slot.and_then(|slot| slot.practising.get(&what));
-        let practised = practised.map(|known| known.practised().clone().began(now_ms));
-        self.store
-            .save_exercise(&exercise, run, &[], practised.as_ref(), mesh)
+        let practised = practised.map(|known| known.practised().clone().began(clock::unix_ms()));
+        let begins = ExerciseDraft { exercise, effects: Vec::new(), practised, begins: true };
+        self.commit(Draft { exercise: Some(begins), ..Draft::default() })
+            .await
             .map_err(|error| Refusal::unwritten(&error))?;
-        let slot = self.exercises.entry(name.to_owned()).or_default();
-        slot.put(exercise);
-        if let Some(practised) = practised {
-            slot.practising.insert(what, Practising::new(practised, what, now_ms));
-        }
         self.exercise(name, &ExerciseEvent::Begin).await;
         Ok(number)
     }
@@ -171,50 +212,16 @@ impl Engine {
     /// The highest epoch published under a name.
     pub(super) fn epoch(&self, name: &str) -> u64 {
         let of_run = self.runs.get(name).map_or(0, |run| run.state.epoch);
-        self.exercises.get(name).map_or(0, Slot::epoch).max(of_run)
+        self.exercises.get(name).map_or(0, ExerciseState::epoch).max(of_run)
     }
 
     /// Lets the exercise under way take one event. As with runs, what is decided is on the disk before it is done.
     pub(super) async fn exercise(&mut self, name: &str, event: &ExerciseEvent) {
-        let Some(live) = self.exercises.get(name).and_then(Slot::live) else { return };
-        let (next, effects) = live.clone().step(event, clock::now());
-        let changes = super::act::changes(&effects);
-        let generation = if changes.publishes { self.generation + 1 } else { self.generation };
-        let revoked_below = match (changes.publishes, changes.revokes) {
-            (_, false) => self.revoked_below,
-            (true, true) => generation,
-            // No push follows: what is in force is revoked itself.
-            (false, true) => generation + 1,
-        };
-        let mesh = Mesh { generation, revoked_below: revoked_below.max(self.revoked_below) };
-        let run = self.runs.get(name).map_or(0, |run| run.state.run);
-        let entries = record::of_effects(&effects, clock::unix_ms(), generation);
-        if !effects.is_empty()
-            && let Err(error) = self.store.save_exercise(&next, run, &entries, None, mesh)
-        {
-            self.unwritten(&error);
-            if !super::act::takes_back(&effects) {
-                return;
-            }
-        }
-        let Some(slot) = self.exercises.get_mut(name) else { return };
-        slot.put(next);
-        self.revoked_below = revoked_below.max(self.revoked_below);
-        if changes.publishes {
-            self.generation = generation;
-            slot.generation = generation;
-            slot.told = None;
-            let epoch = slot.epoch();
-            if let Some((accumulator, _)) = &mut slot.counting {
-                accumulator.unsettle(epoch);
-            }
-        } else if slot.live().and_then(Exercise::sent).is_some_and(|sent| sent.quorum.is_some())
-            && let Some((accumulator, _)) = &mut slot.counting
-        {
-            accumulator.settle(clock::unix_ms());
-        }
-        for effect in effects {
-            self.carry_out(name, effect).await;
+        let Some(live) = self.exercises.get(name).and_then(ExerciseState::live) else { return };
+        let (exercise, effects) = live.clone().step(event, clock::now());
+        let draft = ExerciseDraft { exercise, effects, practised: None, begins: false };
+        if let Err(error) = self.commit(Draft { exercise: Some(draft), ..Draft::default() }).await {
+            return self.unwritten(&error);
         }
         self.show();
     }
@@ -234,12 +241,12 @@ impl Engine {
     pub(super) async fn exercises_tick(&mut self) {
         for name in self.exercised() {
             let Some(slot) = self.exercises.get(&name) else { continue };
-            let (renewed, revoked) = self.lease.heard(slot.generation);
+            let told = self.publication.leases.told_of(&name, slot.acknowledged.generation);
             let others = self.exercises.iter().filter(|(other, _)| **other != name);
             let alone = !self.runs.values().any(|run| exposes(&run.state))
                 && !others.filter_map(|(_, slot)| slot.live()).any(Exercise::moves_leases);
-            let connected = self.roster.connected().cloned().collect();
-            let heard = Heartbeats { connected, renewed, revoked, alone };
+            let connected = self.registry.connected().cloned().collect();
+            let heard = Heartbeats { connected, renewed: told.renewed, revoked: told.revoked, alone };
             self.exercise(&name, &ExerciseEvent::Heartbeats(heard)).await;
             self.exercise(&name, &ExerciseEvent::Tick).await;
         }
@@ -265,37 +272,13 @@ impl Engine {
 
     /// Must the policy carry a lease although it exposes nobody?
     pub(super) fn vouched(&self) -> bool {
-        self.exercises.values().filter_map(Slot::live).any(Exercise::wants_lease)
+        self.exercises.values().filter_map(ExerciseState::live).any(Exercise::wants_lease)
     }
 
     /// Names of the rollouts on which something is exercised.
     fn exercised(&self) -> Vec<String> {
         let live = self.exercises.iter().filter(|(_, slot)| slot.live().is_some());
         live.map(|(name, _)| name.clone()).collect()
-    }
-}
-
-impl Slot {
-    /// What the nodes' answers mean for the last publication; `None` when that is no news.
-    pub(super) fn acknowledged(&mut self, heard: &mut Heard<'_>, region: Option<&str>) -> Option<Acks> {
-        let sent = self.live()?.sent()?;
-        let quorum = heard.quorum(region, self.generation);
-        let refused = quorum.behind.iter().filter_map(|node| {
-            let refused = heard.refused(node).filter(|refused| refused.generation >= self.generation)?;
-            Some(Refused { node: node.clone(), reason: refused.reason.clone() })
-        });
-        let acks = Acks {
-            publication: sent.id,
-            acknowledged: u32::try_from(quorum.holding).unwrap_or(u32::MAX),
-            connected: u32::try_from(quorum.connected).unwrap_or(u32::MAX),
-            refused: refused.collect(),
-            missing: quorum.behind.clone(),
-        };
-        if self.told.as_ref() == Some(&acks) {
-            return None;
-        }
-        self.told = Some(acks.clone());
-        Some(acks)
     }
 }
 

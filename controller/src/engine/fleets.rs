@@ -96,7 +96,7 @@ impl Engine {
     /// Regions of which no proxy is there: they wait until one is.
     pub(super) fn unknown_regions(&self, plans: &[Plan]) -> Option<String> {
         let named = plans.iter().filter_map(|plan| plan.member.as_ref()?.region.as_deref());
-        let known = self.roster.regions();
+        let known = self.registry.regions();
         let unknown: BTreeSet<&str> = named.filter(|region| !known.contains(region)).collect();
         let list = |names: Vec<&str>| names.join(", ");
         let seen = if known.is_empty() {

@@ -1,9 +1,11 @@
 //! The one task that owns every run: events in, one at a time; decisions to the store first, then to the world.
 
+mod acknowledged;
 mod act;
 mod apply;
 mod back;
 mod command;
+mod commit;
 mod delete;
 mod demand;
 mod ending;
@@ -11,16 +13,18 @@ mod exercise;
 mod fleets;
 mod latency;
 mod practice;
+mod publication;
 mod pulse;
 mod queue;
 mod readings;
 mod ready;
 mod receive;
 mod record;
+mod registry;
 mod report;
-mod roster;
 mod run;
 mod triggers;
+mod upkeep;
 mod views;
 
 use std::collections::BTreeMap;
@@ -28,7 +32,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use envoy::ecds::Nodes;
-use rollout::{Acks, Event, ExerciseEvent, Now};
+use envoy::stats::Admin;
+use rollout::{Acks, Event, ExerciseEvent};
 use split::Arm;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -36,8 +41,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 pub use apply::Refusal;
 pub use back::GoBack;
 pub use command::Command;
+use exercise::ExerciseState;
 pub use exercise::Order;
-use exercise::Slot;
 pub use pulse::Pulse;
 pub use readings::Figure;
 pub use receive::Applied;
@@ -47,18 +52,20 @@ pub use views::Views;
 use crate::clock;
 use crate::evidence::Increments;
 use crate::hook::Hooks;
-use crate::lease::LeaseBook;
+use crate::lease::Leases;
 use crate::publish::Publisher;
 use crate::scrape::Wanted;
 use crate::traffic::TrafficLog;
 use latency::Latency;
+use publication::Publication;
 use queue::Waiting;
+use registry::ProxyRegistry;
 use report::Report;
-use roster::Roster;
 use run::Run;
 use sources::Sources;
 use store::{Mesh, Store};
 use triggers::Trigger;
+use upkeep::Upkeep;
 
 /// What a person can do to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,74 +91,58 @@ pub struct Inputs {
     pub refusals: watch::Receiver<BTreeMap<String, u64>>,
 }
 
+/// Everything but the clocks and the doors.
 pub struct Engine {
     store: Store,
-    publisher: Publisher,
-    lease: LeaseBook,
-    hooks: Hooks,
-    sources: Sources,
+    /// What the whole mesh knows, as it was decided last.
+    mesh: Mesh,
+    publication: Publication,
+    outside: Outside,
     runs: BTreeMap<String, Run>,
     /// What comes after the present run of each name.
     waiting: BTreeMap<String, Waiting>,
     /// What is tried between runs.
-    exercises: BTreeMap<String, Slot>,
+    exercises: BTreeMap<String, ExerciseState>,
     /// The proxies, as they last stood.
-    roster: Roster,
-    /// The Envoys whose word on endpoints is taken.
-    admins: Vec<envoy::stats::Admin>,
+    registry: ProxyRegistry,
     triggers: BTreeMap<String, Trigger>,
     trigger_views: watch::Sender<TriggerViews>,
-    generation: u64,
-    /// Are there weights that no push has told of yet?
-    unsent: bool,
-    /// When the last push went out.
-    sent: Option<Instant>,
-    revoked_below: u64,
-    /// When runs were last written without a decision.
-    kept_up_ns: u64,
-    /// The same of runs that are over.
-    seldom_kept_up_ns: u64,
-    /// The clocks at the last look at counters.
-    looked_at: Now,
-    /// When what is old was last looked after, and how often that is wanted.
-    kept_house_ns: u64,
-    house_every_ns: u64,
-    /// When practice was last looked after.
-    practised_ns: u64,
+    upkeep: Upkeep,
+    /// Events that are said once and could not be taken while the store refused, each with its run.
+    deferred: Vec<(String, u64, Event)>,
     /// How it keeps up, for the metrics.
     pub pulse: Pulse,
-    /// What the machine could not take while the store refused, by run.
-    refused: Vec<(String, u64, Event)>,
-    /// Did the store refuse the last write?
-    disk_refuses: bool,
     views: watch::Sender<Views>,
-    /// What is wanted of every Envoy.
-    wanted: watch::Sender<Wanted>,
-    reports: mpsc::Sender<Report>,
-    reported: mpsc::Receiver<Report>,
     /// Keeps what is counted; `None`: nobody asked for it.
     traffic: Option<TrafficLog>,
 }
 
-/// When the two clocks disagree by more, the wall clock was set.
-const LARGEST_DRIFT_MS: i64 = 1_000;
+/// What is asked elsewhere, so that the engine waits for nothing but the store; answers come back as reports.
+struct Outside {
+    hooks: Hooks,
+    sources: Sources,
+    /// The Envoys whose word on endpoints is taken.
+    admins: Vec<Admin>,
+    reports: mpsc::Sender<Report>,
+    reported: mpsc::Receiver<Report>,
+}
 
 /// How often time itself is an event.
 const TICK: Duration = Duration::from_millis(250);
 
 impl Engine {
-    /// Takes up what the store holds: the same runs, at the same weights, under the same generation.
+    /// Begins with what the store holds: the same runs, at the same weights, under the same generation.
     pub fn open(
         store: Store,
         publisher: Publisher,
-        lease: LeaseBook,
+        leases: Leases,
         sources: Sources,
         hooks: Hooks,
     ) -> Result<(Self, watch::Receiver<Views>)> {
         let (views, seen) = watch::channel(Views::default());
         let (reports, reported) = mpsc::channel(64);
-        let Mesh { generation, revoked_below } = store.mesh()?;
-        lease.revoke_below(revoked_below);
+        let mesh = store.mesh()?;
+        leases.revoke(&mesh);
         let runs =
             store.rollouts()?.into_iter().map(|stored| (stored.state.plan.name.clone(), Run::new(stored)));
         let runs = runs.collect();
@@ -163,34 +154,19 @@ impl Engine {
         let triggers = store.triggers()?.into_iter().filter_map(Trigger::stored).collect();
         let mut engine = Self {
             store,
-            publisher,
-            lease,
-            hooks,
-            sources,
+            mesh,
+            publication: Publication::new(publisher, leases),
+            outside: Outside { hooks, sources, admins: Vec::new(), reports, reported },
             runs,
             waiting,
             exercises: BTreeMap::new(),
-            roster: Roster::default(),
-            admins: Vec::new(),
+            registry: ProxyRegistry::default(),
             triggers,
             trigger_views: watch::Sender::default(),
-            generation,
-            unsent: false,
-            sent: None,
-            revoked_below,
-            looked_at: clock::now(),
-            kept_up_ns: clock::monotonic_ns(),
-            seldom_kept_up_ns: clock::monotonic_ns(),
-            kept_house_ns: clock::monotonic_ns(),
-            house_every_ns: 0,
-            practised_ns: 0,
+            upkeep: Upkeep::new(),
+            deferred: Vec::new(),
             pulse: Pulse::default(),
-            refused: Vec::new(),
-            disk_refuses: false,
             views,
-            wanted: watch::Sender::default(),
-            reports,
-            reported,
             traffic: None,
         };
         engine.load_exercises()?;
@@ -210,44 +186,44 @@ impl Engine {
 
     /// What is wanted of every Envoy now.
     pub fn wanted(&self) -> watch::Receiver<Wanted> {
-        self.wanted.subscribe()
+        self.publication.wanted.subscribe()
     }
 
     /// Runs until the commands end or `stop` resolves.
     pub async fn run(mut self, mut inputs: Inputs, stop: impl Future<Output = ()>) -> Result<()> {
-        self.take_up().await;
+        self.recover().await;
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(stop);
         loop {
-            let push_due = self.push_due();
+            let push_due = self.publication.due();
             tokio::select! {
                 () = &mut stop => {
-                    self.keep_up(0);
+                    self.checkpoint(0);
                     return Ok(());
                 }
                 command = inputs.commands.recv() => match command {
                     Some(command) => self.command(command).await,
                     None => return Ok(()),
                 },
-                Some(report) = self.reported.recv() => self.report(report).await,
+                Some(report) = self.outside.reported.recv() => self.report(report).await,
                 Ok(()) = inputs.nodes.changed() => self.acknowledged(&mut inputs).await,
                 Ok(()) = inputs.refusals.changed() => self.acknowledged(&mut inputs).await,
                 Some(increments) = inputs.increments.recv() => self.counted(&increments).await,
                 _ = ticks.tick() => self.tick().await,
-                () = tokio::time::sleep_until(push_due), if self.unsent => {}
+                () = tokio::time::sleep_until(push_due), if self.publication.pending => {}
             }
-            if self.unsent && self.push_due() <= Instant::now() {
+            if self.publication.pending && self.publication.due() <= Instant::now() {
                 self.publish().await;
             }
-            self.lease.alive();
+            self.publication.leases.alive();
         }
     }
 
     async fn tick(&mut self) {
-        self.keep_up(act::KEEP_UP_NS);
-        self.keep_house();
-        self.tell_again().await;
+        self.checkpoint(upkeep::CHECKPOINT_NS);
+        self.prune();
+        self.retry_deferred().await;
         for name in self.live() {
             self.advance(&name, &Event::Tick).await;
             self.probe(&name);
@@ -289,32 +265,19 @@ impl Engine {
         self.pulse.looked(increments.due_ns, begun_ns, clock::monotonic_ns());
     }
 
-    /// Was the wall clock set, or did the machine sleep? Then what was dated by it is dated anew.
-    pub(super) fn look_at_clocks(&mut self) {
-        let now = clock::now();
-        let before = std::mem::replace(&mut self.looked_at, now);
-        let passed = i64::try_from(now.since_ms(before)).unwrap_or(i64::MAX);
-        let by_ms = now.unix_ms.cast_signed() - before.unix_ms.cast_signed() - passed;
-        if by_ms.abs() > LARGEST_DRIFT_MS {
-            tracing::warn!("the wall clock was set, by {by_ms} ms");
-            self.runs.values_mut().for_each(|run| run.accumulator.clock_set(by_ms));
-        }
-    }
-
     async fn acknowledged(&mut self, inputs: &mut Inputs) {
         // Proxies wait while this is read, so nothing is awaited before all of it is.
         let (of_runs, of_exercises) = {
             let nodes = inputs.nodes.borrow_and_update();
             let reasons = inputs.refusals.borrow_and_update();
-            let mut heard = self.roster.hear(&nodes, &reasons);
+            let mut heard = self.registry.hear(&nodes, &reasons);
             let of_runs = self.runs.iter_mut();
-            let of_runs: Vec<(String, Acks)> = of_runs
-                .filter_map(|(name, run)| Some((name.clone(), run.acknowledged(&mut heard)?)))
-                .collect();
-            let region = |name: &String| self.runs.get(name).and_then(|run| act::region(&run.state));
+            let of_runs: Vec<(String, Acks)> =
+                of_runs.filter_map(|(name, run)| Some((name.clone(), run.news(&mut heard)?))).collect();
+            let region = |name: &String| self.runs.get(name).and_then(|run| publication::region(&run.state));
             let of_exercises = self.exercises.iter_mut();
             let of_exercises: Vec<(String, Acks)> = of_exercises
-                .filter_map(|(name, slot)| Some((name.clone(), slot.acknowledged(&mut heard, region(name))?)))
+                .filter_map(|(name, known)| Some((name.clone(), known.news(&mut heard, region(name))?)))
                 .collect();
             (of_runs, of_exercises)
         };

@@ -4,7 +4,7 @@
 use manifest::{Exercised, Percent, Span};
 use rollout::{Effect, Exercise, Hindrance, Human, Notice, PracticeView, Practised, Turn};
 
-use super::exercise::{Order, Slot};
+use super::exercise::{ExerciseState, Order};
 use super::fleets::applied_as;
 use super::{Engine, Refusal, record};
 use crate::clock;
@@ -31,7 +31,7 @@ impl Practising {
     }
 }
 
-impl Slot {
+impl ExerciseState {
     /// Practice that begins by itself, for people and tools.
     pub fn practice(&self) -> Vec<PracticeView> {
         let view = |(what, known): (&Exercised, &Practising)| {
@@ -58,10 +58,10 @@ impl Engine {
     /// Begins whatever is due and may begin; who has waited longest first.
     pub(super) async fn practise(&mut self) {
         let now = clock::now();
-        if now.monotonic_ns.saturating_sub(self.practised_ns) < LOOK_NS {
+        if now.monotonic_ns.saturating_sub(self.upkeep.practised_ns) < LOOK_NS {
             return;
         }
-        self.practised_ns = now.monotonic_ns;
+        self.upkeep.practised_ns = now.monotonic_ns;
         if let Err(error) = self.keep_timetables(now.unix_ms).await {
             return self.unwritten(&error);
         }
@@ -121,7 +121,7 @@ impl Engine {
         let now_ms = clock::unix_ms();
         let run = self.runs.get(name).map_or(0, |run| run.state.run);
         let effects: Vec<Effect> = notice.into_iter().map(Effect::Notify).collect();
-        let entries = record::of_effects(&effects, now_ms, self.generation);
+        let entries = record::of_effects(&effects, now_ms, self.mesh.generation);
         self.store.save_practised((name, run), what, practised.as_ref(), &entries)?;
         for effect in effects {
             self.carry_out(name, effect).await;
@@ -205,7 +205,7 @@ impl Engine {
         if self.waiting.get(applied_as(plan)).is_some_and(|waiting| waiting.queued.refused.is_none()) {
             return brief("another run is about to begin".to_owned());
         }
-        if let Some(live) = self.exercises.get(name).and_then(Slot::live) {
+        if let Some(live) = self.exercises.get(name).and_then(ExerciseState::live) {
             return brief(format!("{} {} is under way", live.words(), live.number()));
         }
         let moves_leases =

@@ -149,7 +149,8 @@ impl Engine {
             if !run.asking.insert((gate.clone(), arm)) {
                 continue;
             }
-            let (sources, reports, name) = (self.sources.clone(), self.reports.clone(), name.to_owned());
+            let (sources, reports, name) =
+                (self.outside.sources.clone(), self.outside.reports.clone(), name.to_owned());
             tokio::spawn(async move {
                 let before = async {
                     match history {

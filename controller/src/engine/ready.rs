@@ -16,7 +16,7 @@ const EVERY_NS: u64 = 2_000_000_000;
 impl Engine {
     /// Whose word on endpoints is taken.
     pub fn ask_at(&mut self, admins: Vec<Admin>) {
-        self.admins = admins;
+        self.outside.admins = admins;
     }
 
     /// Counts endpoints, one question at a time; nobody waits for the answer.
@@ -29,7 +29,8 @@ impl Engine {
         let plan = &run.state.plan;
         let source = ready.source.map(|it| it.filled(&plan.name, &plan.stable, &plan.canary));
         let (trial, stable) = (on_trial(plan), plan.traffic.clusters.stable.clone());
-        let (sources, admins, reports) = (self.sources.clone(), self.admins.clone(), self.reports.clone());
+        let (sources, admins, reports) =
+            (self.outside.sources.clone(), self.outside.admins.clone(), self.outside.reports.clone());
         let (name, run) = (name.to_owned(), run.state.run);
         tokio::spawn(async move {
             let endpoints = count(&sources, &admins, (&trial, &stable), source.as_ref()).await;
@@ -47,7 +48,8 @@ impl Engine {
 
     pub(super) fn warm_up(&self, name: &str, request: WarmUpRequest) {
         let Some(run) = self.runs.get(name).map(|run| run.state.run) else { return };
-        let (hooks, reports, name) = (self.hooks.clone(), self.reports.clone(), name.to_owned());
+        let (hooks, reports, name) =
+            (self.outside.hooks.clone(), self.outside.reports.clone(), name.to_owned());
         tokio::spawn(async move {
             let result = warm_up::run(&hooks, &request).await;
             // The engine has gone: the next one asks again.

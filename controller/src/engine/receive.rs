@@ -48,8 +48,8 @@ impl Engine {
         let (name, plans) = (loaded.name().to_owned(), loaded.plans().to_vec());
         for plan in &plans {
             compiles(plan)?;
-            self.sources.allow(plan).map_err(Refusal::Invalid)?;
-            self.hooks.allow(plan).map_err(Refusal::Invalid)?;
+            self.outside.sources.allow(plan).map_err(Refusal::Invalid)?;
+            self.outside.hooks.allow(plan).map_err(Refusal::Invalid)?;
         }
         warnings.extend(self.unknown_regions(&plans));
         if let Some(why) = self.taken(&name, &plans) {

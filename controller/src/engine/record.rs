@@ -61,24 +61,15 @@ fn effect_entry(effect: &Effect, now: u64, generation: u64) -> Option<Entry> {
             Some(Entry::new(now, Kind::Notice, notice.text.clone()).with(&detail))
         }
         // They follow from what is written down anyway.
-        Effect::Revoke | Effect::HandBack(_) | Effect::WarmUp(_) | Effect::Call(_) => None,
+        Effect::Revoke { .. } | Effect::HandBack(_) | Effect::WarmUp(_) | Effect::Call(_) => None,
     }
 }
 
 /// What a person did.
 fn by<'e>(before: &State, event: &'e Event) -> Option<(&'static str, &'e Human)> {
-    match event {
-        Event::Start(human) if before.plan.returning.is_some() => Some(("rollback", human)),
-        Event::Start(human) => Some(("apply", human)),
-        Event::Abort(human) => Some(("abort", human)),
-        Event::Promote(human) => Some(("promote", human)),
-        Event::Approve(human) => Some(("approve", human)),
-        Event::Pause(human) => Some(("pause", human)),
-        Event::Resume(human) => Some(("resume", human)),
-        Event::SetWeight { human, .. } => Some(("weight", human)),
-        Event::Practice { human, .. } => Some(("apply", human)),
-        _ => None,
-    }
+    let (what, human) = event.act()?;
+    let returns = matches!(event, Event::Start(_)) && before.plan.returning.is_some();
+    Some((if returns { "rollback" } else { what }, human))
 }
 
 /// Verdicts of the last two stages that answer otherwise than before: the one that may just have been left, and the

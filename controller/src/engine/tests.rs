@@ -22,7 +22,7 @@ pub(super) fn engine(file: &Path) -> Engine {
     let ecds = Ecds::new(Resource::local("/filter.wasm"), incarnation);
     let publisher = Publisher::new(ecds, None, incarnation, 1_000);
     let sources = Sources::new(Secrets::default(), Hosts::default()).expect("sources");
-    Engine::open(store, publisher, LeaseBook::new(incarnation, 5_000), sources, Hooks::any())
+    Engine::open(store, publisher, Leases::new(incarnation, 5_000), sources, Hooks::any())
         .expect("an engine")
         .0
 }
@@ -84,7 +84,7 @@ async fn a_secret_nobody_offers_is_refused_before_anything_is_kept() {
 async fn a_program_nobody_named_is_refused_before_anything_is_kept() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut engine = engine(&dir.path().join("serin.db"));
-    engine.hooks = Hooks::new(reqwest::Client::new(), Programs::default());
+    engine.outside.hooks = Hooks::new(reqwest::Client::new(), Programs::default());
     let hook = "  handBack: {hook: {command: [deploy]}}\n";
     let refused = apply(&mut engine, &spec("v1", "v2", hook)).await.expect_err("nothing is named");
     let Refusal::Invalid(why) = refused else { panic!("{refused:?}") };
@@ -107,7 +107,7 @@ async fn what_is_queued_survives_a_restart_and_begins_by_itself() {
     drop(first);
 
     let mut second = engine(&file);
-    second.take_up().await;
+    second.recover().await;
     second.tick().await;
     check(&second, 1, "v2", "Pending", Some("v4"), false);
     abort(&mut second).await;
@@ -116,14 +116,14 @@ async fn what_is_queued_survives_a_restart_and_begins_by_itself() {
 
     // Between the end of the one and the beginning of the other.
     let mut third = engine(&file);
-    third.take_up().await;
+    third.recover().await;
     check(&third, 1, "v2", "RolledBack", Some("v4"), false);
     third.tick().await;
     check(&third, 2, "v4", "Pending", None, false);
     assert!(third.past("ranker", 1).is_ok(), "the run before it is kept");
     drop(third);
     let mut fourth = engine(&file);
-    fourth.take_up().await;
+    fourth.recover().await;
     fourth.tick().await;
     check(&fourth, 2, "v4", "Pending", None, false);
 }
@@ -145,7 +145,7 @@ async fn what_replaces_begins_at_once_and_finishes_its_way_after_a_crash() {
     first.wait("ranker", vec![plan], &spec("v1", "v4", RAMPED), "anna".to_owned()).expect("written");
     drop(first);
     let mut second = engine(&file);
-    second.take_up().await;
+    second.recover().await;
     check(&second, 2, "v3", "Pending", Some("v4"), false);
     second.tick().await;
     check(&second, 3, "v4", "Pending", None, false);
@@ -251,15 +251,15 @@ async fn a_rollback_the_store_would_not_take_is_written_as_soon_as_it_does() {
     abort(&mut first).await;
     check(&first, 1, "v2", "RolledBack", None, false);
     first.tick().await;
-    let generation = first.generation;
+    let generation = first.mesh.generation;
 
     first.store.refuse_writes(false).expect("a switch");
     first.tick().await;
     drop(first);
     let mut second = engine(&file);
-    second.take_up().await;
+    second.recover().await;
     check(&second, 1, "v2", "RolledBack", None, false);
-    assert_eq!(second.generation, generation, "what was published is not published over");
+    assert_eq!(second.mesh.generation, generation, "what was published is not published over");
 }
 
 /// Runs move by value through the engine, and builds for tests keep every copy: threads have two megabytes, of which a

@@ -158,8 +158,8 @@ impl Engine {
         let sample = manifest::compile(&spec.sample());
         let sample = sample.map_err(|problems| Refusal::Invalid(problems.to_string()))?;
         compiles(&sample)?;
-        self.hooks.allow(&sample).map_err(Refusal::Invalid)?;
-        self.sources.allow_trigger(&spec).map_err(Refusal::Invalid)?;
+        self.outside.hooks.allow(&sample).map_err(Refusal::Invalid)?;
+        self.outside.sources.allow_trigger(&spec).map_err(Refusal::Invalid)?;
         let kept = Kept {
             name: spec.name.clone(),
             rollout: spec.rollout.clone(),

@@ -7,10 +7,11 @@ use rollout::{DrillView, ExerciseView, ParityView, PracticeView};
 use serde::Serialize;
 
 use super::Engine;
-use super::exercise::Slot;
+use super::acknowledged::{Ack, RefusalView};
+use super::exercise::ExerciseState;
 use super::latency::Latency;
 use super::queue::{QueuedView, Waiting};
-use super::run::{Ack, RefusalView, Run};
+use super::run::Run;
 
 /// Every run by name.
 pub type Views = Arc<BTreeMap<String, Arc<RunView>>>;
@@ -55,14 +56,14 @@ impl RunView {
     }
 }
 
-fn drill(slot: Option<&Slot>) -> Option<DrillView> {
+fn drill(slot: Option<&ExerciseState>) -> Option<DrillView> {
     match slot?.last("drill")?.view() {
         ExerciseView::Drill(view) => Some(*view),
         ExerciseView::Parity(_) => None,
     }
 }
 
-fn parity(slot: Option<&Slot>) -> Option<ParityView> {
+fn parity(slot: Option<&ExerciseState>) -> Option<ParityView> {
     match slot?.last("parity")?.view() {
         ExerciseView::Parity(view) => Some(*view),
         ExerciseView::Drill(_) => None,
@@ -121,15 +122,15 @@ impl Engine {
     fn view(&self, name: &str, run: &Run) -> Arc<RunView> {
         Arc::new(RunView {
             run: run.state.view(),
-            generation: run.generation,
-            acks: run.acks.clone(),
-            refusals: run.refusals.clone(),
+            generation: run.acknowledged.generation,
+            acks: run.acknowledged.acks.clone(),
+            refusals: run.acknowledged.refusals.clone(),
             rollback_latency: run.latency,
             drill: drill(self.exercises.get(name)),
             drill_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed("drill")),
             parity: parity(self.exercises.get(name)),
             parity_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed("parity")),
-            practice: self.exercises.get(name).map(Slot::practice).unwrap_or_default(),
+            practice: self.exercises.get(name).map(ExerciseState::practice).unwrap_or_default(),
             demand: Some(run.state.demand(run.measured.rates().as_ref())),
             queued: self.waiting.get(name).map(Waiting::view),
             members: Vec::new(),

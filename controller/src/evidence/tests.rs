@@ -36,7 +36,7 @@ fn a_region_is_blind_to_others_and_not_to_its_own() {
 #[test]
 fn a_silent_proxy_costs_its_own_counts_and_no_proof_that_a_quorum_gives() {
     let text = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n  acknowledge: {quorum: 50%}\n";
-    let state = State::new(spec::load(text).expect("a rollout").plan, 1, 0, rollout::Now::at_ms(0));
+    let state = State::new(manifest::load(text).expect("a rollout").plan, 1, 0, rollout::Now::at_ms(0));
     let mut accumulator = CounterAccumulator::new(&state);
     accumulator.settle(60_000);
     let mut unproven = |silent: Source| {

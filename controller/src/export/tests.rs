@@ -1,7 +1,7 @@
 use rollout::{Counts, Event, Human, Interval, Now, Reading, State, step};
 
 use super::*;
-use store::{Entry, Kind, Look, Mesh, Store, Writing};
+use store::{Change, Entry, Kind, Look, Store, Writing};
 
 const SPEC: &str = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n";
 
@@ -26,7 +26,8 @@ fn told(file: &std::path::Path) -> State {
         Entry::new(4_000, Kind::Verdict, "errors: pass").with(&verdict),
     ];
     let writing = Writing { spec: SPEC, state: &state, generation: 2, entries: &entries, looks: &looks };
-    store.save(&[writing], Mesh { generation: 2, revoked_below: 0 }).expect("written");
+    let change = Change { runs: &[writing], generation: 2, ..Change::default() };
+    store.commit(&change).expect("written");
     state
 }
 

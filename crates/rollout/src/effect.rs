@@ -10,9 +10,12 @@ use crate::Now;
 pub enum Effect {
     /// Send these weights to every proxy, and report back with [`crate::Event::Acks`].
     Publish(Box<Publication>),
-    /// Revoke the lease of everything published before the last publication: proxies go to stable at their next
-    /// heartbeat, ahead of any slow push.
-    Revoke,
+    /// Revoke the lease of what earlier policies say of this rollout: proxies send its requests to stable at their next
+    /// heartbeat, ahead of any slow push. What they say of other rollouts stands.
+    Revoke {
+        /// Which policies those are.
+        below: Below,
+    },
     /// Get the new version behind the stable route; answer with `HandBackDone` or `HandBackFailed`, and report
     /// stable's endpoints while [`crate::State::watches_stable`].
     HandBack(HandBackRequest),
@@ -24,6 +27,16 @@ pub enum Effect {
     Record(Record),
     /// Tell people.
     Notify(Notice),
+}
+
+/// Up to which policy a lease is revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Below {
+    /// Those before the last publication; that of the same decision, where it publishes.
+    LastPublished,
+    /// The last publication as well. No push follows, so a proxy that has it hears of it by its lease alone.
+    InForce,
 }
 
 /// Weights on their way to the proxies.
@@ -73,6 +86,46 @@ pub enum Cause {
     Rollback,
     /// Down: stable serves the new version by now.
     HandBack,
+}
+
+impl Effect {
+    /// Does this leave traffic where it is, or take it back to stable? Such a decision holds although it cannot be written
+    /// down.
+    #[must_use]
+    pub const fn takes_back(&self) -> bool {
+        match self {
+            Self::Publish(publication) => publication.cause.takes_back(),
+            Self::HandBack(_) | Self::WarmUp(_) | Self::Call(_) => false,
+            Self::Revoke { .. } | Self::Record(_) | Self::Notify(_) => true,
+        }
+    }
+}
+
+impl Cause {
+    /// Do these weights take traffic back to stable, whatever else they do?
+    #[must_use]
+    pub const fn takes_back(&self) -> bool {
+        match self {
+            Self::Rollback => true,
+            Self::Probe
+            | Self::Start { .. }
+            | Self::Verdict { .. }
+            | Self::Human { .. }
+            | Self::Bandit { .. }
+            | Self::Drop { .. }
+            | Self::HandBack => false,
+        }
+    }
+
+    /// May these weights wait a moment for others that are under way as well? What comes back never does, nor what a
+    /// person wants.
+    #[must_use]
+    pub const fn may_wait(&self) -> bool {
+        match self {
+            Self::Probe | Self::Start { .. } | Self::Verdict { .. } | Self::HandBack => true,
+            Self::Human { .. } | Self::Bandit { .. } | Self::Drop { .. } | Self::Rollback => false,
+        }
+    }
 }
 
 /// The wish to have the new version behind the stable route.

@@ -113,6 +113,72 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Is this said once, so that it must be told again when it could not be taken? Time and counts come again by
+    /// themselves, a person is told at once, and what a fleet says to a member is part of one decision for all of them.
+    #[must_use]
+    pub const fn is_said_once(&self) -> bool {
+        match self {
+            Self::Acks(_)
+            | Self::HandBackDone
+            | Self::HandBackFailed { .. }
+            | Self::WarmedUp
+            | Self::WarmUpFailed { .. }
+            | Self::Called { .. }
+            | Self::CallFailed { .. }
+            | Self::Reading(_) => true,
+            Self::Tick
+            | Self::Interval(_)
+            | Self::Endpoints(_)
+            | Self::StableReports(_)
+            | Self::KeptReports(_)
+            | Self::Permit { .. }
+            | Self::TakeBack { .. }
+            | Self::NextRun { .. }
+            | Self::Start(_)
+            | Self::Abort(_)
+            | Self::Promote(_)
+            | Self::Drop { .. }
+            | Self::Choose { .. }
+            | Self::Approve(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::SetWeight { .. }
+            | Self::Practice { .. } => false,
+        }
+    }
+
+    /// What a person did, by the command that does it, and who.
+    #[must_use]
+    pub const fn act(&self) -> Option<(&'static str, &Human)> {
+        match self {
+            Self::Start(human) | Self::Practice { human, .. } => Some(("apply", human)),
+            Self::Abort(human) | Self::Drop { human, .. } => Some(("abort", human)),
+            Self::Promote(human) | Self::Choose { human, .. } => Some(("promote", human)),
+            Self::Approve(human) => Some(("approve", human)),
+            Self::Pause(human) => Some(("pause", human)),
+            Self::Resume(human) => Some(("resume", human)),
+            Self::SetWeight { human, .. } => Some(("weight", human)),
+            Self::Tick
+            | Self::Interval(_)
+            | Self::Reading(_)
+            | Self::Acks(_)
+            | Self::Permit { .. }
+            | Self::TakeBack { .. }
+            | Self::Endpoints(_)
+            | Self::WarmedUp
+            | Self::WarmUpFailed { .. }
+            | Self::StableReports(_)
+            | Self::HandBackDone
+            | Self::HandBackFailed { .. }
+            | Self::Called { .. }
+            | Self::CallFailed { .. }
+            | Self::KeptReports(_)
+            | Self::NextRun { .. } => None,
+        }
+    }
+}
+
 /// A figure of the user's own, for a gate or a guardrail with a source.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

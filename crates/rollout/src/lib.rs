@@ -33,7 +33,9 @@ pub use accumulator::{CounterAccumulator, Routed, Seen};
 pub use arms::{ArmView, Arms, Chosen, LeftOut, Rival};
 pub use bandit::{Bandit, BanditView, ShareView};
 pub use demand::{Demand, Load, NextStep, Rates};
-pub use effect::{Cause, Effect, HandBackRequest, Notice, Publication, Record, Severity, WarmUpRequest};
+pub use effect::{
+    Below, Cause, Effect, HandBackRequest, Notice, Publication, Record, Severity, WarmUpRequest,
+};
 pub use ending::{Barred, Call, CallRequest, CallView, Duty, Ending, KeptView};
 pub use event::{Acks, Endpoint, Endpoints, Event, Human, Reading, Refused};
 pub use evidence::{Contest, Evidence, GateEvidence, GuardrailEvidence};

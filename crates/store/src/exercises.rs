@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 use rollout::{Exercise, Practised};
-use rusqlite::{Row, params};
+use rusqlite::{Row, Transaction, params};
 
-use super::{Entry, Mesh, Store, journal, practice};
+use super::{Entry, Store, journal, practice};
 
 /// From form 2 to form 3.
 pub(super) const FORM_3: &str = "
@@ -17,44 +17,47 @@ pub(super) const FORM_3: &str = "
 /// As many of each kind are kept for each rollout.
 const KEPT: u32 = 200;
 
-impl Store {
-    /// Writes an exercise down, and with it what the whole mesh is to know. `entries` stand in the journal of run `run`;
-    /// `practised`: it begins, and how far the practice of its kind is with that.
-    pub fn save_exercise(
-        &mut self,
-        exercise: &Exercise,
-        run: u64,
-        entries: &[Entry],
-        practised: Option<&Practised>,
-        mesh: Mesh,
-    ) -> Result<()> {
-        let number = i64::try_from(exercise.number())?;
-        let ended = exercise.ended();
-        let outcome = ended.map(|ended| serde_json::to_value(ended.outcome)).transpose()?;
-        self.write(|change| {
-            change.execute(
-                "INSERT OR REPLACE INTO exercise VALUES (?, ?, ?, ?, ?, ?)",
-                params![
-                    exercise.name(),
-                    exercise.kind(),
-                    number,
-                    outcome.as_ref().and_then(|outcome| outcome.as_str()),
-                    ended.map(|ended| i64::try_from(ended.at.unix_ms)).transpose()?,
-                    serde_json::to_string(exercise)?,
-                ],
-            )?;
-            change.execute(
-                "DELETE FROM exercise WHERE name = ? AND kind = ? AND number <= ?",
-                params![exercise.name(), exercise.kind(), number - i64::from(KEPT)],
-            )?;
-            journal::add(change, exercise.name(), run, entries)?;
-            if let Some(practised) = practised {
-                practice::put(change, exercise.name(), exercise.exercised(), practised)?;
-            }
-            super::raise(change, mesh)
-        })
-    }
+/// An exercise as it is to be written.
+#[derive(Clone, Copy)]
+pub struct ExerciseWriting<'a> {
+    /// As it stands.
+    pub exercise: &'a Exercise,
+    /// The run in whose journal it is spoken of.
+    pub run: u64,
+    /// What is to be said of it.
+    pub entries: &'a [Entry],
+    /// It begins: how far the practice of its kind is with that.
+    pub practised: Option<&'a Practised>,
+}
 
+pub(super) fn put(transaction: &Transaction<'_>, writing: &ExerciseWriting<'_>) -> Result<()> {
+    let ExerciseWriting { exercise, run, entries, practised } = *writing;
+    let number = i64::try_from(exercise.number())?;
+    let ended = exercise.ended();
+    let outcome = ended.map(|ended| serde_json::to_value(ended.outcome)).transpose()?;
+    transaction.execute(
+        "INSERT OR REPLACE INTO exercise VALUES (?, ?, ?, ?, ?, ?)",
+        params![
+            exercise.name(),
+            exercise.kind(),
+            number,
+            outcome.as_ref().and_then(|outcome| outcome.as_str()),
+            ended.map(|ended| i64::try_from(ended.at.unix_ms)).transpose()?,
+            serde_json::to_string(exercise)?,
+        ],
+    )?;
+    transaction.execute(
+        "DELETE FROM exercise WHERE name = ? AND kind = ? AND number <= ?",
+        params![exercise.name(), exercise.kind(), number - i64::from(KEPT)],
+    )?;
+    journal::add(transaction, exercise.name(), run, entries)?;
+    if let Some(practised) = practised {
+        practice::put(transaction, exercise.name(), exercise.exercised(), practised)?;
+    }
+    Ok(())
+}
+
+impl Store {
     /// The last of each kind of each rollout.
     pub fn exercises(&self) -> Result<Vec<Exercise>> {
         let mut query = self

@@ -10,7 +10,7 @@ use crate::unix_ms;
 pub const PRESENT: i64 = FORMS.len() as i64;
 
 /// What brings the tables from each form to the next. Steps that were released are never changed.
-const FORMS: [&str; 7] = [
+const FORMS: [&str; 8] = [
     FORM_1,
     queued::FORM_2,
     exercises::FORM_3,
@@ -18,6 +18,7 @@ const FORMS: [&str; 7] = [
     journal::FORM_5,
     measured::FORM_6,
     practice::FORM_7,
+    FORM_8,
 ];
 
 const FORM_1: &str = "
@@ -32,6 +33,12 @@ const FORM_1: &str = "
         name TEXT NOT NULL, run INTEGER NOT NULL, spec TEXT NOT NULL, state TEXT NOT NULL, unix_ms INTEGER NOT NULL,
         PRIMARY KEY (name, run)
     ) STRICT;
+";
+
+const FORM_8: &str = "
+    -- Nobody vouches for what a policy of a lower generation says of the rollout. A rollout of which none is here was
+    -- revoked with all others, if at all: meta, revoked_below.
+    CREATE TABLE revoked (rollout TEXT PRIMARY KEY, below INTEGER NOT NULL) STRICT;
 ";
 
 /// Brings the tables to the present form: all steps or none, so whoever is killed half way opens the old form again.

@@ -1,8 +1,10 @@
 //! What must outlive the process: one SQLite file.
 //!
 //! A decision is on the disk before anybody acts on it. All that belongs to one decision (the run, what the whole mesh
-//! is to know, the lines of the journal) is one transaction, and [`Store::write`] is the only way in.
+//! is to know, the lines of the journal) is one transaction, and [`Store::write`] is the only way in. What the mesh hears of
+//! is one [`Change`], written by [`Store::commit`].
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,6 +27,7 @@ mod triggers;
 mod versions;
 
 pub use archive::{Archive, Filter, Kept, Line};
+pub use exercises::ExerciseWriting;
 pub use journal::{Entry, Kind};
 pub use measured::{Counted, Look};
 pub use points::{Point, Points};
@@ -71,12 +74,48 @@ pub struct LastRun {
 }
 
 /// What the whole mesh is to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mesh {
     /// The generation of the last policy.
     pub generation: u64,
-    /// Nobody vouches for a policy of a generation below.
-    pub revoked_below: u64,
+    /// Nobody vouches for anything that a policy of a lower generation says: revocations from the time when each was of all
+    /// rollouts.
+    pub all_revoked_below: u64,
+    /// By rollout: nobody vouches for what a policy of a lower generation says of it.
+    pub revoked_below: BTreeMap<String, u64>,
+}
+
+/// What changes together: all of it is on the disk, or nothing.
+#[derive(Clone, Copy, Default)]
+pub struct Change<'a> {
+    /// Runs as they are from now on.
+    pub runs: &'a [Writing<'a>],
+    /// Runs as they ended: kept, and present no longer.
+    pub past: &'a [Writing<'a>],
+    /// An exercise as it is from now on.
+    pub exercise: Option<ExerciseWriting<'a>>,
+    /// Nothing is queued under this name any more.
+    pub unqueue: Option<&'a str>,
+    /// The generation of the last policy.
+    pub generation: u64,
+    /// Rollouts that are taken back, each with the generation below which nobody vouches for it.
+    pub revoked: &'a [(String, u64)],
+}
+
+impl Mesh {
+    /// The rollouts of which a policy of this generation says what nobody vouches for any more.
+    pub fn revoked_since(&self, generation: u64) -> impl Iterator<Item = &str> {
+        self.revoked_below
+            .iter()
+            .filter(move |(_, below)| generation < **below)
+            .map(|(rollout, _)| rollout.as_str())
+    }
+
+    /// Nobody vouches any more for what a policy of a lower generation says of a rollout.
+    pub fn revoke(&mut self, rollout: &str, below: u64) {
+        let known = self.revoked_below.entry(rollout.to_owned()).or_default();
+        *known = below.max(*known);
+    }
 }
 
 impl Store {
@@ -124,8 +163,23 @@ impl Store {
         whole().map_err(|error| remedy::with_remedy(error, &self.path))
     }
 
+    /// What the whole mesh is to know.
+    ///
+    /// # Errors
+    /// When it cannot be read.
     pub fn mesh(&self) -> Result<Mesh> {
-        Ok(Mesh { generation: self.number("generation")?, revoked_below: self.number("revoked_below")? })
+        let mut query = self.connection.prepare("SELECT rollout, below FROM revoked")?;
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
+        let mut revoked_below = BTreeMap::new();
+        for row in rows {
+            let (rollout, below) = row?;
+            revoked_below.insert(rollout, u64::try_from(below)?);
+        }
+        Ok(Mesh {
+            generation: self.number("generation")?,
+            all_revoked_below: self.number("revoked_below")?,
+            revoked_below,
+        })
     }
 
     fn number(&self, key: &str) -> Result<u64> {
@@ -152,49 +206,27 @@ impl Store {
         .map_err(|error| remedy::with_remedy(error, &self.path))
     }
 
-    /// Writes runs down, and with them what the whole mesh is to know.
-    pub fn save(&mut self, runs: &[Writing<'_>], mesh: Mesh) -> Result<()> {
-        self.write(|change| {
-            for run in runs {
-                put(change, run)?;
-            }
-            raise(change, mesh)
-        })
-    }
-
-    /// What was applied as `name` begins: what ran before it is kept and no longer present, and what was queued under
-    /// the name waits no longer.
-    pub fn begin(
-        &mut self,
-        name: &str,
-        runs: &[Writing<'_>],
-        before: &[Writing<'_>],
-        mesh: Mesh,
-    ) -> Result<()> {
-        self.write(|change| {
-            for before in before {
-                keep(change, before)?;
-                change.execute("DELETE FROM rollout WHERE name = ?", [&before.state.plan.name])?;
+    /// Writes down what changes, all of it or nothing.
+    ///
+    /// # Errors
+    /// When the disk refuses; then nothing was changed.
+    pub fn commit(&mut self, change: &Change<'_>) -> Result<()> {
+        let Change { runs, past, exercise, unqueue, generation, revoked } = *change;
+        self.write(|transaction| {
+            for past in past {
+                keep(transaction, past)?;
+                transaction.execute("DELETE FROM rollout WHERE name = ?", [&past.state.plan.name])?;
             }
             for run in runs {
-                put(change, run)?;
+                put(transaction, run)?;
             }
-            raise(change, mesh)?;
-            change.execute("DELETE FROM queued WHERE name = ?", [name])?;
-            Ok(())
-        })
-    }
-
-    /// What was applied under a name is no longer present, and nothing waits under it; its runs are kept.
-    pub fn let_go(&mut self, name: &str, last: &[Writing<'_>], mesh: Mesh) -> Result<()> {
-        self.write(|change| {
-            for last in last {
-                keep(change, last)?;
-                change.execute("DELETE FROM rollout WHERE name = ?", [&last.state.plan.name])?;
+            if let Some(exercise) = exercise {
+                exercises::put(transaction, &exercise)?;
             }
-            raise(change, mesh)?;
-            change.execute("DELETE FROM queued WHERE name = ?", [name])?;
-            Ok(())
+            if let Some(name) = unqueue {
+                transaction.execute("DELETE FROM queued WHERE name = ?", [name])?;
+            }
+            raise(transaction, generation, revoked)
         })
     }
 
@@ -270,11 +302,16 @@ fn tell(change: &Transaction<'_>, run: &Writing<'_>) -> Result<()> {
     measured::add(change, name, number, run.looks, false)
 }
 
-fn raise(change: &Transaction<'_>, mesh: Mesh) -> Result<()> {
-    for (key, value) in [("generation", mesh.generation), ("revoked_below", mesh.revoked_below)] {
-        change
-            .prepare_cached("UPDATE meta SET value = max(value, ?2) WHERE key = ?1")?
-            .execute(params![key, i64::try_from(value)?])?;
+/// Generations never fall.
+fn raise(transaction: &Transaction<'_>, generation: u64, revoked: &[(String, u64)]) -> Result<()> {
+    transaction
+        .prepare_cached("UPDATE meta SET value = max(value, ?) WHERE key = 'generation'")?
+        .execute([i64::try_from(generation)?])?;
+    let mut raise = transaction.prepare_cached(
+        "INSERT INTO revoked VALUES (?1, ?2) ON CONFLICT (rollout) DO UPDATE SET below = max(below, ?2)",
+    )?;
+    for (rollout, below) in revoked {
+        raise.execute(params![rollout, i64::try_from(*below)?])?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 mod bins;
 mod end;
 mod follower;
+pub mod lease;
 mod series;
 mod slot;
 mod waiting;

@@ -45,6 +45,21 @@ impl Leased {
         assert!(self.process.configure(policy.to_string().as_bytes()).expect("a configuration").accepted);
     }
 
+    /// The same with a second rollout, which owns an authority.
+    fn push_beside(&mut self, generation: u64, ttl: u64, name: &str) {
+        let lease = json!({
+            "cluster": "serin", "authority": "serin", "path": "/v1/lease", "interval_ms": INTERVAL, "ttl_ms": ttl,
+        });
+        let mut policy = policy(
+            generation,
+            json!({"lease": lease, "arms": arms(1_000_000), "match": {"authority": ["models.local"]}}),
+        );
+        let mut other = policy["rollouts"][0].clone();
+        (other["name"], other["match"]) = (name.into(), json!({"authority": [format!("{name}.local")]}));
+        policy["rollouts"].as_array_mut().expect("a list").push(other);
+        assert!(self.process.configure(policy.to_string().as_bytes()).expect("a configuration").accepted);
+    }
+
     fn to(&mut self, time: u64) {
         let ahead = (self.begun + ms(time)).checked_sub(self.process.now()).expect("time does not go back");
         self.process.advance(ahead).expect("time");
@@ -66,7 +81,15 @@ impl Leased {
     }
 
     fn ask(&mut self, worker: usize, trap: bool) -> Option<String> {
-        let mut request = Request::get("models.local", "/").header("x-user-id", "u1");
+        self.exchange("models.local", worker, trap)
+    }
+
+    fn ask_at(&mut self, authority: &str, worker: usize) -> Option<String> {
+        self.exchange(authority, worker, false)
+    }
+
+    fn exchange(&mut self, authority: &str, worker: usize, trap: bool) -> Option<String> {
+        let mut request = Request::get(authority, "/").header("x-user-id", "u1");
         if trap {
             request = request.header("x-serin-test-trap", "1");
         }
@@ -172,7 +195,7 @@ fn the_process_asks_once_an_interval() {
             assert_eq!((call.cluster.as_str(), call.timeout), ("serin", Some(ms(INTERVAL))));
             let header = |name| call.headers.text(name).expect("a header");
             assert_eq!((header(":method"), header(":authority")), ("GET".to_owned(), "serin".to_owned()));
-            assert_eq!(header(":path"), "/v1/lease?incarnation=1&generation=1&node=node-1");
+            assert_eq!(header(":path"), "/v1/lease?incarnation=1&generation=1&by_rollout=true&node=node-1");
             asked.push((call.id, call.made_at));
             if answers {
                 leased.answer(&call, 200, &says("renew", 1, 5_000));
@@ -198,6 +221,38 @@ fn a_revoked_lease_is_obeyed_within_a_tick_and_not_undone() {
         leased.push(2, 5_000, on_lease_expired);
         leased.is("canary");
     }
+}
+
+/// Taking back one rollout takes nothing from another, and holds for whoever lags behind the next policy.
+#[test]
+fn one_rollout_is_revoked_and_the_others_keep_their_canaries() {
+    let mut leased = Leased::start(&TRAPPING, 5_000, "hold");
+    leased.push_beside(2, 5_000, "search");
+    let both = |leased: &mut Leased| {
+        let ranker = leased.arms();
+        let search = [0, 1].map(|worker| leased.ask_at("search.local", worker).expect("an arm"));
+        (ranker.map(|arm| arm == "canary"), search.map(|arm| arm == "canary"))
+    };
+    assert_eq!(both(&mut leased), ([true; 2], [true; 2]));
+    let answer = |revoked: &[&str]| {
+        json!({"incarnation": 1, "generation": 2, "lease": "renew", "ttl_ms": 5_000, "revoked": revoked})
+            .to_string()
+    };
+    let revoked = leased.answer_next(&answer(&["ranker", "gone"]));
+    leased.to(revoked + TICK);
+    assert_eq!(both(&mut leased), ([false; 2], [true; 2]));
+    assert_eq!((leased.count("lease_revoked"), leased.count("lease_renewed")), (1, 1));
+    // Said once is enough, and a VM made anew knows it.
+    leased.answer_next(&answer(&[]));
+    leased.ask(0, true);
+    leased.to(leased.now() + 2_000);
+    assert_eq!(both(&mut leased), ([false; 2], [true; 2]));
+    let revoked = leased.answer_next(&answer(&["search"]));
+    leased.to(revoked + TICK);
+    assert_eq!(both(&mut leased), ([false; 2], [false; 2]));
+    assert_eq!(leased.count("lease_revoked"), 2);
+    leased.push_beside(3, 5_000, "search");
+    assert_eq!(both(&mut leased), ([true; 2], [true; 2]));
 }
 
 #[test]

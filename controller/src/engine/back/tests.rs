@@ -57,7 +57,7 @@ async fn back(engine: &mut Engine, name: &str, to: &str, reason: &str) -> Result
         if let Ok(said) = answered.try_recv() {
             return said;
         }
-        let report = engine.reported.recv().await.expect("an answer");
+        let report = engine.outside.reported.recv().await.expect("an answer");
         engine.report(report).await;
     }
 }
@@ -119,7 +119,7 @@ async fn after_a_promotion_it_is_a_run_of_its_own_and_somebody_says_that_the_ver
     drop(first);
 
     let mut second = engine(&file);
-    second.take_up().await;
+    second.recover().await;
     second.tick().await;
     assert_eq!(seen(&second), there);
     promote(&mut second, "ranker");

@@ -54,7 +54,7 @@ async fn a_fleet_begins_and_goes_back_with_one_publication_and_survives_restarts
     let file = dir.path().join("serin.db");
     let mut first = engine(&file);
     let applied = apply(&mut first, TWO).await.expect("begun");
-    assert_eq!((applied.name.as_str(), applied.run, first.generation), ("shop", 1, 1));
+    assert_eq!((applied.name.as_str(), applied.run, first.mesh.generation), ("shop", 1, 1));
     check(&first, "Pending", 0);
     // One follows: nobody is exposed. Both do: both are, by one publication.
     let one = Acks { publication: 1, acknowledged: 1, connected: 1, ..Acks::default() };
@@ -62,22 +62,25 @@ async fn a_fleet_begins_and_goes_back_with_one_publication_and_survives_restarts
     check(&first, "Pending", 0);
     drop(first);
     let mut second = engine(&file);
-    second.take_up().await;
+    second.recover().await;
     check(&second, "Pending", 0);
     follow(&mut second).await;
     check(&second, "Progressing", 50_000);
-    assert_eq!(second.generation, 2);
+    assert_eq!(second.mesh.generation, 2);
 
     act(&mut second, "shop.ranking", Act::Abort).await.expect("aborted");
     check(&second, "RolledBack", 0);
-    assert_eq!((second.generation, second.revoked_below), (3, 3), "one publication, one revocation");
+    assert_eq!(second.mesh.generation, 3, "one publication");
+    assert_eq!(second.mesh.revoked_since(2).collect::<Vec<_>>(), ["shop.ranking", "shop.retrieval"]);
+    assert_eq!(second.mesh.revoked_since(3).next(), None);
     let reason = second.views.borrow()["shop.retrieval"].run.rollback.clone().expect("it").reason;
     assert!(reason.starts_with("shop.ranking went back: aborted by ben"), "{reason}");
+    let mesh = second.mesh.clone();
     drop(second);
     let mut third = engine(&file);
-    third.take_up().await;
+    third.recover().await;
     check(&third, "RolledBack", 0);
-    assert_eq!((third.generation, third.revoked_below), (3, 3));
+    assert_eq!(third.mesh, mesh);
 }
 
 #[tokio::test]
@@ -99,7 +102,7 @@ async fn a_decision_the_store_refuses_is_no_decision_for_any_member_unless_it_ta
     first.tick().await;
     drop(first);
     let mut second = engine(&file);
-    second.take_up().await;
+    second.recover().await;
     check(&second, "RolledBack", 0);
 }
 

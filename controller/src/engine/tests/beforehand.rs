@@ -7,7 +7,7 @@ fn all(engine: &Engine) -> (u64, Vec<(String, u64, String)>, usize, String) {
     let runs = engine.store.rollouts().expect("a store");
     let runs = runs.into_iter().map(|run| (run.spec, run.state.run, run.state.phase.name().to_owned()));
     let views = serde_json::to_string(&*engine.views.borrow().clone()).expect("JSON");
-    (engine.generation, runs.collect(), engine.store.queued().expect("a store").len(), views)
+    (engine.mesh.generation, runs.collect(), engine.store.queued().expect("a store").len(), views)
 }
 
 /// What would become of it is what becomes of it, and asking changes nothing.
@@ -78,7 +78,7 @@ async fn what_was_rolled_back_is_begun_once_more_from_what_is_stored() {
     drop(first);
 
     let mut second = engine(&file);
-    second.take_up().await;
+    second.recover().await;
     let applied = second.retry("ranker", human("the index was cold")).await.expect("begun");
     assert_eq!((applied.name.as_str(), applied.run), ("ranker", 2));
     check_run(&second, 2, "Pending");

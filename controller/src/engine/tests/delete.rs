@@ -28,15 +28,15 @@ async fn what_is_over_is_let_go_and_its_numbers_are_not_used_again() {
     abort(&mut first).await;
     let plan = manifest::load(&spec("v9", "v3", QUEUE)).expect("a rollout").plan;
     first.wait("ranker", vec![plan], &spec("v9", "v3", QUEUE), "anna".to_owned()).expect("written");
-    let (generation, epoch) = (first.generation, first.runs["ranker"].state.epoch);
+    let (generation, epoch) = (first.mesh.generation, first.runs["ranker"].state.epoch);
     delete(&mut first, "ranker").await.expect("deleted");
-    assert_eq!(first.generation, generation + 1, "proxies are told");
+    assert_eq!(first.mesh.generation, generation + 1, "proxies are told");
     assert!(first.views.borrow().is_empty() && first.waiting.is_empty());
     refused(delete(&mut first, "ranker").await, "there are: none");
     drop(first);
 
     let mut second = engine(&file);
-    second.take_up().await;
+    second.recover().await;
     second.tick().await;
     assert!(second.views.borrow().is_empty() && second.waiting.is_empty());
     let past = second.past("ranker", 1).expect("kept");
@@ -76,14 +76,14 @@ async fn a_disk_that_refuses_leaves_all_of_it() {
     let mut first = engine(&file);
     apply(&mut first, &spec("v1", "v2", "")).await.expect("begun");
     abort(&mut first).await;
-    let generation = first.generation;
+    let generation = first.mesh.generation;
     first.store.refuse_writes(true).expect("a switch");
     assert!(matches!(delete(&mut first, "ranker").await, Err(Refusal::Failed(_))));
     check(&first, 1, "v2", "RolledBack", None, false);
-    assert_eq!(first.generation, generation);
+    assert_eq!(first.mesh.generation, generation);
     first.store.refuse_writes(false).expect("a switch");
     drop(first);
     let mut second = engine(&file);
-    second.take_up().await;
+    second.recover().await;
     check(&second, 1, "v2", "RolledBack", None, false);
 }

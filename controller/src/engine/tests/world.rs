@@ -20,9 +20,9 @@ use super::super::views::RunView;
 use super::super::*;
 use crate::clock;
 use crate::evidence::Source;
-use crate::lease::Question;
 use sources::{Hosts, Secrets};
 use store::{Point, Points};
+use tally::lease::Question;
 
 /// What happens at a point of a write or an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,9 +137,9 @@ impl World {
                 Publisher::new(Ecds::new(resource(), incarnation), Some(policy), incarnation, 1_000);
             let sources = self.sources.clone();
             let engine =
-                Engine::open(store, publisher, LeaseBook::new(incarnation, 5_000), sources, Hooks::any());
+                Engine::open(store, publisher, Leases::new(incarnation, 5_000), sources, Hooks::any());
             self.engine = Some(engine.expect("an engine").0);
-            if self.live(async |engine, _| engine.take_up().await).await.is_some() {
+            if self.live(async |engine, _| engine.recover().await).await.is_some() {
                 return;
             }
         }
@@ -176,7 +176,7 @@ impl World {
         let engine = self.engine.as_mut().expect("a process");
         let turn = async {
             let done = what(engine, &mut self.inputs).await;
-            if engine.unsent {
+            if engine.publication.pending {
                 engine.publish().await;
             }
             done
@@ -314,7 +314,7 @@ impl World {
                     match answered.try_recv() {
                         Ok(said) => return said,
                         Err(_) => {
-                            let report = engine.reported.recv().await.expect("an answer");
+                            let report = engine.outside.reported.recv().await.expect("an answer");
                             engine.report(report).await;
                         }
                     }
@@ -346,7 +346,7 @@ impl World {
         }
         self.seconds += 1;
         self.pass(1_000);
-        let generation = self.engine.as_ref().map_or(0, |engine| engine.generation);
+        let generation = self.engine.as_ref().map_or(0, |engine| engine.mesh.generation);
         let unix_ms = self.now.unix_ms;
         let node = Node {
             streams: 1,
@@ -354,10 +354,15 @@ impl World {
             ..Node::default()
         };
         if let Some(engine) = &self.engine {
-            engine.lease.alive();
+            engine.publication.leases.alive();
             for node in ["a", "b"].map(str::to_owned) {
                 let incarnation = engine.store.incarnation;
-                engine.lease.answer(&Question { incarnation, generation, node });
+                engine.publication.leases.answer(&Question {
+                    incarnation,
+                    generation,
+                    node,
+                    by_rollout: true,
+                });
             }
         }
         self.nodes.send_replace(Nodes(["a", "b"].map(|name| (name.to_owned(), node.clone())).into()));
@@ -383,7 +388,7 @@ impl World {
         while self.engine.as_ref().is_some_and(asks) {
             self.living(async |engine, _| {
                 let patience = Duration::from_secs(20);
-                let report = tokio::time::timeout(patience, engine.reported.recv()).await;
+                let report = tokio::time::timeout(patience, engine.outside.reported.recv()).await;
                 if let Some(report) = report.expect("the deploy tool answers") {
                     engine.report(report).await;
                 }

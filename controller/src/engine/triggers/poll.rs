@@ -105,7 +105,8 @@ impl Engine {
             };
             polling.asking = true;
             polling.question += 1;
-            let (sources, reports, name) = (self.sources.clone(), self.reports.clone(), name.clone());
+            let (sources, reports, name) =
+                (self.outside.sources.clone(), self.outside.reports.clone(), name.clone());
             let question = polling.question;
             tokio::spawn(async move {
                 let said = sources.newest(&mlflow).await;

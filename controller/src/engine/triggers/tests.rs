@@ -8,7 +8,7 @@ use rollout::Human;
 use super::*;
 use crate::engine::Act;
 use crate::hook::Hooks;
-use crate::lease::LeaseBook;
+use crate::lease::Leases;
 use crate::publish::Publisher;
 use sources::{Hosts, Secrets, Sources};
 use store::Store;
@@ -19,7 +19,7 @@ fn engine(file: &Path) -> Engine {
     let ecds = Ecds::new(Resource::local("/filter.wasm"), incarnation);
     let publisher = Publisher::new(ecds, None, incarnation, 1_000);
     let sources = Sources::new(Secrets::default(), Hosts::default()).expect("sources");
-    Engine::open(store, publisher, LeaseBook::new(incarnation, 5_000), sources, Hooks::any())
+    Engine::open(store, publisher, Leases::new(incarnation, 5_000), sources, Hooks::any())
         .expect("an engine")
         .0
 }
@@ -100,7 +100,7 @@ async fn a_version_triggers_once_over_restarts_too() {
     drop(first);
 
     let mut second = engine(&file);
-    second.take_up().await;
+    second.recover().await;
     assert!(!go(&mut second, "7").await.triggered);
     check(&second, (1, "v6", "v7"), None, &outcomes);
     // A person wants it once more.
@@ -125,7 +125,7 @@ async fn what_comes_while_a_run_lasts_waits_and_the_newest_goes_first() {
     drop(first);
 
     let mut second = engine(&file);
-    second.take_up().await;
+    second.recover().await;
     end(&mut second).await;
     check(&second, (1, "v6", "v7"), Some("9"), &outcomes);
     second.tick().await;

@@ -13,7 +13,7 @@ use manifest::{Percent, Plan, Weights};
 use serde::{Deserialize, Serialize};
 
 use super::{CanaryLook, Ended, ExerciseEvent, Heartbeats, Outcome, Sent};
-use crate::{Acks, Cause, Effect, Human, Notice, Now, Publication, Record, Severity, State};
+use crate::{Acks, Below, Cause, Effect, Human, Notice, Now, Publication, Record, Severity, State};
 
 /// A canary request is waited for this long once a quorum has the weight; then it is taken back without one.
 const EXPOSE_MS: u64 = 10_000;
@@ -259,7 +259,7 @@ impl Step {
         }
         self.drill.phase = DrillPhase::Revoking;
         self.drill.lease.revoked = Some(self.now);
-        self.effects.push(Effect::Revoke);
+        self.effects.push(Effect::Revoke { below: Below::InForce });
     }
 
     fn look(&mut self, look: CanaryLook) {
@@ -354,7 +354,7 @@ impl Step {
         });
         self.record(format!("Drill {}: take everything back", self.drill.number));
         self.publish(0, false, Cause::Rollback);
-        self.effects.push(Effect::Revoke);
+        self.effects.push(Effect::Revoke { below: Below::LastPublished });
     }
 
     fn cancel(&mut self, why: String, unfollowed: bool) {
@@ -374,7 +374,7 @@ impl Step {
         } else if first {
             // The clocks of before and after do not belong together: it is taken back again, to be sure.
             self.publish(0, false, Cause::Rollback);
-            self.effects.push(Effect::Revoke);
+            self.effects.push(Effect::Revoke { below: Below::LastPublished });
         }
     }
 

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::{Ended, ExerciseEvent, Finding, Outcome, Sent, Split};
 use crate::evidence::{Evidence, Look, Scope, difference};
 use crate::{
-    Acks, Answer, Cause, Counts, Effect, Human, Interval, Notice, Now, Publication, Record, Severity, State,
+    Acks, Answer, Below, Cause, Counts, Effect, Human, Interval, Notice, Now, Publication, Record, Severity,
+    State,
 };
 
 /// What is to be found out.
@@ -333,7 +334,7 @@ impl Step {
         self.parity.phase = ParityPhase::TakingBack;
         self.publish(0, Cause::Rollback);
         if self.parity.order.deployed {
-            self.effects.push(Effect::Revoke);
+            self.effects.push(Effect::Revoke { below: Below::LastPublished });
         }
     }
 

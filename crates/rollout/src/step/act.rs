@@ -5,8 +5,8 @@ use manifest::Weights;
 use super::{LONGEST_STEP_MS, Run, named};
 use crate::state::PublicationState;
 use crate::{
-    Acks, Cause, Effect, HandingBack, Human, Notice, Phase, Publication, Record, RollbackBy, RolledBack,
-    Severity, State,
+    Acks, Below, Cause, Effect, HandingBack, Human, Notice, Phase, Publication, Record, RollbackBy,
+    RolledBack, Severity, State,
 };
 
 /// Lines of history a state keeps; the store keeps all.
@@ -170,7 +170,7 @@ impl Run {
 
     fn publish_nothing(&mut self) {
         self.publish(Weights::default(), Cause::Rollback);
-        self.effects.push(Effect::Revoke);
+        self.effects.push(Effect::Revoke { below: Below::LastPublished });
     }
 
     /// The next step of a ramped rollback.
@@ -273,7 +273,9 @@ impl State {
             effects.push(Effect::Publish(Box::new(publication.sent.clone())));
         }
         match &self.phase {
-            Phase::RolledBack if self.ramp().is_none() => effects.push(Effect::Revoke),
+            Phase::RolledBack if self.ramp().is_none() => {
+                effects.push(Effect::Revoke { below: Below::LastPublished })
+            }
             Phase::Pending { .. } if self.warming == Some(crate::WarmingUp::Asked) => {
                 effects.extend(self.warm_up_request());
             }

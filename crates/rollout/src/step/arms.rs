@@ -9,8 +9,8 @@ use super::{Run, named};
 use crate::arms::{Chosen, LeftOut, Rival};
 use crate::evidence::{Look, OnMargin, Scope};
 use crate::{
-    Answer, Cause, Counts, Effect, Human, Interval, Pause, Phase, RollbackBy, Severity, State, Stratum,
-    Verdict,
+    Answer, Below, Cause, Counts, Effect, Human, Interval, Pause, Phase, RollbackBy, Severity, State,
+    Stratum, Verdict,
 };
 
 impl Run {
@@ -137,7 +137,7 @@ impl Run {
         self.record(format!("Drop {version} ({arm}): {reason}; {} go on", left.join(", ")));
         self.publish_without_the_lost(Cause::Drop { arm });
         // Whoever has not heard of it goes to stable, ahead of any slow push.
-        self.effects.push(Effect::Revoke);
+        self.effects.push(Effect::Revoke { below: Below::LastPublished });
         let text = format!("{}: {version} ({arm}) was dropped: {reason}", self.state.plan.name);
         self.notify(Severity::Critical, &format!("dropped/{arm}"), text);
     }

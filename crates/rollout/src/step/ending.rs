@@ -2,7 +2,7 @@
 
 use super::{Run, named};
 use crate::ending::{Call, CallRequest, Duty};
-use crate::{Cause, Effect, Endpoint, Human, Severity, State};
+use crate::{Below, Cause, Effect, Endpoint, Human, Severity, State};
 
 /// A hook that failed is called again after this long, then after twice as long, and so on, in milliseconds.
 const FIRST_PAUSE_MS: u64 = 10_000;
@@ -37,7 +37,7 @@ impl Run {
                     "Proxies that have not taken weight 0 are told by their lease: {}",
                     self.followers()
                 ));
-                self.effects.push(Effect::Revoke);
+                self.effects.push(Effect::Revoke { below: Below::LastPublished });
             }
             if waited < timeout.saturating_mul(2) {
                 return false;

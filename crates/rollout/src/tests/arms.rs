@@ -60,7 +60,7 @@ fn a_harmful_one_goes_alone_and_the_best_goes_on_alone() {
     let gone = weights.iter().position(|w| *w == [10_000, 0, 10_000]).expect("b alone is dropped");
     assert!(weights[gone..].iter().all(|w| w[1] == 0), "dropped for good: {weights:?}");
     assert!(weights.contains(&[0, 0, 500_000]) && weights.contains(&[0, 0, 1_000_000]), "{weights:?}");
-    let revokes = story.effects.iter().filter(|effect| matches!(effect, Effect::Revoke)).count();
+    let revokes = story.effects.iter().filter(|effect| matches!(effect, Effect::Revoke { .. })).count();
     assert_eq!(revokes, 1, "whoever has not heard of the drop goes to stable");
     let chosen = story.state.arms.chosen.as_ref().expect("chosen");
     assert!(chosen.why.contains("proven best"), "{}", chosen.why);

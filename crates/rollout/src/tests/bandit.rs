@@ -255,7 +255,7 @@ fn harm_and_people_end_it_at_once() {
     story.take(&Event::Abort(human()));
     assert_eq!(story.state.weights.on_trial_ppm(), 0);
     assert!(matches!(story.effects.last(), Some(Effect::Notify(_))));
-    assert!(story.effects.iter().any(|effect| matches!(effect, Effect::Revoke)));
+    assert!(story.effects.iter().any(|effect| matches!(effect, Effect::Revoke { .. })));
     let published = story.weights.len();
     (0..300).for_each(|_| story.second());
     assert_eq!(story.weights.len(), published, "nothing moves afterwards");

@@ -146,7 +146,7 @@ fn without_a_time_to_keep_the_hook_waits_for_weight_0_alone() {
 fn proxies_that_lag_behind_are_waited_for_and_then_told_by_their_lease() {
     let mut story = aborted(KEPT);
     story.follow = false;
-    let revoked = |story: &Story| story.effects.iter().filter(|e| matches!(e, Effect::Revoke)).count();
+    let revoked = |story: &Story| story.effects.iter().filter(|e| matches!(e, Effect::Revoke { .. })).count();
     seconds(&mut story, 15);
     assert_eq!((story.state.ending.emptied_age_ms, revoked(&story)), (None, 1));
     seconds(&mut story, 10);

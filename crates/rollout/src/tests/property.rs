@@ -120,7 +120,8 @@ fn check(before: &State, after: &State, effects: &[Effect], event: &str) {
         assert_eq!(after.phase, Phase::Succeeded);
         // Keeping a version warm may publish who is sent to it by name; a watch only tells.
         let kept = before.plan.keep_warm.is_some();
-        let quiet = effects.iter().all(|effect| !matches!(effect, Effect::Publish(_) | Effect::Revoke));
+        let quiet =
+            effects.iter().all(|effect| !matches!(effect, Effect::Publish(_) | Effect::Revoke { .. }));
         assert!(kept || quiet, "{event}: whoever watches only tells: {effects:?}");
     }
     assert!(after.age_ms >= before.age_ms);

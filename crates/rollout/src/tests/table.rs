@@ -144,7 +144,7 @@ fn a_rollback_is_one_publication_and_a_revoked_lease() {
         story.effects.clear();
         story.take(&Event::Abort(human()));
         let publications: Vec<_> = story.effects.iter().filter(|e| matches!(e, Effect::Publish(_))).collect();
-        let revokes = story.effects.iter().filter(|e| matches!(e, Effect::Revoke)).count();
+        let revokes = story.effects.iter().filter(|e| matches!(e, Effect::Revoke { .. })).count();
         assert_eq!((publications.len(), revokes), (1, 1), "{before}");
         let Some(Effect::Publish(publication)) = publications.first() else { panic!() };
         assert_eq!(publication.policy.arms.canary.weight_ppm, 0);

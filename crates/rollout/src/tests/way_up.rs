@@ -68,7 +68,7 @@ fn ends(lines: &str, change: impl FnOnce(&mut Model), by: RollbackBy, within_s: 
     assert_eq!(rollback.by, by, "{}", rollback.reason);
     assert!(seconds <= within_s, "{seconds} s: {}", rollback.reason);
     let last: Vec<_> = story.effects.iter().rev().take(4).collect();
-    assert!(last.iter().any(|effect| matches!(effect, Effect::Revoke)), "{last:?}");
+    assert!(last.iter().any(|effect| matches!(effect, Effect::Revoke { .. })), "{last:?}");
     assert_eq!(story.weights.last().map(|&(_, ppm)| ppm), Some(0));
     let failed = story.state.stages.last().unwrap().gates.iter().filter(|v| v.answer == Answer::Fail).count();
     assert_eq!(failed, usize::from(by_gate));

@@ -24,7 +24,9 @@ fn a_log_cut_anywhere_holds_whole_decisions() {
         let line = Entry::new(generation, Kind::Record, "line");
         let run = run("ranker");
         let writing = Writing { entries: &[line], generation, ..run.writing() };
-        store.save(&[writing], Mesh { generation, revoked_below: generation }).expect("written");
+        let revoked = [("ranker".to_owned(), generation)];
+        let change = Change { runs: &[writing], generation, revoked: &revoked, ..Change::default() };
+        store.commit(&change).expect("written");
     }
     let cut = dir.path().join("cut.db");
     copy(&file, &cut);
@@ -38,7 +40,8 @@ fn a_log_cut_anywhere_holds_whole_decisions() {
         // A log without even the tables: nothing was ever decided.
         let Ok(store) = Store::open(&cut) else { panic!("cut at {length} it does not open") };
         let mesh = store.mesh().expect("it");
-        assert_eq!(mesh.generation, mesh.revoked_below, "cut at {length}");
+        let revoked = mesh.revoked_below.get("ranker").copied().unwrap_or(0);
+        assert_eq!(mesh.generation, revoked, "cut at {length}");
         let runs = store.rollouts().expect("read");
         assert_eq!(runs.first().map_or(0, |run| run.generation), mesh.generation, "cut at {length}");
         let lines: i64 = store
@@ -80,7 +83,8 @@ fn lines_of_the_journal_are_chained_and_not_changed() {
     for line in &lines {
         let run = run("ranker");
         let writing = Writing { entries: std::slice::from_ref(line), ..run.writing() };
-        store.save(&[writing], Mesh { generation: 1, revoked_below: 0 }).expect("written");
+        let change = Change { runs: &[writing], generation: 1, ..Change::default() };
+        store.commit(&change).expect("written");
     }
     let changed = store.connection.execute("UPDATE journal SET what = 'other'", []);
     assert!(changed.is_err_and(|error| error.to_string().contains("not changed")));

@@ -28,7 +28,8 @@ fn write_looks(store: &mut Store, looks: &[Look]) {
     let run = run("ranker");
     for looks in looks.chunks(5) {
         let writing = Writing { looks, ..run.writing() };
-        store.save(&[writing], Mesh { generation: 1, revoked_below: 0 }).expect("written");
+        let change = Change { runs: &[writing], generation: 1, ..Change::default() };
+        store.commit(&change).expect("written");
     }
 }
 
@@ -85,10 +86,9 @@ fn runs_are_kept_for_as_long_as_is_said_and_go_with_all_that_is_theirs() {
     let before = Writing { entries: &lines, looks: &looks, ..first.writing() };
     let mut second = run("ranker");
     second.state.run = 2;
-    let mesh = Mesh { generation: 1, revoked_below: 0 };
-    store
-        .begin("ranker", &[Writing { entries: &lines, looks: &looks, ..second.writing() }], &[before], mesh)
-        .expect("begun");
+    let runs = [Writing { entries: &lines, looks: &looks, ..second.writing() }];
+    let change = Change { runs: &runs, past: &[before], generation: 1, ..Change::default() };
+    store.commit(&change).expect("begun");
     let rows = |store: &Store, table: &str| -> i64 {
         let count = format!("SELECT count(*) FROM {table}");
         store.connection.query_row(&count, [], |row| row.get(0)).expect("a count")

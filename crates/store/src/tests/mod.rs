@@ -8,7 +8,8 @@ mod measured;
 mod trouble;
 
 pub fn save(store: &mut Store, run: &Stored, generation: u64, revoked_below: u64) -> Result<()> {
-    store.save(&[run.writing()], Mesh { generation, revoked_below })
+    let revoked = [(run.state.plan.name.clone(), revoked_below)];
+    store.commit(&Change { runs: &[run.writing()], generation, revoked: &revoked, ..Change::default() })
 }
 
 pub fn run(name: &str) -> Stored {
@@ -33,7 +34,8 @@ fn what_was_written_is_there_after_the_process_is_gone() {
 
     let store = Store::open(&file).expect("the same store");
     assert_eq!(store.incarnation, incarnation);
-    assert_eq!(store.mesh().expect("it"), Mesh { generation: 7, revoked_below: 3 });
+    let revoked_below = BTreeMap::from([("ranker".to_owned(), 3)]);
+    assert_eq!(store.mesh().expect("it"), Mesh { generation: 7, all_revoked_below: 0, revoked_below });
     let stored = store.rollouts().expect("the runs");
     let [one] = stored.as_slice() else { panic!("{} runs", stored.len()) };
     let written = run("ranker");
@@ -47,7 +49,14 @@ fn generations_never_fall() {
     let mut store = Store::open(&dir.path().join("serin.db")).expect("a new store");
     save(&mut store, &run("ranker"), 7, 7).expect("written");
     save(&mut store, &run("other"), 5, 2).expect("written");
-    assert_eq!(store.mesh().expect("it"), Mesh { generation: 7, revoked_below: 7 });
+    save(&mut store, &run("ranker"), 5, 4).expect("written");
+    let mesh = store.mesh().expect("it");
+    assert_eq!(mesh.generation, 7);
+    for (generation, expected) in
+        [(1, vec!["other", "ranker"]), (2, vec!["ranker"]), (6, vec!["ranker"]), (7, vec![])]
+    {
+        assert_eq!(mesh.revoked_since(generation).collect::<Vec<_>>(), expected, "{generation}");
+    }
 }
 
 #[test]
@@ -55,8 +64,9 @@ fn earlier_runs_are_kept_by_their_number() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut store = Store::open(&dir.path().join("serin.db")).expect("a new store");
     let first = run("ranker");
-    let mesh = Mesh { generation: 7, revoked_below: 0 };
-    store.begin("ranker", &[run("ranker").writing()], &[first.writing()], mesh).expect("written");
+    let (runs, past) = ([run("ranker")], [first.writing()]);
+    let change = Change { runs: &[runs[0].writing()], past: &past, generation: 7, ..Change::default() };
+    store.commit(&change).expect("written");
     assert!(store.past_runs("ranker", 1).expect("read") == [first.state]);
     assert_eq!(store.past_runs("ranker", 2).expect("read"), []);
     assert_eq!(store.past_runs("other", 1).expect("read"), []);
@@ -85,8 +95,10 @@ fn what_waits_is_there_after_the_process_is_gone_and_waits_once() {
     let mut store = Store::open(&file).expect("the same store");
     let refused = Queued { refused: Some("why".to_owned()), ..queued("other", "v3") };
     assert_eq!(store.queued().expect("read"), [refused, queued("ranker", "v4")]);
-    let mesh = Mesh { generation: 7, revoked_below: 0 };
-    store.begin("ranker", &[run("ranker").writing()], &[], mesh).expect("written");
+    let begun = run("ranker");
+    let change =
+        Change { runs: &[begun.writing()], unqueue: Some("ranker"), generation: 7, ..Change::default() };
+    store.commit(&change).expect("written");
     assert_eq!(store.queued().expect("read").len(), 1, "what began waits no longer");
     store.unqueue("other").expect("withdrawn");
     assert_eq!(store.queued().expect("read"), []);

@@ -73,7 +73,7 @@ impl Mesh {
                     self.weights.push(publication.policy.arms.canary.weight_ppm);
                     self.pushed_ms = self.now_ms;
                 }
-                Effect::Revoke => self.revoked_ms = self.now_ms,
+                Effect::Revoke { .. } => self.revoked_ms = self.now_ms,
                 Effect::Notify(_) => self.notices += 1,
                 Effect::Record(_) | Effect::HandBack(_) | Effect::WarmUp(_) | Effect::Call(_) => {}
             }

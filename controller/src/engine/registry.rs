@@ -1,4 +1,4 @@
-//! The proxies, as they stood when they were last listened to. A thousand of them answer each publication one after the
+//! The proxies, as they status when they were last listened to. A thousand of them answer each publication one after the
 //! other, and a hundred runs want to know what that means: only those that did something are looked at, and only by the
 //! runs that wait for it.
 
@@ -8,15 +8,15 @@ use envoy::ecds::{Node, Nodes, Quorum, Ranks, Refused};
 
 /// What is known of the proxies, for all runs.
 #[derive(Debug, Default)]
-pub struct Roster {
-    known: BTreeMap<String, Stood>,
+pub struct ProxyRegistry {
+    known: BTreeMap<String, ProxyStatus>,
     /// The filters' refusals since this process began, by reason.
     reasons: BTreeMap<String, u64>,
 }
 
-/// How a proxy stood.
+/// How a proxy status.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Stood {
+struct ProxyStatus {
     region: String,
     connected: bool,
     /// The generation it holds.
@@ -40,11 +40,11 @@ pub struct Heard<'n> {
 pub struct News<'n> {
     pub name: &'n str,
     pub node: &'n Node,
-    /// How it stood before; `None`: it was not there.
-    before: Option<Stood>,
+    /// How it status before; `None`: it was not there.
+    before: Option<ProxyStatus>,
 }
 
-impl Stood {
+impl ProxyStatus {
     fn new(node: &Node) -> Self {
         Self {
             region: node.region.clone(),
@@ -62,19 +62,19 @@ impl Stood {
     }
 }
 
-impl Roster {
+impl ProxyRegistry {
     /// Finds out what is new since it was last asked.
     pub fn hear<'n>(&'n mut self, nodes: &'n Nodes, reasons: &BTreeMap<String, u64>) -> Heard<'n> {
         let mut news = Vec::new();
         for (name, node) in &nodes.0 {
             match self.known.get_mut(name) {
-                Some(stood) if stood.is_as(node) => {}
-                Some(stood) => {
-                    let before = std::mem::replace(stood, Stood::new(node));
+                Some(status) if status.is_as(node) => {}
+                Some(status) => {
+                    let before = std::mem::replace(status, ProxyStatus::new(node));
                     news.push(News { name, node, before: Some(before) });
                 }
                 None => {
-                    self.known.insert(name.clone(), Stood::new(node));
+                    self.known.insert(name.clone(), ProxyStatus::new(node));
                     news.push(News { name, node, before: None });
                 }
             }
@@ -96,13 +96,13 @@ impl Roster {
 
     /// Names of the proxies that are connected.
     pub fn connected(&self) -> impl Iterator<Item = &String> {
-        self.known.iter().filter(|(_, stood)| stood.connected).map(|(name, _)| name)
+        self.known.iter().filter(|(_, status)| status.connected).map(|(name, _)| name)
     }
 
     /// The regions that connected proxies name.
     pub fn regions(&self) -> BTreeSet<&str> {
-        let connected = self.known.values().filter(|stood| stood.connected && !stood.region.is_empty());
-        connected.map(|stood| stood.region.as_str()).collect()
+        let connected = self.known.values().filter(|status| status.connected && !status.region.is_empty());
+        connected.map(|status| status.region.as_str()).collect()
     }
 }
 
@@ -129,11 +129,6 @@ impl<'n> Heard<'n> {
         } else {
             self.news.iter().filter_map(|news| refused(news.name, news.node)).collect()
         }
-    }
-
-    /// What a proxy refused last.
-    pub fn refused(&self, name: &str) -> Option<&'n Refused> {
-        self.nodes.0.get(name)?.refused.as_ref()
     }
 
     /// How far a generation has got in a region.
@@ -208,7 +203,8 @@ mod tests {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (seed >> 33) % below
         };
-        let (mut roster, mut nodes, mut reasons) = (Roster::default(), Nodes::default(), BTreeMap::new());
+        let (mut roster, mut nodes, mut reasons) =
+            (ProxyRegistry::default(), Nodes::default(), BTreeMap::new());
         let mut before = BTreeMap::new();
         let mut spared = 0;
         for round in 0..2_000 {
@@ -252,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_generation_comes_to_be_held_once() {
-        let (mut roster, none) = (Roster::default(), BTreeMap::new());
+        let (mut roster, none) = (ProxyRegistry::default(), BTreeMap::new());
         let held = |generation: Option<u64>, streams| {
             let acknowledged =
                 generation.map(|generation| Acknowledged { generation, unix_ms: 0, latency_ms: None });

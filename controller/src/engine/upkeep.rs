@@ -1,0 +1,116 @@
+//! What is done now and then: writing down evidence, pruning what is old, looking whether a clock was set.
+
+use rollout::{Now, State};
+
+use super::Engine;
+use crate::clock;
+
+/// Evidence without a decision is written this often: losing less than this much of it is a gap, not a fault.
+pub(super) const CHECKPOINT_NS: u64 = 5_000_000_000;
+
+/// What is over and has something left to do is written so many times less often. A crash then costs a minute of it at
+/// most: a watch has seen that much less, and a version is kept warm that much longer.
+const SELDOM: u64 = 12;
+
+/// Whether there is anything old is looked after this often; when there is, a little at every tick.
+const PRUNE_NS: u64 = 60_000_000_000;
+
+/// When the two clocks disagree by more, the wall clock was set.
+const LARGEST_DRIFT_MS: i64 = 1_000;
+
+/// When what was last done; times are monotonic.
+pub(super) struct Upkeep {
+    /// When runs were last written without a decision.
+    checkpoint_ns: u64,
+    /// The same of runs that are over.
+    seldom_ns: u64,
+    /// When what is old was last pruned, and how often that is wanted.
+    pruned_ns: u64,
+    prune_every_ns: u64,
+    /// When practice was last looked after.
+    pub practised_ns: u64,
+    /// The clocks at the last look at them.
+    clocks: Now,
+    /// Did the store refuse the last write?
+    pub disk_refuses: bool,
+}
+
+/// Whose turn it is to be written without a decision.
+#[derive(Clone, Copy)]
+pub(super) struct Due {
+    live: bool,
+    over: bool,
+}
+
+impl Due {
+    /// Is it this run's?
+    pub fn of(self, state: &State) -> bool {
+        if state.is_over() { self.over } else { self.live }
+    }
+}
+
+impl Upkeep {
+    pub fn new() -> Self {
+        let now = clock::now();
+        Self {
+            checkpoint_ns: now.monotonic_ns,
+            seldom_ns: now.monotonic_ns,
+            pruned_ns: now.monotonic_ns,
+            prune_every_ns: 0,
+            practised_ns: 0,
+            clocks: now,
+            disk_refuses: false,
+        }
+    }
+
+    /// Whose turn is it? What is due now is due again later.
+    pub fn checkpoint_due(&mut self, every_ns: u64) -> Due {
+        let now_ns = clock::monotonic_ns();
+        let due = Due {
+            live: now_ns.saturating_sub(self.checkpoint_ns) >= every_ns,
+            over: now_ns.saturating_sub(self.seldom_ns) >= every_ns.saturating_mul(SELDOM),
+        };
+        if due.live {
+            self.checkpoint_ns = now_ns;
+        }
+        if due.over {
+            self.seldom_ns = now_ns;
+        }
+        due
+    }
+}
+
+impl Engine {
+    /// Thins and forgets a little of what is old.
+    pub(super) fn prune(&mut self) {
+        let now_ns = clock::monotonic_ns();
+        if now_ns.saturating_sub(self.upkeep.pruned_ns) < self.upkeep.prune_every_ns {
+            return;
+        }
+        self.upkeep.pruned_ns = now_ns;
+        let now_ms = clock::unix_ms();
+        let keep_ms = self.store.keep_ms;
+        let thinned = self.store.thin(now_ms);
+        let more =
+            thinned.and_then(|more| Ok(more | (self.store.forget(now_ms.saturating_sub(keep_ms))? > 0)));
+        match more {
+            Ok(more) => self.upkeep.prune_every_ns = if more { 0 } else { PRUNE_NS },
+            Err(error) => {
+                self.upkeep.prune_every_ns = PRUNE_NS;
+                self.unwritten(&error);
+            }
+        }
+    }
+
+    /// Was the wall clock set, or did the machine sleep? Then what was dated by it is dated anew.
+    pub(super) fn look_at_clocks(&mut self) {
+        let now = clock::now();
+        let before = std::mem::replace(&mut self.upkeep.clocks, now);
+        let passed = i64::try_from(now.since_ms(before)).unwrap_or(i64::MAX);
+        let by_ms = now.unix_ms.cast_signed() - before.unix_ms.cast_signed() - passed;
+        if by_ms.abs() > LARGEST_DRIFT_MS {
+            tracing::warn!("the wall clock was set, by {by_ms} ms");
+            self.runs.values_mut().for_each(|run| run.accumulator.clock_set(by_ms));
+        }
+    }
+}
