@@ -40,6 +40,10 @@ impl Host {
 pub struct Hosts(pub Vec<Host>);
 
 impl Hosts {
+    /// May a source be asked at this URL?
+    ///
+    /// # Errors
+    /// When its host is not named; the sentence says which are.
     pub fn allow(&self, url: &Url) -> Result<(), String> {
         let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
         if self.0.is_empty() || self.0.iter().any(|known| known.covers(&host)) {

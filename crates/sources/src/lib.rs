@@ -5,9 +5,7 @@
 
 mod access;
 mod hosts;
-mod json;
-mod mlflow;
-mod prometheus;
+mod provider;
 mod secrets;
 mod tls;
 mod web;
@@ -26,14 +24,11 @@ pub use hosts::{Host, Hosts};
 pub use secrets::{Secrets, Text};
 
 use access::Access;
+use provider::{Asking, Provider, Registry};
 use web::Web;
 
 /// Questions under way at once: enough for a hundred rollouts, and no flood for the one Prometheus they share.
 const AT_ONCE: usize = 32;
-
-/// What becomes of a run that an older controller began with a `bearerTokenFile`.
-const NO_FILE: &str =
-    "bearerTokenFile is not read any more: apply the rollout again with `access: {bearer: {secret: NAME}}`";
 
 /// The canary's value and stable's.
 pub type Pair = (Option<f64>, Option<f64>);
@@ -48,6 +43,9 @@ pub struct Sources {
 
 impl Sources {
     /// Trusts the system's certificate authorities, or those of `SSL_CERT_FILE`.
+    ///
+    /// # Errors
+    /// When the folder of secrets is none, or TLS cannot be used.
     pub fn new(secrets: Secrets, hosts: Hosts) -> Result<Self> {
         if let Some(dir) = &secrets.dir {
             ensure!(
@@ -71,88 +69,103 @@ impl Sources {
     }
 
     /// May this plan's sources be asked, with the secrets they name?
+    ///
+    /// # Errors
+    /// What may not, one sentence a line.
     pub fn allow(&self, plan: &Plan) -> Result<(), String> {
-        let mut problems = Vec::new();
         let ready = plan.ready.as_ref().and_then(|ready| Some(("ready".to_owned(), ready.source.as_ref()?)));
         let gates =
             plan.gates.iter().filter_map(|gate| Some((format!("gate {}", gate.name), gate.source.as_ref()?)));
         let guardrails = plan.guardrails.iter().filter_map(|guardrail| {
             Some((format!("guardrail {}", guardrail.name), &guardrail.reads.as_ref()?.source))
         });
+        let mut problems = Vec::new();
         for (owner, source) in gates.chain(guardrails).chain(ready) {
-            let filled = Some(source.filled(&plan.name, &plan.stable, &plan.canary));
-            let Some((source, access)) = filled.as_ref().and_then(|source| Some((source, source.access()?)))
-            else {
-                continue;
-            };
-            let at = format!("{owner}: source.{}", source.kind());
-            if let Err(error) = self.web.url(source.url().unwrap_or_default()) {
-                problems.push(format!("{at}.url: {error}"));
-            }
-            for (field, name) in access.secrets() {
-                if let Err(error) = self.secrets.offers(name) {
-                    problems.push(format!("{at}.access.{field}: {error}"));
-                }
+            let filled = source.filled(&plan.name, &plan.stable, &plan.canary);
+            if let Some(provider) = provider::of_figures(&filled) {
+                problems.extend(self.problems(&format!("{owner}: source.{}", source.kind()), provider));
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
     }
 
     /// May this trigger's registry be asked, with the secrets it names?
+    ///
+    /// # Errors
+    /// What may not, one sentence a line.
     pub fn allow_trigger(&self, trigger: &manifest::Trigger) -> Result<(), String> {
         let mut problems = Vec::new();
-        let mut offered = |field: String, name: &str| {
-            problems.extend(self.secrets.offers(name).err().map(|error| format!("spec.{field}: {error}")));
-        };
         if let Some(secret) = trigger.webhook.as_ref().and_then(|webhook| webhook.secret.as_deref()) {
-            offered("webhook.secret".to_owned(), secret);
+            let offered = self.secrets.offers(secret);
+            problems.extend(offered.err().map(|error| format!("spec.webhook.secret: {error}")));
         }
-        if let Some(poll) = trigger.mlflow.as_ref().and_then(|mlflow| mlflow.poll.as_ref()) {
-            for (field, name) in poll.access.secrets() {
-                offered(format!("mlflow.access.{field}"), name);
-            }
-            problems.extend(self.web.url(&poll.url).err().map(|error| format!("spec.mlflow.url: {error}")));
+        if let Some(registry) = trigger.mlflow.as_ref().and_then(Registry::of) {
+            problems.extend(self.problems("spec.mlflow", &registry));
         }
         if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
     }
 
+    /// Why a provider may not be asked; `at`: where it stands in the document.
+    fn problems<A>(&self, at: &str, provider: &dyn Provider<Answer = A>) -> Vec<String> {
+        let url = self.web.url(provider.url()).err().map(|error| format!("{at}.url: {error}"));
+        let secrets = provider.access().secrets().into_iter().filter_map(|(field, name)| {
+            self.secrets.offers(name).err().map(|error| format!("{at}.access.{field}: {error}"))
+        });
+        url.into_iter().chain(secrets).collect()
+    }
+
     /// Asks a model registry which version means "go"; `None`: none does.
+    ///
+    /// # Errors
+    /// Why there is no answer, in one sentence.
     pub async fn newest(&self, registry: &manifest::Mlflow) -> Result<Option<String>, String> {
-        let Some(poll) = &registry.poll else { return Ok(None) };
-        let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
-        let access = Access::read(&poll.access, &self.secrets).await?;
-        let question = mlflow::Question { web: &self.web, poll, access: &access };
-        question.newest(registry).await.map_err(|error| access.scrub.clean(&error))
+        let Some(registry) = Registry::of(registry) else { return Ok(None) };
+        self.asking(registry.access(), 0, async |asking| registry.ask(&asking).await).await
     }
 
     /// A secret that is offered.
+    ///
+    /// # Errors
+    /// When it is not offered, or no text; says what the controller's operator can do.
     pub async fn secret(&self, name: &str) -> Result<Text, String> {
         self.secrets.read(name).await
     }
 
-    /// Asks for a figure of now; `Err` says in one sentence why there is no answer. Takes no longer than the source's timeout.
+    /// Asks for a figure of now. Takes no longer than the source's timeout.
+    ///
+    /// # Errors
+    /// Why there is no answer, in one sentence.
     pub async fn ask(&self, source: &Source, now_ms: u64) -> Result<Pair, String> {
-        let Some(named) = source.access() else {
+        let Some(provider) = provider::of_figures(source) else {
             return Err("figures are pushed here, nobody can be asked".to_owned());
         };
-        // The semaphore is never closed.
-        let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
-        let access = Access::read(named, &self.secrets).await?;
-        let said = match source {
-            Source::Prometheus(source) => prometheus::ask(&self.web, source, &access, now_ms).await,
-            Source::Http(source) => json::ask(&self.web, source, &access).await,
-            Source::Push(_) => Ok((None, None)),
-        };
-        said.map_err(|error| access.scrub.clean(&error))
+        self.asking(provider.access(), now_ms, async |asking| provider.ask(&asking).await).await
     }
 
     /// Middle and spread of what a source gave over a time before now; `None`: it gave nothing, or cannot know.
+    ///
+    /// # Errors
+    /// Why there is no answer, in one sentence.
     pub async fn before(&self, source: &Source, range: Range, now_ms: u64) -> Result<Option<Spread>, String> {
-        let Source::Prometheus(source) = source else { return Ok(None) };
+        let Some(provider) = provider::of_figures(source).filter(|provider| provider.remembers()) else {
+            return Ok(None);
+        };
+        let asked = async |asking: Asking<'_>| provider.before(range, &asking).await;
+        let values = self.asking(provider.access(), now_ms, asked).await?;
+        Ok(Spread::of(&values).ok())
+    }
+
+    /// Asks once there is a place, with the secrets as they are by then; no secret is in the error.
+    async fn asking<T>(
+        &self,
+        named: &manifest::Access,
+        now_ms: u64,
+        ask: impl AsyncFnOnce(Asking<'_>) -> Result<T, String>,
+    ) -> Result<T, String> {
         // The semaphore is never closed.
         let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
-        let access = Access::read(&source.access, &self.secrets).await?;
-        let said = prometheus::before(&self.web, source, range, &access, now_ms).await;
-        said.map(|values| Spread::of(&values).ok()).map_err(|error| access.scrub.clean(&error))
+        let access = Access::read(named, &self.secrets).await?;
+        let said = ask(Asking { web: &self.web, access: &access, now_ms }).await;
+        said.map_err(|error| access.scrub.clean(&error))
     }
 }

@@ -30,18 +30,24 @@ impl fmt::Debug for Text {
 }
 
 impl Text {
+    /// Holds a text as a secret.
+    #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)
     }
 
     /// The text itself, for the question alone.
+    #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
     }
 }
 
 impl Secrets {
-    /// Is there exactly one of this name? Says what its operator can do.
+    /// Is there exactly one of this name?
+    ///
+    /// # Errors
+    /// When there is none, or two; says what the controller's operator can do.
     pub fn offers(&self, name: &str) -> Result<(), String> {
         let (file, variable) = (self.file(name), self.variable(name));
         let in_file = file.as_ref().is_some_and(|file| file.is_file());
@@ -77,6 +83,9 @@ impl Secrets {
     }
 
     /// Its text, without the end of the last line.
+    ///
+    /// # Errors
+    /// When it is not offered, or is no text, empty or too long; says what the controller's operator can do.
     pub async fn read(&self, name: &str) -> Result<Text, String> {
         self.offers(name)?;
         let text = match self.file(name).filter(|file| file.is_file()) {
@@ -99,7 +108,7 @@ impl Secrets {
     }
 
     fn file(&self, name: &str) -> Option<PathBuf> {
-        // `spec` lets no name pass that leads elsewhere; a store may be older than that.
+        // `manifest` lets no name pass that leads elsewhere; a store may be older than that.
         let inside = name.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
         self.dir.as_ref().filter(|_| inside).map(|dir| dir.join(name))
     }

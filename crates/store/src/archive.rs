@@ -17,7 +17,9 @@ pub struct Archive(PathBuf);
 /// Which runs are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
+    /// Of this rollout alone.
     pub name: Option<String>,
+    /// This number alone.
     pub run: Option<u64>,
     /// Runs that were still under way then, or began later; in milliseconds since 1970.
     pub since_ms: Option<u64>,
@@ -27,14 +29,19 @@ pub struct Filter {
 
 /// A run, present or past.
 pub struct Kept {
+    /// The rollout's name.
     pub name: String,
+    /// The run's number.
     pub run: u64,
+    /// The specification, as applied.
     pub spec: String,
-    /// As it was stored.
+    /// Its state, as it was stored.
     pub raw: String,
 }
 
 impl Kept {
+    /// Its state.
+    ///
     /// # Errors
     /// When another serin wrote it, in a way this one does not read.
     pub fn state(&self) -> Result<State> {
@@ -50,14 +57,23 @@ impl Kept {
 /// A line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Line {
+    /// Its place in the whole journal.
     pub seq: i64,
+    /// The rollout's name.
     pub name: String,
+    /// The run's number.
     pub run: u64,
+    /// When, in milliseconds since 1970.
     pub unix_ms: u64,
+    /// What it tells of: the name of a `Kind`.
     pub kind: String,
+    /// The person, where it was one.
     pub who: Option<String>,
+    /// What happened, in words.
     pub what: String,
+    /// The reason, where one was given.
     pub why: Option<String>,
+    /// More of it.
     pub detail: Option<Value>,
     /// SHA-256 over this line and the one before it in its run, in hex.
     pub chain: String,
@@ -65,12 +81,15 @@ pub struct Line {
 
 /// A run's journal, and whether anybody changed it since.
 pub struct Journal {
+    /// In the order in which they were written.
     pub lines: Vec<Line>,
     /// The first line whose chain does not fit.
     pub broken_at: Option<i64>,
 }
 
 impl Archive {
+    /// The archive of the store at this path; it is opened for each question.
+    #[must_use]
     pub fn of(path: &Path) -> Self {
         Self(path.to_owned())
     }
@@ -87,6 +106,9 @@ impl Archive {
     }
 
     /// Names and numbers of the runs that fit, in that order.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
     pub fn runs(&self, filter: &Filter) -> Result<Vec<(String, u64)>> {
         self.read(|connection| {
             let mut query = connection.prepare(
@@ -112,6 +134,9 @@ impl Archive {
     }
 
     /// One of them; `None`: it was taken out meanwhile.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
     pub fn run(&self, name: &str, run: u64) -> Result<Option<Kept>> {
         self.read(|connection| {
             let mut query = connection.prepare(
@@ -127,6 +152,9 @@ impl Archive {
     }
 
     /// What happened in a run, in order.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
     pub fn journal(&self, name: &str, run: u64) -> Result<Journal> {
         self.read(|connection| {
             let mut query = connection.prepare(
@@ -167,6 +195,9 @@ impl Archive {
     }
 
     /// What was measured in a run, oldest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or another serin wrote it in a way this one does not read.
     pub fn looks(&self, name: &str, run: u64) -> Result<Vec<Look>> {
         self.read(|connection| {
             let mut query = connection

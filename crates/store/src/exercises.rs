@@ -59,6 +59,9 @@ pub(super) fn put(transaction: &Transaction<'_>, writing: &ExerciseWriting<'_>) 
 
 impl Store {
     /// The last of each kind of each rollout.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or another serin wrote it in a way this one does not read.
     pub fn exercises(&self) -> Result<Vec<Exercise>> {
         let mut query = self
             .connection
@@ -68,6 +71,9 @@ impl Store {
     }
 
     /// Those of one rollout and kind, the newest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or another serin wrote it in a way this one does not read.
     pub fn past_exercises(&self, name: &str, kind: &str) -> Result<Vec<Exercise>> {
         let mut query = self
             .connection
@@ -77,6 +83,9 @@ impl Store {
     }
 
     /// When one of each rollout and kind last passed, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
     pub fn passed_exercises(&self) -> Result<Vec<(String, String, u64)>> {
         let mut query = self.connection.prepare(
             "SELECT name, kind, max(ended_unix_ms) FROM exercise WHERE outcome = 'passed' GROUP BY name, kind",

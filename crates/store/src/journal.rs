@@ -22,10 +22,13 @@ pub(super) const FORM_5: &str = "
 pub struct Entry {
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
+    /// What it tells of.
     pub kind: Kind,
     /// The person, where it was one.
     pub who: Option<String>,
+    /// What happened, in words.
     pub what: String,
+    /// The reason, where one was given.
     pub why: Option<String>,
     /// More of it, as JSON.
     pub detail: Option<String>,
@@ -47,6 +50,8 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The word it is stored under.
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Act => "act",
@@ -59,10 +64,14 @@ impl Kind {
 }
 
 impl Entry {
+    /// A line with no person, reason or detail.
+    #[must_use]
     pub fn new(unix_ms: u64, kind: Kind, what: impl Into<String>) -> Self {
         Self { unix_ms, kind, who: None, what: what.into(), why: None, detail: None }
     }
 
+    /// The same line, with more of it.
+    #[must_use]
     pub fn with(self, detail: &Value) -> Self {
         Self { detail: Some(detail.to_string()), ..self }
     }

@@ -34,9 +34,12 @@ pub use points::{Point, Points};
 pub use queued::Queued;
 pub use triggers::{Outcome, Pending, StoredTrigger, Triggered};
 
+/// The store, open for writing by this process alone.
 pub struct Store {
     connection: Connection,
+    /// Which store this is: a newer one has a higher number.
     pub incarnation: u64,
+    /// Where tests end a process.
     pub points: Points,
     /// How long runs are kept after another has followed them.
     pub keep_ms: u64,
@@ -47,7 +50,9 @@ pub struct Store {
 
 /// A run as it is stored.
 pub struct Stored {
+    /// The specification, as applied.
     pub spec: String,
+    /// Where the run is.
     pub state: State,
     /// The generation its last publication went out with; 0: none yet.
     pub generation: u64,
@@ -56,8 +61,11 @@ pub struct Stored {
 /// A run as it is to be written.
 #[derive(Clone, Copy)]
 pub struct Writing<'a> {
+    /// The specification, as applied.
     pub spec: &'a str,
+    /// Where the run is.
     pub state: &'a State,
+    /// The generation its last publication went out with; 0: none yet.
     pub generation: u64,
     /// What is to be said of it since it was last written.
     pub entries: &'a [Entry],
@@ -68,8 +76,11 @@ pub struct Writing<'a> {
 /// What a name had come to when it was deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastRun {
+    /// Its number.
     pub run: u64,
+    /// The highest epoch it published.
     pub epoch: u64,
+    /// The version behind the stable route at its end.
     pub stable_version: String,
 }
 
@@ -120,6 +131,9 @@ impl Mesh {
 
 impl Store {
     /// Opens the store, or makes it. A new store is a new incarnation: what an older one published is then lower.
+    ///
+    /// # Errors
+    /// When another serin runs on the file, a newer one wrote it, or it is no store; the error names a remedy.
     pub fn open(path: &Path) -> Result<Self> {
         let opened = Self::open_or_make(path).map_err(|error| remedy::with_remedy(error, path));
         opened.with_context(|| format!("the store {} cannot be used", path.display()))
@@ -189,6 +203,9 @@ impl Store {
     }
 
     /// Every present run, by name.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or another serin wrote it in a way this one does not read.
     pub fn rollouts(&self) -> Result<Vec<Stored>> {
         let mut query =
             self.connection.prepare("SELECT name, spec, state, generation FROM rollout ORDER BY name")?;
@@ -231,6 +248,9 @@ impl Store {
     }
 
     /// The last of the runs that were followed by another or deleted; of a fleet, of its members.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
     pub fn last(&self, name: &str) -> Result<Option<LastRun>> {
         let mut query = self.connection.prepare_cached(
             "SELECT run, max(json_extract(state, '$.epoch')), json_extract(state, '$.stable_version') FROM past_run
@@ -248,6 +268,9 @@ impl Store {
     }
 
     /// What was applied under a name and followed by another: a run, or the members of a fleet.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or another serin wrote it in a way this one does not read.
     pub fn past_runs(&self, name: &str, run: u64) -> Result<Vec<State>> {
         let mut query = self.connection.prepare(
             "SELECT state FROM past_run

@@ -53,6 +53,7 @@ pub struct Counted {
     pub weight_ppm: u32,
     /// How many looks are added up here.
     pub looks: u32,
+    /// What was counted.
     pub interval: Interval,
 }
 
@@ -63,12 +64,14 @@ pub struct Read {
     pub at_ms: u64,
     /// The stage, from 1.
     pub stage: usize,
+    /// The figures.
     pub reading: Reading,
 }
 
 impl Look {
     /// What an event measured of a run that has begun and is not over: what is watched after it is summed up in its
     /// state, and would fill the disk as long as it goes on.
+    #[must_use]
     pub fn of(state: &State, event: &Event, unix_ms: u64) -> Option<Self> {
         let stage = state.stages.len();
         match event {
@@ -84,6 +87,8 @@ impl Look {
         }
     }
 
+    /// When it begins, in milliseconds since 1970.
+    #[must_use]
     pub const fn begins_ms(&self) -> u64 {
         match self {
             Self::Counts(counted) => counted.interval.from_ms,
@@ -138,6 +143,9 @@ pub(super) fn unpack(packed: &[u8]) -> Result<Vec<Look>> {
 
 impl Store {
     /// Adds up the looks of one run that are old enough, minute by minute; says whether there was anything to do.
+    ///
+    /// # Errors
+    /// When the disk does not take it, or another serin wrote the looks in a way this one does not read.
     pub fn thin(&mut self, now_ms: u64) -> Result<bool> {
         let (old, fine) = (now_ms.saturating_sub(FINE_MS + BATCH_MS), now_ms.saturating_sub(FINE_MS));
         let next: Option<(String, i64)> = self

@@ -24,12 +24,16 @@ type Watch = dyn FnMut(Point) -> Result<()> + Send;
 pub struct Points(Option<Box<Watch>>);
 
 impl Points {
-    /// An error from the watch is what a disk would say that refuses.
+    /// Tells the watch, if there is one.
+    ///
+    /// # Errors
+    /// What the watch answers: that is what a disk would say that refuses.
     pub fn reached(&mut self, point: Point) -> Result<()> {
         self.0.as_mut().map_or(Ok(()), |watch| watch(point))
     }
 
     /// Watched by a test.
+    #[must_use]
     #[cfg(any(test, feature = "test-util"))]
     pub fn watched(watch: impl FnMut(Point) -> Result<()> + Send + 'static) -> Self {
         Self(Some(Box::new(watch)))

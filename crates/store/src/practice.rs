@@ -17,6 +17,9 @@ pub(super) const FORM_7: &str = "
 
 impl Store {
     /// All of it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or another serin wrote it in a way this one does not read.
     pub fn practised(&self) -> Result<Vec<(String, Exercised, Practised)>> {
         let mut query = self.connection.prepare("SELECT name, kind, state FROM practised")?;
         let rows = query.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?)))?;
@@ -33,6 +36,9 @@ impl Store {
     }
 
     /// Writes one down; `None`: there is none any more. `entries` stand in the journal of run `run`.
+    ///
+    /// # Errors
+    /// When the disk does not take it: nothing of it is written then, and the error names a remedy.
     pub fn save_practised(
         &mut self,
         (name, run): (&str, u64),

@@ -30,6 +30,9 @@ pub struct Queued {
 
 impl Store {
     /// Everything that waits, by name.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
     pub fn queued(&self) -> Result<Vec<Queued>> {
         let mut query =
             self.connection.prepare("SELECT name, spec, who, unix_ms, refused FROM queued ORDER BY name")?;
@@ -44,6 +47,9 @@ impl Store {
     }
 
     /// Lets it wait, in place of what waited under its name.
+    ///
+    /// # Errors
+    /// When the disk does not take it: nothing of it is written then, and the error names a remedy.
     pub fn queue(&mut self, queued: &Queued) -> Result<()> {
         let Queued { name, spec, who, unix_ms, refused } = queued;
         self.write(|change| {
@@ -56,6 +62,9 @@ impl Store {
     }
 
     /// Nothing waits under this name any more.
+    ///
+    /// # Errors
+    /// When the disk does not take it: nothing of it is written then, and the error names a remedy.
     pub fn unqueue(&mut self, name: &str) -> Result<()> {
         self.write(|change| {
             change.execute("DELETE FROM queued WHERE name = ?", [name])?;

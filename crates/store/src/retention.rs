@@ -11,6 +11,9 @@ const AT_ONCE: u32 = 10;
 impl Store {
     /// Takes out the oldest of the runs that were followed by another before `before_ms`, with all that belongs to them;
     /// says how many. The present run of each name stays whatever its age.
+    ///
+    /// # Errors
+    /// When the disk does not take it: nothing of it is written then, and the error names a remedy.
     pub fn forget(&mut self, before_ms: u64) -> Result<usize> {
         let mut query = self
             .connection

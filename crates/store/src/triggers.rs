@@ -17,10 +17,13 @@ pub(super) const FORM_4: &str = "
 
 /// A trigger as it is stored.
 pub struct StoredTrigger {
+    /// Its name.
     pub name: String,
     /// As applied.
     pub spec: String,
+    /// What waits.
     pub pending: Option<Pending>,
+    /// What became of every version it heard of.
     pub triggered: Vec<Triggered>,
 }
 
@@ -31,6 +34,7 @@ pub struct Pending {
     pub version: String,
     /// How it was heard of.
     pub by: String,
+    /// When, in milliseconds since 1970.
     pub unix_ms: u64,
     /// A person wants it although it was rolled back once.
     #[serde(default)]
@@ -44,7 +48,9 @@ pub struct Triggered {
     pub version: String,
     /// How it was heard of.
     pub by: String,
+    /// When, in milliseconds since 1970.
     pub unix_ms: u64,
+    /// What became of it.
     pub outcome: Outcome,
 }
 
@@ -53,15 +59,27 @@ pub struct Triggered {
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// A run of it began, or was under way.
-    Begun { run: u64 },
+    Begun {
+        /// That run's number.
+        run: u64,
+    },
     /// It begins when the run it replaces is over.
-    Queued { after_run: u64 },
+    Queued {
+        /// The number of the run it waits for.
+        after_run: u64,
+    },
     /// Stable served it already.
     Stable,
     /// It was not taken: why.
-    Refused { why: String },
+    Refused {
+        /// In one sentence.
+        why: String,
+    },
     /// A later version came while it waited.
-    PassedOver { by_version: String },
+    PassedOver {
+        /// The later version.
+        by_version: String,
+    },
 }
 
 impl Pending {
@@ -89,6 +107,9 @@ impl Outcome {
 
 impl Store {
     /// Every trigger, by name.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or another serin wrote it in a way this one does not read.
     pub fn triggers(&self) -> Result<Vec<StoredTrigger>> {
         let mut query =
             self.connection.prepare("SELECT name, spec, pending FROM registry_trigger ORDER BY name")?;
@@ -112,6 +133,9 @@ impl Store {
     }
 
     /// Keeps a trigger, in place of the one of its name.
+    ///
+    /// # Errors
+    /// When the disk does not take it: nothing of it is written then, and the error names a remedy.
     pub fn keep_trigger(&mut self, name: &str, spec: &str) -> Result<()> {
         self.write(|change| {
             change.execute(
@@ -123,6 +147,9 @@ impl Store {
     }
 
     /// Forgets a trigger and all it has done.
+    ///
+    /// # Errors
+    /// When the disk does not take it: nothing of it is written then, and the error names a remedy.
     pub fn drop_trigger(&mut self, name: &str) -> Result<()> {
         self.write(|change| {
             change.execute("DELETE FROM registry_trigger WHERE name = ?", [name])?;
@@ -132,6 +159,9 @@ impl Store {
     }
 
     /// Writes down what became of versions, and which one waits now, in one transaction.
+    ///
+    /// # Errors
+    /// When the disk does not take it: nothing of it is written then, and the error names a remedy.
     pub fn note_triggered(
         &mut self,
         name: &str,

@@ -7,6 +7,9 @@ use super::Store;
 impl Store {
     /// The versions that were behind the stable route in the runs of a name, the latest first; one can be there several
     /// times.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
     pub fn stable_versions(&self, name: &str) -> Result<Vec<String>> {
         let mut query = self.connection.prepare(
             "SELECT json_extract(state, '$.stable_version'), json_extract(state, '$.plan.stable') FROM past_run

@@ -11,7 +11,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::super::{Hosts, Secrets, Sources};
+use crate::{Hosts, Secrets, Sources};
 
 #[derive(Clone, Default)]
 struct Registry {

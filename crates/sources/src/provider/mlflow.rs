@@ -4,8 +4,8 @@ use manifest::{Mlflow, Poll, When};
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::access::Access;
-use super::web::{self, Web};
+use super::{Answering, Asking, Provider};
+use crate::web;
 
 /// Versions asked for at once.
 const PAGE: &str = "100";
@@ -49,22 +49,50 @@ struct Fault {
     message: String,
 }
 
-/// One registry, and how it is asked.
-pub struct Question<'a> {
-    pub web: &'a Web,
-    pub poll: &'a Poll,
-    pub access: &'a Access,
+/// A registry that is asked, rather than one that tells by itself.
+pub struct Registry<'a> {
+    mlflow: &'a Mlflow,
+    poll: &'a Poll,
+}
+
+impl<'a> Registry<'a> {
+    /// `None`: it tells by itself.
+    pub fn of(mlflow: &'a Mlflow) -> Option<Self> {
+        Some(Self { mlflow, poll: mlflow.poll.as_ref()? })
+    }
+}
+
+impl Provider for Registry<'_> {
+    /// The version that means "go"; `None`: none does.
+    type Answer = Option<String>;
+
+    fn url(&self) -> &str {
+        &self.poll.url
+    }
+
+    fn access(&self) -> &manifest::Access {
+        &self.poll.access
+    }
+
+    fn ask<'a>(&'a self, asking: &'a Asking<'a>) -> Answering<'a, Option<String>> {
+        let question = Question { asking, url: self.url() };
+        let Mlflow { model, when, .. } = self.mlflow;
+        Box::pin(async move {
+            match when {
+                When::Alias(alias) => question.of_alias(model, alias).await,
+                when => question.of_search(model, when).await,
+            }
+        })
+    }
+}
+
+/// One way to ask, for several requests.
+struct Question<'a> {
+    asking: &'a Asking<'a>,
+    url: &'a str,
 }
 
 impl Question<'_> {
-    /// The version that means "go"; `None`: none does.
-    pub async fn newest(&self, mlflow: &Mlflow) -> Result<Option<String>, String> {
-        match &mlflow.when {
-            When::Alias(alias) => self.of_alias(&mlflow.model, alias).await,
-            when => self.of_search(&mlflow.model, when).await,
-        }
-    }
-
     async fn of_alias(&self, model: &str, alias: &str) -> Result<Option<String>, String> {
         let url = self.place("registered-models/alias", &[("name", model), ("alias", alias)])?;
         match self.ask::<OfAlias>(&url).await? {
@@ -107,8 +135,9 @@ impl Question<'_> {
 
     /// The outer error: there is no answer; the inner one: MLflow says no.
     async fn ask<T: for<'de> Deserialize<'de>>(&self, url: &Url) -> Result<Result<T, Fault>, String> {
-        let answer = self.web.get(url, self.access).await?;
-        let (shown, excerpt) = (web::shown(url), || answer.excerpt(&self.access.scrub));
+        let Asking { web, access, .. } = self.asking;
+        let answer = web.get(url, access).await?;
+        let (shown, excerpt) = (web::shown(url), || answer.excerpt(&access.scrub));
         if answer.status.is_success() {
             return match serde_json::from_slice(&answer.body) {
                 Ok(answer) => Ok(Ok(answer)),
@@ -126,7 +155,7 @@ impl Question<'_> {
 
     /// `{server}/api/2.0/mlflow/{what}?...`; the server may be behind a path.
     fn place(&self, what: &str, query: &[(&str, &str)]) -> Result<Url, String> {
-        let mut url = self.web.url(&self.poll.url)?;
+        let mut url = self.asking.web.url(self.url)?;
         let path = format!("{}/api/2.0/mlflow/{what}", url.path().trim_end_matches('/'));
         url.set_path(&path);
         url.query_pairs_mut().extend_pairs(query);

@@ -8,9 +8,8 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Pair;
-use super::access::Access;
-use super::web::{self, Web};
+use super::{Answering, Asking, Provider};
+use crate::{Pair, web};
 
 /// The answer's envelope, as far as it is needed; the rest is theirs to change.
 #[derive(Deserialize)]
@@ -48,13 +47,35 @@ struct Series {
 /// A moment and a number as text: JSON knows no NaN.
 type Sample = (f64, String);
 
-pub async fn ask(web: &Web, source: &Prometheus, access: &Access, now_ms: u64) -> Result<Pair, String> {
-    if source.bearer_token_file.is_some() {
-        return Err(super::NO_FILE.to_owned());
+impl Provider for Prometheus {
+    type Answer = Pair;
+
+    fn url(&self) -> &str {
+        &self.url
     }
-    let range = source.range.map(|range| (range, now_ms));
+
+    fn access(&self) -> &manifest::Access {
+        &self.access
+    }
+
+    fn ask<'a>(&'a self, asking: &'a Asking<'a>) -> Answering<'a, Pair> {
+        Box::pin(now(self, asking))
+    }
+
+    fn remembers(&self) -> bool {
+        true
+    }
+
+    fn before<'a>(&'a self, range: Range, asking: &'a Asking<'a>) -> Answering<'a, Vec<f64>> {
+        Box::pin(before(self, range, asking))
+    }
+}
+
+async fn now(source: &Prometheus, asking: &Asking<'_>) -> Result<Pair, String> {
+    super::refuse_file(source.bearer_token_file.as_ref())?;
+    let range = source.range.map(|range| (range, asking.now_ms));
     let one = async |question: &String| {
-        let data = query(web, source, question, range, access).await?;
+        let data = query(source, question, range, asking).await?;
         value(data, source.reduce.unwrap_or_default())
             .map_err(|error| format!("the query {question:?} {error}"))
     };
@@ -68,27 +89,21 @@ pub async fn ask(web: &Web, source: &Prometheus, access: &Access, now_ms: u64) -
 }
 
 /// The numbers it gave over a time that ended one step ago: of stable, where stable is asked for.
-pub async fn before(
-    web: &Web,
-    source: &Prometheus,
-    range: Range,
-    access: &Access,
-    now_ms: u64,
-) -> Result<Vec<f64>, String> {
+async fn before(source: &Prometheus, range: Range, asking: &Asking<'_>) -> Result<Vec<f64>, String> {
     let question = source.stable_query.as_ref().unwrap_or(&source.query);
-    let until_ms = now_ms.saturating_sub(range.step.ms());
-    let data = query(web, source, question, Some((range, until_ms)), access).await?;
+    let until_ms = asking.now_ms.saturating_sub(range.step.ms());
+    let data = query(source, question, Some((range, until_ms)), asking).await?;
     numbers(data).map_err(|error| format!("the query {question:?} {error}"))
 }
 
 /// The data of an answer; `range`: over which time, and until when.
 async fn query(
-    web: &Web,
     source: &Prometheus,
     question: &str,
     range: Option<(Range, u64)>,
-    access: &Access,
+    asking: &Asking<'_>,
 ) -> Result<Data, String> {
+    let Asking { web, access, .. } = asking;
     let mut url = web.url(&source.url)?;
     place(&mut url, question, range, access.timeout);
     let shown = web::shown(&url);

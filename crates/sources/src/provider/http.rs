@@ -3,14 +3,29 @@
 use manifest::Http;
 use serde_json::Value;
 
-use super::Pair;
-use super::access::Access;
-use super::web::{self, Web};
+use super::{Answering, Asking, Provider};
+use crate::Pair;
+use crate::web;
 
-pub async fn ask(web: &Web, source: &Http, access: &Access) -> Result<Pair, String> {
-    if source.bearer_token_file.is_some() {
-        return Err(super::NO_FILE.to_owned());
+impl Provider for Http {
+    type Answer = Pair;
+
+    fn url(&self) -> &str {
+        &self.url
     }
+
+    fn access(&self) -> &manifest::Access {
+        &self.access
+    }
+
+    fn ask<'a>(&'a self, asking: &'a Asking<'a>) -> Answering<'a, Pair> {
+        Box::pin(fields(self, asking))
+    }
+}
+
+async fn fields(source: &Http, asking: &Asking<'_>) -> Result<Pair, String> {
+    super::refuse_file(source.bearer_token_file.as_ref())?;
+    let Asking { web, access, .. } = asking;
     let url = web.url(&source.url)?;
     let shown = web::shown(&url);
     let answer = web.get(&url, access).await?;
