@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use demo::load::{Ledger, Load, LoadPlan, Record};
 use demo::model::Behaviour;
 use serde_json::{Value, json};
+use split::Draws;
 
 use crate::harness::{EnvoyOptions, Models, Serin, alone, until};
 
@@ -19,12 +20,11 @@ const MOST_KILLS: usize = 60;
 const PATIENT: &str = "  lease: {intervals: 120}";
 
 /// Moments, the same for the same seed.
-struct Chance(u64);
+struct Chance(Draws);
 
 impl Chance {
     fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
+        self.0.draw() % n
     }
 }
 
@@ -223,7 +223,7 @@ spec:
             models.stable.addr()
         ))
         .await;
-    let kills = kill_until(&mut serin, &load, &mut Chance(11), "Succeeded").await;
+    let kills = kill_until(&mut serin, &load, &mut Chance(Draws::seeded(11)), "Succeeded").await;
     println!("promoted over {} kills: {kills:?}", kills.len());
     for phase in ["Progressing 1", "Progressing 2", "Promoting", "HandBack", "Succeeded", "coming back"] {
         assert!(kills.iter().any(|kill| kill.starts_with(phase)), "never killed at {phase}: {kills:?}");
@@ -268,7 +268,7 @@ spec:
   stages: [{{weight: 20%, bake: 10m, deadline: 1h}}, {{weight: 100%, bake: 10m, deadline: 1h}}]
 "
     );
-    let mut chance = Chance(5);
+    let mut chance = Chance(Draws::seeded(5));
     // First by evidence alone; then by a person's word, and the controller dies as soon as it has answered.
     for run in [1, 2] {
         serin.apply(&spec).await;

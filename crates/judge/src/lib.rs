@@ -10,6 +10,7 @@
 //! - [`balance`]: do both arms hold the same people?
 //! - [`bandit`]: how much traffic each version should get while they are compared.
 //! - [`trigger`]: fixed rules with a severity; [`anomaly`]: outliers, by a rule of thumb.
+//! - [`random`]: the one seeded generator of this workspace, for resampling, simulations and tests.
 //! - [`kayenta`]: the named, versioned judge compatible with Kayenta's.
 //!
 //! Nothing here reads a clock, draws a random number or touches a file: seeds and counts come in as
@@ -26,6 +27,7 @@ pub mod kayenta;
 pub mod multiplicity;
 pub mod plan;
 pub mod power;
+pub mod random;
 pub mod score;
 pub mod special;
 pub mod trigger;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use judge::random::SplitMix64;
 use rollout::{Acks, Answer, Counts, Event, Human, Interval, Moments, Now, Phase, State, step};
 use split::Arm;
 
@@ -83,19 +84,10 @@ spec:
     manifest::load(&text).map(|loaded| loaded.plan)
 }
 
-/// A small generator of the splitmix kind: the same runs on every machine.
-struct Dice(u64);
+/// The laws that runs are drawn from.
+struct Dice(SplitMix64);
 
 impl Dice {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        ((z >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
-    }
-
     /// How many of `n` happen, by skipping from one to the next.
     fn binomial(&mut self, n: u64, p: f64) -> u64 {
         if p <= 0.0 {
@@ -104,7 +96,7 @@ impl Dice {
         let scale = (1.0 - p.min(0.999_999)).ln();
         let (mut at, mut happened) = (0.0, 0);
         loop {
-            at += (self.next().ln() / scale).floor() + 1.0;
+            at += (self.0.open_unit().ln() / scale).floor() + 1.0;
             if at > n as f64 {
                 return happened;
             }
@@ -118,7 +110,7 @@ impl Dice {
             // Uniform around the mean, with a standard deviation of 0.0577.
             let mut confidence = Moments { n, ..Moments::default() };
             for _ in 0..n {
-                let score = value + 0.2 * (self.next() - 0.5);
+                let score = value + 0.2 * (self.0.open_unit() - 0.5);
                 confidence.sum += score;
                 confidence.sum_squares += score * score;
             }
@@ -147,7 +139,7 @@ struct Told {
 }
 
 fn run(world: &World, plan: &manifest::Plan, seed: u64) -> Told {
-    let mut dice = Dice(seed);
+    let mut dice = Dice(SplitMix64::seeded(seed));
     let mut state = State::new(plan.clone(), 1, 0, Now::at_ms(0));
     let human = Human { who: "bench".to_owned(), reason: String::new() };
     state = step(state, &Event::Start(human), Now::at_ms(0)).0;

@@ -134,7 +134,7 @@ impl Arm {
 /// When it was rolled back and by what; `None`: not within the hour (or two, where harm begins late).
 fn run(world: &World, plan: &manifest::Plan, arms: &[Arm; 2], seed: u64) -> Option<(u64, RollbackBy)> {
     let [stable, canary] = arms;
-    let mut dice = Dice(seed);
+    let mut dice = Dice::seeded(seed);
     let mut state = State::new(plan.clone(), 1, 0, Now::at_ms(0));
     let human = Human { who: "bench".to_owned(), reason: String::new() };
     state = step(state, &Event::Start(human), Now::at_ms(0)).0;

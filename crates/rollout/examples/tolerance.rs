@@ -176,7 +176,7 @@ impl Source {
 /// When each tolerance rolled the canary back, in seconds.
 fn run(world: &World, tolerances: &[Tolerance], seed: u64) -> Result<Vec<Option<u64>>, JudgeError> {
     let source = Source::new(world);
-    let mut dice = Dice(seed);
+    let mut dice = Dice::seeded(seed);
     let mut judges: Vec<Judge> = tolerances
         .iter()
         .map(|tolerance| Judge::new(world.what, tolerance.harm))

@@ -162,7 +162,7 @@ fn b3_b4(seed: u64, streams: u64) {
     // B4: confidence sequence of the canary's mean leaves the truth (level), or stable's mean (power).
     let law = |factor: f64| {
         let law = scores(factor);
-        let mean = (0..200_000).fold((Rng(7), 0.0), |(mut rng, sum), _| {
+        let mean = (0..200_000).fold((Rng::seeded(7), 0.0), |(mut rng, sum), _| {
             let x = super::streams::score(&law, &mut rng);
             (rng, sum + x)
         });

@@ -1,31 +1,28 @@
 //! Synthetic traffic: seeded, 10 s intervals, the scenarios of the published table.
 
 use judge::anytime::{Bins, ScoreStratum, Stratum, TailStratum};
+use judge::random::SplitMix64;
 
 /// Seconds per interval.
 pub const STEP: u32 = 10;
 /// Requests per interval: 100 a second.
 pub const REQUESTS: u64 = 1000;
 
-/// SplitMix64.
-pub struct Rng(pub u64);
+/// The laws that the scenarios are drawn from.
+pub struct Rng(SplitMix64);
 
 impl Rng {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+    pub fn seeded(seed: u64) -> Self {
+        Self(SplitMix64::seeded(seed))
     }
 
     /// Uniform in (0, 1).
     pub fn uniform(&mut self) -> f64 {
-        ((self.next() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+        self.0.open_unit()
     }
 
     pub fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
+        self.0.below(n as u64) as usize
     }
 
     /// Binomial, by skipping from success to success.
@@ -55,8 +52,8 @@ impl Rng {
 /// An independent generator for stream `index` of scenario `name`.
 pub fn stream(seed: u64, name: &str, index: u64) -> Rng {
     let mixed = name.bytes().fold(seed, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    let mut rng = Rng(mixed ^ index.wrapping_mul(0xd134_2543_de82_ef95));
-    rng.next();
+    let mut rng = Rng::seeded(mixed ^ index.wrapping_mul(0xd134_2543_de82_ef95));
+    rng.0.bits();
     rng
 }
 

@@ -6,6 +6,7 @@
 use super::sample::{quantile_sorted, sorted};
 use crate::JudgeError;
 use crate::error::{finite, fraction, sample_of};
+use crate::random::SplitMix64;
 
 /// Interval of mean(x) - mean(y) by resampling each arm with replacement `resamples` times.
 ///
@@ -25,7 +26,7 @@ pub fn bootstrap_mean_diff_ci(
         let got = f64::from(resamples);
         return Err(JudgeError::OutOfRange { what: "resamples", got, rule: "from 100 to 1000000" });
     }
-    let mut random = SplitMix(seed);
+    let mut random = SplitMix64::seeded(seed);
     let mut mean_of = |values: &[f64]| {
         let n = values.len() as u64;
         let draws = (0..n).filter_map(|_| values.get(random.below(n) as usize));
@@ -38,28 +39,4 @@ pub fn bootstrap_mean_diff_ci(
     let differences = sorted(&differences);
     let tail = (1.0 - conf_level) / 2.0;
     Ok((quantile_sorted(&differences, tail)?, quantile_sorted(&differences, 1.0 - tail)?))
-}
-
-/// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014): small, seeded by
-/// one number, good enough for resampling.
-pub(crate) struct SplitMix(pub u64);
-
-impl SplitMix {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number inside (0, 1).
-    pub(crate) fn uniform(&mut self) -> f64 {
-        ((self.next() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
-    }
-
-    /// A number below `n` > 0 by the high half of a product; its bias, n/2^64, is far below the noise.
-    pub(crate) fn below(&mut self, n: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
-    }
 }

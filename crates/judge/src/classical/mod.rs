@@ -15,7 +15,6 @@ mod proportions;
 mod sample;
 mod welch;
 
-pub(crate) use bootstrap::SplitMix;
 pub use bootstrap::bootstrap_mean_diff_ci;
 pub use cluster::{ClusteredDifference, ClusteredMean, GroupSums, clustered_difference, clustered_mean};
 pub use distance::{JensenShannon, cosine_similarity, js_divergence, psi, psi_null};

@@ -5,7 +5,7 @@
 //! two values within a factor of two never, of 100 against 1 nearly always.
 
 use super::classify::{Classification, Label};
-use crate::classical::SplitMix;
+use crate::random::SplitMix64;
 use crate::special::normal_quantile;
 
 /// Relative size of the noise.
@@ -21,7 +21,7 @@ const SEED: u64 = 1;
 pub(super) struct Draws<'a> {
     control: &'a [f64],
     experiment: &'a [f64],
-    random: SplitMix,
+    random: SplitMix64,
     left: usize,
 }
 
@@ -29,11 +29,11 @@ impl<'a> Draws<'a> {
     pub(super) fn new(control: &'a [f64], experiment: &'a [f64]) -> Self {
         let fit = (VALUES / (control.len() + experiment.len()).max(1)).clamp(1, DRAWS);
         let left = if fit % 2 == 1 { fit } else { fit - 1 };
-        Self { control, experiment, random: SplitMix(SEED), left }
+        Self { control, experiment, random: SplitMix64::seeded(SEED), left }
     }
 
-    fn noisy(random: &mut SplitMix, values: &[f64]) -> Vec<f64> {
-        let mut noise = || normal_quantile(random.uniform());
+    fn noisy(random: &mut SplitMix64, values: &[f64]) -> Vec<f64> {
+        let mut noise = || normal_quantile(random.open_unit());
         values.iter().map(|value| value + noise() * (value * NOISE)).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! The modified z-score: worked numbers, and how often it is wrong.
 
 use judge::anomaly::{OUTLIER, Spread};
+use judge::random::SplitMix64;
 
 #[track_caller]
 fn check(series: &[f64], value: f64, expected: f64) {
@@ -49,14 +50,8 @@ fn what_is_no_series_is_refused() {
 /// docs/sources.md says of it.
 #[test]
 fn how_often_a_value_like_the_others_is_called_an_outlier() {
-    let mut state = 7_u64;
-    let mut normal = || {
-        let mut uniform = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((state >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
-        };
-        judge::special::normal_quantile(uniform())
-    };
+    let mut chance = SplitMix64::seeded(7);
+    let mut normal = || judge::special::normal_quantile(chance.open_unit());
     // (values in the series, how much noisier the value is than they are, shares at most: plainly, by its own spread too)
     for (n, noise, plain, beside) in
         [(12, 1.0, 0.015, 0.01), (24, 1.0, 0.005, 0.003), (60, 1.0, 0.002, 0.001_5), (12, 2.0, 0.09, 0.015)]

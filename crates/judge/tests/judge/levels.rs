@@ -6,16 +6,17 @@ use judge::anytime::{
 };
 use judge::classical::Margin;
 use judge::gate::{Gate, Limits, RateGate, RateRules, ScoreGate, ScoreLimit, ScoreRules, Span};
+use judge::random::SplitMix64;
 
-pub struct Rng(pub u64);
+pub struct Rng(SplitMix64);
 
 impl Rng {
+    pub fn seeded(seed: u64) -> Self {
+        Self(SplitMix64::seeded(seed))
+    }
+
     pub fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+        self.0.unit()
     }
 
     pub fn binomial(&mut self, n: u64, p: f64) -> u64 {
@@ -38,7 +39,7 @@ fn level<P: EProcess>(
     interval: impl Fn(&mut Rng, usize) -> P::Observation,
 ) -> f64 {
     let fired = (0..streams).filter(|i| {
-        let (mut rng, mut process) = (Rng(i * 7919 + 1), new());
+        let (mut rng, mut process) = (Rng::seeded(i * 7919 + 1), new());
         (0..180).for_each(|step| process.observe(&interval(&mut rng, step)).unwrap());
         process.p_value() <= 0.05
     });
@@ -81,7 +82,7 @@ fn proven<G: Gate, T>(
 ) -> (f64, f64) {
     let (mut harm, mut no_harm) = (0, 0);
     for i in 0..streams {
-        let (mut rng, mut gate, mut top) = (Rng(i * 7919 + 1), new(), (0f64, 0f64));
+        let (mut rng, mut gate, mut top) = (Rng::seeded(i * 7919 + 1), new(), (0f64, 0f64));
         for step in 0..180 {
             observe(&mut gate, &interval(&mut rng, step)).unwrap();
             let answers = gate.answers();
@@ -180,7 +181,7 @@ fn bets_on_means_keep_their_level() {
 #[test]
 fn pooled_ramp_fails_the_same_check() {
     let fired = (0..200u64).filter(|i| {
-        let (mut rng, mut total, mut max) = (Rng(i * 31 + 5), Stratum::default(), 0f64);
+        let (mut rng, mut total, mut max) = (Rng::seeded(i * 31 + 5), Stratum::default(), 0f64);
         for step in 0..180 {
             let weight = [0.01, 0.05, 0.2][step / 60];
             let rate = 0.005 * 4f64.powf(step as f64 / 180.0);
@@ -228,7 +229,7 @@ fn tail_ratio_and_quantile() {
     assert!(tail <= 0.135, "{tail}");
     let quantile = || QuantileRatio::new(0.9, 0, Claim::Harm).unwrap();
     let fired = (0..10u64).filter(|i| {
-        let (mut rng, mut process) = (Rng(i * 97 + 3), quantile());
+        let (mut rng, mut process) = (Rng::seeded(i * 97 + 3), quantile());
         (0..40).for_each(|_| process.update(&latency(&mut rng)));
         process.p_value() <= 0.05
     });
@@ -239,7 +240,7 @@ fn tail_ratio_and_quantile() {
 fn no_bet_is_needed() {
     let power = |bets: &[f64]| {
         let mut process = QuantileRatio::with_bets(0.9, 0, Claim::Harm, bets.to_vec()).unwrap();
-        let mut rng = Rng(11);
+        let mut rng = Rng::seeded(11);
         for _ in 0..200 {
             let mut interval = latency(&mut rng);
             interval.canary = interval.canary.iter().map(|(bin, c)| (bin + 8, *c)).collect();
@@ -270,7 +271,7 @@ fn means() {
     assert!(level <= 0.088, "{level}");
     let fired = (0..10u64).filter(|i| {
         let (mut rng, mut bets) =
-            (Rng(i * 13 + 7), BoundedMeans::new(Claim::Harm, Better::Higher, 0.0, 64).unwrap());
+            (Rng::seeded(i * 13 + 7), BoundedMeans::new(Claim::Harm, Better::Higher, 0.0, 64).unwrap());
         for _ in 0..5 {
             let a: Vec<f64> = (0..100).map(|_| score(&mut rng)).collect();
             let b: Vec<f64> = (0..900).map(|_| score(&mut rng)).collect();

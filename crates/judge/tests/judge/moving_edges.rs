@@ -95,7 +95,7 @@ fn interval(rng: &mut Rng, share: f64, factor: f64, canary: Canary) -> TailStrat
 
 /// Seconds of a new stage, begun after so many of them, until it proves that there is no harm.
 fn proven(past: Past, before: usize, share: f64, seed: u64) -> usize {
-    let (mut rng, mut gate) = (Rng(seed), gate());
+    let (mut rng, mut gate) = (Rng::seeded(seed), gate());
     let observe = |rng: &mut Rng, gate: &mut TailGate, at: usize| {
         gate.observe(&interval(rng, share, past.factor(at), Canary::Equal), FIVE).unwrap();
     };
@@ -143,7 +143,7 @@ fn equal_arms_pass_after_any_past() {
 fn ever(past: Past, canary: Canary) -> (f64, f64) {
     let (mut passed, mut harmed) = (0u32, 0u32);
     for seed in 0..60 {
-        let (mut rng, mut gate) = (Rng(seed * 7919 + 11), gate());
+        let (mut rng, mut gate) = (Rng::seeded(seed * 7919 + 11), gate());
         let (mut pass, mut harm) = (false, false);
         for at in (0..1200).step_by(STEP) {
             gate.observe(&interval(&mut rng, 0.5, past.factor(at), canary), FIVE).unwrap();
@@ -178,7 +178,7 @@ fn levels_are_kept_while_times_change() {
 
 #[test]
 fn a_gate_says_which_edge_it_uses() {
-    let (mut rng, mut gate) = (Rng(1), gate());
+    let (mut rng, mut gate) = (Rng::seeded(1), gate());
     assert_eq!(gate.edge(), None);
     // p99 of a lognormal time: 50 ms times exp(.6 times 2.326).
     let p99 = |factor: f64| bin(factor * 50.0 * (0.6f64 * 2.326).exp());
@@ -201,7 +201,7 @@ fn a_gate_says_which_edge_it_uses() {
 #[test]
 fn states_of_older_builds_go_on() {
     let mut tail = TailRatio::harm(1.0).unwrap();
-    let mut rng = Rng(3);
+    let mut rng = Rng::seeded(3);
     (0..600).for_each(|_| tail.update(&interval(&mut rng, 0.5, 10.0, Canary::Equal)).unwrap());
     let mut stored = serde_json::to_value(&tail).unwrap();
     // They held all of stable's requests, and did not know which were the latest.

@@ -5,6 +5,7 @@ use judge::anytime::{
     Guardrail, NormalMixture, Order, QuantileRatio, RateRatio, RatioSequence, RatioSums, SampleRatio,
     ScoreStratum, StochasticOrder, Stratum, TailRatio, TailStratum, Trials, e_bh, quantile_bin, threshold,
 };
+use judge::random::SplitMix64;
 use serde::{Serialize, de::DeserializeOwned};
 
 const HARM: [Stratum; 4] = [
@@ -261,10 +262,9 @@ fn quantile_bins() {
 fn the_largest_design_effect_is_the_weighted_size_of_users() {
     // Users of 1 and of 21 requests in turn: E[m^2]/E[m] = 442/22 = 20.1.
     let mut groups = vec![Group::default(); 100];
-    let mut seed = 7u64;
+    let mut chance = SplitMix64::seeded(7);
     for user in 0..40_000u64 {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        groups[(seed >> 33) as usize % 100].n += 1 + 20 * (user % 2);
+        groups[chance.below(100) as usize].n += 1 + 20 * (user % 2);
     }
     let effect = DesignEffect::largest(&groups).unwrap();
     assert!((14.0..27.0).contains(&effect.estimate) && effect.upper_bound() > effect.estimate, "{effect:?}");

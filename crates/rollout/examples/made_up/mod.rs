@@ -1,19 +1,13 @@
 //! Made-up traffic for the benches.
 
-/// A small generator of the splitmix kind: the same runs on every machine.
-pub struct Dice(pub u64);
+use judge::random::SplitMix64;
+
+/// The laws that runs are drawn from.
+pub struct Dice(SplitMix64);
 
 impl Dice {
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn next(&mut self) -> f64 {
-        ((self.bits() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+    pub fn seeded(seed: u64) -> Self {
+        Self(SplitMix64::seeded(seed))
     }
 
     /// How many of `n` happen, by skipping from one to the next.
@@ -21,7 +15,7 @@ impl Dice {
         let scale = (1.0 - p.clamp(1e-9, 0.999_999)).ln();
         let (mut at, mut happened) = (0.0, 0);
         loop {
-            at += (self.next().ln() / scale).floor() + 1.0;
+            at += (self.0.open_unit().ln() / scale).floor() + 1.0;
             if at > n as f64 {
                 return happened;
             }
@@ -52,7 +46,7 @@ impl Law {
     }
 
     pub fn draw(&self, dice: &mut Dice) -> u16 {
-        let at = (dice.bits() >> (64 - self.bits)) as usize;
+        let at = (dice.0.bits() >> (64 - self.bits)) as usize;
         self.places.get(at).or(self.places.last()).copied().unwrap_or(0)
     }
 

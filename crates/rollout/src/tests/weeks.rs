@@ -1,6 +1,8 @@
 //! How often is a healthy version told of, and how soon is drift found? Random weeks on a fake clock; figures:
 //! `WEEKS=1000 cargo test --release -p rollout weeks -- --nocapture`.
 
+use judge::random::SplitMix64;
+
 use super::story::{HEAD, human};
 use crate::{Acks, Bins, Counts, Event, Interval, Moments, Now, State, step};
 
@@ -28,20 +30,12 @@ struct World {
 
 const HEALTHY: World = World { errors: 0.01, slower: 1.0, sure: 0.85 };
 
-/// A small generator of the splitmix kind: the same weeks on every machine.
-struct Dice(u64);
+/// The laws that weeks are drawn from.
+struct Dice(SplitMix64);
 
 impl Dice {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (((z ^ (z >> 31)) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
-    }
-
     fn normal(&mut self) -> f64 {
-        judge::special::normal_quantile(self.uniform())
+        judge::special::normal_quantile(self.0.open_unit())
     }
 
     /// How many of `n` happen: one by one where they are few, else by the normal law.
@@ -54,7 +48,7 @@ impl Dice {
         let scale = (1.0 - p.clamp(1e-12, 0.999_999)).ln();
         let (mut at, mut happened) = (0.0, 0);
         loop {
-            at += (self.uniform().ln() / scale).floor() + 1.0;
+            at += (self.0.open_unit().ln() / scale).floor() + 1.0;
             if at > n as f64 {
                 return happened;
             }
@@ -93,7 +87,7 @@ impl Weeks {
     fn promoted(seed: u64) -> Self {
         let plan = manifest::load(&format!("{HEAD}  {LINES}")).expect("a rollout").plan;
         let state = State::new(plan, 1, 0, Now::at_ms(0));
-        let mut weeks = Self { state: Some(state), dice: Dice(seed), ms: 0 };
+        let mut weeks = Self { state: Some(state), dice: Dice(SplitMix64::seeded(seed)), ms: 0 };
         weeks.take(&Event::Start(human()));
         weeks.follow();
         weeks.take(&Event::Tick);

@@ -1,8 +1,8 @@
 //! By how much equal versions are said to differ, and what is proposed for it.
 
+use judge::random::SplitMix64;
 use manifest::{Gate, Metric};
 
-use super::parity::Chance;
 use crate::exercise::differ::difference;
 use crate::tests::story::HEAD;
 use crate::{Bins, Counts, Difference, Moments};
@@ -129,7 +129,7 @@ fn the_bounds_hold_at_all_looks_together() {
         assert_eq!(gate.metric, metric);
         let mut missed = 0;
         for run in 0..RUNS {
-            let mut chance = Chance(u64::from(run) + 1);
+            let mut chance = SplitMix64::seeded(u64::from(run) + 1);
             let mut parts = [Counts::default(), Counts::default()];
             let mut off = false;
             for _ in 0..25 {

@@ -1,5 +1,7 @@
 //! A/A checks on made-up traffic: how often they find what is not there, and whether they find what is.
 
+use judge::random::SplitMix64;
+
 use crate::tests::story::HEAD;
 use crate::{
     Acks, Counts, Effect, Event, Exercise, ExerciseEvent, Finding, Group, Human, Interval, Now, Outcome,
@@ -14,20 +16,6 @@ const GATES: &str = "gates:
 
 fn human() -> Human {
     Human { who: "anna".to_owned(), reason: String::new() }
-}
-
-/// SplitMix64 (Steele, Lea & Flood, 2014): a seeded stream for tests.
-pub(super) struct Chance(pub(super) u64);
-
-impl Chance {
-    #[allow(clippy::cast_precision_loss)]
-    pub(super) fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
 }
 
 /// Traffic of two parts.
@@ -70,14 +58,14 @@ fn check_of(sticky: bool, change: impl FnOnce(&mut ParityOrder)) -> Parity {
 /// Ten seconds of traffic.
 struct World {
     traffic: Traffic,
-    chance: Chance,
+    chance: SplitMix64,
     /// Part and group of each user.
     users: Vec<(bool, u16)>,
 }
 
 impl World {
     fn new(traffic: Traffic, seed: u64) -> Self {
-        let mut chance = Chance(seed);
+        let mut chance = SplitMix64::seeded(seed);
         let users = (0..traffic.users.unwrap_or(0))
             .map(|_| (chance.unit() < traffic.share, (chance.unit() * 100.0) as u16))
             .collect();
