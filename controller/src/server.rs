@@ -88,7 +88,7 @@ async fn lease(State(api): State<Api>, Query(question): Query<Question>) -> Resp
 
 async fn metrics(State(api): State<Api>) -> Response {
     let text = metrics::render(&api.views.borrow(), &api.triggers.borrow()) + &api.pulse.render();
-    ([("content-type", "text/plain; version=0.0.4")], text).into_response()
+    ([("content-type", metrics::CONTENT_TYPE)], text).into_response()
 }
 
 async fn list(State(api): State<Api>) -> Response {

@@ -48,6 +48,8 @@ pub use readings::Figure;
 pub use receive::Applied;
 pub use triggers::{Gone, TriggerCommand, TriggerView, TriggerViews};
 pub use views::Views;
+#[cfg(test)]
+pub use {triggers::PollView, views::RunView};
 
 use crate::clock;
 use crate::evidence::Increments;
@@ -56,7 +58,7 @@ use crate::lease::Leases;
 use crate::publish::Publisher;
 use crate::scrape::Wanted;
 use crate::traffic::TrafficLog;
-use latency::Latency;
+pub use latency::Latency;
 use publication::Publication;
 use queue::Waiting;
 use registry::ProxyRegistry;

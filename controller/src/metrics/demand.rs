@@ -2,11 +2,11 @@
 
 use rollout::{Demand, Load};
 
-use super::{head, line};
+use super::page::Page;
 use crate::engine::Views;
 
 /// Absent: not known. A scaler that reads nothing keeps what it has; a 0 would make it let go.
-pub fn render(out: &mut String, views: &Views) {
+pub fn put(page: &mut Page, views: &Views) {
     type Of = fn(&Load) -> Option<f64>;
     let loads: [(&str, &str, Of); 6] = [
         ("serin_demand_requests_per_second", "requests per second a version gets", |load| load.per_second),
@@ -35,7 +35,7 @@ pub fn render(out: &mut String, views: &Views) {
         }),
     ];
     for (name, help, of) in loads {
-        head(out, name, help);
+        let metric = page.gauge(name, help);
         for view in views.values() {
             let Some(demand) = &view.demand else { continue };
             let others = demand.others.iter().map(|(arm, load)| (arm.as_str(), load));
@@ -44,7 +44,7 @@ pub fn render(out: &mut String, views: &Views) {
             {
                 let labels = [("rollout", &*view.run.name), ("role", role), ("version", &load.version)];
                 if let Some(value) = of(load) {
-                    line(out, name, &labels, value);
+                    metric.set(&labels, value);
                 }
             }
         }
@@ -62,10 +62,10 @@ pub fn render(out: &mut String, views: &Views) {
         }),
     ];
     for (name, help, of) in steps {
-        head(out, name, help);
+        let metric = page.gauge(name, help);
         for view in views.values() {
             if let Some(value) = view.demand.as_ref().and_then(of) {
-                line(out, name, &[("rollout", &view.run.name)], value);
+                metric.set(&[("rollout", &view.run.name)], value);
             }
         }
     }

@@ -1,32 +1,31 @@
 //! What comes after the end of runs: what is kept warm, and hooks that are to be called.
 
-use super::{head, line};
+use super::page::Page;
 use crate::engine::Views;
 
 #[allow(clippy::cast_precision_loss)] // milliseconds, and a few hooks
-pub fn render(out: &mut String, views: &Views) {
+pub fn put(page: &mut Page, views: &Views) {
     let kept = || {
         let kept = views.values().filter_map(|view| Some((&*view.run.name, view.run.kept.as_ref()?)));
         kept.flat_map(|(name, kept)| kept.versions.iter().map(move |version| (name, &**version, kept)))
     };
-    head(out, "serin_kept_warm_seconds", "for how long a version without traffic is kept yet");
+    let left = page.gauge("serin_kept_warm_seconds", "for how long a version without traffic is kept yet");
     for (name, version, kept) in kept() {
         let labels = [("rollout", name), ("version", version)];
-        line(out, "serin_kept_warm_seconds", &labels, kept.left_ms as f64 / 1e3);
+        left.set(&labels, kept.left_ms as f64 / 1e3);
     }
-    head(
-        out,
+    let standing = page.gauge(
         "serin_kept_warm_there",
         "1: all endpoints of the canary route report the version that is kept",
     );
     for (name, version, kept) in kept() {
         if let Some(there) = kept.there {
             let labels = [("rollout", name), ("version", version)];
-            line(out, "serin_kept_warm_there", &labels, f64::from(u8::from(there)));
+            standing.set(&labels, f64::from(u8::from(there)));
         }
     }
-    head(out, "serin_hooks_pending", "hooks after the end that have not succeeded yet");
+    let pending = page.gauge("serin_hooks_pending", "hooks after the end that have not succeeded yet");
     for view in views.values() {
-        line(out, "serin_hooks_pending", &[("rollout", &view.run.name)], view.run.calls.len() as f64);
+        pending.set(&[("rollout", &view.run.name)], view.run.calls.len() as f64);
     }
 }

@@ -1,38 +1,37 @@
 //! What begins rollouts by itself.
 
-use std::fmt::Write as _;
-
-use super::line;
+use super::page::{Metric, Page};
 use crate::engine::{TriggerView, TriggerViews};
 
-pub fn render(out: &mut String, triggers: &TriggerViews) {
+pub fn put(page: &mut Page, triggers: &TriggerViews) {
+    type Kind = for<'a> fn(&'a mut Page, &'static str, &'static str) -> &'a mut Metric;
     type Of = fn(&TriggerView) -> Option<f64>;
     #[allow(clippy::cast_precision_loss)] // milliseconds and counts
-    let metrics: [(&str, &str, &str, Of); 3] = [
+    let metrics: [(&str, Kind, &str, Of); 3] = [
         (
             "serin_trigger_last_success_timestamp_seconds",
-            "gauge",
+            Page::gauge,
             "when the model registry last answered",
             |view| Some(view.poll.as_ref()?.last_success_unix_ms? as f64 / 1e3),
         ),
         (
             "serin_trigger_poll_failures_total",
-            "counter",
+            Page::counter,
             "questions the model registry left without an answer",
             |view| Some(view.poll.as_ref()?.failures_total as f64),
         ),
         (
             "serin_trigger_pending",
-            "gauge",
+            Page::gauge,
             "1 while a version waits for the present run to be over",
             |view| Some(f64::from(u8::from(view.pending.is_some()))),
         ),
     ];
     for (name, kind, help, of) in metrics {
-        let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        let metric = kind(page, name, help);
         for view in triggers.values() {
             let Some(value) = of(view) else { continue };
-            line(out, name, &[("trigger", &view.name), ("rollout", &view.rollout)], value);
+            metric.set(&[("trigger", &view.name), ("rollout", &view.rollout)], value);
         }
     }
 }
