@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use super::latencies::Latencies;
 use super::record::Record;
 use crate::model::Arrival;
 
@@ -160,11 +161,8 @@ impl<'a> Ledger<'a> {
     /// when none did.
     pub fn latency_ms(&self, arm: Reached) -> Option<(f64, f64)> {
         let reached = self.entries.iter().filter(|entry| entry.reached() == Some(arm));
-        let mut ms: Vec<f64> = reached.map(|entry| entry.record.latency_ms()).collect();
-        ms.sort_by(f64::total_cmp);
-        let quantile =
-            |q: f64| ms.get(((ms.len() as f64 * q) as usize).min(ms.len().saturating_sub(1))).copied();
-        Some((quantile(0.5)?, quantile(0.99)?))
+        let latencies: Latencies = reached.map(|entry| entry.record.latency_ns()).collect();
+        Some((latencies.quantile_ms(0.5)?, latencies.quantile_ms(0.99)?))
     }
 
     /// Distinct users of the whole load.

@@ -1,6 +1,7 @@
 //! The seeded load, and what it found.
 
 pub mod client;
+pub mod latencies;
 pub mod ledger;
 pub mod record;
 pub mod self_test;
@@ -8,6 +9,7 @@ pub mod summary;
 pub mod users;
 
 pub use client::{Load, LoadPlan, Protocol};
+pub use latencies::Latencies;
 pub use ledger::{Ledger, Reached, Totals, Unit};
 pub use record::{NoResponse, Record};
 pub use summary::Summary;

@@ -48,8 +48,8 @@ impl Record {
         !matches!(self.result, Ok(status) if status < 400)
     }
 
-    /// From sent to finished, in milliseconds.
-    pub fn latency_ms(&self) -> f64 {
-        self.finished_ns.saturating_sub(self.sent_ns) as f64 / 1e6
+    /// From sent to finished.
+    pub fn latency_ns(&self) -> u64 {
+        self.finished_ns.saturating_sub(self.sent_ns)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::latencies::Latencies;
 use super::record::Record;
 
 /// Running sums of a load without server logs to hand.
@@ -16,8 +17,7 @@ impl Summary {
     /// Adds what finished since the last line, and says what it was: versions by the servers' own header.
     pub fn of(&mut self, records: &[Record]) -> String {
         let mut versions: BTreeMap<&str, u64> = BTreeMap::new();
-        let mut ms: Vec<f64> = records.iter().map(Record::latency_ms).collect();
-        ms.sort_by(f64::total_cmp);
+        let latencies: Latencies = records.iter().map(Record::latency_ns).collect();
         for record in records {
             self.total += 1;
             self.failed += u64::from(record.failed());
@@ -32,7 +32,7 @@ impl Summary {
                 format!("{version} {:.1} %", *count as f64 * 100.0 / records.len() as f64)
             })
             .collect();
-        let quantile = |q: f64| ms.get((ms.len() as f64 * q) as usize).copied().unwrap_or_default();
+        let quantile = |share: f64| latencies.quantile_ms(share).unwrap_or_default();
         format!(
             "answered by {}; p50 {:.1} ms, p99 {:.1} ms; since the start {} requests, {} failed, {} mis-tagged",
             if shares.is_empty() { "nobody yet".to_owned() } else { shares.join(", ") },
