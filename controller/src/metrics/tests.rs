@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rollout::{
-    ArmView, BanditView, Demand, DrillPhase, DrillView, GateWatchView, KeptView, LeaseView, Load, NextStep, Now,
-    Outcome, PracticeView, PushView, ShareView, State, WatchView,
+    ArmView, BanditView, Demand, DrillPhase, DrillView, GateWatchView, KeptView, LeaseView, Load, NextStep,
+    Now, Outcome, PracticeView, PushView, ShareView, State, WatchView,
 };
 use split::Arm;
 
@@ -135,13 +135,7 @@ fn drill() -> DrillView {
         message: String::new(),
         started_unix_ms: 0,
         ended_unix_ms: None,
-        lease: LeaseView {
-            skipped: None,
-            told_ms: Some(12),
-            proxies: 1,
-            missing: 0,
-            silent: Vec::new(),
-        },
+        lease: LeaseView { skipped: None, told_ms: Some(12), proxies: 1, missing: 0, silent: Vec::new() },
         push: Some(PushView {
             decided_unix_ms: 0,
             acknowledged_ms: Some(30),

@@ -63,10 +63,10 @@ enum Command {
     Envoy,
     /// Find Prometheus, or unpack Debian's package, and print its path.
     Prometheus,
-    /// Run a bench in the release profile.
+    /// Run a bench in the release profile, or list them.
     Bench {
-        /// Which one; an unknown name lists them.
-        name: String,
+        /// Which one; without a name all are listed.
+        name: Option<String>,
         /// The bench's own flags.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
@@ -108,7 +108,7 @@ fn run(command: Command) -> Result<()> {
             println!("{}", prometheus::ready(&Cache::open()?)?.display());
             Ok(())
         }
-        Command::Bench { name, args } => bench::run(&name, &args),
+        Command::Bench { name, args } => bench::run(name.as_deref(), &args),
     }
 }
 

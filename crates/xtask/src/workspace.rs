@@ -63,6 +63,11 @@ impl Workspace {
         self.target.join("debug").join(name)
     }
 
+    /// A call of one of our binaries of the release profile.
+    pub fn released(&self, name: &str) -> Call {
+        Call::new(self.target.join("release").join(name)).without_env(ours())
+    }
+
     /// The folder of what xtask itself produces.
     pub fn outputs(&self) -> PathBuf {
         self.target.join("serin")

@@ -81,7 +81,7 @@ const STILL_TAIL: f64 = 2.5;
 
 /// Edges are those of stable's latest requests: so many of them or, where an interval does not bring more, up to twice as
 /// many; 10 to 20 lie beyond p99. That is enough: by simulation harm is found as soon as with edges from the whole past, or
-/// from four times as many requests (`bench --part latency`), and fewer leave an edge less far behind while times change.
+/// from four times as many requests (`bench judge --part latency`), and fewer leave an edge less far behind while times change.
 const LATEST: u64 = 1000;
 
 /// An edge is still one of the tail while at most so many times as many requests lie beyond it as when it was chosen, ...

@@ -1,4 +1,4 @@
-//! Quick level checks: few streams here, thousands in the example `bench`. Seeds are fixed.
+//! Quick level checks: few streams here, thousands in `cargo xtask bench judge`. Seeds are fixed.
 
 use judge::anytime::{
     Better, BoundedMeans, Claim, EProcess, Guardrail, NormalMixture, QuantileRatio, RateRatio, SampleRatio,

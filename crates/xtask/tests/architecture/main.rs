@@ -35,7 +35,7 @@ enum Purity {
     PureWithTimeZones,
     /// It meets the world.
     Effects,
-    /// All of it is tests: their dependencies count here, those that only tests need included.
+    /// All of it is tests or benches: what only those need counts here too.
     Tests,
 }
 
@@ -187,6 +187,14 @@ const RULES: &[Rule] = &[
         purity: Purity::Tests,
         ours: &["demo", "envoy", "host", "split", "tally"],
         never: &["proxy-wasm", "rusqlite"],
+    },
+    Rule {
+        package: "benches",
+        purity: Purity::Tests,
+        ours: &[
+            "demo", "envoy", "host", "judge", "manifest", "rollout", "simulate", "split", "store", "tally",
+        ],
+        never: &["kube", "proxy-wasm"],
     },
     Rule {
         package: "xtask",

@@ -1,16 +1,14 @@
 //! What a tolerance costs and what it saves: how often is a version that differs a little, always by the same part, rolled
-//! back within a day, and how soon is a bad one found? `cargo run --release -p rollout --example tolerance -- [RUNS] [SEED]`
+//! back within a day, and how soon is a bad one found? `cargo xtask bench tolerance [RUNS] [SEED]`
 //!
 //! One gate of three hard ones (as in the default preset), so it alone must reach 3/0.04. Each stream of counts is
 //! judged by the gates of all tolerances at once. 100 requests a second; looks every 10 s for an hour, then every minute.
 
-mod made_up;
-
+use benches::{Dice, Law, argument, quantile, seed_of};
 use judge::JudgeError;
 use judge::anytime::{Better, Bins, Scale, ScoreStratum, Stratum, TailStratum};
 use judge::classical::Margin;
 use judge::gate::{Gate, RateGate, RateRules, ScoreGate, ScoreRules, Span, TailGate, TailRules};
-use made_up::{Dice, Law, quantile};
 
 const PER_SECOND: u64 = 100;
 const HEIGHT: f64 = 3.0 / 0.04;
@@ -208,9 +206,7 @@ fn runs(world: &World, tolerances: &[Tolerance], n: u64, seed: u64) -> Vec<Vec<u
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let part = |thread: u64| {
         let mine = (0..n).filter(move |index| index % threads == thread);
-        let seeds =
-            mine.map(|index| seed.wrapping_mul(0x0100_0000_01b3) ^ index.wrapping_mul(0xd134_2543_de82_ef95));
-        seeds.filter_map(|seed| run(world, tolerances, seed).ok()).collect::<Vec<_>>()
+        mine.filter_map(|index| run(world, tolerances, seed_of(seed, index)).ok()).collect::<Vec<_>>()
     };
     let all = std::thread::scope(|scope| {
         let working: Vec<_> = (0..threads).map(|thread| scope.spawn(move || part(thread))).collect();
@@ -268,9 +264,7 @@ fn table(name: &str, what: What, tolerances: &[Tolerance], little: &[f64], much:
 }
 
 fn main() {
-    let number =
-        |at: usize, or: u64| std::env::args().nth(at).and_then(|text| text.parse().ok()).unwrap_or(or);
-    let (n, seed) = (number(1, 400), number(2, 1));
+    let (n, seed) = (argument(1, 400), argument(2, 1));
     println!(
         "Seed {seed}; {PER_SECOND} requests a second; one of three hard gates at alpha 0.04: evidence of \
          {HEIGHT}"

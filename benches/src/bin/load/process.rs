@@ -27,18 +27,24 @@ fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
 }
 
-/// Cargo puts the program beside the folder of this one.
-fn serin() -> PathBuf {
+/// Where cargo puts programs, this one too.
+fn folder() -> PathBuf {
     let here = std::env::current_exe().expect("a path");
-    here.ancestors().nth(2).expect("target/release").join("serin")
+    here.parent().expect("a folder").to_owned()
 }
 
 impl Controller {
     pub async fn start(admins: &[String], period_ms: u64) -> Self {
+        let serin = folder().join("serin");
+        assert!(
+            serin.is_file(),
+            "no {}: run this by `cargo xtask bench load`, which builds it",
+            serin.display()
+        );
         // Beside the build, not in a folder of memory: what a disk costs is part of the figure.
-        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let dir = tempfile::tempdir_in(folder()).expect("a folder");
         let (http, ecds) = (free(), free());
-        let child = Command::new(serin())
+        let child = Command::new(serin)
             .args(["run", "--wasm", "/filter.wasm", "--http", &http.to_string(), "--ecds", &ecds.to_string()])
             .args(["--envoy-admin", &admins.join(","), "--period-ms", &period_ms.to_string()])
             .arg("--store")

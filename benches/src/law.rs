@@ -1,36 +1,26 @@
-//! Made-up traffic for the benches.
+use rollout::{Aged, Bins, Counts, Moments};
 
-use judge::random::SplitMix64;
-
-/// The laws that runs are drawn from.
-pub struct Dice(SplitMix64);
-
-impl Dice {
-    pub fn seeded(seed: u64) -> Self {
-        Self(SplitMix64::seeded(seed))
-    }
-
-    /// How many of `n` happen, by skipping from one to the next.
-    pub fn binomial(&mut self, n: u64, p: f64) -> u64 {
-        let scale = (1.0 - p.clamp(1e-9, 0.999_999)).ln();
-        let (mut at, mut happened) = (0.0, 0);
-        loop {
-            at += (self.0.open_unit().ln() / scale).floor() + 1.0;
-            if at > n as f64 {
-                return happened;
-            }
-            happened += 1;
-        }
-    }
-}
+use crate::Dice;
 
 /// A finite law, drawn from by its inverse on a table of equal steps, a power of two.
+#[derive(Debug)]
 pub struct Law {
     places: Vec<u16>,
     bits: u32,
 }
 
+/// How a version answers.
+#[derive(Debug)]
+pub struct Behaviour {
+    /// Answer times, in bins of the latency counters.
+    pub times: Law,
+    /// Confidence, in steps of 1/1000.
+    pub scores: Law,
+}
+
 impl Law {
+    /// With 2 to the power of `bits` steps.
+    #[must_use]
     pub fn new(weights: &[f64], bits: u32) -> Self {
         let (all, steps) = (weights.iter().sum::<f64>(), 1_u32 << bits);
         let mut places = Vec::new();
@@ -45,12 +35,14 @@ impl Law {
         Self { places, bits }
     }
 
+    /// The place of a weight.
     pub fn draw(&self, dice: &mut Dice) -> u16 {
-        let at = (dice.0.bits() >> (64 - self.bits)) as usize;
+        let at = (dice.bits() >> (64 - self.bits)) as usize;
         self.places.get(at).or(self.places.last()).copied().unwrap_or(0)
     }
 
     /// Lognormal answer times, median 50 ms, sigma 0.6: all and those above p90 stretched.
+    #[must_use]
     pub fn times(slower: f64, tail: f64, bits: u32) -> Self {
         let p90 = 50.0 * (0.6_f64 * 1.281_551_565_545).exp();
         let below = |ms: f64| {
@@ -66,6 +58,7 @@ impl Law {
     }
 
     /// Confidence in steps of 1/1000: Beta, mean 0.85, standard deviation 0.078, times a factor.
+    #[must_use]
     pub fn scores(factor: f64) -> Self {
         let size = 0.85 * 0.15 / 0.078_f64.powi(2) - 1.0;
         let (a, b) = (0.85 * size - 1.0, 0.15 * size - 1.0);
@@ -77,8 +70,34 @@ impl Law {
     }
 }
 
-/// One of the runs that were stopped, of all there were; `-`: fewer were stopped.
-pub fn quantile(sorted: &[u64], runs: u64, q: f64) -> String {
-    let at = ((runs as f64 - 1.0) * q).round() as usize;
-    sorted.get(at).map_or("-".to_owned(), u64::to_string)
+impl Behaviour {
+    /// Answers as stable's usual ones.
+    #[must_use]
+    pub fn usual() -> Self {
+        Self { times: Law::times(1.0, 1.0, 12), scores: Law::scores(1.0) }
+    }
+
+    /// What is counted of `n` requests, a share of which fails; one in a thousand is overdue.
+    pub fn counts(&self, dice: &mut Dice, n: u64, errors: f64) -> Counts {
+        let mut latency = Bins::default();
+        let mut confidence = Moments { n, ..Moments::default() };
+        for _ in 0..n {
+            *latency.0.entry(self.times.draw(dice)).or_default() += 1;
+            let score = (f64::from(self.scores.draw(dice)) + 0.5) / 1000.0;
+            confidence.sum += score;
+            confidence.sum_squares += score * score;
+        }
+        let errors = dice.binomial(n, errors);
+        let overdue = Aged { reached: n, overdue: dice.binomial(n, 0.001), left_soon: 0 };
+        Counts {
+            assigned: n,
+            finished: n,
+            outcomes: n,
+            errors,
+            overdue,
+            latency,
+            confidence,
+            ..Counts::default()
+        }
+    }
 }

@@ -2,12 +2,13 @@
 
 use super::levels::{HEIGHT, Line, cell, e, print, verdict};
 use super::report::row;
-use super::streams::{Errors, Rng, STEP, stream};
+use super::streams::{Errors, STEP, stream};
 use super::table::fires;
+use benches::Dice;
 use judge::anytime::{AlphaSplit, BucketDrift, BucketStratum, DesignEffect, Group, RateRatio, Stratum};
 
 /// Sticky users: 9000 of 40 requests within 10 minutes each; 5 % of them have 16 % errors, the mean rate is 1 %.
-fn sticky(rng: &mut Rng, ratio: f64) -> (Vec<Stratum>, Vec<Vec<Group>>) {
+fn sticky(rng: &mut Dice, ratio: f64) -> (Vec<Stratum>, Vec<Vec<Group>>) {
     const GROUPS: usize = 200;
     let steps = 360;
     let mut strata = vec![Stratum::default(); steps];

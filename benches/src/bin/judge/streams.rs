@@ -1,59 +1,18 @@
 //! Synthetic traffic: seeded, 10 s intervals, the scenarios of the published table.
 
+use benches::Dice;
 use judge::anytime::{Bins, ScoreStratum, Stratum, TailStratum};
-use judge::random::SplitMix64;
 
 /// Seconds per interval.
 pub const STEP: u32 = 10;
 /// Requests per interval: 100 a second.
 pub const REQUESTS: u64 = 1000;
 
-/// The laws that the scenarios are drawn from.
-pub struct Rng(SplitMix64);
-
-impl Rng {
-    pub fn seeded(seed: u64) -> Self {
-        Self(SplitMix64::seeded(seed))
-    }
-
-    /// Uniform in (0, 1).
-    pub fn uniform(&mut self) -> f64 {
-        self.0.open_unit()
-    }
-
-    pub fn below(&mut self, n: usize) -> usize {
-        self.0.below(n as u64) as usize
-    }
-
-    /// Binomial, by skipping from success to success.
-    pub fn binomial(&mut self, n: u64, p: f64) -> u64 {
-        if p > 0.5 {
-            return n - self.binomial(n, 1.0 - p);
-        }
-        if p <= 0.0 {
-            return 0;
-        }
-        let scale = (1.0 - p).ln();
-        let (mut at, mut successes) = (0.0, 0);
-        loop {
-            at += (self.uniform().ln() / scale).floor() + 1.0;
-            if at > n as f64 {
-                return successes;
-            }
-            successes += 1;
-        }
-    }
-
-    pub fn normal(&mut self) -> f64 {
-        (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-}
-
 /// An independent generator for stream `index` of scenario `name`.
-pub fn stream(seed: u64, name: &str, index: u64) -> Rng {
+pub fn stream(seed: u64, name: &str, index: u64) -> Dice {
     let mixed = name.bytes().fold(seed, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    let mut rng = Rng::seeded(mixed ^ index.wrapping_mul(0xd134_2543_de82_ef95));
-    rng.0.bits();
+    let mut rng = Dice::seeded(mixed ^ index.wrapping_mul(0xd134_2543_de82_ef95));
+    rng.bits();
     rng
 }
 
@@ -77,12 +36,12 @@ impl Errors {
         Self { name, base, ratio, bursts: false, ramp: false, from: 0, seconds: 3600 }
     }
 
-    pub fn sample(&self, rng: &mut Rng) -> Vec<Stratum> {
+    pub fn sample(&self, rng: &mut Dice) -> Vec<Stratum> {
         self.sample_with(rng, |rate| rate)
     }
 
     /// With the canary's rate a function of stable's, beside `ratio`.
-    pub fn sample_with(&self, rng: &mut Rng, canary: impl Fn(f64) -> f64) -> Vec<Stratum> {
+    pub fn sample_with(&self, rng: &mut Dice, canary: impl Fn(f64) -> f64) -> Vec<Stratum> {
         let steps = self.seconds / STEP;
         (0..steps)
             .map(|i| {
@@ -124,7 +83,7 @@ impl Alias {
         Self { keep, other }
     }
 
-    pub fn draw(&self, rng: &mut Rng) -> usize {
+    pub fn draw(&self, rng: &mut Dice) -> usize {
         let i = rng.below(self.keep.len());
         if rng.uniform() < self.keep[i] { i } else { self.other[i] }
     }
@@ -158,7 +117,7 @@ impl Latency {
         Alias::new(&law)
     }
 
-    pub fn sample(canary: &Alias, stable: &Alias, rng: &mut Rng, steps: u32) -> Vec<TailStratum> {
+    pub fn sample(canary: &Alias, stable: &Alias, rng: &mut Dice, steps: u32) -> Vec<TailStratum> {
         (0..steps)
             .map(|_| {
                 let n1 = rng.binomial(REQUESTS, 0.05);
@@ -168,7 +127,7 @@ impl Latency {
     }
 }
 
-fn bins(law: &Alias, n: u64, rng: &mut Rng) -> Bins {
+fn bins(law: &Alias, n: u64, rng: &mut Dice) -> Bins {
     let mut counts = [0u64; BINS as usize];
     for _ in 0..n {
         counts[law.draw(rng)] += 1;
@@ -192,7 +151,7 @@ pub fn scores(factor: f64) -> Alias {
 }
 
 /// Counts per step of 1/2000 of canary and stable scores, one interval each.
-pub fn sample_scores(canary: &Alias, stable: &Alias, rng: &mut Rng, steps: u32) -> Vec<ScoreStratum> {
+pub fn sample_scores(canary: &Alias, stable: &Alias, rng: &mut Dice, steps: u32) -> Vec<ScoreStratum> {
     (0..steps)
         .map(|_| {
             let mut out = ScoreStratum { n1: rng.binomial(REQUESTS, 0.05), ..ScoreStratum::default() };
@@ -212,6 +171,6 @@ pub fn sample_scores(canary: &Alias, stable: &Alias, rng: &mut Rng, steps: u32) 
         .collect()
 }
 
-pub fn score(law: &Alias, rng: &mut Rng) -> f64 {
+pub fn score(law: &Alias, rng: &mut Dice) -> f64 {
     (law.draw(rng) as f64 + 0.5) / SCORE_STEPS as f64
 }

@@ -1,5 +1,5 @@
 //! How often is a healthy canary stopped, and a bad one found, in worlds of requests, by the whole machine?
-//! `cargo run --release -p simulate --example alarms -- [RUNS] [SEED] [WORLD]...`
+//! `cargo xtask bench alarms [RUNS] [SEED] [WORLD]...`
 //!
 //! Ends with 1 when a world is not as it should be: rows that are counted wrong on purpose should be bad, the others
 //! should not.

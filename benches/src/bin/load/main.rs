@@ -19,6 +19,7 @@ mod streams;
 use std::time::{Duration, Instant};
 
 use admins::Traffic;
+use demo::load::Latencies;
 use process::{Controller, Usage};
 use serde_json::Value;
 use streams::Fleet;
@@ -40,10 +41,6 @@ impl Plan {
         let mut plan =
             Self { rollouts: 100, nodes: 1_000, admins: 2, rate: 100.0, seconds: 60, period_ms: 1_000 };
         while let Some(word) = words.next() {
-            // Cargo's own flag for benches.
-            if word == "--bench" {
-                continue;
-            }
             let value = words.next().unwrap_or_else(|| panic!("{word} wants a number"));
             let number: f64 = value.parse().unwrap_or_else(|_| panic!("{word} wants a number, not {value}"));
             match word.as_str() {
@@ -135,22 +132,22 @@ async fn main() {
         controller.store_mb()
     );
 
-    let mut taken = Vec::new();
-    for rollout in 0..plan.rollouts.min(10) {
+    let (mut answered, mut everywhere) = (Latencies::default(), Latencies::default());
+    let rollbacks = plan.rollouts.min(10);
+    for rollout in 0..rollbacks {
         let begun = Instant::now();
         controller.abort(&name(rollout)).await;
-        let answered = begun.elapsed();
+        answered.record_ns(begun.elapsed().as_nanos() as u64);
         let view: Value = controller.view(&name(rollout)).await;
         let generation = view["generation"].as_u64().expect("a generation");
         fleet.has(generation).await;
-        taken.push((answered.as_secs_f64() * 1e3, begun.elapsed().as_secs_f64() * 1e3));
+        everywhere.record_ns(begun.elapsed().as_nanos() as u64);
     }
-    let worst = |of: fn(&(f64, f64)) -> f64| taken.iter().map(of).fold(0.0, f64::max);
+    let worst = |of: &Latencies| of.quantile_ms(1.0).unwrap_or_default();
     println!(
-        "{} rollbacks meanwhile: decided, written and sent within {:.1} ms; all {} proxies had it within {:.0} ms",
-        taken.len(),
-        worst(|taken| taken.0),
+        "{rollbacks} rollbacks meanwhile: decided, written and sent within {:.1} ms; all {} proxies had it within {:.0} ms",
+        worst(&answered),
         plan.nodes,
-        worst(|taken| taken.1)
+        worst(&everywhere)
     );
 }

@@ -1,9 +1,10 @@
 //! Level and power of each test by itself, at the boundary of its null hypothesis, and two broken copies that
 //! must fail the same check.
 
-use super::report::{Cell, head, row, wilson};
-use super::streams::{Errors, Latency, Rng, STEP, sample_scores, scores, stream};
+use super::report::{Cell, head, row};
+use super::streams::{Errors, Latency, STEP, sample_scores, scores, stream};
 use super::table::{betting, fires};
+use benches::{Dice, wilson};
 use judge::anytime::{
     Better, Claim, Guardrail, HARM_PRIOR, LATE_HARM_PRIOR, NormalMixture, Order, QuantileRatio, RateRatio,
     RatioSums, SampleRatio, StochasticOrder, TailRatio, TailStratum, Trials, quantile_radius,
@@ -122,7 +123,7 @@ fn b2(seed: u64, streams: u64) {
     let split = |share: f64, name: &str| {
         cell(streams, |i| {
             let mut rng = stream(seed, name, i);
-            let counts = |rng: &mut Rng| rng.binomial(1000, share);
+            let counts = |rng: &mut Dice| rng.binomial(1000, share);
             let data: Vec<Vec<u64>> = (0..360).map(|_| counts(&mut rng)).map(|k| vec![k, 1000 - k]).collect();
             fires(e(SampleRatio::new(&[0.05, 0.95], 100.0)), &data)
         })
@@ -162,7 +163,7 @@ fn b3_b4(seed: u64, streams: u64) {
     // B4: confidence sequence of the canary's mean leaves the truth (level), or stable's mean (power).
     let law = |factor: f64| {
         let law = scores(factor);
-        let mean = (0..200_000).fold((Rng::seeded(7), 0.0), |(mut rng, sum), _| {
+        let mean = (0..200_000).fold((Dice::seeded(7), 0.0), |(mut rng, sum), _| {
             let x = super::streams::score(&law, &mut rng);
             (rng, sum + x)
         });

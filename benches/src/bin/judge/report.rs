@@ -1,5 +1,7 @@
 //! Cells of the tables: shares with intervals, delays.
 
+use benches::wilson;
+
 /// Detection times of many streams: seconds, or `None` when never.
 pub struct Cell {
     pub times: Vec<Option<u32>>,
@@ -28,15 +30,6 @@ impl Cell {
         let found = if share > 0.995 { String::new() } else { format!("{:.0} %, ", 100.0 * share) };
         format!("{found}{} / {}", at(0.5), at(0.9))
     }
-}
-
-/// Wilson, "Probable inference, the law of succession, and statistical inference", 1927; 95 %.
-pub fn wilson(k: usize, n: usize) -> (f64, f64) {
-    let (k, n, z) = (k as f64, n as f64, 1.959_964);
-    let p = k / n;
-    let mid = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
-    let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    ((mid - half).max(0.0), (mid + half).min(1.0))
 }
 
 /// Prints a Markdown table row.

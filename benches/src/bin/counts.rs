@@ -1,17 +1,13 @@
 //! How often is a healthy canary stopped, and how soon is a bad one, by the whole machine on made-up counts: four gates
 //! and two guardrails together, as they share the run's alpha?
-//! `cargo run --release -p rollout --example counts -- [RUNS] [SEED]`
+//! `cargo xtask bench counts [RUNS] [SEED]`
 //!
 //! The worlds are those of the judge's bench: 100 requests a second, 5 % canary, looks every 10 s, an hour.
 
-mod made_up;
-
 use std::collections::BTreeMap;
 
-use made_up::{Dice, Law, quantile};
-use rollout::{
-    Acks, Aged, Bins, Counts, Event, Human, Interval, Moments, Now, Phase, RollbackBy, State, step,
-};
+use benches::{Behaviour, Dice, Law, argument, quantile, seed_of, wilson};
+use rollout::{Acks, Counts, Event, Human, Interval, Now, Phase, RollbackBy, State, step};
 
 const STEP: u64 = 10;
 const REQUESTS: u64 = 1_000;
@@ -101,38 +97,8 @@ spec:
     manifest::load(&text).map(|loaded| loaded.plan)
 }
 
-struct Arm {
-    times: Law,
-    scores: Law,
-}
-
-impl Arm {
-    fn counts(&self, dice: &mut Dice, n: u64, errors: f64) -> Counts {
-        let mut latency = Bins::default();
-        let mut confidence = Moments { n, ..Moments::default() };
-        for _ in 0..n {
-            *latency.0.entry(self.times.draw(dice)).or_default() += 1;
-            let score = (f64::from(self.scores.draw(dice)) + 0.5) / 1000.0;
-            confidence.sum += score;
-            confidence.sum_squares += score * score;
-        }
-        let errors = dice.binomial(n, errors);
-        let overdue = Aged { reached: n, overdue: dice.binomial(n, 0.001), left_soon: 0 };
-        Counts {
-            assigned: n,
-            finished: n,
-            outcomes: n,
-            errors,
-            overdue,
-            latency,
-            confidence,
-            ..Counts::default()
-        }
-    }
-}
-
 /// When it was rolled back and by what; `None`: not within the hour (or two, where harm begins late).
-fn run(world: &World, plan: &manifest::Plan, arms: &[Arm; 2], seed: u64) -> Option<(u64, RollbackBy)> {
+fn run(world: &World, plan: &manifest::Plan, arms: &[Behaviour; 2], seed: u64) -> Option<(u64, RollbackBy)> {
     let [stable, canary] = arms;
     let mut dice = Dice::seeded(seed);
     let mut state = State::new(plan.clone(), 1, 0, Now::at_ms(0));
@@ -147,7 +113,8 @@ fn run(world: &World, plan: &manifest::Plan, arms: &[Arm; 2], seed: u64) -> Opti
             state = step(state, &Event::Acks(acks), Now::at_ms((look - 1) * STEP * 1_000)).0;
         }
         let at = (look - 1) * STEP;
-        let n = dice.binomial(REQUESTS, f64::from(state.weights.canary_ppm) / 1e6);
+        // Before the first publication nobody goes to the canary, and a draw is taken all the same.
+        let n = dice.binomial(REQUESTS, (f64::from(state.weights.canary_ppm) / 1e6).max(1e-9));
         let base = if world.bursts && at / 60 % 20 < 2 { 0.05 } else { world.errors };
         let more = if at >= world.from { world.more } else { 1.0 };
         let interval = Interval {
@@ -168,19 +135,14 @@ fn run(world: &World, plan: &manifest::Plan, arms: &[Arm; 2], seed: u64) -> Opti
     None
 }
 
-/// `1.35 % [0.93, 1.96]`: Wilson's 95 % interval.
+/// `1.35 % [0.93, 1.96]`: with its 95 % interval.
 fn share(k: usize, n: u64) -> String {
-    let (k, n, z) = (k as f64, n as f64, 1.959_964);
-    let p = k / n;
-    let mid = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
-    let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    format!("{:.2} % [{:.2}, {:.2}]", 100.0 * p, 100.0 * (mid - half).max(0.0), 100.0 * (mid + half).min(1.0))
+    let (lo, hi) = wilson(k, n as usize);
+    format!("{:.2} % [{:.2}, {:.2}]", 100.0 * k as f64 / n as f64, 100.0 * lo, 100.0 * hi)
 }
 
 fn main() {
-    let number =
-        |at: usize, or: u64| std::env::args().nth(at).and_then(|text| text.parse().ok()).unwrap_or(or);
-    let (runs, seed) = (number(1, 200), number(2, 1));
+    let (runs, seed) = (argument(1, 200), argument(2, 1));
     let plans = match (plan(false), plan(true)) {
         (Ok(steady), Ok(ramp)) => [steady, ramp],
         (Err(problems), _) | (_, Err(problems)) => return eprintln!("{problems}"),
@@ -193,15 +155,14 @@ fn main() {
     println!("| --- | --- | --- | --- |");
     for world in worlds() {
         let arms = [
-            Arm { times: Law::times(1.0, 1.0, 12), scores: Law::scores(1.0) },
-            Arm { times: Law::times(world.slower, world.tail, 12), scores: Law::scores(world.surer) },
+            Behaviour::usual(),
+            Behaviour { times: Law::times(world.slower, world.tail, 12), scores: Law::scores(world.surer) },
         ];
         let [steady, ramp] = &plans;
         let plan = if world.ramp { ramp } else { steady };
         let (mut back, mut by) = (Vec::new(), BTreeMap::<String, u32>::new());
         for index in 0..runs {
-            let mixed = seed.wrapping_mul(0x0100_0000_01b3) ^ index.wrapping_mul(0xd134_2543_de82_ef95);
-            let Some((at, what)) = run(&world, plan, &arms, mixed) else { continue };
+            let Some((at, what)) = run(&world, plan, &arms, seed_of(seed, index)) else { continue };
             // Before the harm begins an alarm is a false one and finds nothing.
             let Some(after) = at.checked_sub(world.from) else { continue };
             let what = match what {

@@ -1,12 +1,12 @@
 //! What do shares that follow the evidence bring, and what do they cost?
-//! `cargo run --release -p rollout --example bandit -- [RUNS] [SEED]`
+//! `cargo xtask bench bandit [RUNS] [SEED]`
 //!
 //! The same traffic goes through the same machine twice: with weights that stand, and with `spec.bandit`. 100 requests a
 //! second, looks every 10 s, four hours in one stage whose gates may pass at any time and end nothing.
 
 use std::collections::BTreeMap;
 
-use judge::random::SplitMix64;
+use benches::{Dice, argument, seed_of};
 use rollout::{Acks, Answer, Counts, Event, Human, Interval, Moments, Now, Phase, State, step};
 use split::Arm;
 
@@ -84,42 +84,22 @@ spec:
     manifest::load(&text).map(|loaded| loaded.plan)
 }
 
-/// The laws that runs are drawn from.
-struct Dice(SplitMix64);
-
-impl Dice {
-    /// How many of `n` happen, by skipping from one to the next.
-    fn binomial(&mut self, n: u64, p: f64) -> u64 {
-        if p <= 0.0 {
-            return 0;
+/// What is counted of `n` requests: errors, or scores.
+fn counted(dice: &mut Dice, n: u64, value: f64, scores: bool) -> Counts {
+    let mut counts = Counts { assigned: n, finished: n, outcomes: n, ..Counts::default() };
+    if scores {
+        // Uniform around the mean, with a standard deviation of 0.0577.
+        let mut confidence = Moments { n, ..Moments::default() };
+        for _ in 0..n {
+            let score = value + 0.2 * (dice.uniform() - 0.5);
+            confidence.sum += score;
+            confidence.sum_squares += score * score;
         }
-        let scale = (1.0 - p.min(0.999_999)).ln();
-        let (mut at, mut happened) = (0.0, 0);
-        loop {
-            at += (self.0.open_unit().ln() / scale).floor() + 1.0;
-            if at > n as f64 {
-                return happened;
-            }
-            happened += 1;
-        }
+        counts.confidence = confidence;
+    } else {
+        counts.errors = dice.binomial(n, value);
     }
-
-    fn counts(&mut self, n: u64, value: f64, scores: bool) -> Counts {
-        let mut counts = Counts { assigned: n, finished: n, outcomes: n, ..Counts::default() };
-        if scores {
-            // Uniform around the mean, with a standard deviation of 0.0577.
-            let mut confidence = Moments { n, ..Moments::default() };
-            for _ in 0..n {
-                let score = value + 0.2 * (self.0.open_unit() - 0.5);
-                confidence.sum += score;
-                confidence.sum_squares += score * score;
-            }
-            counts.confidence = confidence;
-        } else {
-            counts.errors = self.binomial(n, value);
-        }
-        counts
-    }
+    counts
 }
 
 /// What one run came to.
@@ -139,7 +119,7 @@ struct Told {
 }
 
 fn run(world: &World, plan: &manifest::Plan, seed: u64) -> Told {
-    let mut dice = Dice(SplitMix64::seeded(seed));
+    let mut dice = Dice::seeded(seed);
     let mut state = State::new(plan.clone(), 1, 0, Now::at_ms(0));
     let human = Human { who: "bench".to_owned(), reason: String::new() };
     state = step(state, &Event::Start(human), Now::at_ms(0)).0;
@@ -165,9 +145,9 @@ fn run(world: &World, plan: &manifest::Plan, seed: u64) -> Told {
             if (value - best).abs() < 1e-12 {
                 told.to_best += got as f64;
             }
-            counts.insert(*arm, dice.counts(got, value, world.scores));
+            counts.insert(*arm, counted(&mut dice, got, value, world.scores));
         }
-        let stable = dice.counts(rest, world.stable, world.scores);
+        let stable = counted(&mut dice, rest, world.stable, world.scores);
         for counts in counts.values().chain([&stable]) {
             told.sum += if world.scores { counts.confidence.sum } else { counts.errors as f64 };
         }
@@ -190,7 +170,7 @@ fn run(world: &World, plan: &manifest::Plan, seed: u64) -> Told {
         if state.phase == Phase::RolledBack {
             // Stable serves the rest.
             let more = (HOURS * 3_600 / STEP - look - 1) * REQUESTS;
-            let counts = dice.counts(more, world.stable, world.scores);
+            let counts = counted(&mut dice, more, world.stable, world.scores);
             told.sum += if world.scores { counts.confidence.sum } else { counts.errors as f64 };
             told.requests += more as f64;
             break;
@@ -215,9 +195,7 @@ fn median(mut values: Vec<u64>, all: u64) -> String {
 }
 
 fn main() {
-    let number =
-        |at: usize, or: u64| std::env::args().nth(at).and_then(|text| text.parse().ok()).unwrap_or(or);
-    let (runs, seed) = (number(1, 200), number(2, 1));
+    let (runs, seed) = (argument(1, 200), argument(2, 1));
     println!(
         "{runs} runs, seed {seed}; 100 requests a second for {HOURS} hours, 15 % of them for versions on trial by weight; bandit: \
          floor 1 %, ceiling 30 %, every 1m\n"
@@ -232,13 +210,7 @@ fn main() {
                 Ok(plan) => plan,
                 Err(problems) => return eprintln!("{problems}"),
             };
-            let all: Vec<Told> = (0..runs)
-                .map(|index| {
-                    let mixed =
-                        seed.wrapping_mul(0x0100_0000_01b3) ^ index.wrapping_mul(0xd134_2543_de82_ef95);
-                    run(world, &plan, mixed)
-                })
-                .collect();
+            let all: Vec<Told> = (0..runs).map(|index| run(world, &plan, seed_of(seed, index))).collect();
             let sum = |of: fn(&Told) -> f64| all.iter().map(of).sum::<f64>();
             let mean = sum(|told| told.sum) / sum(|told| told.requests);
             let value = if world.scores { format!("{mean:.5}") } else { format!("{:.1}", mean * 1e5) };
