@@ -6,7 +6,7 @@ use demo::load::{Load, LoadPlan};
 use demo::model::{Behaviour, ModelServer};
 use serde_json::Value;
 
-use crate::harness::{EnvoyOptions, Models, Serin, alone, until};
+use tests::{EnvoyOptions, Models, Serin, alone, until};
 
 /// Three versions side by side at 10, then 20 %; the one with fewest errors goes on alone.
 const THREE: &str = "
@@ -94,7 +94,7 @@ async fn of_three_the_bad_one_is_dropped_alone_and_the_best_is_promoted() {
     serin.until("ranker", "the hand-back", |view| phase(view) == "HandBack").await;
     let before = models.stable.log().len();
     until("everybody on the winner", async || {
-        let answer = crate::harness::get(serin.envoy().addr, "/", &[]).await.expect("an answer");
+        let answer = tests::get(serin.envoy().addr, "/", &[]).await.expect("an answer");
         if answer.version() == Some("v4") { Ok(()) } else { Err(answer.version().map(str::to_owned)) }
     })
     .await;

@@ -8,9 +8,9 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::harness::{EnvoyOptions, Models, Serin, alone, until};
 use demo::load::{Load, LoadPlan};
 use demo::model::Behaviour;
+use tests::{EnvoyOptions, Models, Serin, alone, until};
 
 /// A deploy tool: puts versions behind routes as it is asked to, and takes down what it is told can go.
 struct Deployer {

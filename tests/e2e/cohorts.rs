@@ -13,7 +13,7 @@ use demo::model::Behaviour;
 use hyper::body::{Body, Bytes, Frame};
 use serde_json::Value;
 
-use crate::harness::{EnvoyOptions, EnvoyProcess, Models, Serin, Ways, a_core, alone, until};
+use tests::{EnvoyOptions, EnvoyProcess, Models, Serin, Ways, a_core, alone, until};
 
 fn spec(lines: &str) -> String {
     format!(

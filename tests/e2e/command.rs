@@ -1,6 +1,6 @@
 //! The `serin` command as a person types it.
 
-use crate::harness::{EnvoyOptions, Models, Serin, a_core, get, tools, until};
+use tests::{EnvoyOptions, Models, Serin, a_core, get, tools, until};
 
 const MINIMAL: &str = "apiVersion: serin.dev/v1alpha1
 kind: Rollout

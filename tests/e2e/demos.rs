@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{alone, tools};
+use tests::{alone, tools};
 
 struct Told {
     code: i32,

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::harness::{EnvoyOptions, Models, Serin, a_core, alone, get, until};
 use demo::load::{Load, LoadPlan};
 use demo::model::Behaviour;
+use tests::{EnvoyOptions, Models, Serin, a_core, alone, get, until};
 
 const DRILLED: &str = "apiVersion: serin.dev/v1alpha1
 kind: Rollout

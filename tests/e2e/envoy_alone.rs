@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{EnvoyOptions, EnvoyProcess, Models, Plane, a_core, arms, get, policy};
+use tests::{EnvoyOptions, EnvoyProcess, Models, Plane, a_core, arms, get, policy};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn serves_stable_with_no_controller_in_sight() {

@@ -12,7 +12,7 @@ use tally::{Class, Progress, What};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::harness::{EnvoyOptions, EnvoyProcess, Plane, a_core, arms, policy, until};
+use tests::{EnvoyOptions, EnvoyProcess, Plane, a_core, arms, policy, until};
 
 /// At which age requests are counted here; what must wait that long waits for two seconds, and what must not leaves at
 /// once, so that a busy machine has room to be late.

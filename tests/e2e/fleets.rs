@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use crate::harness::{EnvoyOptions, Models, Serin, alone};
 use demo::load::{Load, LoadPlan};
 use demo::model::Behaviour;
+use tests::{EnvoyOptions, Models, Serin, alone};
 
 /// Stages that good evidence of a few hundred requests ends.
 const STAGES: &str = "
@@ -122,7 +122,7 @@ async fn regions_go_in_waves_and_a_bad_one_takes_all_back() {
 
     // A region nobody serves is a typing mistake more often than a plan.
     let named = |second: &str| format!("  regions: {{waves: [[eu], [{second}]], after: 2}}");
-    crate::harness::until("both proxies", async || {
+    tests::until("both proxies", async || {
         let elsewhere = format!("{}\n  match: {{pathPrefix: /elsewhere}}", named("mars"));
         let file = serin.file("mistake.yaml", &spec("mistake", &elsewhere));
         let (code, text) = serin.command(&["apply", "--again", "-f", &file]).await;

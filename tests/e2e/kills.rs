@@ -11,7 +11,7 @@ use demo::model::Behaviour;
 use serde_json::{Value, json};
 use split::Draws;
 
-use crate::harness::{EnvoyOptions, Models, Serin, alone, until};
+use tests::{EnvoyOptions, Models, Serin, alone, until};
 
 /// More kills than any of these stories needs: whoever dies as often gets nowhere.
 const MOST_KILLS: usize = 60;

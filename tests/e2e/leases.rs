@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{
+use tests::{
     EnvoyOptions, EnvoyProcess, Lease, Models, Plane, Serin, a_core, alone, arms, get, policy, until,
 };
 

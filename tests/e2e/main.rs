@@ -5,9 +5,6 @@
 #![allow(missing_docs)]
 
 #[cfg(test)]
-mod harness;
-
-#[cfg(test)]
 mod arms;
 #[cfg(test)]
 mod back;

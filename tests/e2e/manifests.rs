@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::harness::{a_core, tools};
+use tests::{a_core, tools};
 
 /// The port of the lease and the API, and that of policies.
 const PORTS: [u64; 2] = [7070, 7071];

@@ -1,6 +1,6 @@
 //! What a pipeline does: a folder is applied, asked about beforehand, waited for, tried once more.
 
-use crate::harness::{EnvoyOptions, Models, Serin, a_core};
+use tests::{EnvoyOptions, Models, Serin, a_core};
 
 fn rollout(name: &str, canary: &str, more: &str) -> String {
     format!(

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tally::What;
 
-use crate::harness::{EnvoyOptions, EnvoyProcess, Models, Plane, a_core, arms, get, policy, until};
+use tests::{EnvoyOptions, EnvoyProcess, Models, Plane, a_core, arms, get, policy, until};
 
 /// A user who is at 100 % and not at 0 %.
 async fn model(envoy: &EnvoyProcess) -> Option<String> {

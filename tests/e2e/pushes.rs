@@ -3,7 +3,7 @@
 use demo::load::{Ledger, Load, LoadPlan};
 use serde_json::json;
 
-use crate::harness::{EnvoyOptions, Models, Plane, a_core, alone, arms, policy, until};
+use tests::{EnvoyOptions, Models, Plane, a_core, alone, arms, policy, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_pushes_under_load_fail_and_mis_tag_nothing() {

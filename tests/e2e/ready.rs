@@ -4,7 +4,7 @@ use demo::load::{Load, LoadPlan};
 use demo::model::{Behaviour, ModelServer};
 use serde_json::{Value, json};
 
-use crate::harness::{EnvoyOptions, Models, PrometheusProcess, Serin, a_core, until};
+use tests::{EnvoyOptions, Models, PrometheusProcess, Serin, a_core, until};
 
 fn phase(view: &Value) -> &str {
     view["phase"].as_str().unwrap_or_default()

@@ -8,7 +8,7 @@ use envoy::stats::{Admin, Counters, Interval, Mark};
 use split::Cause;
 use tally::{Loss, What};
 
-use crate::harness::{EnvoyOptions, EnvoyProcess, Models, Plane, a_core, get, policy, until};
+use tests::{EnvoyOptions, EnvoyProcess, Models, Plane, a_core, get, policy, until};
 
 async fn ask(envoy: &EnvoyProcess, times: usize) {
     for user in 0..times {

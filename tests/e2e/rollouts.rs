@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::harness::{EnvoyOptions, Models, Serin, a_core, alone};
 use demo::load::{Latencies, Load, LoadPlan};
 use demo::model::Behaviour;
+use tests::{EnvoyOptions, Models, Serin, a_core, alone};
 
 /// Stages that no gate holds up: what is tested is the way, not the evidence.
 const QUICK: &str = "
@@ -34,7 +34,7 @@ async fn rollback_is_fast_and_keep_alive_connections_obey() {
         let arrived = models.canary.log().len();
         serin.apply(QUICK).await;
         serin.until("ranker", "the stage", |view| view["run"] == run && phase(view) == "Progressing").await;
-        crate::harness::until("canary traffic", async || {
+        tests::until("canary traffic", async || {
             let now = models.canary.log().len();
             if now >= arrived + 30 { Ok(()) } else { Err(now) }
         })
@@ -103,8 +103,8 @@ async fn a_restarted_envoy_serves_the_same_weights_and_its_counters_are_marked()
     let envoy = serin.envoy.take().expect("an Envoy").restart().await;
     serin.envoy = Some(envoy);
     let passed = std::cell::Cell::new(0);
-    crate::harness::until("the policy in the new process", async || {
-        let answer = crate::harness::get(serin.envoy().addr, "/", &[]).await.expect("an answer");
+    tests::until("the policy in the new process", async || {
+        let answer = tests::get(serin.envoy().addr, "/", &[]).await.expect("an answer");
         passed.set(passed.get() + 1);
         answer.version().map(|_| ()).ok_or("passing through")
     })
@@ -120,9 +120,9 @@ async fn a_restarted_envoy_serves_the_same_weights_and_its_counters_are_marked()
 /// were changing, or while a source was silent.
 async fn evidence_of(serin: &Serin, sent: &mut u64, wanted: u64) -> u64 {
     let n = std::cell::Cell::new(*sent);
-    let measured = crate::harness::until("requests as evidence", async || {
+    let measured = tests::until("requests as evidence", async || {
         let user = format!("user-{}", n.replace(n.get() + 1));
-        crate::harness::get(serin.envoy().addr, "/", &[("x-user-id", &user)]).await.expect("an answer");
+        tests::get(serin.envoy().addr, "/", &[("x-user-id", &user)]).await.expect("an answer");
         let measured = measured(&serin.view("ranker").await);
         if measured >= wanted { Ok(measured) } else { Err(measured) }
     })
@@ -146,7 +146,7 @@ async fn a_lost_controller_ends_the_canary_by_the_lease() {
     serin.apply(QUICK).await;
     serin.until("ranker", "the stage", |view| phase(view) == "Progressing").await;
     let load = Load::start(LoadPlan { rate: 100.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
-    crate::harness::until("canary traffic", async || {
+    tests::until("canary traffic", async || {
         let now = models.canary.log().len();
         if now >= 20 { Ok(()) } else { Err(now) }
     })
@@ -188,7 +188,7 @@ async fn errors_of_the_canary_end_the_rollout() {
 /// Waits until a hundred requests went by and none of them reached the canary.
 async fn left_alone(models: &Models, load: &Load) {
     let seen = std::cell::Cell::new((models.canary.log().len(), load.sent()));
-    crate::harness::until("the canary to be left alone", async || {
+    tests::until("the canary to be left alone", async || {
         let now = models.canary.log().len();
         if now > seen.get().0 {
             seen.set((now, load.sent()));

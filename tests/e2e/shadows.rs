@@ -4,7 +4,7 @@ use demo::load::{Load, LoadPlan, Record};
 use demo::model::Behaviour;
 use serde_json::Value;
 
-use crate::harness::{EnvoyOptions, Models, Serin, a_core};
+use tests::{EnvoyOptions, Models, Serin, a_core};
 
 const SPEC: &str = "
 apiVersion: serin.dev/v1alpha1

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use demo::load::{Ledger, Load, LoadPlan, Popularity, Unit, Users};
 use serde_json::json;
 
-use crate::harness::{EnvoyOptions, Models, Plane, alone, arms, policy};
+use tests::{EnvoyOptions, Models, Plane, alone, arms, policy};
 
 const WEIGHTS: [u32; 4] = [1_000, 10_000, 50_000, 500_000];
 
@@ -60,7 +60,7 @@ async fn observed_shares_are_the_weights() {
 /// The same user goes the same way through a restarted Envoy.
 #[tokio::test(flavor = "multi_thread")]
 async fn users_keep_their_arm_over_a_restart() {
-    let _core = crate::harness::a_core().await;
+    let _core = tests::a_core().await;
     let models = Models::plain().await;
     let mut plane = Plane::start().await;
     let envoy = plane.envoy(&models, EnvoyOptions::default()).await;
@@ -76,7 +76,7 @@ async fn versions(target: SocketAddr) -> BTreeMap<String, String> {
     let mut versions = BTreeMap::new();
     for user in 0..60 {
         let user = format!("user-{user}");
-        let answer = crate::harness::get(target, "/", &[("x-user-id", &user)]).await.expect("an answer");
+        let answer = tests::get(target, "/", &[("x-user-id", &user)]).await.expect("an answer");
         versions.insert(user, answer.version().unwrap_or("none").to_owned());
     }
     versions

@@ -3,7 +3,7 @@
 use demo::load::{Load, LoadPlan};
 use serde_json::Value;
 
-use crate::harness::{EnvoyOptions, Models, PrometheusProcess, Serin, a_core, alone};
+use tests::{EnvoyOptions, Models, PrometheusProcess, Serin, a_core, alone};
 
 fn phase(view: &Value) -> &str {
     view["phase"].as_str().unwrap_or_default()
@@ -240,8 +240,7 @@ async fn a_file_is_linted_and_explained_without_a_controller() {
         (vec!["explain"], 2, vec!["--file"]),
         (vec!["lint", "-f", &file, "--rate=-3"], 2, vec!["--rate"]),
     ] {
-        let output =
-            tokio::process::Command::new(crate::harness::tools::serin()).args(&arguments).output().await;
+        let output = tokio::process::Command::new(tests::tools::serin()).args(&arguments).output().await;
         let output = output.expect("serin runs");
         let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");

@@ -4,7 +4,7 @@ use envoy::Resource;
 use serde_json::json;
 use tally::What;
 
-use crate::harness::{EnvoyOptions, Models, Plane, a_core, arms, get, policy, tools, until};
+use tests::{EnvoyOptions, Models, Plane, a_core, arms, get, policy, tools, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trapped_vm_recovers_and_loses_no_counter() {

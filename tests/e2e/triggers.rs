@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::harness::{EnvoyOptions, Models, Serin, a_core, until};
+use tests::{EnvoyOptions, Models, Serin, a_core, until};
 
 /// An MLflow whose alias `challenger` is what the story says.
 struct Registry {

@@ -4,7 +4,7 @@ use demo::load::{Load, LoadPlan};
 use demo::model::Behaviour;
 use serde_json::Value;
 
-use crate::harness::{EnvoyOptions, Models, Serin, alone};
+use tests::{EnvoyOptions, Models, Serin, alone};
 
 const SPEC: &str = "
 apiVersion: serin.dev/v1alpha1

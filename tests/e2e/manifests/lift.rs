@@ -4,7 +4,7 @@ use envoy::{Bootstrap, Endpoint, PolicySource, Resource};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::harness::tools;
+use tests::tools;
 
 const STRING: &str = "type.googleapis.com/google.protobuf.StringValue";
 const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0";

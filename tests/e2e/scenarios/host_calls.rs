@@ -4,7 +4,7 @@ use host::{Answer, Process, ProcessOptions, Properties, Request};
 use serde_json::{Value, json};
 
 use super::on_host::FILTER;
-use crate::harness::policy;
+use tests::policy;
 
 struct Case {
     name: &'static str,

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::on_host::FILTER;
 use super::trap_on_host::TRAPPING;
-use crate::harness::{arms, policy};
+use tests::{arms, policy};
 
 /// How often a VM looks at the lease: how late it may notice.
 const TICK: u64 = 100;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::on_host::FILTER;
 use super::table::Scenario;
-use crate::harness::policy;
+use tests::policy;
 
 const HUGE: usize = 64 * 1024;
 

@@ -23,7 +23,7 @@ use on_envoy::Replay;
 use table::{Scenario, Way};
 use verdict::Failure;
 
-use crate::harness::a_core;
+use tests::a_core;
 
 #[test]
 fn the_assignment_alone_agrees_with_the_table() {

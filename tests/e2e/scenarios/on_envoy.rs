@@ -12,7 +12,7 @@ use super::ledger::Ledger;
 use super::stage::Stage;
 use super::table::{Answer, Missing, Row, Scenario, Way};
 use super::verdict::{Failure, Seen, Verdict};
-use crate::harness::{EnvoyOptions, EnvoyProcess, Plane};
+use tests::{EnvoyOptions, EnvoyProcess, Plane};
 
 /// Longer than anything but `timeout` rows take, even on a busy machine.
 const ROUTE_TIMEOUT: Duration = Duration::from_secs(3);

@@ -7,7 +7,7 @@ use host::{Headers, Module, Process, ProcessOptions, Properties, Request, Upstre
 use super::ledger::Ledger;
 use super::table::{Answer, Missing, Row, Scenario, Way};
 use super::verdict::{Failure, Seen, Verdict};
-use crate::harness::tools;
+use tests::tools;
 
 /// The filter as it is shipped, compiled once for all tests.
 pub static FILTER: LazyLock<Module> = LazyLock::new(|| Module::from_file(tools::wasm()).expect("the filter"));

@@ -4,7 +4,7 @@ use host::{Configured, Process, ProcessOptions, Request, Upstream};
 use serde_json::{Value, json};
 
 use super::on_host::FILTER;
-use crate::harness::{arms, policy};
+use tests::{arms, policy};
 
 fn process(options: ProcessOptions) -> Process {
     Process::new(&FILTER, ProcessOptions { workers: 2, ..options }).expect("a process")

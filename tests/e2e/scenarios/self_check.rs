@@ -5,7 +5,7 @@ use envoy::bootstrap::Role;
 use super::on_envoy::Replay;
 use super::table::{Scenario, Way};
 use super::{on_host, on_split};
-use crate::harness::a_core;
+use tests::a_core;
 
 const ROW: &str = "{arm: canary, cause: weight}";
 const EVERY: &[Way] = &[Way::Split, Way::Host, Way::Envoy];

@@ -8,7 +8,7 @@ use serde_json::json;
 use split::{Arm, Cause};
 use tally::{Class, Series, Slot, What};
 
-use crate::harness::{arms, policy, tools};
+use tests::{arms, policy, tools};
 
 /// The filter with a request header that traps it.
 pub static TRAPPING: LazyLock<Module> =
