@@ -28,7 +28,7 @@ pub use plane::{Lease, Plane};
 pub use prometheus_process::PrometheusProcess;
 pub use relay::Relay;
 pub use serin::{Serin, Ways, free_port};
-pub use wait::until;
+pub use wait::{until, within};
 
 use demo::model::{Behaviour, ModelServer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};

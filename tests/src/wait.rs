@@ -5,13 +5,22 @@ use std::time::{Duration, Instant};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Looks again and again until `look` finds what it wants; panics with the last thing seen when it never does.
-pub async fn until<T, S: Debug>(what: &str, mut look: impl AsyncFnMut() -> Result<T, S>) -> T {
+pub async fn until<T, S: Debug>(what: &str, look: impl AsyncFnMut() -> Result<T, S>) -> T {
+    within(DEADLINE, what, look).await
+}
+
+/// The same with a deadline of one's own.
+pub async fn within<T, S: Debug>(
+    deadline: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<T, S>,
+) -> T {
     let begun = Instant::now();
     loop {
         match look().await {
             Ok(found) => return found,
             Err(seen) => {
-                assert!(begun.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}; last seen: {seen:?}")
+                assert!(begun.elapsed() < deadline, "waited {deadline:?} for {what}; last seen: {seen:?}")
             }
         }
         // Not a wait for something to have happened: only the pause between two looks.

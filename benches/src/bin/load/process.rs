@@ -1,12 +1,16 @@
 //! The controller as a process, and what it costs.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tests::{free_port, within};
+
+/// A hundred rollouts begin in a few seconds; busy machines take longer.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 pub struct Controller {
     child: Child,
@@ -21,10 +25,6 @@ pub struct Usage {
     pub cpu_s: f64,
     pub memory_mb: f64,
     pub written_kb: f64,
-}
-
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
 }
 
 /// Where cargo puts programs, this one too.
@@ -43,7 +43,7 @@ impl Controller {
         );
         // Beside the build, not in a folder of memory: what a disk costs is part of the figure.
         let dir = tempfile::tempdir_in(folder()).expect("a folder");
-        let (http, ecds) = (free(), free());
+        let (http, ecds) = (free_port(), free_port());
         let child = Command::new(serin)
             .args(["run", "--wasm", "/filter.wasm", "--http", &http.to_string(), "--ecds", &ecds.to_string()])
             .args(["--envoy-admin", &admins.join(","), "--period-ms", &period_ms.to_string()])
@@ -54,16 +54,8 @@ impl Controller {
             .spawn()
             .expect("serin starts");
         let controller = Self { child, dir, http, ecds, client: reqwest::Client::new() };
-        controller.until("the controller", async |it| it.get("/healthz").await.is_ok()).await;
+        within(PATIENCE, "the controller", async || controller.get("/healthz").await).await;
         controller
-    }
-
-    async fn until(&self, what: &str, there: impl AsyncFn(&Self) -> bool) {
-        let begun = Instant::now();
-        while !there(self).await {
-            assert!(begun.elapsed() < Duration::from_secs(180), "waited too long for {what}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
     }
 
     async fn get(&self, path: &str) -> Result<String, reqwest::Error> {
@@ -93,10 +85,12 @@ impl Controller {
 
     /// Waits until all rollouts are in a phase, with their weights acknowledged.
     pub async fn until_all(&self, phase: &str) {
-        self.until("all rollouts", async |it| {
-            let text = it.get("/v1/rollouts").await.expect("the rollouts");
+        within(PATIENCE, "all rollouts", async || {
+            let text = self.get("/v1/rollouts").await.expect("the rollouts");
             let all: Vec<Value> = serde_json::from_str(&text).expect("JSON");
-            all.iter().all(|view| view["phase"] == phase && view["stages"][0]["gates"][0].is_object())
+            let there = |view: &&Value| view["phase"] == phase && view["stages"][0]["gates"][0].is_object();
+            let n = all.iter().filter(there).count();
+            if n == all.len() { Ok(()) } else { Err(format!("{n} of {}", all.len())) }
         })
         .await;
     }

@@ -193,6 +193,7 @@ const RULES: &[Rule] = &[
         purity: Purity::Tests,
         ours: &[
             "demo", "envoy", "host", "judge", "manifest", "rollout", "simulate", "split", "store", "tally",
+            "tests",
         ],
         never: &["kube", "proxy-wasm"],
     },
