@@ -11,7 +11,7 @@ use std::path::Path;
 use benches::Run;
 use criterion::{Criterion, criterion_group, criterion_main};
 use rollout::Event;
-use store::{Entry, Kind, Look, Mesh, Store, Writing};
+use store::{Change, Entry, Kind, Look, Store, Writing};
 
 fn saves(criterion: &mut Criterion) {
     let mut run = Run::begin().expect("the default preset");
@@ -35,7 +35,8 @@ fn saves(criterion: &mut Criterion) {
                 generation += 1;
                 let (spec, state) = (run.spec.as_str(), &run.state);
                 let writing = Writing { spec, state, generation, entries, looks };
-                store.save(&[writing], Mesh { generation, revoked_below: 0 }).expect("written");
+                let change = Change { runs: &[writing], generation, ..Change::default() };
+                store.commit(&change).expect("written");
             });
         });
     };

@@ -16,8 +16,7 @@ use split::{Arm, Cause};
 use tally::{Class, Counted, Progress, Series, Slot, What};
 use tokio::sync::oneshot;
 
-use super::super::views::RunView;
-use super::super::*;
+use super::super::{views::RunView, *};
 use crate::clock;
 use crate::evidence::Source;
 use sources::{Hosts, Secrets};
