@@ -10,24 +10,21 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use crate::engine::{TriggerViews, Views};
+use api::{Outcome, PhaseName};
 
 pub use page::CONTENT_TYPE;
 
+use crate::engine::{TriggerViews, Views};
 use page::Page;
-
-/// Phases, as values of the label `phase`.
-const PHASES: [&str; 7] =
-    ["Pending", "Progressing", "Paused", "Promoting", "HandBack", "Succeeded", "RolledBack"];
 
 /// The page that Prometheus reads.
 pub fn render(views: &Views, triggers: &TriggerViews) -> String {
     let mut page = Page::default();
     let phases = page.gauge("serin_rollout_phase", "1 for the phase the rollout is in");
     for view in views.values() {
-        for phase in PHASES {
+        for phase in PhaseName::ALL {
             let is = u8::from(view.run.phase == phase);
-            phases.set(&[("rollout", &view.run.name), ("phase", phase)], is.into());
+            phases.set(&[("rollout", &view.run.name), ("phase", &phase.to_string())], is.into());
         }
     }
     let weights =
@@ -49,7 +46,8 @@ pub fn render(views: &Views, triggers: &TriggerViews) -> String {
         .gauge("serin_rollout_arm_weight_ratio", "the share of each of several versions on trial, 0 to 1");
     for view in views.values() {
         for arm in &view.run.arms {
-            let labels = [("rollout", &*view.run.name), ("version", &arm.version), ("arm", arm.arm.as_str())];
+            let arm_name = arm.arm.to_string();
+            let labels = [("rollout", &*view.run.name), ("version", &arm.version), ("arm", &arm_name)];
             arms.set(&labels, f64::from(arm.weight_ppm) / 1e6);
         }
     }
@@ -87,7 +85,7 @@ fn bandits(page: &mut Page, views: &Views) {
         for known in view.run.bandit.iter().flat_map(|bandit| &bandit.versions) {
             if let Some(best) = known.best {
                 let (rollout, version) = (&*view.run.name, &*known.version);
-                let labels = [("rollout", rollout), ("version", version), ("arm", known.arm.as_str())];
+                let labels = [("rollout", rollout), ("version", version), ("arm", &known.arm.to_string())];
                 probabilities.set(&labels, best);
             }
         }
@@ -108,8 +106,8 @@ fn bandits(page: &mut Page, views: &Views) {
 fn parities(page: &mut Page, views: &Views) {
     let passes = page.gauge("serin_parity_passed", "1: the last A/A check that ended proved parity");
     for view in views.values() {
-        if let Some(outcome) = view.parity.as_ref().and_then(|parity| parity.outcome) {
-            let passed = u8::from(outcome == rollout::Outcome::Passed);
+        if let Some(outcome) = view.parity.as_ref().and_then(|parity| parity.outcome.as_ref()) {
+            let passed = u8::from(*outcome == Outcome::Passed);
             passes.set(&[("rollout", &view.run.name)], passed.into());
         }
     }
@@ -144,8 +142,8 @@ fn drills(page: &mut Page, views: &Views) {
     }
     let passes = page.gauge("serin_drill_passed", "1: the last drill that ended passed");
     for view in views.values() {
-        if let Some(outcome) = view.drill.as_ref().and_then(|drill| drill.outcome) {
-            let passed = u8::from(outcome == rollout::Outcome::Passed);
+        if let Some(outcome) = view.drill.as_ref().and_then(|drill| drill.outcome.as_ref()) {
+            let passed = u8::from(*outcome == Outcome::Passed);
             passes.set(&[("rollout", &view.run.name)], passed.into());
         }
     }

@@ -4,8 +4,13 @@ mod exercises;
 mod export;
 mod triggers;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use api::{
+    ActRequest, Applied, ApplyQuery, DeleteQuery, Demand, Done, Figure, Refusal, RollbackRequest, RunView,
+    USER_HEADER, Verb, WentBack,
+};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -13,13 +18,12 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use manifest::Percent;
 use rollout::Human;
-use serde::Deserialize;
-use serde_json::json;
+use serde::Serialize;
 use split::Arm;
 use tally::lease::Question;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::engine::{Act, Command, Figure, GoBack, Pulse, Refusal, TriggerViews, Views};
+use crate::engine::{Act, Command, GoBack, Pulse, TriggerViews, Views};
 use crate::lease::Leases;
 use crate::metrics;
 use crate::webhook::Deliveries;
@@ -66,17 +70,24 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-impl IntoResponse for Refusal {
+/// What the engine answers, as HTTP.
+pub struct Answer<T>(Result<T, Refusal>);
+
+impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
-        let (status, text) = match self {
-            Self::Invalid(text) => (StatusCode::UNPROCESSABLE_ENTITY, text),
-            Self::Unknown(text) => (StatusCode::NOT_FOUND, text),
-            Self::Conflict(text) => (StatusCode::CONFLICT, text),
-            Self::Denied(text) => (StatusCode::UNAUTHORIZED, text),
-            Self::Failed(text) => (StatusCode::INTERNAL_SERVER_ERROR, text),
-        };
-        (status, Json(json!({"error": text}))).into_response()
+        match self.0 {
+            Ok(answer) => Json(answer).into_response(),
+            Err(refusal) => {
+                let status = StatusCode::from_u16(refusal.status());
+                (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(refusal.problem())).into_response()
+            }
+        }
     }
+}
+
+/// An answer that says nothing but that it was done.
+fn done(result: Result<(), Refusal>) -> Answer<Done> {
+    Answer(result.map(|()| Done::DONE))
 }
 
 async fn lease(State(api): State<Api>, Query(question): Query<Question>) -> Response {
@@ -97,144 +108,102 @@ async fn list(State(api): State<Api>) -> Response {
         .into_response()
 }
 
-async fn one(State(api): State<Api>, Path(name): Path<String>) -> Response {
-    let views = api.views.borrow().clone();
-    match views.get(&name) {
-        Some(view) => Json(&**view).into_response(),
-        None => Refusal::Unknown(format!("there is no rollout {name:?}")).into_response(),
-    }
+async fn one(State(api): State<Api>, Path(name): Path<String>) -> Answer<RunView> {
+    Answer(shown(&api, &name).map(|view| RunView::clone(&view)))
+}
+
+/// What is shown of a run now.
+fn shown(api: &Api, name: &str) -> Result<Arc<RunView>, Refusal> {
+    let view = api.views.borrow().get(name).cloned();
+    view.ok_or_else(|| Refusal::Unknown(format!("there is no rollout {name:?}")))
 }
 
 /// What its versions have to bear: for whoever scales them.
-async fn demand(State(api): State<Api>, Path(name): Path<String>) -> Response {
-    let views = api.views.borrow().clone();
-    match views.get(&name) {
-        Some(view) => match &view.demand {
-            Some(demand) => Json(demand).into_response(),
-            None => Refusal::Unknown(format!("{name} goes up as several; ask its members")).into_response(),
-        },
-        None => Refusal::Unknown(format!("there is no rollout {name:?}")).into_response(),
-    }
+async fn demand(State(api): State<Api>, Path(name): Path<String>) -> Answer<Demand> {
+    let several = || Refusal::Unknown(format!("{name} goes up as several; ask its members"));
+    Answer(shown(&api, &name).and_then(|view| view.demand.clone().ok_or_else(several)))
 }
 
 /// The present run under its number, or one before it.
 async fn run(State(api): State<Api>, Path((name, run)): Path<(String, u64)>) -> Response {
-    let views = api.views.borrow().clone();
-    if let Some(view) = views.get(&name).filter(|view| view.run.run == run) {
-        return Json(&**view).into_response();
+    if let Ok(view) = shown(&api, &name)
+        && view.run.run == run
+    {
+        return Json(&*view).into_response();
     }
-    match ask(&api, |answer| Command::Past { name, run, answer }).await {
-        Ok(view) => Json(view).into_response(),
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-#[derive(Deserialize)]
-struct ApplyOptions {
-    #[serde(default)]
-    again: bool,
-    /// Only say what would become of it.
-    #[serde(default)]
-    dry_run: bool,
+    Answer(ask(&api, |answer| Command::Past { name, run, answer }).await).into_response()
 }
 
 async fn apply(
     State(api): State<Api>,
-    Query(options): Query<ApplyOptions>,
+    Query(ApplyQuery { again, dry_run }): Query<ApplyQuery>,
     headers: HeaderMap,
     text: String,
-) -> Response {
+) -> Answer<Applied> {
     let who = who(&headers);
-    let ApplyOptions { again, dry_run } = options;
-    let command = |answer| Command::Apply { text, who, again, dry_run, answer };
-    match ask(&api, command).await {
-        Ok(applied) => Json(applied).into_response(),
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct Why {
-    reason: String,
-    /// For `set-weight`.
-    weight: Option<Percent>,
-    /// For `abort` and `promote` where there are several challengers: which of them.
-    arm: Option<Arm>,
+    Answer(ask(&api, |answer| Command::Apply { text, who, again, dry_run, answer }).await)
 }
 
 async fn act(
     State(api): State<Api>,
-    Path((name, act)): Path<(String, String)>,
+    Path((name, verb)): Path<(String, String)>,
     headers: HeaderMap,
-    why: Option<Json<Why>>,
+    request: Option<Json<ActRequest>>,
 ) -> Response {
-    let Why { reason, weight, arm } = why.map(|Json(why)| why).unwrap_or_default();
-    if act == "retry" && arm.is_none() {
-        let human = Human { who: who(&headers), reason };
-        return match ask(&api, |answer| Command::Retry { name, human, answer }).await {
-            Ok(applied) => Json(applied).into_response(),
-            Err(refusal) => refusal.into_response(),
-        };
-    }
-    let act = match act.as_str() {
-        "set-weight" => match weight {
-            Some(weight) => Act::SetWeight(weight.ppm()),
-            None => {
-                return Refusal::Invalid("which weight? Give {\"weight\": \"7%\"}".to_owned())
-                    .into_response();
-            }
-        },
-        "abort" => arm.map_or(Act::Abort, Act::Drop),
-        "promote" => arm.map_or(Act::Promote, Act::Choose),
-        other if arm.is_some() => {
-            let text = format!("{other} is of the whole rollout; an arm can be given to abort and promote");
-            return Refusal::Invalid(text).into_response();
-        }
-        "approve" => Act::Approve,
-        "pause" => Act::Pause,
-        "resume" => Act::Resume,
-        other => {
-            let text = format!(
-                "nobody can {other:?} a rollout; one can abort, rollback, promote, approve, pause, resume, retry, set-weight"
-            );
-            return Refusal::Unknown(text).into_response();
-        }
-    };
+    let ActRequest { reason, weight, arm } = request.map(|Json(request)| request).unwrap_or_default();
     let human = Human { who: who(&headers), reason };
-    match ask(&api, |answer| Command::Act { name, act, human, answer }).await {
-        Ok(()) => Json(json!({"done": true})).into_response(),
-        Err(refusal) => refusal.into_response(),
+    match meant(&verb, weight, arm) {
+        Ok(Meant::Retry) => {
+            Answer(ask(&api, |answer| Command::Retry { name, human, answer }).await).into_response()
+        }
+        Ok(Meant::Act(act)) => {
+            done(ask(&api, |answer| Command::Act { name, act, human, answer }).await).into_response()
+        }
+        Err(refusal) => done(Err(refusal)).into_response(),
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Reason {
-    #[serde(default)]
-    reason: String,
+enum Meant {
+    Act(Act),
+    Retry,
+}
+
+/// What a verb means with a weight and an arm.
+fn meant(verb: &str, weight: Option<Percent>, arm: Option<Arm>) -> Result<Meant, Refusal> {
+    let of_the_whole = || {
+        let text = format!("{verb} is of the whole rollout; an arm can be given to abort and promote");
+        Err(Refusal::Invalid(text))
+    };
+    let act = match (verb.parse(), arm) {
+        (Ok(Verb::Abort), arm) => arm.map_or(Act::Abort, Act::Drop),
+        (Ok(Verb::Promote), arm) => arm.map_or(Act::Promote, Act::Choose),
+        (Ok(Verb::SetWeight), _) => match weight {
+            Some(weight) => Act::SetWeight(weight.ppm()),
+            None => {
+                return Err(Refusal::Invalid("which weight? Give {\"weight\": \"7%\"}".to_owned()));
+            }
+        },
+        (_, Some(_)) => return of_the_whole(),
+        (Ok(Verb::Approve), None) => Act::Approve,
+        (Ok(Verb::Pause), None) => Act::Pause,
+        (Ok(Verb::Resume), None) => Act::Resume,
+        (Ok(Verb::Retry), None) => return Ok(Meant::Retry),
+        // It has a route and a body of its own.
+        (Ok(Verb::Rollback), None) => Act::Abort,
+        (Err(why), None) => return Err(Refusal::Unknown(why)),
+    };
+    Ok(Meant::Act(act))
 }
 
 /// Out of the policy; its history stays.
 async fn delete(
     State(api): State<Api>,
     Path(name): Path<String>,
-    Query(Reason { reason }): Query<Reason>,
+    Query(DeleteQuery { reason }): Query<DeleteQuery>,
     headers: HeaderMap,
-) -> Response {
+) -> Answer<Done> {
     let human = Human { who: who(&headers), reason };
-    match ask(&api, |answer| Command::Delete { name, human, answer }).await {
-        Ok(()) => Json(json!({"done": true})).into_response(),
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct Back {
-    reason: String,
-    to: Option<String>,
-    unverified: bool,
+    done(ask(&api, |answer| Command::Delete { name, human, answer }).await)
 }
 
 /// Back to stable, or to a version that was there before.
@@ -242,27 +211,20 @@ async fn rollback(
     State(api): State<Api>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    back: Option<Json<Back>>,
-) -> Response {
-    let Back { reason, to, unverified } = back.map(|Json(back)| back).unwrap_or_default();
+    request: Option<Json<RollbackRequest>>,
+) -> Answer<WentBack> {
+    let RollbackRequest { reason, to, unverified } = request.map(|Json(request)| request).unwrap_or_default();
     let human = Human { who: who(&headers), reason };
     let order = GoBack { to, unverified };
-    match ask(&api, |answer| Command::GoBack { name, order, human, answer }).await {
-        Ok(went) => Json(went).into_response(),
-        Err(refusal) => refusal.into_response(),
-    }
+    Answer(ask(&api, |answer| Command::GoBack { name, order, human, answer }).await)
 }
 
 /// Figures for gates that take them: one object, or a list of them.
-async fn push(State(api): State<Api>, Path(name): Path<String>, text: String) -> Response {
-    let pushed = match figures(&text) {
+async fn push(State(api): State<Api>, Path(name): Path<String>, text: String) -> Answer<Done> {
+    done(match figures(&text) {
         Ok(figures) => ask(&api, |answer| Command::Push { name, figures, answer }).await,
         Err(error) => Err(Refusal::Invalid(error)),
-    };
-    match pushed {
-        Ok(()) => Json(json!({"done": true})).into_response(),
-        Err(refusal) => refusal.into_response(),
-    }
+    })
 }
 
 fn figures(text: &str) -> Result<Vec<Figure>, String> {
@@ -284,7 +246,7 @@ fn figures(text: &str) -> Result<Vec<Figure>, String> {
 
 /// Who asks, as they say themselves.
 fn who(headers: &HeaderMap) -> String {
-    let name = headers.get("x-serin-user").and_then(|value| value.to_str().ok()).map(str::trim);
+    let name = headers.get(USER_HEADER).and_then(|value| value.to_str().ok()).map(str::trim);
     name.filter(|name| !name.is_empty()).unwrap_or("somebody").to_owned()
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use api::{Ack, Nack};
 use rollout::{Acks, Refused};
-use serde::Serialize;
 
 use super::registry::Heard;
 
@@ -18,30 +18,13 @@ pub struct Acknowledged {
     /// Oldest first, those of earlier publications included.
     pub acks: Vec<Ack>,
     /// Oldest first, those of earlier publications included.
-    pub refusals: Vec<RefusalView>,
+    pub refusals: Vec<Nack>,
     /// The generation each node acknowledged when it was last listed.
     listed: BTreeMap<String, u64>,
     /// What the machine was last told.
     told: Option<Acks>,
     /// The filters' refusals by reason, as they stood when it went out.
     reasons_before: BTreeMap<String, u64>,
-}
-
-/// An acknowledgement, for people.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Ack {
-    pub node: String,
-    pub generation: u64,
-    /// From the push to the acknowledgement; absent for a node that came later.
-    pub ms: Option<f64>,
-}
-
-/// A refusal, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RefusalView {
-    pub node: String,
-    pub generation: u64,
-    pub reason: String,
 }
 
 impl Acknowledged {
@@ -108,7 +91,7 @@ impl Acknowledged {
             if words.is_empty() { said.to_owned() } else { format!("{said} (filter: {})", words.join(", ")) };
         match self.refusals.iter_mut().find(|seen| seen.node == node && seen.generation == generation) {
             Some(seen) => seen.reason = reason,
-            None => self.refusals.push(RefusalView { node: node.to_owned(), generation, reason }),
+            None => self.refusals.push(Nack { node: node.to_owned(), generation, reason }),
         }
     }
 }

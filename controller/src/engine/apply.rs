@@ -1,50 +1,15 @@
 //! What people ask for: a new run, or something of a running one.
 
+use api::{Applied, Refusal};
 use manifest::Plan;
 use rollout::{Event, Exercise, ExerciseView, Human, Now, Reception, State, fleet};
 use split::Splitter;
 use split::policy::{Policy, SCHEMA};
 
 use super::commit::{Beginning, Draft, PastRun, RunDraft};
-use super::receive::{Applied, Received};
+use super::receive::Received;
 use super::{Act, Engine, Run, record};
 use crate::clock;
-
-/// Why something was not done.
-#[derive(Clone, Debug)]
-pub enum Refusal {
-    /// The request is wrong.
-    Invalid(String),
-    /// There is no such rollout.
-    Unknown(String),
-    /// Not now.
-    Conflict(String),
-    /// Not from you.
-    Denied(String),
-    /// Our fault.
-    Failed(String),
-}
-
-impl Refusal {
-    /// One English sentence.
-    pub fn text(&self) -> &str {
-        match self {
-            Self::Invalid(text)
-            | Self::Unknown(text)
-            | Self::Conflict(text)
-            | Self::Denied(text)
-            | Self::Failed(text) => text,
-        }
-    }
-
-    pub(super) fn unread(error: &anyhow::Error) -> Self {
-        Self::Failed(format!("the store cannot be read: {error:#}"))
-    }
-
-    pub(super) fn unwritten(error: &anyhow::Error) -> Self {
-        Self::Failed(format!("nothing was changed, because it cannot be written down: {error:#}"))
-    }
-}
 
 impl Engine {
     /// Takes a specification. `again`: one that was rolled back is wanted once more.

@@ -1,15 +1,15 @@
 //! A person goes back: to stable while a run lasts, and after it to any version that was behind the stable route
 //! before, if somebody can say that it is behind the canary route.
 
+use api::{Refusal, WentBack};
 use futures::future::join_all;
 use manifest::{KeepWarm, Ready};
 use rollout::{Event, Human, State, fleet};
-use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::apply::compiles;
 use super::ready::count;
-use super::{Act, Engine, Refusal, Report};
+use super::{Act, Engine, Report};
 use crate::hand_back;
 use sources::Sources;
 
@@ -20,17 +20,6 @@ pub struct GoBack {
     pub to: Option<String>,
     /// Without anybody's word that it is there.
     pub unverified: bool,
-}
-
-/// What came of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct WentBack {
-    pub name: String,
-    pub run: u64,
-    /// Did a run of its own begin for it? Else the present one was ended.
-    pub begun: bool,
-    /// One English sentence.
-    pub message: String,
 }
 
 type Answer = oneshot::Sender<Result<WentBack, Refusal>>;

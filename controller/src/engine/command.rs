@@ -1,15 +1,14 @@
 //! What people ask for, and who of the engine answers.
 
+use api::{Applied, Figure, PastView, Refusal, WentBack};
+use manifest::Exercised;
 use rollout::{ExerciseView, Human};
 use tokio::sync::oneshot;
 
-use super::back::{GoBack, WentBack};
+use super::back::GoBack;
 use super::exercise::Order;
-use super::fleets::PastView;
-use super::readings::Figure;
-use super::receive::Applied;
 use super::triggers::TriggerCommand;
-use super::{Act, Engine, Refusal};
+use super::{Act, Engine};
 
 /// What people ask for.
 pub enum Command {
@@ -62,7 +61,7 @@ pub enum Command {
     /// What was tried, the newest first.
     Exercises {
         name: String,
-        kind: &'static str,
+        what: Exercised,
         answer: oneshot::Sender<Result<Vec<ExerciseView>, Refusal>>,
     },
     /// An earlier run, as it ended.
@@ -107,8 +106,8 @@ impl Engine {
                 let begun = self.order(&name, order, human, false).await;
                 let _ = answer.send(begun);
             }
-            Command::Exercises { name, kind, answer } => {
-                let _ = answer.send(self.past_exercises(&name, kind));
+            Command::Exercises { name, what, answer } => {
+                let _ = answer.send(self.past_exercises(&name, what.kind()));
             }
             Command::Past { name, run, answer } => {
                 let _ = answer.send(self.past(&name, run));

@@ -2,20 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use api::{PastView, Refusal};
 use manifest::Plan;
-use rollout::{Event, State, View, fleet};
-use serde::Serialize;
+use rollout::{Event, State, fleet};
 
-use super::{Engine, Refusal};
-
-/// An earlier run, as it ended.
-#[derive(Clone, Debug, Serialize)]
-pub struct PastView {
-    #[serde(flatten)]
-    pub run: View,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub members: Vec<View>,
-}
+use super::Engine;
 
 /// The name a run was applied under: its fleet's, or its own.
 pub fn applied_as(plan: &Plan) -> &str {

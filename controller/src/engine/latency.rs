@@ -1,39 +1,27 @@
 //! How long the canary still got requests after a rollback was decided, as the proxies tell it.
 
+use api::Latency;
 use rollout::State;
-use serde::Serialize;
 
 use crate::evidence::Increments;
 
 /// A filter writes the time of its last canary request at its next tick: never too early, late by at most this.
 const TICK_MS: u64 = 100;
 
-/// From the decision to the last request that any proxy sent to the canary, in milliseconds of the wall clock: an
-/// interval, because filters write it at a tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Latency {
-    pub from_ms: u64,
-    pub to_ms: u64,
-    /// Have all proxies spoken since, and taken the rollback? While not, it is a lower bound.
-    pub complete: bool,
-}
-
-impl Latency {
-    /// What a look at the proxies says of a run; `None`: it was not rolled back, or no proxy ever had a canary request.
-    pub fn of(state: &State, news: &Increments) -> Option<Self> {
-        let decided_ms = state.rollback.as_ref()?.decided.unix_ms;
-        let gauge = tally::gauge("last_canary_assigned_ms", &[("rollout", &state.plan.name)]);
-        let last_ms = news.gauges.iter().filter_map(|gauges| gauges.get(&gauge)).max()?;
-        let to_ms = last_ms.saturating_sub(decided_ms);
-        let taken = state.publication.as_ref().is_some_and(|publication| {
-            publication.acks.connected > 0 && publication.acks.acknowledged == publication.acks.connected
-        });
-        Some(Self {
-            from_ms: to_ms.saturating_sub(TICK_MS),
-            to_ms,
-            complete: taken && news.of(state).gap.is_none() && news.since_ms(state) >= decided_ms + TICK_MS,
-        })
-    }
+/// What a look at the proxies says of a run; `None`: it was not rolled back, or no proxy ever had a canary request.
+pub fn of(state: &State, news: &Increments) -> Option<Latency> {
+    let decided_ms = state.rollback.as_ref()?.decided.unix_ms;
+    let gauge = tally::gauge("last_canary_assigned_ms", &[("rollout", &state.plan.name)]);
+    let last_ms = news.gauges.iter().filter_map(|gauges| gauges.get(&gauge)).max()?;
+    let to_ms = last_ms.saturating_sub(decided_ms);
+    let taken = state.publication.as_ref().is_some_and(|publication| {
+        publication.acks.connected > 0 && publication.acks.acknowledged == publication.acks.connected
+    });
+    Some(Latency {
+        from_ms: to_ms.saturating_sub(TICK_MS),
+        to_ms,
+        complete: taken && news.of(state).gap.is_none() && news.since_ms(state) >= decided_ms + TICK_MS,
+    })
 }
 
 #[cfg(test)]
@@ -65,8 +53,8 @@ mod tests {
     #[test]
     fn the_latest_of_all_proxies_counts_and_silence_is_no_answer() {
         let mut state = state();
-        assert_eq!(Latency::of(&state, &news(11_000, &[])), None);
-        let got = Latency::of(&state, &news(11_000, &[10_040, 10_250])).expect("known");
+        assert_eq!(of(&state, &news(11_000, &[])), None);
+        let got = of(&state, &news(11_000, &[10_040, 10_250])).expect("known");
         assert_eq!((got.from_ms, got.to_ms, got.complete), (150, 250, false), "nobody has taken it yet");
         if let Some(publication) = &mut state.publication {
             publication.acks.connected = 2;
@@ -75,10 +63,10 @@ mod tests {
         for (from_ms, last, complete) in
             [(11_000, 10_250, true), (10_050, 10_250, false), (11_000, 9_000, true)]
         {
-            let got = Latency::of(&state, &news(from_ms, &[last])).expect("known");
+            let got = of(&state, &news(from_ms, &[last])).expect("known");
             assert_eq!(got.complete, complete, "{from_ms} {last}");
         }
         let gap = Increments { gap: Some("a silent proxy".into()), ..news(11_000, &[10_250]) };
-        assert!(!Latency::of(&state, &gap).expect("known").complete);
+        assert!(!of(&state, &gap).expect("known").complete);
     }
 }

@@ -38,18 +38,14 @@ use split::Arm;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
-pub use apply::Refusal;
+use api::Refusal;
 pub use back::GoBack;
 pub use command::Command;
 use exercise::ExerciseState;
 pub use exercise::Order;
 pub use pulse::Pulse;
-pub use readings::Figure;
-pub use receive::Applied;
-pub use triggers::{Gone, TriggerCommand, TriggerView, TriggerViews};
+pub use triggers::{TriggerCommand, TriggerViews};
 pub use views::Views;
-#[cfg(test)]
-pub use {triggers::PollView, views::RunView};
 
 use crate::clock;
 use crate::evidence::Increments;
@@ -58,7 +54,6 @@ use crate::lease::Leases;
 use crate::publish::Publisher;
 use crate::scrape::Wanted;
 use crate::traffic::TrafficLog;
-pub use latency::Latency;
 use publication::Publication;
 use queue::Waiting;
 use registry::ProxyRegistry;
@@ -247,7 +242,7 @@ impl Engine {
         let mut news = Vec::new();
         for run in self.runs.values_mut() {
             run.measured.take(&run.state, increments);
-            if let Some(latency) = Latency::of(&run.state, increments)
+            if let Some(latency) = latency::of(&run.state, increments)
                 && !run.latency.is_some_and(|known| known.complete)
                 && run.latency.replace(latency) != Some(latency)
             {

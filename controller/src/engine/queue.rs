@@ -1,10 +1,10 @@
 //! Specifications that wait for the present run of their name to be over.
 
+use api::{QueuedView, Refusal};
 use manifest::{Plan, Supersede};
 use rollout::{Event, Human, Reception, fleet};
-use serde::Serialize;
 
-use super::{Engine, Refusal};
+use super::Engine;
 use crate::clock;
 use store::Queued;
 
@@ -13,17 +13,6 @@ pub struct Waiting {
     pub queued: Queued,
     /// `None`: this serin cannot read it.
     plans: Option<Vec<Plan>>,
-}
-
-/// One that waits, for people.
-#[derive(Clone, Debug, Serialize)]
-pub struct QueuedView {
-    pub stable: String,
-    pub canary: String,
-    pub who: String,
-    pub unix_ms: u64,
-    /// Its turn came and it was not taken: why.
-    pub refused: Option<String>,
 }
 
 impl Waiting {

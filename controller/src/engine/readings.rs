@@ -2,33 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use api::{Figure, Refusal};
 use judge::anomaly::Spread;
 use manifest::Source;
 use rollout::{Event, Question, Reading, State, Wanted, fleet};
-use serde::Deserialize;
 use split::Arm;
 
-use super::{Engine, Refusal, Report};
+use super::{Engine, Report};
 use crate::clock;
 use sources::Pair;
-
-/// A figure as it is pushed.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Figure {
-    /// The gate or guardrail it is for.
-    pub metric: String,
-    /// The version it was measured on.
-    pub version: String,
-    pub value: f64,
-    /// How many samples it is the mean of.
-    #[serde(default = "one")]
-    pub n: u64,
-}
-
-const fn one() -> u64 {
-    1
-}
 
 /// Pushed figures of one run, by gate or guardrail and version. Kept in memory alone: they are stale before a restart matters.
 #[derive(Default)]

@@ -1,33 +1,13 @@
 //! What becomes of a specification; asked beforehand, or for one that is stored already.
 
+use api::{Applied, Refusal};
 use manifest::{Change, Plan, Problem};
-use rollout::{Human, Reception, fleet};
-use serde::Serialize;
+use rollout::{Human, PhaseName, Reception, fleet};
 
+use super::Engine;
 use super::apply::{compiles, never_fits, with_command};
 use super::fleets::applied_as;
 use super::queue::Waiting;
-use super::{Engine, Refusal};
-
-/// What became of a specification, or would.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Applied {
-    pub name: String,
-    pub run: u64,
-    /// Nothing changed: this very run is under way or done.
-    pub unchanged: bool,
-    /// It begins by itself when this run is over.
-    pub queued: bool,
-    /// This very run is under way or done; what is tried between runs changed, and nothing else.
-    pub rescheduled: bool,
-    /// The run that is aborted for it.
-    pub replaces: Option<u64>,
-    /// It was only asked, and nothing was done.
-    pub dry_run: bool,
-    /// When it was only asked: what differs from what was applied last, field by field.
-    pub changes: Vec<Change>,
-    pub warnings: Vec<String>,
-}
 
 /// A specification that was read and may be taken, and what is to become of it.
 pub(super) struct Received {
@@ -125,12 +105,12 @@ impl Engine {
         let run = states.iter().map(|state| state.run).max().unwrap_or(0);
         if !fleet::is_over(&states) {
             let remedy = match phase {
-                "Paused" => "resume measures again, promote goes on in spite of it",
+                PhaseName::Paused => "resume measures again, promote goes on in spite of it",
                 _ => "wait for its end, or abort it",
             };
             return Err(Refusal::Conflict(format!("run {run} of {name} is under way ({phase}): {remedy}")));
         }
-        if phase == "Succeeded" {
+        if phase == PhaseName::Succeeded {
             return Err(Refusal::Conflict(format!(
                 "run {run} of {name} was promoted: there is nothing to try again"
             )));

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use api::Latency;
 use rollout::{Acks, CounterAccumulator, Event, State};
 use split::Arm;
 
 use super::acknowledged::Acknowledged;
 use super::demand::Measured;
-use super::latency::Latency;
 use super::publication::region;
 use super::readings::Pushed;
 use super::registry::Heard;

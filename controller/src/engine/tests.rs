@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use api::Applied;
 use envoy::{Ecds, Resource};
 use rollout::Human;
 
@@ -47,22 +48,22 @@ async fn abort(engine: &mut Engine) {
 }
 
 /// Run, canary, phase, what waits, and whether that was refused.
-fn seen(engine: &Engine) -> (u64, String, &'static str, Option<String>, bool) {
+fn seen(engine: &Engine) -> (u64, String, String, Option<String>, bool) {
     let views = engine.views.borrow();
     let view = &views["ranker"];
     let queued = view.queued.as_ref();
     (
         view.run.run,
         view.run.canary.clone(),
-        view.run.phase,
+        view.run.phase.to_string(),
         queued.map(|queued| queued.canary.clone()),
         queued.is_some_and(|queued| queued.refused.is_some()),
     )
 }
 
 #[track_caller]
-fn check(engine: &Engine, run: u64, canary: &str, phase: &'static str, queued: Option<&str>, refused: bool) {
-    let expected = (run, canary.to_owned(), phase, queued.map(str::to_owned), refused);
+fn check(engine: &Engine, run: u64, canary: &str, phase: &str, queued: Option<&str>, refused: bool) {
+    let expected = (run, canary.to_owned(), phase.to_owned(), queued.map(str::to_owned), refused);
     assert_eq!(seen(engine), expected);
 }
 

@@ -6,24 +6,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use manifest::{Problem, Supersede, When};
-use serde::Serialize;
+use api::{Applied, Fired, PendingView, Refusal, TriggerApplied, TriggerView, TriggeredView, VersionOutcome};
+use manifest::{Problem, Supersede};
 use tokio::sync::oneshot;
 
+use super::Engine;
 use super::apply::compiles;
-use super::{Applied, Engine, Refusal};
 use crate::clock;
 use store::{Outcome, Pending, StoredTrigger, Triggered};
 
 mod poll;
 
-pub use poll::PollView;
 use poll::Polling;
 
 /// What people and registries ask of triggers.
 pub enum TriggerCommand {
     /// Keeps one.
-    Keep { text: String, dry_run: bool, answer: oneshot::Sender<Result<Kept, Refusal>> },
+    Keep { text: String, dry_run: bool, answer: oneshot::Sender<Result<TriggerApplied, Refusal>> },
     /// Forgets one.
     Drop { name: String, answer: oneshot::Sender<Result<(), Refusal>> },
     /// A version is to be rolled out.
@@ -32,54 +31,12 @@ pub enum TriggerCommand {
         version: String,
         by: String,
         again: bool,
-        answer: oneshot::Sender<Result<Gone, Refusal>>,
+        answer: oneshot::Sender<Result<Fired, Refusal>>,
     },
 }
 
-/// A trigger was kept.
-#[derive(Debug, Serialize)]
-pub struct Kept {
-    pub name: String,
-    pub rollout: String,
-    /// This very trigger was kept before.
-    pub unchanged: bool,
-    /// It was only asked, and nothing was done.
-    pub dry_run: bool,
-    pub warnings: Vec<String>,
-}
-
-/// What came of a version.
-#[derive(Debug, Serialize)]
-pub struct Gone {
-    /// Did anything come of it now?
-    pub triggered: bool,
-    /// The registry's version.
-    pub version: String,
-    /// One English sentence.
-    pub message: String,
-}
-
-/// Triggers as people and tools see them, by name.
-pub type TriggerViews = Arc<BTreeMap<String, TriggerView>>;
-
-/// One trigger.
-#[derive(Clone, Debug, Serialize)]
-pub struct TriggerView {
-    pub name: String,
-    /// The rollout it begins.
-    pub rollout: String,
-    pub model: Option<String>,
-    pub when: Option<When>,
-    pub webhook: bool,
-    /// `None`: the registry is not asked.
-    pub poll: Option<PollView>,
-    /// The version that waits until the present run is over.
-    pub pending: Option<Pending>,
-    /// What became of versions, the latest first.
-    pub versions: Vec<Triggered>,
-    #[serde(skip)]
-    pub spec: Arc<manifest::Trigger>,
-}
+/// Triggers by name, with what people and tools see of them.
+pub type TriggerViews = Arc<BTreeMap<String, (TriggerView, Arc<manifest::Trigger>)>>;
 
 /// Versions shown; the store keeps all.
 const SHOWN: usize = 50;
@@ -120,18 +77,32 @@ impl Trigger {
             name: spec.name.clone(),
             rollout: spec.rollout.clone(),
             model: spec.mlflow.as_ref().map(|mlflow| mlflow.model.clone()),
-            when: spec.mlflow.as_ref().map(|mlflow| mlflow.when.clone()),
+            when: spec.mlflow.as_ref().map(|mlflow| mlflow.when.clone().into()),
             webhook: spec.webhook.is_some(),
             poll: spec
                 .mlflow
                 .as_ref()
                 .and_then(|mlflow| mlflow.poll.as_ref())
                 .map(|poll| self.polling.view(poll)),
-            pending: self.pending.clone(),
-            versions,
-            spec: spec.clone(),
+            pending: self.pending.clone().map(pending_view),
+            versions: versions.into_iter().map(triggered_view).collect(),
         }
     }
+}
+
+fn pending_view(Pending { version, by, unix_ms, again }: Pending) -> PendingView {
+    PendingView { version, by, unix_ms, again }
+}
+
+fn triggered_view(Triggered { version, by, unix_ms, outcome }: Triggered) -> TriggeredView {
+    let outcome = match outcome {
+        Outcome::Begun { run } => VersionOutcome::Begun { run },
+        Outcome::Queued { after_run } => VersionOutcome::Queued { after_run },
+        Outcome::Stable => VersionOutcome::Stable,
+        Outcome::Refused { why } => VersionOutcome::Refused { why },
+        Outcome::PassedOver { by_version } => VersionOutcome::PassedOver { by_version },
+    };
+    TriggeredView { version, by, unix_ms, outcome: outcome.into() }
 }
 
 impl Engine {
@@ -152,7 +123,7 @@ impl Engine {
 
     /// Keeps a trigger, in place of the one of its name; what that one has done is not done again. `dry_run`: only says
     /// what would be.
-    pub(super) fn keep_trigger(&mut self, text: &str, dry_run: bool) -> Result<Kept, Refusal> {
+    pub(super) fn keep_trigger(&mut self, text: &str, dry_run: bool) -> Result<TriggerApplied, Refusal> {
         let (spec, warnings) =
             manifest::load_trigger(text).map_err(|problems| Refusal::Invalid(problems.to_string()))?;
         let sample = manifest::compile(&spec.sample());
@@ -160,7 +131,7 @@ impl Engine {
         compiles(&sample)?;
         self.outside.hooks.allow(&sample).map_err(Refusal::Invalid)?;
         self.outside.sources.allow_trigger(&spec).map_err(Refusal::Invalid)?;
-        let kept = Kept {
+        let kept = TriggerApplied {
             name: spec.name.clone(),
             rollout: spec.rollout.clone(),
             unchanged: self.triggers.get(&spec.name).is_some_and(|known| *known.spec == spec),
@@ -208,10 +179,10 @@ impl Engine {
         version: &str,
         by: &str,
         again: bool,
-    ) -> Result<Gone, Refusal> {
+    ) -> Result<Fired, Refusal> {
         let trigger = self.known(name)?;
         let spec = trigger.spec.clone();
-        let gone = |triggered, message| Ok(Gone { triggered, version: version.to_owned(), message });
+        let gone = |triggered, message| Ok(Fired { triggered, version: Some(version.to_owned()), message });
         if let Some(known) = trigger.triggered.get(version).filter(|_| !again) {
             let remedy = format!("serin trigger fire {name} {version} --again");
             return gone(false, format!("it had its turn: {} ({remedy})", known.outcome.said(&spec.rollout)));
@@ -347,7 +318,10 @@ impl Engine {
     }
 
     pub(super) fn show_triggers(&self) {
-        let views = self.triggers.iter().map(|(name, trigger)| (name.clone(), trigger.view()));
+        let views = self
+            .triggers
+            .iter()
+            .map(|(name, trigger)| (name.clone(), (trigger.view(), trigger.spec.clone())));
         self.trigger_views.send_replace(Arc::new(views.collect()));
     }
 }

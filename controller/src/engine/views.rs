@@ -3,58 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rollout::{DrillView, ExerciseView, ParityView, PracticeView};
-use serde::Serialize;
+use api::{DrillView, ParityView, RunView};
+use rollout::ExerciseView;
 
 use super::Engine;
-use super::acknowledged::{Ack, RefusalView};
 use super::exercise::ExerciseState;
-use super::latency::Latency;
-use super::queue::{QueuedView, Waiting};
+use super::queue::Waiting;
 use super::run::Run;
 
 /// Every run by name.
 pub type Views = Arc<BTreeMap<String, Arc<RunView>>>;
-
-/// One run: what the machine says of it, and what the mesh does.
-#[derive(Clone, Debug, Serialize)]
-pub struct RunView {
-    #[serde(flatten)]
-    pub run: rollout::View,
-    /// The generation of the policy it was last part of as something new.
-    pub generation: u64,
-    /// Acknowledgements, oldest first.
-    pub acks: Vec<Ack>,
-    /// Refusals, oldest first.
-    pub refusals: Vec<RefusalView>,
-    /// After a rollback: how long the canary still got requests, as the proxies tell it.
-    pub rollback_latency: Option<Latency>,
-    /// The last drill of the rollback path, or the one under way.
-    pub drill: Option<DrillView>,
-    /// When a drill last passed, in milliseconds since 1970.
-    pub drill_passed_unix_ms: Option<u64>,
-    /// The last A/A check, or the one under way.
-    pub parity: Option<ParityView>,
-    /// When parity was last proven, in milliseconds since 1970.
-    pub parity_passed_unix_ms: Option<u64>,
-    /// What is tried between runs by itself; a fleet's members each have their own.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub practice: Vec<PracticeView>,
-    /// What its versions have to bear, now and next; a fleet's members each have their own.
-    pub demand: Option<rollout::Demand>,
-    /// What comes after it.
-    pub queued: Option<QueuedView>,
-    /// Of a fleet: its members, which stand under their own names as well.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub members: Vec<RunView>,
-}
-
-impl RunView {
-    /// Is it shown as part of its fleet?
-    pub fn is_member(&self) -> bool {
-        self.run.model.is_some() || self.run.region.is_some()
-    }
-}
 
 fn drill(slot: Option<&ExerciseState>) -> Option<DrillView> {
     match slot?.last("drill")?.view() {
@@ -104,7 +62,7 @@ impl Engine {
         let latencies = members.iter().filter_map(|member| member.rollback_latency);
         Arc::new(RunView {
             run,
-            generation: members.iter().map(|member| member.generation).max().unwrap_or(0),
+            generation: Some(members.iter().filter_map(|member| member.generation).max().unwrap_or(0)),
             acks: Vec::new(),
             refusals: members.iter().flat_map(|member| member.refusals.clone()).collect(),
             rollback_latency: latencies.max_by_key(|latency| (!latency.complete, latency.to_ms)),
@@ -122,7 +80,7 @@ impl Engine {
     fn view(&self, name: &str, run: &Run) -> Arc<RunView> {
         Arc::new(RunView {
             run: run.state.view(),
-            generation: run.acknowledged.generation,
+            generation: Some(run.acknowledged.generation),
             acks: run.acknowledged.acks.clone(),
             refusals: run.acknowledged.refusals.clone(),
             rollback_latency: run.latency,

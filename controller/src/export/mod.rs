@@ -5,10 +5,9 @@ mod csv;
 use std::io::Write;
 
 use anyhow::Result;
-use api::{Format, Table as Wanted, moment};
-use serde_json::{Value, json};
+use api::{ExportedRun, Format, Journal, JournalLine, Table as Wanted, moment};
 
-use store::{Archive, Filter, Kept};
+use store::{Archive, Filter, Kept, Line};
 
 /// Writes the runs that fit. One run at a time is held in memory.
 pub fn write(
@@ -41,43 +40,43 @@ pub fn write(
 }
 
 /// A run with everything, or with one table of it.
-fn whole(archive: &Archive, kept: &Kept, what: Option<Wanted>) -> Result<Value> {
+fn whole(archive: &Archive, kept: &Kept, what: Option<Wanted>) -> Result<ExportedRun> {
     let wants = |table: Wanted| what.is_none_or(|what| what == table);
-    let mut run = json!({"name": kept.name, "run": kept.run});
-    let mut add = |field: &str, value: Value| {
-        if let Some(run) = run.as_object_mut() {
-            run.insert(field.to_owned(), value);
-        }
-    };
+    let mut run = ExportedRun { name: kept.name.clone(), run: kept.run, ..ExportedRun::default() };
     match kept.state() {
         Ok(state) => {
             if wants(Wanted::Runs) {
-                add("spec", kept.spec.clone().into());
-                add("applied_unix_ms", state.applied.unix_ms.into());
-                add("last_unix_ms", state.last.unix_ms.into());
-                add("view", serde_json::to_value(state.view())?);
+                run.spec = Some(kept.spec.clone());
+                run.applied_unix_ms = Some(state.applied.unix_ms);
+                run.last_unix_ms = Some(state.last.unix_ms);
+                run.view = Some(state.view());
             }
             if wants(Wanted::Stages) {
-                add("stages", serde_json::to_value(&state.stages)?);
+                run.stages = Some(serde_json::to_value(&state.stages)?);
             }
         }
         // Nothing is lost over it: it is passed on as it is.
         Err(error) => {
-            add("unreadable", format!("{error:#}").into());
-            add("state", serde_json::from_str(&kept.raw)?);
+            run.unreadable = Some(format!("{error:#}"));
+            run.state = Some(serde_json::from_str(&kept.raw)?);
         }
     }
     if wants(Wanted::History) || wants(Wanted::Gates) {
         let journal = archive.journal(&kept.name, kept.run)?;
-        add("journal_broken_at", journal.broken_at.into());
         let wanted =
-            journal.lines.iter().filter(|line| what != Some(Wanted::Gates) || line.kind == "verdict");
-        add("journal", serde_json::to_value(wanted.collect::<Vec<_>>())?);
+            journal.lines.into_iter().filter(|line| what != Some(Wanted::Gates) || line.kind == "verdict");
+        let lines = wanted.map(journal_line).collect();
+        run.history = Some(Journal { journal: lines, journal_broken_at: journal.broken_at });
     }
     if wants(Wanted::Measurements) {
-        add("measurements", serde_json::to_value(archive.looks(&kept.name, kept.run)?)?);
+        run.measurements = Some(serde_json::to_value(archive.looks(&kept.name, kept.run)?)?);
     }
     Ok(run)
+}
+
+fn journal_line(line: Line) -> JournalLine {
+    let Line { seq, name, run, unix_ms, kind, who, what, why, detail, chain } = line;
+    JournalLine { seq, name, run, unix_ms, kind, who, what, why, detail, chain }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 use rollout::{Counts, Event, Human, Interval, Now, Reading, State, step};
 
+use serde_json::Value;
+
 use super::*;
 use store::{Change, Entry, Kind, Look, Store, Writing};
 

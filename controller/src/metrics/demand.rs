@@ -1,6 +1,6 @@
 //! What versions have to bear, now and next: for whoever scales them.
 
-use rollout::{Demand, Load};
+use api::{Demand, Load};
 
 use super::page::Page;
 use crate::engine::Views;
@@ -38,11 +38,12 @@ pub fn put(page: &mut Page, views: &Views) {
         let metric = page.gauge(name, help);
         for view in views.values() {
             let Some(demand) = &view.demand else { continue };
-            let others = demand.others.iter().map(|(arm, load)| (arm.as_str(), load));
-            for (role, load) in
-                [("canary", &demand.canary), ("stable", &demand.stable)].into_iter().chain(others)
+            let others = demand.others.iter().map(|(arm, load)| (arm.to_string(), load));
+            for (role, load) in [("canary".to_owned(), &demand.canary), ("stable".to_owned(), &demand.stable)]
+                .into_iter()
+                .chain(others)
             {
-                let labels = [("rollout", &*view.run.name), ("role", role), ("version", &load.version)];
+                let labels = [("rollout", &*view.run.name), ("role", &role), ("version", &load.version)];
                 if let Some(value) = of(load) {
                     metric.set(&labels, value);
                 }

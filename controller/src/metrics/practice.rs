@@ -10,7 +10,7 @@ pub fn put(page: &mut Page, views: &Views) {
         "when practice is due next, in seconds since 1970; before now: something is in its way",
     );
     for (view, practice) in all() {
-        let labels = [("rollout", &*view.run.name), ("exercise", practice.exercise)];
+        let labels = [("rollout", &*view.run.name), ("exercise", &practice.exercise.to_string())];
         #[allow(clippy::cast_precision_loss)] // milliseconds
         if let Some(ms) = practice.next_unix_ms {
             next.set(&labels, ms as f64 / 1e3);
@@ -21,7 +21,7 @@ pub fn put(page: &mut Page, views: &Views) {
         "1: practice was due, and none has passed since; alert when it stays",
     );
     for (view, practice) in all() {
-        let labels = [("rollout", &*view.run.name), ("exercise", practice.exercise)];
+        let labels = [("rollout", &*view.run.name), ("exercise", &practice.exercise.to_string())];
         overdue.set(&labels, u8::from(practice.overdue).into());
     }
 }

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rollout::{
-    ArmView, BanditView, Demand, DrillPhase, DrillView, GateWatchView, KeptView, LeaseView, Load, NextStep,
-    Now, Outcome, PracticeView, PushView, ShareView, State, WatchView,
+use api::{
+    ArmStanding, ArmView, BanditView, Demand, DrillPhase, DrillView, GateStanding, GateWatchView, KeptView,
+    Latency, LeaseView, Load, NextStep, Outcome, PollView, PracticeView, PushView, RunView, ShareView,
+    TriggerView, WatchStanding, WatchView,
 };
+use manifest::{Exercised, Metric};
+use rollout::{Now, State};
 use split::Arm;
 
 use super::render;
-use crate::engine::{Latency, PollView, RunView, TriggerView, TriggerViews, Views};
+use crate::engine::{TriggerViews, Views};
 
 fn load(version: &str) -> Load {
     Load {
@@ -38,17 +41,22 @@ fn full() -> RunView {
     run.weight_ppm = 50_000;
     let arm = Arm::Canary;
     run.arms = vec![ArmView {
-        arm,
+        arm: arm.into(),
         version: "v2".to_owned(),
         weight_ppm: 50_000,
-        standing: "in",
+        standing: ArmStanding::In.into(),
         reason: None,
         exposed: run.exposed,
         gates: Vec::new(),
     }];
-    let share = |arm, version: &str, best| ShareView { arm, version: version.to_owned(), share_ppm: 1, best };
+    let share = |arm: Arm, version: &str, best| ShareView {
+        arm: arm.into(),
+        version: version.to_owned(),
+        share_ppm: 1,
+        best,
+    };
     run.bandit = Some(BanditView {
-        by: "errors",
+        by: Metric::ErrorRate.into(),
         floor_ppm: 1,
         ceiling_ppm: 300_000,
         most_ppm: 1,
@@ -65,15 +73,15 @@ fn full() -> RunView {
     });
     run.watch = Some(WatchView {
         version: "v1".to_owned(),
-        standing: "watching",
+        standing: WatchStanding::Watching.into(),
         message: String::new(),
         since_unix_ms: 0,
         watched_ms: 3_600_000,
         for_ms: None,
         gates: vec![GateWatchView {
             name: "slow".to_owned(),
-            standing: "drift",
-            metric: "latency",
+            standing: GateStanding::Drift.into(),
+            metric: Metric::LatencyP99.into(),
             value: Some(180.25),
             n: 1,
             limit: 150.0,
@@ -86,7 +94,7 @@ fn full() -> RunView {
     });
     RunView {
         run,
-        generation: 1,
+        generation: Some(1),
         acks: Vec::new(),
         refusals: Vec::new(),
         rollback_latency: Some(Latency { from_ms: 120, to_ms: 1_000, complete: false }),
@@ -95,7 +103,7 @@ fn full() -> RunView {
         parity: None,
         parity_passed_unix_ms: Some(1_700_000_000_000),
         practice: vec![PracticeView {
-            exercise: "drill",
+            exercise: Exercised::Drill.into(),
             when: String::new(),
             next_unix_ms: Some(1_800_000_000_000),
             next: None,
@@ -130,8 +138,8 @@ fn drill() -> DrillView {
         reason: String::new(),
         scheduled: false,
         weight_ppm: 1,
-        phase: DrillPhase::Ended,
-        outcome: Some(Outcome::Passed),
+        phase: DrillPhase::Ended.into(),
+        outcome: Some(Outcome::Passed.into()),
         message: String::new(),
         started_unix_ms: 0,
         ended_unix_ms: None,
@@ -152,9 +160,9 @@ fn drill() -> DrillView {
     }
 }
 
-fn trigger() -> TriggerView {
+fn trigger() -> (TriggerView, Arc<manifest::Trigger>) {
     let text = "apiVersion: serin.dev/v1alpha1\nkind: Trigger\nmetadata: {name: t}\nspec:\n  mlflow: {model: m, url: 'http://m', when: {created: true}}\n  template:\n    metadata: {name: ranker}\n    spec:\n      stable: {version: '6'}\n      canary: {version: '{{version}}'}\n";
-    TriggerView {
+    let view = TriggerView {
         name: "t".to_owned(),
         rollout: "ranker".to_owned(),
         model: None,
@@ -170,8 +178,8 @@ fn trigger() -> TriggerView {
         }),
         pending: None,
         versions: Vec::new(),
-        spec: Arc::new(manifest::load_trigger(text).expect("a trigger").0),
-    }
+    };
+    (view, Arc::new(manifest::load_trigger(text).expect("a trigger").0))
 }
 
 #[test]

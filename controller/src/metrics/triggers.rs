@@ -1,7 +1,9 @@
 //! What begins rollouts by itself.
 
+use api::TriggerView;
+
 use super::page::{Metric, Page};
-use crate::engine::{TriggerView, TriggerViews};
+use crate::engine::TriggerViews;
 
 pub fn put(page: &mut Page, triggers: &TriggerViews) {
     type Kind = for<'a> fn(&'a mut Page, &'static str, &'static str) -> &'a mut Metric;
@@ -29,7 +31,7 @@ pub fn put(page: &mut Page, triggers: &TriggerViews) {
     ];
     for (name, kind, help, of) in metrics {
         let metric = kind(page, name, help);
-        for view in triggers.values() {
+        for (view, _) in triggers.values() {
             let Some(value) = of(view) else { continue };
             metric.set(&[("trigger", &view.name), ("rollout", &view.rollout)], value);
         }

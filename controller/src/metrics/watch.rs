@@ -1,6 +1,6 @@
 //! What is watched after promotions.
 
-use rollout::WatchView;
+use api::{GateStanding, WatchStanding, WatchView};
 
 use super::page::Page;
 use crate::engine::Views;
@@ -10,7 +10,7 @@ pub fn put(page: &mut Page, views: &Views) {
     let watches: Vec<(&str, &WatchView)> = views
         .values()
         .filter_map(|view| Some((view.run.name.as_str(), view.run.watch.as_ref()?)))
-        .filter(|(_, watch)| watch.standing == "watching")
+        .filter(|(_, watch)| watch.standing == WatchStanding::Watching)
         .collect();
     let ages = page.gauge(
         "serin_watch_age_seconds",
@@ -25,7 +25,7 @@ pub fn put(page: &mut Page, views: &Views) {
     for (name, watch) in &watches {
         for gate in &watch.gates {
             let labels = [("rollout", *name), ("gate", gate.name.as_str())];
-            drifts.set(&labels, f64::from(u8::from(gate.standing == "drift")));
+            drifts.set(&labels, f64::from(u8::from(gate.standing == GateStanding::Drift)));
         }
     }
     let limits = page.gauge(
@@ -34,7 +34,8 @@ pub fn put(page: &mut Page, views: &Views) {
     );
     for (name, watch) in &watches {
         for gate in &watch.gates {
-            let labels = [("rollout", *name), ("gate", gate.name.as_str()), ("metric", gate.metric)];
+            let labels =
+                [("rollout", *name), ("gate", gate.name.as_str()), ("metric", &gate.metric.to_string())];
             limits.set(&labels, gate.limit);
         }
     }
@@ -42,7 +43,8 @@ pub fn put(page: &mut Page, views: &Views) {
         .gauge("serin_watch_value", "what the gate shows in the last ten minutes, in the unit of its limit");
     for (name, watch) in &watches {
         for gate in &watch.gates {
-            let labels = [("rollout", *name), ("gate", gate.name.as_str()), ("metric", gate.metric)];
+            let labels =
+                [("rollout", *name), ("gate", gate.name.as_str()), ("metric", &gate.metric.to_string())];
             if let Some(value) = gate.value {
                 values.set(&labels, value);
             }

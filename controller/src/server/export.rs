@@ -2,14 +2,13 @@
 
 use std::io::{self, BufWriter, Write};
 
-use api::{ExportQuery, Format};
+use api::{ExportQuery, Format, Refusal};
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 
-use super::Api;
-use crate::engine::Refusal;
+use super::{Api, done};
 use crate::export;
 use store::Filter;
 
@@ -33,7 +32,7 @@ pub async fn export(State(api): State<Api>, Query(wanted): Query<ExportQuery>) -
     };
     // What fails at once can still be said in the usual way; later only by breaking off.
     match written.recv().await {
-        Some(Err(error)) => Refusal::Failed(error.to_string()).into_response(),
+        Some(Err(error)) => done(Err(Refusal::Failed(error.to_string()))).into_response(),
         first => {
             let rest = futures::stream::unfold((first, written), |(next, mut written)| async move {
                 let next = match next {

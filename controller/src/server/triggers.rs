@@ -1,17 +1,16 @@
 //! Triggers: keeping them, looking at them, and what registries send them.
 
+use api::{Done, FireRequest, Fired, Refusal, TriggerApplied, TriggerQuery, TriggerView};
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Deserialize;
-use serde_json::json;
 
-use super::{Api, ask, who};
+use super::{Answer, Api, ask, done, who};
 use crate::clock;
-use crate::engine::{Command, Gone, Refusal, TriggerCommand};
+use crate::engine::{Command, TriggerCommand};
 use crate::webhook::{self, Said};
 use sources::Text;
 
@@ -23,51 +22,30 @@ pub fn routes() -> Router<Api> {
         .route("/v1/triggers/{name}/webhook", post(deliver))
 }
 
-fn answer<T: serde::Serialize>(result: Result<T, Refusal>) -> Response {
-    match result {
-        Ok(done) => Json(done).into_response(),
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
 async fn list(State(api): State<Api>) -> Response {
     let views = api.triggers.borrow().clone();
-    Json(views.values().collect::<Vec<_>>()).into_response()
+    Json(views.values().map(|(view, _)| view).collect::<Vec<_>>()).into_response()
 }
 
 fn unknown(name: &str) -> Refusal {
     Refusal::Unknown(format!("there is no trigger {name:?}"))
 }
 
-async fn one(State(api): State<Api>, Path(name): Path<String>) -> Response {
-    let views = api.triggers.borrow().clone();
-    answer(views.get(&name).ok_or_else(|| unknown(&name)))
+async fn one(State(api): State<Api>, Path(name): Path<String>) -> Answer<TriggerView> {
+    let view = api.triggers.borrow().get(&name).map(|(view, _)| view.clone());
+    Answer(view.ok_or_else(|| unknown(&name)))
 }
 
-async fn keep(State(api): State<Api>, Query(Asked { dry_run }): Query<Asked>, text: String) -> Response {
-    answer(ask(&api, |answer| Command::Trigger(TriggerCommand::Keep { text, dry_run, answer })).await)
+async fn keep(
+    State(api): State<Api>,
+    Query(TriggerQuery { dry_run }): Query<TriggerQuery>,
+    text: String,
+) -> Answer<TriggerApplied> {
+    Answer(ask(&api, |answer| Command::Trigger(TriggerCommand::Keep { text, dry_run, answer })).await)
 }
 
-async fn forget(State(api): State<Api>, Path(name): Path<String>) -> Response {
-    let done = ask(&api, |answer| Command::Trigger(TriggerCommand::Drop { name, answer })).await;
-    answer(done.map(|()| json!({"done": true})))
-}
-
-/// Is it only asked what would be?
-#[derive(Deserialize)]
-struct Asked {
-    #[serde(default)]
-    dry_run: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fire {
-    version: String,
-    #[serde(default)]
-    again: bool,
-    #[serde(default)]
-    reason: String,
+async fn forget(State(api): State<Api>, Path(name): Path<String>) -> Answer<Done> {
+    done(ask(&api, |answer| Command::Trigger(TriggerCommand::Drop { name, answer })).await)
 }
 
 /// A person names a version.
@@ -75,14 +53,14 @@ async fn fire(
     State(api): State<Api>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    Json(Fire { version, again, reason }): Json<Fire>,
-) -> Response {
+    Json(FireRequest { version, again, reason }): Json<FireRequest>,
+) -> Answer<Fired> {
     let who = who(&headers);
     let by = if reason.is_empty() { who } else { format!("{who}: {reason}") };
-    answer(go(&api, name, version, by, again).await)
+    Answer(go(&api, name, version, by, again).await)
 }
 
-async fn go(api: &Api, name: String, version: String, by: String, again: bool) -> Result<Gone, Refusal> {
+async fn go(api: &Api, name: String, version: String, by: String, again: bool) -> Result<Fired, Refusal> {
     ask(api, |answer| Command::Trigger(TriggerCommand::Go { name, version, by, again, answer })).await
 }
 
@@ -92,18 +70,13 @@ async fn deliver(
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    answer(delivered(&api, name, &headers, &body).await)
+) -> Answer<Fired> {
+    Answer(delivered(&api, name, &headers, &body).await)
 }
 
-async fn delivered(
-    api: &Api,
-    name: String,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<serde_json::Value, Refusal> {
-    let trigger =
-        api.triggers.borrow().get(&name).map(|view| view.spec.clone()).ok_or_else(|| unknown(&name))?;
+async fn delivered(api: &Api, name: String, headers: &HeaderMap, body: &[u8]) -> Result<Fired, Refusal> {
+    let trigger = api.triggers.borrow().get(&name).map(|(_, spec)| spec.clone());
+    let trigger = trigger.ok_or_else(|| unknown(&name))?;
     let Some(terms) = &trigger.webhook else {
         return Err(Refusal::Unknown(format!("{name} takes no webhooks; give it a spec.webhook")));
     };
@@ -115,13 +88,13 @@ async fn delivered(
     let now_ms = clock::unix_ms();
     let delivery = webhook::check(secret, terms.tolerance_ms, headers, body, now_ms)
         .map_err(|webhook::Unsigned(why)| Refusal::Denied(format!("{name}: {why}")))?;
-    let nothing = |message: String| json!({"triggered": false, "message": message});
+    let nothing = |message: String| Fired { triggered: false, version: None, message };
     if delivery.as_ref().is_some_and(|delivery| api.deliveries.knows(&name, delivery, now_ms)) {
         return Ok(nothing("this delivery was taken before".to_owned()));
     }
     let said = webhook::read(&trigger, body).map_err(|why| Refusal::Invalid(format!("{name}: {why}")))?;
     let answer = match said {
-        Said::Go { version, by } => json!(go(api, name.clone(), version, by, false).await?),
+        Said::Go { version, by } => go(api, name.clone(), version, by, false).await?,
         Said::Nothing(why) => nothing(why),
     };
     if let Some(delivery) = &delivery {

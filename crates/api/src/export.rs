@@ -1,6 +1,8 @@
 //! Exports: `GET /v1/export?format=...&what=...`.
 
+use rollout::View;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What is wanted; moments in milliseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,4 +48,78 @@ pub enum Table {
     Measurements,
     /// A line per act, decision, publication and notice.
     History,
+}
+
+/// A run of an export as JSON, or the part of it that was asked for. What is stored and passed on as it is (`stages`,
+/// `state`, `measurements`) is described in docs/store.md.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExportedRun {
+    /// The rollout.
+    pub name: String,
+    /// Which of its runs.
+    pub run: u64,
+    /// What was applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spec: Option<String>,
+    /// When, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied_unix_ms: Option<u64>,
+    /// The last moment it heard of, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_unix_ms: Option<u64>,
+    /// It, for the eye.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub view: Option<View>,
+    /// The stages that were entered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stages: Option<Value>,
+    /// Why this controller cannot read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
+    /// What it cannot read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<Value>,
+    /// What happened.
+    #[serde(flatten)]
+    pub history: Option<Journal>,
+    /// What was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measurements: Option<Value>,
+}
+
+/// What happened in a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Journal {
+    /// Its lines, in order.
+    pub journal: Vec<JournalLine>,
+    /// The first line whose chain does not fit.
+    pub journal_broken_at: Option<i64>,
+}
+
+/// A line of the journal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JournalLine {
+    /// Which, in the whole store.
+    pub seq: i64,
+    /// The rollout.
+    pub name: String,
+    /// Which of its runs.
+    pub run: u64,
+    /// When, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// `act`, `record`, `publish`, `notice` or `verdict`.
+    pub kind: String,
+    /// The person, where it was one.
+    pub who: Option<String>,
+    /// What.
+    pub what: String,
+    /// Why.
+    pub why: Option<String>,
+    /// More of it.
+    pub detail: Option<Value>,
+    /// SHA-256 over this line and the one before it in its run, in hex.
+    pub chain: String,
 }

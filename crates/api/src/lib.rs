@@ -1,9 +1,42 @@
 //! What does the controller say to its clients, and they to it?
 //!
-//! One definition of each form, serialised by one side and read by the other.
+//! One definition of each form, serialised by one side and read by the other. Answers are read leniently, since a command
+//! may be older than its controller: what is unknown is passed over, what is missing has its default, a new word is a
+//! [`Word::Other`]. What is asked for is read strictly: whoever asks for more than the controller knows must be told.
+//! What the rollout machine says of a run is defined where it is computed, in `rollout`. No HTTP library is known here.
 
+mod act;
+mod applied;
+mod exercise;
 mod export;
+mod refusal;
+mod run;
 mod time;
+mod trigger;
 
-pub use export::{ExportQuery, Format, Table};
+pub use act::{ActRequest, DeleteQuery, Done, Figure, RollbackRequest, Verb, WentBack};
+pub use applied::{Applied, ApplyQuery};
+pub use exercise::{Begun, DrillRequest, ParityRequest};
+pub use export::{ExportQuery, ExportedRun, Format, Journal, JournalLine, Table};
+pub use manifest::{Change, Closed, Exercised, Metric};
+pub use refusal::{Problem, Refusal};
+pub use rollout::{
+    AgedView, Answer, ArmStanding, ArmView, BanditView, BaselineView, CallView, CountsView, Demand,
+    Difference, DrillPhase, DrillView, Duty, ExposedView, Finding, GateRow, GateStanding, GateWatchView,
+    GroupView, Kept, KeptView, LeaseSkipped, LeaseView, Likeness, Load, MomentsView, NextStep, Outcome,
+    OverrideView, ParityPhase, ParityView, PhaseName, PracticeView, PushView, RecordView, ReturningView,
+    RollbackView, ShareView, SplitView, StageView, UnwatchedView, VerdictView, View, WatchStanding,
+    WatchView, Word,
+};
+pub use run::{Ack, Latency, Nack, PastView, QueuedView, RunView};
 pub use time::{instant, moment};
+pub use trigger::{
+    FireRequest, Fired, PendingView, PollView, TriggerApplied, TriggerQuery, TriggerView, TriggeredView,
+    VersionOutcome,
+};
+
+/// The header that says who asks, as they say themselves.
+pub const USER_HEADER: &str = "x-serin-user";
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 //! What differs between two rollouts, field by field, as their users write them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::typed::Rollout;
 
 /// A field that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Change {
     /// Where: `spec.stages[1].weight`; of a list whose items have names, `spec.gates[errors].max`.
     pub field: String,

@@ -1,6 +1,6 @@
 //! The trigger as meant: what in a model registry begins which rollout.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::amount::Span;
 use crate::compile::{Check, compile};
@@ -53,7 +53,7 @@ pub struct Poll {
 }
 
 /// What means "go".
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum When {
     /// The version that carries this alias.

@@ -57,7 +57,8 @@ pub struct Freeze {
 }
 
 /// A time at which nothing rises.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Closed {
     /// Why, and until when: one English clause.
     pub why: String,

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use split::Arm;
 
 use crate::evidence::{Contest, Evidence};
-use crate::{Exposed, Now, RollbackBy, State, Verdict};
+use crate::view::{ExposedView, VerdictView};
+use crate::{Exposed, Now, RollbackBy, State, Verdict, Word};
 
 /// Several versions on trial. Empty while there is one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -87,22 +88,37 @@ impl Arms {
 }
 
 /// A challenger for the eye.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ArmView {
     /// Its arm: what the routing header says for it.
-    pub arm: Arm,
+    pub arm: Word<Arm>,
     /// Its version.
     pub version: String,
     /// Its weight, in parts per million.
     pub weight_ppm: u32,
-    /// `in`, `chosen`, `dropped`, or `left` for one that was not chosen.
-    pub standing: &'static str,
+    /// Is it still on trial?
+    pub standing: Word<ArmStanding>,
     /// Why it was chosen or is out.
     pub reason: Option<String>,
     /// Who has met it.
-    pub exposed: Exposed,
+    pub exposed: ExposedView,
     /// Its gates, and its guardrails unless it leads; of one that is out, as they stood then.
-    pub gates: Vec<Verdict>,
+    pub gates: Vec<VerdictView>,
+}
+
+/// What became of a challenger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArmStanding {
+    /// It is on trial.
+    In,
+    /// It goes on alone.
+    Chosen,
+    /// It was left out by a verdict or a person.
+    Dropped,
+    /// Another one was chosen.
+    Left,
 }
 
 impl State {
@@ -123,19 +139,19 @@ impl State {
             (None, None) => self.stages.last().map(|stage| stage.gates.clone()).unwrap_or_default(),
         };
         let standing = match (out.map(|out| &out.by), chosen) {
-            (Some(Some(_)), _) => "dropped",
-            (Some(None), _) => "left",
-            (None, Some(_)) => "chosen",
-            (None, None) => "in",
+            (Some(Some(_)), _) => ArmStanding::Dropped,
+            (Some(None), _) => ArmStanding::Left,
+            (None, Some(_)) => ArmStanding::Chosen,
+            (None, None) => ArmStanding::In,
         };
         ArmView {
-            arm,
+            arm: arm.into(),
             version: self.plan.version_of(arm).unwrap_or_default().to_owned(),
             weight_ppm: self.plan.share_of(arm, &self.weights),
-            standing,
+            standing: standing.into(),
             reason: out.map(|out| out.reason.clone()).or_else(|| chosen.map(|chosen| chosen.why.clone())),
-            exposed: self.arms.exposed.get(&arm).copied().unwrap_or_default(),
-            gates,
+            exposed: self.arms.exposed.get(&arm).copied().unwrap_or_default().into(),
+            gates: gates.iter().map(VerdictView::from).collect(),
         }
     }
 }

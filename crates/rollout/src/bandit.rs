@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use split::Arm;
 
 use crate::evidence::{Look, digits, trials};
-use crate::{Counts, Interval, Pause, Phase, State};
+use crate::{Counts, Interval, Pause, Phase, State, Word};
 
 /// Shares stay where they are before every version has answered so often.
 pub(crate) const FIRST_ANSWERS: f64 = 100.0;
@@ -110,10 +110,11 @@ fn sample(by: Metric, counts: &Counts) -> Sample {
 }
 
 /// Shares that follow the evidence, for the eye.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BanditView {
     /// What the best version is best in.
-    pub by: &'static str,
+    pub by: Word<Metric>,
     /// The least share of each version on trial in the present stage, in parts per million.
     pub floor_ppm: u32,
     /// The largest share of all of them together, in parts per million.
@@ -129,10 +130,11 @@ pub struct BanditView {
 }
 
 /// A version's share.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ShareView {
     /// Its arm.
-    pub arm: Arm,
+    pub arm: Word<Arm>,
     /// Its version.
     pub version: String,
     /// Its share, in parts per million.
@@ -187,11 +189,11 @@ impl State {
                 _ => self.plan.share_of(arm, &self.weights),
             };
             let version = self.plan.version_of(arm).unwrap_or(&self.stable_version).to_owned();
-            ShareView { arm, version, share_ppm, best: bandit.best(arm) }
+            ShareView { arm: arm.into(), version, share_ppm, best: bandit.best(arm) }
         };
         let wanted = self.weights.canary_ppm.saturating_mul(2).min(range.most_ppm());
         Some(BanditView {
-            by: self.plan.bandit.as_ref()?.by.name(),
+            by: self.plan.bandit.as_ref()?.by.into(),
             floor_ppm: range.floor_ppm,
             ceiling_ppm: range.ceiling_ppm,
             most_ppm: range.most_ppm(),

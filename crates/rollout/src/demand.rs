@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use split::Arm;
 
-use crate::{HandingBack, Pause, Phase, State};
+use crate::{HandingBack, Pause, Phase, State, Word};
 
 /// What the versions have to bear, now and next.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Demand {
     /// Requests per second of both together; `None`: not known.
     pub per_second: Option<f64>,
@@ -18,7 +19,7 @@ pub struct Demand {
     pub stable: Load,
     /// What is behind the routes of further versions on trial, by arm.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub others: BTreeMap<Arm, Load>,
+    pub others: BTreeMap<Word<Arm>, Load>,
     /// The next change of weights that comes without a person's order; `None`: none does.
     pub next: Option<NextStep>,
     /// One English sentence: what it waits for.
@@ -26,7 +27,8 @@ pub struct Demand {
 }
 
 /// What one version has to bear.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Load {
     /// The version; that of the canary behind the stable route too, once it was handed back.
     pub version: String,
@@ -49,7 +51,8 @@ pub struct Load {
 }
 
 /// The next change of weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct NextStep {
     /// The canary's weight then, in parts per million.
     pub weight_ppm: u32,
@@ -115,7 +118,7 @@ impl State {
             // They go on as they are, until a verdict, a person or evidence moves them.
             let share = self.plan.share_of(rival.arm, &self.weights);
             let per_second = rates.map(|rates| rates.others.get(&rival.arm).copied().unwrap_or(0.0));
-            (rival.arm, load(&rival.version, [share, share, moved], per_second, None))
+            (rival.arm.into(), load(&rival.version, [share, share, moved], per_second, None))
         });
         let others = others.collect();
         let moved_rest = ranges.iter().map(manifest::ShareRange::stable_ppm).max().unwrap_or(0);

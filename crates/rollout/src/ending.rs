@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, State};
+use crate::{Event, State, Word};
 
 /// What comes after the end of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +89,8 @@ pub struct Barred {
 }
 
 /// A version that is kept warm, for the eye.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct KeptView {
     /// Which: of several challengers that were rolled back, all of them.
     pub versions: Vec<String>,
@@ -104,12 +105,13 @@ pub struct KeptView {
 }
 
 /// A hook that has not succeeded yet, for the eye.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CallView {
     /// The run it is about.
     pub run: u64,
     /// What it is about.
-    pub duty: Duty,
+    pub duty: Word<Duty>,
     /// The versions it is told of.
     pub versions: Vec<String>,
     /// What it said when it last failed.
@@ -289,7 +291,7 @@ impl State {
     pub(crate) fn call_views(&self) -> Vec<CallView> {
         let view = |call: &Call| CallView {
             run: call.request.run,
-            duty: call.request.duty,
+            duty: call.request.duty.into(),
             versions: call.request.versions.clone(),
             failed: call.failed.clone(),
             again_ms: (!call.asked).then(|| call.due_age_ms.saturating_sub(self.age_ms)),

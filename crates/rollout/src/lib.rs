@@ -28,9 +28,10 @@ mod step;
 mod verdict;
 mod view;
 mod watching;
+mod word;
 
 pub use accumulator::{CounterAccumulator, Routed, Seen};
-pub use arms::{ArmView, Arms, Chosen, LeftOut, Rival};
+pub use arms::{ArmStanding, ArmView, Arms, Chosen, LeftOut, Rival};
 pub use bandit::{Bandit, BanditView, ShareView};
 pub use demand::{Demand, Load, NextStep, Rates};
 pub use effect::{
@@ -42,8 +43,8 @@ pub use evidence::{Contest, Evidence, GateEvidence, GuardrailEvidence};
 pub use exercise::{
     CanaryLook, Cancelled, Difference, Drill, DrillOrder, DrillPhase, DrillView, Ended, Exercise,
     ExerciseEvent, ExerciseView, Exposure, Finding, GateRow, Heartbeats, Kept, LeasePath, LeaseSkipped,
-    LeaseView, Outcome, Parity, ParityOrder, ParityPhase, ParityView, PushPath, PushView, Sent, Split,
-    SplitView,
+    LeaseView, Likeness, Outcome, Parity, ParityOrder, ParityPhase, ParityView, PushPath, PushView, Sent,
+    Split, SplitView,
 };
 pub use figures::{Question, Wanted};
 pub use interval::{Aged, Bins, Counts, Group, Interval, Moments, Stratum};
@@ -56,8 +57,15 @@ pub use state::{
 };
 pub use step::step;
 pub use verdict::{Answer, Verdict};
-pub use view::{OverrideView, RecordView, RollbackView, StageView, View};
-pub use watching::{Baseline, Drift, GateWatch, GateWatchView, Unwatched, WatchEnded, WatchView, Watching};
+pub use view::{
+    AgedView, BaselineView, CountsView, ExposedView, GroupView, MomentsView, OverrideView, PhaseName,
+    RecordView, ReturningView, RollbackView, StageView, VerdictView, View,
+};
+pub use watching::{
+    Baseline, Drift, GateStanding, GateWatch, GateWatchView, Unwatched, UnwatchedView, WatchEnded,
+    WatchStanding, WatchView, Watching,
+};
+pub use word::Word;
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@
 use manifest::{Exercised, Times, Timetable};
 use serde::{Deserialize, Serialize};
 
-use crate::{Notice, Severity, State};
+use crate::{Notice, Severity, State, Word};
 
 /// A wall clock that is set back by no more than this makes nothing come twice, in milliseconds: a day.
 const SET_BACK_MS: u64 = 86_400_000;
@@ -67,10 +67,11 @@ pub enum Turn {
 }
 
 /// Practice for the eye.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PracticeView {
-    /// `drill` or `parity`.
-    pub exercise: &'static str,
+    /// What is tried.
+    pub exercise: Word<Exercised>,
     /// Its times in words.
     pub when: String,
     /// When the next is due, in milliseconds since 1970; not later than now: it is late.
@@ -234,7 +235,7 @@ impl Practised {
     pub fn view(&self, what: Exercised, now_ms: u64) -> PracticeView {
         let next = self.next(now_ms);
         PracticeView {
-            exercise: what.kind(),
+            exercise: what.into(),
             when: self.by.words(),
             next_unix_ms: next,
             next: next.map(|at| self.by.shown(at)),

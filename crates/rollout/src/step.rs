@@ -48,7 +48,7 @@ use std::sync::Arc;
 
 use manifest::Plan;
 
-use crate::{Effect, Event, HandingBack, Human, Now, Pause, Phase, State};
+use crate::{Effect, Event, HandingBack, Human, Now, Pause, Phase, PhaseName, State};
 
 /// Time longer than this between two looks was not watched, and counts for no bake and no deadline.
 const LONGEST_STEP_MS: u64 = 60_000;
@@ -342,17 +342,17 @@ impl State {
 }
 
 impl Phase {
-    /// The phase's name for people.
+    /// Its name: for people, in metrics and in the API.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
+    pub const fn name(&self) -> PhaseName {
         match self {
-            Self::Pending { .. } => "Pending",
-            Self::Progressing => "Progressing",
-            Self::Paused(_) => "Paused",
-            Self::Promoting => "Promoting",
-            Self::HandBack(_) => "HandBack",
-            Self::Succeeded => "Succeeded",
-            Self::RolledBack => "RolledBack",
+            Self::Pending { .. } => PhaseName::Pending,
+            Self::Progressing => PhaseName::Progressing,
+            Self::Paused(_) => PhaseName::Paused,
+            Self::Promoting => PhaseName::Promoting,
+            Self::HandBack(_) => PhaseName::HandBack,
+            Self::Succeeded => PhaseName::Succeeded,
+            Self::RolledBack => PhaseName::RolledBack,
         }
     }
 }

@@ -1,22 +1,33 @@
 //! A run as people see it: the pieces of `GET /v1/rollouts/{name}` that come from the machine.
+//!
+//! Views are written here and read by clients of any release: what is missing has its default, what is unknown is passed
+//! over. What is stored is read strictly, so a view holds no stored type that another release may have changed.
 
-use manifest::{Percent, Span};
-use serde::Serialize;
+mod baseline;
+mod message;
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::word::number;
 use crate::{
-    Answer, ArmView, Baseline, CallView, Exposed, HandingBack, KeptView, Override, Pause, Phase, Record,
-    RolledBack, State, Verdict, WarmingUp, WatchView,
+    Answer, ArmView, CallView, Exposed, KeptView, Override, Record, RolledBack, State, Verdict, WatchView,
+    Word,
 };
 
+pub use baseline::{AgedView, BaselineView, CountsView, GroupView, MomentsView};
+
 /// A run for the eye. The caller adds what the mesh reported (`generation`, `acks`, `refusals`).
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct View {
     /// The rollout's name.
     pub name: String,
     /// The how-manieth run of this name.
     pub run: u64,
-    /// `Pending`, `Progressing`, `Paused`, `Promoting`, `HandBack`, `Succeeded` or `RolledBack`.
-    pub phase: &'static str,
+    /// Where it is.
+    pub phase: Word<PhaseName>,
     /// One English sentence: why it is where it is, and what comes next.
     pub message: String,
     /// The stage it is in, from 1; 0 before the first.
@@ -43,14 +54,14 @@ pub struct View {
     /// What named persons went past.
     pub overrides: Vec<OverrideView>,
     /// Who has met the canary.
-    pub exposed: Exposed,
+    pub exposed: ExposedView,
     /// The guardrails as they stand.
-    pub guardrails: Vec<Verdict>,
+    pub guardrails: Vec<VerdictView>,
     /// The rollback, when there was one.
     pub rollback: Option<RollbackView>,
     /// It goes back to a version from before.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub returning: Option<manifest::Returning>,
+    pub returning: Option<ReturningView>,
     /// What is kept warm now that it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<KeptView>,
@@ -58,7 +69,7 @@ pub struct View {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<CallView>,
     /// What the version showed when it was promoted; of a fleet its members have their own.
-    pub baseline: Option<Baseline>,
+    pub baseline: Option<BaselineView>,
     /// The watch over it since; of a fleet its members have their own.
     pub watch: Option<WatchView>,
     /// What happened, oldest first.
@@ -71,8 +82,127 @@ pub struct View {
     pub region: Option<String>,
 }
 
+/// The name of a phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PhaseName {
+    /// Applied, nobody exposed.
+    Pending,
+    /// On the way up.
+    Progressing,
+    /// Stopped with the weight as it is.
+    Paused,
+    /// At 100 %, with the way back still open.
+    Promoting,
+    /// The new version is being put behind the stable route.
+    HandBack,
+    /// Over: promoted.
+    Succeeded,
+    /// Over, or on its way back: everything goes back to stable.
+    RolledBack,
+}
+
+impl PhaseName {
+    /// All of them, in the order of a run.
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Progressing,
+        Self::Paused,
+        Self::Promoting,
+        Self::HandBack,
+        Self::Succeeded,
+        Self::RolledBack,
+    ];
+}
+
+/// As on the wire.
+impl fmt::Display for PhaseName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// What is known of one gate, for the eye.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VerdictView {
+    /// The gate's name.
+    pub name: String,
+    /// The answer.
+    #[serde(rename = "verdict")]
+    pub answer: Word<Answer>,
+    /// The canary's value: a share, milliseconds, or a mean.
+    pub estimate: Option<f64>,
+    /// What the estimate is held against, in the same unit.
+    pub bound: Option<f64>,
+    /// Canary requests it rests on.
+    pub n_canary: u64,
+    /// Stable requests it rests on; 0 for a fixed limit.
+    pub n_control: u64,
+    /// The e-value for harm.
+    #[serde(deserialize_with = "number")]
+    pub harm: f64,
+    /// The e-value for "no harm beyond the margin".
+    #[serde(deserialize_with = "number")]
+    pub proof: f64,
+    /// Does it decide anything here?
+    pub hard: bool,
+    /// One English sentence.
+    pub why: String,
+}
+
+impl From<&Verdict> for VerdictView {
+    fn from(known: &Verdict) -> Self {
+        let Verdict { name, answer, estimate, bound, n_canary, n_control, harm, proof, hard, why } =
+            known.clone();
+        let answer = answer.into();
+        Self { name, answer, estimate, bound, n_canary, n_control, harm, proof, hard, why }
+    }
+}
+
+/// Who has met a version on trial, for the eye.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExposedView {
+    /// Requests.
+    pub requests: u64,
+    /// Of these, errors.
+    pub errors: u64,
+}
+
+impl From<Exposed> for ExposedView {
+    fn from(Exposed { requests, errors }: Exposed) -> Self {
+        Self { requests, errors }
+    }
+}
+
+/// Going back to a version from before, for the eye.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReturningView {
+    /// The version gone back from.
+    pub from: String,
+    /// Who said that the version gone back to is behind the canary route; absent: nobody.
+    pub vouched: Option<String>,
+}
+
+impl From<&manifest::Returning> for ReturningView {
+    fn from(known: &manifest::Returning) -> Self {
+        let manifest::Returning { from, vouched } = known.clone();
+        Self { from, vouched }
+    }
+}
+
+impl View {
+    /// The stage it is in, or was last.
+    #[must_use]
+    pub fn current_stage(&self) -> Option<&StageView> {
+        self.stages.get(self.stage.checked_sub(1)?)
+    }
+}
+
 /// A stage for the eye.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct StageView {
     /// Its weight, in parts per million.
     pub weight_ppm: u32,
@@ -83,11 +213,12 @@ pub struct StageView {
     /// When it was left.
     pub left_unix_ms: Option<u64>,
     /// Its gates.
-    pub gates: Vec<Verdict>,
+    pub gates: Vec<VerdictView>,
 }
 
 /// A rollback for the eye.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RollbackView {
     /// When it was decided, on `CLOCK_MONOTONIC`.
     pub decided_monotonic_ns: u64,
@@ -98,7 +229,8 @@ pub struct RollbackView {
 }
 
 /// What a named person went past, for the eye.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct OverrideView {
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
@@ -120,7 +252,8 @@ impl From<&Override> for OverrideView {
 }
 
 /// A line of history for the eye.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RecordView {
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
@@ -150,10 +283,11 @@ impl State {
     /// The run for the eye.
     #[must_use]
     pub fn view(&self) -> View {
+        let guardrails = self.evidence.guardrail_verdicts(&self.plan, self.scope());
         View {
             name: self.plan.name.clone(),
             run: self.run,
-            phase: self.phase.name(),
+            phase: self.phase.name().into(),
             message: self.message(),
             stage: if self.stages.is_empty() { 0 } else { self.stage + 1 },
             stage_count: self.plan.stages.len(),
@@ -171,222 +305,22 @@ impl State {
                     shadow_ppm: stage.shadow_ppm,
                     entered_unix_ms: stage.entered.unix_ms,
                     left_unix_ms: stage.left.map(|left| left.unix_ms),
-                    gates: stage.gates.clone(),
+                    gates: stage.gates.iter().map(VerdictView::from).collect(),
                 })
                 .collect(),
             closed: self.window().err().filter(|_| !self.is_over() && self.next_stage().is_some()),
             overrides: self.overrides.iter().map(OverrideView::from).collect(),
-            exposed: self.exposed,
-            guardrails: self.evidence.guardrail_verdicts(&self.plan, self.scope()),
+            exposed: self.exposed.into(),
+            guardrails: guardrails.iter().map(VerdictView::from).collect(),
             rollback: self.rollback.as_ref().map(RollbackView::from),
-            returning: self.plan.returning.clone(),
+            returning: self.plan.returning.as_ref().map(ReturningView::from),
             kept: self.kept_view(),
             calls: self.call_views(),
-            baseline: self.baseline.as_deref().cloned(),
+            baseline: self.baseline.as_deref().map(BaselineView::from),
             watch: self.watch_view(),
             history: self.history.iter().map(RecordView::from).collect(),
             model: self.plan.member.as_ref().and_then(|member| member.model.clone()),
             region: self.plan.member.as_ref().and_then(|member| member.region.clone()),
         }
     }
-
-    /// One English sentence: why it is where it is, and what comes next.
-    #[must_use]
-    pub fn message(&self) -> String {
-        let (canary, weight) = (&self.plan.canary, self.weight());
-        match &self.phase {
-            Phase::Pending { started_by: None } => "not begun".to_owned(),
-            Phase::Pending { started_by: Some(_) } if self.asks().is_some() => {
-                "nobody is exposed; its proxies follow, and its turn has not come".to_owned()
-            }
-            Phase::Pending { started_by: Some(_) } if self.window().is_err() => {
-                let why = self.window().err().map(|closed| closed.why);
-                format!("nobody is exposed: {}", why.unwrap_or_default())
-            }
-            Phase::Pending { started_by: Some(_) } if self.preparing().is_some() => {
-                format!("nobody is exposed: {}", self.preparing().unwrap_or_default())
-            }
-            Phase::Pending { started_by: Some(_) } => {
-                format!("nobody is exposed; waits for a quorum of proxies to take weight 0 ({})", self.acks())
-            }
-            Phase::Progressing | Phase::Promoting => self.stage_message(),
-            Phase::Paused(why) => format!("paused at {weight}: {}", self.pause_message(why)),
-            Phase::HandBack(HandingBack::Asked { failed: Some(reason), .. }) => {
-                format!(
-                    "the hand-back failed: {reason}; put {canary} behind the stable route and promote, or resume to ask again"
-                )
-            }
-            Phase::HandBack(HandingBack::Asked { .. }) => {
-                format!("{canary} bore all traffic; waits until stable serves it")
-            }
-            Phase::HandBack(HandingBack::Lowering { .. }) => {
-                format!("stable serves {canary}; the canary's weight goes back to 0, now {weight}")
-            }
-            Phase::Succeeded if self.plan.returning.is_some() => {
-                format!("went back from {} to {canary}: stable serves it", self.plan.stable)
-            }
-            Phase::Succeeded => {
-                let watch =
-                    self.watching.as_deref().map(|watching| format!("; {}", self.watch_message(watching)));
-                format!("{canary} is promoted: stable serves it{}", watch.unwrap_or_default())
-            }
-            Phase::RolledBack => {
-                let reason = self.rollback.as_ref().map_or("", |rollback| rollback.reason.as_str());
-                let on_the_way = if self.ramp().is_some() {
-                    format!(" (on the way, now {weight})")
-                } else {
-                    String::new()
-                };
-                format!("rolled back to {}{on_the_way}: {reason}", self.stable_version)
-            }
-        }
-    }
-
-    /// What the canary lacks before its first request, once the proxies follow.
-    fn preparing(&self) -> Option<String> {
-        self.publication.as_ref()?.quorum_age_ms?;
-        if let Some(call) = self.ending.calls.iter().find(|call| call.failures == 0) {
-            let (run, versions) = (call.request.run, call.request.versions.join(", "));
-            return Some(format!("the hook after run {run} is to answer first: {versions} can be deleted"));
-        }
-        match &self.warming {
-            Some(WarmingUp::Failed { reason }) => {
-                Some(format!("the warm-up failed: {reason}; resume to try again, or abort"))
-            }
-            Some(WarmingUp::Asked) => Some("the canary is being warmed".to_owned()),
-            _ => self.endpoints_for(self.next_seen()).err(),
-        }
-    }
-
-    fn stage_message(&self) -> String {
-        let weight = self.weight();
-        let at = match &self.plan.returning {
-            Some(returning) => format!("goes back from {} to {}, {weight}", returning.from, self.plan.canary),
-            None => format!("stage {} of {} at {weight}", self.stage + 1, self.plan.stages.len()),
-        };
-        let Some((planned, stage)) = self.plan.stages.get(self.stage).zip(self.stages.last()) else {
-            return at;
-        };
-        if stage.acknowledged.is_none() {
-            return format!("{at}: waits for a quorum of proxies ({})", self.acks());
-        }
-        let open: Vec<&str> = stage
-            .gates
-            .iter()
-            .filter(|verdict| verdict.hard && !matches!(verdict.answer, Answer::Pass | Answer::NotApplicable))
-            .map(|verdict| verdict.name.as_str())
-            .collect();
-        if self.asks().is_some() {
-            return format!("{at}: complete, waits for the others of its fleet");
-        }
-        let of_rivals = self.rivals_open();
-        let open: Vec<&str> = open.into_iter().chain(of_rivals.iter().map(String::as_str)).collect();
-        let at = match self.plan.rivals().next() {
-            Some(_) if self.least_ppm() == self.weights.canary_ppm && self.share_range().is_none() => {
-                format!("{at} each for {}", self.names_in())
-            }
-            Some(_) => {
-                let (stage, count) = (self.stage + 1, self.plan.stages.len());
-                format!("stage {stage} of {count}, {}", self.shares_in())
-            }
-            None => at,
-        };
-        if open.is_empty() && stage.baked_ms >= planned.bake_ms && self.must_choose() {
-            return format!("{at}: all gates pass, waits for a clear winner");
-        }
-        let next = match self.next_stage().and_then(|next| self.plan.stages.get(next)) {
-            Some(next) if next.shadow_ppm > 0 => {
-                format!("a shadow of {} next", Percent::from_ppm(next.shadow_ppm))
-            }
-            Some(next) => format!("{} next", Percent::from_ppm(next.weight_ppm)),
-            None => "hand-back next".to_owned(),
-        };
-        let left = planned.bake_ms.saturating_sub(stage.baked_ms);
-        let unguarded = self.unguarded().filter(|_| open.is_empty() && left == 0);
-        if let Some(guardrail) = unguarded {
-            return format!("{at}: baked, waits for readings of guardrail {guardrail}; {next}");
-        }
-        match (left, open.as_slice()) {
-            (0, []) => match self
-                .window()
-                .map_err(|closed| closed.why)
-                .and_then(|()| self.endpoints_for(self.next_seen()))
-            {
-                Ok(()) => format!("{at}: complete, {next}"),
-                Err(why) => format!("{at}: complete, {next}; {why}"),
-            },
-            (0, open) => {
-                format!("{at}: baked, waits for proof of {}; {next}{}", open.join(", "), self.why_unproven())
-            }
-            (left, []) => format!("{at}: all gates pass, bakes for {} more; {next}", seconds(left)),
-            (left, open) => {
-                format!(
-                    "{at}: bakes for {} more, waits for proof of {}; {next}{}",
-                    seconds(left),
-                    open.join(", "),
-                    self.why_unproven()
-                )
-            }
-        }
-    }
-
-    /// Why what is counted now proves nothing, if it does not.
-    fn why_unproven(&self) -> String {
-        self.unproven.as_deref().map(|why| format!(" (no proof meanwhile: {why})")).unwrap_or_default()
-    }
-
-    fn pause_message(&self, why: &Pause) -> String {
-        match why {
-            Pause::Approval => "the stage is complete and awaits a person's yes (approve)".to_owned(),
-            Pause::Choice => format!("{} await a person's choice (promote --arm)", self.names_in()),
-            Pause::Gate { gate } | Pause::Marginal { gate } => {
-                // Of several challengers, whichever stopped it.
-                let rivals = self.arms.rivals.values().map(|rival| &rival.gates);
-                let all = self.stages.last().map(|stage| &stage.gates).into_iter().chain(rivals).flatten();
-                let stops = |verdict: &&Verdict| {
-                    verdict.name == *gate && matches!(verdict.answer, Answer::Fail | Answer::Marginal)
-                };
-                let verdict = all.clone().find(stops).or_else(|| all.clone().find(|v| v.name == *gate));
-                let why = verdict.map_or("", |verdict| verdict.why.as_str());
-                format!(
-                    "gate {gate}: {why} (resume to measure again, promote to go on in spite of it, or abort)"
-                )
-            }
-            Pause::Quorum => {
-                format!("too few proxies took the weights ({}); goes on when a quorum has", self.acks())
-            }
-            Pause::Deadline => {
-                "the deadline came before the evidence (resume for more time, promote without it, or abort)"
-                    .to_owned()
-            }
-            Pause::NoData => "no trustworthy counts arrive; goes on when they do".to_owned(),
-            Pause::Unread { gate } => {
-                let why = self.unread().map_or_else(|| format!("gate {gate}"), |(_, _, why)| why);
-                format!(
-                    "{why}; goes on when it can be read (or resume to wait on, promote to go on without it, or abort)"
-                )
-            }
-            Pause::Endpoints => match self.endpoints_for(self.next_seen().max(self.weights.canary_ppm)) {
-                Err(why) => format!("{why}; goes on when it has them"),
-                Ok(()) => "the canary lacked ready endpoints; goes on".to_owned(),
-            },
-            Pause::Human { who } => format!("stopped by {who} (resume)"),
-        }
-    }
-
-    fn acks(&self) -> String {
-        let Some(publication) = &self.publication else { return "nothing was published".to_owned() };
-        let acks = &publication.acks;
-        let missing = if acks.missing.is_empty() {
-            String::new()
-        } else {
-            format!(", missing: {}", acks.missing.join(", "))
-        };
-        format!("{} of {}{missing}", acks.acknowledged, acks.connected)
-    }
-}
-
-/// A time for people, to the second.
-fn seconds(ms: u64) -> Span {
-    Span::from_ms(ms.div_ceil(1_000) * 1_000)
 }

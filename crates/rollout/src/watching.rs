@@ -20,7 +20,7 @@ use crate::evidence::{
 };
 use crate::{Counts, Now, State};
 
-pub use view::{GateWatchView, WatchView};
+pub use view::{GateStanding, GateWatchView, UnwatchedView, WatchStanding, WatchView};
 
 /// Requests that make a baseline: with fewer its own uncertainty takes more room than the usual margin.
 const ENOUGH: u64 = 3_000;

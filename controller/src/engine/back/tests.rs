@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use api::{PhaseName, Word};
 use axum::http::HeaderName;
 use rollout::Phase;
 use tokio::net::TcpListener;
@@ -71,10 +72,10 @@ fn refused(said: &Result<WentBack, Refusal>, part: &str) {
 }
 
 /// Run, phase, version behind the stable route, canary, its weight.
-fn seen(engine: &Engine) -> (u64, &'static str, String, String, u32) {
+fn seen(engine: &Engine) -> (u64, Word<PhaseName>, String, String, u32) {
     let views = engine.views.borrow();
     let run = &views["ranker"].run;
-    (run.run, run.phase, run.stable.clone(), run.canary.clone(), run.weight_ppm)
+    (run.run, run.phase.clone(), run.stable.clone(), run.canary.clone(), run.weight_ppm)
 }
 
 #[tokio::test]
@@ -89,7 +90,7 @@ async fn while_a_run_lasts_going_back_is_an_abort() {
     );
     let went = back(&mut engine, "ranker", "v1", "").await.expect("taken back");
     assert!(!went.begun);
-    assert_eq!(seen(&engine).1, "RolledBack");
+    assert_eq!(seen(&engine).1, PhaseName::RolledBack);
     // What is there cannot be gone back to, and nobody meant something else.
     refused(&back(&mut engine, "ranker", "", "x").await, "stable serves v1 already: rolled back to v1");
 }
@@ -111,7 +112,7 @@ async fn after_a_promotion_it_is_a_run_of_its_own_and_somebody_says_that_the_ver
     );
     let went = back(&mut first, "ranker", "!", "clicks fell").await.expect("gone back");
     assert_eq!((went.run, went.begun, went.message.as_str()), (3, true, "everybody goes back to v1"));
-    let there = (3, "Promoting", "v2".to_owned(), "v1".to_owned(), 1_000_000);
+    let there = (3, PhaseName::Promoting.into(), "v2".to_owned(), "v1".to_owned(), 1_000_000);
     assert_eq!(seen(&first), there);
     assert_eq!(first.views.borrow()["ranker"].run.overrides.len(), 1, "nobody's word is counted");
     // Impatience does not give the traffic to the bad version again.
@@ -129,7 +130,7 @@ async fn after_a_promotion_it_is_a_run_of_its_own_and_somebody_says_that_the_ver
     );
     // Every version that was there before, however long ago.
     assert_eq!(back(&mut second, "ranker", "!v0", "worse and worse").await.expect("gone back").run, 4);
-    assert_eq!(seen(&second), (4, "Promoting", "v1".to_owned(), "v0".to_owned(), 1_000_000));
+    assert_eq!(seen(&second), (4, PhaseName::Promoting.into(), "v1".to_owned(), "v0".to_owned(), 1_000_000));
 }
 
 #[tokio::test]
@@ -258,7 +259,7 @@ async fn a_fleet_goes_back_as_one_and_everywhere_at_once() {
         );
     }
     // And one of them that is taken back takes the others along, as ever.
-    assert_eq!(engine.views.borrow()["ranker"].run.phase, "Promoting");
+    assert_eq!(engine.views.borrow()["ranker"].run.phase, PhaseName::Promoting);
     let human = Human { who: "ben".to_owned(), reason: "no".to_owned() };
     engine.act("ranker", Act::Abort, human).await.expect("aborted");
     assert!(members.iter().all(|name| engine.runs[*name].state.weights.canary_ppm == 0));

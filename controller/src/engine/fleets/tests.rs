@@ -1,9 +1,10 @@
 //! Fleets in the engine: one decision, one transaction, one publication.
 
+use api::{Applied, Figure};
 use rollout::{Acks, Human, Phase};
 
+use super::super::Act;
 use super::super::tests::engine;
-use super::super::{Act, Applied};
 use super::*;
 
 const TWO: &str = "apiVersion: serin.dev/v1alpha1
@@ -33,15 +34,15 @@ async fn follow(engine: &mut Engine) {
     }
 }
 
-fn phases(engine: &Engine) -> Vec<(String, &'static str, u32)> {
+fn phases(engine: &Engine) -> Vec<(String, String, u32)> {
     let views = engine.views.borrow();
-    views.iter().map(|(name, view)| (name.clone(), view.run.phase, view.run.weight_ppm)).collect()
+    views.iter().map(|(name, view)| (name.clone(), view.run.phase.to_string(), view.run.weight_ppm)).collect()
 }
 
 #[track_caller]
-fn check(engine: &Engine, phase: &'static str, ppm: u32) {
+fn check(engine: &Engine, phase: &str, ppm: u32) {
     let names = ["shop", "shop.ranking", "shop.retrieval"];
-    assert_eq!(phases(engine), names.map(|name| (name.to_owned(), phase, ppm)));
+    assert_eq!(phases(engine), names.map(|name| (name.to_owned(), phase.to_owned(), ppm)));
 }
 
 async fn act(engine: &mut Engine, name: &str, act: Act) -> Result<(), Refusal> {
@@ -131,12 +132,8 @@ async fn what_people_say_to_the_whole_reaches_every_member() {
         (gates("shop.ranking"), gates("shop.retrieval")),
         (vec!["errors".into()], vec!["errors".into(), "end-to-end".into()])
     );
-    let figure = |metric: &str| super::super::Figure {
-        metric: metric.to_owned(),
-        version: "v2".to_owned(),
-        value: 250.0,
-        n: 1,
-    };
+    let figure =
+        |metric: &str| Figure { metric: metric.to_owned(), version: "v2".to_owned(), value: 250.0, n: 1 };
     engine.push("shop", vec![figure("end-to-end")]).expect("taken");
     match engine.push("shop", vec![figure("clicks")]) {
         Err(Refusal::Invalid(why)) => assert!(why.contains("clicks"), "{why}"),
@@ -167,7 +164,10 @@ async fn members_may_change_from_run_to_run_and_their_past_is_kept() {
     assert!(first.runs.values().all(|run| matches!(run.state.phase, Phase::Pending { .. })));
     let past = first.past("shop", 1).expect("kept");
     let members: Vec<&str> = past.members.iter().map(|member| member.name.as_str()).collect();
-    assert_eq!((past.run.phase, members), ("RolledBack", vec!["shop.ranking", "shop.retrieval"]));
+    assert_eq!(
+        (past.run.phase.to_string(), members),
+        ("RolledBack".to_owned(), vec!["shop.ranking", "shop.retrieval"])
+    );
     drop(first);
     assert_eq!(names(&engine(&file)), ["shop.reranking", "shop.retrieval"]);
 }

@@ -1,11 +1,13 @@
 //! What is asked beforehand, and what is begun once more.
 
+use api::PhaseName;
+
 use super::*;
 
 /// Everything that could have been changed.
 fn all(engine: &Engine) -> (u64, Vec<(String, u64, String)>, usize, String) {
     let runs = engine.store.rollouts().expect("a store");
-    let runs = runs.into_iter().map(|run| (run.spec, run.state.run, run.state.phase.name().to_owned()));
+    let runs = runs.into_iter().map(|run| (run.spec, run.state.run, run.state.phase.name().to_string()));
     let views = serde_json::to_string(&*engine.views.borrow().clone()).expect("JSON");
     (engine.mesh.generation, runs.collect(), engine.store.queued().expect("a store").len(), views)
 }
@@ -81,7 +83,7 @@ async fn what_was_rolled_back_is_begun_once_more_from_what_is_stored() {
     second.recover().await;
     let applied = second.retry("ranker", human("the index was cold")).await.expect("begun");
     assert_eq!((applied.name.as_str(), applied.run), ("ranker", 2));
-    check_run(&second, 2, "Pending");
+    check_run(&second, 2, PhaseName::Pending);
     let stored = second.store.rollouts().expect("a store").remove(0);
     assert_eq!((stored.spec, stored.state.plan.warm_up_ms), (text, 7_000));
     let history = second.runs["ranker"].state.history.iter().map(|line| line.what.clone());
@@ -89,7 +91,7 @@ async fn what_was_rolled_back_is_begun_once_more_from_what_is_stored() {
 }
 
 #[track_caller]
-fn check_run(engine: &Engine, run: u64, phase: &str) {
+fn check_run(engine: &Engine, run: u64, phase: PhaseName) {
     let views = engine.views.borrow();
-    assert_eq!((views["ranker"].run.run, views["ranker"].run.phase), (run, phase));
+    assert_eq!((views["ranker"].run.run, &views["ranker"].run.phase), (run, &phase.into()));
 }

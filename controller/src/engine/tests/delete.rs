@@ -40,7 +40,7 @@ async fn what_is_over_is_let_go_and_its_numbers_are_not_used_again() {
     second.tick().await;
     assert!(second.views.borrow().is_empty() && second.waiting.is_empty());
     let past = second.past("ranker", 1).expect("kept");
-    assert_eq!(past.run.phase, "RolledBack");
+    assert_eq!(past.run.phase.to_string(), "RolledBack");
     let journal = Archive::of(&file).journal("ranker", 1).expect("a journal");
     let last = journal.lines.last().expect("a line");
     let said = (last.kind.as_str(), last.what.as_str(), last.who.as_deref(), last.why.as_deref());

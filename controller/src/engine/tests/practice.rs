@@ -26,7 +26,11 @@ async fn rested(world: &mut World, name: &str, more: &str) {
 
 /// The number of its last drill, and how that ended.
 fn last(world: &World, name: &str) -> Option<(u64, Option<Outcome>)> {
-    world.view(name).drill.as_ref().map(|drill| (drill.number, drill.outcome))
+    world
+        .view(name)
+        .drill
+        .as_ref()
+        .map(|drill| (drill.number, drill.outcome.as_ref().and_then(|outcome| outcome.known().copied())))
 }
 
 #[track_caller]
@@ -92,7 +96,13 @@ async fn what_was_rolled_back_meets_nobody_by_itself() {
     assert_eq!(told(&world, "for its schedule (at 0% and not 1%: v2 was rolled back"), 1);
     assert!(world.view("ranker").parity.is_none());
     assert_eq!(told(&world, "was missed: v2 was rolled back"), 1, "and is not tried again at once");
-    assert!(world.view("ranker").practice.iter().any(|known| known.missed && known.exercise == "parity"));
+    assert!(
+        world
+            .view("ranker")
+            .practice
+            .iter()
+            .any(|known| known.missed && known.exercise == manifest::Exercised::Parity)
+    );
 }
 
 #[tokio::test]

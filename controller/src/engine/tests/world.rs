@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
 
+use api::{Applied, RunView};
 use envoy::ecds::{Acknowledged, Node};
 use envoy::{Ecds, EcdsFile, Resource};
 use futures::FutureExt as _;
@@ -16,7 +17,7 @@ use split::{Arm, Cause};
 use tally::{Class, Counted, Progress, Series, Slot, What};
 use tokio::sync::oneshot;
 
-use super::super::{views::RunView, *};
+use super::super::*;
 use crate::clock;
 use crate::evidence::Source;
 use sources::{Hosts, Secrets};

@@ -3,8 +3,8 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 
+use api::PollView;
 use manifest::Poll;
-use serde::Serialize;
 
 use super::super::{Engine, Report};
 use crate::clock;
@@ -25,21 +25,6 @@ pub struct Polling {
     failures_total: u64,
     last_success_unix_ms: Option<u64>,
     error: Option<String>,
-}
-
-/// How the asking goes, for people.
-#[derive(Clone, Debug, Serialize)]
-pub struct PollView {
-    pub url: String,
-    pub every_ms: u64,
-    /// When the registry last answered; `None`: not since this controller began.
-    pub last_success_unix_ms: Option<u64>,
-    /// Questions without an answer, in a row.
-    pub failures: u32,
-    /// Questions without an answer since this controller began.
-    pub failures_total: u64,
-    /// Why the last one had none.
-    pub error: Option<String>,
 }
 
 impl Polling {

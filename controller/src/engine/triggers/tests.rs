@@ -30,7 +30,7 @@ fn text(more: &str) -> String {
     )
 }
 
-async fn go(engine: &mut Engine, version: &str) -> Gone {
+async fn go(engine: &mut Engine, version: &str) -> Fired {
     engine.go("registry", version, "a test", false).await.expect("taken")
 }
 

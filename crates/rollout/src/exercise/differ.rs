@@ -7,9 +7,10 @@
 
 use judge::anytime::normal_mixture_radius;
 use manifest::{Against, Gate, Margin, Metric};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::evidence::trials;
+use crate::word::number;
 use crate::{Bins, Counts, Moments};
 
 /// The chance that a gate's difference lies beyond its bound.
@@ -28,15 +29,20 @@ const TAU_MEAN: f64 = 0.05;
 const BEYOND: [f64; 4] = [0.5, 0.1, 0.05, 0.01];
 
 /// By how much two parts differ, whichever is worse: a factor of rates and answer times, the part of a mean, or points.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Difference {
     /// As it was seen.
+    #[serde(deserialize_with = "number")]
     pub observed: f64,
     /// At least this ...
+    #[serde(deserialize_with = "number")]
     pub least: f64,
     /// ... and at most this, with a chance of error of 5 %.
+    #[serde(deserialize_with = "number")]
     pub most: f64,
     /// Where the gate's harm begins.
+    #[serde(deserialize_with = "number")]
     pub harm: f64,
     /// What to write so that the gate bears it; `None`: it does.
     pub line: Option<String>,

@@ -21,7 +21,7 @@ use crate::{Acks, Effect, Human, Interval, Now, Phase, State};
 pub use differ::Difference;
 pub use drill::{Cancelled, Drill, DrillOrder, DrillPhase, Exposure, LeasePath, LeaseSkipped, PushPath};
 pub use parity::{Parity, ParityOrder, ParityPhase};
-pub use parity_report::{Finding, GateRow, ParityView, SplitView};
+pub use parity_report::{Finding, GateRow, Likeness, ParityView, SplitView};
 pub use report::{DrillView, ExerciseView, Kept, LeaseView, PushView};
 pub use sent::Sent;
 pub use shares::Split;

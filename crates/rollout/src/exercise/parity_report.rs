@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::differ::{Difference, difference};
 use super::{Outcome, Parity, ParityPhase};
 use crate::evidence::{digits, e_value, value};
-use crate::{Answer, Verdict};
+use crate::word::number;
+use crate::{Answer, Verdict, Word};
 
 /// What an A/A check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +40,8 @@ impl Finding {
 }
 
 /// An A/A check for the eye.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ParityView {
     /// The rollout.
     pub name: String,
@@ -58,11 +60,11 @@ pub struct ParityView {
     /// Was it deployed twice? Otherwise stable served both parts.
     pub deployed: bool,
     /// Where it is.
-    pub phase: ParityPhase,
+    pub phase: Word<ParityPhase>,
     /// How it ended.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<Word<Outcome>>,
     /// What was found.
-    pub finding: Option<Finding>,
+    pub finding: Option<Word<Finding>>,
     /// One English sentence.
     pub message: String,
     /// When it was asked for.
@@ -82,31 +84,35 @@ pub struct ParityView {
 }
 
 /// The split for the eye.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SplitView {
     /// The configured share of the second part, 0 to 1.
+    #[serde(deserialize_with = "number")]
     pub expected: f64,
     /// Its share as it arrived.
     pub observed: Option<f64>,
     /// Requests of the first and the second part.
     pub assigned: [u64; 2],
     /// The largest e-value so far that the split is off; 1,000 proves it.
+    #[serde(deserialize_with = "number")]
     pub e_value: f64,
     /// How much more the counts vary than those of independent requests; `None`: not known.
     pub spread: Option<f64>,
     /// Likely causes, when it is off.
-    pub causes: Vec<&'static str>,
+    pub causes: Vec<String>,
 }
 
 /// A gate for the eye.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct GateRow {
     /// Its name.
     pub name: String,
     /// What is measured.
-    pub metric: Metric,
-    /// `alike`, `different`, or `open`.
-    pub verdict: &'static str,
+    pub metric: Word<Metric>,
+    /// Are the parts alike?
+    pub verdict: Word<Likeness>,
     /// The first part's value.
     pub first: Option<f64>,
     /// The second part's.
@@ -116,8 +122,10 @@ pub struct GateRow {
     /// Of the second.
     pub n_second: u64,
     /// The e-value of a difference, both directions.
+    #[serde(deserialize_with = "number")]
     pub e_value: f64,
     /// The weaker of the two e-values that they are alike.
+    #[serde(deserialize_with = "number")]
     pub proof: f64,
     /// One English sentence.
     pub why: String,
@@ -125,6 +133,18 @@ pub struct GateRow {
     pub wants_ms: Option<u64>,
     /// By how much the parts differ; `None`: too little was seen.
     pub difference: Option<Difference>,
+}
+
+/// Are two parts alike?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Likeness {
+    /// They are proven alike.
+    Alike,
+    /// They are proven different.
+    Different,
+    /// Neither.
+    Open,
 }
 
 impl Parity {
@@ -141,9 +161,9 @@ impl Parity {
             scheduled: self.order.scheduled,
             version: self.stable_version.clone(),
             deployed: self.order.deployed,
-            phase: self.phase,
-            outcome: self.ended.as_ref().map(|ended| ended.outcome),
-            finding: self.finding.as_ref().map(|(finding, _)| *finding),
+            phase: self.phase.into(),
+            outcome: self.ended.as_ref().map(|ended| ended.outcome.into()),
+            finding: self.finding.as_ref().map(|(finding, _)| Word::from(*finding)),
             message: self.message(&gates),
             started_unix_ms: self.started.unix_ms,
             ended_unix_ms: self.ended.as_ref().map(|ended| ended.at.unix_ms),
@@ -155,7 +175,11 @@ impl Parity {
                 assigned: self.split.assigned,
                 e_value: e_value(self.split.log_e),
                 spread: self.split.spread(),
-                causes: if self.split.is_off() { self.split.causes() } else { Vec::new() },
+                causes: if self.split.is_off() {
+                    self.split.causes().into_iter().map(str::to_owned).collect()
+                } else {
+                    Vec::new()
+                },
             },
             gates,
             left_out: self.left_out.clone(),
@@ -170,15 +194,15 @@ impl Parity {
         let proven = log_e >= -self.plan.alpha.gates.ln();
         let alike = forward.answer == Answer::Pass && backward.answer == Answer::Pass;
         let verdict = match (proven, alike) {
-            (true, _) => "different",
-            (false, true) => "alike",
-            (false, false) => "open",
+            (true, _) => Likeness::Different,
+            (false, true) => Likeness::Alike,
+            (false, false) => Likeness::Open,
         };
         let proof = forward.proof.min(backward.proof);
         Some(GateRow {
             name: gate.name.clone(),
-            metric: gate.metric,
-            verdict,
+            metric: gate.metric.into(),
+            verdict: verdict.into(),
             first: backward.estimate,
             second: forward.estimate,
             n_first: backward.n_canary,
@@ -186,7 +210,7 @@ impl Parity {
             e_value: e_value(log_e),
             proof,
             why: why(gate.metric, verdict, log_e, &forward, &backward),
-            wants_ms: (verdict == "open").then(|| self.wants(index, &forward, &backward)).flatten(),
+            wants_ms: (verdict == Likeness::Open).then(|| self.wants(index, &forward, &backward)).flatten(),
             difference: self.differs(index),
         })
     }
@@ -233,7 +257,7 @@ impl Parity {
                 .to_owned();
         }
         let open: Vec<&str> =
-            gates.iter().filter(|row| row.verdict == "open").map(|row| row.name.as_str()).collect();
+            gates.iter().filter(|row| row.verdict == Likeness::Open).map(|row| row.name.as_str()).collect();
         let more = wants(&gates).map_or_else(
             || "how much longer it would take is not known".to_owned(),
             |ms| format!("it would take about {} more at this traffic", minutes(ms)),
@@ -252,7 +276,7 @@ impl Parity {
             }
             (_, None) => format!("waits for a quorum of proxies ({followers})"),
             (_, Some(_)) => {
-                let alike = gates.iter().filter(|row| row.verdict == "alike").count();
+                let alike = gates.iter().filter(|row| row.verdict == Likeness::Alike).count();
                 let [first, second] = self.split.assigned;
                 format!(
                     "{alike} of {} gates are proven alike on {first} and {second} requests, after {}",
@@ -266,7 +290,7 @@ impl Parity {
 
 /// The longest any gate wants; `None` when one cannot say.
 fn wants(gates: &[GateRow]) -> Option<u64> {
-    let open = gates.iter().filter(|row| row.verdict == "open");
+    let open = gates.iter().filter(|row| row.verdict == Likeness::Open);
     open.map(|row| row.wants_ms).try_fold(0, |most, wants| wants.map(|ms| ms.max(most))).filter(|ms| *ms > 0)
 }
 
@@ -276,7 +300,7 @@ fn minutes(ms: u64) -> Span {
     Span::from_ms(ms.div_ceil(unit) * unit)
 }
 
-fn why(metric: Metric, verdict: &str, log_e: f64, forward: &Verdict, backward: &Verdict) -> String {
+fn why(metric: Metric, verdict: Likeness, log_e: f64, forward: &Verdict, backward: &Verdict) -> String {
     let shown = |verdict: &Verdict| {
         verdict.estimate.map_or_else(|| "nothing".to_owned(), |estimate| value(metric, estimate))
     };
@@ -289,9 +313,9 @@ fn why(metric: Metric, verdict: &str, log_e: f64, forward: &Verdict, backward: &
         forward.n_canary
     );
     match verdict {
-        "different" => format!("{facts} (e-value {})", digits(e_value(log_e))),
-        "alike" => format!("proven within the margin both ways: {facts}"),
-        _ => {
+        Likeness::Different => format!("{facts} (e-value {})", digits(e_value(log_e))),
+        Likeness::Alike => format!("proven within the margin both ways: {facts}"),
+        Likeness::Open => {
             let open = if forward.answer == Answer::Pass { backward } else { forward };
             if open.why.starts_with("unit unknown") {
                 open.why.clone()

@@ -1,15 +1,16 @@
 //! What a drill found, for people and tools.
 
 use manifest::{Percent, Span};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::drill::Cancelled;
 use super::{Drill, DrillPhase, LeaseSkipped, Outcome};
+use crate::Word;
 
 /// Promises people make about rollbacks, in milliseconds: half a minute, two, five.
 const PROMISES_MS: [u64; 3] = [30_000, 120_000, 300_000];
 
-/// An exercise for the eye.
+/// An exercise for the eye. It is written alone: whoever asks for one knows which kind was asked for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ExerciseView {
@@ -20,7 +21,8 @@ pub enum ExerciseView {
 }
 
 /// A drill for the eye.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DrillView {
     /// The rollout.
     pub name: String,
@@ -37,9 +39,9 @@ pub struct DrillView {
     /// The canary's share while it was exposed, in parts per million.
     pub weight_ppm: u32,
     /// Where it is.
-    pub phase: DrillPhase,
+    pub phase: Word<DrillPhase>,
     /// How it ended.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<Word<Outcome>>,
     /// One English sentence.
     pub message: String,
     /// When it was asked for.
@@ -59,10 +61,11 @@ pub struct DrillView {
 }
 
 /// The lease revoked alone, for the eye.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LeaseView {
     /// Why it was not tried.
-    pub skipped: Option<LeaseSkipped>,
+    pub skipped: Option<Word<LeaseSkipped>>,
     /// From the revocation to the last proxy that was told, in milliseconds.
     pub told_ms: Option<u64>,
     /// Proxies that asked.
@@ -74,7 +77,8 @@ pub struct LeaseView {
 }
 
 /// The push, for the eye.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PushView {
     /// When it was decided, in milliseconds since 1970.
     pub decided_unix_ms: u64,
@@ -95,7 +99,8 @@ pub struct PushView {
 }
 
 /// A promise, and whether the drill keeps it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Kept {
     /// In milliseconds.
     pub limit_ms: u64,
@@ -131,13 +136,13 @@ impl Drill {
             reason: self.order.by.reason.clone(),
             scheduled: self.order.scheduled,
             weight_ppm: self.order.weight_ppm,
-            phase: self.phase,
-            outcome: self.ended.as_ref().map(|ended| ended.outcome),
+            phase: self.phase.into(),
+            outcome: self.ended.as_ref().map(|ended| ended.outcome.into()),
             message: self.message(),
             started_unix_ms: self.started.unix_ms,
             ended_unix_ms: self.ended.as_ref().map(|ended| ended.at.unix_ms),
             lease: LeaseView {
-                skipped: self.lease.skipped,
+                skipped: self.lease.skipped.map(Word::from),
                 told_ms: self.lease_ms(),
                 proxies: self.lease.proxies,
                 missing: self.lease.missing,

@@ -2,7 +2,7 @@ use manifest::{Plan, Supersede};
 
 use super::{is_over, phase};
 use crate::reception::{gone_back_from, is_same};
-use crate::{Reception, State};
+use crate::{PhaseName, Reception, State};
 
 /// Receives what a document runs: one plan, or the members of a fleet. `present` are the last runs of its name, those
 /// of an earlier fleet of other members included.
@@ -19,7 +19,7 @@ pub fn receive(present: &[&State], next: &[Plan], again: bool) -> Reception {
     let name = plan.member.as_ref().map_or(&plan.name, |member| &member.fleet);
     let same = present.len() == next.len()
         && next.iter().all(|plan| present.iter().any(|state| is_same(&state.plan, plan)));
-    let rolled_back = phase(present) == "RolledBack";
+    let rolled_back = phase(present) == PhaseName::RolledBack;
     let other_practice = present.iter().any(|state| state.plan.practice != plan.practice);
     if same && other_practice && !(again && rolled_back && is_over(present)) {
         return Reception::Practice;

@@ -1,15 +1,15 @@
 //! A fleet as people see it.
 
 use super::{Fleet, is_done, is_over, went_back};
-use crate::view::{RecordView, RollbackView, View};
-use crate::{Exposed, Phase, State};
+use crate::view::{ExposedView, PhaseName, RecordView, RollbackView, View};
+use crate::{Phase, State};
 
 /// Lines of history shown of the whole.
 const HISTORY: usize = 200;
 
-/// The whole in one word, from the words for its members.
+/// The phase of the whole, from those of its members.
 #[must_use]
-pub fn phase(members: &[&State]) -> &'static str {
+pub fn phase(members: &[&State]) -> PhaseName {
     let fleet = Fleet::of(members);
     let any = |of: fn(&State) -> bool| members.iter().any(|state| of(state));
     let all = |of: fn(&State) -> bool| members.iter().all(|state| is_done(state) || of(state));
@@ -21,21 +21,21 @@ pub fn phase(members: &[&State]) -> &'static str {
     let handing = |state: &State| matches!(state.phase, Phase::HandBack(_));
     let promoting = |state: &State| matches!(state.phase, Phase::Promoting);
     if (any(went_back) && aborted) || (is_over(members) && !any(succeeded)) {
-        "RolledBack"
+        PhaseName::RolledBack
     } else if is_over(members) {
-        "Succeeded"
+        PhaseName::Succeeded
     } else if any(paused)
         && (unanimous || !any(|state| !is_done(state) && !matches!(state.phase, Phase::Paused(_))))
     {
-        "Paused"
+        PhaseName::Paused
     } else if all(pending) && !any(succeeded) {
-        "Pending"
+        PhaseName::Pending
     } else if all(handing) {
-        "HandBack"
+        PhaseName::HandBack
     } else if all(promoting) {
-        "Promoting"
+        PhaseName::Promoting
     } else {
-        "Progressing"
+        PhaseName::Progressing
     }
 }
 
@@ -60,7 +60,7 @@ pub fn view(name: &str, members: &[&State]) -> View {
     history.sort_by_key(|record| record.unix_ms);
     let surplus = history.len().saturating_sub(HISTORY);
     history.drain(..surplus);
-    let exposed = members.iter().fold(Exposed::default(), |sum, state| Exposed {
+    let exposed = members.iter().fold(ExposedView::default(), |sum, state| ExposedView {
         requests: sum.requests.saturating_add(state.exposed.requests),
         errors: sum.errors.saturating_add(state.exposed.errors),
     });
@@ -68,7 +68,7 @@ pub fn view(name: &str, members: &[&State]) -> View {
     View {
         name: name.to_owned(),
         run: members.iter().map(|state| state.run).max().unwrap_or(0),
-        phase: phase(members),
+        phase: phase(members).into(),
         message: fleet.map_or_else(String::new, |fleet| message(&fleet, members)),
         stage,
         stage_count: first.map_or(0, |state| state.plan.stages.len()),
@@ -111,7 +111,7 @@ fn message(fleet: &Fleet, members: &[&State]) -> String {
     let word = phase(members);
     let gone = members.iter().filter(|state| went_back(state));
     let gone: Vec<&str> = gone.map(|state| state.plan.name.as_str()).collect();
-    if word == "RolledBack" {
+    if word == PhaseName::RolledBack {
         let why = fleet
             .culprit(None)
             .and_then(|state| Some(format!("{}: {}", state.plan.name, state.rollback.as_ref()?.reason)));
@@ -125,7 +125,7 @@ fn message(fleet: &Fleet, members: &[&State]) -> String {
         return format!("rolled back because of {}{kept}", why.unwrap_or_default());
     }
     let without = if gone.is_empty() { String::new() } else { format!("; without {}", gone.join(", ")) };
-    if word == "Succeeded" {
+    if word == PhaseName::Succeeded {
         let drifting =
             |state: &&&State| state.watched().is_some_and(|watch| watch.drifting().next().is_some());
         let drifting: Vec<&str> =

@@ -71,7 +71,8 @@ fn a_better_version_gets_more_and_the_stages_end_as_ever() {
     story.second();
     let view = story.state.view().bandit.expect("shares move");
     assert!(view.versions[0].best > Some(0.99) && view.versions[1].best < Some(0.01), "{view:?}");
-    assert_eq!((view.by, view.floor_ppm, view.most_ppm, view.holds), ("error_rate", 10_000, 150_000, None));
+    assert_eq!((view.floor_ppm, view.most_ppm, view.holds), (10_000, 150_000, None));
+    assert_eq!(view.by, manifest::Metric::ErrorRate);
     let line =
         story.state.history.iter().rev().find(|record| record.what.starts_with("Shares: ")).expect("a line");
     assert_eq!(line.what, "Shares: v2 15%; best with >99% (v1 <1%)");

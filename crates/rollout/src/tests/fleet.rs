@@ -8,7 +8,9 @@ use manifest::load;
 
 use super::story::human;
 use crate::fleet::{self, Moved};
-use crate::{Acks, Bins, Counts, Effect, Endpoint, Event, Interval, Now, Pause, Phase, Reception, State};
+use crate::{
+    Acks, Bins, Counts, Effect, Endpoint, Event, Interval, Now, Pause, Phase, PhaseName, Reception, State,
+};
 
 const STAGES: &str = "
   stages:
@@ -145,7 +147,7 @@ impl Tale {
         panic!("not within {seconds} s: {}\n{:#?}", self.said(), self.phases());
     }
 
-    fn phases(&self) -> BTreeMap<&str, (&'static str, u32, usize)> {
+    fn phases(&self) -> BTreeMap<&str, (PhaseName, u32, usize)> {
         let seen = |state: &State| (state.phase.name(), state.weights.canary_ppm, state.stages.len());
         self.members.iter().map(|(name, state)| (name.as_str(), seen(state))).collect()
     }
@@ -154,7 +156,7 @@ impl Tale {
         self.members[name].weights.canary_ppm
     }
 
-    fn phase(&self) -> &'static str {
+    fn phase(&self) -> PhaseName {
         fleet::phase(&self.states())
     }
 
@@ -177,7 +179,7 @@ fn models_go_up_together_and_are_handed_back_together() {
     assert!(tale.said().contains("f.ranking"), "{}", tale.said());
     tale.blind.clear();
     let mut last = (0, 0);
-    while tale.phase() != "Succeeded" {
+    while tale.phase() != PhaseName::Succeeded {
         tale.second();
         let now = (tale.weight("f.retrieval"), tale.weight("f.ranking"));
         assert!(now.0 == now.1 || now < last, "{now:?}: raised together");
@@ -212,7 +214,7 @@ fn the_harm_of_one_model_takes_all_back_in_the_same_step() {
     let reason = &tale.members["f.retrieval"].rollback.as_ref().unwrap().reason;
     assert!(reason.starts_with("f.ranking went back: guardrail") || reason.contains("gate"), "{reason}");
     assert!(tale.said().contains("f.ranking"), "{}", tale.said());
-    assert_eq!(tale.phase(), "RolledBack");
+    assert_eq!(tale.phase(), PhaseName::RolledBack);
 }
 
 #[test]
@@ -227,7 +229,7 @@ fn a_wave_begins_when_the_one_before_has_proven_itself_and_soaked() {
     // Nothing is handed back before the last wave is there too.
     tale.until(60, |tale| tale.members["f.us"].stages.len() == 3);
     assert_eq!(tale.weight("f.eu"), 1_000_000);
-    tale.until(60, |tale| tale.phase() == "Succeeded");
+    tale.until(60, |tale| tale.phase() == PhaseName::Succeeded);
 }
 
 #[test]
@@ -235,7 +237,7 @@ fn any_region_that_derails_takes_all_back_even_those_before_it() {
     let mut tale = Tale::of(WAVES);
     tale.until(90, |tale| tale.weight("f.us") > 0);
     tale.bad = vec!["us"];
-    tale.until(20, |tale| tale.phase() == "RolledBack");
+    tale.until(20, |tale| tale.phase() == PhaseName::RolledBack);
     assert!(tale.members.values().all(|state| state.weights.canary_ppm == 0), "{:?}", tale.phases());
 }
 
@@ -246,12 +248,12 @@ fn with_a_quorum_a_region_goes_back_alone_until_enough_have() {
     tale.until(20, |tale| tale.weight("f.us") == 500_000);
     tale.bad = vec!["us"];
     tale.until(20, |tale| tale.members["f.us"].phase == Phase::RolledBack);
-    assert_ne!(tale.phase(), "RolledBack");
+    assert_ne!(tale.phase(), PhaseName::RolledBack);
     let mut alone = tale.clone();
-    alone.until(60, |tale| tale.phase() == "Succeeded");
+    alone.until(60, |tale| tale.phase() == PhaseName::Succeeded);
     assert!(alone.said().contains("without f.us"), "{}", alone.said());
     tale.bad = vec!["us", "asia"];
-    tale.until(20, |tale| tale.phase() == "RolledBack");
+    tale.until(20, |tale| tale.phase() == PhaseName::RolledBack);
     assert_eq!(tale.weight("f.eu"), 0);
 }
 
@@ -266,15 +268,15 @@ fn a_region_that_cannot_decide_holds_and_does_not_stop_a_quorum() {
     tale.until(60, |tale| tale.members["f.eu"].phase == Phase::Succeeded);
     assert_eq!(tale.weight("f.asia"), 100_000, "it holds");
     (tale.blind, tale.deaf) = (vec![], vec![]);
-    if tale.members["f.asia"].phase.name() == "Paused" {
+    if tale.members["f.asia"].phase.name() == PhaseName::Paused {
         tale.act(&Event::Resume(human())).unwrap();
     }
-    tale.until(60, |tale| tale.phase() == "Succeeded");
+    tale.until(60, |tale| tale.phase() == PhaseName::Succeeded);
 }
 
 #[test]
 fn a_lost_member_holds_the_others_no_longer_than_its_deadline() {
-    for (policy, ends) in [("pause", "Paused"), ("rollback", "RolledBack")] {
+    for (policy, ends) in [("pause", PhaseName::Paused), ("rollback", PhaseName::RolledBack)] {
         let mut tale = Tale::of(&format!("{MODELS}  onInsufficient: {policy}\n"));
         tale.until(10, |tale| tale.weight("f.ranking") == 100_000);
         tale.blind = vec!["ranking"];
@@ -289,7 +291,7 @@ fn what_people_do_they_do_to_all() {
     let mut tale = Tale::of(&approval);
     tale.until(20, |tale| tale.weight("f.ranking") == 100_000);
     tale.act(&Event::Pause(human())).unwrap();
-    assert_eq!(tale.phase(), "Paused");
+    assert_eq!(tale.phase(), PhaseName::Paused);
     for _ in 0..20 {
         tale.second();
     }
@@ -303,7 +305,7 @@ fn what_people_do_they_do_to_all() {
     tale.effects.clear();
     tale.act(&Event::Abort(human())).unwrap();
     let published = tale.effects.iter().filter(|(_, effect)| matches!(effect, Effect::Publish(_))).count();
-    assert_eq!((tale.phase(), published), ("RolledBack", 2));
+    assert_eq!((tale.phase(), published), (PhaseName::RolledBack, 2));
     assert!(tale.act(&Event::Abort(human())).unwrap_err().contains("over"));
 }
 

@@ -29,7 +29,7 @@ fn so_many_bad_readings_in_a_row_take_the_run_back() {
         assert_eq!(*story.phase(), Phase::Progressing);
     }
     let said = story.state.view().guardrails[0].clone();
-    assert_eq!((said.answer, said.estimate, said.bound), (Answer::Pass, Some(1.2), Some(1.1)));
+    assert_eq!((said.answer, said.estimate, said.bound), (Answer::Pass.into(), Some(1.2), Some(1.1)));
     assert!(said.why.contains("2 readings in a row are above 1.1, 2 are borne"), "{}", said.why);
     read(&mut story, 1.2);
     assert_eq!(rolled_back_by(&story), Some(RollbackBy::Guardrail("cpu".to_owned())));
@@ -104,7 +104,7 @@ fn one_that_gives_nothing_lets_nothing_rise() {
         // The gates pass and the bake is over, and it waits.
         (0..600).for_each(|_| story.second());
         assert_eq!((story.phase(), story.state.stage), (&Phase::Progressing, 0), "{policy}");
-        let (answer, why) = (story.state.view().guardrails[0].answer, story.state.message());
+        let (answer, why) = (story.state.view().guardrails[0].answer.clone(), story.state.message());
         assert_eq!(answer, if error { Answer::Error } else { Answer::Insufficient });
         assert!(why.contains("waits for readings of guardrail cpu"), "{why}");
         read(&mut story, 1.0);

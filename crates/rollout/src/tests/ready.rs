@@ -1,7 +1,7 @@
 //! The canary gets traffic only when it is there, and warm.
 
 use super::story::{Story, human, urged};
-use crate::{Effect, Endpoints, Event, Human, Pause, Phase, WarmingUp};
+use crate::{Effect, Endpoints, Event, Human, Pause, Phase, PhaseName, WarmingUp};
 
 const STAGES: &str = "stages:
 - {weight: 10%, bake: 10s, deadline: 10m}
@@ -80,7 +80,12 @@ fn waits(on_timeout: &str, seconds_waited: u64, phase: &str) {
     seconds(&mut story, 5, 4, 4);
     assert_eq!(story.state.weights.canary_ppm, 100_000);
     seconds(&mut story, seconds_waited, 3, 4);
-    assert_eq!(story.phase().name(), phase, "{on_timeout} {seconds_waited}: {}", story.state.message());
+    assert_eq!(
+        story.phase().name().to_string(),
+        phase,
+        "{on_timeout} {seconds_waited}: {}",
+        story.state.message()
+    );
     if phase == "Paused" {
         assert_eq!(*story.phase(), Phase::Paused(Pause::Endpoints));
         seconds(&mut story, 3, 4, 4);
@@ -102,9 +107,9 @@ fn loses(on_loss: &str, looks: u64, phase: &str) {
     seconds(&mut story, 3, 2, 4);
     assert_eq!(story.state.weights.canary_ppm, 100_000);
     seconds(&mut story, 1, 1, 4);
-    assert_eq!(story.phase().name(), "Progressing", "one of two is left");
+    assert_eq!(story.phase().name(), PhaseName::Progressing, "one of two is left");
     seconds(&mut story, looks, 0, 4);
-    assert_eq!(story.phase().name(), phase, "{on_loss} {looks}: {}", story.state.message());
+    assert_eq!(story.phase().name().to_string(), phase, "{on_loss} {looks}: {}", story.state.message());
     if phase == "RolledBack" {
         assert!(story.state.message().contains("no ready endpoint left"), "{}", story.state.message());
     }

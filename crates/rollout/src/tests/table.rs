@@ -66,7 +66,7 @@ fn check(before: &str, event: &Event, after: &str, percent: u32) {
     let (old, published) = (State::clone(&story.state), story.weights.len());
     story.take(event);
     assert_eq!(
-        (story.state.phase.name(), story.state.weights.canary_ppm),
+        (story.state.phase.name().to_string().as_str(), story.state.weights.canary_ppm),
         (after, percent * 10_000),
         "{before} {event:?}"
     );

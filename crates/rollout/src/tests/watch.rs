@@ -2,7 +2,8 @@
 
 use super::story::{GOOD, Model, Story, human};
 use crate::{
-    Bins, Counts, Effect, Event, Group, Interval, Moments, Notice, Phase, Severity, State, WatchView, step,
+    Bins, Counts, Effect, Event, GateStanding, Group, Interval, Moments, Notice, Phase, Severity, State,
+    WatchStanding, WatchView, step,
 };
 
 const LINES: &str = "confidence: {fromHeader: x-sure}
@@ -81,7 +82,7 @@ fn check(change: impl FnOnce(&mut Model), gate: Option<&str>) {
     let drifting: Vec<String> = view(&story)
         .gates
         .iter()
-        .filter(|gate| gate.standing == "drift")
+        .filter(|gate| gate.standing == GateStanding::Drift)
         .map(|gate| gate.name.clone())
         .collect();
     let told: Vec<&str> = notices(&story).iter().map(|notice| notice.key.as_str()).collect();
@@ -194,7 +195,7 @@ fn it_ends_when_its_time_is_over() {
     let mut story = promoted("watch: {for: 10m}");
     let seconds = story.until(700, |state| !state.lingers());
     assert!((595..=601).contains(&seconds), "{seconds}");
-    assert_eq!((view(&story).standing, view(&story).watched_ms / 1_000), ("over", 600));
+    assert_eq!((view(&story).standing, view(&story).watched_ms / 1_000), (WatchStanding::Over.into(), 600));
     let last = story.state.history.last().expect("a line");
     assert_eq!(last.what, "The watch over v2 ends after 10m, within its limits");
     story.stable.errors = 0.5;
@@ -232,7 +233,7 @@ fn a_person_can_have_it_quiet() {
         story.second();
     }
     assert!(notices(&story).is_empty());
-    assert_eq!((view(&story).standing, story.state.lingers()), ("paused", true));
+    assert_eq!((view(&story).standing, story.state.lingers()), (WatchStanding::Paused.into(), true));
     story.take(&resume);
     story.until(60, |state| state.watched().is_some_and(|watch| watch.drifting().next().is_some()));
     // Paused and gone on with, what is still there is told anew.

@@ -1,18 +1,20 @@
 //! A watch as people see it.
 
-use manifest::Span;
-use serde::Serialize;
+use manifest::{Metric, Span};
+use serde::{Deserialize, Serialize};
 
 use super::{GateWatch, Unwatched, Watching};
-use crate::State;
+use crate::word::number;
+use crate::{State, Word};
 
 /// A watch for the eye.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct WatchView {
     /// The version watched.
     pub version: String,
-    /// `watching`, `paused` or `over`.
-    pub standing: &'static str,
+    /// Is it on?
+    pub standing: Word<WatchStanding>,
     /// One English sentence.
     pub message: String,
     /// When the version was promoted, in milliseconds since 1970.
@@ -24,23 +26,25 @@ pub struct WatchView {
     /// What is held to what.
     pub gates: Vec<GateWatchView>,
     /// Gates that are not watched, each with the reason.
-    pub left_out: Vec<Unwatched>,
+    pub left_out: Vec<UnwatchedView>,
 }
 
 /// A gate in a watch, for the eye.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct GateWatchView {
     /// The gate's name.
     pub name: String,
-    /// `within`, `drift`, `unknown` while nothing was seen lately, or `off` when nothing is watched any more.
-    pub standing: &'static str,
+    /// Is it within its limit?
+    pub standing: Word<GateStanding>,
     /// What is measured.
-    pub metric: &'static str,
+    pub metric: Word<Metric>,
     /// What it showed in the last ten minutes: a share, milliseconds, or a mean.
     pub value: Option<f64>,
     /// Requests that rests on.
     pub n: u64,
     /// What it is held to, in the same unit.
+    #[serde(deserialize_with = "number")]
     pub limit: f64,
     /// What it showed when it was promoted.
     pub was: Option<f64>,
@@ -52,18 +56,61 @@ pub struct GateWatchView {
     pub why: String,
 }
 
+/// Is a promoted version watched?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WatchStanding {
+    /// It is.
+    Watching,
+    /// A person stopped it.
+    Paused,
+    /// No longer.
+    Over,
+}
+
+/// Is a watched gate within its limit?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateStanding {
+    /// Nothing says that it is not.
+    Within,
+    /// It is proven not to be.
+    Drift,
+    /// Nothing was seen of it lately.
+    Unknown,
+    /// It is not watched any more.
+    Off,
+}
+
+/// A gate that is not watched, for the eye.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UnwatchedView {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub why: String,
+}
+
+impl From<&Unwatched> for UnwatchedView {
+    fn from(known: &Unwatched) -> Self {
+        let Unwatched { name, why } = known.clone();
+        Self { name, why }
+    }
+}
+
 impl State {
     /// The watch for the eye, when there is or was one.
     pub(crate) fn watch_view(&self) -> Option<WatchView> {
         let watching = self.watching.as_deref()?;
         let standing = match (&watching.ended, &watching.paused_by) {
-            (Some(_), _) => "over",
-            (None, Some(_)) => "paused",
-            (None, None) => "watching",
+            (Some(_), _) => WatchStanding::Over,
+            (None, Some(_)) => WatchStanding::Paused,
+            (None, None) => WatchStanding::Watching,
         };
         Some(WatchView {
             version: self.stable_version.clone(),
-            standing,
+            standing: standing.into(),
             message: self.watch_message(watching),
             since_unix_ms: watching.since.unix_ms,
             watched_ms: watching.watched_ms(self),
@@ -71,9 +118,9 @@ impl State {
             gates: watching
                 .gates
                 .iter()
-                .map(|gate| watching.gate_view(gate, standing == "watching"))
+                .map(|gate| watching.gate_view(gate, standing == WatchStanding::Watching))
                 .collect(),
-            left_out: watching.left_out.clone(),
+            left_out: watching.left_out.iter().map(UnwatchedView::from).collect(),
         })
     }
 
@@ -108,10 +155,10 @@ impl Watching {
     fn gate_view(&self, gate: &GateWatch, on: bool) -> GateWatchView {
         let (seen, n) = self.shows(gate);
         let standing = match (&gate.drift, seen) {
-            _ if !on => "off",
-            (Some(_), _) => "drift",
-            (None, Some(_)) => "within",
-            (None, None) => "unknown",
+            _ if !on => GateStanding::Off,
+            (Some(_), _) => GateStanding::Drift,
+            (None, Some(_)) => GateStanding::Within,
+            (None, None) => GateStanding::Unknown,
         };
         let shown = seen.map_or_else(
             || format!("{} was not seen in the last ten minutes", gate.limit.metric.name()),
@@ -125,8 +172,8 @@ impl Watching {
         };
         GateWatchView {
             name: gate.limit.name.clone(),
-            standing,
-            metric: gate.limit.metric.name(),
+            standing: standing.into(),
+            metric: gate.limit.metric.into(),
             value: seen,
             n,
             limit: gate.limit.limit,

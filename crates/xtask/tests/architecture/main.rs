@@ -148,7 +148,7 @@ const RULES: &[Rule] = &[
     Rule {
         package: "api",
         purity: Purity::Effects,
-        ours: &["manifest", "rollout"],
+        ours: &["manifest", "rollout", "split"],
         never: &["axum", "hyper", "reqwest", "rusqlite", "tokio"],
     },
     Rule {
@@ -179,13 +179,13 @@ const RULES: &[Rule] = &[
     Rule {
         package: "demo",
         purity: Purity::Effects,
-        ours: &[],
+        ours: &["api"],
         never: &["kube", "prost", "proxy-wasm", "rusqlite", "statrs", "tonic", "wasmtime"],
     },
     Rule {
         package: "tests",
         purity: Purity::Tests,
-        ours: &["demo", "envoy", "host", "split", "tally"],
+        ours: &["api", "demo", "envoy", "host", "split", "tally"],
         never: &["proxy-wasm", "rusqlite"],
     },
     Rule {

@@ -36,7 +36,7 @@ impl World {
         let runs = self.engine.iter().flat_map(|engine| &engine.runs);
         let ends = runs.map(|(name, run)| {
             let view = run.state.view();
-            (name.clone(), (view.phase.to_owned(), view.run, view.stage, view.weight_ppm))
+            (name.clone(), (view.phase.to_string(), view.run, view.stage, view.weight_ppm))
         });
         Seen {
             policies: self.watched.lock().expect("not poisoned").policies.clone(),

@@ -4,8 +4,8 @@ use judge::random::SplitMix64;
 
 use crate::tests::story::HEAD;
 use crate::{
-    Acks, Counts, Effect, Event, Exercise, ExerciseEvent, Finding, Group, Human, Interval, Now, Outcome,
-    Parity, ParityOrder, ParityPhase, State, step,
+    Acks, Counts, Effect, Event, Exercise, ExerciseEvent, Finding, Group, Human, Interval, Likeness, Now,
+    Outcome, Parity, ParityOrder, ParityPhase, State, step,
 };
 
 const GATES: &str = "gates:
@@ -151,7 +151,12 @@ fn run_out(parity: Parity, traffic: Traffic, seed: u64) -> (Parity, Vec<u32>) {
 fn check(parity: Parity, traffic: Traffic, outcome: Outcome, finding: Finding, why: &str) -> Parity {
     let (parity, _) = run_out(parity, traffic, 7);
     let view = parity.view();
-    assert_eq!((view.outcome, view.finding), (Some(outcome), Some(finding)), "{}", view.message);
+    assert_eq!(
+        (view.outcome, view.finding),
+        (Some(outcome.into()), Some(finding.into())),
+        "{}",
+        view.message
+    );
     assert!(view.message.contains(why), "{why:?} is missing in: {}", view.message);
     parity
 }
@@ -161,7 +166,11 @@ fn a_version_is_proven_equal_to_itself() {
     let parity =
         check(check_of(false, |_| ()), HONEST, Outcome::Passed, Finding::Parity, "find v1 equal to itself");
     let view = parity.view();
-    assert!(view.gates.len() == 2 && view.gates.iter().all(|row| row.verdict == "alike"), "{:?}", view.gates);
+    assert!(
+        view.gates.len() == 2 && view.gates.iter().all(|row| row.verdict == Likeness::Alike),
+        "{:?}",
+        view.gates
+    );
     assert_eq!(view.left_out, ["sales"], "a source that knows versions cannot tell parts");
     // A time that was asked for is used up, and makes the answer no worse.
     let parity = check_of(false, |order| (order.until_evidence, order.duration_ms) = (false, 2_400_000));
@@ -189,7 +198,7 @@ fn a_difference_is_found_whichever_part_is_worse() {
         let parity =
             check(check_of(false, |_| ()), traffic, Outcome::Failed, Finding::Difference, "gate errors");
         let row = parity.view().gates.into_iter().find(|row| row.name == "errors").expect("the gate");
-        assert!(row.verdict == "different" && row.e_value >= 25.0, "{row:?}");
+        assert!(row.verdict == Likeness::Different && row.e_value >= 25.0, "{row:?}");
     }
 }
 

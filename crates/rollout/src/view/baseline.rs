@@ -1,0 +1,147 @@
+//! What a version showed when it was promoted, as people see it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::word::number;
+use crate::{Aged, Baseline, Bins, Counts, Group, Moments};
+
+/// What a version showed while it bore much or all of the traffic, for the eye.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BaselineView {
+    /// The version.
+    pub version: String,
+    /// When the first of its stages began, in milliseconds since 1970.
+    pub from_unix_ms: u64,
+    /// When it was promoted, in milliseconds since 1970.
+    pub to_unix_ms: u64,
+    /// Its last so many stages are in it.
+    pub stages: usize,
+    /// What it showed in them.
+    pub counts: CountsView,
+}
+
+/// Counts of requests, for the eye; see [`Counts`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CountsView {
+    /// Requests sent there.
+    pub assigned: u64,
+    /// Requests finished, in whatever way.
+    pub finished: u64,
+    /// Of these, requests with an outcome.
+    pub outcomes: u64,
+    /// Of the outcomes, errors.
+    pub errors: u64,
+    /// Of the finished, clients that went away before the end of the answer.
+    pub gone: u64,
+    /// Of the finished, answers that the proxy gave by itself.
+    #[serde(skip_serializing_if = "none")]
+    pub local: u64,
+    /// Of the finished, requests that the version's cluster did not take.
+    #[serde(skip_serializing_if = "none")]
+    pub overflow: u64,
+    /// Requests that reached the age at which an answer is overdue.
+    pub overdue: AgedView,
+    /// How many answer times fell in each bin that has any.
+    #[serde(deserialize_with = "bins")]
+    pub latency: BTreeMap<u16, u64>,
+    /// The model's confidence.
+    pub confidence: MomentsView,
+    /// Outcomes per group of users; absent: they are not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<GroupView>>,
+}
+
+/// Requests that reached an age, for the eye.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgedView {
+    /// Reached that age.
+    pub reached: u64,
+    /// Had no answer by then.
+    pub overdue: u64,
+    /// Had none because their client left sooner.
+    #[serde(skip_serializing_if = "none")]
+    pub left_soon: u64,
+}
+
+/// Count, sum and sum of squares of a score, for the eye.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MomentsView {
+    /// How many.
+    pub n: u64,
+    /// Their sum.
+    #[serde(deserialize_with = "number")]
+    pub sum: f64,
+    /// The sum of their squares.
+    #[serde(deserialize_with = "number")]
+    pub sum_squares: f64,
+}
+
+/// One group's outcomes, for the eye.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GroupView {
+    /// Which of the 100 groups.
+    pub group: u16,
+    /// Requests with an outcome.
+    pub finished: u64,
+    /// Of these, errors.
+    pub errors: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+const fn none(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Keys of JSON are text, and serde forgets that they may be numbers where an object is part of a larger one
+/// (`flatten`).
+fn bins<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u16, u64>, D::Error> {
+    let read = BTreeMap::<String, u64>::deserialize(from)?;
+    Ok(read.into_iter().filter_map(|(bin, n)| Some((bin.parse().ok()?, n))).collect())
+}
+
+impl From<&Baseline> for BaselineView {
+    fn from(known: &Baseline) -> Self {
+        let Baseline { version, from_unix_ms, to_unix_ms, stages, counts } = known;
+        let (from_unix_ms, to_unix_ms, stages) = (*from_unix_ms, *to_unix_ms, *stages);
+        Self { version: version.clone(), from_unix_ms, to_unix_ms, stages, counts: counts.into() }
+    }
+}
+
+impl From<&Counts> for CountsView {
+    fn from(known: &Counts) -> Self {
+        let Counts {
+            assigned,
+            finished,
+            outcomes,
+            errors,
+            gone,
+            local,
+            overflow,
+            overdue: Aged { reached, overdue, left_soon },
+            latency: Bins(latency),
+            confidence: Moments { n, sum, sum_squares },
+            groups,
+        } = known.clone();
+        let group = |Group { group, finished, errors }| GroupView { group, finished, errors };
+        Self {
+            assigned,
+            finished,
+            outcomes,
+            errors,
+            gone,
+            local,
+            overflow,
+            overdue: AgedView { reached, overdue, left_soon },
+            latency,
+            confidence: MomentsView { n, sum, sum_squares },
+            groups: groups.map(|groups| groups.into_iter().map(group).collect()),
+        }
+    }
+}
