@@ -14,6 +14,7 @@ mod simulation;
 
 use std::process::ExitCode;
 
+use api::{Refusal, Verb};
 use args::{Args, Command};
 use clap::Parser;
 
@@ -21,10 +22,17 @@ fn main() -> ExitCode {
     let args = Args::parse();
     match run(args.command) {
         Ok(code) => code,
-        Err(error) => {
-            eprintln!("serin: {error:#}");
-            ExitCode::from(3)
-        }
+        // A refusal is the controller's answer, not a fault.
+        Err(error) => match error.downcast::<Refusal>() {
+            Ok(refusal) => {
+                eprintln!("{refusal}");
+                ExitCode::from(1)
+            }
+            Err(error) => {
+                eprintln!("serin: {error:#}");
+                ExitCode::from(3)
+            }
+        },
     }
 }
 
@@ -36,11 +44,11 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Get(options) => client::get(options).await,
         Command::Wait(options) => client::wait(options).await,
         Command::Retry(options) => client::retry(options).await,
-        Command::Abort(options) => client::act_on_arm("abort", options).await,
-        Command::Promote(options) => client::act_on_arm("promote", options).await,
-        Command::Approve(options) => client::act("approve", options).await,
-        Command::Pause(options) => client::act("pause", options).await,
-        Command::Resume(options) => client::act("resume", options).await,
+        Command::Abort(options) => client::act_on_arm(Verb::Abort, options).await,
+        Command::Promote(options) => client::act_on_arm(Verb::Promote, options).await,
+        Command::Approve(options) => client::act(Verb::Approve, options).await,
+        Command::Pause(options) => client::act(Verb::Pause, options).await,
+        Command::Resume(options) => client::act(Verb::Resume, options).await,
         Command::SetWeight(options) => client::set_weight(options).await,
         Command::Delete(options) => client::delete(options).await,
         Command::Rollback(options) => client::rollback(options).await,

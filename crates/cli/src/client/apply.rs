@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use reqwest::Client;
-use serde_json::Value;
+use api::{Applied, ApplyQuery, TriggerApplied, TriggerQuery};
 
 use super::files::{Placed, gather};
-use super::view::{Applied, Trigger};
-use super::{refused_or, send};
+use super::{Answer, Client, refusal};
 use crate::args;
 
 /// What a document is, as far as it can be read without a controller.
@@ -55,12 +53,12 @@ pub async fn apply(options: args::Apply) -> Result<ExitCode> {
         );
         return Ok(ExitCode::from(1));
     }
+    let client = Client::new(&options.server);
     let mut refused = bad.len();
     let mut done: BTreeMap<&'static str, usize> = BTreeMap::new();
     for item in items.iter().filter(|item| !bad.contains_key(&item.place)) {
-        let answer = send(Client::new().post(url(&options, item)).body(item.text.clone())).await?;
-        match refused_or(answer).await? {
-            Ok(answer) => *done.entry(said(&options, item, answer, several)?).or_default() += 1,
+        match refusal(send(&client, &options, item).await)? {
+            Ok(answer) => *done.entry(show(&options, item, &answer, several)?).or_default() += 1,
             Err(why) if several => {
                 println!("{}: refused: {why}", item.name);
                 refused += 1;
@@ -96,26 +94,26 @@ fn faults(items: &[Item]) -> BTreeMap<String, String> {
     found
 }
 
-fn url(options: &args::Apply, item: &Item) -> String {
-    let server = &options.server.server;
+async fn send(client: &Client, options: &args::Apply, item: &Item) -> Result<Answer> {
+    let args::Apply { again, dry_run, .. } = *options;
     if item.trigger {
-        return format!("{server}/v1/triggers?dry_run={}", options.dry_run);
+        return client.post_text("/v1/triggers", &TriggerQuery { dry_run }, item.text.clone()).await;
     }
-    format!("{server}/v1/rollouts?again={}&dry_run={}", options.again, options.dry_run)
+    client.post_text("/v1/rollouts", &ApplyQuery { again, dry_run }, item.text.clone()).await
 }
 
 /// Says what became of a document, and returns it in one word.
-fn said(options: &args::Apply, item: &Item, answer: Value, several: bool) -> Result<&'static str> {
+fn show(options: &args::Apply, item: &Item, answer: &Answer, several: bool) -> Result<&'static str> {
     let (warnings, word, line, changes) = if item.trigger {
-        let kept: Trigger = serde_json::from_value(answer)?;
-        let (word, line) = kept.said(options.dry_run);
+        let kept: TriggerApplied = answer.read()?;
+        let (word, line) = trigger_said(&kept, options.dry_run);
         (kept.warnings, word, format!("{}: {line}", kept.name), Vec::new())
     } else {
-        let applied: Applied = serde_json::from_value(answer)?;
-        let (word, line) = applied.said(options.dry_run);
+        let applied: Applied = answer.read()?;
+        let (word, line) = said(&applied, options.dry_run);
         let line = format!("{}: {line}", applied.name);
         // Of many nobody wants to be told how each is looked at.
-        let line = if several || options.dry_run { line } else { format!("{line}; {}", applied.next()) };
+        let line = if several || options.dry_run { line } else { format!("{line}; {}", next(&applied)) };
         (applied.warnings, word, line, applied.changes)
     };
     for warning in warnings {
@@ -124,9 +122,54 @@ fn said(options: &args::Apply, item: &Item, answer: Value, several: bool) -> Res
     }
     println!("{line}");
     for change in changes {
-        println!("  {}", change.line());
+        println!("  {change}");
     }
     Ok(word)
+}
+
+/// What became of it in one word, for counting, and in a few. `dry_run`: what would.
+pub fn said(applied: &Applied, dry_run: bool) -> (&'static str, String) {
+    let run = applied.run;
+    match applied {
+        Applied { unchanged: true, .. } => ("unchanged", format!("unchanged, this is run {run}")),
+        Applied { rescheduled: true, .. } if dry_run => (
+            "to be rescheduled",
+            format!("run {run} would stay as it is, practice would have another timetable"),
+        ),
+        Applied { rescheduled: true, .. } => {
+            ("rescheduled", format!("run {run} stays as it is, practice has another timetable"))
+        }
+        Applied { queued: true, .. } if dry_run => {
+            ("to be queued", format!("would be queued, to begin when run {run} is over"))
+        }
+        Applied { queued: true, .. } => ("queued", format!("queued, it begins when run {run} is over")),
+        Applied { replaces: Some(old), .. } if dry_run => {
+            ("to begin", format!("would begin as run {run}, and abort run {old}"))
+        }
+        Applied { replaces: Some(old), .. } => ("begun", format!("begun as run {run} in place of run {old}")),
+        _ if dry_run => ("to begin", format!("would begin as run {run}")),
+        _ => ("begun", format!("begun as run {run}")),
+    }
+}
+
+/// How it is looked at.
+pub fn next(applied: &Applied) -> String {
+    if applied.unchanged || applied.queued || applied.rescheduled {
+        return format!("see: serin get {}", applied.name);
+    }
+    format!("follow it: serin get {} -w", applied.name)
+}
+
+/// As [`said`].
+fn trigger_said(kept: &TriggerApplied, dry_run: bool) -> (&'static str, String) {
+    let rollout = &kept.rollout;
+    match (kept.unchanged, dry_run) {
+        (true, _) => ("unchanged", format!("unchanged, it begins {rollout} by itself")),
+        (false, true) => ("to be kept", format!("would be kept, to begin {rollout} by itself")),
+        (false, false) => {
+            ("kept", format!("kept, it begins {rollout} by itself; see: serin trigger get {}", kept.name))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -158,7 +201,7 @@ mod tests {
         #[track_caller]
         fn check(json: &str, dry_run: bool, expected: (&str, &str)) {
             let applied: Applied = serde_json::from_str(json).expect("an answer");
-            let (word, line) = applied.said(dry_run);
+            let (word, line) = said(&applied, dry_run);
             assert_eq!((word, line.as_str()), expected);
         }
         check(r#"{"run":3,"later":1}"#, false, ("begun", "begun as run 3"));

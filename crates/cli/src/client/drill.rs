@@ -4,99 +4,75 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use reqwest::Client;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use api::{Begun, DrillRequest, DrillView, Kept, Outcome, RunView, Word};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::view::View;
-use super::{LOOK, accepted, send};
+use super::{Answer, Client, LOOK, refusal};
 use crate::args::{self, Output};
 
-/// A drill, as far as a person is shown it.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Drill {
-    pub name: String,
-    pub number: u64,
-    pub weight_ppm: u32,
-    pub outcome: Option<String>,
-    pub message: String,
-    pub ended_unix_ms: Option<u64>,
-    pub lease: Lease,
-    pub push: Option<Push>,
-    pub limit_ms: u64,
-    pub slowest_ms: Option<u64>,
-    pub promises: Vec<Promise>,
+/// What is followed until it is over.
+pub(super) trait Followed: DeserializeOwned {
+    fn outcome(&self) -> Option<&Word<Outcome>>;
+    fn message(&self) -> &str;
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Lease {
-    pub skipped: Option<String>,
-    pub told_ms: Option<u64>,
-    pub proxies: u64,
-    pub missing: u64,
-    pub silent: Vec<String>,
-}
+impl Followed for DrillView {
+    fn outcome(&self) -> Option<&Word<Outcome>> {
+        self.outcome.as_ref()
+    }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Push {
-    pub acknowledged_ms: Option<u64>,
-    pub acknowledged: u64,
-    pub connected: u64,
-    pub laggards: Vec<String>,
-    pub last_canary_ms: Option<u64>,
-    pub last_canary_complete: bool,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Promise {
-    pub limit_ms: u64,
-    pub kept: bool,
+    fn message(&self) -> &str {
+        &self.message
+    }
 }
 
 pub async fn drill(options: args::Drill) -> Result<ExitCode> {
-    let Some(names) = meant(&options.server.server, &options.name, options.detach).await? else {
+    let client = Client::new(&options.server);
+    let Some(names) = meant(&client, &options.name, options.detach).await? else {
         return Ok(ExitCode::from(1));
     };
     let mut codes = Vec::new();
     for name in names {
-        codes.push(one(&options, &name).await?);
+        codes.push(or_refused(one(&client, &options, &name).await)?);
     }
     Ok(ExitCode::from(worst(&codes)))
 }
 
-async fn one(options: &args::Drill, name: &str) -> Result<u8> {
-    let args::Drill { server, weight, limit, reason, detach, output, .. } = options;
-    let url = format!("{}/v1/rollouts/{name}/drill", server.server);
-    let body = json!({"weight": weight, "limit": limit, "reason": reason});
-    let Some(begun) = accepted(send(Client::new().post(url).json(&body)).await?).await? else {
-        return Ok(1);
-    };
-    let number = begun.get("number").and_then(Value::as_u64).unwrap_or_default();
-    let url = format!("{}/v1/rollouts/{name}/drills/{number}", server.server);
+/// One that is refused does not keep the others from being tried.
+pub(super) fn or_refused(code: Result<u8>) -> Result<u8> {
+    Ok(refusal(code)?.unwrap_or_else(|refusal| {
+        eprintln!("{refusal}");
+        1
+    }))
+}
+
+async fn one(client: &Client, options: &args::Drill, name: &str) -> Result<u8> {
+    let args::Drill { weight, limit, reason, detach, output, .. } = options;
+    let request = DrillRequest { weight: *weight, limit: *limit, reason: reason.clone() };
+    let Begun { number } = client.post(&format!("/v1/rollouts/{name}/drill"), &request).await?.read()?;
     if *detach {
         println!("{name}: drill {number} begun; see: serin get {name}");
         return Ok(0);
     }
-    let Some(view) = follow(&url, *output).await? else { return Ok(1) };
-    let drill: Drill = serde_json::from_value(view.clone())?;
+    let path = format!("/v1/rollouts/{name}/drills/{number}");
+    let (answer, drill) = follow::<DrillView>(client, &path, *output).await?;
     match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&view)?),
+        Output::Json => print!("{}", answer.pretty()?),
         Output::Text => print!("{}", report(&drill)),
     }
-    Ok(code(drill.outcome.as_deref()))
+    Ok(code(drill.outcome()))
 }
 
 /// Whom a name means: the members of a fleet, one after the other, since a lease stands for all of a proxy's rollouts;
 /// or the rollout itself. `None`, and the person is told: several cannot be begun and left alone.
-pub(super) async fn meant(server: &str, name: &str, detach: bool) -> Result<Option<Vec<String>>> {
-    let answer = send(Client::new().get(format!("{server}/v1/rollouts/{name}"))).await?;
+pub(super) async fn meant(client: &Client, name: &str, detach: bool) -> Result<Option<Vec<String>>> {
     // Whether there is such a rollout is said by whoever is to begin something on it.
-    let View { members, .. } = answer.json().await.unwrap_or_default();
-    let members: Vec<String> = members.into_iter().map(|member| member.name).collect();
+    let run: RunView = match refusal(client.get(&format!("/v1/rollouts/{name}")).await)? {
+        Ok(answer) => answer.read()?,
+        Err(_) => RunView::default(),
+    };
+    let members: Vec<String> = run.members.into_iter().map(|member| member.run.name).collect();
     if members.is_empty() {
         return Ok(Some(vec![name.to_owned()]));
     }
@@ -116,41 +92,46 @@ pub(super) fn worst(codes: &[u8]) -> u8 {
 }
 
 /// Looks until it is over, and says on standard error how far it is.
-pub(super) async fn follow(url: &str, output: Output) -> Result<Option<Value>> {
+pub(super) async fn follow<T: Followed>(client: &Client, path: &str, output: Output) -> Result<(Answer, T)> {
     let mut seen = String::new();
     loop {
-        let Some(view) = accepted(send(Client::new().get(url)).await?).await? else { return Ok(None) };
-        if view.get("outcome").is_some_and(Value::is_string) {
-            return Ok(Some(view));
+        let answer = client.get(path).await?;
+        let view: T = answer.read()?;
+        if view.outcome().is_some() {
+            return Ok((answer, view));
         }
-        let message = view.get("message").and_then(Value::as_str).unwrap_or_default();
-        if message != seen && output == Output::Text {
-            eprintln!("{message}");
-            message.clone_into(&mut seen);
+        if view.message() != seen && output == Output::Text {
+            eprintln!("{}", view.message());
+            view.message().clone_into(&mut seen);
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
 /// 0 passed, 1 failed, 2 neither.
-pub(super) fn code(outcome: Option<&str>) -> u8 {
-    match outcome {
-        Some("passed") => 0,
-        Some("failed") => 1,
+pub(super) fn code(outcome: Option<&Word<Outcome>>) -> u8 {
+    match outcome.and_then(Word::known) {
+        Some(Outcome::Passed) => 0,
+        Some(Outcome::Failed) => 1,
         _ => 2,
     }
 }
 
+/// "passed", or that it is not over.
+pub(super) fn so_far<T: Serialize>(word: Option<&Word<T>>) -> String {
+    word.map_or_else(|| "under way".to_owned(), ToString::to_string)
+}
+
 /// What it found, line by line.
-fn report(drill: &Drill) -> String {
+fn report(drill: &DrillView) -> String {
     let mut out = String::new();
     let weight = f64::from(drill.weight_ppm) / 10_000.0;
-    let outcome = drill.outcome.as_deref().unwrap_or("under way");
+    let outcome = so_far(drill.outcome());
     // Writing to a String does not fail.
     let _ =
         writeln!(out, "{} drill {} at {weight}%: {outcome}\n  {}", drill.name, drill.number, drill.message);
-    let lease = match (drill.lease.skipped.as_deref(), drill.lease.told_ms) {
-        (Some(why), _) => format!("not revoked alone ({})", why.replace('_', " ")),
+    let lease = match (&drill.lease.skipped, drill.lease.told_ms) {
+        (Some(why), _) => format!("not revoked alone ({})", why.to_string().replace('_', " ")),
         (None, Some(ms)) => format!("revoked alone: {} told after {ms} ms", drill.lease.proxies),
         (None, None) => {
             format!("revoked alone: {} did not ask {}", drill.lease.missing, drill.lease.silent.join(", "))
@@ -175,8 +156,8 @@ fn report(drill: &Drill) -> String {
         }
     }
     let limit =
-        Promise { limit_ms: drill.limit_ms, kept: drill.slowest_ms.is_some_and(|ms| ms <= drill.limit_ms) };
-    let mut promises: Vec<&Promise> = drill.promises.iter().collect();
+        Kept { limit_ms: drill.limit_ms, kept: drill.slowest_ms.is_some_and(|ms| ms <= drill.limit_ms) };
+    let mut promises: Vec<&Kept> = drill.promises.iter().collect();
     if !promises.iter().any(|promise| promise.limit_ms == limit.limit_ms) {
         promises.push(&limit);
     }
@@ -194,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_drill_fits_a_terminal() {
-        let drill: Drill = serde_json::from_str(
+        let drill: DrillView = serde_json::from_str(
             r#"{"name":"ranker","number":3,"weight_ppm":1000,"outcome":"failed","message":"late","unknown":1,
                 "lease":{"told_ms":900,"proxies":2},"limit_ms":10000,"slowest_ms":40000,
                 "push":{"acknowledged_ms":9,"acknowledged":2,"connected":2,"last_canary_ms":40000,"last_canary_complete":true},
@@ -208,9 +189,9 @@ mod tests {
              kept, 2m kept, 10s NOT kept\n"
         );
         for (outcome, expected) in
-            [(Some("passed"), 0), (Some("failed"), 1), (Some("cancelled"), 2), (None, 2)]
+            [(Some(Outcome::Passed), 0), (Some(Outcome::Failed), 1), (Some(Outcome::Cancelled), 2), (None, 2)]
         {
-            assert_eq!(code(outcome), expected);
+            assert_eq!(code(outcome.map(Word::from).as_ref()), expected);
         }
         assert_eq!([worst(&[0, 2, 1]), worst(&[0, 2]), worst(&[0])], [1, 2, 0]);
     }

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use api::{Outcome, PhaseName, RunView};
+
 use super::show::percent;
-use super::view::View;
+use super::{exit_code, practice};
 
 /// A message is cut here; `serin get NAME` has all of it.
 const MESSAGE: usize = 120;
@@ -18,12 +20,12 @@ enum Rank {
 }
 
 /// One line each, and what they come to. `attention`: those alone that want a person.
-pub fn list(all: &[View], attention: bool) -> String {
-    let mut rows: Vec<(Rank, &View, Vec<String>)> = all
+pub fn list(all: &[RunView], attention: bool) -> String {
+    let mut rows: Vec<(Rank, &RunView, Vec<String>)> = all
         .iter()
         .map(|view| {
             let wants = wants(view);
-            let rank = match (wants.is_empty(), view.over()) {
+            let rank = match (wants.is_empty(), exit_code(view)) {
                 (false, _) => Rank::Attention,
                 (true, None) => Rank::UnderWay,
                 (true, Some(_)) => Rank::AtRest,
@@ -31,16 +33,16 @@ pub fn list(all: &[View], attention: bool) -> String {
             (rank, view, wants)
         })
         .collect();
-    rows.sort_by(|one, other| (one.0, &one.1.name).cmp(&(other.0, &other.1.name)));
+    rows.sort_by(|one, other| (one.0, &one.1.run.name).cmp(&(other.0, &other.1.run.name)));
     let count = |rank| rows.iter().filter(|row| row.0 == rank).count();
     let counts = [count(Rank::Attention), count(Rank::UnderWay), count(Rank::AtRest)];
     rows.retain(|row| !attention || row.0 == Rank::Attention);
 
-    let versions = |view: &View| format!("{} -> {}", view.stable, view.canary);
-    let wide = |least: usize, cell: &dyn Fn(&View) -> String| {
+    let versions = |view: &RunView| format!("{} -> {}", view.run.stable, view.run.canary);
+    let wide = |least: usize, cell: &dyn Fn(&RunView) -> String| {
         rows.iter().map(|row| cell(row.1).chars().count()).max().unwrap_or(0).max(least)
     };
-    let (name, version) = (wide(4, &|view| view.name.clone()), wide(8, &versions));
+    let (name, version) = (wide(4, &|view| view.run.name.clone()), wide(8, &versions));
     let mut out = String::new();
     if !rows.is_empty() {
         out = format!(
@@ -50,17 +52,17 @@ pub fn list(all: &[View], attention: bool) -> String {
     }
     for (rank, view, wants) in &rows {
         let mark = if *rank == Rank::Attention { '!' } else { ' ' };
-        let stage = format!("{}/{}", view.stage, view.stage_count);
-        let said = wants.iter().chain([&view.message]).filter(|said| !said.is_empty());
+        let stage = format!("{}/{}", view.run.stage, view.run.stage_count);
+        let said = wants.iter().chain([&view.run.message]).filter(|said| !said.is_empty());
         let said = cut(&said.cloned().collect::<Vec<_>>().join("; "));
         // Writing to a String does not fail.
         let _ = writeln!(
             out,
             "{mark} {:<name$}  {:<11}  {:<version$}  {:>7}  {stage:>5}  {said}",
-            view.name,
-            view.phase,
+            view.run.name,
+            view.run.phase,
             versions(view),
-            percent(view.weight_ppm),
+            percent(view.run.weight_ppm),
         );
     }
     let [attention, under_way, at_rest] = counts;
@@ -74,29 +76,32 @@ pub fn list(all: &[View], attention: bool) -> String {
 }
 
 /// Why a person should look at it, in a few words each; what its message says already is an empty one.
-fn wants(view: &View) -> Vec<String> {
+fn wants(view: &RunView) -> Vec<String> {
     let mut found = Vec::new();
-    if matches!(view.phase.as_str(), "Paused" | "RolledBack") {
+    if matches!(view.run.phase.known(), Some(PhaseName::Paused | PhaseName::RolledBack)) {
         found.push(String::new());
     }
     if let Some(canary) = view.queued.as_ref().filter(|queued| queued.refused.is_some()).map(|q| &q.canary) {
         found.push(format!("{canary} was queued and did not begin"));
     }
-    if !view.refusals.is_empty() && view.over().is_none() {
+    if !view.refusals.is_empty() && exit_code(view).is_none() {
         found.push(format!("{} proxies refuse the policy", view.refusals.len()));
     }
     for whose in [view].into_iter().chain(&view.members) {
-        let name = if whose.name == view.name { String::new() } else { format!("{}: ", whose.name) };
-        if let Some(drill) = whose.drill.as_ref().filter(|drill| drill.outcome.as_deref() == Some("failed")) {
+        let name =
+            if whose.run.name == view.run.name { String::new() } else { format!("{}: ", whose.run.name) };
+        if let Some(drill) =
+            whose.drill.as_ref().filter(|drill| drill.outcome == Some(Outcome::Failed.into()))
+        {
             found.push(format!("{name}drill {} failed", drill.number));
         }
         if let Some(parity) =
-            whose.parity.as_ref().filter(|parity| parity.outcome.as_deref() == Some("failed"))
+            whose.parity.as_ref().filter(|parity| parity.outcome == Some(Outcome::Failed.into()))
         {
             found.push(format!("{name}A/A check {} failed", parity.number));
         }
         let overdue = whose.practice.iter().filter(|practice| practice.overdue);
-        found.extend(overdue.map(|practice| format!("{name}{} overdue", practice.what())));
+        found.extend(overdue.map(|known| format!("{name}{} overdue", practice::words(&known.exercise))));
     }
     found
 }
@@ -112,7 +117,7 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn view(json: &str) -> View {
+    fn view(json: &str) -> RunView {
         serde_json::from_str(json).expect("a view")
     }
 
@@ -150,7 +155,7 @@ mod tests {
     #[test]
     fn a_hundred_fit_a_screen_each_on_its_line() {
         let long = "x".repeat(500);
-        let all: Vec<View> = (0..100)
+        let all: Vec<RunView> = (0..100)
             .map(|n| view(&format!(r#"{{"name":"model-{n:03}","phase":"Progressing","message":"{long}"}}"#)))
             .collect();
         let text = list(&all, false);

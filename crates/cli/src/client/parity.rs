@@ -4,99 +4,68 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use reqwest::Client;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use api::{Begun, Outcome, ParityRequest, ParityView, SplitView, Word};
 
-use super::drill::{code, follow, meant, worst};
-use super::{accepted, send};
+use super::Client;
+use super::drill::{Followed, code, follow, meant, or_refused, so_far, worst};
 use crate::args::{self, Output};
 
-/// An A/A check, as far as a person is shown it.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Parity {
-    pub name: String,
-    pub number: u64,
-    pub version: String,
-    pub outcome: Option<String>,
-    pub finding: Option<String>,
-    pub message: String,
-    pub split: Split,
-    pub gates: Vec<Row>,
-    pub left_out: Vec<String>,
-}
+impl Followed for ParityView {
+    fn outcome(&self) -> Option<&Word<Outcome>> {
+        self.outcome.as_ref()
+    }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Split {
-    pub expected: f64,
-    pub observed: Option<f64>,
-    pub e_value: f64,
-    pub causes: Vec<String>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Row {
-    pub name: String,
-    pub verdict: String,
-    pub why: String,
-    pub difference: Option<Difference>,
-}
-
-/// By how much the parts differ, and what `harm` leaves room for that.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Difference {
-    pub why: String,
+    fn message(&self) -> &str {
+        &self.message
+    }
 }
 
 pub async fn parity(options: args::Aa) -> Result<ExitCode> {
-    let Some(names) = meant(&options.server.server, &options.name, options.detach).await? else {
+    let client = Client::new(&options.server);
+    let Some(names) = meant(&client, &options.name, options.detach).await? else {
         return Ok(ExitCode::from(1));
     };
     let mut codes = Vec::new();
     for name in names {
-        codes.push(one(&options, &name).await?);
+        codes.push(or_refused(one(&client, &options, &name).await)?);
     }
     Ok(ExitCode::from(worst(&codes)))
 }
 
-async fn one(options: &args::Aa, name: &str) -> Result<u8> {
-    let args::Aa { server, share, deployed, duration, until_evidence, reason, detach, output, .. } = options;
-    let url = format!("{}/v1/rollouts/{name}/parity", server.server);
-    let body = json!({
-        "share": share, "deployed": deployed, "duration": duration, "until_evidence": until_evidence, "reason": reason
-    });
-    let Some(begun) = accepted(send(Client::new().post(&url).json(&body)).await?).await? else {
-        return Ok(1);
+async fn one(client: &Client, options: &args::Aa, name: &str) -> Result<u8> {
+    let args::Aa { share, deployed, duration, until_evidence, reason, detach, output, .. } = options;
+    let request = ParityRequest {
+        share: *share,
+        deployed: *deployed,
+        duration: *duration,
+        until_evidence: *until_evidence,
+        reason: reason.clone(),
     };
-    let number = begun.get("number").and_then(Value::as_u64).unwrap_or_default();
+    let path = format!("/v1/rollouts/{name}/parity");
+    let Begun { number } = client.post(&path, &request).await?.read()?;
     if *detach {
         println!("{name}: A/A check {number} begun; see: serin get {name}");
         return Ok(0);
     }
-    let Some(view) = follow(&format!("{url}/{number}"), *output).await? else { return Ok(1) };
-    let parity: Parity = serde_json::from_value(view.clone())?;
+    let (answer, parity) = follow::<ParityView>(client, &format!("{path}/{number}"), *output).await?;
     match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&view)?),
+        Output::Json => print!("{}", answer.pretty()?),
         Output::Text => print!("{}", report(&parity)),
     }
-    Ok(code(parity.outcome.as_deref()))
+    Ok(code(parity.outcome()))
 }
 
 /// What it found, line by line.
-fn report(parity: &Parity) -> String {
+fn report(parity: &ParityView) -> String {
     let mut out = String::new();
-    let finding = parity.finding.as_deref().unwrap_or("under way").replace('_', " ");
+    let finding = so_far(parity.finding.as_ref()).replace('_', " ");
     // Writing to a String does not fail.
     let _ = writeln!(
         out,
         "{} A/A check {}, {} against itself: {finding}\n  {}",
         parity.name, parity.number, parity.version, parity.message
     );
-    let Split { expected, observed, e_value, causes } = &parity.split;
+    let SplitView { expected, observed, e_value, causes, .. } = &parity.split;
     let observed = observed.map_or("nothing".to_owned(), |share| format!("{:.3}%", share * 100.0));
     let _ = writeln!(
         out,
@@ -126,7 +95,7 @@ mod tests {
 
     #[test]
     fn an_a_a_check_fits_a_terminal() {
-        let parity: Parity = serde_json::from_str(
+        let parity: ParityView = serde_json::from_str(
             r#"{"name":"ranker","number":2,"version":"v1","outcome":"failed","finding":"sample_ratio","message":"off",
                 "unknown":1,"left_out":["sales"],"gates":[{"name":"errors","verdict":"open","why":"not yet",
                 "difference":{"observed":1.1,"line":"harm: 1.12x","why":"they differ by 1.1x"}}],

@@ -2,28 +2,27 @@
 
 use std::fmt::Write as _;
 
+use api::{Exercised, PracticeView, RunView, Word};
 use manifest::Span;
 
-use super::view::{Practice, View};
-
 /// One line for each kind of exercise; those of a fleet's members after their names.
-pub fn lines(out: &mut String, view: &View, now_ms: u64) {
+pub fn lines(out: &mut String, view: &RunView, now_ms: u64) {
     for known in &view.practice {
         // Writing to a String does not fail.
         let _ = writeln!(out, "  {}", line(view, known, now_ms));
     }
     for member in &view.members {
         for known in &member.practice {
-            let _ = writeln!(out, "  {}: {}", member.name, line(member, known, now_ms));
+            let _ = writeln!(out, "  {}: {}", member.run.name, line(member, known, now_ms));
         }
     }
 }
 
-fn line(view: &View, known: &Practice, now_ms: u64) -> String {
-    let Practice { exercise, when, next_unix_ms, next, late, missed, overdue } = known;
-    let what = known.what();
-    let passed_ms = match exercise.as_str() {
-        "parity" => view.parity_passed_unix_ms,
+fn line(view: &RunView, known: &PracticeView, now_ms: u64) -> String {
+    let PracticeView { exercise, when, next_unix_ms, next, late, missed, overdue } = known;
+    let what = words(exercise);
+    let passed_ms = match exercise.known() {
+        Some(Exercised::Parity) => view.parity_passed_unix_ms,
         _ => view.drill_passed_unix_ms,
     };
     let passed = passed_ms.map_or("none has passed yet".to_owned(), |ms| {
@@ -42,6 +41,11 @@ fn line(view: &View, known: &Practice, now_ms: u64) -> String {
     format!("{what} {when}: {next}; {passed}{}{overdue}", late.unwrap_or_default())
 }
 
+/// What is tried, in a word.
+pub fn words(exercise: &Word<Exercised>) -> String {
+    exercise.known().map_or_else(|| exercise.to_string(), |exercise| exercise.words().to_owned())
+}
+
 /// A time in its largest unit: "3d", "5h".
 fn roughly(ms: u64) -> Span {
     let unit = [86_400_000, 3_600_000, 60_000, 1_000].into_iter().find(|unit| ms >= *unit).unwrap_or(1_000);
@@ -56,7 +60,7 @@ mod tests {
 
     #[track_caller]
     fn check(json: &str, expected: &str) {
-        let view: View = serde_json::from_str(json).expect("a view");
+        let view: RunView = serde_json::from_str(json).expect("a view");
         let mut out = String::new();
         lines(&mut out, &view, 10 * DAY);
         assert_eq!(out, expected);

@@ -2,12 +2,17 @@
 
 use std::fmt::Write as _;
 
+use api::{
+    ArmStanding, ArmView, BanditView, CallView, ExposedView, GateWatchView, KeptView, QueuedView, RunView,
+    ShareView, UnwatchedView, VerdictView, WatchView, moment,
+};
+
+use super::drill::so_far;
 use super::practice;
-use super::view::{Arm, Bandit, Call, Exposed, Gate, Kept, Queued, Share, Unwatched, View, Watch, Watched};
-use api::moment;
 
 /// One rollout with its gates.
-pub fn one(view: &View, now_ms: u64) -> String {
+pub fn one(whole: &RunView, now_ms: u64) -> String {
+    let view = &whole.run;
     let mut out = String::new();
     let _ = write!(
         out,
@@ -21,11 +26,11 @@ pub fn one(view: &View, now_ms: u64) -> String {
         view.stage,
         view.stage_count,
     );
-    if let Some(generation) = view.generation {
+    if let Some(generation) = whole.generation {
         let _ = write!(out, "   generation {generation}");
     }
     let _ = writeln!(out, "\n  {}", view.message);
-    let Exposed { requests, errors } = view.exposed;
+    let ExposedView { requests, errors } = view.exposed;
     if requests > 0 {
         let _ = writeln!(out, "  exposed so far: {requests} requests, {errors} of them errors");
     }
@@ -43,7 +48,7 @@ pub fn one(view: &View, now_ms: u64) -> String {
     if let Some(bandit) = &view.bandit {
         shares(&mut out, bandit);
     }
-    members(&mut out, &view.members);
+    members(&mut out, &whole.members);
     if view.arms.is_empty() {
         if let Some(stage) = view.stages.last() {
             verdicts(&mut out, &stage.gates);
@@ -51,38 +56,38 @@ pub fn one(view: &View, now_ms: u64) -> String {
         verdicts(&mut out, &view.guardrails);
     }
     for arm in &view.arms {
-        let Arm { arm: name, version, weight_ppm, standing, reason, gates } = arm;
+        let ArmView { arm: name, version, weight_ppm, standing, reason, gates, .. } = arm;
         let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let _ = writeln!(out, "  {name} ({version})   {}   {standing}{why}", percent(*weight_ppm));
-        if standing != "left" {
-            for Gate { name, verdict, why } in gates {
-                let _ = writeln!(out, "    {verdict:<14} {name:<16} {why}");
+        if *standing != ArmStanding::Left {
+            for VerdictView { name, answer, why, .. } in gates {
+                let _ = writeln!(out, "    {answer:<14} {name:<16} {why}");
             }
         }
     }
     if let Some(watch) = &view.watch {
         watched(&mut out, watch);
     }
-    for refusal in &view.refusals {
+    for refusal in &whole.refusals {
         let _ = writeln!(out, "  refused by {}: {}", refusal.node, refusal.reason);
     }
-    if let Some(drill) = &view.drill {
-        let outcome = drill.outcome.as_deref().unwrap_or("under way");
+    if let Some(drill) = &whole.drill {
+        let outcome = so_far(drill.outcome.as_ref());
         let _ = writeln!(out, "  drill {}: {outcome}: {}", drill.number, drill.message);
     }
-    if let Some(parity) = &view.parity {
-        let finding = parity.finding.as_deref().unwrap_or("under way").replace('_', " ");
+    if let Some(parity) = &whole.parity {
+        let finding = so_far(parity.finding.as_ref()).replace('_', " ");
         let _ = writeln!(out, "  A/A check {}: {finding}: {}", parity.number, parity.message);
     }
-    practice::lines(&mut out, view, now_ms);
-    for of in std::iter::once(view).chain(&view.members) {
-        kept(&mut out, &view.name, of.kept.as_ref(), &of.calls);
+    practice::lines(&mut out, whole, now_ms);
+    for of in std::iter::once(whole).chain(&whole.members) {
+        kept(&mut out, &view.name, of.run.kept.as_ref(), &of.run.calls);
     }
-    match &view.queued {
-        Some(Queued { canary, who, refused: None }) => {
+    match &whole.queued {
+        Some(QueuedView { canary, who, refused: None, .. }) => {
             let _ = writeln!(out, "  queued: {canary}, by {who}; it begins when this run is over");
         }
-        Some(Queued { canary, who, refused: Some(why) }) => {
+        Some(QueuedView { canary, who, refused: Some(why), .. }) => {
             let _ = writeln!(out, "  queued: {canary}, by {who}; it did not begin: {why}");
         }
         None => {}
@@ -91,8 +96,8 @@ pub fn one(view: &View, now_ms: u64) -> String {
 }
 
 /// What is kept warm now that the run is over, and which hooks are still to be called.
-fn kept(out: &mut String, name: &str, kept: Option<&Kept>, calls: &[Call]) {
-    if let Some(Kept { versions, left_ms, until_unix_ms, there, was_stable }) = kept {
+fn kept(out: &mut String, name: &str, kept: Option<&KeptView>, calls: &[CallView]) {
+    if let Some(KeptView { versions, left_ms, until_unix_ms, there, was_stable }) = kept {
         let (versions, left) =
             (versions.join(", "), manifest::Span::from_ms(left_ms.div_ceil(1_000) * 1_000));
         let until = api::moment(*until_unix_ms);
@@ -110,8 +115,8 @@ fn kept(out: &mut String, name: &str, kept: Option<&Kept>, calls: &[Call]) {
         };
         let _ = writeln!(out, "{back}");
     }
-    for Call { run, duty, versions, failed, again_ms } in calls {
-        let wants = if duty == "keep" { "put behind the canary route" } else { "deleted" };
+    for CallView { run, duty, versions, failed, again_ms } in calls {
+        let wants = duty.known().map_or("deleted", |duty| duty.wants());
         let _ = write!(out, "  hook after run {run}: {} to be {wants}", versions.join(", "));
         let _ = match (failed, again_ms) {
             (None, _) => writeln!(out, "; an answer is awaited"),
@@ -125,24 +130,24 @@ fn kept(out: &mut String, name: &str, kept: Option<&Kept>, calls: &[Call]) {
 }
 
 /// What is watched since the promotion, and how it stands.
-fn watched(out: &mut String, watch: &Watch) {
-    let Watch { version, standing, since_unix_ms, gates, left_out } = watch;
+fn watched(out: &mut String, watch: &WatchView) {
+    let WatchView { version, standing, since_unix_ms, gates, left_out, .. } = watch;
     let since = moment(*since_unix_ms);
     let _ = writeln!(out, "  {standing}: {version} since {since}");
-    for Watched { name, standing, why } in gates {
+    for GateWatchView { name, standing, why, .. } in gates {
         let _ = writeln!(out, "    {standing:<12} {name:<16} {why}");
     }
-    for Unwatched { name, why } in left_out {
+    for UnwatchedView { name, why } in left_out {
         let _ = writeln!(out, "    {:<12} {name:<16} {why}", "not watched");
     }
 }
 
 /// One line for each member of a fleet, and below it what its gates say.
-fn members(out: &mut String, members: &[View]) {
-    let Some(wide) = members.iter().map(|member| member.name.len()).max() else { return };
+fn members(out: &mut String, members: &[RunView]) {
+    let Some(wide) = members.iter().map(|member| member.run.name.len()).max() else { return };
     let columns = [
-        ("MODEL", members.iter().any(|member| member.model.is_some())),
-        ("REGION", members.iter().any(|member| member.region.is_some())),
+        ("MODEL", members.iter().any(|member| member.run.model.is_some())),
+        ("REGION", members.iter().any(|member| member.run.region.is_some())),
     ];
     let _ = write!(out, "\n  ");
     for (name, _) in columns.iter().filter(|(_, shown)| *shown) {
@@ -150,26 +155,29 @@ fn members(out: &mut String, members: &[View]) {
     }
     let _ = writeln!(out, "{:<12} {:>8} {:>7}  MESSAGE", "PHASE", "WEIGHT", "STAGE");
     for member in members {
-        let cells = [member.model.as_deref(), member.region.as_deref()];
+        let cells = [member.run.model.as_deref(), member.run.region.as_deref()];
         let _ = write!(out, "  ");
         for (cell, _) in cells.iter().zip(columns).filter(|(_, (_, shown))| *shown) {
             let _ = write!(out, "{:<16} ", cell.unwrap_or("-"));
         }
         let (weight, stage) =
-            (percent(member.weight_ppm), format!("{}/{}", member.stage, member.stage_count));
-        let _ = writeln!(out, "{:<12} {weight:>8} {stage:>7}  {}", member.phase, member.message);
+            (percent(member.run.weight_ppm), format!("{}/{}", member.run.stage, member.run.stage_count));
+        let _ = writeln!(out, "{:<12} {weight:>8} {stage:>7}  {}", member.run.phase, member.run.message);
     }
     for member in members {
-        for gate in member.stages.last().map(|stage| &stage.gates).into_iter().flatten() {
-            let _ =
-                writeln!(out, "  {:<14} {:<wide$} {:<16} {}", gate.verdict, member.name, gate.name, gate.why);
+        for gate in member.run.stages.last().map(|stage| &stage.gates).into_iter().flatten() {
+            let _ = writeln!(
+                out,
+                "  {:<14} {:<wide$} {:<16} {}",
+                gate.answer, member.run.name, gate.name, gate.why
+            );
         }
     }
 }
 
 /// Between what shares move, and how likely each version is the best.
-fn shares(out: &mut String, bandit: &Bandit) {
-    let Bandit { by, floor_ppm, ceiling_ppm, most_ppm, next_in_ms, holds, versions } = bandit;
+fn shares(out: &mut String, bandit: &BanditView) {
+    let BanditView { by, floor_ppm, ceiling_ppm, most_ppm, next_in_ms, holds, versions } = bandit;
     let together = if versions.len() > 2 {
         format!(
             "each between {} and {}, up to {} together",
@@ -183,7 +191,7 @@ fn shares(out: &mut String, bandit: &Bandit) {
     let next = next_in_ms
         .map(|ms| format!(", considered again in {}", manifest::Span::from_ms(ms.div_ceil(1_000) * 1_000)));
     let _ = writeln!(out, "  shares follow {by}, {together}{}", next.unwrap_or_default());
-    for Share { arm, version, share_ppm, best } in versions {
+    for ShareView { arm, version, share_ppm, best } in versions {
         let best = best.map_or_else(|| "?".to_owned(), |best| format!("{:.1}%", 100.0 * best));
         let _ = writeln!(
             out,
@@ -197,9 +205,9 @@ fn shares(out: &mut String, bandit: &Bandit) {
     }
 }
 
-fn verdicts(out: &mut String, gates: &[Gate]) {
+fn verdicts(out: &mut String, gates: &[VerdictView]) {
     for gate in gates {
-        let _ = writeln!(out, "  {:<14} {:<16} {}", gate.verdict, gate.name, gate.why);
+        let _ = writeln!(out, "  {:<14} {:<16} {}", gate.answer, gate.name, gate.why);
     }
 }
 
@@ -214,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_rollout_fits_a_terminal() {
-        let view: View = serde_json::from_str(
+        let view: RunView = serde_json::from_str(
             r#"{"name":"ranker","run":2,"phase":"Progressing","message":"bakes","stage":1,"stage_count":4,
                 "weight_ppm":1500,"generation":7,"stable":"v1","canary":"v2","unknown":[1],
                 "stages":[{"gates":[{"name":"errors","verdict":"insufficient","why":"12 requests"}]}]}"#,
@@ -230,18 +238,18 @@ mod tests {
             ("\"why\"", "queued: v3, by anna; it did not begin: why"),
         ] {
             let text = format!(r#"{{"queued":{{"canary":"v3","who":"anna","refused":{refused}}}}}"#);
-            let view: View = serde_json::from_str(&text).expect("a view");
+            let view: RunView = serde_json::from_str(&text).expect("a view");
             assert!(one(&view, 0).ends_with(&format!("  {tail}\n")), "{}", one(&view, 0));
         }
         let text = r#"{"closed":{"why":"frozen until the end of 2026-12-27; opens Monday"},
                        "overrides":[{"who":"anna","reason":"incident 12","stage":2,"past":["a","b"]}]}"#;
-        let view_of_windows: View = serde_json::from_str(text).expect("a view");
+        let view_of_windows: RunView = serde_json::from_str(text).expect("a view");
         let shown = one(&view_of_windows, 0);
         for part in ["it does not rise now: frozen until", "override 1: anna at stage 2 (incident 12): a; b"]
         {
             assert!(shown.contains(part), "{shown}");
         }
-        let exposed: View =
+        let exposed: RunView =
             serde_json::from_str(r#"{"exposed":{"requests":1200,"errors":13}}"#).expect("a view");
         assert!(
             one(&exposed, 0).contains("\n  exposed so far: 1200 requests, 13 of them errors\n"),
@@ -276,7 +284,7 @@ mod tests {
         let watch = "  watching: v2 since 2023-11-14T22:13:20.000Z\n    drift        errors           error_rate is 4%\n    \
                      not watched  clicks           its figures are not counted\n";
         assert!(shown.ends_with(watch), "{shown}");
-        let several: View = serde_json::from_str(
+        let several: RunView = serde_json::from_str(
             r#"{"name":"ranker","run":1,"stages":[{"gates":[{"name":"errors"}]}],"arms":[
                 {"arm":"canary","version":"v2","weight_ppm":50000,"standing":"in",
                  "gates":[{"name":"errors","verdict":"pass","why":"proven"}]},
@@ -287,7 +295,7 @@ mod tests {
         let arms = "  canary (v2)   5%   in\n    pass           errors           proven\n  \
                     b (v3)   0%   dropped: gate errors: harm\n";
         assert!(text.ends_with(arms), "{text}");
-        let moving: View = serde_json::from_str(
+        let moving: RunView = serde_json::from_str(
             r#"{"name":"ranker","bandit":{"by":"error_rate","floor_ppm":10000,"ceiling_ppm":200000,"most_ppm":190000,
                 "next_in_ms":61200,"holds":"v1 has 7 of the 100 answers it takes","versions":[
                 {"arm":"canary","version":"v2","share_ppm":120000,"best":0.813},
@@ -302,7 +310,7 @@ mod tests {
                       v1 (stable)                   87%   best with 0.1%\n    \
                       none rises now: v1 has 7 of the 100 answers it takes\n";
         assert!(text.ends_with(shares), "{text}");
-        assert_eq!(view.over(), None);
+        assert_eq!(super::super::exit_code(&view), None);
     }
 
     #[test]

@@ -4,81 +4,37 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use reqwest::Client;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use api::{FireRequest, Fired, PollView, TriggerView, TriggeredView, VersionOutcome, Word};
+use manifest::When;
+use serde_json::Value;
 
-use super::{accepted, send};
+use super::Client;
 use crate::args::{Output, Trigger, TriggerAct};
 
-/// What the controller answers, as far as a person is shown it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct View {
-    name: String,
-    rollout: String,
-    model: Option<String>,
-    when: Value,
-    webhook: bool,
-    poll: Option<Poll>,
-    pending: Option<Version>,
-    versions: Vec<Version>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Poll {
-    url: String,
-    every_ms: u64,
-    last_success_unix_ms: Option<u64>,
-    failures: u32,
-    error: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Version {
-    version: String,
-    by: String,
-    outcome: Value,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Gone {
-    triggered: bool,
-    version: String,
-    message: String,
-}
-
 pub async fn run(options: Trigger) -> Result<ExitCode> {
-    let base = format!("{}/v1/triggers", options.server.server);
-    let refused = Ok(ExitCode::from(1));
+    let client = Client::new(&options.server);
+    let path = |name: &str| format!("/v1/triggers/{name}");
     match options.act {
         TriggerAct::Get { name, output } => {
-            let url = name.as_ref().map_or(base.clone(), |name| format!("{base}/{name}"));
-            let Some(found) = accepted(send(Client::new().get(url)).await?).await? else { return refused };
+            let path = name.as_deref().map_or_else(|| "/v1/triggers".to_owned(), path);
+            let found = client.get(&path).await?;
             match (output, name) {
-                (Output::Json, _) => println!("{}", serde_json::to_string_pretty(&found)?),
-                (Output::Text, Some(_)) => print!("{}", one(&serde_json::from_value(found)?, now_ms())),
-                (Output::Text, None) => print!("{}", list(&serde_json::from_value::<Vec<View>>(found)?)),
+                (Output::Json, _) => print!("{}", found.pretty()?),
+                (Output::Text, Some(_)) => print!("{}", one(&found.read()?, now_ms())),
+                (Output::Text, None) => print!("{}", list(&found.read::<Vec<TriggerView>>()?)),
             }
         }
         TriggerAct::Fire { name, version, again, reason } => {
-            let body = json!({"version": version, "again": again, "reason": reason});
-            let answer = send(Client::new().post(format!("{base}/{name}/fire")).json(&body)).await?;
-            let Some(gone) = accepted(answer).await? else { return refused };
-            let Gone { triggered, version, message } = serde_json::from_value(gone)?;
-            println!("{name}: version {version}: {message}");
+            let request = FireRequest { version, again, reason };
+            let fired = client.post(&format!("{}/fire", path(&name)), &request).await?;
+            let Fired { triggered, version, message } = fired.read()?;
+            println!("{name}: version {}: {message}", version.unwrap_or_default());
             if !triggered {
-                return refused;
+                return Ok(ExitCode::from(1));
             }
         }
         TriggerAct::Delete { name } => {
-            let answer = send(Client::new().delete(format!("{base}/{name}"))).await?;
-            if accepted(answer).await?.is_none() {
-                return refused;
-            }
+            client.delete(&path(&name), &()).await?;
             println!("{name}: forgotten");
         }
     }
@@ -90,15 +46,17 @@ fn now_ms() -> u64 {
 }
 
 /// One line each.
-fn list(all: &[View]) -> String {
+fn list(all: &[TriggerView]) -> String {
     let mut out =
         format!("{:<24} {:<24} {:<34} {:<10} {}\n", "NAME", "ROLLOUT", "WAITS FOR", "LATEST", "REGISTRY");
     for view in all {
         let latest = view.versions.first().map_or("-", |version| version.version.as_str());
         let registry = match &view.poll {
             None => "is not asked".to_owned(),
-            Some(Poll { error: Some(error), failures, .. }) => format!("silent {failures} times: {error}"),
-            Some(Poll { last_success_unix_ms: None, .. }) => "not asked yet".to_owned(),
+            Some(PollView { error: Some(error), failures, .. }) => {
+                format!("silent {failures} times: {error}")
+            }
+            Some(PollView { last_success_unix_ms: None, .. }) => "not asked yet".to_owned(),
             Some(_) => "answers".to_owned(),
         };
         // Writing to a String does not fail.
@@ -107,15 +65,15 @@ fn list(all: &[View]) -> String {
             "{:<24} {:<24} {:<34} {:<10} {registry}",
             view.name,
             view.rollout,
-            view.awaited(),
+            awaited(view),
             latest
         );
     }
     out
 }
 
-fn one(view: &View, now_ms: u64) -> String {
-    let mut out = format!("{}: begins {}, waits for {}\n", view.name, view.rollout, view.awaited());
+fn one(view: &TriggerView, now_ms: u64) -> String {
+    let mut out = format!("{}: begins {}, waits for {}\n", view.name, view.rollout, awaited(view));
     if let Some(poll) = &view.poll {
         let ago = |unix_ms: u64| now_ms.saturating_sub(unix_ms) / 1_000;
         let last = poll.last_success_unix_ms.map_or_else(
@@ -134,53 +92,49 @@ fn one(view: &View, now_ms: u64) -> String {
         let _ =
             writeln!(out, "  {:<8} waits until the present run is over ({})", pending.version, pending.by);
     }
-    for Version { version, by, outcome } in &view.versions {
+    for TriggeredView { version, by, outcome, .. } in &view.versions {
         let _ = writeln!(out, "  {version:<8} {} ({by})", said(outcome));
     }
     out
 }
 
-impl View {
-    fn awaited(&self) -> String {
-        let Some(model) = &self.model else { return "whoever names a version".to_owned() };
-        let text = |pointer: &str| self.when.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let what = text("/alias")
-            .map(|alias| format!("alias {alias}"))
-            .or_else(|| text("/stage").map(|stage| format!("stage {stage}")))
-            .or_else(|| {
-                let value = text("/tag/value").map(|value| format!("={value}")).unwrap_or_default();
-                text("/tag/key").map(|key| format!("tag {key}{value}"))
-            });
-        format!("{model} {}", what.unwrap_or_else(|| "made".to_owned()))
-    }
+/// What it waits for.
+fn awaited(view: &TriggerView) -> String {
+    let Some(model) = &view.model else { return "whoever names a version".to_owned() };
+    let what = match &view.when {
+        Some(Word::Known(When::Alias(alias))) => format!("alias {alias}"),
+        Some(Word::Known(When::Stage(stage))) => format!("stage {stage}"),
+        Some(Word::Known(When::Tag { key, value: None })) => format!("tag {key}"),
+        Some(Word::Known(When::Tag { key, value: Some(value) })) => format!("tag {key}={value}"),
+        Some(Word::Known(When::Created)) | None => "made".to_owned(),
+        Some(Word::Other(other)) => other.to_string(),
+    };
+    format!("{model} {what}")
 }
 
 /// What became of a version.
-fn said(outcome: &Value) -> String {
-    let text = |pointer: &str| outcome.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let number = |pointer: &str| outcome.pointer(pointer).and_then(Value::as_u64);
-    if let Some(run) = number("/begun/run") {
-        format!("run {run}")
-    } else if let Some(run) = number("/queued/after_run") {
-        format!("queued after run {run}")
-    } else if outcome.get("passed_over").is_some() {
-        format!("passed over: version {} came while it waited", text("/passed_over/by_version"))
-    } else if outcome.get("refused").is_some() {
-        format!("refused: {}", text("/refused/why"))
-    } else if outcome == "stable" {
-        "stable served it already".to_owned()
-    } else {
-        outcome.to_string()
+fn said(outcome: &Word<VersionOutcome, Value>) -> String {
+    match outcome {
+        Word::Known(VersionOutcome::Begun { run }) => format!("run {run}"),
+        Word::Known(VersionOutcome::Queued { after_run }) => format!("queued after run {after_run}"),
+        Word::Known(VersionOutcome::PassedOver { by_version }) => {
+            format!("passed over: version {by_version} came while it waited")
+        }
+        Word::Known(VersionOutcome::Refused { why }) => format!("refused: {why}"),
+        Word::Known(VersionOutcome::Stable) => "stable served it already".to_owned(),
+        Word::Other(other) => other.to_string(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn a_trigger_fits_a_terminal() {
-        let view: View = serde_json::from_value(json!({
+        let view: TriggerView = serde_json::from_value(json!({
             "name": "registry", "rollout": "ranker", "model": "ranker-model", "unknown": 1,
             "when": {"tag": {"key": "production-ready", "value": "true"}}, "webhook": true,
             "poll": {"url": "http://mlflow", "every_ms": 60_000, "last_success_unix_ms": 1_000, "failures": 2, "error": "no answer"},
@@ -207,6 +161,6 @@ mod tests {
         );
         let line = list(std::slice::from_ref(&view));
         assert!(line.contains("registry ") && line.contains("silent 2 times: no answer"), "{line}");
-        assert_eq!(View::default().awaited(), "whoever names a version");
+        assert_eq!(awaited(&TriggerView::default()), "whoever names a version");
     }
 }

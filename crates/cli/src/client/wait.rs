@@ -3,13 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use reqwest::Client;
-use serde_json::Value;
+use anyhow::{Result, anyhow};
+use api::RunView;
 use tokio::time::Instant;
 
-use super::view::View;
-use super::{LOOK, refused_or, send};
+use super::{Client, LOOK, exit_code};
 use crate::args::{self, End};
 
 /// A controller that is started again is waited for this long.
@@ -19,17 +17,18 @@ const SILENCE: Duration = Duration::from_secs(60);
 const TIMED_OUT: u8 = 2;
 
 pub async fn wait(options: args::Wait) -> Result<ExitCode> {
+    let client = Client::new(&options.server);
     let begun = Instant::now();
     let timeout = options.timeout.map(|timeout| Duration::from_millis(timeout.ms()));
     let mut heard = Instant::now();
     let mut awaited = options.run;
     let mut seen = String::new();
     loop {
-        match look(&options, awaited).await {
+        match look(&client, &options.name, awaited).await {
             Ok(view) => {
                 heard = Instant::now();
                 // Whatever is applied meanwhile: it is this run that is waited for.
-                let run = *awaited.get_or_insert(view.run);
+                let run = *awaited.get_or_insert(view.run.run);
                 let said = said(&view, run);
                 if let Some(code) = code(&view, run, options.end) {
                     println!("{said}");
@@ -41,8 +40,11 @@ pub async fn wait(options: args::Wait) -> Result<ExitCode> {
                 }
             }
             Err(error) if heard.elapsed() > SILENCE => return Err(error),
-            // A rollout that is not there does not come by waiting; one silent controller may.
-            Err(error) if error.downcast_ref::<reqwest::Error>().is_none() => return Err(error),
+            // A rollout that is not there does not come by waiting, a silent controller may. Exit code 1 says something else
+            // here, so a refusal is an error like any other.
+            Err(error) if error.downcast_ref::<reqwest::Error>().is_none() => {
+                return Err(anyhow!("{error:#}"));
+            }
             Err(_) => {}
         }
         if timeout.is_some_and(|timeout| begun.elapsed() >= timeout) {
@@ -54,23 +56,17 @@ pub async fn wait(options: args::Wait) -> Result<ExitCode> {
 }
 
 /// The run that is waited for; while its number has not come, the one before it.
-async fn look(options: &args::Wait, awaited: Option<u64>) -> Result<View> {
-    let url = format!("{}/v1/rollouts/{}", options.server.server, options.name);
-    let view: View = serde_json::from_value(ask(&url).await?)?;
-    match awaited.filter(|run| *run < view.run) {
-        Some(run) => Ok(serde_json::from_value(ask(&format!("{url}/runs/{run}")).await?)?),
+async fn look(client: &Client, name: &str, awaited: Option<u64>) -> Result<RunView> {
+    let path = format!("/v1/rollouts/{name}");
+    let view: RunView = client.get(&path).await?.read()?;
+    match awaited.filter(|run| *run < view.run.run) {
+        Some(run) => client.get(&format!("{path}/runs/{run}")).await?.read(),
         None => Ok(view),
     }
 }
 
-async fn ask(url: &str) -> Result<Value> {
-    match refused_or(send(Client::new().get(url)).await?).await? {
-        Ok(view) => Ok(view),
-        Err(why) => bail!("{why}"),
-    }
-}
-
-fn said(view: &View, run: u64) -> String {
+fn said(view: &RunView, run: u64) -> String {
+    let view = &view.run;
     if view.run == run {
         format!("{} run {run}: {}: {}", view.name, view.phase, view.message)
     } else {
@@ -79,8 +75,8 @@ fn said(view: &View, run: u64) -> String {
 }
 
 /// 0: as wanted, 1: the other end; `None`: not over.
-fn code(view: &View, run: u64, end: End) -> Option<u8> {
-    let over = view.over().filter(|_| view.run == run)?;
+fn code(view: &RunView, run: u64, end: End) -> Option<u8> {
+    let over = exit_code(view).filter(|_| view.run.run == run)?;
     Some(match end {
         End::Over => 0,
         End::Promoted => over,
@@ -90,19 +86,22 @@ fn code(view: &View, run: u64, end: End) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use api::{PhaseName, View};
+
     use super::*;
 
     #[test]
     fn an_end_is_the_wanted_one_or_the_other() {
         #[track_caller]
-        fn check(phase: &str, run: u64, expected: [Option<u8>; 3]) {
-            let view = View { run, phase: phase.to_owned(), ..View::default() };
+        fn check(phase: PhaseName, run: u64, expected: [Option<u8>; 3]) {
+            let run = View { run, phase: phase.into(), ..View::default() };
+            let view = RunView { run, ..RunView::default() };
             assert_eq!([End::Promoted, End::RolledBack, End::Over].map(|end| code(&view, 3, end)), expected);
         }
-        check("Succeeded", 3, [Some(0), Some(1), Some(0)]);
-        check("RolledBack", 3, [Some(1), Some(0), Some(0)]);
-        check("Paused", 3, [None; 3]);
+        check(PhaseName::Succeeded, 3, [Some(0), Some(1), Some(0)]);
+        check(PhaseName::RolledBack, 3, [Some(1), Some(0), Some(0)]);
+        check(PhaseName::Paused, 3, [None; 3]);
         // The run before it is not it.
-        check("Succeeded", 2, [None; 3]);
+        check(PhaseName::Succeeded, 2, [None; 3]);
     }
 }

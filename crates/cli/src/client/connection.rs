@@ -1,0 +1,117 @@
+//! One way to ask a controller.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use api::{Problem, Refusal, USER_HEADER};
+use reqwest::{Method, RequestBuilder, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::args;
+
+/// The controller answers sooner, or not at all.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A controller, and who asks it.
+pub struct Client {
+    http: reqwest::Client,
+    server: String,
+    user: String,
+}
+
+impl Client {
+    pub fn new(server: &args::Server) -> Self {
+        let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+        Self {
+            http: reqwest::Client::new(),
+            server: server.server.clone(),
+            user: user.unwrap_or_else(|| "somebody".to_owned()),
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        answer(self.request(Method::GET, path).timeout(TIMEOUT)).await
+    }
+
+    pub async fn get_with(&self, path: &str, query: &impl Serialize) -> Result<Answer> {
+        answer(self.request(Method::GET, path).query(query).timeout(TIMEOUT)).await
+    }
+
+    pub async fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer> {
+        answer(self.request(Method::POST, path).json(body).timeout(TIMEOUT)).await
+    }
+
+    /// A document as its user wrote it.
+    pub async fn post_text(&self, path: &str, query: &impl Serialize, text: String) -> Result<Answer> {
+        answer(self.request(Method::POST, path).query(query).body(text).timeout(TIMEOUT)).await
+    }
+
+    pub async fn delete(&self, path: &str, query: &impl Serialize) -> Result<Answer> {
+        answer(self.request(Method::DELETE, path).query(query).timeout(TIMEOUT)).await
+    }
+
+    /// An answer as it comes; it takes as long as it takes.
+    pub async fn stream(&self, path: &str, query: &impl Serialize) -> Result<Response> {
+        accepted(sent(self.request(Method::GET, path).query(query)).await?).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.server)).header(USER_HEADER, &self.user)
+    }
+}
+
+/// What a controller answered.
+pub struct Answer(Value);
+
+impl Answer {
+    /// It, as one of the forms of `api`.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        T::deserialize(&self.0)
+            .context("the controller's answer is not understood; is this command much older?")
+    }
+
+    /// It in one line, with what only a newer command understands.
+    pub fn line(&self) -> String {
+        self.0.to_string() + "\n"
+    }
+
+    /// The same for people.
+    pub fn pretty(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(&self.0)? + "\n")
+    }
+}
+
+/// Tells a refusal, which is an answer, from what went wrong.
+pub fn refusal<T>(result: Result<T>) -> Result<Result<T, Refusal>> {
+    match result {
+        Ok(done) => Ok(Ok(done)),
+        Err(error) => error.downcast::<Refusal>().map(Err),
+    }
+}
+
+async fn answer(request: RequestBuilder) -> Result<Answer> {
+    let answer = accepted(sent(request).await?).await?;
+    Ok(Answer(answer.json().await.unwrap_or_default()))
+}
+
+async fn sent(request: RequestBuilder) -> Result<Response> {
+    request.send().await.context(
+        "the controller does not answer; is `serin run` up, and is --server (or SERIN_SERVER) its address?",
+    )
+}
+
+/// What is refused is an error of its own: `main` shows it as it is.
+async fn accepted(answer: Response) -> Result<Response> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let problem: Problem = answer.json().await.unwrap_or_default();
+    match Refusal::of(status.as_u16(), problem) {
+        Refusal::Failed(error) => bail!("the controller answered {status}: {error}"),
+        refusal if refusal.text().is_empty() => bail!("the controller answered {status}: "),
+        refusal => Err(refusal.into()),
+    }
+}
