@@ -1,5 +1,6 @@
 //! Whole rollouts through the controller.
 
+use api::{PhaseName, RunView};
 use serde_json::Value;
 
 use demo::load::{Latencies, Load, LoadPlan};
@@ -19,8 +20,13 @@ spec:
     - {weight: 100%, bake: 1s, deadline: 10s}
 ";
 
-fn phase(view: &Value) -> &str {
-    view["phase"].as_str().unwrap_or_default()
+/// A view as the command reads it.
+fn read(view: &Value) -> RunView {
+    serde_json::from_value(view.clone()).expect("a run")
+}
+
+fn is(view: &Value, phase: PhaseName) -> bool {
+    read(view).run.phase == phase
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,7 +39,11 @@ async fn rollback_is_fast_and_keep_alive_connections_obey() {
     for run in 1..=20_u64 {
         let arrived = models.canary.log().len();
         serin.apply(QUICK).await;
-        serin.until("ranker", "the stage", |view| view["run"] == run && phase(view) == "Progressing").await;
+        serin
+            .until("ranker", "the stage", |view| {
+                read(view).run.run == run && is(view, PhaseName::Progressing)
+            })
+            .await;
         tests::until("canary traffic", async || {
             let now = models.canary.log().len();
             if now >= arrived + 30 { Ok(()) } else { Err(now) }
@@ -41,16 +51,19 @@ async fn rollback_is_fast_and_keep_alive_connections_obey() {
         .await;
         let (code, text) = serin.command(&["abort", "ranker", "--reason", "measured"]).await;
         assert_eq!(code, 0, "{text}");
-        let view = serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
-        let decided = view["rollback"]["decided_monotonic_ns"].as_u64().expect("a decision");
+        let view = serin.until("ranker", "the rollback", |view| is(view, PhaseName::RolledBack)).await;
+        let decided = read(&view).run.rollback.expect("a decision").decided_monotonic_ns;
         left_alone(&models, &load).await;
         let last = models.canary.log().last_arrival_ns().expect("an arrival");
         latencies.record_ns(last.saturating_sub(decided));
         // What the proxies tell of it, without any sample server's help.
         let view = serin
-            .until("ranker", "the proxies' word", |view| view["rollback_latency"]["complete"] == true)
+            .until("ranker", "the proxies' word", |view| {
+                read(view).rollback_latency.is_some_and(|latency| latency.complete)
+            })
             .await;
-        told.push((view["rollback_latency"]["from_ms"].as_u64(), view["rollback_latency"]["to_ms"].as_u64()));
+        let latency = read(&view).rollback_latency.expect("a latency");
+        told.push((latency.from_ms, latency.to_ms));
     }
     load.stop().await;
     let quantile = |share| latencies.quantile_ms(share).expect("twenty were recorded");
@@ -62,7 +75,7 @@ async fn rollback_is_fast_and_keep_alive_connections_obey() {
     let metrics = reqwest::get(serin.url("/metrics")).await.expect("metrics").text().await.expect("text");
     let line = "serin_rollback_latency_seconds{rollout=\"ranker\",bound=\"to\",complete=\"true\"}";
     assert!(metrics.contains(line), "{metrics}");
-    assert!(told.iter().all(|(from, to)| from <= to && to.is_some_and(|to| to < 30_000)), "{told:?}");
+    assert!(told.iter().all(|(from, to)| from <= to && *to < 30_000), "{told:?}");
     // Not a timing: far above any machine's noise, and far below what leaves a canary exposed.
     assert!(largest < 30_000.0, "{largest}");
 }
@@ -75,19 +88,19 @@ async fn a_restarted_controller_goes_on_with_the_same_rollout() {
     serin.apply(QUICK).await;
     let before = serin
         .until("ranker", "the acknowledged stage", |view| {
-            phase(view) == "Progressing" && view["acks"].as_array().is_some_and(|acks| !acks.is_empty())
+            is(view, PhaseName::Progressing) && !read(view).acks.is_empty()
         })
         .await;
     serin.kill();
     serin.run().await;
-    let after = serin.until("ranker", "the same stage", |view| phase(view) == "Progressing").await;
+    let after = serin.until("ranker", "the same stage", |view| is(view, PhaseName::Progressing)).await;
     for field in ["run", "stage", "weight_ppm", "epoch", "generation"] {
         assert_eq!(after[field], before[field], "{field}");
     }
     assert_eq!(after["stages"][0]["entered_unix_ms"], before["stages"][0]["entered_unix_ms"]);
     let (code, text) = serin.command(&["abort", "ranker"]).await;
     assert_eq!(code, 0, "{text}");
-    serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
+    serin.until("ranker", "the rollback", |view| is(view, PhaseName::RolledBack)).await;
 }
 
 /// Envoy dies and comes back: it takes the policy again by itself, and what it could not tell is left out.
@@ -97,7 +110,7 @@ async fn a_restarted_envoy_serves_the_same_weights_and_its_counters_are_marked()
     let models = Models::plain().await;
     let mut serin = Serin::start(&models, EnvoyOptions::default()).await;
     serin.apply(QUICK).await;
-    serin.until("ranker", "the stage", |view| phase(view) == "Progressing").await;
+    serin.until("ranker", "the stage", |view| is(view, PhaseName::Progressing)).await;
     let mut sent = 0;
     let before = evidence_of(&serin, &mut sent, 50).await;
     let envoy = serin.envoy.take().expect("an Envoy").restart().await;
@@ -113,7 +126,7 @@ async fn a_restarted_envoy_serves_the_same_weights_and_its_counters_are_marked()
     // Counters that began again at nothing are neither negative evidence nor evidence twice.
     let after = evidence_of(&serin, &mut sent, before + 50).await;
     assert!(after <= sent, "{after} of {sent}");
-    assert_eq!(phase(&serin.view("ranker").await), "Progressing");
+    assert!(is(&serin.view("ranker").await, PhaseName::Progressing));
 }
 
 /// Sends requests until the first gate rests on as many as wanted. Some are never evidence: those sent while weights
@@ -133,8 +146,9 @@ async fn evidence_of(serin: &Serin, sent: &mut u64, wanted: u64) -> u64 {
 
 /// Requests of both arms that the first gate rests on.
 fn measured(view: &Value) -> u64 {
-    let gate = &view["stages"][0]["gates"][0];
-    gate["n_canary"].as_u64().unwrap_or(0) + gate["n_control"].as_u64().unwrap_or(0)
+    let run = read(view).run;
+    let gate = run.stages.first().and_then(|stage| stage.gates.first());
+    gate.map_or(0, |gate| gate.n_canary + gate.n_control)
 }
 
 /// The controller dies at 50 %: the lease ends the canary without it.
@@ -144,7 +158,7 @@ async fn a_lost_controller_ends_the_canary_by_the_lease() {
     let models = Models::plain().await;
     let mut serin = Serin::start(&models, EnvoyOptions::default()).await;
     serin.apply(QUICK).await;
-    serin.until("ranker", "the stage", |view| phase(view) == "Progressing").await;
+    serin.until("ranker", "the stage", |view| is(view, PhaseName::Progressing)).await;
     let load = Load::start(LoadPlan { rate: 100.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
     tests::until("canary traffic", async || {
         let now = models.canary.log().len();
@@ -172,10 +186,16 @@ async fn errors_of_the_canary_end_the_rollout() {
     let serin = Serin::start(&models, EnvoyOptions::default()).await;
     let load = Load::start(LoadPlan { rate: 300.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
     serin.apply(QUICK).await;
-    let view = serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
+    let view = serin.until("ranker", "the rollback", |view| is(view, PhaseName::RolledBack)).await;
     load.stop().await;
-    assert_eq!(view["weight_ppm"], 0);
-    let reason = view["rollback"]["reason"].as_str().expect("a reason");
+    let ended = read(&view);
+    assert_eq!(
+        serde_json::to_value(&ended).expect("JSON"),
+        view,
+        "nothing a real run says is lost by reading it"
+    );
+    assert_eq!(ended.run.weight_ppm, 0);
+    let reason = ended.run.rollback.expect("a rollback").reason;
     println!("errors: {reason}");
     assert!(reason.contains("error"), "{view}");
     // The very same specification is not tried again unless somebody says so.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use api::{PhaseName, StageView};
+
 use super::Options;
 use super::follow::Followed;
 use super::report::{
@@ -10,7 +12,6 @@ use super::report::{
 };
 use super::rollback;
 use super::spec::Assignment;
-use super::view::{Phase, StageView};
 use crate::load::{Ledger, Reached, Record, Unit};
 use crate::model::Arrival;
 
@@ -44,13 +45,13 @@ impl Account<'_> {
     pub fn report(self) -> Report {
         let Followed { view, outcome, spec, next, .. } = self.followed;
         let ledger = Ledger::new(self.records, self.stable, self.canary);
-        let rollback = view.rollback.as_ref().filter(|_| *outcome == Outcome::RolledBack);
-        let why = match (rollback, view.phase) {
+        let rollback = view.run.rollback.as_ref().filter(|_| *outcome == Outcome::RolledBack);
+        let why = match (rollback, view.run.phase.known()) {
             (Some(rollback), _) => rollback.reason.clone(),
-            (None, Phase::Progressing | Phase::Pending) => {
-                format!("No decision in the time of all stages together. {}", view.message)
+            (None, Some(PhaseName::Progressing | PhaseName::Pending)) => {
+                format!("No decision in the time of all stages together. {}", view.run.message)
             }
-            _ => view.message.clone(),
+            _ => view.run.message.clone(),
         };
         let latency_ms =
             [(Reached::Stable, "stable"), (Reached::Baseline, "baseline"), (Reached::Canary, "canary")]
@@ -71,7 +72,7 @@ impl Account<'_> {
             assignment: self.options.assignment,
             spec: spec.clone(),
             took_ms: (self.followed.ended_ns - self.followed.applied_ns) as f64 / 1e6,
-            stages: view.stages.iter().map(|stage| self.stage(&ledger, stage)).collect(),
+            stages: view.run.stages.iter().map(|stage| self.stage(&ledger, stage)).collect(),
             users: UsersReport { distinct: ledger.users(), left_canary: self.left_canary(&ledger) },
             latency_ms,
             rollback: rollback.map(|rollback| {
@@ -87,6 +88,7 @@ impl Account<'_> {
             next: next.clone(),
             self_test: self.self_test(&ledger),
             history: view
+                .run
                 .history
                 .iter()
                 .map(|line| HistoryLine { ms: self.since_applied_ms(line.unix_ms), what: line.what.clone() })
@@ -107,7 +109,7 @@ impl Account<'_> {
     /// Until when the weight of the current stage stood.
     fn last_ns(&self) -> u64 {
         let view = &self.followed.view;
-        view.rollback.as_ref().map_or(self.followed.ended_ns, |rollback| rollback.decided_monotonic_ns)
+        view.run.rollback.as_ref().map_or(self.followed.ended_ns, |rollback| rollback.decided_monotonic_ns)
     }
 
     fn stage(&self, ledger: &Ledger<'_>, stage: &StageView) -> StageReport {
@@ -133,7 +135,7 @@ impl Account<'_> {
         if self.options.assignment == Assignment::Random {
             return None;
         }
-        let stages = &self.followed.view.stages;
+        let stages = &self.followed.view.run.stages;
         let from = self.monotonic_ns(stages.first()?.entered_unix_ms);
         let to =
             stages.last()?.left_unix_ms.map_or(u64::MAX, |left| self.monotonic_ns(left)).min(self.last_ns());

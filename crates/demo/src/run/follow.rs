@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use api::{PhaseName, RunView, View};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -14,7 +15,6 @@ use super::progress::Progress;
 use super::report::{NextRollout, Outcome, Report};
 use super::spec::{self, Assignment};
 use super::story::{State, Story};
-use super::view::{Phase, View};
 use super::{Options, processes};
 use crate::clock;
 use crate::load::{Load, LoadPlan, Popularity, Users};
@@ -123,7 +123,7 @@ pub struct Followed {
     /// When it had ended.
     pub ended_ns: u64,
     /// The last view of it.
-    pub view: View,
+    pub view: RunView,
     /// How it ended.
     pub outcome: Outcome,
     /// The rollout after it.
@@ -152,9 +152,9 @@ impl Run<'_> {
         let spec = self.apply("v1", "v2").await?;
         let view = self.follow(1).await?;
         let ended_ns = clock::monotonic_ns();
-        let outcome = match view.phase {
-            Phase::Succeeded => Outcome::Promoted,
-            Phase::RolledBack => Outcome::RolledBack,
+        let outcome = match view.run.phase.known() {
+            Some(PhaseName::Succeeded) => Outcome::Promoted,
+            Some(PhaseName::RolledBack) => Outcome::RolledBack,
             _ => Outcome::Undecided,
         };
         if outcome == Outcome::RolledBack {
@@ -174,18 +174,21 @@ impl Run<'_> {
     }
 
     /// Follows a run of the rollout until nothing more will happen by itself.
-    async fn follow(&mut self, run: u64) -> anyhow::Result<View> {
+    async fn follow(&mut self, run: u64) -> anyhow::Result<RunView> {
         let mut later = self.options.scenario.canary_later("v2", self.options.seed);
         let deadline = Instant::now() + spec::longest_run(self.options.speed);
         loop {
             let view = self.look(run).await?;
-            if view.stage >= 2
+            if view.run.stage >= 2
                 && let Some(behaviour) = later.take()
             {
                 self.mesh.canary.set(behaviour)?;
                 self.progress.event(&format!("from now on: {}", self.options.scenario.what_v2_does()));
             }
-            let over = matches!(view.phase, Phase::Succeeded | Phase::RolledBack | Phase::Paused);
+            let over = matches!(
+                view.run.phase.known(),
+                Some(PhaseName::Succeeded | PhaseName::RolledBack | PhaseName::Paused)
+            );
             if over || Instant::now() > deadline {
                 return Ok(view);
             }
@@ -194,17 +197,17 @@ impl Run<'_> {
     }
 
     /// Reads the rollout, and tells what is new.
-    async fn look(&mut self, run: u64) -> anyhow::Result<View> {
+    async fn look(&mut self, run: u64) -> anyhow::Result<RunView> {
         self.mesh.still_runs()?;
-        let view: View = self.mesh.controller(&format!("/v1/rollouts/{}", spec::NAME)).await?;
-        if view.run < run {
-            return Ok(View { run, ..View::default() });
+        let view: RunView = self.mesh.controller(&format!("/v1/rollouts/{}", spec::NAME)).await?;
+        if view.run.run < run {
+            return Ok(RunView { run: View { run, ..View::default() }, ..RunView::default() });
         }
-        for news in self.story.news(&view) {
+        for news in self.story.news(&view.run) {
             self.progress.event(&news);
         }
-        let (observed, unit) = self.observed(&view);
-        self.progress.state(&State::of(&view, observed, unit));
+        let (observed, unit) = self.observed(&view.run);
+        self.progress.state(&State::of(&view.run, observed, unit));
         Ok(view)
     }
 
@@ -262,17 +265,17 @@ impl Run<'_> {
         loop {
             let view = self.look(2).await?;
             let canary_requests = since(self.mesh.canary.log(), applied_ns);
-            if view.stage >= 1 && canary_requests >= NEXT_REQUESTS {
+            if view.run.stage >= 1 && canary_requests >= NEXT_REQUESTS {
                 return Ok(NextRollout {
-                    stable: view.stable,
-                    canary: view.canary,
-                    weight_ppm: view.weight_ppm,
+                    stable: view.run.stable,
+                    canary: view.run.canary,
+                    weight_ppm: view.run.weight_ppm,
                     canary_requests: canary_requests as u64,
                     canary_requests_between: between as u64,
                 });
             }
             if Instant::now() > deadline {
-                bail!("the next rollout did not begin within {} s: {}", PATIENCE.as_secs(), view.message);
+                bail!("the next rollout did not begin within {} s: {}", PATIENCE.as_secs(), view.run.message);
             }
             tokio::time::sleep(LOOK).await;
         }

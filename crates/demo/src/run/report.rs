@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use api::{Ack, Answer, Nack, VerdictView};
 use serde::Serialize;
 
 use super::rollback::Rollback;
 use super::scenario::Scenario;
 use super::spec::Assignment;
 use super::story;
-use super::view::{Ack, Gate, Refusal};
 use super::words;
 use crate::load::Totals;
 
@@ -50,7 +50,7 @@ pub struct Report {
     /// Which proxy took which policy, and how long after it was sent.
     pub acks: Vec<Ack>,
     /// Which proxy refused which policy.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<Nack>,
     /// After a promotion: stable serves the new version, and the next rollout begins on the same routes.
     pub next: Option<NextRollout>,
     /// The run's own records with one failure and one wrong tag put in: what the two sums rose by.
@@ -85,7 +85,7 @@ pub struct StageReport {
     /// How many users (sticky) or requests (random) that is a share of.
     pub observed_of: u64,
     /// What each gate said last.
-    pub gates: Vec<Gate>,
+    pub gates: Vec<VerdictView>,
 }
 
 /// Requests by what became of them.
@@ -218,22 +218,22 @@ impl Report {
             index + 1,
             words::weight(stage.weight_ppm)
         )];
-        let with = |verdict: &str| -> Vec<&Gate> {
-            stage.gates.iter().filter(|gate| gate.verdict == verdict).collect()
+        let with = |answer: Answer| -> Vec<&VerdictView> {
+            stage.gates.iter().filter(|gate| gate.answer == answer).collect()
         };
-        let in_short = |gates: &[&Gate]| {
+        let in_short = |gates: &[&VerdictView]| {
             let gates: Vec<String> =
                 gates.iter().map(|gate| format!("{} {}", gate.name, story::measured(gate))).collect();
             gates.join("; ")
         };
-        let passed = with("pass");
+        let passed = with(Answer::Pass);
         if !passed.is_empty() {
             lines.push(format!("           passed: {}", in_short(&passed)));
         }
         // Why a gate had no verdict yet matters when that is why the run ended, not beside a gate that failed.
-        let open = if self.outcome == Outcome::Undecided { Vec::new() } else { with("insufficient") };
-        let told = |gate: &&Gate| {
-            let short = ["pass", "not_applicable"].contains(&&*gate.verdict);
+        let open = if self.outcome == Outcome::Undecided { Vec::new() } else { with(Answer::Insufficient) };
+        let told = |gate: &&VerdictView| {
+            let short = matches!(gate.answer.known(), Some(Answer::Pass | Answer::NotApplicable));
             !short && !open.iter().any(|open| open.name == gate.name)
         };
         let in_full = stage.gates.iter().filter(told);
@@ -269,7 +269,7 @@ impl Report {
         for (arm, latency) in &self.latency_ms {
             lines.push(format!("Latency    {arm}: p50 {:.1} ms, p99 {:.1} ms", latency.p50, latency.p99));
         }
-        let times = self.acks.iter().map(|ack| ack.ms);
+        let times = self.acks.iter().filter_map(|ack| ack.ms);
         if let (Some(least), Some(most)) = (times.clone().reduce(f64::min), times.reduce(f64::max)) {
             lines.push(format!(
                 "Policies   {} acknowledged, {least:.0} to {most:.0} ms after the push; {} refused",

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::view::{Gate, Phase, View};
+use api::{Answer, PhaseName, VerdictView, View, Word};
+
 use super::words;
 
 /// Remembers what was told already.
 #[derive(Debug, Default)]
 pub struct Story {
     told: usize,
-    verdicts: HashMap<(usize, String), String>,
+    verdicts: HashMap<(usize, String), Word<Answer>>,
 }
 
 impl Story {
@@ -30,9 +31,10 @@ impl Story {
         let mut news = Vec::new();
         for (index, stage) in view.stages.iter().enumerate().filter(|(index, _)| stages.contains(index)) {
             for gate in &stage.gates {
-                let before = self.verdicts.insert((index, gate.name.clone()), gate.verdict.clone());
-                let nothing_yet = matches!(&*gate.verdict, "insufficient" | "not_applicable");
-                if !(before.is_none() && nothing_yet) && before.as_ref() != Some(&gate.verdict) {
+                let before = self.verdicts.insert((index, gate.name.clone()), gate.answer.clone());
+                let nothing_yet =
+                    matches!(gate.answer.known(), Some(Answer::Insufficient | Answer::NotApplicable));
+                if !(before.is_none() && nothing_yet) && before.as_ref() != Some(&gate.answer) {
                     news.push(format!("  {}", gate_line(gate)));
                 }
             }
@@ -42,11 +44,11 @@ impl Story {
 }
 
 /// A gate in one line.
-pub fn gate_line(gate: &Gate) -> String {
+pub fn gate_line(gate: &VerdictView) -> String {
     format!(
         "{:<11} {:<13} {}; canary n {}, stable n {}",
         gate.name,
-        gate.verdict.replace('_', " "),
+        gate.answer.to_string().replace('_', " "),
         measured(gate),
         words::thousands(gate.n_canary),
         words::thousands(gate.n_control),
@@ -54,7 +56,7 @@ pub fn gate_line(gate: &Gate) -> String {
 }
 
 /// What a gate measured, and what that is held against.
-pub fn measured(gate: &Gate) -> String {
+pub fn measured(gate: &VerdictView) -> String {
     // The units of the gates in `spec::rollout`.
     let in_unit = |value: f64| match gate.name.as_str() {
         "errors" | "overdue" => words::percent(value),
@@ -82,13 +84,14 @@ pub struct State {
 impl State {
     /// The state a view shows. `observed` is the canary's share, and of how many users or requests (`unit`).
     pub fn of(view: &View, observed: Option<(f64, u64)>, unit: &str) -> Self {
-        let place = match view.phase {
-            Phase::Progressing => format!("stage {} of {}", view.stage, view.stage_count),
-            phase => format!("{phase:?}"),
+        let place = if view.phase == PhaseName::Progressing {
+            format!("stage {} of {}", view.stage, view.stage_count)
+        } else {
+            view.phase.to_string()
         };
         let mut place =
             format!("{place}, {} → {}, weight {}", view.stable, view.canary, words::weight(view.weight_ppm));
-        if let Some((share, of)) = observed.filter(|_| view.phase == Phase::Progressing) {
+        if let Some((share, of)) = observed.filter(|_| view.phase == PhaseName::Progressing) {
             place += &format!(", observed {} of {} {unit}", words::percent(share), words::thousands(of));
         }
         let gates = view.current_stage().map(|stage| stage.gates.as_slice()).unwrap_or_default();
@@ -98,28 +101,32 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::run::view::{Happening, StageView};
+    use api::{RecordView, StageView};
 
-    fn view(history: &[&str], verdict: &str) -> View {
+    use super::*;
+
+    fn view(history: &[&str], answer: Answer) -> View {
         View {
-            phase: Phase::Progressing,
+            phase: PhaseName::Progressing.into(),
             stage: 1,
             stage_count: 4,
             weight_ppm: 50_000,
             stable: "v1".to_owned(),
             canary: "v2".to_owned(),
             message: "Waits for errors.".to_owned(),
-            history: history.iter().map(|what| Happening { unix_ms: 1, what: (*what).to_owned() }).collect(),
+            history: history
+                .iter()
+                .map(|what| RecordView { what: (*what).to_owned(), ..RecordView::default() })
+                .collect(),
             stages: vec![StageView {
-                gates: vec![Gate {
+                gates: vec![VerdictView {
                     name: "errors".to_owned(),
-                    verdict: verdict.to_owned(),
+                    answer: answer.into(),
                     estimate: Some(0.0148),
                     bound: Some(0.0301),
                     n_canary: 1_200,
                     n_control: 23_000,
-                    ..Gate::default()
+                    ..VerdictView::default()
                 }],
                 ..StageView::default()
             }],
@@ -136,23 +143,27 @@ mod tests {
     fn everything_is_told_once() {
         let mut story = Story::default();
         check(&mut story, &View::default(), &[]);
-        check(&mut story, &view(&["Began."], "insufficient"), &["Began."]);
-        check(&mut story, &view(&["Began."], "insufficient"), &[]);
+        check(&mut story, &view(&["Began."], Answer::Insufficient), &["Began."]);
+        check(&mut story, &view(&["Began."], Answer::Insufficient), &[]);
         let passed = "  errors      pass          1.48 %, bound 3.01 %; canary n 1,200, stable n 23,000";
-        check(&mut story, &view(&["Began.", "On."], "pass"), &["On.", passed]);
-        check(&mut story, &view(&["Began.", "On."], "pass"), &[]);
+        check(&mut story, &view(&["Began.", "On."], Answer::Pass), &["On.", passed]);
+        check(&mut story, &view(&["Began.", "On."], Answer::Pass), &[]);
         let failed = "  errors      fail          1.48 %, bound 3.01 %; canary n 1,200, stable n 23,000";
-        let next = View { stage: 2, ..view(&["Began.", "On.", "Next."], "fail") };
+        let next = View { stage: 2, ..view(&["Began.", "On.", "Next."], Answer::Fail) };
         check(&mut story, &next, &[failed, "Next."]);
     }
 
     #[test]
     fn the_state_in_a_few_lines() {
-        let other = |name: &str| Gate { name: name.to_owned(), estimate: Some(20.44), ..Gate::default() };
+        let other = |name: &str| VerdictView {
+            name: name.to_owned(),
+            estimate: Some(20.44),
+            ..VerdictView::default()
+        };
         assert_eq!(measured(&other("latency")), "20.4 ms");
         assert_eq!(measured(&other("confidence")), "20.4");
-        assert_eq!(measured(&Gate::default()), "nothing measured");
-        let passed = view(&[], "pass");
+        assert_eq!(measured(&VerdictView::default()), "nothing measured");
+        let passed = view(&[], Answer::Pass);
         assert_eq!(
             State::of(&passed, Some((0.0497, 9_812)), "users"),
             State {
@@ -164,7 +175,7 @@ mod tests {
                 awaited: "Waits for errors.".to_owned(),
             }
         );
-        let back = View { phase: Phase::RolledBack, weight_ppm: 0, ..passed };
+        let back = View { phase: PhaseName::RolledBack.into(), weight_ppm: 0, ..passed };
         assert_eq!(State::of(&back, Some((0.0497, 9_812)), "users").place, "RolledBack, v1 → v2, weight 0 %");
     }
 }

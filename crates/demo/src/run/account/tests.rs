@@ -1,4 +1,5 @@
-use super::super::view::{RollbackView, View};
+use api::{RollbackView, RunView, View};
+
 use super::super::{Programs, Scenario};
 use super::*;
 use crate::load::Record;
@@ -56,22 +57,25 @@ fn followed() -> Followed {
         weight_ppm,
         entered_unix_ms: unix(entered),
         left_unix_ms: left.map(unix),
-        gates: Vec::new(),
+        ..StageView::default()
     };
     Followed {
         spec: String::new(),
         applied_ns: at(0),
         applied_unix_ms: unix(0),
         ended_ns: at(4_100),
-        view: View {
-            phase: Phase::RolledBack,
-            stages: vec![stage(250_000, 0, Some(2_000)), stage(500_000, 2_000, None)],
-            rollback: Some(RollbackView {
-                decided_monotonic_ns: at(4_000),
-                decided_unix_ms: unix(4_000),
-                reason: "errors failed.".to_owned(),
-            }),
-            ..View::default()
+        view: RunView {
+            run: View {
+                phase: PhaseName::RolledBack.into(),
+                stages: vec![stage(250_000, 0, Some(2_000)), stage(500_000, 2_000, None)],
+                rollback: Some(RollbackView {
+                    decided_monotonic_ns: at(4_000),
+                    decided_unix_ms: unix(4_000),
+                    reason: "errors failed.".to_owned(),
+                }),
+                ..View::default()
+            },
+            ..RunView::default()
         },
         outcome: Outcome::RolledBack,
         next: None,

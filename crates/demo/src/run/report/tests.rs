@@ -1,14 +1,15 @@
 use super::*;
 
 fn report() -> Report {
-    let gate = Gate {
+    let gate = VerdictView {
         name: "errors".to_owned(),
-        verdict: "fail".to_owned(),
+        answer: Answer::Fail.into(),
         estimate: Some(0.071),
         bound: Some(0.015),
         n_canary: 300,
         n_control: 5_700,
         why: "Worse than stable.".to_owned(),
+        ..VerdictView::default()
     };
     Report {
         scenario: Scenario::Errors,
@@ -30,21 +31,21 @@ fn report() -> Report {
             observed_of: 9_812,
             gates: vec![
                 gate.clone(),
-                Gate {
+                VerdictView {
                     name: "latency".to_owned(),
-                    verdict: "pass".to_owned(),
+                    answer: Answer::Pass.into(),
                     estimate: Some(20.4),
                     bound: Some(26.5),
                     ..gate.clone()
                 },
-                Gate {
+                VerdictView {
                     name: "confidence".to_owned(),
-                    verdict: "insufficient".to_owned(),
+                    answer: Answer::Insufficient.into(),
                     estimate: Some(0.84),
                     bound: Some(0.808),
                     ..gate.clone()
                 },
-                Gate { name: "overdue".to_owned(), verdict: "not_applicable".to_owned(), ..gate },
+                VerdictView { name: "overdue".to_owned(), answer: Answer::NotApplicable.into(), ..gate },
             ],
         }],
         requests: Requests {
@@ -68,7 +69,7 @@ fn report() -> Report {
             open_at_decision: 1,
             reason: "errors failed.".to_owned(),
         }),
-        acks: vec![Ack { node: "envoy-1".to_owned(), generation: 2, ms: 31.5 }],
+        acks: vec![Ack { node: "envoy-1".to_owned(), generation: 2, ms: Some(31.5) }],
         refusals: Vec::new(),
         next: None,
         self_test: SelfTestReport { failed_by_us: 1, mis_tagged: 1 },
