@@ -3,6 +3,7 @@
 mod apply;
 mod connection;
 mod drill;
+mod exercise;
 mod export;
 mod files;
 mod list;

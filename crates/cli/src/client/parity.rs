@@ -4,13 +4,17 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use api::{Begun, Outcome, ParityRequest, ParityView, SplitView, Word};
+use api::{Exercised, Outcome, ParityRequest, ParityView, SplitView, Word};
 
 use super::Client;
-use super::drill::{Followed, code, follow, meant, or_refused, so_far, worst};
-use crate::args::{self, Output};
+use super::exercise::{Exercise, Shown, exercise, so_far};
+use crate::args;
 
-impl Followed for ParityView {
+impl Exercise for ParityView {
+    const WHAT: Exercised = Exercised::Parity;
+    const ASKED_AT: &str = "parity";
+    const READ_AT: &str = "parity";
+
     fn outcome(&self) -> Option<&Word<Outcome>> {
         self.outcome.as_ref()
     }
@@ -18,41 +22,17 @@ impl Followed for ParityView {
     fn message(&self) -> &str {
         &self.message
     }
+
+    fn report(&self) -> String {
+        report(self)
+    }
 }
 
 pub async fn parity(options: args::Aa) -> Result<ExitCode> {
-    let client = Client::new(&options.server);
-    let Some(names) = meant(&client, &options.name, options.detach).await? else {
-        return Ok(ExitCode::from(1));
-    };
-    let mut codes = Vec::new();
-    for name in names {
-        codes.push(or_refused(one(&client, &options, &name).await)?);
-    }
-    Ok(ExitCode::from(worst(&codes)))
-}
-
-async fn one(client: &Client, options: &args::Aa, name: &str) -> Result<u8> {
-    let args::Aa { share, deployed, duration, until_evidence, reason, detach, output, .. } = options;
-    let request = ParityRequest {
-        share: *share,
-        deployed: *deployed,
-        duration: *duration,
-        until_evidence: *until_evidence,
-        reason: reason.clone(),
-    };
-    let path = format!("/v1/rollouts/{name}/parity");
-    let Begun { number } = client.post(&path, &request).await?.read()?;
-    if *detach {
-        println!("{name}: A/A check {number} begun; see: serin get {name}");
-        return Ok(0);
-    }
-    let (answer, parity) = follow::<ParityView>(client, &format!("{path}/{number}"), *output).await?;
-    match output {
-        Output::Json => print!("{}", answer.pretty()?),
-        Output::Text => print!("{}", report(&parity)),
-    }
-    Ok(code(parity.outcome()))
+    let args::Aa { server, name, share, deployed, duration, until_evidence, reason, detach, output } =
+        options;
+    let request = ParityRequest { share, deployed, duration, until_evidence, reason };
+    exercise::<ParityView>(&Client::new(&server), &name, &request, Shown { detach, output }).await
 }
 
 /// What it found, line by line.

@@ -7,7 +7,7 @@ use api::{
     ShareView, UnwatchedView, VerdictView, WatchView, moment,
 };
 
-use super::drill::so_far;
+use super::exercise::so_far;
 use super::practice;
 
 /// One rollout with its gates.
