@@ -102,10 +102,9 @@ impl Day {
         self.name().get(..3).unwrap_or_default()
     }
 
-    /// The weekday of a day since 1970-01-01, which was a Thursday.
+    /// The weekday of a day since 1970-01-01.
     pub(crate) fn of(day: u32) -> Self {
-        let at = (day % 7 + 3) % 7;
-        usize::try_from(at).ok().and_then(|at| Self::ALL.get(at)).copied().unwrap_or(Self::Mon)
+        Self::ALL.get(zone::weekday(day)).copied().unwrap_or(Self::Mon)
     }
 }
 
@@ -133,11 +132,9 @@ pub(crate) fn minute_of(text: &str) -> Option<u16> {
 
 /// Days since 1970-01-01 of `2026-12-20`.
 pub(crate) fn day_of(text: &str) -> Option<u32> {
-    let digits = |part: &str, n: usize| part.len() == n && part.bytes().all(|byte| byte.is_ascii_digit());
-    let mut parts = text.split('-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    let fits = digits(year, 4) && digits(month, 2) && digits(day, 2) && parts.next().is_none();
-    fits.then(|| zone::day(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)).flatten()
+    // Jiff reads more than this one form, such as 20261220 and times of a day.
+    let written = text.len() == "2026-12-20".len() && text.as_bytes().get(4) == Some(&b'-');
+    written.then(|| zone::day(text)).flatten()
 }
 
 /// No freeze and no pause between two windows is looked beyond.

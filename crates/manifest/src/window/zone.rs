@@ -121,9 +121,15 @@ pub(crate) fn like(name: &str) -> Option<String> {
     names.into_iter().find(|known| plain(known.rsplit('/').next().unwrap_or(known)) == wanted)
 }
 
-/// Days since 1970-01-01.
-pub(super) fn day(year: i16, month: i8, day: i8) -> Option<u32> {
-    number(Date::new(year, month, day).ok()?)
+/// Days since 1970-01-01 of a date in one of the forms that jiff reads.
+pub(super) fn day(text: &str) -> Option<u32> {
+    number(text.parse().ok()?)
+}
+
+/// Days since the Monday before.
+pub(super) fn weekday(day: u32) -> usize {
+    let weekday = date(day).unwrap_or(EPOCH).weekday();
+    usize::try_from(weekday.to_monday_zero_offset()).unwrap_or(0)
 }
 
 fn number(date: Date) -> Option<u32> {

@@ -154,8 +154,11 @@ fn moments_are_read() {
     assert_eq!(of("{\"t\":1769860800000000}\n{\"t\":\"1769860801000000\"}\n"), [noon, noon + 1.0]);
     untimely("t\n1769860801\n1769860800\n", &["x:3: column \"t\" goes back in time", "sort"]);
     untimely("t\nnoon\n", &["x:2: column \"t\"", "\"noon\"", "2026-01-31T12:00:00Z"]);
-    untimely("t\n2026-02-31T12:00:00Z\n", &["x:2", "2026-02-31", "no time"]);
-    untimely("t\n2026-01-31T25:99:00Z\n", &["x:2", "25:99"]);
+    let remedy = "give 2026-01-31T12:00:00Z, or a number since 1970";
+    untimely("t\n2026-02-31T12:00:00Z\n", &["x:2: column \"t\"", "2026-02-31", "no time", remedy]);
+    untimely("t\n2026-02-31 12:00\n", &["x:2: column \"t\"", "2026-02-31", "no time", remedy]);
+    untimely("t\n2026-01-31T25:99:00Z\n", &["x:2: column \"t\"", "25:99", "no time", remedy]);
+    untimely("t\n2026-01-31 25:99\n", &["x:2: column \"t\"", "25:99", "no time", remedy]);
     untimely("t,u\n1769860800,1\n,1\n", &["x:3", "\"\"", "no time"]);
     untimely("t\n46053.5\n", &["x:2", "46053.5", "from 1990 to 2099", "microseconds"]);
     untimely("t\n2026-01-31 12:00:00\n2026-01-31 12:01:00Z\n", &["x:3", "names no zone", "+01:00"]);
