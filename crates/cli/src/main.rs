@@ -11,6 +11,7 @@ mod lint;
 mod planning;
 mod serve;
 mod simulation;
+mod table;
 
 use std::process::ExitCode;
 

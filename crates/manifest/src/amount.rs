@@ -183,34 +183,20 @@ impl FromStr for Margin {
 
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, fraction) = (self.0 / 10_000, self.0 % 10_000);
-        if fraction == 0 {
-            write!(f, "{whole}%")
-        } else {
-            write!(f, "{whole}.{}%", format!("{fraction:04}").trim_end_matches('0'))
-        }
+        // Parts per million are ten-thousandths of a percent.
+        write!(f, "{}%", notation::decimal(f64::from(self.0) / 1e4, 4))
     }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 {
-            return f.write_str("0s");
-        }
-        let mut rest = self.0;
-        for (ms, unit) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")] {
-            if rest >= ms {
-                write!(f, "{}{unit}", rest / ms)?;
-                rest %= ms;
-            }
-        }
-        Ok(())
+        f.write_str(&notation::span(self.0))
     }
 }
 
 /// A number of percent without a binary tail: 0.07 * 100 is 7, not 7.000000000000001.
-fn hundredfold(share: f64) -> f64 {
-    (share * 1e10).round() / 1e8
+fn hundredfold(share: f64) -> String {
+    notation::decimal(100.0 * share, 8)
 }
 
 impl fmt::Display for Quantity {

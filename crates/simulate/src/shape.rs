@@ -82,8 +82,8 @@ impl Shape {
         let bad = |what: String| Err(BadTraffic(what));
         if !(0.0..=1.0).contains(&figures.errors) {
             return bad(format!(
-                "an error rate of {:.3} %: it must stay from 0 % to 100 %",
-                100.0 * figures.errors
+                "an error rate of {}: it must stay from 0 % to 100 %",
+                notation::percent(figures.errors, 3)
             ));
         }
         let latency = match figures.times {

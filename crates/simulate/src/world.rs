@@ -156,10 +156,10 @@ impl World {
                 && users.prone <= 1.0)
         {
             return Err(BadTraffic(format!(
-                "users with {} requests each, of whom {:.3} % have all the errors: from 1 request up, and above 0 % up to \
+                "users with {} requests each, of whom {} have all the errors: from 1 request up, and above 0 % up to \
                  100 %",
                 users.requests_each,
-                100.0 * users.prone
+                notation::percent(users.prone, 3)
             )));
         }
         let base = figures(plan, traffic);

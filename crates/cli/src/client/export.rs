@@ -11,6 +11,7 @@ use api::{ExportQuery, ExportedRun, Table, instant, moment};
 use super::Client;
 use crate::args::{self, Output};
 use crate::clock;
+use crate::table::{Side, columns};
 
 pub async fn export(options: args::Export) -> Result<ExitCode> {
     let args::Export { server, name, run, since, until, format, what, file } = options;
@@ -63,23 +64,12 @@ pub async fn history(options: args::History) -> Result<ExitCode> {
 }
 
 fn shown(runs: &[ExportedRun], lines: bool) -> String {
-    let mut out = String::new();
-    // Writing to a String does not fail.
     if !lines {
-        let _ = writeln!(out, "{:>4}  {:<20}  {:<24} {:<12}  MESSAGE", "RUN", "APPLIED", "CANARY", "PHASE");
+        return table(runs);
     }
+    let mut out = String::new();
     for run in runs {
-        if !lines {
-            let applied = moment(run.applied_unix_ms.unwrap_or_default());
-            let applied = applied.split_once('.').map_or(applied.as_str(), |(seconds, _)| seconds);
-            let view = run.view.clone().unwrap_or_default();
-            let message = run.unreadable.as_ref().unwrap_or(&view.message);
-            let _ = writeln!(
-                out,
-                "{:>4}  {applied:<20}  {:<24} {:<12}  {message}",
-                run.run, view.canary, view.phase
-            );
-        }
+        // Writing to a String does not fail.
         for line in run.history.iter().flat_map(|history| &history.journal) {
             let _ = write!(out, "{}  {:<8} {}", moment(line.unix_ms), line.kind, line.what);
             if let Some(who) = &line.who {
@@ -97,6 +87,20 @@ fn shown(runs: &[ExportedRun], lines: bool) -> String {
     out
 }
 
+/// A line for each run.
+fn table(runs: &[ExportedRun]) -> String {
+    let head = ["RUN", "APPLIED", "CANARY", "PHASE", "MESSAGE"].map(str::to_owned);
+    let rows = runs.iter().map(|run| {
+        let applied = moment(run.applied_unix_ms.unwrap_or_default());
+        let applied = applied.split_once('.').map_or(applied.as_str(), |(seconds, _)| seconds);
+        let view = run.view.clone().unwrap_or_default();
+        let message = run.unreadable.clone().unwrap_or(view.message);
+        [run.run.to_string(), applied.to_owned(), view.canary, view.phase.to_string(), message]
+    });
+    let sides = [Side::Right, Side::Left, Side::Left, Side::Left, Side::Left];
+    columns(sides, [head].into_iter().chain(rows))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -112,10 +116,7 @@ mod tests {
         let runs = json!([{"run": 2, "applied_unix_ms": 1_700_000_000_000_u64,
             "view": {"canary": "v2", "phase": "RolledBack", "message": "too slow"}}]);
         let text = shown(&read(runs), false);
-        assert!(
-            text.ends_with("   2  2023-11-14T22:13:20   v2                       RolledBack    too slow\n"),
-            "{text}"
-        );
+        assert!(text.ends_with("  2  2023-11-14T22:13:20  v2      RolledBack  too slow\n"), "{text}");
         let lines = json!([{"run": 2, "journal_broken_at": 8, "journal": [
             {"seq": 7, "unix_ms": 1_000, "kind": "act", "who": "ben", "what": "abort", "why": "seen enough"},
             {"seq": 8, "unix_ms": 2_000, "kind": "record", "what": "Roll back v2"}]}]);

@@ -6,6 +6,7 @@ use api::{Outcome, PhaseName, RunView};
 
 use super::show::percent;
 use super::{exit_code, practice};
+use crate::table::{Side, columns};
 
 /// A message is cut here; `serin get NAME` has all of it.
 const MESSAGE: usize = 120;
@@ -38,35 +39,27 @@ pub fn list(all: &[RunView], attention: bool) -> String {
     let counts = [count(Rank::Attention), count(Rank::UnderWay), count(Rank::AtRest)];
     rows.retain(|row| !attention || row.0 == Rank::Attention);
 
-    let versions = |view: &RunView| format!("{} -> {}", view.run.stable, view.run.canary);
-    let wide = |least: usize, cell: &dyn Fn(&RunView) -> String| {
-        rows.iter().map(|row| cell(row.1).chars().count()).max().unwrap_or(0).max(least)
-    };
-    let (name, version) = (wide(4, &|view| view.run.name.clone()), wide(8, &versions));
+    let head = ["  NAME", "PHASE", "VERSIONS", "WEIGHT", "STAGE", "MESSAGE"].map(str::to_owned);
+    let cells = rows.iter().map(|(rank, view, wants)| {
+        let (mark, run) = (if *rank == Rank::Attention { '!' } else { ' ' }, &view.run);
+        let said = wants.iter().chain([&run.message]).filter(|said| !said.is_empty());
+        [
+            format!("{mark} {}", run.name),
+            run.phase.to_string(),
+            format!("{} -> {}", run.stable, run.canary),
+            percent(run.weight_ppm),
+            format!("{}/{}", run.stage, run.stage_count),
+            cut(&said.cloned().collect::<Vec<_>>().join("; ")),
+        ]
+    });
     let mut out = String::new();
     if !rows.is_empty() {
-        out = format!(
-            "  {:<name$}  {:<11}  {:<version$}  {:>7}  {:>5}  MESSAGE\n",
-            "NAME", "PHASE", "VERSIONS", "WEIGHT", "STAGE"
-        );
-    }
-    for (rank, view, wants) in &rows {
-        let mark = if *rank == Rank::Attention { '!' } else { ' ' };
-        let stage = format!("{}/{}", view.run.stage, view.run.stage_count);
-        let said = wants.iter().chain([&view.run.message]).filter(|said| !said.is_empty());
-        let said = cut(&said.cloned().collect::<Vec<_>>().join("; "));
-        // Writing to a String does not fail.
-        let _ = writeln!(
-            out,
-            "{mark} {:<name$}  {:<11}  {:<version$}  {:>7}  {stage:>5}  {said}",
-            view.run.name,
-            view.run.phase,
-            versions(view),
-            percent(view.run.weight_ppm),
-        );
+        let sides = [Side::Left, Side::Left, Side::Left, Side::Right, Side::Right, Side::Left];
+        out = columns(sides, [head].into_iter().chain(cells));
     }
     let [attention, under_way, at_rest] = counts;
     let verb = if attention == 1 { "wants" } else { "want" };
+    // Writing to a String does not fail.
     let _ = writeln!(
         out,
         "{} rollouts: {attention} {verb} attention, {under_way} under way, {at_rest} at rest",
@@ -139,11 +132,11 @@ mod tests {
         ];
         assert_eq!(
             list(&all, false),
-            "  NAME       PHASE        VERSIONS   WEIGHT  STAGE  MESSAGE\n\
-             ! c-paused   Paused       v1 -> v2    0.15%    1/4  gate errors\n\
-             ! d-drilled  Succeeded    v1 -> v2       0%    1/4  drill 3 failed; A/A check overdue; promoted\n\
-             \x20 b-up       Progressing  v1 -> v2       5%    1/4  bakes\n\
-             \x20 a-rest     Succeeded    v1 -> v2       0%    1/4  promoted\n\
+            "  NAME       PHASE        VERSIONS  WEIGHT  STAGE  MESSAGE\n\
+             ! c-paused   Paused       v1 -> v2   0.15%    1/4  gate errors\n\
+             ! d-drilled  Succeeded    v1 -> v2      0%    1/4  drill 3 failed; A/A check overdue; promoted\n\
+             \x20 b-up       Progressing  v1 -> v2      5%    1/4  bakes\n\
+             \x20 a-rest     Succeeded    v1 -> v2      0%    1/4  promoted\n\
              4 rollouts: 2 want attention, 1 under way, 1 at rest\n"
         );
         let few = list(&all, true);

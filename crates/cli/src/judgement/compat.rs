@@ -7,7 +7,9 @@ use judge::kayenta::{
 use serde_json::json;
 
 use super::config::{CanaryConfig, Metric};
+use super::show::COLUMNS;
 use super::{Judgement, Table, Verdict, short};
+use crate::table::columns;
 
 /// Points per arm below which separated values fail a canary, and below which the documentation warns.
 const FEW: usize = 5;
@@ -134,9 +136,8 @@ fn unwise(judged: &[Judged<'_>], scored: &Scored) -> Vec<String> {
 
 fn text(config: &CanaryConfig, once: &Once<'_>, thresholds: Thresholds, notes: &[String]) -> String {
     let Once { judged, scored, .. } = once;
-    let width = judged.iter().map(|j| j.metric.name.len()).max().unwrap_or(0);
     let mut out = format!("{}: judged as Kayenta does\n", config.name);
-    for j in judged {
+    let rows = judged.iter().map(|j| {
         let mut marks = String::new();
         if j.is.critical {
             marks += " critical";
@@ -145,8 +146,9 @@ fn text(config: &CanaryConfig, once: &Once<'_>, thresholds: Thresholds, notes: &
             marks += " muted";
         }
         let label = format!("{}{marks}", j.is.label.as_str());
-        out += &format!("{:width$}  {label:16}  {}\n", j.metric.name, j.is.reason);
-    }
+        [j.metric.name.clone(), label, j.is.reason.clone()]
+    });
+    out += &columns(COLUMNS, rows);
     for group in &scored.groups {
         let value = if group.counted { short(group.score) } else { "no data, counted as 100".to_owned() };
         out += &format!("group {}: {value}\n", group.name);

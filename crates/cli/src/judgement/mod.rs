@@ -206,8 +206,8 @@ fn same_time(control: &Table, canary: &Table, times: &Times<'_>) -> Result<Optio
     let all = a1.max(b1) - a0.min(b0);
     Ok((all > 0.0 && shared < 0.9 * all).then(|| {
         format!(
-            "the arms share only {:.0} % of the time they cover; cut both to the shared part",
-            100.0 * shared / all
+            "the arms share only {} of the time they cover; cut both to the shared part",
+            notation::percent(shared / all, 0)
         )
     }))
 }
@@ -216,13 +216,7 @@ fn ends(moments: &[f64]) -> Option<(f64, f64)> {
     Some((*moments.first()?, *moments.last()?))
 }
 
-/// A number to four significant digits, without trailing zeros.
+/// A number to four digits that tell something.
 fn short(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return value.to_string();
-    }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an exponent of ten
-    let digits = (3.0 - value.abs().log10().floor()).clamp(0.0, 12.0) as usize;
-    let text = format!("{value:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    notation::digits(value, 4)
 }

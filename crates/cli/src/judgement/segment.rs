@@ -163,12 +163,12 @@ pub fn share_kept(control: &Table, canary: &Table, share: f64) -> Result<Option<
     let (n1, n0) = (canary.rows() as u64, control.rows() as u64);
     let p = share_mismatch(&[[n1, n0]], share)?.into_iter().flatten().next();
     #[allow(clippy::cast_precision_loss)] // rows
-    let measured = 100.0 * n1 as f64 / (n1 + n0) as f64;
+    let measured = notation::percent(n1 as f64 / (n1 + n0) as f64, 2);
     Ok(p.filter(|p| *p < ALPHA).map(|p| {
         format!(
-            "the canary holds {measured:.2} % of the rows and {:.2} % were sent there (p {p:.1e} < {ALPHA}): requests were \
+            "the canary holds {measured} of the rows and {} were sent there (p {p:.1e} < {ALPHA}): requests were \
              lost, retried or cached on one side, and what is left is a selection",
-            100.0 * share
+            notation::percent(share, 2)
         )
     }))
 }

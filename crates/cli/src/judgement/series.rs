@@ -2,13 +2,14 @@
 
 use anyhow::{Result, bail};
 use judge::kayenta::{ANALYSIS, Intervals, JUDGE, ScoreLabel, Thresholds, Window, judge_series};
+use notation::duration;
 use serde_json::json;
 
 use super::analysis::Analysis;
 use super::compat::{Once, once};
 use super::config::CanaryConfig;
 use super::{Judgement, Table, Verdict, short};
-use crate::planning::time;
+use crate::table::{Side, columns};
 
 /// Points per arm below which a healthy canary fails a judgement in up to a quarter of cases.
 const FEW: usize = 5;
@@ -114,9 +115,9 @@ fn covered(controls: &[f64], canaries: &[f64], analysis: &Analysis) -> Result<(f
         bail!(
             "rows are {} apart and the step is {}: give --step {}, or average the rows of each step, since Kayenta judges \
              one value per step",
-            time(usual / 1e3),
-            time(step / 1e3),
-            time(usual / 1e3)
+            duration(usual / 1e3),
+            duration(step / 1e3),
+            duration(usual / 1e3)
         );
     }
     Ok((analysis.start_ms.unwrap_or_else(|| a0.min(b0)), a1.max(b1) + step))
@@ -183,7 +184,7 @@ fn of_the_series(made: &[Made<'_>], planned: usize, analysis: &Analysis) -> Vec<
     if analysis.of_another_time() {
         notes.push(format!(
             "the control was measured {} earlier: another time has other users, and the judge cannot tell that from harm",
-            time(to_f64(analysis.control_offset_ms) / 1e3)
+            duration(to_f64(analysis.control_offset_ms) / 1e3)
         ));
     }
     if let Some(last) = made.last() {
@@ -204,28 +205,24 @@ fn text(
     let every = intervals.interval_ms.filter(|ms| (1..=intervals.lifetime_ms).contains(ms));
     let look = match intervals.lookback_ms {
         0 => "each of all since the start".to_owned(),
-        back => format!("each of the last {}", time(to_f64(back) / 1e3)),
+        back => format!("each of the last {}", duration(to_f64(back) / 1e3)),
     };
     let mut out = format!(
         "{}: judged as Kayenta does, every {} for {}, {look}\n\n",
         config.name,
-        time(to_f64(every.unwrap_or(intervals.lifetime_ms)) / 1e3),
-        time(to_f64(intervals.lifetime_ms) / 1e3),
+        duration(to_f64(every.unwrap_or(intervals.lifetime_ms)) / 1e3),
+        duration(to_f64(intervals.lifetime_ms) / 1e3),
     );
-    out += &format!(
-        "{:>3}  {:>8}  {:>8}  {:>11}  {:>6}  {:8}  not passed\n",
-        "#", "from", "to", "points", "score", "answer"
-    );
-    for (at, made) in made.iter().enumerate() {
+    let head = ["#", "from", "to", "points", "score", "answer", "not passed"].map(str::to_owned);
+    let rows = made.iter().enumerate().map(|(at, made)| {
         let Made { window, rows, once } = made;
         let over = once.scored.score <= thresholds.marginal;
         let mut not_passed = once.not_passed().join(", ");
         if over {
             not_passed += if not_passed.is_empty() { "ends here" } else { "; ends here" };
         }
-        let line = format!(
-            "{:>3}  {:>8}  {:>8}  {:>11}  {:>6}  {:8}  {not_passed}",
-            at + 1,
+        [
+            (at + 1).to_string(),
             offset(window.from_ms),
             offset(window.to_ms),
             format!("{} / {}", rows[0], rows[1]),
@@ -234,11 +231,13 @@ fn text(
                 "Fail"
             } else {
                 once.scored.label.as_str()
-            },
-        );
-        out += line.trim_end();
-        out += "\n";
-    }
+            }
+            .to_owned(),
+            not_passed,
+        ]
+    });
+    let sides = [Side::Right, Side::Right, Side::Right, Side::Right, Side::Right, Side::Left, Side::Left];
+    out += &columns(sides, [head].into_iter().chain(rows));
     out += &format!(
         "\n{}: {} (pass from {}, above {} to go on)\n",
         ended.verdict, ended.why, thresholds.pass, thresholds.marginal
@@ -253,7 +252,7 @@ fn text(
 fn offset(ms: i64) -> String {
     #[allow(clippy::cast_precision_loss)] // milliseconds below 2^53
     let seconds = ms.abs() as f64 / 1e3;
-    format!("{}{}", if ms < 0 { "-" } else { "" }, time(seconds))
+    format!("{}{}", if ms < 0 { "-" } else { "" }, duration(seconds))
 }
 
 /// Named as the results of Kayenta's own analysis are, with each judgement's own result.

@@ -6,6 +6,10 @@ use super::own::Judged;
 use super::segment::{Answer, Dimension};
 use super::whole::Whole;
 use super::{Verdict, short, trigger};
+use crate::table::{Side, columns};
+
+/// What it is about, the answer, and why.
+pub const COLUMNS: [Side; 3] = [Side::Left; 3];
 
 pub fn text(whole: &Whole) -> String {
     let together: Vec<&Judged> = whole.judged.iter().filter(|j| j.segment.is_none()).collect();
@@ -49,11 +53,10 @@ fn listed(phrases: &[String]) -> String {
 }
 
 fn metrics(judged: &[&Judged]) -> String {
-    let width = judged.iter().map(|j| j.finding.gate.len()).max().unwrap_or(0);
-    let mut out = String::new();
+    let mut rows = Vec::new();
     for j in judged {
         let f = &j.finding;
-        out += &format!("{:width$}  {:12}  {}\n", f.gate, f.verdict.as_str(), f.why);
+        rows.push([f.gate.clone(), f.verdict.as_str().to_owned(), f.why.clone()]);
         let mut facts = vec![format!("n {} / {}", f.n_canary, f.n_control), j.test.to_owned()];
         if let Some(interval) = f.interval {
             facts.push(format!("difference in [{}, {}]", short(interval.lo), short(interval.hi)));
@@ -68,9 +71,9 @@ fn metrics(judged: &[&Judged]) -> String {
         if j.missing != [0, 0] {
             facts.push(format!("missing {} / {}", j.missing[0], j.missing[1]));
         }
-        out += &format!("{:width$}                ({})\n", "", facts.join(", "));
+        rows.push([String::new(), String::new(), format!("({})", facts.join(", "))]);
     }
-    out
+    columns(COLUMNS, rows)
 }
 
 /// A line for each segment, and why where it did not pass.
@@ -80,20 +83,17 @@ fn segments(dimension: &Dimension, whole: &Whole) -> String {
         .iter()
         .filter(|answer| dimension.segments.iter().any(|segment| segment.name == answer.segment))
         .collect();
-    let width = answers.iter().map(|answer| answer.segment.len()).max().unwrap_or(0);
-    let mut out = format!("by {}: {}\n", dimension.name, dimension.mix.why());
+    let mut rows = Vec::new();
     for answer in answers {
-        out += &format!(
-            "  {:width$}  {:12}  n {} / {}\n",
-            answer.segment,
-            answer.verdict.as_str(),
-            answer.n_canary,
-            answer.n_control
-        );
+        rows.push([
+            format!("  {}", answer.segment),
+            answer.verdict.as_str().to_owned(),
+            format!("n {} / {}", answer.n_canary, answer.n_control),
+        ]);
         let own = whole.judged.iter().filter(|j| j.segment.as_ref() == Some(&answer.segment));
         for j in own.filter(|j| j.finding.verdict != Verdict::Pass) {
-            out += &format!("  {:width$}    {:12}{}\n", "", j.finding.verdict.as_str(), j.finding.why);
+            rows.push([String::new(), format!("  {}", j.finding.verdict.as_str()), j.finding.why.clone()]);
         }
     }
-    out
+    format!("by {}: {}\n{}", dimension.name, dimension.mix.why(), columns(COLUMNS, rows))
 }

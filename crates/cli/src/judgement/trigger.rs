@@ -5,7 +5,9 @@ use judge::trigger::{Trigger, TriggerFinding};
 use serde::Serialize;
 
 use super::rule::number;
+use super::show::COLUMNS;
 use super::{Table, pair, short};
+use crate::table::columns;
 
 /// A trigger on a column.
 #[derive(Debug)]
@@ -106,13 +108,14 @@ fn amount(text: &str) -> Result<f64> {
 /// Triggers for people: a line for each condition.
 pub fn text(found: &[Found]) -> String {
     let names: Vec<String> = found.iter().map(|f| format!("{} on {}", f.finding.trigger, f.column)).collect();
-    let width = names.iter().map(String::len).max().unwrap_or(0);
-    let mut out = String::new();
-    for (found, name) in found.iter().zip(&names) {
-        let mut name = name.as_str();
+    let mut rows = Vec::new();
+    for (found, mut name) in found.iter().zip(names) {
         for condition in &found.finding.conditions {
-            out += &format!("{name:width$}  {:12}  {}\n", condition.alarm.as_str(), condition.why);
-            name = "";
+            rows.push([
+                std::mem::take(&mut name),
+                condition.alarm.as_str().to_owned(),
+                condition.why.clone(),
+            ]);
         }
         let mut facts = vec![format!("n {} / {}", found.finding.n_canary, found.finding.n_control)];
         facts.extend(
@@ -125,9 +128,9 @@ pub fn text(found: &[Found]) -> String {
         if found.missing != [0, 0] {
             facts.push(format!("missing {} / {}", found.missing[0], found.missing[1]));
         }
-        out += &format!("{:width$}                ({})\n", "", facts.join(", "));
+        rows.push([String::new(), String::new(), format!("({})", facts.join(", "))]);
     }
-    out
+    columns(COLUMNS, rows)
 }
 
 /// Of a p-value, its order of size is what matters.

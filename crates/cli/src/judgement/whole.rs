@@ -289,10 +289,10 @@ impl Whole {
                 small += if answer.verdict == Verdict::Insufficient { answer.n_canary } else { 0 };
             }
             #[allow(clippy::cast_precision_loss)] // rows
-            let part = 100.0 * small as f64 / (all as f64).max(1.0);
+            let part = notation::percent(small as f64 / (all as f64).max(1.0), 1);
             if small > 0 {
                 notes.push(format!(
-                    "{part:.1} % of the canary's rows are in segments without enough data; they are shown, and {}",
+                    "{part} of the canary's rows are in segments without enough data; they are shown, and {}",
                     if options.segments_must == Must::Pass {
                         "hold the verdict up (--segments-must not-fail lets it stand without them)"
                     } else {

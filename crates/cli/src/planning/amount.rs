@@ -71,9 +71,9 @@ impl Harm {
         };
         if !(harmed > 0.0 && harmed < 1.0) || harmed == base {
             bail!(
-                "the harm makes {:.3} % of {:.3} %; it must be another share between 0 % and 100 %",
-                100.0 * harmed,
-                100.0 * base
+                "the harm makes {} of {}; it must be another share between 0 % and 100 %",
+                notation::percent(harmed, 3),
+                notation::percent(base, 3)
             );
         }
         Ok(harmed)

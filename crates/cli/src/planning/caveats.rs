@@ -4,7 +4,9 @@ use anyhow::Result;
 use judge::plan::{ANYTIME_FACTOR, PlanInput};
 use judge::power::{Sided, sample_size_no_harm, sample_size_two_means, sample_size_two_proportions};
 
-use super::{DAY, Options, Question, Stage, show};
+use notation::{count, duration, percent};
+
+use super::{DAY, Options, Question, Stage};
 
 /// What these numbers take for granted, in numbers of their own.
 pub fn all(options: &Options, question: &Question, harmed: f64, stages: &[Stage]) -> Result<Vec<String>> {
@@ -20,12 +22,12 @@ pub fn all(options: &Options, question: &Question, harmed: f64, stages: &[Stage]
     let rarer = size(tenth * ratio, tenth, Sided::One)?;
     out.push(format!(
         "In the first stage one look at the end would take {} canary requests one-sided, {} two-sided; were the base rate \
-         {:.3} % instead of {:.3} %, {}.",
-        show::count(one * input.design_effect),
-        show::count(two * input.design_effect),
-        100.0 * tenth,
-        100.0 * input.base_rate,
-        show::count(rarer * input.design_effect)
+         {} instead of {}, {}.",
+        count(one * input.design_effect),
+        count(two * input.design_effect),
+        percent(tenth, 3),
+        percent(input.base_rate, 3),
+        count(rarer * input.design_effect)
     ));
     if let Some(d) = options.effect_size {
         let of = |sided| sample_size_two_means(d, input.alpha, input.power, k, sided);
@@ -34,14 +36,14 @@ pub fn all(options: &Options, question: &Question, harmed: f64, stages: &[Stage]
         let equal = |sided| sample_size_two_means(d, input.alpha, input.power, 1.0, sided);
         out.push(format!(
             "A mean that moves by {d} standard deviations takes {} canary requests one-sided, {} two-sided, in one look: {} \
-             and {} at {:.2} %. (In arms of equal size, as guides reckon: {} and {} each.)",
-            show::count(one),
-            show::count(two),
-            show::time(one / each),
-            show::time(two / each),
-            100.0 * first.weight,
-            show::count(equal(Sided::One)? * input.design_effect),
-            show::count(equal(Sided::Two)? * input.design_effect)
+             and {} at {}. (In arms of equal size, as guides reckon: {} and {} each.)",
+            count(one),
+            count(two),
+            duration(one / each),
+            duration(two / each),
+            percent(first.weight, 2),
+            count(equal(Sided::One)? * input.design_effect),
+            count(equal(Sided::Two)? * input.design_effect)
         ));
     }
     out.push(exposure(input, stages));
@@ -60,20 +62,20 @@ pub fn all(options: &Options, question: &Question, harmed: f64, stages: &[Stage]
     }
     for stage in stages {
         let Some([bake, deadline]) = stage.given_seconds else { continue };
-        let weight = 100.0 * stage.weight;
+        let weight = percent(stage.weight, 2);
         if deadline < stage.bake_seconds {
             out.push(format!(
-                "The file gives the stage at {weight:.2} % at most {}, and {} are planned: it will often end undecided; set \
+                "The file gives the stage at {weight} at most {}, and {} are planned: it will often end undecided; set \
                  deadline: {}.",
-                show::time(deadline),
-                show::time(stage.bake_seconds),
-                show::time(stage.bake_seconds * 1.5)
+                duration(deadline),
+                duration(stage.bake_seconds),
+                duration(stage.bake_seconds * 1.5)
             ));
         } else if bake > 3.0 * stage.bake_seconds && bake > 600.0 {
             out.push(format!(
-                "The stage at {weight:.2} % bakes for {}, and its evidence is there after about {}: it can be shorter.",
-                show::time(bake),
-                show::time(stage.bake_seconds)
+                "The stage at {weight} bakes for {}, and its evidence is there after about {}: it can be shorter.",
+                duration(bake),
+                duration(stage.bake_seconds)
             ));
         }
     }
@@ -86,7 +88,7 @@ fn exposure(input: &PlanInput, stages: &[Stage]) -> String {
         .iter()
         .map(|stage| {
             let per_second = input.requests_per_second * stage.weight;
-            format!("{} at {} %", show::count(per_second * DAY), show::number(100.0 * stage.weight))
+            format!("{} at {}", count(per_second * DAY), percent(stage.weight, 4))
         })
         .collect();
     format!("For every day that a stage lasts the canary answers this many requests: {}.", each.join(", "))
@@ -94,7 +96,7 @@ fn exposure(input: &PlanInput, stages: &[Stage]) -> String {
 
 /// Both ways out of a long first stage: wait, or begin higher.
 fn remedies(input: &PlanInput, first: &Stage, harmed: f64) -> Result<String> {
-    let long = format!("The first stage takes {}.", show::time(first.bake_seconds));
+    let long = format!("The first stage takes {}.", duration(first.bake_seconds));
     let wider = (first.weight * 5.0).min(0.5);
     if wider <= first.weight {
         return Ok(format!(
@@ -108,10 +110,10 @@ fn remedies(input: &PlanInput, first: &Stage, harmed: f64) -> Result<String> {
     let samples = n.max(sample_size_no_harm(base, input.margin, alpha, power, k)?) * ANYTIME_FACTOR;
     let time = samples * input.design_effect / (input.requests_per_second * wider);
     Ok(format!(
-        "{long} Either bake that long at {:.2} %, or begin at {:.2} %: {}, with more users exposed.",
-        100.0 * first.weight,
-        100.0 * wider,
-        show::time(time)
+        "{long} Either bake that long at {}, or begin at {}: {}, with more users exposed.",
+        percent(first.weight, 2),
+        percent(wider, 2),
+        duration(time)
     ))
 }
 
@@ -124,7 +126,7 @@ fn beyond_budget(budget: manifest::Budget, harmed: f64, stages: &[Stage]) -> Vec
         Some(format!(
             "The file's budget allows the canary {allowed} {what} before it bears all traffic, and the plan takes {}: raise \
              it, or begin with fewer or higher stages.",
-            show::count(planned)
+            count(planned)
         ))
     };
     let requests = beyond("requests", requests, budget.requests);

@@ -20,7 +20,6 @@ use crate::args::Output;
 use crate::client;
 use amount::Harm;
 pub use amount::{per_second, share};
-pub use show::{count, time};
 
 /// Options of `serin plan`.
 #[derive(Debug, clap::Args)]

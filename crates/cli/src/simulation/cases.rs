@@ -2,12 +2,12 @@
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use manifest::{Metric, Plan, Unit};
+use notation::duration;
 use simulate::{Harm, Traffic, World};
 
-use super::show::percent;
+use super::show::bare;
 use super::worlds::Trouble;
 use super::{Options, users};
-use crate::planning::time;
 
 /// A plan in a world.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ fn warm_ups(plan: &Plan) -> Vec<(Plan, String)> {
     };
     let ms = if plan.warm_up_ms > 0 { plan.warm_up_ms } else { WARM_UP_MS };
     #[allow(clippy::cast_precision_loss)] // milliseconds of minutes
-    let warm_up = format!("warmUp: {}", time(ms as f64 / 1e3));
+    let warm_up = format!("warmUp: {}", duration(ms as f64 / 1e3));
     vec![(with(0), "no warmUp".to_owned()), (with(ms), warm_up)]
 }
 
@@ -114,7 +114,7 @@ pub fn notes(options: &Options, troubles: &[Trouble], traffic: &Traffic) -> Vec<
         Some(each) => notes.push(format!(
             "{}: {each} requests each, within a minute or so; all errors happen to {} % of users, answer times to anyone",
             if traffic.users.is_some() { "users" } else { "users, in their world" },
-            percent(options.prone)
+            bare(options.prone)
         )),
     }
     if troubles.contains(&Trouble::SlowProxy) {

@@ -276,7 +276,7 @@ fn in_parallel<T: Send>(
 fn notes(options: &Options, troubles: &[Trouble], plan: &Plan, traffic: &Traffic) -> Vec<String> {
     let mut notes = vec![format!(
         "a healthy canary may be rolled back in at most {} % of runs, by the plan's alpha",
-        show::percent(plan.alpha.gates + plan.alpha.guardrails)
+        show::bare(plan.alpha.gates + plan.alpha.guardrails)
     )];
     notes.extend(cases::notes(options, troubles, traffic));
     if traffic.recorded.is_empty() {

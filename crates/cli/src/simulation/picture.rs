@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use notation::{duration, percent};
 use simulate::Summary;
 
 use super::Answer;
-use super::show::percent;
-use crate::planning::time;
+use super::show::bare;
 
 const WIDTH: f64 = 900.0;
 /// Room for names at the left, at least, and for each of their letters; and for figures at the right.
@@ -91,9 +91,9 @@ fn ends(answer: &Answer) -> String {
         );
         let figure = format!(
             "promoted {} % [{}, {}]",
-            percent(world.promoted.share),
-            percent(world.promoted.lo),
-            percent(world.promoted.hi)
+            bare(world.promoted.share),
+            bare(world.promoted.lo),
+            bare(world.promoted.hi)
         );
         words(&mut svg, WIDTH - RIGHT + 12.0, y + 16.0, "start", "12", &figure);
     }
@@ -131,13 +131,13 @@ fn stops(answer: &Answer) -> String {
         let share = f64::from(step) / 4.0;
         let _ =
             writeln!(svg, "<path d=\"M{left} {0:.1}H{right}\" stroke=\"#e2e2e2\" fill=\"none\"/>", y(share));
-        words(&mut svg, left - 8.0, y(share) + 4.0, "end", "12", &format!("{} %", percent(share)));
+        words(&mut svg, left - 8.0, y(share) + 4.0, "end", "12", &percent(share, 1));
     }
     let ticks =
         [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14_400.0, 43_200.0];
     for tick in ticks.into_iter().filter(|tick| (first..=last).contains(tick)) {
         let _ = writeln!(svg, "<path d=\"M{0:.1} {bottom}v5\" stroke=\"#222\"/>", x(tick));
-        words(&mut svg, x(tick), bottom + 20.0, "middle", "12", &time(tick));
+        words(&mut svg, x(tick), bottom + 20.0, "middle", "12", &duration(tick));
     }
     words(&mut svg, (left + right) / 2.0, bottom + 42.0, "middle", "12", "time since the harm began");
     for (row, (world, colour)) in worlds.iter().zip(LINES.iter().cycle()).enumerate() {
@@ -159,8 +159,8 @@ fn stops(answer: &Answer) -> String {
             right + 14.0
         );
         words(&mut svg, right + 42.0, key + 4.0, "start", "13", &world.world);
-        let median = world.seconds_to_stop.as_ref().map_or("never".to_owned(), |s| time(s.median));
-        let figure = format!("{} % stopped, median {median}", percent(world.stopped.share));
+        let median = world.seconds_to_stop.as_ref().map_or("never".to_owned(), |s| duration(s.median));
+        let figure = format!("{} stopped, median {median}", percent(world.stopped.share, 1));
         words(&mut svg, right + 42.0, key + 20.0, "start", "11", &figure);
     }
     svg + "</svg>\n"

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use manifest::Plan;
+use notation::{count, duration};
 use serde::Serialize;
 use simulate::{Chance, Named, Played, Tried, horizon_ms, play};
 
@@ -9,7 +10,6 @@ use super::show::share;
 use super::worlds::truth;
 use super::{Options, in_parallel, plan, progress};
 use crate::args::Output;
-use crate::planning::{count, time};
 
 /// The whole answer.
 #[derive(Debug, Serialize)]
@@ -95,7 +95,7 @@ pub fn text(answer: &Answer) -> String {
     for (named, tried) in answer.named.iter().zip(&answer.worlds) {
         let spread = |spread: Option<&simulate::Spread>| {
             spread.map_or(String::new(), |known| {
-                format!(", after {} (median; 90 % within {})", time(known.median), time(known.p90))
+                format!(", after {} (median; 90 % within {})", duration(known.median), duration(known.p90))
             })
         };
         out += &format!("\n{}: the canary is {}\n  {}\n", named.name, truth(named), named.about);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use notation::{milliseconds, percent};
+
 use super::latencies::Latencies;
 use super::record::Record;
 
@@ -28,16 +30,14 @@ impl Summary {
         }
         let shares: Vec<String> = versions
             .iter()
-            .map(|(version, count)| {
-                format!("{version} {:.1} %", *count as f64 * 100.0 / records.len() as f64)
-            })
+            .map(|(version, count)| format!("{version} {}", percent(*count as f64 / records.len() as f64, 1)))
             .collect();
         let quantile = |share: f64| latencies.quantile_ms(share).unwrap_or_default();
         format!(
-            "answered by {}; p50 {:.1} ms, p99 {:.1} ms; since the start {} requests, {} failed, {} mis-tagged",
+            "answered by {}; p50 {}, p99 {}; since the start {} requests, {} failed, {} mis-tagged",
             if shares.is_empty() { "nobody yet".to_owned() } else { shares.join(", ") },
-            quantile(0.5),
-            quantile(0.99),
+            milliseconds(quantile(0.5)),
+            milliseconds(quantile(0.99)),
             self.total,
             self.failed,
             self.mis_tagged,
@@ -69,7 +69,7 @@ mod tests {
         ];
         assert_eq!(
             summary.of(&records),
-            "answered by nobody 25.0 %, v1 50.0 %, v2 25.0 %; p50 8.0 ms, p99 8.0 ms; since the start 4 requests, \
+            "answered by nobody 25 %, v1 50 %, v2 25 %; p50 8.0 ms, p99 8.0 ms; since the start 4 requests, \
              1 failed, 1 mis-tagged"
         );
         assert!(summary.of(&[]).ends_with("since the start 4 requests, 1 failed, 1 mis-tagged"));

@@ -11,7 +11,6 @@ mod rollback;
 mod scenario;
 mod spec;
 mod story;
-mod words;
 
 pub use follow::{CouldNotRun, run};
 pub use mesh::Programs;

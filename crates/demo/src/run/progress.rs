@@ -4,9 +4,9 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use notation::seconds;
 
 use super::story::State;
-use super::words;
 
 /// Lines that stay, and on a terminal a few below them that change.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Progress {
 
     /// A line that stays, with the time since the start.
     pub fn event(&self, text: &str) {
-        let at = words::seconds(self.started.elapsed().as_secs_f64() * 1000.0);
+        let at = seconds(self.started.elapsed().as_secs_f64());
         self.line(&format!("[{at:>8}] {text}"));
     }
 

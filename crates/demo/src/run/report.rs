@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use api::{Ack, Answer, Nack, VerdictView};
+use notation::{milliseconds, percent, ppm, seconds, thousands};
 use serde::Serialize;
 
 use super::rollback::Rollback;
 use super::scenario::Scenario;
 use super::spec::Assignment;
 use super::story;
-use super::words;
 use crate::load::Totals;
 
 /// Everything a run found. Times named `*_ms` count from the moment the rollout was applied.
@@ -164,11 +164,11 @@ impl Report {
     /// The report for people: what happened, why, and the figures.
     pub fn in_words(&self) -> String {
         let mut lines = vec![match self.outcome {
-            Outcome::Promoted => format!("Promoted after {}. {}", words::seconds(self.took_ms), self.why),
+            Outcome::Promoted => format!("Promoted after {}. {}", seconds(self.took_ms / 1e3), self.why),
             Outcome::RolledBack => {
-                format!("Rolled back after {}. {}", words::seconds(self.took_ms), self.why)
+                format!("Rolled back after {}. {}", seconds(self.took_ms / 1e3), self.why)
             }
-            Outcome::Undecided => format!("Undecided after {}. {}", words::seconds(self.took_ms), self.why),
+            Outcome::Undecided => format!("Undecided after {}. {}", seconds(self.took_ms / 1e3), self.why),
         }];
         for (index, stage) in self.stages.iter().enumerate() {
             lines.extend(self.stage_in_words(index, stage));
@@ -176,17 +176,20 @@ impl Report {
         if let Some(rollback) = &self.rollback {
             let last = match rollback.arrived_after {
                 0 => "no request reached the canary after that".to_owned(),
-                1 => format!("one request still reached the canary, {:.1} ms later", rollback.latency_ms),
+                1 => format!(
+                    "one request still reached the canary, {} later",
+                    milliseconds(rollback.latency_ms)
+                ),
                 after => format!(
-                    "{} requests still reached the canary, the last one {:.1} ms later",
-                    words::thousands(after),
-                    rollback.latency_ms
+                    "{} requests still reached the canary, the last one {} later",
+                    thousands(after),
+                    milliseconds(rollback.latency_ms)
                 ),
             };
             lines.push(format!(
                 "Rollback   decided at {}; {last}; open there at that moment: {}",
-                words::seconds(rollback.decided_ms),
-                words::thousands(rollback.open_at_decision),
+                seconds(rollback.decided_ms / 1e3),
+                thousands(rollback.open_at_decision),
             ));
         }
         if let Some(next) = &self.next {
@@ -194,11 +197,11 @@ impl Report {
                 "Hand-back  stable serves {} by itself; {} requests reached the canary at weight 0. Next rollout {} → \
                  {} began on the same routes: weight {}, {} requests",
                 next.stable,
-                words::thousands(next.canary_requests_between),
+                thousands(next.canary_requests_between),
                 next.stable,
                 next.canary,
-                words::weight(next.weight_ppm),
-                words::thousands(next.canary_requests),
+                ppm(next.weight_ppm),
+                thousands(next.canary_requests),
             ));
         }
         lines.extend(self.requests_in_words());
@@ -208,16 +211,13 @@ impl Report {
     fn stage_in_words(&self, index: usize, stage: &StageReport) -> Vec<String> {
         let unit = self.assignment.unit();
         let observed = stage.observed_share.map_or("too short to observe".to_owned(), |share| {
-            format!("observed {} of {} {unit}", words::percent(share), words::thousands(stage.observed_of))
+            format!("observed {} of {} {unit}", percent(share, 2), thousands(stage.observed_of))
         });
         let stay = stage.left_ms.map_or("the run ended in it".to_owned(), |left| {
-            format!("left after {}", words::seconds(left - stage.entered_ms))
+            format!("left after {}", seconds((left - stage.entered_ms) / 1e3))
         });
-        let mut lines = vec![format!(
-            "Stage {}    weight {}, {observed}, {stay}",
-            index + 1,
-            words::weight(stage.weight_ppm)
-        )];
+        let mut lines =
+            vec![format!("Stage {}    weight {}, {observed}, {stay}", index + 1, ppm(stage.weight_ppm))];
         let with = |answer: Answer| -> Vec<&VerdictView> {
             stage.gates.iter().filter(|gate| gate.answer == answer).collect()
         };
@@ -249,25 +249,29 @@ impl Report {
         let mut lines = vec![
             format!(
                 "Requests   {} (stable {}, canary {}, baseline {}); {} failed by the models, {} by us; {} mis-tagged",
-                words::thousands(totals.total),
-                words::thousands(totals.stable),
-                words::thousands(totals.canary),
-                words::thousands(totals.baseline),
-                words::thousands(totals.failed_by_servers),
-                words::thousands(totals.failed_by_us),
-                words::thousands(totals.mis_tagged),
+                thousands(totals.total),
+                thousands(totals.stable),
+                thousands(totals.canary),
+                thousands(totals.baseline),
+                thousands(totals.failed_by_servers),
+                thousands(totals.failed_by_us),
+                thousands(totals.mis_tagged),
             ),
             format!(
                 "Users      {}{}",
-                words::thousands(self.users.distinct),
+                thousands(self.users.distinct),
                 self.users.left_canary.map_or(String::new(), |left| format!(
                     "; {} left the canary while its weight rose",
-                    words::thousands(left)
+                    thousands(left)
                 ))
             ),
         ];
         for (arm, latency) in &self.latency_ms {
-            lines.push(format!("Latency    {arm}: p50 {:.1} ms, p99 {:.1} ms", latency.p50, latency.p99));
+            lines.push(format!(
+                "Latency    {arm}: p50 {}, p99 {}",
+                milliseconds(latency.p50),
+                milliseconds(latency.p99)
+            ));
         }
         let times = self.acks.iter().filter_map(|ack| ack.ms);
         if let (Some(least), Some(most)) = (times.clone().reduce(f64::min), times.reduce(f64::max)) {

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use api::{Answer, PhaseName, VerdictView, View, Word};
-
-use super::words;
+use notation::{digits, milliseconds, percent, ppm, thousands};
 
 /// Remembers what was told already.
 #[derive(Debug, Default)]
@@ -50,8 +49,8 @@ pub fn gate_line(gate: &VerdictView) -> String {
         gate.name,
         gate.answer.to_string().replace('_', " "),
         measured(gate),
-        words::thousands(gate.n_canary),
-        words::thousands(gate.n_control),
+        thousands(gate.n_canary),
+        thousands(gate.n_control),
     )
 }
 
@@ -59,9 +58,9 @@ pub fn gate_line(gate: &VerdictView) -> String {
 pub fn measured(gate: &VerdictView) -> String {
     // The units of the gates in `spec::rollout`.
     let in_unit = |value: f64| match gate.name.as_str() {
-        "errors" | "overdue" => words::percent(value),
-        "latency" => format!("{value:.1} ms"),
-        _ => words::value(value),
+        "errors" | "overdue" => percent(value, 2),
+        "latency" => milliseconds(value),
+        _ => digits(value, 3),
     };
     match (gate.estimate, gate.bound) {
         (Some(estimate), Some(bound)) => format!("{}, bound {}", in_unit(estimate), in_unit(bound)),
@@ -90,9 +89,9 @@ impl State {
             view.phase.to_string()
         };
         let mut place =
-            format!("{place}, {} → {}, weight {}", view.stable, view.canary, words::weight(view.weight_ppm));
+            format!("{place}, {} → {}, weight {}", view.stable, view.canary, ppm(view.weight_ppm));
         if let Some((share, of)) = observed.filter(|_| view.phase == PhaseName::Progressing) {
-            place += &format!(", observed {} of {} {unit}", words::percent(share), words::thousands(of));
+            place += &format!(", observed {} of {} {unit}", percent(share, 2), thousands(of));
         }
         let gates = view.current_stage().map(|stage| stage.gates.as_slice()).unwrap_or_default();
         Self { place, gates: gates.iter().map(gate_line).collect(), awaited: view.message.clone() }

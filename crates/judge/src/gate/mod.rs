@@ -78,13 +78,9 @@ pub(crate) fn either(a: f64, b: f64) -> f64 {
     average(&[(1.0, a), (1.0, b)]).unwrap_or(0.0)
 }
 
-/// Three significant digits, plain notation.
+/// As a judge writes numbers.
 fn significant(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return format!("{value}");
-    }
-    let digits = (2 - value.abs().log10().floor() as i32).clamp(0, 9) as usize;
-    format!("{value:.digits$}")
+    notation::significant(value, 3)
 }
 
 fn percent(rate: f64) -> String {

@@ -1,6 +1,6 @@
 //! For how many of the same inputs do the two versions answer otherwise?
 
-use super::{Alarm, Condition, FEW_EVENTS, Judged, Severity, figure};
+use super::{Alarm, Condition, FEW_EVENTS, Judged, Severity, figure, percent};
 use crate::JudgeError;
 use crate::classical::quantile;
 use crate::error::{fraction, not_negative, sample};
@@ -17,7 +17,6 @@ pub(super) fn judge(differences: &[f64], by: f64, warn: f64, fail: f64) -> Resul
     let n = differences.len() as f64;
     let changed = differences.iter().filter(|d| **d > by).count() as f64;
     let share = changed / n;
-    let percent = |share: f64| format!("{} %", figure(100.0 * share));
     let more = if by > 0.0 { format!(" by more than {}", figure(by)) } else { String::new() };
     let measured = format!("{changed} of {n} changed{more}, {}", percent(share));
     let condition = |severity: Severity, limit: f64| {

@@ -252,10 +252,9 @@ type Judged = (Vec<Condition>, Vec<(&'static str, f64)>);
 
 /// Four significant digits, plain notation.
 fn figure(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return format!("{value}");
-    }
-    let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 9) as usize;
-    let text = format!("{value:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    notation::digits(value, 4)
+}
+
+fn percent(share: f64) -> String {
+    format!("{} %", figure(100.0 * share))
 }

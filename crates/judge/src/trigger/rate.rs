@@ -1,6 +1,6 @@
 //! Is the share of errors above a limit, or far above stable's?
 
-use super::{Alarm, Condition, FEW_EVENTS, Judged, Severity, figure};
+use super::{Alarm, Condition, FEW_EVENTS, Judged, Severity, figure, percent};
 use crate::JudgeError;
 use crate::error::{fraction, not_negative, positive};
 
@@ -75,8 +75,4 @@ fn count(values: &[f64]) -> Result<(f64, f64), JudgeError> {
         return Err(JudgeError::OutOfRange { what: "an error", got: *other, rule: "0 or 1" });
     }
     Ok((values.iter().sum(), values.len() as f64))
-}
-
-fn percent(share: f64) -> String {
-    format!("{} %", figure(100.0 * share))
 }

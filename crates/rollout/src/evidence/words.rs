@@ -11,22 +11,9 @@ pub(crate) fn value(metric: Metric, value: f64) -> String {
     }
 }
 
-/// Three significant digits, without an exponent.
+/// Three digits that tell something, and four places at most.
 pub(crate) fn digits(value: f64) -> String {
-    let size = value.abs();
-    let places = if size >= 100.0 || size == 0.0 {
-        0
-    } else if size >= 10.0 {
-        1
-    } else if size >= 1.0 {
-        2
-    } else if size >= 0.1 {
-        3
-    } else {
-        4
-    };
-    let text = format!("{value:.places$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if value.abs() < 0.1 { notation::decimal(value, 4) } else { notation::digits(value, 3) }
 }
 
 /// An e-value for display and for JSON, which has no infinity.

@@ -199,7 +199,7 @@ impl Drill {
                 facts.push(format!(
                     "a revoked lease reached {} after {}",
                     proxies(self.lease.proxies),
-                    ms_of(ms)
+                    notation::measured(ms)
                 ));
             }
             (None, None) => {
@@ -212,7 +212,7 @@ impl Drill {
                 facts.push(format!(
                     "{} acknowledged the push after {}",
                     proxies(sent.acks.connected),
-                    ms_of(ms)
+                    notation::measured(ms)
                 ));
             }
             None => faults.push(format!("weight 0 is not everywhere: {}", sent.followers())),
@@ -223,11 +223,16 @@ impl Drill {
         let mut unknown = None;
         match (self.exposure.began, self.exposure.seen, push.last_canary_ms) {
             (Some(_), true, Some(ms)) if push.last_canary_complete => {
-                facts.push(format!("the last canary request came {} after the decision", ms_of(ms)));
+                facts.push(format!(
+                    "the last canary request came {} after the decision",
+                    notation::measured(ms)
+                ));
             }
             (Some(_), true, Some(ms)) => {
-                faults
-                    .push(format!("the last canary request came {} or later: a proxy is silent", ms_of(ms)));
+                faults.push(format!(
+                    "the last canary request came {} or later: a proxy is silent",
+                    notation::measured(ms)
+                ));
             }
             (Some(_), ..) if push.last_canary_complete => {
                 let weight = Percent::from_ppm(self.order.weight_ppm);
@@ -288,10 +293,4 @@ fn proxies(n: u32) -> String {
 
 fn names(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) }
-}
-
-/// Milliseconds where they matter, seconds where they do.
-#[allow(clippy::cast_precision_loss)] // below an hour
-fn ms_of(ms: u64) -> String {
-    if ms < 10_000 { format!("{ms} ms") } else { format!("{:.1} s", ms as f64 / 1e3) }
 }

@@ -112,19 +112,25 @@ impl Purity {
 const RULES: &[Rule] = &[
     Rule { package: "split", purity: Purity::Pure, ours: &[], never: &[] },
     Rule { package: "tally", purity: Purity::Pure, ours: &["split"], never: &[] },
-    Rule { package: "judge", purity: Purity::Pure, ours: &[], never: &[] },
-    Rule { package: "manifest", purity: Purity::PureWithTimeZones, ours: &["split", "tally"], never: &[] },
+    Rule { package: "notation", purity: Purity::Pure, ours: &[], never: &[] },
+    Rule { package: "judge", purity: Purity::Pure, ours: &["notation"], never: &[] },
+    Rule {
+        package: "manifest",
+        purity: Purity::PureWithTimeZones,
+        ours: &["notation", "split", "tally"],
+        never: &[],
+    },
     // `tally`: evidence is counted in the bins of the latency counters, and their edges are stated once.
     Rule {
         package: "rollout",
         purity: Purity::Pure,
-        ours: &["judge", "manifest", "split", "tally"],
+        ours: &["judge", "manifest", "notation", "split", "tally"],
         never: &[],
     },
     Rule {
         package: "simulate",
         purity: Purity::Pure,
-        ours: &["judge", "manifest", "rollout", "split", "tally"],
+        ours: &["judge", "manifest", "notation", "rollout", "split", "tally"],
         never: &[],
     },
     Rule {
@@ -161,7 +167,8 @@ const RULES: &[Rule] = &[
         package: "sources",
         purity: Purity::Effects,
         ours: &["judge", "manifest"],
-        never: &["prost", "rusqlite", "tonic"],
+        // Its way over TLS is hyper's: ARCHITECTURE.md.
+        never: &["prost", "reqwest", "rusqlite", "tonic"],
     },
     Rule {
         package: "controller",
@@ -173,13 +180,24 @@ const RULES: &[Rule] = &[
     Rule {
         package: "cli",
         purity: Purity::Effects,
-        ours: &["api", "controller", "envoy", "judge", "manifest", "rollout", "simulate", "sources", "split"],
+        ours: &[
+            "api",
+            "controller",
+            "envoy",
+            "judge",
+            "manifest",
+            "notation",
+            "rollout",
+            "simulate",
+            "sources",
+            "split",
+        ],
         never: &["axum", "murmur3", "proxy-wasm", "rusqlite", "statrs", "tonic", "wasmtime"],
     },
     Rule {
         package: "demo",
         purity: Purity::Effects,
-        ours: &["api"],
+        ours: &["api", "notation"],
         never: &["kube", "prost", "proxy-wasm", "rusqlite", "statrs", "tonic", "wasmtime"],
     },
     Rule {

@@ -129,7 +129,7 @@ Rolled back after 41.2 s. errors failed.
 Stage 1    weight 5 %, observed 4.97 % of 9,812 users, left after 30.0 s
            passed: latency 20.4 ms, bound 26.5 ms
            errors      fail          7.1 %, bound 1.5 %; canary n 300, stable n 5,700. Worse than stable.
-           no verdict yet: confidence 0.8400, bound 0.8080
+           no verdict yet: confidence 0.84, bound 0.808
 Rollback   decided at 41.0 s; 4 requests still reached the canary, the last one 31.5 ms later; open there at that \
 moment: 1
 Requests   30,000 (stable 27,000, canary 1,500, baseline 1,500); 460 failed by the models, 0 by us; 0 mis-tagged
