@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use reqwest::Url;
+use url::Url;
 
 /// A host, or with `*.` before it all below it.
 #[derive(Clone, Debug, PartialEq, Eq)]

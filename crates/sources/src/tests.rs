@@ -182,7 +182,7 @@ async fn a_range_is_asked_for_and_reduced_to_one_number() {
         let said = sources().ask(&Source::Prometheus(source), NOW_MS).await;
         judge(&format!("{reduce:?} of {values}"), said, Ok(expected));
         let (place, _) = stand_in.asked().pop().expect("it was asked");
-        let url = reqwest::Url::parse(&format!("http://{host}{place}")).expect("a URL");
+        let url = url::Url::parse(&format!("http://{host}{place}")).expect("a URL");
         assert_eq!(url.path(), "/at/api/v1/query_range");
         let given: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
         let seconds = |name: &str| given[name].parse::<f64>().expect("seconds");
@@ -250,7 +250,7 @@ async fn both_versions_are_asked_for_and_the_query_arrives_as_written() {
     assert!(asked.iter().all(|place| place.starts_with("/behind/a/path/api/v1/query?")), "{asked:?}");
     let mut questions: Vec<String> = asked
         .iter()
-        .map(|place| reqwest::Url::parse(&format!("http://host{place}")).expect("a URL"))
+        .map(|place| url::Url::parse(&format!("http://host{place}")).expect("a URL"))
         .filter_map(|url| {
             url.query_pairs().find(|(key, _)| key == "query").map(|(_, value)| value.into_owned())
         })

@@ -11,8 +11,8 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use reqwest::Url;
 use rustls::RootCertStore;
+use url::Url;
 
 use super::access::Access;
 use super::hosts::Hosts;

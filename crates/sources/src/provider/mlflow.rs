@@ -1,8 +1,8 @@
 //! MLflow's model registry (<https://mlflow.org/docs/latest/api_reference/rest-api.html>): which version means "go"?
 
 use manifest::{Mlflow, Poll, When};
-use reqwest::Url;
 use serde::Deserialize;
+use url::Url;
 
 use super::{Answering, Asking, Provider};
 use crate::web;

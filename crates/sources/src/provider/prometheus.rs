@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use manifest::{Prometheus, Range, Reduce};
-use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
+use url::Url;
 
 use super::{Answering, Asking, Provider};
 use crate::{Pair, web};

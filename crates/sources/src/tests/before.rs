@@ -24,7 +24,7 @@ async fn middle_and_spread_of_stables_series_or_of_its_own_until_one_step_ago() 
         let spread = said.expect("an answer").expect("a series");
         assert_eq!((spread.n, spread.median, spread.mad), (5, 3.0, 1.0));
         let [place] = asked.as_slice() else { panic!("{asked:?}") };
-        let url = reqwest::Url::parse(&format!("http://host{place}")).expect("a URL");
+        let url = url::Url::parse(&format!("http://host{place}")).expect("a URL");
         let given: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
         assert_eq!((url.path(), given["query"].as_str()), ("/api/v1/query_range", expected));
         let seconds = |name: &str| given[name].parse::<f64>().expect("seconds");
