@@ -152,7 +152,7 @@ fn of_run(kept: &Kept) -> Result<Vec<String>> {
         text(kept.run),
         state.plan.stable.clone(),
         state.plan.canary.clone(),
-        text(&view.phase.to_string()),
+        text(view.phase.to_string()),
         moment(state.applied.unix_ms),
         moment(state.last.unix_ms),
         text(state.stages.len()),

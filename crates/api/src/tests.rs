@@ -245,6 +245,73 @@ fn verbs_and_refusals_come_back_as_they_went() {
     }
 }
 
+/// The spelling of every word, as it was when this was recorded.
+#[test]
+fn words_are_spelled_as_they_were() {
+    #[track_caller]
+    fn check<T: Serialize + DeserializeOwned + PartialEq + Debug, const N: usize>(
+        all: [T; N],
+        expected: &str,
+    ) {
+        let words = all.map(Word::<T>::from);
+        let said = words.each_ref().map(ToString::to_string);
+        assert_eq!(said.join(" "), expected);
+        let read = said.map(|word| serde_json::from_value::<Word<T>>(json!(word)).expect("a word"));
+        assert_eq!(read, words);
+    }
+    check(PhaseName::ALL, "Pending Progressing Paused Promoting HandBack Succeeded RolledBack");
+    check(
+        [
+            Answer::Pass,
+            Answer::Fail,
+            Answer::Marginal,
+            Answer::Insufficient,
+            Answer::Error,
+            Answer::NotApplicable,
+        ],
+        "pass fail marginal insufficient error not_applicable",
+    );
+    check(
+        [ArmStanding::In, ArmStanding::Chosen, ArmStanding::Dropped, ArmStanding::Left],
+        "in chosen dropped left",
+    );
+    check([WatchStanding::Watching, WatchStanding::Paused, WatchStanding::Over], "watching paused over");
+    check(
+        [GateStanding::Within, GateStanding::Drift, GateStanding::Unknown, GateStanding::Off],
+        "within drift unknown off",
+    );
+    check([Likeness::Alike, Likeness::Different, Likeness::Open], "alike different open");
+    check([Duty::Keep, Duty::Succeeded, Duty::RolledBack], "keep succeeded rolled_back");
+    check(Exercised::ALL, "drill parity");
+    check(
+        [Outcome::Passed, Outcome::Failed, Outcome::Undecided, Outcome::Cancelled],
+        "passed failed undecided cancelled",
+    );
+    check(
+        [Finding::Parity, Finding::Difference, Finding::SampleRatio, Finding::NotEnough, Finding::Cancelled],
+        "parity difference sample_ratio not_enough cancelled",
+    );
+    check(
+        [
+            DrillPhase::Probing,
+            DrillPhase::Revoking,
+            DrillPhase::Exposing,
+            DrillPhase::TakingBack,
+            DrillPhase::Ended,
+        ],
+        "probing revoking exposing taking_back ended",
+    );
+    check(
+        [ParityPhase::Probing, ParityPhase::Watching, ParityPhase::TakingBack, ParityPhase::Ended],
+        "probing watching taking_back ended",
+    );
+    check([LeaseSkipped::OthersExposed, LeaseSkipped::Ended], "others_exposed ended");
+    check(
+        [Metric::ErrorRate, Metric::LatencyP99, Metric::ConfidenceMean, Metric::Overdue, Metric::GoneRate],
+        "error_rate latency_p99 confidence_mean overdue gone_rate",
+    );
+}
+
 /// JSON knows no infinity: it is written as `null`, which must not make all of a run unreadable.
 #[test]
 fn a_number_that_json_does_not_know_is_no_error() {
