@@ -1,7 +1,10 @@
 //! The whole world of an engine, on a clock of its own: a mesh that follows, traffic, a deploy tool, people who try
 //! again when they get no answer; and a process that can end at any point.
 
+mod fate;
 mod seen;
+
+pub use fate::{Fate, Jump};
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -20,29 +23,11 @@ use tokio::sync::oneshot;
 use super::super::*;
 use crate::clock;
 use crate::evidence::Source;
-use sources::{Hosts, Secrets};
-use store::{Point, Points};
-use tally::lease::Question;
-
-/// What happens at a point of a write or an effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// The process ends.
-    Crash,
-    /// The disk refuses this once.
-    Refuse,
-}
-
-/// What happens to the clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Jump {
-    /// Somebody sets the wall clock, by so many milliseconds.
-    Set(i64),
-    /// The machine sleeps for so many milliseconds: the wall clock goes on, `CLOCK_MONOTONIC` does not.
-    Sleep(u64),
-    /// The machine is started again: `CLOCK_MONOTONIC` begins anew.
-    PowerCycle,
-}
+use {
+    sources::{Hosts, Secrets},
+    store::{Point, Points},
+    tally::lease::Question,
+};
 
 /// How often a person tries again.
 const PATIENCE: usize = 50;
