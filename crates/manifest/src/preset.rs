@@ -41,18 +41,43 @@ pub(crate) fn find(name: &str) -> Option<RolloutSpec> {
 }
 
 /// What the user wrote over what the preset says: a field that is written wins, a gate or guardrail of the same name
-/// is joined field by field, others are added.
-pub(crate) fn extend(mut written: RolloutSpec, preset: RolloutSpec) -> RolloutSpec {
+/// is joined field by field, others are added. Every field stands here, so a new one cannot be forgotten.
+pub(crate) fn extend(written: RolloutSpec, preset: RolloutSpec) -> RolloutSpec {
     macro_rules! inherit {
-        ($($field:ident),*) => { $( written.$field = written.$field.or(preset.$field); )* };
+        ($($field:ident),*) => {
+            RolloutSpec {
+                // What is rolled out is the user's alone.
+                stable: written.stable,
+                canary: written.canary,
+                preset: written.preset,
+                choose: both(written.choose, preset.choose, over_choose),
+                assignment: both(written.assignment, preset.assignment, over_assignment),
+                gates: join_gates(preset.gates, written.gates),
+                guardrails: join_guardrails(preset.guardrails, written.guardrails),
+                models: list(written.models, preset.models),
+                arms: list(written.arms, preset.arms),
+                overrides: list(written.overrides, preset.overrides),
+                cohorts: list(written.cohorts, preset.cohorts),
+                $($field: written.$field.or(preset.$field)),*
+            }
+        };
     }
     inherit!(
+        regions,
+        bandit,
+        owner,
+        scope,
+        routing,
+        confidence,
+        lease,
         stages,
         alpha,
         budget,
         error_classes,
         overdue_after,
         warm_up,
+        ready,
+        warm_up_hook,
         on_insufficient,
         acknowledge,
         no_data,
@@ -60,17 +85,17 @@ pub(crate) fn extend(mut written: RolloutSpec, preset: RolloutSpec) -> RolloutSp
         practice,
         supersede,
         rollback,
-        keep_warm,
         baseline,
-        bandit,
-        lease,
+        hand_back,
+        keep_warm,
+        after,
         watch
-    );
-    written.choose = both(written.choose, preset.choose, over_choose);
-    written.assignment = both(written.assignment, preset.assignment, over_assignment);
-    written.gates = join_gates(preset.gates, written.gates);
-    written.guardrails = join_guardrails(preset.guardrails, written.guardrails);
-    written
+    )
+}
+
+/// A list that is written wins whole.
+fn list<T>(written: Vec<T>, preset: Vec<T>) -> Vec<T> {
+    if written.is_empty() { preset } else { written }
 }
 
 fn both<T>(written: Option<T>, preset: Option<T>, over: fn(T, T) -> T) -> Option<T> {
