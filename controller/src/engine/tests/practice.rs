@@ -192,3 +192,39 @@ async fn members_of_a_fleet_follow_each_other_when_all_of_them_rest() {
     let shown = world.view("shop");
     assert!(shown.members.iter().all(|member| member.practice.len() == 1));
 }
+
+/// What ends while the disk refuses holds, and is on the disk as soon as that takes it: the next process exposes nobody.
+#[tokio::test]
+async fn an_exercise_that_ends_on_a_full_disk_is_written_as_soon_as_can_be() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("serin.db");
+    let mut first = engine(&file);
+    apply(&mut first, &spec("v1", "v2", "")).await.expect("begun");
+    abort(&mut first).await;
+    let order =
+        Order::Drill { weight: "0%".parse().expect("a share"), limit: "30s".parse().expect("a time") };
+    let human = Human { who: "ben".to_owned(), reason: "tried".to_owned() };
+    first.order("ranker", order, human, false).await.expect("begun");
+    let outcome = |engine: &Engine| {
+        let exercise = engine.exercises["ranker"].latest().expect("one").clone();
+        exercise.ended().map(|ended| ended.outcome)
+    };
+    assert_eq!(outcome(&first), None);
+    first.store.refuse_writes(true).expect("a switch");
+    first.end_exercise("ranker", "aborted by ben".to_owned()).await;
+    let taken_back = first.exercises["ranker"].latest().expect("one").policy().expect("a policy").epoch;
+    let revoked = first.mesh.revoked_since(0).collect::<Vec<_>>().len();
+    assert!(first.exercises["ranker"].unsaved && revoked == 1, "it holds all the same");
+    first.store.refuse_writes(false).expect("a switch");
+    first.tick().await;
+    assert!(!first.exercises["ranker"].unsaved);
+    let stored = first.store.exercises().expect("read");
+    assert_eq!(
+        stored.first().and_then(|stored| stored.policy()).map(|policy| policy.epoch),
+        Some(taken_back)
+    );
+    assert_eq!(first.store.mesh().expect("read"), first.mesh, "what was revoked is known to the store");
+    let lines = store::Archive::of(&file).journal("ranker", 1).expect("a journal").lines;
+    let said = lines.iter().filter(|line| line.what.contains("take everything back")).count();
+    assert_eq!(said, 1, "said once: {lines:?}");
+}
