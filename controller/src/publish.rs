@@ -1,6 +1,7 @@
 //! From the runs to the one policy document that every proxy gets.
 
 use envoy::{Documents, Ecds, EcdsFile};
+use futures::future::BoxFuture;
 use split::policy::{Lease, Policy, SCHEMA};
 use split::{PolicyError, Splitter};
 
@@ -8,10 +9,33 @@ use split::{PolicyError, Splitter};
 const CLUSTER: &str = "serin";
 const PATH: &str = "/v1/lease";
 
+/// A way to the proxies. Another place to run in is another target: the engine knows none of them by name.
+pub trait Target: Send + Sync {
+    /// Sends it; twice does no harm. What fails is told here: proxies that do not hear of it are missing among those that
+    /// acknowledge, which is what the run acts on.
+    fn publish<'a>(&'a self, snapshot: &'a PolicySnapshot) -> BoxFuture<'a, ()>;
+}
+
+impl Target for Ecds {
+    fn publish<'a>(&'a self, snapshot: &'a PolicySnapshot) -> BoxFuture<'a, ()> {
+        self.publish(snapshot.generation, snapshot.documents.clone());
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl Target for EcdsFile {
+    fn publish<'a>(&'a self, snapshot: &'a PolicySnapshot) -> BoxFuture<'a, ()> {
+        Box::pin(async {
+            if let Err(error) = self.write_all(snapshot.generation, &snapshot.documents).await {
+                tracing::error!("{error}");
+            }
+        })
+    }
+}
+
 /// Sends policies out.
 pub struct Publisher {
-    ecds: Ecds,
-    file: Option<EcdsFile>,
+    targets: Vec<Box<dyn Target>>,
     incarnation: u64,
     interval_ms: u32,
 }
@@ -32,8 +56,9 @@ pub struct Part {
 }
 
 impl Publisher {
-    pub const fn new(ecds: Ecds, file: Option<EcdsFile>, incarnation: u64, interval_ms: u32) -> Self {
-        Self { ecds, file, incarnation, interval_ms }
+    /// Sends over all of these, one after the other.
+    pub const fn new(targets: Vec<Box<dyn Target>>, incarnation: u64, interval_ms: u32) -> Self {
+        Self { targets, incarnation, interval_ms }
     }
 
     /// Writes what each region's proxies are told and reads it as a proxy will: what the filter would refuse never
@@ -85,14 +110,11 @@ impl Publisher {
         })
     }
 
-    /// Sends it, over every way there is. Twice does no harm.
-    pub async fn send(&self, snapshot: PolicySnapshot) {
-        if let Some(file) = &self.file
-            && let Err(error) = file.write_all(snapshot.generation, &snapshot.documents).await
-        {
-            tracing::error!("{error}");
+    /// Sends it, over every way there is.
+    pub async fn send(&self, snapshot: &PolicySnapshot) {
+        for target in &self.targets {
+            target.publish(snapshot).await;
         }
-        self.ecds.publish(snapshot.generation, snapshot.documents);
     }
 }
 
@@ -106,8 +128,6 @@ pub fn exposes(rollout: &split::policy::Rollout) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use envoy::Resource;
-
     use super::*;
 
     fn rollout(weight_ppm: u32) -> Part {
@@ -120,7 +140,7 @@ mod tests {
     }
 
     fn publisher() -> Publisher {
-        Publisher::new(Ecds::new(Resource::local("/filter.wasm"), 9), None, 9, 1_000)
+        Publisher::new(Vec::new(), 9, 1_000)
     }
 
     #[test]

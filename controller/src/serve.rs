@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use crate::engine::{Engine, Inputs};
 use crate::hook::{Hooks, Programs};
 use crate::lease::Leases;
-use crate::publish::Publisher;
+use crate::publish::{Publisher, Target};
 use crate::scrape::Scraper;
 use crate::server::{self, Api};
 use crate::traffic::TrafficLog;
@@ -70,20 +70,19 @@ pub async fn run(config: Config) -> Result<()> {
         .context("--envoy-admin")?;
 
     let ecds = Ecds::new(Resource::local(&wasm), incarnation);
-    let file = match &config.ecds_file {
-        Some(directory) => {
-            let file = EcdsFile::new(directory, Resource::local(&wasm), incarnation);
-            file.prepare().await.context("--ecds-file")?;
-            Some(file)
-        }
-        None => None,
-    };
+    let mut targets: Vec<Box<dyn Target>> = Vec::new();
+    if let Some(directory) = &config.ecds_file {
+        let file = EcdsFile::new(directory, Resource::local(&wasm), incarnation);
+        file.prepare().await.context("--ecds-file")?;
+        targets.push(Box::new(file));
+    }
+    targets.push(Box::new(ecds.clone()));
     let (scraper, refusals, accepted) = Scraper::new(admins.clone(), config.period, incarnation);
     // A policy that travels as a file is acknowledged by nobody; what Envoy accepted is then read from its admin.
-    let nodes = if file.is_some() { accepted } else { ecds.nodes() };
+    let nodes = if config.ecds_file.is_some() { accepted } else { ecds.nodes() };
 
     let lease = Leases::new(incarnation, config.lease_interval_ms.saturating_mul(5));
-    let publisher = Publisher::new(ecds.clone(), file, incarnation, config.lease_interval_ms);
+    let publisher = Publisher::new(targets, incarnation, config.lease_interval_ms);
     let sources = Sources::new(config.secrets, config.source_hosts)?;
     let hooks = Hooks::new(reqwest::Client::new(), Programs::named(config.hook_commands));
     let (mut engine, views) = Engine::open(store, publisher, lease.clone(), sources.clone(), hooks)?;

@@ -74,7 +74,7 @@ impl Engine {
         match self.publication.publisher.compose(generation, &policies, intervals, vouched) {
             Ok(snapshot) => {
                 self.publication.leases.published(snapshot.generation, snapshot.ttl_ms);
-                self.publication.publisher.send(snapshot).await;
+                self.publication.publisher.send(&snapshot).await;
             }
             // Every plan is compiled when it is applied, so this is a fault of ours; the proxies keep what they have,
             // and the missing acknowledgements stop the run.

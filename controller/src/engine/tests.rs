@@ -21,7 +21,7 @@ pub(super) fn engine(file: &Path) -> Engine {
     let store = Store::open(file).expect("a store");
     let incarnation = store.incarnation;
     let ecds = Ecds::new(Resource::local("/filter.wasm"), incarnation);
-    let publisher = Publisher::new(ecds, None, incarnation, 1_000);
+    let publisher = Publisher::new(vec![Box::new(ecds)], incarnation, 1_000);
     let sources = Sources::new(Secrets::default(), Hosts::default()).expect("sources");
     Engine::open(store, publisher, Leases::new(incarnation, 5_000), sources, Hooks::any())
         .expect("an engine")
