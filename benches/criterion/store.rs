@@ -11,13 +11,13 @@ use std::path::Path;
 use benches::Run;
 use criterion::{Criterion, criterion_group, criterion_main};
 use rollout::Event;
-use store::{Change, Entry, Kind, Look, Store, Writing};
+use store::{Change, Entry, Kind, Sample, Store, Writing};
 
 fn saves(criterion: &mut Criterion) {
     let mut run = Run::begin().expect("the default preset");
     run.look(240);
     let event = Event::Interval(Box::new(run.next_look()));
-    let looks = Vec::from_iter(Look::of(&run.state, &event, 1_763_700_000_000));
+    let samples = Vec::from_iter(Sample::of(&run.state, &event, 1_763_700_000_000));
     let entries = [
         Entry {
             why: Some("the errors of v2".to_owned()),
@@ -29,19 +29,19 @@ fn saves(criterion: &mut Criterion) {
     let mut store = Store::open(&dir.path().join("serin.db")).expect("a new store");
     let mut group = criterion.benchmark_group("store");
     let mut generation = 0;
-    let mut bench = |name: &str, entries: &[Entry], looks: &[Look]| {
+    let mut bench = |name: &str, entries: &[Entry], samples: &[Sample]| {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 generation += 1;
                 let (spec, state) = (run.spec.as_str(), &run.state);
-                let writing = Writing { spec, state, generation, entries, looks };
+                let writing = Writing { spec, state, generation, entries, samples };
                 let change = Change { runs: &[writing], generation, ..Change::default() };
                 store.commit(&change).expect("written");
             });
         });
     };
-    bench("a decision", &entries, &looks);
-    bench("a look, nothing decided", &[], &looks);
+    bench("a decision", &entries, &samples);
+    bench("a look, nothing decided", &[], &samples);
     group.finish();
 }
 

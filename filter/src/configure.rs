@@ -191,12 +191,12 @@ fn newest() -> Option<((u64, u64), Vec<u8>)> {
 /// Puts a policy where every VM finds it, unless a newer one is there; another VM may be doing the same.
 fn raise_newest(pair: (u64, u64), text: &[u8]) {
     for _ in 0..8 {
-        let (current, mark) = host::shared(NEWEST).unwrap_or_default();
+        let (current, cas) = host::shared(NEWEST).unwrap_or_default();
         if pair_of(&current).is_some_and(|(current, _)| current >= pair) {
             return;
         }
         let value = [&pair.0.to_le_bytes()[..], &pair.1.to_le_bytes(), text].concat();
-        if host::set_shared(NEWEST, &value, mark).is_ok() {
+        if host::set_shared(NEWEST, &value, cas).is_ok() {
             return;
         }
     }

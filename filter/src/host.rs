@@ -172,20 +172,20 @@ pub fn number(path: &str) -> Option<i64> {
     Some(i64::from_le_bytes(bytes.try_into().ok()?))
 }
 
-/// A value that all VMs of the process share, and the mark to replace it by.
+/// A value that all VMs of the process share, and the cas to replace it by.
 pub fn shared(key: &str) -> Result<(Vec<u8>, u32), Refused> {
-    let mut mark = 0;
-    // SAFETY: the key lives through the call; the host writes a pointer, a length and a mark.
+    let mut cas = 0;
+    // SAFETY: the key lives through the call; the host writes a pointer, a length and a cas.
     let value = bytes(|data, len| unsafe {
-        proxy_get_shared_data(key.as_ptr(), key.len(), data, len, &raw mut mark)
+        proxy_get_shared_data(key.as_ptr(), key.len(), data, len, &raw mut cas)
     })?;
-    Ok((value, mark))
+    Ok((value, cas))
 }
 
-/// Replaces a shared value if it still carries the mark; 0 replaces it whatever it is.
-pub fn set_shared(key: &str, value: &[u8], mark: u32) -> Result<(), Refused> {
+/// Replaces a shared value if it still carries the cas; 0 replaces it whatever it is.
+pub fn set_shared(key: &str, value: &[u8], cas: u32) -> Result<(), Refused> {
     // SAFETY: key and value live through the call.
-    answer(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), mark) })
+    answer(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) })
 }
 
 pub fn define(kind: Metric, name: &str) -> Result<u32, Refused> {

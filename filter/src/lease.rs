@@ -57,20 +57,20 @@ pub fn begin(active: &Active, terms: &Lease) {
 pub fn tick(active: &Active, now: u64) {
     let Some(terms) = active.splitter.lease() else { return };
     let pair = active.splitter.pair();
-    let Some((record, mark)) = read() else { return };
+    let Some((record, cas)) = read() else { return };
     if record.pair != pair {
         // Superseded: only requests in flight still hold this policy, and they have their arm.
         return;
     }
     if record.state == State::Running && now >= record.deadline_ns {
         let expired = Record { state: State::Expired, ..record };
-        if host::set_shared(KEY, &expired.bytes(), mark).is_ok() {
+        if host::set_shared(KEY, &expired.bytes(), cas).is_ok() {
             count::once("serin_lease_expired_total");
             host::log(Level::Warn, "serin: the lease ran out; no answer from the controller");
         }
     } else if now >= record.asked_ns + ns(terms.interval_ms) {
         let asked = Record { asked_ns: now, ..record };
-        if host::set_shared(KEY, &asked.bytes(), mark).is_ok() {
+        if host::set_shared(KEY, &asked.bytes(), cas).is_ok() {
             ask(terms, pair);
         }
     }
@@ -162,17 +162,17 @@ fn look(active: &Active, now: u64) {
 fn change(mut next: impl FnMut(Option<Record>) -> Option<Record>) {
     for _ in 0..8 {
         let current = read();
-        let (record, mark) = current.map_or((None, 0), |(record, mark)| (Some(record), mark));
+        let (record, cas) = current.map_or((None, 0), |(record, cas)| (Some(record), cas));
         let Some(next) = next(record) else { return };
-        if host::set_shared(KEY, &next.bytes(), mark).is_ok() {
+        if host::set_shared(KEY, &next.bytes(), cas).is_ok() {
             return;
         }
     }
 }
 
 fn read() -> Option<(Record, u32)> {
-    let (bytes, mark) = host::shared(KEY).ok()?;
-    Some((Record::from_bytes(&bytes)?, mark))
+    let (bytes, cas) = host::shared(KEY).ok()?;
+    Some((Record::from_bytes(&bytes)?, cas))
 }
 
 impl Record {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::{Ack, Nack};
 use rollout::{Acks, Refused};
 
-use super::registry::Heard;
+use super::registry::ProxyUpdate;
 
 /// Acknowledgements kept for people; older ones make room.
 const KEPT: usize = 500;
@@ -41,12 +41,17 @@ impl Acknowledged {
     }
 
     /// What the proxies' answers mean for the publication of this number; `None` when that is no news.
-    pub fn news(&mut self, heard: &mut Heard<'_>, region: Option<&str>, publication: u64) -> Option<Acks> {
+    pub fn news(
+        &mut self,
+        update: &mut ProxyUpdate<'_>,
+        region: Option<&str>,
+        publication: u64,
+    ) -> Option<Acks> {
         let generation = self.generation;
-        if self.told.is_some() && !heard.concerns(region, generation) {
+        if self.told.is_some() && !update.concerns(region, generation) {
             return None;
         }
-        for news in heard.news_of(region).filter(|news| news.came_to_hold(generation)) {
+        for news in update.news_of(region).filter(|news| news.came_to_hold(generation)) {
             let Some(ack) = news.node.acknowledged else { continue };
             if self.listed.get(news.name).is_none_or(|known| *known < generation) {
                 let node = news.name.to_owned();
@@ -56,9 +61,9 @@ impl Acknowledged {
         }
         let surplus = self.acks.len().saturating_sub(KEPT);
         self.acks.drain(..surplus);
-        let (quorum, refusals) = (heard.quorum(region, generation), heard.refusals(region, generation));
+        let (quorum, refusals) = (update.quorum(region, generation), update.refusals(region, generation));
         for (node, refused) in refusals {
-            self.refused(node, refused.generation, &refused.reason, heard.reasons);
+            self.refused(node, refused.generation, &refused.reason, update.reasons);
         }
         let behind = |node: &String| quorum.behind.binary_search(node).is_ok();
         let refused =
@@ -129,16 +134,16 @@ mod tests {
                 .into(),
         );
         let (mut registry, none) = (ProxyRegistry::default(), BTreeMap::new());
-        let acks = known.news(&mut registry.hear(&nodes, &none), None, 7).expect("news");
+        let acks = known.news(&mut registry.update(&nodes, &none), None, 7).expect("news");
         assert_eq!((acks.publication, acks.acknowledged, acks.connected), (7, 1, 3));
         assert_eq!(acks.missing, ["b", "c"]);
         assert_eq!(acks.refused.len(), 1);
         assert_eq!(known.acks, [Ack { node: "a".into(), generation: 3, ms: Some(5.0) }]);
-        assert_eq!(known.news(&mut registry.hear(&nodes, &none), None, 7), None, "told once");
+        assert_eq!(known.news(&mut registry.update(&nodes, &none), None, 7), None, "told once");
 
         // The filter's own reason comes later, with its counters.
         let reasons = BTreeMap::from([("weight".to_owned(), 2)]);
-        let acks = known.news(&mut registry.hear(&nodes, &reasons), None, 7).expect("the reason is news");
+        let acks = known.news(&mut registry.update(&nodes, &reasons), None, 7).expect("the reason is news");
         assert!(acks.refused.iter().all(|refused| refused.reason.contains("(filter: weight)")), "{acks:?}");
     }
 
@@ -149,7 +154,7 @@ mod tests {
         known.published(3, &before);
         let nodes = Nodes([("b".to_owned(), node(None, Some(3)))].into());
         let mut registry = ProxyRegistry::default();
-        let acks = known.news(&mut registry.hear(&nodes, &before), None, 1).expect("news");
+        let acks = known.news(&mut registry.update(&nodes, &before), None, 1).expect("news");
         assert!(!acks.refused.is_empty());
         assert!(acks.refused.iter().all(|refused| !refused.reason.contains("filter")), "{acks:?}");
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use rollout::{Effect, Event, HandingBack, Phase, Publication, Severity, State, fleet};
-use store::Point;
+use store::Failpoint;
 
 use super::commit::{Draft, RunDraft};
 use super::{Engine, Report};
@@ -76,7 +76,7 @@ impl Engine {
 
     /// Does one thing that was decided; weights leave with the next push.
     pub(super) async fn carry_out(&mut self, name: &str, effect: Effect) {
-        let _ = self.store.points.reached(Point::Effect);
+        let _ = self.store.failpoints.reached(Failpoint::Effect);
         match effect {
             Effect::Publish(publication) => {
                 self.announce(name, &publication);
@@ -106,7 +106,7 @@ impl Engine {
                 Severity::Critical => tracing::error!(rollout = name, "{}", notice.text),
             },
         }
-        let _ = self.store.points.reached(Point::Done);
+        let _ = self.store.failpoints.reached(Failpoint::Done);
     }
 
     fn announce(&self, name: &str, publication: &Publication) {

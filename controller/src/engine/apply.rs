@@ -199,7 +199,7 @@ fn successors(plans: Vec<Plan>, before: &[&State], (run, epoch): (u64, u64), now
 /// A run as it ends for good: what it was doing since it was over is done.
 fn last(run: &Run, next: u64, now: Now) -> PastRun {
     let mut entries = run.unwritten.clone();
-    if !run.state.lingers() {
+    if !run.state.has_post_run_work() {
         return PastRun { state: run.state.clone(), entries };
     }
     let (state, effects) = rollout::step(run.state.clone(), &Event::NextRun { run: next }, now);
@@ -236,7 +236,7 @@ pub(super) fn never_fits(present: &[&State], plans: &[Plan]) -> Option<String> {
 pub(super) fn with_command(present: &[&State], name: &str, plans: &[Plan], why: String) -> String {
     let same = |plan: &Plan| present.iter().any(|present| present.plan.as_applied() == *plan);
     let barred = |plan: &Plan| {
-        present.iter().any(|present| present.plan.name == plan.name && present.bars(plan).is_some())
+        present.iter().any(|present| present.plan.name == plan.name && present.rejects(plan).is_some())
     };
     let returns = present.iter().any(|present| present.plan.returning.is_some());
     let over = fleet::is_over(present);

@@ -182,7 +182,7 @@ impl Engine {
         let runs = runs.filter_map(|((draft, &generation), entries)| {
             let state = &draft.state;
             if let Some(begins) = &draft.begins {
-                return Some(Writing { spec: &begins.spec, state, generation, entries, looks: &[] });
+                return Some(Writing { spec: &begins.spec, state, generation, entries, samples: &[] });
             }
             Some(Writing { state, generation, ..self.runs.get(&state.plan.name)?.writing() })
         });

@@ -11,15 +11,15 @@ use crate::evidence::Increments;
 /// Long enough that a scaler is not shaken by every second, short enough that it sees a step within one.
 const WINDOW_MS: u64 = 30_000;
 
-/// Requests of the last looks.
+/// Requests of the last samples.
 #[derive(Default)]
 pub struct Measured {
-    looks: VecDeque<Look>,
+    samples: VecDeque<Sample>,
     /// Did the last one miss a proxy?
     missed: bool,
 }
 
-struct Look {
+struct Sample {
     from_ms: u64,
     to_ms: u64,
     canary: u64,
@@ -31,16 +31,21 @@ impl Measured {
     /// Takes a look in. One that missed a proxy says too little and is left out, and so is the next one: what it tells of
     /// that proxy is of a longer time.
     pub fn take(&mut self, state: &State, news: &Increments) {
-        while self.looks.front().is_some_and(|look| look.to_ms + WINDOW_MS <= news.to_ms) {
-            self.looks.pop_front();
+        while self.samples.front().is_some_and(|look| look.to_ms + WINDOW_MS <= news.to_ms) {
+            self.samples.pop_front();
         }
         let missed = news.there(state).any(|source| !source.told);
         let after_one = std::mem::replace(&mut self.missed, missed);
         if missed || after_one || news.gap.is_some() || news.to_ms <= news.from_ms {
             return;
         }
-        let mut look =
-            Look { from_ms: news.from_ms, to_ms: news.to_ms, canary: 0, stable: 0, others: BTreeMap::new() };
+        let mut look = Sample {
+            from_ms: news.from_ms,
+            to_ms: news.to_ms,
+            canary: 0,
+            stable: 0,
+            others: BTreeMap::new(),
+        };
         for one in
             news.counted_of(&state.plan.name).filter(|one| matches!(one.series.what, What::Assigned(..)))
         {
@@ -51,17 +56,17 @@ impl Measured {
                 Arm::Canary | Arm::Other(_) => *look.others.entry(arm).or_default() += one.n,
             }
         }
-        self.looks.push_back(look);
+        self.samples.push_back(look);
     }
 
     /// Requests per second; `None`: no look was whole lately.
     #[allow(clippy::cast_precision_loss)] // counts and milliseconds
     pub fn rates(&self) -> Option<Rates> {
-        let ms: u64 = self.looks.iter().map(|look| look.to_ms - look.from_ms).sum();
+        let ms: u64 = self.samples.iter().map(|look| look.to_ms - look.from_ms).sum();
         let rate = |n: u64| n as f64 * 1e3 / ms as f64;
-        let per_second = |of: fn(&Look) -> u64| rate(self.looks.iter().map(of).sum());
+        let per_second = |of: fn(&Sample) -> u64| rate(self.samples.iter().map(of).sum());
         let mut others: BTreeMap<Arm, u64> = BTreeMap::new();
-        for (arm, n) in self.looks.iter().flat_map(|look| &look.others) {
+        for (arm, n) in self.samples.iter().flat_map(|look| &look.others) {
             *others.entry(*arm).or_default() += n;
         }
         (ms > 0).then(|| Rates {

@@ -11,7 +11,7 @@ use rollout::{
 use super::acknowledged::Acknowledged;
 use super::commit::{Draft, ExerciseDraft};
 use super::practice::Practising;
-use super::registry::Heard;
+use super::registry::ProxyUpdate;
 use super::{Engine, Refusal};
 use crate::clock;
 use crate::evidence::Increments;
@@ -117,9 +117,9 @@ impl ExerciseState {
     }
 
     /// What the proxies' answers mean for the last publication; `None` when that is no news.
-    pub fn news(&mut self, heard: &mut Heard<'_>, region: Option<&str>) -> Option<Acks> {
+    pub fn news(&mut self, update: &mut ProxyUpdate<'_>, region: Option<&str>) -> Option<Acks> {
         let publication = self.live()?.sent()?.id;
-        self.acknowledged.news(heard, region, publication)
+        self.acknowledged.news(update, region, publication)
     }
 
     fn put(&mut self, exercise: Exercise) {

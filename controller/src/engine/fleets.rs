@@ -35,7 +35,8 @@ impl Engine {
         let mates = self.fleets().into_iter().map(|fleet| self.applied(&fleet));
         let mates = mates.filter(|names| !fleet::is_over(&self.states(names))).flatten();
         let exercised = |name: &String| self.exercises.get(name).is_some_and(|slot| slot.live().is_some());
-        let live = |name: &String, state: &State| !state.is_over() || state.lingers() && !exercised(name);
+        let live =
+            |name: &String, state: &State| !state.is_over() || state.has_post_run_work() && !exercised(name);
         let alone =
             self.runs.iter().filter(|(name, run)| live(name, &run.state)).map(|(name, _)| name.clone());
         alone.chain(mates).collect::<BTreeSet<String>>().into_iter().collect()

@@ -267,7 +267,7 @@ impl Engine {
         let (of_runs, of_exercises) = {
             let nodes = inputs.nodes.borrow_and_update();
             let reasons = inputs.refusals.borrow_and_update();
-            let mut heard = self.registry.hear(&nodes, &reasons);
+            let mut heard = self.registry.update(&nodes, &reasons);
             let of_runs = self.runs.iter_mut();
             let of_runs: Vec<(String, Acks)> =
                 of_runs.filter_map(|(name, run)| Some((name.clone(), run.news(&mut heard)?))).collect();

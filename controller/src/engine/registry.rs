@@ -25,7 +25,7 @@ struct ProxyStatus {
 }
 
 /// What the proxies say now.
-pub struct Heard<'n> {
+pub struct ProxyUpdate<'n> {
     nodes: &'n Nodes,
     /// The filters' refusals since this process began, by reason.
     pub reasons: &'n BTreeMap<String, u64>,
@@ -64,7 +64,7 @@ impl ProxyStatus {
 
 impl ProxyRegistry {
     /// Finds out what is new since it was last asked.
-    pub fn hear<'n>(&'n mut self, nodes: &'n Nodes, reasons: &BTreeMap<String, u64>) -> Heard<'n> {
+    pub fn update<'n>(&'n mut self, nodes: &'n Nodes, reasons: &BTreeMap<String, u64>) -> ProxyUpdate<'n> {
         let mut news = Vec::new();
         for (name, node) in &nodes.0 {
             match self.known.get_mut(name) {
@@ -86,7 +86,7 @@ impl ProxyRegistry {
         if more_reasons {
             self.reasons.clone_from(reasons);
         }
-        Heard { nodes, reasons: &self.reasons, more_reasons, news, ranks: BTreeMap::new() }
+        ProxyUpdate { nodes, reasons: &self.reasons, more_reasons, news, ranks: BTreeMap::new() }
     }
 
     /// The filters' refusals since this process began, by reason.
@@ -106,7 +106,7 @@ impl ProxyRegistry {
     }
 }
 
-impl<'n> Heard<'n> {
+impl<'n> ProxyUpdate<'n> {
     /// The proxies of a region that did something; `None`: all.
     pub fn news_of(&self, region: Option<&str>) -> impl Iterator<Item = &News<'n>> {
         self.news.iter().filter(move |news| news.node.is_in(region))
@@ -225,13 +225,13 @@ mod tests {
                     node.acknowledged = Some(Acknowledged { generation, unix_ms: round, latency_ms: None });
                 }
             }
-            let mut heard = roster.hear(&nodes, &reasons);
+            let mut update = roster.update(&nodes, &reasons);
             for (region, generation) in
                 REGIONS.into_iter().flat_map(|region| (1..5).map(move |of| (region, of)))
             {
                 let now = answer(&nodes, region, generation);
-                assert_eq!(heard.quorum(region, generation), now.0, "round {round}");
-                if !heard.concerns(region, generation) {
+                assert_eq!(update.quorum(region, generation), now.0, "round {round}");
+                if !update.concerns(region, generation) {
                     spared += 1;
                     let before: Option<&(Quorum, Vec<_>)> = before.get(&(region, generation));
                     assert!(before.is_none_or(|before| *before == now), "round {round}: {before:?} {now:?}");
@@ -263,8 +263,8 @@ mod tests {
             (Some(4), 0, false),
         ] {
             let nodes = held(generation, streams);
-            let heard = roster.hear(&nodes, &none);
-            let said = heard.news_of(None).any(|news| news.came_to_hold(3));
+            let update = roster.update(&nodes, &none);
+            let said = update.news_of(None).any(|news| news.came_to_hold(3));
             assert_eq!(said, came, "{generation:?}");
         }
     }

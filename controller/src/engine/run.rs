@@ -10,12 +10,12 @@ use super::acknowledged::Acknowledged;
 use super::demand::Measured;
 use super::publication::region;
 use super::readings::Pushed;
-use super::registry::Heard;
+use super::registry::ProxyUpdate;
 use crate::clock;
-use store::{Entry, Look, Stored, Writing};
+use store::{Entry, Sample, Stored, Writing};
 
 /// Measurements kept while the store refuses; older ones make room.
-const LOOKS_KEPT: usize = 4_000;
+const SAMPLES_KEPT: usize = 4_000;
 
 pub struct Run {
     pub spec: String,
@@ -42,7 +42,7 @@ pub struct Run {
     /// Lines of the journal that are written with the state.
     pub unwritten: Vec<Entry>,
     /// Measurements that are written with the state.
-    pub looks: Vec<Look>,
+    pub samples: Vec<Sample>,
 }
 
 impl Run {
@@ -62,36 +62,36 @@ impl Run {
             kept_due_ns: 0,
             unsaved: false,
             unwritten: Vec::new(),
-            looks: Vec::new(),
+            samples: Vec::new(),
         }
     }
 
     /// All of it that is stored.
     pub fn writing(&self) -> Writing<'_> {
-        let Self { spec, state, acknowledged, unwritten, looks, .. } = self;
-        Writing { spec, state, generation: acknowledged.generation, entries: unwritten, looks }
+        let Self { spec, state, acknowledged, unwritten, samples, .. } = self;
+        Writing { spec, state, generation: acknowledged.generation, entries: unwritten, samples }
     }
 
     /// The store has all of it.
     pub fn written(&mut self) {
         (self.changed, self.unsaved) = (false, false);
         self.unwritten.clear();
-        self.looks.clear();
+        self.samples.clear();
     }
 
     /// Keeps what an event measured until it is written.
     pub fn measured(&mut self, event: &Event) {
-        let Some(look) = Look::of(&self.state, event, clock::unix_ms()) else { return };
+        let Some(look) = Sample::of(&self.state, event, clock::unix_ms()) else { return };
         // A disk that refuses for long must not take the memory as well.
-        if self.looks.len() >= LOOKS_KEPT {
-            self.looks.remove(0);
+        if self.samples.len() >= SAMPLES_KEPT {
+            self.samples.remove(0);
         }
-        self.looks.push(look);
+        self.samples.push(look);
     }
 
     /// What the proxies' answers mean for its last publication; `None` when that is no news.
-    pub fn news(&mut self, heard: &mut Heard<'_>) -> Option<Acks> {
+    pub fn news(&mut self, update: &mut ProxyUpdate<'_>) -> Option<Acks> {
         let publication = self.state.publication.as_ref()?.sent.id;
-        self.acknowledged.news(heard, region(&self.state), publication)
+        self.acknowledged.news(update, region(&self.state), publication)
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use split::Arm;
 
 use super::{Wanted, moment};
-use store::{Archive, Counted, Kept, Line, Look};
+use store::{Archive, Counted, Kept, Line, Sample};
 
 /// A table on its way out.
 pub struct Table<'a> {
@@ -65,7 +65,7 @@ const fn columns(what: Wanted) -> &'static [&'static str] {
             "run",
             "from",
             "to",
-            "looks",
+            "samples",
             "stage",
             "weight_ppm",
             "epoch",
@@ -115,7 +115,7 @@ impl<'a> Table<'a> {
                 }
             }
             Wanted::Measurements => {
-                for look in archive.looks(name, run)? {
+                for look in archive.samples(name, run)? {
                     for record in of_look(name, run, &look) {
                         self.out.write_record(record)?;
                     }
@@ -197,9 +197,9 @@ fn of_verdict(line: &Line) -> Vec<String> {
     record
 }
 
-fn of_look(name: &str, run: u64, look: &Look) -> Vec<Vec<String>> {
+fn of_look(name: &str, run: u64, look: &Sample) -> Vec<Vec<String>> {
     match look {
-        Look::Counts(counted) => {
+        Sample::Counts(counted) => {
             let interval = &counted.interval;
             let arms = [
                 ("canary", &interval.canary),
@@ -212,7 +212,7 @@ fn of_look(name: &str, run: u64, look: &Look) -> Vec<Vec<String>> {
             let rivals = interval.rivals.iter().map(|(arm, counts)| (arm.as_str(), counts));
             there.chain(rivals).map(|(arm, counts)| of_arm(name, run, counted, arm, counts)).collect()
         }
-        Look::Reading(read) => [
+        Sample::Reading(read) => [
             (read.reading.arm.unwrap_or(Arm::Canary).to_string(), read.reading.canary),
             (Arm::Stable.to_string(), read.reading.stable),
         ]
@@ -234,7 +234,7 @@ fn of_look(name: &str, run: u64, look: &Look) -> Vec<Vec<String>> {
 
 #[allow(clippy::cast_precision_loss)] // counts below 2^53
 fn of_arm(name: &str, run: u64, counted: &Counted, arm: &str, counts: &Counts) -> Vec<String> {
-    let Counted { stage, weight_ppm, looks, interval } = counted;
+    let Counted { stage, weight_ppm, samples, interval } = counted;
     let quantile = |q: f64| perhaps(counts.latency.quantile_ms(q));
     let confidence = counts.confidence;
     vec![
@@ -242,7 +242,7 @@ fn of_arm(name: &str, run: u64, counted: &Counted, arm: &str, counts: &Counts) -
         text(run),
         moment(interval.from_ms),
         moment(interval.to_ms),
-        text(looks),
+        text(samples),
         text(stage),
         text(weight_ppm),
         text(interval.epoch),

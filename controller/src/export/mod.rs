@@ -69,7 +69,7 @@ fn whole(archive: &Archive, kept: &Kept, what: Option<Wanted>) -> Result<Exporte
         run.history = Some(Journal { journal: lines, journal_broken_at: journal.broken_at });
     }
     if wants(Wanted::Measurements) {
-        run.measurements = Some(serde_json::to_value(archive.looks(&kept.name, kept.run)?)?);
+        run.measurements = Some(serde_json::to_value(archive.samples(&kept.name, kept.run)?)?);
     }
     Ok(run)
 }

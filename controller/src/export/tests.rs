@@ -3,7 +3,7 @@ use rollout::{Counts, Event, Human, Interval, Now, Reading, State, step};
 use serde_json::Value;
 
 use super::*;
-use store::{Change, Entry, Kind, Look, Store, Writing};
+use store::{Change, Entry, Kind, Sample, Store, Writing};
 
 const SPEC: &str = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n";
 
@@ -18,16 +18,16 @@ fn told(file: &std::path::Path) -> State {
     let canary = Counts { assigned: 12, finished: 10, outcomes: 9, errors: 1, gone: 1, ..Counts::default() };
     let interval = Interval { epoch: 2, from_ms: 3_000, to_ms: 4_000, canary, ..Interval::default() };
     let reading = Reading { gate: "ctr".into(), canary: Some(0.25), ..Reading::default() };
-    let looks: Vec<Look> = [Event::Interval(Box::new(interval)), Event::Reading(reading)]
+    let samples: Vec<Sample> = [Event::Interval(Box::new(interval)), Event::Reading(reading)]
         .iter()
-        .filter_map(|event| Look::of(&state, event, 5_000))
+        .filter_map(|event| Sample::of(&state, event, 5_000))
         .collect();
     let verdict = serde_json::json!({"stage": 1, "gate": {"name": "errors", "verdict": "pass", "n_canary": 9, "why": "few, \"very\" few"}});
     let entries = [
         Entry { who: Some("anna".into()), why: Some("a, b".into()), ..Entry::new(2_000, Kind::Act, "apply") },
         Entry::new(4_000, Kind::Verdict, "errors: pass").with(&verdict),
     ];
-    let writing = Writing { spec: SPEC, state: &state, generation: 2, entries: &entries, looks: &looks };
+    let writing = Writing { spec: SPEC, state: &state, generation: 2, entries: &entries, samples: &samples };
     let change = Change { runs: &[writing], generation: 2, ..Change::default() };
     store.commit(&change).expect("written");
     state

@@ -4,12 +4,12 @@ use judge::anomaly::Spread;
 use manifest::{Anomaly, Gate, Sides};
 use serde::{Deserialize, Serialize};
 
-use super::words::digits;
+use crate::words::digits;
 
 /// What was read in this run, whatever the stage; the oldest make room.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Series {
+pub struct Series {
     stable: Vec<f64>,
     own: Vec<f64>,
 }
@@ -24,7 +24,7 @@ const FARTHEST: f64 = 1e6;
 /// How a reading stands to the others.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Line {
+pub enum Line {
     /// There are too few to tell.
     Unknown {
         /// How many.
@@ -47,7 +47,7 @@ pub(super) enum Line {
 
 impl Series {
     /// Holds a reading against those before it, and adds it to them. Nothing where no gate asks for it.
-    pub(super) fn take(
+    pub fn take(
         &mut self,
         gate: &Gate,
         seen: Option<f64>,
@@ -106,7 +106,7 @@ fn keep(series: &mut Vec<f64>, value: Option<f64>) {
 
 impl Line {
     /// "an outlier, 5.2 deviations below 0.95, the median of 24 readings"; nothing is to be said of one in line.
-    pub(super) fn words(&self, gate: &Gate) -> Option<String> {
+    pub fn words(&self, gate: &Gate) -> Option<String> {
         match *self {
             Self::Within => None,
             Self::Unknown { n } => {

@@ -15,7 +15,7 @@
 use manifest::Metric;
 use serde::{Deserialize, Serialize};
 
-use super::measure::{TAIL, trials};
+use crate::measure::{TAIL, trials};
 use crate::{Bins, Counts};
 
 /// Lengths of blocks, in milliseconds.
@@ -65,7 +65,7 @@ struct Block {
 
 impl Bursts {
     /// Adds what both showed in an interval of `ms` milliseconds.
-    pub(crate) fn observe(&mut self, stable: &Counts, canary: &Counts, ms: u64) {
+    pub fn observe(&mut self, stable: &Counts, canary: &Counts, ms: u64) {
         let edge = self.times.quantile_bin(1.0 - TAIL);
         let add = |blocks: &mut [Dispersion; 3], of: &dyn Fn(&Counts) -> (u64, u64)| {
             let both = [of(stable), of(canary)];
@@ -89,7 +89,7 @@ impl Bursts {
     }
 
     /// The design effects of events as they stand.
-    pub(crate) fn effects(&self) -> Effects {
+    pub fn effects(&self) -> Effects {
         let of = |blocks: &[Dispersion; 3]| blocks.iter().map(Dispersion::design_effect).fold(1.0, f64::max);
         Effects { errors: of(&self.errors), overdue: of(&self.overdue), slow: of(&self.slow) }
     }
@@ -97,7 +97,7 @@ impl Bursts {
 
 /// Design effects of bursts, by kind of event.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Effects {
+pub struct Effects {
     errors: f64,
     overdue: f64,
     slow: f64,
@@ -105,10 +105,10 @@ pub(crate) struct Effects {
 
 impl Effects {
     /// Where nothing is known of bursts.
-    pub(crate) const NONE: Self = Self { errors: 1.0, overdue: 1.0, slow: 1.0 };
+    pub const NONE: Self = Self { errors: 1.0, overdue: 1.0, slow: 1.0 };
 
     /// The design effect of a metric's events; 1 while they seem to go independently.
-    pub(crate) const fn of(self, metric: Metric) -> f64 {
+    pub const fn of(self, metric: Metric) -> f64 {
         match metric {
             Metric::ErrorRate => self.errors,
             Metric::Overdue | Metric::GoneRate => self.overdue,

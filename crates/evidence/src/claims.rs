@@ -2,16 +2,16 @@
 
 use manifest::{Gate, Metric};
 
-use super::measure::at_margin;
-use super::test::more_beyond;
-use super::words::{digits, value};
+use crate::measure::at_margin;
+use crate::test::more_beyond;
+use crate::words::{digits, value};
 
 /// Of answer times in a shadow.
-pub(super) const OF_COPIES: &str = "it tells and decides nothing: a copy is sent after the live request, so that its answer time is not \
+pub const OF_COPIES: &str = "it tells and decides nothing: a copy is sent after the live request, so that its answer time is not \
      comparable";
 
 /// What the estimate is held against.
-pub(super) fn bound(gate: &Gate, control: Option<f64>) -> Option<f64> {
+pub fn bound(gate: &Gate, control: Option<f64>) -> Option<f64> {
     let relative = gate.against.zip(control).map(|(against, control)| {
         let margin = at_margin(gate.metric, control, against.margin, against.margin_points);
         if gate.metric.is_rate() { margin.max(against.pass_below) } else { margin }
@@ -24,7 +24,7 @@ pub(super) fn bound(gate: &Gate, control: Option<f64>) -> Option<f64> {
 }
 
 /// "error_rate is 0.9% of 1200 canary requests, 1.01% of 20000 stable requests".
-pub(super) fn facts(gate: &Gate, seen: Option<f64>, n: u64, stable: Option<f64>, n_stable: u64) -> String {
+pub fn facts(gate: &Gate, seen: Option<f64>, n: u64, stable: Option<f64>, n_stable: u64) -> String {
     let metric = gate.metric;
     let canary = match seen {
         Some(seen) => format!("{} is {} over {n} canary requests", metric.name(), value(metric, seen)),
@@ -37,7 +37,7 @@ pub(super) fn facts(gate: &Gate, seen: Option<f64>, n: u64, stable: Option<f64>,
 }
 
 /// What a pass proves.
-pub(super) fn claim(gate: &Gate, compares: bool) -> String {
+pub fn claim(gate: &Gate, compares: bool) -> String {
     let metric = gate.metric;
     let relative = gate.against.filter(|_| compares).map(|against| match metric {
         Metric::ConfidenceMean if against.margin_points > 0.0 => {
@@ -75,7 +75,7 @@ pub(super) fn claim(gate: &Gate, compares: bool) -> String {
 }
 
 /// "; harm begins above 1.05 times stable's": said beside the margin, which is what a pass proves and not what is borne.
-pub(super) fn harm_begins(gate: &Gate, compares: bool) -> String {
+pub fn harm_begins(gate: &Gate, compares: bool) -> String {
     let Some(against) = gate.against.filter(|_| compares) else { return String::new() };
     let side = if gate.metric.larger_is_worse() { "above" } else { "below" };
     let begins = match (gate.metric.larger_is_worse(), against.harm_points > 0.0) {

@@ -5,8 +5,8 @@ use judge::anytime::{DesignEffect, Group};
 use manifest::{Metric, Unit};
 use serde::{Deserialize, Serialize};
 
-use super::bursts::Effects;
 use crate::Counts;
+use crate::bursts::Effects;
 
 /// The design effect used while stable shows no error at all, so that clumping cannot be measured: a user with ten
 /// requests, all alike.
@@ -22,7 +22,7 @@ pub struct Groups(Vec<Group>);
 
 /// Design effects; `None`: nobody knows.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Clumps {
+pub struct Clumps {
     /// Whoever sent them, requests go together in bursts.
     bursts: Effects,
     /// Of errors, which are counted per group.
@@ -33,7 +33,8 @@ pub(crate) struct Clumps {
 }
 
 impl Groups {
-    pub(crate) fn count(&mut self, stable: &Counts) {
+    /// Adds what stable counted by group.
+    pub fn count(&mut self, stable: &Counts) {
         for group in stable.groups.iter().flatten() {
             let at = usize::from(group.group);
             if at >= self.0.len() {
@@ -46,7 +47,9 @@ impl Groups {
         }
     }
 
-    pub(crate) fn clumps(&self, unit: Unit, bursts: Effects) -> Clumps {
+    /// How much requests go together, by what they are judged by.
+    #[must_use]
+    pub fn clumps(&self, unit: Unit, bursts: Effects) -> Clumps {
         if unit == Unit::Request {
             return Clumps { bursts, errors: Some(1.0), any: Some(1.0) };
         }
@@ -62,7 +65,9 @@ impl Groups {
 }
 
 impl Clumps {
-    pub(crate) fn of(self, metric: Metric) -> Option<f64> {
+    /// For a metric: how many requests count as one; `None`: not known yet.
+    #[must_use]
+    pub fn of(self, metric: Metric) -> Option<f64> {
         let users = if metric == Metric::ErrorRate { self.errors } else { self.any };
         users.map(|users| users.max(self.bursts.of(metric)))
     }

@@ -10,11 +10,11 @@ use manifest::{Gate, Plan};
 use serde::{Deserialize, Serialize};
 use split::Arm;
 
-use super::measure::estimate;
-use super::test::scale;
-use super::words::value;
-use super::{Evidence, GateEvidence, Look};
 use crate::Counts;
+use crate::measure::estimate;
+use crate::test::scale;
+use crate::words::value;
+use crate::{Evidence, GateEvidence, Look};
 
 /// The comparison of any two challengers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,7 +36,9 @@ struct Pair {
 }
 
 impl Contest {
-    pub(crate) fn new(plan: &Plan, gate: &Gate, arms: &[Arm]) -> Self {
+    /// Nothing is known yet of a choice between these arms.
+    #[must_use]
+    pub fn new(plan: &Plan, gate: &Gate, arms: &[Arm]) -> Self {
         let scale = scale(plan);
         let others = |one: Arm| arms.iter().copied().filter(move |other| *other != one);
         let pairs = arms.iter().flat_map(|&worse| {
@@ -50,7 +52,7 @@ impl Contest {
     }
 
     /// Adds what the challengers showed at the same moments. Without a design effect nothing can be concluded.
-    pub(crate) fn observe(
+    pub fn observe(
         &mut self,
         gate: &Gate,
         epoch: u64,
@@ -79,14 +81,14 @@ impl Contest {
     }
 
     /// A challenger is out: it is beaten by nobody and beats nobody any more.
-    pub(crate) fn leave(&mut self, arm: Arm) {
+    pub fn leave(&mut self, arm: Arm) {
         self.pairs.retain(|pair| pair.worse != arm && pair.better != arm);
         self.seen.retain(|(known, _)| *known != arm);
     }
 
     /// The one that is proven better than all others that are in. `k`: how many there were at the beginning.
     #[allow(clippy::cast_precision_loss)] // a handful
-    pub(crate) fn winner(&self, k: usize, alpha: f64) -> Option<Arm> {
+    pub fn winner(&self, k: usize, alpha: f64) -> Option<Arm> {
         let height = (k.saturating_sub(1).max(1) as f64 / alpha).ln();
         let beats = |arm: &Arm| {
             let mut of = self.pairs.iter().filter(|pair| pair.better == *arm).peekable();
@@ -96,7 +98,7 @@ impl Contest {
     }
 
     /// "error_rate is 1.2% of 4000 requests on canary, 0.9% of 4100 on b".
-    pub(crate) fn standing(&self, gate: &Gate) -> String {
+    pub fn standing(&self, gate: &Gate) -> String {
         let each = self.seen.iter().map(|(arm, counts)| match estimate(gate.metric, counts) {
             (Some(seen), n) => format!("{} of {n} requests on {arm}", value(gate.metric, seen)),
             (None, _) => format!("unknown on {arm}"),
@@ -107,7 +109,7 @@ impl Contest {
 
 impl Evidence {
     /// How much requests of one user go together, for a comparison of challengers by this gate.
-    pub(crate) fn design_effect_of(&self, plan: &Plan, gate: &Gate) -> Option<f64> {
+    pub fn design_effect_of(&self, plan: &Plan, gate: &Gate) -> Option<f64> {
         self.clumps(plan.unit).of(gate.metric)
     }
 }

@@ -4,15 +4,15 @@ use judge::gate::{Answers, Span};
 use manifest::{Gate, Insufficient};
 use serde::{Deserialize, Serialize};
 
-use super::anomaly::Series;
-use super::claims::{OF_COPIES, bound, claim, facts, harm_begins};
-use super::margin::{Margin, OnMargin};
-use super::measure::{estimate, shown};
-use super::readings::{Arms, Bound, Readings, worse};
-use super::test::Test;
-use super::words::{digits, e_value, value};
-use super::{Look, Scope};
+use crate::anomaly::Series;
+use crate::claims::{OF_COPIES, bound, claim, facts, harm_begins};
+use crate::margin::{Margin, OnMargin};
+use crate::measure::{estimate, shown};
+use crate::readings::{Arms, Bound, Readings, worse};
+use crate::test::Test;
+use crate::words::{digits, e_value, value};
 use crate::{Answer, Counts, Reading, Verdict};
+use crate::{Look, Scope};
 
 /// The evidence of one gate. A store of an older build may hold tests this one does not know: they are begun again, and
 /// what they had seen is lost, which is safe.
@@ -38,14 +38,16 @@ pub struct GateEvidence {
 }
 
 impl GateEvidence {
-    pub(super) fn new(gate: &Gate, scale: Scale) -> Self {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(gate: &Gate, scale: Scale) -> Self {
         let mut evidence = Self::default();
         evidence.begin(gate, scale);
         evidence
     }
 
     /// Begins the tests the gate asks for and does not have.
-    pub(super) fn begin(&mut self, gate: &Gate, scale: Scale) {
+    pub fn begin(&mut self, gate: &Gate, scale: Scale) {
         if gate.metric.is_external() || self.error.is_some() {
             return;
         }
@@ -62,14 +64,7 @@ impl GateEvidence {
     }
 
     /// Adds an interval. Without a design effect nothing can be concluded, so nothing is added.
-    pub(super) fn observe(
-        &mut self,
-        gate: &Gate,
-        canary: &Counts,
-        control: &Counts,
-        look: Look,
-        deff: Option<f64>,
-    ) {
+    pub fn observe(&mut self, gate: &Gate, canary: &Counts, control: &Counts, look: Look, deff: Option<f64>) {
         if look.of_stage {
             self.stage.add(canary, control);
         }
@@ -97,12 +92,12 @@ impl GateEvidence {
     }
 
     /// What the stage has counted, of the canary and of what it is compared with.
-    pub(crate) const fn counted(&self) -> (&Counts, &Counts) {
+    pub const fn counted(&self) -> (&Counts, &Counts) {
         (&self.stage.canary, &self.stage.control)
     }
 
     /// Remembers proof that was complete at this look.
-    pub(crate) fn latch(&mut self, gate: &Gate, pass: f64) {
+    pub fn latch(&mut self, gate: &Gate, pass: f64) {
         let height = -pass.ln();
         if estimate(gate.metric, &self.stage.canary).1 < gate.min_samples.max(1) {
             return;
@@ -124,7 +119,7 @@ impl GateEvidence {
     }
 
     /// A figure of the user's own, of this stage.
-    pub(super) fn take_reading(&mut self, gate: &Gate, reading: &Reading, age_ms: u64) {
+    pub fn take_reading(&mut self, gate: &Gate, reading: &Reading, age_ms: u64) {
         self.readings.last_age_ms = Some(age_ms);
         match &reading.error {
             Some(reason) => self.readings.failed(reason),
@@ -137,11 +132,12 @@ impl GateEvidence {
     }
 
     /// Does its source want to be asked?
-    pub(super) fn due(&self, gate: &Gate, age_ms: u64) -> bool {
+    pub fn due(&self, gate: &Gate, age_ms: u64) -> bool {
         gate.metric.is_external() && self.readings.due(gate, age_ms)
     }
 
-    pub(super) fn begin_stage(&mut self) {
+    /// A stage begins: its proof is gathered anew.
+    pub fn begin_stage(&mut self) {
         self.margin = Margin::default();
         self.measure_again();
     }
@@ -155,7 +151,8 @@ impl GateEvidence {
         self.tests_mut().for_each(Test::begin_stage);
     }
 
-    pub(super) fn new_weights(&mut self) {
+    /// The weights changed: what is compared is compared anew.
+    pub fn new_weights(&mut self) {
         // Requests under two shares are not of the same moments in the same proportion.
         if self.fixed.is_some() || self.against.is_some() {
             self.readings.new_window();
@@ -163,7 +160,8 @@ impl GateEvidence {
         self.tests_mut().for_each(Test::new_weights);
     }
 
-    pub(super) fn forget(&mut self) {
+    /// A person wants it measured again.
+    pub fn forget(&mut self) {
         self.readings = Readings::default();
         self.margin.release();
         self.tests_mut().for_each(Test::forget);
@@ -174,19 +172,19 @@ impl GateEvidence {
     }
 
     /// ln of the evidence of harm: the average over what the gate asks.
-    pub(super) fn harm(&self) -> f64 {
+    pub fn harm(&self) -> f64 {
         let asked: Vec<(f64, f64)> =
             self.fixed.iter().chain(&self.against).map(|test| (1.0, test.answers().harm)).collect();
         judge::anytime::average(&asked).unwrap_or(0.0)
     }
 
     /// More readings in vain than the gate bears: what is done about it, and why.
-    pub(super) fn unread(&self, gate: &Gate) -> Option<(Insufficient, String)> {
+    pub fn unread(&self, gate: &Gate) -> Option<(Insufficient, String)> {
         self.readings.unread(gate)
     }
 
     /// What is to be done now that this is its verdict, `baked_ms` into the stage.
-    pub(super) fn on_margin(&mut self, gate: &Gate, verdict: &Verdict, baked_ms: u64) -> Option<OnMargin> {
+    pub fn on_margin(&mut self, gate: &Gate, verdict: &Verdict, baked_ms: u64) -> Option<OnMargin> {
         if verdict.answer != Answer::Marginal || !self.readings.too_marginal(gate) {
             self.margin.release();
             return None;
@@ -200,18 +198,13 @@ impl GateEvidence {
     }
 
     /// Were there more bad readings than the gate bears?
-    pub(super) fn limit_reached(&self, gate: &Gate) -> bool {
+    pub fn limit_reached(&self, gate: &Gate) -> bool {
         self.readings.too_bad(gate)
     }
 
-    pub(super) fn verdict(
-        &self,
-        gate: &Gate,
-        pass: f64,
-        scope: Scope,
-        unknown_unit: bool,
-        failed: bool,
-    ) -> Verdict {
+    /// What it says now.
+    #[must_use]
+    pub fn verdict(&self, gate: &Gate, pass: f64, scope: Scope, unknown_unit: bool, failed: bool) -> Verdict {
         if gate.metric.is_external() {
             return self.external_verdict(gate, scope, failed);
         }

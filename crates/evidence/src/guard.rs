@@ -3,10 +3,10 @@ use judge::gate::Span;
 use manifest::{Guardrail, Insufficient, Limit};
 use serde::{Deserialize, Serialize};
 
-use super::guard_readings::GuardReadings;
-use super::measure::shown;
-use super::test::Test;
-use super::words::value;
+use crate::guard_readings::GuardReadings;
+use crate::measure::shown;
+use crate::test::Test;
+use crate::words::value;
 use crate::{Answer, Counts, Reading, Verdict};
 
 /// The evidence of one guardrail; of an older build's store as with gates.
@@ -26,14 +26,16 @@ pub struct GuardrailEvidence {
 }
 
 impl GuardrailEvidence {
-    pub(crate) fn new(guardrail: &Guardrail, scale: Scale) -> Self {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(guardrail: &Guardrail, scale: Scale) -> Self {
         let mut evidence = Self::default();
         evidence.begin(guardrail, scale);
         evidence
     }
 
     /// Begins the test if there is none.
-    pub(super) fn begin(&mut self, guardrail: &Guardrail, scale: Scale) {
+    pub fn begin(&mut self, guardrail: &Guardrail, scale: Scale) {
         if guardrail.reads.is_none() && self.fixed.is_none() && self.error.is_none() {
             match Test::limit(guardrail.metric, Limit::of(guardrail.limit), scale) {
                 Ok(test) => self.fixed = Some(test),
@@ -49,7 +51,7 @@ impl GuardrailEvidence {
     }
 
     /// Adds an interval; to the proof that the limit is kept only when it is `of_stage`.
-    pub(crate) fn observe(&mut self, canary: &Counts, stable: Option<&Counts>, span: Span, deff: f64) {
+    pub fn observe(&mut self, canary: &Counts, stable: Option<&Counts>, span: Span, deff: f64) {
         self.seen.add(canary);
         self.since.add(canary);
         (self.seen.groups, self.since.groups) = (None, None);
@@ -68,48 +70,49 @@ impl GuardrailEvidence {
     }
 
     /// A figure of the user's own.
-    pub(super) fn take_reading(&mut self, guardrail: &Guardrail, reading: &Reading, age_ms: u64) {
+    pub fn take_reading(&mut self, guardrail: &Guardrail, reading: &Reading, age_ms: u64) {
         self.readings.take(guardrail, reading, age_ms);
     }
 
     /// Does its source want to be asked?
-    pub(super) fn due(&self, guardrail: &Guardrail, age_ms: u64) -> bool {
+    pub fn due(&self, guardrail: &Guardrail, age_ms: u64) -> bool {
         guardrail.reads.as_deref().is_some_and(|reads| self.readings.due(reads, age_ms))
     }
 
     /// Were more of the last readings bad than it bears?
-    pub(super) fn limit_reached(&self, guardrail: &Guardrail) -> bool {
+    pub fn limit_reached(&self, guardrail: &Guardrail) -> bool {
         guardrail.reads.as_deref().is_some_and(|reads| self.readings.broken(reads))
     }
 
     /// More readings in vain than it bears: what is done about it, and why.
-    pub(super) fn unread(&self, guardrail: &Guardrail) -> Option<(Insufficient, String)> {
+    pub fn unread(&self, guardrail: &Guardrail) -> Option<(Insufficient, String)> {
         self.readings.unread(guardrail.reads.as_deref()?)
     }
 
     /// A named person goes on in spite of it.
-    pub(super) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.readings.forget();
     }
 
     /// What was seen so far is of another kind than what comes.
-    pub(super) fn begin_figures(&mut self) {
+    pub fn begin_figures(&mut self) {
         (self.seen, self.since) = (Counts::default(), Counts::default());
     }
 
-    pub(super) fn begin_stage(&mut self) {
+    /// A stage begins: more is staked on it.
+    pub fn begin_stage(&mut self) {
         self.fixed.iter_mut().chain(&mut self.beside).for_each(Test::begin_stage);
     }
 
     /// ln of the evidence that the limit is broken.
-    pub(crate) fn log_e(&self) -> f64 {
+    pub fn log_e(&self) -> f64 {
         let asked: Vec<(f64, f64)> =
             self.fixed.iter().chain(&self.beside).map(|test| (1.0, test.answers().harm)).collect();
         judge::anytime::average(&asked).unwrap_or(0.0)
     }
 
     /// ln of the evidence that it is kept.
-    pub(crate) fn kept(&self) -> f64 {
+    pub fn kept(&self) -> f64 {
         self.fixed.as_ref().map_or(0.0, |test| test.answers().no_harm)
     }
 
@@ -132,7 +135,7 @@ impl GuardrailEvidence {
     }
 
     /// What it says of `whose` requests, such as "canary requests".
-    pub(crate) fn verdict(&self, guardrail: &Guardrail, whose: &str, broken: bool) -> Verdict {
+    pub fn verdict(&self, guardrail: &Guardrail, whose: &str, broken: bool) -> Verdict {
         if let Some(reads) = guardrail.reads.as_deref() {
             let (answer, why, seen, n) = self.readings.answer(guardrail, reads);
             return said(guardrail, answer, why, (seen, n), 1.0);

@@ -3,14 +3,14 @@
 use manifest::{Guardrail, Insufficient, Reads};
 use serde::{Deserialize, Serialize};
 
-use super::readings::in_vain;
-use super::words::digits;
+use crate::readings::in_vain;
+use crate::words::digits;
 use crate::{Answer, Reading};
 
 /// What was read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct GuardReadings {
+pub struct GuardReadings {
     /// When the last was taken or asked for in vain, on the run's own clock.
     last_age_ms: Option<u64>,
     /// The last with a value.
@@ -25,11 +25,11 @@ pub(super) struct GuardReadings {
 
 impl GuardReadings {
     /// Is it time to ask?
-    pub(super) fn due(&self, reads: &Reads, age_ms: u64) -> bool {
+    pub fn due(&self, reads: &Reads, age_ms: u64) -> bool {
         self.last_age_ms.is_none_or(|last| age_ms.saturating_sub(last) >= reads.every_ms)
     }
 
-    pub(super) fn take(&mut self, guardrail: &Guardrail, reading: &Reading, age_ms: u64) {
+    pub fn take(&mut self, guardrail: &Guardrail, reading: &Reading, age_ms: u64) {
         self.last_age_ms = Some(age_ms);
         self.error.clone_from(&reading.error);
         if reading.error.is_some() {
@@ -49,23 +49,23 @@ impl GuardReadings {
     }
 
     /// Were more of the last readings bad than it bears?
-    pub(super) fn broken(&self, reads: &Reads) -> bool {
+    pub fn broken(&self, reads: &Reads) -> bool {
         self.bad_in_a_row > reads.borne
     }
 
     /// More readings in vain than it bears: what is done about it, and why.
-    pub(super) fn unread(&self, reads: &Reads) -> Option<(Insufficient, String)> {
+    pub fn unread(&self, reads: &Reads) -> Option<(Insufficient, String)> {
         let vain = (self.errors_in_a_row, self.error.as_deref(), self.empty_in_a_row);
         in_vain(vain, reads.no_data, reads.on_error)
     }
 
     /// A named person goes on in spite of it.
-    pub(super) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         *self = Self { last: self.last, n: self.n, last_age_ms: self.last_age_ms, ..Self::default() };
     }
 
     /// Its answer, the last value and how many there were.
-    pub(super) fn answer(&self, guardrail: &Guardrail, reads: &Reads) -> (Answer, String, Option<f64>, u64) {
+    pub fn answer(&self, guardrail: &Guardrail, reads: &Reads) -> (Answer, String, Option<f64>, u64) {
         let side = if guardrail.metric.larger_is_worse() { "above" } else { "below" };
         let limit = digits(guardrail.limit);
         let shown = self.last.map_or_else(|| "unknown".to_owned(), digits);

@@ -157,7 +157,7 @@ pub struct Group {
 
 impl Stratum {
     /// The canary, and what it is compared with.
-    pub(crate) fn compared(&self) -> (&Counts, Counts) {
+    pub fn compared(&self) -> (&Counts, Counts) {
         let mut control = self.stable.clone();
         control.add(&self.baseline);
         (&self.canary, control)
@@ -166,7 +166,7 @@ impl Stratum {
 
 impl Counts {
     /// The same without answer times.
-    pub(crate) fn without_times(&self) -> Self {
+    pub fn without_times(&self) -> Self {
         Self { latency: Bins::default(), ..self.clone() }
     }
 
@@ -247,5 +247,15 @@ impl Bins {
     #[must_use]
     pub fn quantile_ms(&self, q: f64) -> Option<f64> {
         self.quantile_bin(q).map(tally::latency_upper_ms)
+    }
+}
+
+impl Moments {
+    /// Adds a value that came `by` times.
+    #[allow(clippy::cast_precision_loss)] // counts below 2^53
+    pub fn add(&mut self, value: f64, by: u64) {
+        self.n += by;
+        self.sum += value * by as f64;
+        self.sum_squares += value * value * by as f64;
     }
 }

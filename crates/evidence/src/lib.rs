@@ -11,11 +11,14 @@ mod contest;
 mod gate;
 mod guard;
 mod guard_readings;
+mod interval;
 mod margin;
 mod measure;
 mod proven;
+mod reading;
 mod readings;
 mod test;
+mod verdict;
 mod words;
 
 use judge::gate::Span;
@@ -23,19 +26,21 @@ use manifest::{Gate, Guardrail, Insufficient, Metric, Plan, Unit};
 use serde::{Deserialize, Serialize};
 
 use bursts::Bursts;
-pub(crate) use bursts::Effects;
+pub use bursts::Effects;
 use claims::OF_COPIES;
-pub(crate) use clumps::{Clumps, Groups};
+pub use clumps::{Clumps, Groups};
 pub use contest::Contest;
 pub use gate::GateEvidence;
 pub use guard::GuardrailEvidence;
-pub(crate) use margin::OnMargin;
-pub(crate) use measure::{at_margin, estimate, trials};
-pub(crate) use proven::proven;
-pub(crate) use test::scale;
-pub(crate) use words::{digits, e_value, value};
+pub use margin::OnMargin;
+pub use measure::{at_margin, estimate, trials};
+pub use proven::proven;
+pub use test::scale;
+pub use words::{digits, e_value, value};
 
-use crate::{Answer, Counts, Interval, Reading, Stratum, Verdict, Wanted};
+pub use interval::{Aged, Bins, Counts, Group, Interval, Moments, Stratum};
+pub use reading::{Reading, Wanted};
+pub use verdict::{Answer, Verdict};
 
 /// Whose requests guardrails rest on.
 const CANARY: &str = "canary requests";
@@ -49,7 +54,7 @@ pub struct Evidence {
     /// In the order of the plan's guardrails.
     pub guardrails: Vec<GuardrailEvidence>,
     /// Stable's outcomes per group of users; empty while the source counts none.
-    pub(crate) groups: Groups,
+    pub groups: Groups,
     /// How much stable's events come in bursts.
     #[serde(default)]
     bursts: Box<Bursts>,
@@ -103,7 +108,9 @@ pub struct Fired {
 }
 
 impl Evidence {
-    pub(crate) fn new(plan: &Plan) -> Self {
+    /// Nothing is known yet of this plan's gates and guardrails.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
         let scale = test::scale(plan);
         Self {
             gates: plan.gates.iter().map(|gate| GateEvidence::new(gate, scale)).collect(),
@@ -116,7 +123,7 @@ impl Evidence {
     }
 
     /// Adds an interval without gap.
-    pub(crate) fn observe(&mut self, plan: &Plan, interval: &Interval, look: Look) {
+    pub fn observe(&mut self, plan: &Plan, interval: &Interval, look: Look) {
         let mut control = interval.stable.clone();
         control.add(&interval.baseline);
         let scale = test::scale(plan);
@@ -177,7 +184,7 @@ impl Evidence {
     }
 
     /// A figure of the user's own: of a gate, or of a guardrail.
-    pub(crate) fn take_reading(&mut self, plan: &Plan, reading: &Reading, age_ms: u64) {
+    pub fn take_reading(&mut self, plan: &Plan, reading: &Reading, age_ms: u64) {
         let external = |gate: &Gate| gate.name == reading.gate && gate.metric.is_external();
         for (gate, evidence) in plan.gates.iter().zip(&mut self.gates).filter(|(gate, _)| external(gate)) {
             evidence.take_reading(gate, reading, age_ms);
@@ -189,7 +196,7 @@ impl Evidence {
     }
 
     /// Does the source of this gate or guardrail want to be asked?
-    pub(crate) fn due(&self, plan: &Plan, name: &str, age_ms: u64) -> bool {
+    pub fn due(&self, plan: &Plan, name: &str, age_ms: u64) -> bool {
         let mut gates = plan.gates.iter().zip(&self.gates);
         let mut guardrails = plan.guardrails.iter().zip(&self.guardrails);
         gates.any(|(gate, evidence)| gate.name == name && evidence.due(gate, age_ms))
@@ -198,11 +205,7 @@ impl Evidence {
 
     /// A hard gate or a guardrail of these that was read in vain more often than it bears, what is done about it, and
     /// why.
-    pub(crate) fn unread(
-        &self,
-        plan: &Plan,
-        wanted: &[Wanted<'_>],
-    ) -> Option<(String, Insufficient, String)> {
+    pub fn unread(&self, plan: &Plan, wanted: &[Wanted<'_>]) -> Option<(String, Insufficient, String)> {
         let is_wanted = |name: &str| wanted.iter().any(|wanted| wanted.name == name);
         let gates = plan.gates.iter().zip(&self.gates).filter(|(gate, _)| gate.hard && is_wanted(&gate.name));
         let gates = gates.filter_map(|(gate, evidence)| Some(("gate", &gate.name, evidence.unread(gate)?)));
@@ -214,7 +217,7 @@ impl Evidence {
     }
 
     /// The guardrail of these that is read in vain for longer than it bears.
-    pub(crate) fn unguarded(&self, plan: &Plan, wanted: &[Wanted<'_>]) -> Option<String> {
+    pub fn unguarded(&self, plan: &Plan, wanted: &[Wanted<'_>]) -> Option<String> {
         let rails = plan.guardrails.iter().zip(&self.guardrails);
         let of_these = |name: &str| wanted.iter().any(|wanted| wanted.name == name);
         let mut rails = rails.filter(|(rail, _)| of_these(&rail.name));
@@ -222,18 +225,13 @@ impl Evidence {
     }
 
     /// A stage begins: proof starts at nothing.
-    pub(crate) fn begin_stage(&mut self) {
+    pub fn begin_stage(&mut self) {
         self.gates.iter_mut().for_each(GateEvidence::begin_stage);
         self.guardrails.iter_mut().for_each(GuardrailEvidence::begin_stage);
     }
 
     /// What is to be done about the hard gates between good and bad, by name, given what all say now.
-    pub(crate) fn on_margin(
-        &mut self,
-        plan: &Plan,
-        verdicts: &[Verdict],
-        baked_ms: u64,
-    ) -> Vec<(String, OnMargin)> {
+    pub fn on_margin(&mut self, plan: &Plan, verdicts: &[Verdict], baked_ms: u64) -> Vec<(String, OnMargin)> {
         let gates = plan.gates.iter().zip(&mut self.gates).filter(|(gate, _)| gate.hard);
         let done = gates.filter_map(|(gate, evidence)| {
             let verdict = verdicts.iter().find(|verdict| verdict.name == gate.name)?;
@@ -243,7 +241,7 @@ impl Evidence {
     }
 
     /// A named person goes on in spite of a gate: the same counts do not stop the run twice.
-    pub(crate) fn forgive(&mut self, gate: &str, plan: &Plan) {
+    pub fn forgive(&mut self, gate: &str, plan: &Plan) {
         for (_, evidence) in plan.gates.iter().zip(&mut self.gates).filter(|(known, _)| known.name == gate) {
             evidence.forget();
         }
@@ -253,7 +251,7 @@ impl Evidence {
 
     /// The gate that proves harm, if any: the hard gates share the run's alpha, and it is enough that all of them
     /// together prove it (the weighted average of e-values, statistics B12).
-    pub(crate) fn harm(&self, plan: &Plan, scope: Scope) -> Option<Fired> {
+    pub fn harm(&self, plan: &Plan, scope: Scope) -> Option<Fired> {
         let hard: Vec<usize> =
             plan.gates.iter().enumerate().filter(|(_, gate)| gate.hard).map(|(index, _)| index).collect();
         let log_e = hard.iter().map(|&index| self.gates.get(index).map_or(0.0, GateEvidence::harm)).collect();
@@ -272,7 +270,7 @@ impl Evidence {
     }
 
     /// The guardrail that is broken, if any.
-    pub(crate) fn broken(&self, plan: &Plan) -> Option<Fired> {
+    pub fn broken(&self, plan: &Plan) -> Option<Fired> {
         // Those that are tested share the alpha; readings are counted, and spend none of it.
         let (tested, read): (Vec<usize>, Vec<usize>) = (0..plan.guardrails.len())
             .partition(|&index| plan.guardrails.get(index).is_some_and(|rail| rail.reads.is_none()));
@@ -293,7 +291,7 @@ impl Evidence {
     }
 
     /// What gate `index` says now.
-    pub(crate) fn verdict(&self, plan: &Plan, index: usize, scope: Scope, failed: bool) -> Option<Verdict> {
+    pub fn verdict(&self, plan: &Plan, index: usize, scope: Scope, failed: bool) -> Option<Verdict> {
         let (gate, evidence) = (plan.gates.get(index)?, self.gates.get(index)?);
         let unknown = !gate.metric.is_external() && self.clumps(plan.unit).of(gate.metric).is_none();
         // An advisory gate spends nothing of the run's budget: it warns at that level by itself.
@@ -337,7 +335,7 @@ impl Evidence {
     }
 
     /// What the guardrails say now.
-    pub(crate) fn guardrail_verdicts(&self, plan: &Plan, scope: Scope) -> Vec<Verdict> {
+    pub fn guardrail_verdicts(&self, plan: &Plan, scope: Scope) -> Vec<Verdict> {
         let said = |(guardrail, evidence): (&Guardrail, &GuardrailEvidence)| {
             let verdict = self.explained(plan, guardrail.metric, evidence.verdict(guardrail, CANARY, false));
             if scope.copies && !guardrail.metric.decides_in_shadow() {
@@ -350,14 +348,14 @@ impl Evidence {
     }
 
     /// How much requests of one user go together.
-    pub(crate) fn clumps(&self, unit: Unit) -> Clumps {
+    pub fn clumps(&self, unit: Unit) -> Clumps {
         self.groups.clumps(unit, self.bursts.effects())
     }
 }
 
 /// The e-values (as ln) that two parts differ, gate by gate: the average of both directions, which is an e-value too;
 /// and whether all gates together prove a difference at this level.
-pub(crate) fn difference(forward: &Evidence, backward: &Evidence, alpha: f64) -> (Vec<f64>, bool) {
+pub fn difference(forward: &Evidence, backward: &Evidence, alpha: f64) -> (Vec<f64>, bool) {
     let both = forward.gates.iter().zip(&backward.gates);
     let either = |a: f64, b: f64| judge::anytime::average(&[(1.0, a), (1.0, b)]).unwrap_or(0.0);
     let log_e: Vec<f64> = both.map(|(a, b)| either(a.harm(), b.harm())).collect();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// What a gate between good and bad has led to in this stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Margin {
+pub struct Margin {
     /// How often it was measured again.
     again: u32,
     /// Since when it is held, as time at the stage's weights.
@@ -15,7 +15,7 @@ pub(super) struct Margin {
 
 /// What is to be done, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum OnMargin {
+pub enum OnMargin {
     /// Stop and ask a person.
     Ask(String),
     /// Its evidence has been begun again.
@@ -24,12 +24,12 @@ pub(crate) enum OnMargin {
 
 impl Margin {
     /// It is between good and bad no more.
-    pub(super) fn release(&mut self) {
+    pub fn release(&mut self) {
         self.held_from_ms = None;
     }
 
     /// It is between good and bad beyond what it bears; `None`: it is held.
-    pub(super) fn act(&mut self, gate: &Gate, why: &str, baked_ms: u64) -> Option<OnMargin> {
+    pub fn act(&mut self, gate: &Gate, why: &str, baked_ms: u64) -> Option<OnMargin> {
         match gate.on_marginal {
             OnMarginal::Escalate => return Some(OnMargin::Ask(why.to_owned())),
             OnMarginal::Reanalyze if self.again < gate.marginal.again => {

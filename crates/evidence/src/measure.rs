@@ -6,10 +6,10 @@ use manifest::Metric;
 use crate::{Bins, Counts, Moments};
 
 /// The part of requests above a 99th percentile.
-pub(super) const TAIL: f64 = 0.01;
+pub const TAIL: f64 = 0.01;
 
 /// Requests and events of a rate, for a limit.
-pub(crate) fn trials(metric: Metric, counts: &Counts) -> Trials {
+pub fn trials(metric: Metric, counts: &Counts) -> Trials {
     let (n, k) = match metric {
         Metric::Overdue => (counts.overdue.reached, counts.overdue.overdue),
         Metric::GoneRate => (counts.finished, counts.gone),
@@ -19,7 +19,7 @@ pub(crate) fn trials(metric: Metric, counts: &Counts) -> Trials {
 }
 
 /// Both arms' requests and events, for a comparison.
-pub(super) fn stratum(metric: Metric, canary: &Counts, control: &Counts) -> Stratum {
+pub fn stratum(metric: Metric, canary: &Counts, control: &Counts) -> Stratum {
     let (one, zero) = (compared(metric, canary), compared(metric, control));
     Stratum::new(one.n, one.k, zero.n, zero.k)
 }
@@ -40,7 +40,7 @@ fn compared(metric: Metric, counts: &Counts) -> Trials {
 const ALIKE_NS: u64 = 5_000_000;
 
 /// Answer times of both arms.
-pub(super) fn tails(canary: &Bins, control: &Bins) -> TailStratum {
+pub fn tails(canary: &Bins, control: &Bins) -> TailStratum {
     let least = tally::latency_bin(ALIKE_NS);
     let bins = |bins: &Bins| {
         let mut raised = TailBins::new();
@@ -54,12 +54,12 @@ pub(super) fn tails(canary: &Bins, control: &Bins) -> TailStratum {
 
 /// A factor as a number of bins, rounded down (`up` false) or up: always so that the claim to be proven is no easier.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 16 log2(100) = 107
-pub(super) fn bins_of(factor: f64, up: bool) -> u16 {
+pub fn bins_of(factor: f64, up: bool) -> u16 {
     let bins = 16.0 * factor.max(1.0).log2();
     if up { bins.ceil() as u16 } else { bins.floor() as u16 }
 }
 
-pub(super) fn scores(canary: Moments, control: Moments) -> ScoreStratum {
+pub fn scores(canary: Moments, control: Moments) -> ScoreStratum {
     ScoreStratum {
         n1: canary.n,
         sum1: canary.sum,
@@ -71,12 +71,12 @@ pub(super) fn scores(canary: Moments, control: Moments) -> ScoreStratum {
 }
 
 /// A margin from stable's value.
-pub(crate) fn at_margin(metric: Metric, stable: f64, margin: f64, points: f64) -> f64 {
+pub fn at_margin(metric: Metric, stable: f64, margin: f64, points: f64) -> f64 {
     if metric.larger_is_worse() { stable * margin + points } else { stable - stable.abs() * margin - points }
 }
 
 /// As [`estimate`]; `beside`: of what is compared with stable, the value that is.
-pub(super) fn shown(metric: Metric, counts: &Counts, beside: bool) -> (Option<f64>, u64) {
+pub fn shown(metric: Metric, counts: &Counts, beside: bool) -> (Option<f64>, u64) {
     if !(beside && matches!(metric, Metric::Overdue | Metric::ErrorRate)) {
         return estimate(metric, counts);
     }
@@ -88,7 +88,7 @@ pub(super) fn shown(metric: Metric, counts: &Counts, beside: bool) -> (Option<f6
 
 /// The metric's value, and the requests it rests on.
 #[allow(clippy::cast_precision_loss)] // counts below 2^53
-pub(crate) fn estimate(metric: Metric, counts: &Counts) -> (Option<f64>, u64) {
+pub fn estimate(metric: Metric, counts: &Counts) -> (Option<f64>, u64) {
     match metric {
         Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => {
             let Trials { n, k } = trials(metric, counts);

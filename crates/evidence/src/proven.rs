@@ -9,9 +9,9 @@ use judge::anytime::Scale;
 use judge::gate::Span;
 use manifest::{Limit, Metric};
 
-use super::measure::{TAIL, estimate};
-use super::test::Test;
 use crate::Counts;
+use crate::measure::{TAIL, estimate};
+use crate::test::Test;
 
 /// Halvings of what lies between a limit that is proven and one that is not.
 const HALVINGS: u32 = 40;
@@ -22,7 +22,7 @@ const LEAST_RATE: f64 = 1e-7;
 
 /// The nearest value the metric is proven not to be worse than, with a chance of error of `alpha`; `None`: these counts
 /// prove nothing. `deff`: how much requests of one user go together.
-pub(crate) fn proven(metric: Metric, counts: &Counts, scale: Scale, deff: f64, alpha: f64) -> Option<f64> {
+pub fn proven(metric: Metric, counts: &Counts, scale: Scale, deff: f64, alpha: f64) -> Option<f64> {
     let (seen, n) = estimate(metric, counts);
     let seen = seen.filter(|_| n > 0)?;
     let holds = |limit: f64| {

@@ -4,8 +4,8 @@
 use manifest::{Gate, Insufficient, Span, Unread};
 use serde::{Deserialize, Serialize};
 
-use super::anomaly::Line;
-use super::measure::at_margin;
+use crate::anomaly::Line;
+use crate::measure::at_margin;
 use crate::{Answer, Counts};
 
 /// The readings of one gate in one stage.
@@ -13,13 +13,13 @@ use crate::{Answer, Counts};
 #[serde(deny_unknown_fields)]
 pub struct Readings {
     /// When the last was taken or asked for in vain, on the run's own clock.
-    pub(super) last_age_ms: Option<u64>,
+    pub last_age_ms: Option<u64>,
     /// Counts since then.
     window: Arms,
     /// The last with a value.
     last: Option<Value>,
-    pub(super) good_in_a_row: u32,
-    pub(super) bad: u32,
+    pub good_in_a_row: u32,
+    pub bad: u32,
     errors_in_a_row: u32,
     error: Option<String>,
     #[serde(default)]
@@ -35,9 +35,9 @@ pub struct Readings {
 /// The counts of both arms.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Arms {
-    pub(super) canary: Counts,
-    pub(super) control: Counts,
+pub struct Arms {
+    pub canary: Counts,
+    pub control: Counts,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ struct Value {
 }
 
 impl Arms {
-    pub(super) fn add(&mut self, canary: &Counts, control: &Counts) {
+    pub fn add(&mut self, canary: &Counts, control: &Counts) {
         self.canary.add(canary);
         self.control.add(control);
         // Groups are summed up elsewhere; here they would only grow.
@@ -58,20 +58,14 @@ impl Arms {
 }
 
 /// "stable for 3m of 5m": how long it has been good, of how long it must be.
-pub(super) fn stable_for(gate: &Gate, good: u32) -> String {
+pub fn stable_for(gate: &Gate, good: u32) -> String {
     let span = |readings: u32| Span::from_ms(gate.every_ms.saturating_mul(readings.into()));
     format!("stable for {} of {}", span(good), span(gate.consecutive))
 }
 
 impl Readings {
     /// Adds counts; returns the window's when it is time for a reading.
-    pub(super) fn window(
-        &mut self,
-        gate: &Gate,
-        canary: &Counts,
-        control: &Counts,
-        age_ms: u64,
-    ) -> Option<Arms> {
+    pub fn window(&mut self, gate: &Gate, canary: &Counts, control: &Counts, age_ms: u64) -> Option<Arms> {
         let since = *self.last_age_ms.get_or_insert(age_ms);
         self.window.add(canary, control);
         (age_ms.saturating_sub(since) >= gate.every_ms).then(|| {
@@ -81,18 +75,18 @@ impl Readings {
     }
 
     /// Weights change: what was counted under the old ones gives no reading.
-    pub(super) fn new_window(&mut self) {
+    pub fn new_window(&mut self) {
         self.window = Arms::default();
         self.last_age_ms = None;
     }
 
     /// Is it time to ask?
-    pub(super) fn due(&self, gate: &Gate, age_ms: u64) -> bool {
+    pub fn due(&self, gate: &Gate, age_ms: u64) -> bool {
         self.last_age_ms.is_none_or(|last| age_ms.saturating_sub(last) >= gate.every_ms)
     }
 
     /// A reading, and how it stands to others. `None` and what is no number are no data: neither good nor bad.
-    pub(super) fn note(&mut self, gate: &Gate, seen: Option<f64>, stable: Option<f64>, line: Option<Line>) {
+    pub fn note(&mut self, gate: &Gate, seen: Option<f64>, stable: Option<f64>, line: Option<Line>) {
         self.errors_in_a_row = 0;
         self.error = None;
         self.empty_in_a_row = self.empty_in_a_row.saturating_add(1);
@@ -117,46 +111,46 @@ impl Readings {
     }
 
     /// The source could not be read. An error is no failure of the canary.
-    pub(super) fn failed(&mut self, reason: &str) {
+    pub fn failed(&mut self, reason: &str) {
         self.empty_in_a_row = 0;
         self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
         self.error = Some(reason.to_owned());
     }
 
     /// More readings in vain than the gate bears: what is done about it, and why.
-    pub(super) fn unread(&self, gate: &Gate) -> Option<(Insufficient, String)> {
+    pub fn unread(&self, gate: &Gate) -> Option<(Insufficient, String)> {
         let vain = (self.errors_in_a_row, self.error.as_deref(), self.empty_in_a_row);
         in_vain(vain, gate.no_data, gate.on_error)
     }
 
     /// The last values: canary's, stable's.
-    pub(super) fn last(&self) -> Option<(f64, Option<f64>)> {
+    pub fn last(&self) -> Option<(f64, Option<f64>)> {
         self.last.map(|last| (last.canary, last.stable))
     }
 
     /// What is to be said of how the last one stands to the others.
-    pub(super) fn line_words(&self, gate: &Gate) -> Option<String> {
+    pub fn line_words(&self, gate: &Gate) -> Option<String> {
         self.line.and_then(|line| line.words(gate))
     }
 
     /// Were there more bad ones than the gate bears?
-    pub(super) fn too_bad(&self, gate: &Gate) -> bool {
+    pub fn too_bad(&self, gate: &Gate) -> bool {
         gate.failure_limit.is_some_and(|limit| self.bad > limit)
     }
 
     /// Were there more between good and bad than the gate bears? One that bears no number of them acts on any.
-    pub(super) fn too_marginal(&self, gate: &Gate) -> bool {
+    pub fn too_marginal(&self, gate: &Gate) -> bool {
         gate.marginal.borne.is_none_or(|borne| self.marginal > borne)
     }
 
     /// "2 marginal readings, 3 are borne; "; nothing where they are not counted.
-    pub(super) fn marginal_words(&self, gate: &Gate) -> String {
+    pub fn marginal_words(&self, gate: &Gate) -> String {
         let words = |borne| format!("{} marginal readings, {borne} are borne; ", self.marginal);
         gate.marginal.borne.map(words).unwrap_or_default()
     }
 
     /// The answer of a gate that has nothing but readings.
-    pub(super) fn answer(&self, gate: &Gate, facts: &str) -> (Answer, String) {
+    pub fn answer(&self, gate: &Gate, facts: &str) -> (Answer, String) {
         let (good, wanted) = (self.good_in_a_row, gate.consecutive);
         match self.unread(gate) {
             Some((_, why)) if self.error.is_some() => return (Answer::Error, why),
@@ -190,7 +184,7 @@ impl Readings {
 
 /// More questions in a row without an answer, or answers without a number, than are borne: what is done, and why.
 /// `vain`: how many were errors, the last of them, how many were empty.
-pub(super) fn in_vain(
+pub fn in_vain(
     vain: (u32, Option<&str>, u32),
     no_data: Unread,
     on_error: Unread,
@@ -206,7 +200,7 @@ pub(super) fn in_vain(
 
 /// Which bound a value is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bound {
+pub enum Bound {
     /// What passes.
     Pass,
     /// What fails a reading: never inside the margin.
@@ -216,7 +210,7 @@ pub(super) enum Bound {
 }
 
 /// Is a value worse than a bound?
-pub(super) fn worse(gate: &Gate, seen: f64, stable: Option<f64>, bound: Bound) -> bool {
+pub fn worse(gate: &Gate, seen: f64, stable: Option<f64>, bound: Bound) -> bool {
     let metric = gate.metric;
     let beyond = |limit: f64| if metric.larger_is_worse() { seen > limit } else { seen < limit };
     let limited =

@@ -10,8 +10,8 @@ use judge::gate::{
 use manifest::{Against, Limit, Metric, Plan};
 use serde::{Deserialize, Serialize};
 
-use super::measure::{TAIL, bins_of, scores, stratum, tails, trials};
 use crate::Counts;
+use crate::measure::{TAIL, bins_of, scores, stratum, tails, trials};
 
 /// One comparison: of the canary alone with a limit, or with stable at the same moments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ pub enum Test {
 const BESIDE: f64 = 1.25;
 
 /// The range of confidence, as declared.
-pub(crate) fn scale(plan: &Plan) -> Scale {
+pub fn scale(plan: &Plan) -> Scale {
     plan.traffic.confidence.as_ref().map_or(Scale::UNIT, |confidence| Scale {
         min: confidence.min,
         max: confidence.max,
@@ -57,7 +57,7 @@ pub(crate) fn scale(plan: &Plan) -> Scale {
 
 impl Test {
     /// The canary alone against a limit.
-    pub(super) fn limit(metric: Metric, limit: Limit, scale: Scale) -> Result<Self, JudgeError> {
+    pub fn limit(metric: Metric, limit: Limit, scale: Scale) -> Result<Self, JudgeError> {
         #[allow(clippy::float_cmp)] // the same number, not the same result
         let two = limit.fail != limit.pass;
         if metric == Metric::ConfidenceMean {
@@ -77,7 +77,7 @@ impl Test {
     }
 
     /// The canary beyond a limit, and worse than stable at the same moments.
-    pub(super) fn beside(metric: Metric, limit: f64) -> Result<Self, JudgeError> {
+    pub fn beside(metric: Metric, limit: f64) -> Result<Self, JudgeError> {
         let rules = RateRules {
             harm: BESIDE,
             harm_points: 0.0,
@@ -90,7 +90,7 @@ impl Test {
     }
 
     /// The canary against stable.
-    pub(super) fn against(metric: Metric, against: Against, scale: Scale) -> Result<Self, JudgeError> {
+    pub fn against(metric: Metric, against: Against, scale: Scale) -> Result<Self, JudgeError> {
         let late = against.has_middle();
         match metric {
             // External figures have no counts and never come here.
@@ -129,12 +129,7 @@ impl Test {
     }
 
     /// Adds an interval; to the stage's proof only when it belongs to the stage.
-    pub(super) fn observe(
-        &mut self,
-        canary: &Counts,
-        control: &Counts,
-        span: Span,
-    ) -> Result<(), JudgeError> {
+    pub fn observe(&mut self, canary: &Counts, control: &Counts, span: Span) -> Result<(), JudgeError> {
         match self {
             Self::RateLimit { metric, pass_ms, fail_ms, gate } => {
                 let all = canary.latency.total();
@@ -178,34 +173,34 @@ impl Test {
     }
 
     /// Answer times: the time that stable's slowest hundredth takes longer than now, in milliseconds.
-    pub(super) fn edge_ms(&self) -> Option<f64> {
+    pub fn edge_ms(&self) -> Option<f64> {
         let Self::Tail(gate) = self else { return None };
         let edge = u16::try_from(gate.edge()?).ok()?;
         Some(tally::latency_upper_ms(edge)).filter(|ms| ms.is_finite())
     }
 
-    pub(super) fn answers(&self) -> Answers {
+    pub fn answers(&self) -> Answers {
         self.gate().answers()
     }
 
-    pub(super) fn is_calm(&self) -> bool {
+    pub fn is_calm(&self) -> bool {
         self.gate().is_calm()
     }
 
-    pub(super) fn begin_stage(&mut self) {
+    pub fn begin_stage(&mut self) {
         self.gate_mut().begin_stage();
     }
 
-    pub(super) fn new_weights(&mut self) {
+    pub fn new_weights(&mut self) {
         self.gate_mut().new_weights();
     }
 
-    pub(super) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.gate_mut().forget();
     }
 
     /// Weakens the evidence by the design effect.
-    pub(super) fn temper(&mut self, deff: f64) -> Result<(), JudgeError> {
+    pub fn temper(&mut self, deff: f64) -> Result<(), JudgeError> {
         self.gate_mut().set_design_effect(deff)
     }
 }
@@ -219,6 +214,6 @@ fn margin(part: f64, points: f64) -> Margin {
 ///
 /// A lognormal's tail beyond p99 grows by more than this when it is stretched by the margin, up to a sigma of 0.9, so
 /// the claim is no weaker.
-pub(super) fn more_beyond(margin: f64) -> f64 {
+pub fn more_beyond(margin: f64) -> f64 {
     (1.0 + 2.0 * (margin - 1.0)).min(3.0)
 }

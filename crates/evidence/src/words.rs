@@ -3,7 +3,7 @@
 use manifest::Metric;
 
 /// A metric's value with its unit, to three digits.
-pub(crate) fn value(metric: Metric, value: f64) -> String {
+pub fn value(metric: Metric, value: f64) -> String {
     match metric {
         Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => format!("{}%", digits(value * 100.0)),
         Metric::LatencyP99 => format!("{} ms", digits(value)),
@@ -12,11 +12,11 @@ pub(crate) fn value(metric: Metric, value: f64) -> String {
 }
 
 /// Three digits that tell something, and four places at most.
-pub(crate) fn digits(value: f64) -> String {
+pub fn digits(value: f64) -> String {
     if value.abs() < 0.1 { notation::decimal(value, 4) } else { notation::digits(value, 3) }
 }
 
 /// An e-value for display and for JSON, which has no infinity.
-pub(crate) fn e_value(log_e: f64) -> f64 {
+pub fn e_value(log_e: f64) -> f64 {
     log_e.min(27.0).exp()
 }

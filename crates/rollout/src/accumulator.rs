@@ -6,8 +6,8 @@ use manifest::ErrorClass;
 use split::{Arm, Cause};
 use tally::{Class, ConfidenceScale, Counted, GroupEvent, Progress, What};
 
-use crate::interval::Stratum;
-use crate::{Counts, Group, Interval, Moments, State};
+use crate::{Counts, Group, Interval, State};
+use evidence::Stratum;
 
 /// Stable is slow by nature at an age at which more than this part of its requests are not answered: what is overdue is
 /// then asked at the next age.
@@ -276,15 +276,6 @@ fn counts_as_error(classes: &[ErrorClass], class: Class) -> bool {
 fn scale(state: &State) -> Option<ConfidenceScale> {
     let confidence = state.plan.traffic.confidence.as_ref()?;
     ConfidenceScale::new(confidence.min, confidence.max)
-}
-
-impl Moments {
-    #[allow(clippy::cast_precision_loss)] // counts below 2^53
-    fn add(&mut self, value: f64, by: u64) {
-        self.n += by;
-        self.sum += value * by as f64;
-        self.sum_squares += value * value * by as f64;
-    }
 }
 
 impl State {

@@ -6,9 +6,9 @@ use manifest::Plan;
 use serde::{Deserialize, Serialize};
 use split::Arm;
 
-use crate::evidence::{Contest, Evidence};
 use crate::view::{ExposedView, VerdictView};
 use crate::{Exposed, Now, RollbackBy, State, Verdict, Word};
+use evidence::{Contest, Evidence};
 
 /// Several versions on trial. Empty while there is one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

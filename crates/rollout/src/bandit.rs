@@ -9,8 +9,8 @@ use manifest::{Metric, Plan, ShareRange};
 use serde::{Deserialize, Serialize};
 use split::Arm;
 
-use crate::evidence::{Look, digits, trials};
 use crate::{Counts, Interval, Pause, Phase, State, Word};
+use evidence::{Look, digits, trials};
 
 /// Shares stay where they are before every version has answered so often.
 pub(crate) const FIRST_ANSWERS: f64 = 100.0;

@@ -77,7 +77,7 @@ pub enum Duty {
 /// A version that a named person went back from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Barred {
+pub struct RejectedVersion {
     /// Which.
     pub version: String,
     /// The run that went back from it.
@@ -144,7 +144,7 @@ impl Duty {
 impl State {
     /// Is it over, and has it still something to do? Then it wants to be told of time.
     #[must_use]
-    pub fn lingers(&self) -> bool {
+    pub fn has_post_run_work(&self) -> bool {
         self.is_over() && (self.is_to_tell() || self.watched().is_some())
     }
 
@@ -220,9 +220,9 @@ impl State {
 
     /// The version on trial in a plan that a named person went back from.
     #[must_use]
-    pub fn bars(&self, plan: &manifest::Plan) -> Option<&Barred> {
+    pub fn rejects(&self, plan: &manifest::Plan) -> Option<&RejectedVersion> {
         let on_trial = |version: &str| version != plan.stable && plan.versions().contains(&version);
-        self.barred.iter().find(|barred| on_trial(&barred.version))
+        self.rejected.iter().find(|rejected| on_trial(&rejected.version))
     }
 
     /// What it takes over from the runs before it, which it follows: hooks that are still to be called, and versions
@@ -248,8 +248,8 @@ impl State {
                 self.ending.calls.push(call);
             }
             if state.plan.name == self.plan.name {
-                let barred = state.barred.iter().filter(|barred| !own.contains(&barred.version));
-                self.barred.extend(barred.cloned());
+                let rejected = state.rejected.iter().filter(|rejected| !own.contains(&rejected.version));
+                self.rejected.extend(rejected.cloned());
             }
         }
         self

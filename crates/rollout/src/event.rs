@@ -1,8 +1,7 @@
-use judge::anomaly::Spread;
 use serde::{Deserialize, Serialize};
 use split::Arm;
 
-use crate::{Duty, Interval};
+use crate::{Duty, Interval, Reading};
 
 /// Everything that can happen to a run. Closed: what is not here changes nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,7 +61,7 @@ pub enum Event {
         stage: usize,
     },
     /// The fleet takes it back because of another member.
-    TakeBack {
+    CascadeRollback {
         /// Whose rollback it is.
         member: String,
         /// One English sentence.
@@ -133,7 +132,7 @@ impl Event {
             | Self::StableReports(_)
             | Self::KeptReports(_)
             | Self::Permit { .. }
-            | Self::TakeBack { .. }
+            | Self::CascadeRollback { .. }
             | Self::NextRun { .. }
             | Self::Start(_)
             | Self::Abort(_)
@@ -164,7 +163,7 @@ impl Event {
             | Self::Reading(_)
             | Self::Acks(_)
             | Self::Permit { .. }
-            | Self::TakeBack { .. }
+            | Self::CascadeRollback { .. }
             | Self::Endpoints(_)
             | Self::WarmedUp
             | Self::WarmUpFailed { .. }
@@ -177,26 +176,6 @@ impl Event {
             | Self::NextRun { .. } => None,
         }
     }
-}
-
-/// A figure of the user's own, for a gate or a guardrail with a source.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Reading {
-    /// The gate's or guardrail's name.
-    pub gate: String,
-    /// Whose it is, where several versions are on trial; `None`: the lead's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub arm: Option<Arm>,
-    /// The canary's value; `None`: no data, which is neither good nor bad.
-    pub canary: Option<f64>,
-    /// Stable's value, where the gate compares.
-    pub stable: Option<f64>,
-    /// Where the gate asks for it: middle and spread of what the source gave before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub history: Option<Spread>,
-    /// Why the source could not be read. An error is no failure of the canary.
-    pub error: Option<String>,
 }
 
 /// How many endpoints are ready.

@@ -3,25 +3,8 @@
 use manifest::{Gate, Guardrail, Insufficient, Range, Source};
 use split::Arm;
 
-use crate::evidence::Evidence;
-use crate::{Phase, State};
-
-/// A figure that is wanted at the present weight, whether it is asked for or pushed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Wanted<'a> {
-    /// The gate's or guardrail's name.
-    pub name: &'a str,
-    /// Where it is read, with its placeholders.
-    pub source: &'a Source,
-    /// The time between two readings, in milliseconds.
-    pub every_ms: u64,
-    /// How long a pushed figure is good for at least, in milliseconds.
-    pub window_ms: u64,
-    /// Does half of it, the canary's value without stable's, say nothing?
-    pub compares: bool,
-    /// What Prometheus had before is wanted too.
-    pub history: Option<Range>,
-}
+use crate::{Phase, State, Wanted};
+use evidence::Evidence;
 
 /// A source that wants to be asked; answer with [`crate::Event::Reading`].
 #[derive(Clone, Debug, PartialEq)]

@@ -15,17 +15,14 @@ mod demand;
 mod effect;
 mod ending;
 mod event;
-mod evidence;
 mod exercise;
 mod figures;
 pub mod fleet;
-mod interval;
 mod now;
 mod practice;
 mod reception;
 mod state;
 mod step;
-mod verdict;
 mod view;
 mod watching;
 mod word;
@@ -37,17 +34,19 @@ pub use demand::{Demand, Load, NextStep, Rates};
 pub use effect::{
     Below, Cause, Effect, HandBackRequest, Notice, Publication, Record, Severity, WarmUpRequest,
 };
-pub use ending::{Barred, Call, CallRequest, CallView, Duty, Ending, KeptView};
-pub use event::{Acks, Endpoint, Endpoints, Event, Human, Reading, Refused};
-pub use evidence::{Contest, Evidence, GateEvidence, GuardrailEvidence};
+pub use ending::{Call, CallRequest, CallView, Duty, Ending, KeptView, RejectedVersion};
+pub use event::{Acks, Endpoint, Endpoints, Event, Human, Refused};
+pub use evidence::{
+    Aged, Answer, Bins, Contest, Counts, Evidence, GateEvidence, Group, GuardrailEvidence, Interval, Moments,
+    Reading, Stratum, Verdict, Wanted,
+};
 pub use exercise::{
     CanaryLook, Cancelled, Difference, Drill, DrillOrder, DrillPhase, DrillView, Ended, Exercise,
     ExerciseEvent, ExerciseView, Exposure, Finding, GateRow, Heartbeats, Kept, LeasePath, LeaseSkipped,
     LeaseView, Likeness, Outcome, Parity, ParityOrder, ParityPhase, ParityView, PushPath, PushView, Sent,
     Split, SplitView,
 };
-pub use figures::{Question, Wanted};
-pub use interval::{Aged, Bins, Counts, Group, Interval, Moments, Stratum};
+pub use figures::Question;
 pub use now::Now;
 pub use practice::{Hindrance, Late, PracticeView, Practised, Turn};
 pub use reception::{Reception, receive};
@@ -56,7 +55,6 @@ pub use state::{
     StageRecord, State, WarmingUp,
 };
 pub use step::step;
-pub use verdict::{Answer, Verdict};
 pub use view::{
     AgedView, BaselineView, CountsView, ExposedView, GroupView, MomentsView, OverrideView, PhaseName,
     RecordView, ReturningView, RollbackView, StageView, VerdictView, View,

@@ -1,6 +1,6 @@
 use manifest::{Plan, Supersede};
 
-use crate::{Barred, Phase, State};
+use crate::{Phase, RejectedVersion, State};
 
 /// What becomes of a plan that is applied under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub(crate) fn is_same(present: &Plan, next: &Plan) -> bool {
 
 /// What a named person went back from is not rolled out again by a file that is still there.
 pub(crate) fn gone_back_from(present: &State, next: &Plan) -> Option<String> {
-    let Barred { version, run, who, reason } = present.bars(next)?;
+    let RejectedVersion { version, run, who, reason } = present.rejects(next)?;
     let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
     Some(format!(
         "{who} went back from {version} in run {run}{why}; to try {version} once more, apply it again explicitly"

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use manifest::{Plan, Weights};
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::Evidence;
-use crate::{Acks, Arms, Bandit, Barred, Baseline, Counts, Ending, Now, Verdict, Watching};
+use crate::{Acks, Arms, Bandit, Baseline, Counts, Ending, Now, RejectedVersion, Verdict, Watching};
+use evidence::Evidence;
 
 /// One run of one plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,8 +84,8 @@ pub struct State {
     #[serde(default)]
     pub ending: Box<Ending>,
     /// Versions that a named person went back from: they are tried again only when that is said.
-    #[serde(default)]
-    pub barred: Vec<Barred>,
+    #[serde(default, rename = "barred")]
+    pub rejected: Vec<RejectedVersion>,
     /// What the version was when it was promoted.
     #[serde(default)]
     pub baseline: Option<Box<Baseline>>,

@@ -17,7 +17,7 @@
 //! | SetWeight          | -            | paused at that weight  | paused at that weight | -               | -    |
 //! | Practice           | noted        | noted                  | noted             | noted               | noted |
 //! | Permit             | may begin    | may go on              | may go on         | -                   | -    |
-//! | TakeBack           | rolled back  | rolled back            | rolled back       | rolled back         | -    |
+//! | CascadeRollback           | rolled back  | rolled back            | rolled back       | rolled back         | -    |
 //! | Endpoints          | first stage  | next stage, none left  | goes on           | -                   | -    |
 //! | WarmedUp/WarmUpFailed | first stage / tell | -             | -                 | -                   | -    |
 //! | StableReports      | -            | -                      | -                 | next step           | -    |
@@ -106,7 +106,7 @@ impl Run {
                 self.permit(*stage);
                 self.settle();
             }
-            Event::TakeBack { member, reason, gentle } => self.take_back(member, reason, *gentle),
+            Event::CascadeRollback { member, reason, gentle } => self.take_back(member, reason, *gentle),
             Event::Endpoints(endpoints) => {
                 self.count_endpoints(endpoints);
                 self.settle();
@@ -203,7 +203,7 @@ impl State {
             succeeded_age_ms: None,
             rollback: None,
             ending: Box::default(),
-            barred: Vec::new(),
+            rejected: Vec::new(),
             baseline: None,
             watching: None,
             history: Vec::new(),

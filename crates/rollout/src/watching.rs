@@ -6,7 +6,7 @@
 //!
 //! There is no other version to compare with after the promotion, so the comparison is with fixed limits: the gate's
 //! margin from the worst value the baseline leaves possible. Half of the watch's alpha is spent on that bound, once (it
-//! is proven as a stage is passed, by [`crate::evidence::proven`]), the other half on the tests against the limits, in
+//! is proven as a stage is passed, by [`evidence::proven`]), the other half on the tests against the limits, in
 //! each week. If the bounds hold, a version that stays within its margin is within its limits, so by the union bound at
 //! most alpha of all first weeks hold a false word. The tests are those of guardrails.
 
@@ -15,10 +15,10 @@ mod view;
 use manifest::{Guardrail, Metric, Plan, Room, Watch};
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::{
+use crate::{Counts, Now, State};
+use evidence::{
     Clumps, Effects, Groups, GuardrailEvidence, at_margin, digits, estimate, proven, scale, value,
 };
-use crate::{Counts, Now, State};
 
 pub use view::{GateStanding, GateWatchView, UnwatchedView, WatchStanding, WatchView};
 

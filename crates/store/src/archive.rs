@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Look, journal, measured, remedy};
+use super::{Sample, journal, measured, remedy};
 
 /// Where the store is.
 #[derive(Clone, Debug)]
@@ -198,17 +198,17 @@ impl Archive {
     ///
     /// # Errors
     /// When the file cannot be read, or another serin wrote it in a way this one does not read.
-    pub fn looks(&self, name: &str, run: u64) -> Result<Vec<Look>> {
+    pub fn samples(&self, name: &str, run: u64) -> Result<Vec<Sample>> {
         self.read(|connection| {
             let mut query = connection
-                .prepare("SELECT looks FROM measured WHERE name = ? AND run = ? ORDER BY from_ms, id")?;
+                .prepare("SELECT samples FROM measured WHERE name = ? AND run = ? ORDER BY from_ms, id")?;
             let rows = query.query_map(params![name, i64::try_from(run)?], |row| row.get::<_, Vec<u8>>(0))?;
-            let mut looks = Vec::new();
+            let mut samples = Vec::new();
             for packed in rows {
-                looks.extend(measured::unpack(&packed?)?);
+                samples.extend(measured::unpack(&packed?)?);
             }
-            looks.sort_by_key(Look::begins_ms);
-            Ok(looks)
+            samples.sort_by_key(Sample::begins_ms);
+            Ok(samples)
         })
     }
 }

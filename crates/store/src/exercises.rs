@@ -7,7 +7,7 @@ use rusqlite::{Row, Transaction, params};
 use super::{Entry, Store, journal, practice};
 
 /// From form 2 to form 3.
-pub(super) const FORM_3: &str = "
+pub(super) const MIGRATION_3: &str = "
     CREATE TABLE exercise (
         name TEXT NOT NULL, kind TEXT NOT NULL, number INTEGER NOT NULL, outcome TEXT, ended_unix_ms INTEGER,
         state TEXT NOT NULL, PRIMARY KEY (name, kind, number)

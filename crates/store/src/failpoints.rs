@@ -4,7 +4,7 @@ use anyhow::Result;
 
 /// A moment of a decision's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Point {
+pub enum Failpoint {
     /// Decided, nothing written.
     Begin,
     /// Written, not committed.
@@ -17,25 +17,25 @@ pub enum Point {
     Done,
 }
 
-type Watch = dyn FnMut(Point) -> Result<()> + Send;
+type Watch = dyn FnMut(Failpoint) -> Result<()> + Send;
 
 /// Whoever watches the points; outside of tests nobody.
 #[derive(Default)]
-pub struct Points(Option<Box<Watch>>);
+pub struct Failpoints(Option<Box<Watch>>);
 
-impl Points {
+impl Failpoints {
     /// Tells the watch, if there is one.
     ///
     /// # Errors
     /// What the watch answers: that is what a disk would say that refuses.
-    pub fn reached(&mut self, point: Point) -> Result<()> {
+    pub fn reached(&mut self, point: Failpoint) -> Result<()> {
         self.0.as_mut().map_or(Ok(()), |watch| watch(point))
     }
 
     /// Watched by a test.
     #[must_use]
     #[cfg(any(test, feature = "test-util"))]
-    pub fn watched(watch: impl FnMut(Point) -> Result<()> + Send + 'static) -> Self {
+    pub fn watched(watch: impl FnMut(Failpoint) -> Result<()> + Send + 'static) -> Self {
         Self(Some(Box::new(watch)))
     }
 }

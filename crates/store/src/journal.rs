@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// From form 4 to form 5.
-pub(super) const FORM_5: &str = "
+pub(super) const MIGRATION_5: &str = "
     -- Lines are added together with the decision they tell of, never changed, and taken out only with their whole run.
     CREATE TABLE journal (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, run INTEGER NOT NULL, unix_ms INTEGER NOT NULL,

@@ -15,10 +15,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 mod archive;
 mod exercises;
-mod forms;
+mod failpoints;
 mod journal;
 mod measured;
-mod points;
+mod migrations;
 mod practice;
 mod queued;
 mod remedy;
@@ -28,9 +28,9 @@ mod versions;
 
 pub use archive::{Archive, Filter, Kept, Line};
 pub use exercises::ExerciseWriting;
+pub use failpoints::{Failpoint, Failpoints};
 pub use journal::{Entry, Kind};
-pub use measured::{Counted, Look};
-pub use points::{Point, Points};
+pub use measured::{Counted, Sample};
 pub use queued::Queued;
 pub use triggers::{Outcome, Pending, StoredTrigger, Triggered};
 
@@ -40,7 +40,7 @@ pub struct Store {
     /// Which store this is: a newer one has a higher number.
     pub incarnation: u64,
     /// Where tests end a process.
-    pub points: Points,
+    pub failpoints: Failpoints,
     /// How long runs are kept after another has followed them.
     pub keep_ms: u64,
     path: PathBuf,
@@ -70,7 +70,7 @@ pub struct Writing<'a> {
     /// What is to be said of it since it was last written.
     pub entries: &'a [Entry],
     /// What was measured since.
-    pub looks: &'a [Look],
+    pub samples: &'a [Sample],
 }
 
 /// What a name had come to when it was deleted.
@@ -147,12 +147,12 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.busy_timeout(Duration::from_secs(5))?;
-        forms::bring_up(&mut connection)?;
-        let points = Points::default();
+        migrations::migrate(&mut connection)?;
+        let failpoints = Failpoints::default();
         let mut store = Self {
             connection,
             incarnation: 0,
-            points,
+            failpoints,
             keep_ms: u64::MAX,
             path: path.to_owned(),
             _lock: lock,
@@ -163,15 +163,15 @@ impl Store {
 
     /// The one way in: when this returns, all of `change` is on the disk; when it fails, nothing of it.
     fn write(&mut self, change: impl FnOnce(&Transaction<'_>) -> Result<()>) -> Result<()> {
-        let Self { connection, points, .. } = self;
+        let Self { connection, failpoints, .. } = self;
         let whole = || {
-            points.reached(Point::Begin)?;
+            failpoints.reached(Failpoint::Begin)?;
             let transaction = connection.transaction()?;
             change(&transaction)?;
-            points.reached(Point::Written)?;
+            failpoints.reached(Failpoint::Written)?;
             transaction.commit()?;
             // What is committed is committed, whatever a watch says.
-            let _ = points.reached(Point::Committed);
+            let _ = failpoints.reached(Failpoint::Committed);
             Ok(())
         };
         whole().map_err(|error| remedy::with_remedy(error, &self.path))
@@ -322,7 +322,7 @@ fn put(change: &Transaction<'_>, run: &Writing<'_>) -> Result<()> {
 fn tell(change: &Transaction<'_>, run: &Writing<'_>) -> Result<()> {
     let (name, number) = (&run.state.plan.name, run.state.run);
     journal::add(change, name, number, run.entries)?;
-    measured::add(change, name, number, run.looks, false)
+    measured::add(change, name, number, run.samples, false)
 }
 
 /// Generations never fall.
@@ -369,7 +369,7 @@ impl Stored {
             state: &self.state,
             generation: self.generation,
             entries: &[],
-            looks: &[],
+            samples: &[],
         }
     }
 }

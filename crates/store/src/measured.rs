@@ -15,17 +15,17 @@ use split::Arm;
 use super::Store;
 
 /// From form 5 to form 6.
-pub(super) const FORM_6: &str = "
-    -- All looks at a run between two writes, or all minutes of some of them: deflated JSON.
+pub(super) const MIGRATION_6: &str = "
+    -- All samples at a run between two writes, or all minutes of some of them: deflated JSON.
     CREATE TABLE measured (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL, run INTEGER NOT NULL, from_ms INTEGER NOT NULL,
-        to_ms INTEGER NOT NULL, thinned INTEGER NOT NULL, looks BLOB NOT NULL
+        to_ms INTEGER NOT NULL, thinned INTEGER NOT NULL, samples BLOB NOT NULL
     ) STRICT;
     CREATE INDEX measured_of_run ON measured (name, run);
     CREATE INDEX measured_fresh ON measured (to_ms) WHERE thinned = 0;
 ";
 
-/// Single looks are kept for this long.
+/// Single samples are kept for this long.
 const FINE_MS: u64 = 3_600_000;
 
 /// What is older is thinned in batches of this length: the longer, the better they compress.
@@ -37,7 +37,7 @@ const MINUTE_MS: u64 = 60_000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(clippy::large_enum_variant)] // nearly all are counts
-pub enum Look {
+pub enum Sample {
     /// Counters.
     Counts(Counted),
     /// A figure of the user's own.
@@ -51,8 +51,8 @@ pub struct Counted {
     pub stage: usize,
     /// The canary's weight, in parts per million.
     pub weight_ppm: u32,
-    /// How many looks are added up here.
-    pub looks: u32,
+    /// How many samples are added up here.
+    pub samples: u32,
     /// What was counted.
     pub interval: Interval,
 }
@@ -68,7 +68,7 @@ pub struct Read {
     pub reading: Reading,
 }
 
-impl Look {
+impl Sample {
     /// What an event measured of a run that has begun and is not over: what is watched after it is summed up in its
     /// state, and would fill the disk as long as it goes on.
     #[must_use]
@@ -78,7 +78,7 @@ impl Look {
             _ if stage == 0 || state.is_over() => None,
             Event::Interval(interval) => {
                 let (weight_ppm, interval) = (state.weights.canary_ppm, Interval::clone(interval));
-                Some(Self::Counts(Counted { stage, weight_ppm, looks: 1, interval }))
+                Some(Self::Counts(Counted { stage, weight_ppm, samples: 1, interval }))
             }
             Event::Reading(reading) => {
                 Some(Self::Reading(Read { at_ms: unix_ms, stage, reading: reading.clone() }))
@@ -104,19 +104,19 @@ impl Look {
     }
 }
 
-/// Adds one row with all these looks.
+/// Adds one row with all these samples.
 pub(super) fn add(
     change: &Transaction<'_>,
     name: &str,
     run: u64,
-    looks: &[Look],
+    samples: &[Sample],
     thinned: bool,
 ) -> Result<()> {
-    let Some(from_ms) = looks.iter().map(Look::begins_ms).min() else { return Ok(()) };
-    let to_ms = looks.iter().map(Look::ends_ms).max().unwrap_or(from_ms);
+    let Some(from_ms) = samples.iter().map(Sample::begins_ms).min() else { return Ok(()) };
+    let to_ms = samples.iter().map(Sample::ends_ms).max().unwrap_or(from_ms);
     change
         .prepare_cached(
-            "INSERT INTO measured (name, run, from_ms, to_ms, thinned, looks) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO measured (name, run, from_ms, to_ms, thinned, samples) VALUES (?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             name,
@@ -124,28 +124,28 @@ pub(super) fn add(
             i64::try_from(from_ms)?,
             i64::try_from(to_ms)?,
             thinned,
-            pack(looks)?
+            pack(samples)?
         ])?;
     Ok(())
 }
 
-fn pack(looks: &[Look]) -> Result<Vec<u8>> {
+fn pack(samples: &[Sample]) -> Result<Vec<u8>> {
     let mut packed = DeflateEncoder::new(Vec::new(), Compression::default());
-    packed.write_all(&serde_json::to_vec(looks)?)?;
+    packed.write_all(&serde_json::to_vec(samples)?)?;
     Ok(packed.finish()?)
 }
 
-pub(super) fn unpack(packed: &[u8]) -> Result<Vec<Look>> {
+pub(super) fn unpack(packed: &[u8]) -> Result<Vec<Sample>> {
     let mut text = Vec::new();
     DeflateDecoder::new(packed).read_to_end(&mut text).context("stored measurements are damaged")?;
     serde_json::from_slice(&text).context("stored measurements cannot be read; use the serin that wrote them")
 }
 
 impl Store {
-    /// Adds up the looks of one run that are old enough, minute by minute; says whether there was anything to do.
+    /// Adds up the samples of one run that are old enough, minute by minute; says whether there was anything to do.
     ///
     /// # Errors
-    /// When the disk does not take it, or another serin wrote the looks in a way this one does not read.
+    /// When the disk does not take it, or another serin wrote the samples in a way this one does not read.
     pub fn thin(&mut self, now_ms: u64) -> Result<bool> {
         let (old, fine) = (now_ms.saturating_sub(FINE_MS + BATCH_MS), now_ms.saturating_sub(FINE_MS));
         let next: Option<(String, i64)> = self
@@ -157,19 +157,19 @@ impl Store {
             .optional()?;
         let Some((name, run)) = next else { return Ok(false) };
         let mut query = self.connection.prepare_cached(
-            "SELECT id, looks FROM measured WHERE name = ? AND run = ? AND thinned = 0 AND to_ms < ? ORDER BY id",
+            "SELECT id, samples FROM measured WHERE name = ? AND run = ? AND thinned = 0 AND to_ms < ? ORDER BY id",
         )?;
         let rows = query.query_map(params![name, run, i64::try_from(fine)?], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
         })?;
-        let (mut ids, mut looks) = (Vec::new(), Vec::new());
+        let (mut ids, mut samples) = (Vec::new(), Vec::new());
         for row in rows {
             let (id, packed) = row?;
             ids.push(id);
-            looks.extend(unpack(&packed)?);
+            samples.extend(unpack(&packed)?);
         }
         drop(query);
-        let minutes = by_minute(looks);
+        let minutes = by_minute(samples);
         self.write(|change| {
             for id in ids {
                 change.prepare_cached("DELETE FROM measured WHERE id = ?")?.execute([id])?;
@@ -181,11 +181,11 @@ impl Store {
 }
 
 /// Adds up what belongs to the same minute, stage, weights and gap. Readings are few, and stay.
-fn by_minute(looks: Vec<Look>) -> Vec<Look> {
+fn by_minute(samples: Vec<Sample>) -> Vec<Sample> {
     let mut minutes: BTreeMap<_, Counted> = BTreeMap::new();
     let mut all = Vec::new();
-    for look in looks {
-        let Look::Counts(counted) = look else {
+    for look in samples {
+        let Sample::Counts(counted) = look else {
             all.push(look);
             continue;
         };
@@ -198,15 +198,15 @@ fn by_minute(looks: Vec<Look>) -> Vec<Look> {
             }
         }
     }
-    all.extend(minutes.into_values().map(Look::Counts));
-    all.sort_by_key(Look::begins_ms);
+    all.extend(minutes.into_values().map(Sample::Counts));
+    all.sort_by_key(Sample::begins_ms);
     all
 }
 
 impl Counted {
     fn add(&mut self, other: Self) {
         let (into, from) = (&mut self.interval, other.interval);
-        self.looks = self.looks.saturating_add(other.looks);
+        self.samples = self.samples.saturating_add(other.samples);
         into.from_ms = into.from_ms.min(from.from_ms);
         into.to_ms = into.to_ms.max(from.to_ms);
         for (into, from) in [

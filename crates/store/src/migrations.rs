@@ -7,21 +7,21 @@ use super::{exercises, journal, measured, practice, queued, triggers};
 use crate::unix_ms;
 
 /// The present form; a store of a later one is not touched.
-pub const PRESENT: i64 = FORMS.len() as i64;
+pub const PRESENT: i64 = MIGRATIONS.len() as i64;
 
 /// What brings the tables from each form to the next. Steps that were released are never changed.
-const FORMS: [&str; 8] = [
-    FORM_1,
-    queued::FORM_2,
-    exercises::FORM_3,
-    triggers::FORM_4,
-    journal::FORM_5,
-    measured::FORM_6,
-    practice::FORM_7,
-    FORM_8,
+const MIGRATIONS: [&str; 8] = [
+    MIGRATION_1,
+    queued::MIGRATION_2,
+    exercises::MIGRATION_3,
+    triggers::MIGRATION_4,
+    journal::MIGRATION_5,
+    measured::MIGRATION_6,
+    practice::MIGRATION_7,
+    MIGRATION_8,
 ];
 
-const FORM_1: &str = "
+const MIGRATION_1: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
     -- The present run of each name.
     CREATE TABLE rollout (
@@ -35,19 +35,19 @@ const FORM_1: &str = "
     ) STRICT;
 ";
 
-const FORM_8: &str = "
+const MIGRATION_8: &str = "
     -- Nobody vouches for what a policy of a lower generation says of the rollout. A rollout of which none is here was
     -- revoked with all others, if at all: meta, revoked_below.
     CREATE TABLE revoked (rollout TEXT PRIMARY KEY, below INTEGER NOT NULL) STRICT;
 ";
 
 /// Brings the tables to the present form: all steps or none, so whoever is killed half way opens the old form again.
-pub fn bring_up(connection: &mut Connection) -> Result<()> {
+pub fn migrate(connection: &mut Connection) -> Result<()> {
     let form: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if form > PRESENT {
         bail!("it has form {form}, this serin reads form {PRESENT}; use the serin that wrote it");
     }
-    let steps = FORMS.get(usize::try_from(form)?..).unwrap_or_default();
+    let steps = MIGRATIONS.get(usize::try_from(form)?..).unwrap_or_default();
     if steps.is_empty() {
         return Ok(());
     }
@@ -79,5 +79,5 @@ fn fill(change: &Transaction<'_>, form: i64) -> Result<()> {
 
 #[cfg(test)]
 pub fn until(form: usize) -> String {
-    FORMS.get(..form).unwrap_or_default().concat() + &format!("PRAGMA user_version = {form};")
+    MIGRATIONS.get(..form).unwrap_or_default().concat() + &format!("PRAGMA user_version = {form};")
 }

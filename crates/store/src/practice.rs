@@ -8,7 +8,7 @@ use rusqlite::{Transaction, params};
 use super::{Entry, Store, journal};
 
 /// From form 6 to form 7.
-pub(super) const FORM_7: &str = "
+pub(super) const MIGRATION_7: &str = "
     -- Of each rollout and kind: what became of the last time it was due.
     CREATE TABLE practised (
         name TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (name, kind)

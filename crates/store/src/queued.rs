@@ -6,7 +6,7 @@ use rusqlite::params;
 use super::Store;
 
 /// From form 1 to form 2.
-pub(super) const FORM_2: &str = "
+pub(super) const MIGRATION_2: &str = "
     -- What comes after the present run of each name; the last one applied.
     CREATE TABLE queued (
         name TEXT PRIMARY KEY, spec TEXT NOT NULL, who TEXT NOT NULL, unix_ms INTEGER NOT NULL, refused TEXT

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Store;
 
 /// From form 3 to form 4.
-pub(super) const FORM_4: &str = "
+pub(super) const MIGRATION_4: &str = "
     CREATE TABLE registry_trigger (name TEXT PRIMARY KEY, spec TEXT NOT NULL, pending TEXT) STRICT;
     -- One row for each version that was heard of: none is triggered twice.
     CREATE TABLE triggered (

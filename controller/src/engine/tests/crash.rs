@@ -6,7 +6,7 @@ use rollout::{HandingBack, Pause, Phase, State};
 
 use super::world::{Fate, Seen, World};
 use super::*;
-use store::Point;
+use store::Failpoint;
 
 fn text(name: &str, stable: &str, canary: &str, more: &str) -> String {
     format!(
@@ -48,7 +48,7 @@ pub async fn script(world: &mut World) {
     world.second().await;
     world.act("ranker", Act::Resume, "go on").await;
     world.until("ranker", "approval", |state| state.phase == Phase::Paused(Pause::Approval)).await;
-    world.act("ranker", Act::Approve, "looks good").await;
+    world.act("ranker", Act::Approve, "samples good").await;
     world
         .until("ranker", "hand-back", |state| {
             matches!(state.phase, Phase::HandBack(HandingBack::Lowering { .. }) | Phase::Succeeded)
@@ -79,13 +79,15 @@ pub async fn script(world: &mut World) {
     world.second().await;
     world.act("ranker", Act::Abort, "enough").await;
     world
-        .until("ranker", "the end of what comes after the end", |state| over(state) && !state.lingers())
+        .until("ranker", "the end of what comes after the end", |state| {
+            over(state) && !state.has_post_run_work()
+        })
         .await;
     world.act("other", Act::Abort, "this one too").await;
     world.second().await;
 }
 
-async fn told(fates: impl IntoIterator<Item = (usize, Fate)>) -> (Seen, Vec<Point>) {
+async fn told(fates: impl IntoIterator<Item = (usize, Fate)>) -> (Seen, Vec<Failpoint>) {
     let mut world = World::new(fates).await;
     script(&mut world).await;
     (world.seen(), world.points_passed())
@@ -159,7 +161,7 @@ async fn a_crash_at_any_point_changes_nothing_that_can_be_seen() {
     );
     assert!(points.len() > 200 && expected.asked.len() == 4, "{:?}", expected.asked);
     // What is written and not committed is not there: the same as nothing written (`store::tests::crash`).
-    let points = points.iter().enumerate().filter(|(_, point)| **point != Point::Written);
+    let points = points.iter().enumerate().filter(|(_, point)| **point != Failpoint::Written);
     for (point, _) in points {
         let (seen, _) = told([(point, Fate::Crash)]).await;
         check(&seen, &expected, 1, &format!("crash at {point}"));
@@ -171,7 +173,7 @@ async fn a_crash_at_any_point_changes_nothing_that_can_be_seen() {
 async fn a_disk_that_refuses_at_any_point_changes_nothing_that_can_be_seen() {
     let (expected, points) = told([]).await;
     let writes =
-        points.iter().enumerate().filter(|(_, point)| matches!(point, Point::Begin | Point::Written));
+        points.iter().enumerate().filter(|(_, point)| matches!(point, Failpoint::Begin | Failpoint::Written));
     for (point, _) in writes {
         let (seen, _) = told([(point, Fate::Refuse)]).await;
         check(&seen, &expected, 0, &format!("refused at {point}"));

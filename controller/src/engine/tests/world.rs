@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use api::{Applied, RunView};
 use envoy::ecds::{Acknowledged, Node};
-use envoy::{Ecds, EcdsFile, Resource};
+use envoy::{EcdsFile, Resource};
 use futures::FutureExt as _;
 use rollout::{Human, Now, State};
 use split::{Arm, Cause};
@@ -25,7 +25,7 @@ use crate::clock;
 use crate::evidence::Source;
 use {
     sources::{Hosts, Secrets},
-    store::{Point, Points},
+    store::{Failpoint, Failpoints},
     tally::lease::Question,
 };
 
@@ -50,7 +50,7 @@ pub struct Seen {
 
 #[derive(Default)]
 struct Watched {
-    points: Vec<Point>,
+    points: Vec<Failpoint>,
     fates: BTreeMap<usize, Fate>,
     /// Where the store is copied to when the process ends.
     copies: usize,
@@ -114,12 +114,11 @@ impl World {
             let file = self.file(copy);
             let mut store = Store::open(&file).expect("the store opens");
             store.unsynced().expect("a switch");
-            store.points = self.points(copy);
+            store.failpoints = self.points(copy);
             let incarnation = store.incarnation;
             let resource = || Resource::local("/filter.wasm");
             let policy = EcdsFile::new(self.dir.path(), resource(), incarnation);
-            let publisher =
-                Publisher::new(Ecds::new(resource(), incarnation), Some(policy), incarnation, 1_000);
+            let publisher = Publisher::new(vec![Box::new(policy)], incarnation, 1_000);
             let sources = self.sources.clone();
             let engine =
                 Engine::open(store, publisher, Leases::new(incarnation, 5_000), sources, Hooks::any());
@@ -130,10 +129,10 @@ impl World {
         }
     }
 
-    fn points(&self, copy: usize) -> Points {
+    fn points(&self, copy: usize) -> Failpoints {
         let (watched, file, to) = (self.watched.clone(), self.file(copy), self.file(copy + 1));
         let policy = self.dir.path().join("serin.json");
-        Points::watched(move |point| {
+        Failpoints::watched(move |point| {
             let mut watched = watched.lock().expect("not poisoned");
             note(&mut watched.policies, &policy);
             let at = watched.points.len();
@@ -148,7 +147,7 @@ impl World {
                     }
                     resume_unwind(Box::new(Ended));
                 }
-                Some(Fate::Refuse) if matches!(point, Point::Begin | Point::Written) => {
+                Some(Fate::Refuse) if matches!(point, Failpoint::Begin | Failpoint::Written) => {
                     anyhow::bail!("the disk refuses")
                 }
                 _ => Ok(()),
@@ -267,7 +266,7 @@ impl World {
         panic!("never applied: {text}");
     }
 
-    /// A person does something, and looks into the history before trying it again.
+    /// A person does something, and samples into the history before trying it again.
     pub async fn act(&mut self, name: &str, act: Act, reason: &str) {
         for _ in 0..PATIENCE {
             let human = || Human { who: "ben".to_owned(), reason: reason.to_owned() };
@@ -284,7 +283,7 @@ impl World {
         panic!("{act:?} never done");
     }
 
-    /// A person goes back to the version before, and looks into the history before trying it again.
+    /// A person goes back to the version before, and samples into the history before trying it again.
     pub async fn go_back(&mut self, name: &str, reason: &str) {
         for _ in 0..PATIENCE {
             if self.seen().journal.iter().any(|line| line.4 == format!("rollback/{reason}")) {

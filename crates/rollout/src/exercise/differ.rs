@@ -9,9 +9,9 @@ use judge::anytime::normal_mixture_radius;
 use manifest::{Against, Gate, Margin, Metric};
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::trials;
 use crate::word::number;
 use crate::{Bins, Counts, Moments};
+use evidence::trials;
 
 /// The chance that a gate's difference lies beyond its bound.
 const ALPHA: f64 = 0.05;

@@ -12,11 +12,11 @@ use manifest::{Against, Plan, Weights};
 use serde::{Deserialize, Serialize};
 
 use super::{Ended, ExerciseEvent, Finding, Outcome, Sent, Split};
-use crate::evidence::{Evidence, Look, Scope, difference};
 use crate::{
     Acks, Answer, Below, Cause, Counts, Effect, Human, Interval, Notice, Now, Publication, Record, Severity,
     State,
 };
+use evidence::{Evidence, Look, Scope, difference};
 
 /// What is to be found out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::differ::{Difference, difference};
 use super::{Outcome, Parity, ParityPhase};
-use crate::evidence::{digits, e_value, value};
 use crate::word::number;
 use crate::{Answer, Verdict, Word};
+use evidence::{digits, e_value, value};
 
 /// What an A/A check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

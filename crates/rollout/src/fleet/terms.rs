@@ -83,7 +83,7 @@ impl<'a> Fleet<'a> {
             };
             for &index in &region.members {
                 if self.members.get(index).is_some_and(|state| !is_done(state)) {
-                    let event = Event::TakeBack {
+                    let event = Event::CascadeRollback {
                         member: culprit.plan.name.clone(),
                         reason: format!("{} went back: {}", culprit.plan.name, rollback.reason),
                         gentle: rollback.by.is_gentle(),

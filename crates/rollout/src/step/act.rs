@@ -146,7 +146,7 @@ impl Run {
         self.state.phase = Phase::RolledBack;
         // Whoever ends a way back wants what it went back from.
         let run = self.state.run;
-        self.state.barred.retain(|barred| barred.run != run);
+        self.state.rejected.retain(|rejected| rejected.run != run);
         self.state.rollback = Some(RolledBack { decided: self.now, by, reason: reason.clone(), ramp });
         let back = if self.state.stable_version == self.state.plan.stable {
             String::new()

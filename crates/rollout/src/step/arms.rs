@@ -7,11 +7,11 @@ use split::Arm;
 
 use super::{Run, named};
 use crate::arms::{Chosen, LeftOut, Rival};
-use crate::evidence::{Look, OnMargin, Scope};
 use crate::{
     Answer, Below, Cause, Counts, Effect, Human, Interval, Pause, Phase, RollbackBy, Severity, State,
     Stratum, Verdict,
 };
+use evidence::{Look, OnMargin, Scope};
 
 impl Run {
     /// Adds what the challengers beside the lead showed.

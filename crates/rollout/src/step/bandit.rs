@@ -5,8 +5,8 @@ use manifest::Percent;
 use split::Arm;
 
 use super::Run;
-use crate::evidence::Look;
 use crate::{Answer, Cause, Interval, State};
+use evidence::Look;
 
 /// Shares that would change by less than a tenth stay: every change costs some seconds of evidence.
 const LEAST_PART: u32 = 10;

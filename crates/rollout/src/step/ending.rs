@@ -195,8 +195,8 @@ impl Run {
             self.override_by(human, vec![format!("nobody says that {to} is behind the canary route")]);
         }
         let run = self.state.run;
-        self.state.barred.retain(|barred| barred.version != from);
-        self.state.barred.push(crate::Barred {
+        self.state.rejected.retain(|rejected| rejected.version != from);
+        self.state.rejected.push(crate::RejectedVersion {
             version: from,
             run,
             who: human.who.clone(),

@@ -3,8 +3,8 @@
 use manifest::{Insufficient, OnFail};
 
 use super::Run;
-use crate::evidence::{Look, OnMargin};
 use crate::{Answer, Cause, Interval, Pause, Phase, Reading, RollbackBy, Severity, StageRecord, Verdict};
+use evidence::{Look, OnMargin};
 
 impl Run {
     pub(super) fn settle_pending(&mut self) {

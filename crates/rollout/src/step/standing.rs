@@ -1,7 +1,7 @@
 //! Where a run stands at its present weight: what follows from the state alone.
 
-use crate::evidence::Scope;
 use crate::{Phase, Verdict};
+use evidence::Scope;
 
 impl crate::State {
     /// The phase in which the present stage is worked at.

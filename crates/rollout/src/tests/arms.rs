@@ -139,7 +139,7 @@ fn the_same_specification_is_the_same_after_a_drop() {
 /// Looked at every second of 40 minutes: equal challengers seldom get a winner, and a better one gets its due.
 #[test]
 fn a_contest_keeps_its_level_and_finds_the_better() {
-    use crate::evidence::{Contest, Look};
+    use evidence::{Contest, Look};
     let plan = Story::of(THREE).state.plan.clone();
     let choose = plan.choose.clone().expect("a choice");
     let gate = choose.by.clone().expect("a metric");

@@ -70,7 +70,7 @@ fn after_a_promotion_the_old_version_is_put_aside_kept_and_let_go() {
         _ => None,
     });
     assert_eq!(hand_back, Some(Some(60_000)), "the deploy tool hears of it before it takes anything down");
-    assert!(story.state.lingers() && story.state.is_over());
+    assert!(story.state.has_post_run_work() && story.state.is_over());
     let old = |duty| (duty, "v1".to_owned(), "v2".to_owned());
     assert_eq!(asked(&story), [old(Duty::Keep)]);
     assert_eq!(calls(&story)[0].keep_ms, Some(60_000));
@@ -97,9 +97,13 @@ fn after_a_promotion_the_old_version_is_put_aside_kept_and_let_go() {
     assert_eq!(asked(&story).len(), 1);
     seconds(&mut story, 15);
     assert_eq!(asked(&story), [old(Duty::Keep), old(Duty::Succeeded)]);
-    assert!(story.state.kept().is_empty() && story.state.lingers() && story.state.is_being_deleted("v1"));
+    assert!(
+        story.state.kept().is_empty()
+            && story.state.has_post_run_work()
+            && story.state.is_being_deleted("v1")
+    );
     story.take(&answered(Duty::Succeeded));
-    assert!(!story.state.lingers());
+    assert!(!story.state.has_post_run_work());
     seconds(&mut story, 100);
     story.take(&answered(Duty::Succeeded));
     assert_eq!(asked(&story).len(), 2, "once");
@@ -137,8 +141,8 @@ fn without_a_time_to_keep_the_hook_waits_for_weight_0_alone() {
     assert_eq!(asked(&story), [], "nobody has taken weight 0 yet");
     story.second();
     assert_eq!(asked(&story).len(), 1);
-    // And where nothing is wanted, nothing lingers.
-    assert!(!promoted("").state.lingers() && !aborted("").state.lingers());
+    // And where nothing is wanted, nothing has_post_run_work.
+    assert!(!promoted("").state.has_post_run_work() && !aborted("").state.has_post_run_work());
 }
 
 /// A quorum may go on, but what is deleted must be missed by nobody.
@@ -194,7 +198,7 @@ fn a_hook_that_fails_is_called_again_ever_more_seldom_or_when_a_person_says_so()
         standing.iter().filter(|e| matches!(e, Effect::Call(request) if *request == calls(&story)[0]));
     assert_eq!(again.count(), 1);
     story.take(&answered(Duty::RolledBack));
-    assert!(!story.state.lingers() && story.state.allows(&Event::Resume(human())).is_err());
+    assert!(!story.state.has_post_run_work() && story.state.allows(&Event::Resume(human())).is_err());
     assert_eq!(story.state.standing_effects().len(), 2);
 }
 
@@ -324,9 +328,9 @@ fn a_file_does_not_bring_back_what_a_person_went_back_from() {
     let (later, _) = crate::step(later, &Event::Abort(human()), Now::at_ms(story.ms));
     assert!(matches!(receive(Some(&later), &same, false), Reception::Refused(_)));
     let again = State::new(same.clone(), 4, 100, Now::at_ms(story.ms)).following(&[&later]);
-    assert_eq!(again.barred, []);
+    assert_eq!(again.rejected, []);
     // Whoever ends the way back wants what it went back from.
     let (_, mut story) = going_back(Some("it was asked"));
     story.take(&Event::Abort(Human { who: "bert".to_owned(), reason: "v1 is worse".to_owned() }));
-    assert_eq!(story.state.barred, []);
+    assert_eq!(story.state.rejected, []);
 }

@@ -109,7 +109,7 @@ fn check(before: &State, after: &State, effects: &[Effect], event: &str) {
         assert!(!request.versions.contains(&after.stable_version), "{event}: stable is let go of");
     }
     assert!(
-        !(before.is_over() && !before.lingers() && after.lingers()),
+        !(before.is_over() && !before.has_post_run_work() && after.has_post_run_work()),
         "{event}: what was done is done again"
     );
     if matches!(before.phase, Phase::RolledBack) {
@@ -130,7 +130,7 @@ fn check(before: &State, after: &State, effects: &[Effect], event: &str) {
     let (aborted, _) = step(after.clone(), &Event::Abort(human()), after.last);
     assert_eq!(aborted.weights.canary_ppm, 0, "{event}: abort leaves weight");
     assert!(aborted.is_over());
-    assert!(!after.lingers() || after.is_over());
+    assert!(!after.has_post_run_work() || after.is_over());
 }
 
 proptest! {

@@ -49,7 +49,7 @@ fn what_it_was_is_kept() {
     assert!((100..150).contains(&counts.errors));
     assert!(baseline.from_unix_ms < baseline.to_unix_ms);
     // Nobody asked for more.
-    assert_eq!((story.state.watched(), story.state.lingers()), (None, false));
+    assert_eq!((story.state.watched(), story.state.has_post_run_work()), (None, false));
     assert!(
         story.state.stages.iter().all(|stage| stage.shown == Counts::default()),
         "summed up, not twice there"
@@ -193,7 +193,7 @@ watch: {}";
 #[test]
 fn it_ends_when_its_time_is_over() {
     let mut story = promoted("watch: {for: 10m}");
-    let seconds = story.until(700, |state| !state.lingers());
+    let seconds = story.until(700, |state| !state.has_post_run_work());
     assert!((595..=601).contains(&seconds), "{seconds}");
     assert_eq!((view(&story).standing, view(&story).watched_ms / 1_000), (WatchStanding::Over.into(), 600));
     let last = story.state.history.last().expect("a line");
@@ -213,7 +213,7 @@ fn it_ends_when_its_time_is_over() {
 fn the_next_run_ends_it() {
     let mut story = promoted("watch: {for: always}");
     story.take(&Event::NextRun { run: 2 });
-    assert!(!story.state.lingers());
+    assert!(!story.state.has_post_run_work());
     assert!(story.state.history.last().is_some_and(|line| line.what.contains("ends as run 2 begins")));
     let lines = story.state.history.len();
     story.take(&Event::NextRun { run: 3 });
@@ -233,7 +233,10 @@ fn a_person_can_have_it_quiet() {
         story.second();
     }
     assert!(notices(&story).is_empty());
-    assert_eq!((view(&story).standing, story.state.lingers()), (WatchStanding::Paused.into(), true));
+    assert_eq!(
+        (view(&story).standing, story.state.has_post_run_work()),
+        (WatchStanding::Paused.into(), true)
+    );
     story.take(&resume);
     story.until(60, |state| state.watched().is_some_and(|watch| watch.drifting().next().is_some()));
     // Paused and gone on with, what is still there is told anew.
@@ -321,7 +324,7 @@ fn a_restart_changes_nothing() {
         stage.as_object_mut().expect("a stage").remove("shown");
     }
     let old: State = serde_json::from_value(old).expect("an earlier form");
-    assert!(!old.lingers());
+    assert!(!old.has_post_run_work());
 }
 
 #[test]

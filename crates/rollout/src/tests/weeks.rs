@@ -99,7 +99,7 @@ impl Weeks {
         weeks.take(&Event::Promote(human()));
         weeks.follow();
         weeks.take(&Event::Tick);
-        assert!(weeks.state().lingers(), "{}", weeks.state().message());
+        assert!(weeks.state().has_post_run_work(), "{}", weeks.state().message());
         weeks
     }
 

@@ -63,7 +63,7 @@ fn every_write_has_its_points_and_only_a_committed_one_is_found() {
     save(&mut store, &run("ranker"), 1, 0).expect("written");
     let found = Arc::new(Mutex::new(Vec::new()));
     let (seen, at, to) = (found.clone(), file.clone(), dir.path().join("found.db"));
-    store.points = Points::watched(move |point| {
+    store.failpoints = Failpoints::watched(move |point| {
         copy(&at, &to);
         fs::remove_file(format!("{}-shm", to.display())).ok();
         let generation = Store::open(&to).and_then(|store| store.mesh()).expect("opens").generation;
@@ -72,7 +72,7 @@ fn every_write_has_its_points_and_only_a_committed_one_is_found() {
     });
     save(&mut store, &run("ranker"), 2, 0).expect("written");
     let found = found.lock().expect("not poisoned");
-    assert_eq!(*found, [(Point::Begin, 1), (Point::Written, 1), (Point::Committed, 2)]);
+    assert_eq!(*found, [(Failpoint::Begin, 1), (Failpoint::Written, 1), (Failpoint::Committed, 2)]);
 }
 
 #[test]

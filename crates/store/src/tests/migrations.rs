@@ -14,7 +14,7 @@ fn written() -> Vec<serde_json::Value> {
 /// A store of an earlier form, with a present run and one before it.
 fn of_form(form: usize, file: &Path) {
     let old = Connection::open(file).expect("a file");
-    old.execute_batch(&super::super::forms::until(form)).expect("the old form");
+    old.execute_batch(&super::super::migrations::until(form)).expect("the old form");
     old.execute_batch("INSERT INTO meta VALUES ('incarnation', 17), ('generation', 7), ('revoked_below', 3)")
         .expect("the mesh");
     let runs = written();
@@ -64,7 +64,7 @@ fn check(form: usize) {
 
 #[test]
 fn every_earlier_form_is_brought_to_the_present_one_with_all_it_holds() {
-    for form in 1..super::super::forms::PRESENT {
+    for form in 1..super::super::migrations::PRESENT {
         check(usize::try_from(form).expect("a form"));
     }
 }

@@ -3,8 +3,8 @@ use rollout::{Event, Human, Now, step};
 use super::*;
 
 mod crash;
-mod forms;
 mod measured;
+mod migrations;
 mod trouble;
 
 pub fn save(store: &mut Store, run: &Stored, generation: u64, revoked_below: u64) -> Result<()> {

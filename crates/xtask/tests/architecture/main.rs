@@ -122,9 +122,15 @@ const RULES: &[Rule] = &[
     },
     // `tally`: evidence is counted in the bins of the latency counters, and their edges are stated once.
     Rule {
-        package: "rollout",
+        package: "evidence",
         purity: Purity::Pure,
         ours: &["judge", "manifest", "notation", "split", "tally"],
+        never: &[],
+    },
+    Rule {
+        package: "rollout",
+        purity: Purity::Pure,
+        ours: &["evidence", "judge", "manifest", "notation", "split", "tally"],
         never: &[],
     },
     Rule {

@@ -3,7 +3,7 @@
 use super::*;
 
 impl World {
-    pub fn points_passed(&self) -> Vec<Point> {
+    pub fn points_passed(&self) -> Vec<Failpoint> {
         self.watched.lock().expect("not poisoned").points.clone()
     }
 
