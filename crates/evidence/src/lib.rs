@@ -370,3 +370,6 @@ fn fired(alpha: f64, log_e: Vec<f64>) -> (Option<usize>, bool) {
     let reached = judge::anytime::average(&weighted).is_ok_and(|average| average >= -alpha.ln());
     (top, reached)
 }
+
+#[cfg(test)]
+mod tests;

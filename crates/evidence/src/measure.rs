@@ -106,3 +106,25 @@ pub fn estimate(metric: Metric, counts: &Counts) -> (Option<f64>, u64) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a scheduler adds to one of two equal processes is no difference; beyond it, every bin is its own.
+    #[test]
+    fn answer_times_below_five_milliseconds_are_alike() {
+        let of = |times: &[(u64, u64)]| {
+            let mut bins = Bins::default();
+            for &(micros, n) in times {
+                *bins.0.entry(tally::latency_bin(micros * 1_000)).or_default() += n;
+            }
+            bins
+        };
+        let both = tails(&of(&[(300, 10), (4_900, 5), (80_000, 1)]), &of(&[(4_000, 15), (80_000, 1)]));
+        assert_eq!(both.canary, both.stable);
+        assert_eq!(both.canary.len(), 2, "the floor, and what is slow");
+        let apart = tails(&of(&[(6_000, 1)]), &of(&[(8_000, 1)]));
+        assert_ne!(apart.canary, apart.stable);
+    }
+}
