@@ -42,16 +42,25 @@ fn within<'r>(all: Cow<'r, [u8]>, find: impl Fn(&[u8]) -> Option<&[u8]>) -> Opti
     }
 }
 
-/// The first cookie of that name (RFC 6265, 5.4: pairs separated by `;`, the name case-sensitive).
+/// The first cookie of that name that is not empty (RFC 6265, 5.4: pairs separated by `;`, the name case-sensitive). Several
+/// `cookie` lines of one HTTP/1 request arrive as one value, joined by commas; commas are looked at last, since many a
+/// cookie's value holds some.
 fn cookie<'b>(header: &'b [u8], name: &[u8]) -> Option<&'b [u8]> {
-    header.split(|b| *b == b';').map(<[u8]>::trim_ascii).find_map(|pair| value_of(pair, name)).map(unquoted)
+    let find =
+        |pair: &'b [u8]| value_of(pair.trim_ascii(), name).map(unquoted).filter(|value| !value.is_empty());
+    let mut pairs = header.split(|b| *b == b';');
+    pairs
+        .clone()
+        .find_map(find)
+        .or_else(|| pairs.find_map(|pair| pair.split(|b| *b == b',').skip(1).find_map(find)))
 }
 
-/// The first query parameter of that name, as sent: percent-encoding is kept, since stickiness needs the same bytes,
-/// not their meaning. A fragment never reaches a proxy.
+/// The first query parameter of that name that is not empty, as sent: percent-encoding is kept, since stickiness needs the
+/// same bytes, not their meaning. A fragment never reaches a proxy.
 fn query<'b>(path: &'b [u8], name: &[u8]) -> Option<&'b [u8]> {
     let start = path.iter().position(|b| *b == b'?')?;
-    path.get(start + 1..)?.split(|b| *b == b'&').find_map(|pair| value_of(pair, name))
+    let pairs = path.get(start + 1..)?.split(|b| *b == b'&');
+    pairs.filter_map(|pair| value_of(pair, name)).find(|value| !value.is_empty())
 }
 
 /// The path alone, as sent.

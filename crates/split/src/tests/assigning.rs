@@ -30,6 +30,10 @@ fn keys_are_found_wherever_the_policy_says() {
     check(cookie.clone(), &[("cookie", b"xuid=user-0; uidx=user-0")], none);
     check(cookie.clone(), &[("cookie", b"uid=")], none);
     check(cookie.clone(), &[("cookie", b"uid")], none);
+    check(cookie.clone(), &[("cookie", b"uid=; uid=user-0")], canary);
+    // Two lines of one request, as Envoy hands them over; a value with a comma is none.
+    check(cookie.clone(), &[("cookie", b"a=1; b=2,uid=user-0")], canary);
+    check(cookie.clone(), &[("cookie", b"uid=user-0; a=1,uid=user-1")], canary);
     check(cookie, &[("cookie", b"\xff\xfe;;;=;uid=user-0")], canary);
     check(query.clone(), &[(":path", b"/p?user=user-0")], canary);
     check(query.clone(), &[(":path", b"/p?a=b&user=user-0&user=user-1")], canary);
