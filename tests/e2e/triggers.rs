@@ -93,7 +93,7 @@ async fn until_trigger(serin: &Serin, what: &str, wanted: impl Fn(&Value) -> boo
     .await
 }
 
-/// What became of a version.
+/// The outcome of a version.
 fn outcome(view: &Value, version: &str) -> Value {
     let versions = view["versions"].as_array().expect("versions");
     versions.iter().find(|one| one["version"] == version).map_or(Value::Null, |one| one["outcome"].clone())

@@ -7,7 +7,7 @@ use super::Engine;
 use super::back::Vouched;
 use super::readings::Said;
 
-/// What came of it.
+/// The result of it.
 pub enum Report {
     HandBack {
         name: String,

@@ -275,7 +275,7 @@ impl Engine {
         Ok(outcome)
     }
 
-    /// Writes down what became of a version, and what waits. A crash before it is harmless: the version is told of
+    /// Writes down the outcome of a version, and what waits. A crash before it is harmless: the version is told of
     /// again, and found to be under way.
     fn note(
         &mut self,

@@ -101,7 +101,7 @@ pub struct RollbackRequest {
     pub unverified: bool,
 }
 
-/// What came of going back.
+/// The result of going back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WentBack {

@@ -13,7 +13,7 @@ pub struct ApplyQuery {
     pub dry_run: bool,
 }
 
-/// What became of a specification, or would.
+/// The outcome of a specification, or would.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Applied {

@@ -1,4 +1,4 @@
-//! What is tried between runs: `POST /v1/rollouts/{name}/drill` and `.../parity`. What came of it is read at
+//! What is tried between runs: `POST /v1/rollouts/{name}/drill` and `.../parity`. The result of it is read at
 //! `.../drills/{number}` ([`crate::DrillView`]) and `.../parity/{number}` ([`crate::ParityView`]).
 
 use manifest::{Percent, Span};

@@ -23,7 +23,7 @@ pub struct TriggerView {
     pub poll: Option<PollView>,
     /// The version that waits until the present run is over.
     pub pending: Option<PendingView>,
-    /// What became of versions, the latest first.
+    /// The outcome of versions, the latest first.
     pub versions: Vec<TriggeredView>,
 }
 
@@ -59,7 +59,7 @@ pub struct PendingView {
     pub again: bool,
 }
 
-/// What became of a version.
+/// The outcome of a version.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TriggeredView {
@@ -69,11 +69,11 @@ pub struct TriggeredView {
     pub by: String,
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
-    /// What became of it.
+    /// The outcome of it.
     pub outcome: Word<VersionOutcome, Value>,
 }
 
-/// What became of a version that a trigger was told of.
+/// The outcome of a version that a trigger was told of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VersionOutcome {
@@ -109,7 +109,7 @@ pub struct TriggerQuery {
     pub dry_run: bool,
 }
 
-/// What became of a trigger, or would.
+/// The outcome of a trigger, or would.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TriggerApplied {
@@ -139,7 +139,7 @@ pub struct FireRequest {
     pub reason: String,
 }
 
-/// What came of a version, or of a webhook.
+/// The result of a version, or of a webhook.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Fired {

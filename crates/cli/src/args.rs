@@ -32,7 +32,7 @@ pub enum Command {
     Get(Get),
     /// Wait until a rollout is over, for pipelines
     Wait(Wait),
-    /// Begin a rollout once more that was rolled back, from what the controller has of it
+    /// Run a rollout again that was rolled back, with the specification that the controller has stored
     Retry(Retry),
     /// Send everything back to stable, now
     Abort(ActOnArm),
@@ -48,29 +48,29 @@ pub enum Command {
     Resume(Act),
     /// Give the canary a weight by hand; the rollout stands still there until it is resumed
     SetWeight(SetWeight),
-    /// Let go of a rollout that is over: its requests are nobody's from then on, its history stays
+    /// Delete a rollout that is over: the proxies no longer match its requests, its history is kept
     Delete(Act),
-    /// Prove the rollback path on live configuration, and say how long it takes
+    /// Practise a rollback on the live configuration, and say how long each step takes
     Drill(Drill),
-    /// What begins rollouts by itself: look at it, name it a version, forget it
+    /// Triggers, which begin rollouts by themselves: list them, name one a version, delete one
     Trigger(Trigger),
-    /// A/A: is a version found equal to itself, and does traffic arrive in the shares it is split in?
+    /// A/A check: is a version judged equal to itself, and does each arm get its share of the traffic?
     Aa(Aa),
     /// Show the runs of a rollout, or what happened in one: who did what, and why
     History(History),
     /// Write what the store holds, as JSON or CSV: runs, stages, gates, measurements, history
     Export(Export),
-    /// Give a gate of yours a figure
+    /// Push a measured value to a gate whose source is `push`
     Push(Push),
     /// Check a rollout's file without a controller
     Lint(Lint),
     /// Say in plain words what a rollout would do, when, and what would stop it
     Explain(Explain),
-    /// Judge two files of samples, once
+    /// Compare two files of samples once, as a gate would
     Judge(crate::judgement::Options),
     /// How long a rollout takes, and whether there is traffic enough
     Plan(crate::planning::Options),
-    /// What a rollout would do, tried many times
+    /// Simulate a rollout many times, with made-up or recorded traffic
     Simulate(crate::simulation::Options),
     /// Print an Envoy configuration that works with this controller
     Bootstrap(Bootstrap),

@@ -139,7 +139,7 @@ struct Send {
 const INTERRUPTED: u8 = 130;
 const COULD_NOT_RUN: u8 = 3;
 
-/// How often `demo load` says what came of it.
+/// How often `demo load` says the result of it.
 const SUMMARY_EVERY: Duration = Duration::from_secs(2);
 
 impl Cli {

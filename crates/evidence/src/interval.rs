@@ -106,7 +106,7 @@ const fn none(number: &u64) -> bool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Aged {
-    /// Reached that age in this interval, whatever had become of them.
+    /// Reached that age in this interval, whatever their outcome.
     pub reached: u64,
     /// Had no answer by then: they wait still, or their client left after a quarter of that age or more.
     pub overdue: u64,

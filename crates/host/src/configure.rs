@@ -6,7 +6,7 @@ use crate::process::{Process, Stop};
 use crate::vm::{Failure, Life, Root, Vm, VmName};
 use crate::world::LogLine;
 
-/// What became of a configuration.
+/// The outcome of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configured {
     /// It is in force. If not, the one before still is.

@@ -218,7 +218,7 @@ impl Process {
         &self.traps
     }
 
-    /// What became of VMs that trapped.
+    /// The outcome of VMs that trapped.
     pub fn reloads(&self) -> Reloads {
         self.reloads
     }

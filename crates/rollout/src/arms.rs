@@ -107,7 +107,7 @@ pub struct ArmView {
     pub gates: Vec<VerdictView>,
 }
 
-/// What became of a challenger.
+/// The outcome of a challenger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ArmStanding {

@@ -24,7 +24,7 @@ pub use view::{phase, view};
 
 use terms::Fleet;
 
-/// What became of one member.
+/// The outcome of one member.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moved {
     /// Which, by its place among the members.

@@ -23,7 +23,7 @@ pub struct StoredTrigger {
     pub spec: String,
     /// What waits.
     pub pending: Option<Pending>,
-    /// What became of every version it heard of.
+    /// The outcome of every version it heard of.
     pub triggered: Vec<Triggered>,
 }
 
@@ -41,7 +41,7 @@ pub struct Pending {
     pub again: bool,
 }
 
-/// What became of a version.
+/// The outcome of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Triggered {
     /// The registry's.
@@ -50,11 +50,11 @@ pub struct Triggered {
     pub by: String,
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
-    /// What became of it.
+    /// The outcome of it.
     pub outcome: Outcome,
 }
 
-/// What became of a version.
+/// The outcome of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -158,7 +158,7 @@ impl Store {
         })
     }
 
-    /// Writes down what became of versions, and which one waits now, in one transaction.
+    /// Writes down the outcome of versions, and which one waits now, in one transaction.
     ///
     /// # Errors
     /// When the disk does not take it: nothing of it is written then, and the error names a remedy.

@@ -1,4 +1,4 @@
-//! What is a counter called, which bin does a value fall in, and what became of a request?
+//! What is a counter called, which bin does a value fall in, and the outcome of a request?
 //!
 //! The filter writes counters, the `envoy` crate reads them back; this crate is the one place where both learn the
 //! names. They stand in Istio's own tag form, `serin_assigned_total.rollout=.=ranker;.;version=.=v1.2;.;…`, so that

@@ -138,13 +138,13 @@ pub enum What {
     Assigned(Cause, Option<Slot>),
     /// Requests that ended; with the slot of the weights by which they were assigned.
     Finished(Cause, Class, Option<Slot>),
-    /// Requests assigned by weight that reached an age, by what had become of them.
+    /// Requests assigned by weight that reached an age, by their outcome.
     Aged {
         /// The slot of the weights by which they were assigned.
         slot: Slot,
         /// The age, in milliseconds.
         age_ms: u32,
-        /// What had become of them.
+        /// Their outcome.
         progress: Progress,
     },
     /// Requests with an outcome that took more than one try, whatever it was.

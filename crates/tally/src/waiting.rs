@@ -4,7 +4,7 @@
 //! that hangs would look like one without traffic. So requests are followed from their assignment on. They are gathered
 //! by the time at which they were assigned, a bucket for every tick; when a bucket reaches one of the ages, each of its
 //! requests is counted once, as what it is by then. Both arms' requests in a bucket are of the same moments and of the
-//! same age, whatever became of them later.
+//! same age, whatever their outcome later.
 //!
 //! Costs a request one shared pointer and two additions, and a VM one small bucket for each tick of the last age.
 
@@ -61,7 +61,7 @@ pub struct Reached {
     pub arm: Arm,
     /// The age, in milliseconds.
     pub age_ms: u32,
-    /// What had become of them.
+    /// Their outcome.
     pub progress: Progress,
     /// How many.
     pub n: u64,

@@ -49,11 +49,11 @@ pub struct Snapshot {
     /// The version of the policy in force: the one reliable word on what Envoy accepted. Absent when that is the
     /// pass-through default.
     pub accepted: Option<String>,
-    /// What became of VMs that trapped.
+    /// The outcome of VMs that trapped.
     pub reloads: Reloads,
 }
 
-/// What became of VMs that trapped, since the process began.
+/// The outcome of VMs that trapped, since the process began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloads {
     /// VMs made anew.

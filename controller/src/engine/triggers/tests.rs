@@ -39,7 +39,7 @@ async fn end(engine: &mut Engine) {
     engine.act("ranker", Act::Abort, human).await.expect("aborted");
 }
 
-/// Run, stable and canary of the rollout; what waits at the trigger; what became of each version, as its variant.
+/// Run, stable and canary of the rollout; what waits at the trigger; the outcome of each version, as its variant.
 fn seen(engine: &Engine) -> (u64, String, String, Option<String>, Vec<(String, String)>) {
     let views = engine.views.borrow();
     let run = views.get("ranker").map(|view| view.run.clone());

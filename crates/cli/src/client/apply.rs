@@ -102,7 +102,7 @@ async fn send(client: &Client, options: &args::Apply, item: &Item) -> Result<Ans
     client.post_text("/v1/rollouts", &ApplyQuery { again, dry_run }, item.text.clone()).await
 }
 
-/// Says what became of a document, and returns it in one word.
+/// Says the outcome of a document, and returns it in one word.
 fn show(options: &args::Apply, item: &Item, answer: &Answer, several: bool) -> Result<&'static str> {
     let (warnings, word, line, changes) = if item.trigger {
         let kept: TriggerApplied = answer.read()?;
@@ -127,7 +127,7 @@ fn show(options: &args::Apply, item: &Item, answer: &Answer, several: bool) -> R
     Ok(word)
 }
 
-/// What became of it in one word, for counting, and in a few. `dry_run`: what would.
+/// The outcome of it in one word, for counting, and in a few. `dry_run`: what would.
 pub fn said(applied: &Applied, dry_run: bool) -> (&'static str, String) {
     let run = applied.run;
     match applied {

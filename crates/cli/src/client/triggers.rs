@@ -112,7 +112,7 @@ fn awaited(view: &TriggerView) -> String {
     format!("{model} {what}")
 }
 
-/// What became of a version.
+/// The outcome of a version.
 fn said(outcome: &Word<VersionOutcome, Value>) -> String {
     match outcome {
         Word::Known(VersionOutcome::Begun { run }) => format!("run {run}"),

@@ -1,4 +1,4 @@
-//! What came of the runs, for people.
+//! The result of the runs, for people.
 
 use notation::{count, decimal, duration, percent, seconds};
 use simulate::{Share, Spread};

@@ -46,7 +46,7 @@ pub enum Unit {
 /// Sums over a load.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Requests the client finished, whatever became of them.
+    /// Requests the client finished, whatever their outcome.
     pub total: u64,
     /// Of these, reached stable.
     pub stable: u64,

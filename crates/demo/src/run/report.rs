@@ -88,7 +88,7 @@ pub struct StageReport {
     pub gates: Vec<VerdictView>,
 }
 
-/// Requests by what became of them.
+/// Requests by the outcome of them.
 #[derive(Debug, Clone, Serialize)]
 pub struct Requests {
     /// The sums.

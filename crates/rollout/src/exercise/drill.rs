@@ -61,11 +61,11 @@ pub struct Drill {
     pub phase: DrillPhase,
     /// Its last publication.
     pub sent: Option<Sent>,
-    /// What became of the lease revoked alone.
+    /// The outcome of the lease revoked alone.
     pub lease: LeasePath,
-    /// What became of the canary's traffic.
+    /// The outcome of the canary's traffic.
     pub exposure: Exposure,
-    /// What became of the push.
+    /// The outcome of the push.
     pub push: Option<PushPath>,
     /// Was it taken back ahead of its time, and why?
     pub cancelled: Option<Cancelled>,

@@ -115,7 +115,7 @@ async fn a_hanging_model_answers_nobody_until_they_give_up() {
     assert!(server.log().arrivals().iter().all(|arrival| arrival.outcome == Outcome::Hung));
 }
 
-/// Load straight onto one server: every request is recorded once on both sides, and both agree on what became of it.
+/// Load straight onto one server: every request is recorded once on both sides, and both agree on the outcome of it.
 #[track_caller]
 fn check_agreement(records: &[crate::load::Record], server: &ModelServer, behaviour: &Behaviour) {
     let arrivals = server.log().arrivals();
