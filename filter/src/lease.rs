@@ -153,8 +153,11 @@ fn look(active: &Active, now: u64) {
         State::Running if now < record.deadline_ns => Standing::Live,
         State::Running | State::Expired => Standing::Expired,
     });
+    // Only ever set: of two releases of the filter in one process, the older one writes the record without the names.
     for (claim, revoked) in active.splitter.rollouts().zip(&active.revoked) {
-        revoked.set(record.revoked.iter().any(|name| name == claim.name()));
+        if record.revoked.iter().any(|name| name == claim.name()) {
+            revoked.set(true);
+        }
     }
 }
 

@@ -194,18 +194,27 @@ impl Engine {
             let name = draft.exercise.name();
             let known = self.exercises.get(name).map_or(&[][..], |known| &known.unwritten);
             let entries: Vec<Entry> = known.iter().chain(exercise_entries.iter()).cloned().collect();
-            (draft, self.runs.get(name).map_or(0, |run| run.state.run), entries)
+            (draft, entries)
         });
-        let exercise = exercise.as_ref().map(|(draft, run, entries)| ExerciseWriting {
+        let exercise = exercise.as_ref().map(|(draft, entries)| ExerciseWriting {
             exercise: &draft.exercise,
-            run: *run,
+            run: draft.exercise.run(),
             entries,
             practised: draft.practised.as_ref(),
         });
+        // What was taken back while the disk refused is not known to it yet.
+        let mut all_revoked = Vec::new();
+        let revoked: &[(String, u64)] = if self.upkeep.revocations_unsaved {
+            all_revoked.extend(self.mesh.revoked_below.iter().map(|(name, below)| (name.clone(), *below)));
+            all_revoked.extend(revoked.iter().cloned());
+            &all_revoked
+        } else {
+            revoked
+        };
         let written = self.store.commit(&Change {
             runs: &runs.collect::<Vec<_>>(),
             past: &past.collect::<Vec<_>>(),
-            exercise,
+            exercises: exercise.as_slice(),
             unqueue: draft.unqueue.as_deref(),
             generation: *generation,
             revoked,
@@ -232,8 +241,11 @@ impl Engine {
             }
         }
         match written {
-            Ok(()) => self.upkeep.disk_refuses = false,
-            Err(error) if holds => self.unwritten(&error),
+            Ok(()) => (self.upkeep.disk_refuses, self.upkeep.revocations_unsaved) = (false, false),
+            Err(error) if holds => {
+                self.upkeep.revocations_unsaved |= !revoked.is_empty();
+                self.unwritten(&error);
+            }
             Err(error) => return Err(error),
         }
         Ok(())
@@ -288,34 +300,29 @@ impl Engine {
         let due = self.upkeep.checkpoint_due(every_ns);
         let late = |run: &Run| run.unsaved || run.changed && due.of(&run.state);
         let runs: Vec<Writing<'_>> = self.runs.values().filter(|run| late(run)).map(Run::writing).collect();
-        let exercises: Vec<(&String, &ExerciseState)> =
-            self.exercises.iter().filter(|(_, known)| known.unsaved).collect();
-        if runs.is_empty() && exercises.is_empty() {
+        let exercises: Vec<&ExerciseState> = self.exercises.values().filter(|known| known.unsaved).collect();
+        if runs.is_empty() && exercises.is_empty() && !self.upkeep.revocations_unsaved {
             return;
         }
-        // What was revoked while the disk refused is not known to it.
-        let refused = self.upkeep.disk_refuses || !exercises.is_empty();
-        let revoked: Vec<(String, u64)> = if refused || self.runs.values().any(|run| run.unsaved) {
-            self.mesh.revoked_below.iter().map(|(name, below)| (name.clone(), *below)).collect()
-        } else {
-            Vec::new()
-        };
-        let change =
-            Change { runs: &runs, generation: self.mesh.generation, revoked: &revoked, ..Change::default() };
-        let written = self.store.commit(&change).and_then(|()| {
-            let live = exercises.iter().filter_map(|(name, known)| Some((name, known, known.latest()?)));
-            for (name, known, exercise) in live {
-                let run = self.runs.get(*name).map_or(0, |run| run.state.run);
-                let writing = ExerciseWriting { exercise, run, entries: &known.unwritten, practised: None };
-                let generation = self.mesh.generation;
-                self.store.commit(&Change { exercise: Some(writing), generation, ..Change::default() })?;
-            }
-            Ok(())
+        let exercises = exercises.into_iter().filter_map(|known| {
+            let exercise = known.latest()?;
+            let run = exercise.run();
+            Some(ExerciseWriting { exercise, run, entries: &known.unwritten, practised: None })
+        });
+        let revoked = self.mesh.revoked_below.iter().filter(|_| self.upkeep.revocations_unsaved);
+        // All of it or nothing: a part that is written must not be written again with the rest.
+        let written = self.store.commit(&Change {
+            runs: &runs,
+            exercises: &exercises.collect::<Vec<_>>(),
+            generation: self.mesh.generation,
+            revoked: &revoked.map(|(name, below)| (name.clone(), *below)).collect::<Vec<_>>(),
+            ..Change::default()
         });
         match written {
             Ok(()) => {
                 self.runs.values_mut().filter(|run| late(run)).for_each(Run::written);
                 self.exercises.values_mut().filter(|known| known.unsaved).for_each(ExerciseState::written);
+                self.upkeep.revocations_unsaved = false;
                 if std::mem::take(&mut self.upkeep.disk_refuses) {
                     tracing::info!("the store can be written again");
                 }

@@ -145,7 +145,9 @@ impl Engine {
     /// What the store holds of exercises.
     pub(super) fn load_exercises(&mut self) -> anyhow::Result<()> {
         for exercise in self.store.exercises()? {
-            self.exercises.entry(exercise.name().to_owned()).or_default().put(exercise);
+            let known = self.exercises.entry(exercise.name().to_owned()).or_default();
+            known.acknowledged = Acknowledged::of(self.mesh.generation);
+            known.put(exercise);
         }
         for (name, kind, unix_ms) in self.store.passed_exercises()? {
             self.exercises.entry(name).or_default().passed.insert(kind, unix_ms);
@@ -161,6 +163,10 @@ impl Engine {
         by: Human,
         scheduled: bool,
     ) -> Result<u64, Refusal> {
+        // Of one that ended while the disk refused, the next one's lines must not be all that is written.
+        if self.exercises.get(name).is_some_and(|known| known.unsaved) {
+            self.checkpoint(u64::MAX);
+        }
         let epoch = self.epoch(name);
         let number = |slot: Option<&ExerciseState>, kind| {
             slot.and_then(|slot| slot.last(kind)).map_or(1, |last| last.number() + 1)
@@ -173,6 +179,12 @@ impl Engine {
                 "{} {} of {name} is under way; wait for its end, or end it: serin abort {name}",
                 live.words(),
                 live.number()
+            )));
+        }
+        if slot.is_some_and(|slot| slot.unsaved) {
+            return Err(Refusal::Failed(format!(
+                "the end of what was tried on {name} is not written down yet, because the store refuses; try again when it can \
+                 be written"
             )));
         }
         let exercise = match order {

@@ -14,6 +14,7 @@ mod beforehand;
 mod clocks;
 mod crash;
 mod delete;
+mod disk;
 mod practice;
 mod world;
 

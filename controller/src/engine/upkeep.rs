@@ -33,6 +33,8 @@ pub(super) struct Upkeep {
     clocks: Now,
     /// Did the store refuse the last write?
     pub disk_refuses: bool,
+    /// Was something revoked that the store does not know of?
+    pub revocations_unsaved: bool,
 }
 
 /// Whose turn it is to be written without a decision.
@@ -60,6 +62,7 @@ impl Upkeep {
             practised_ns: 0,
             clocks: now,
             disk_refuses: false,
+            revocations_unsaved: false,
         }
     }
 

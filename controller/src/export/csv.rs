@@ -65,7 +65,7 @@ const fn columns(what: Wanted) -> &'static [&'static str] {
             "run",
             "from",
             "to",
-            "samples",
+            "looks",
             "stage",
             "weight_ppm",
             "epoch",

@@ -201,7 +201,7 @@ impl Archive {
     pub fn samples(&self, name: &str, run: u64) -> Result<Vec<Sample>> {
         self.read(|connection| {
             let mut query = connection
-                .prepare("SELECT samples FROM measured WHERE name = ? AND run = ? ORDER BY from_ms, id")?;
+                .prepare("SELECT looks FROM measured WHERE name = ? AND run = ? ORDER BY from_ms, id")?;
             let rows = query.query_map(params![name, i64::try_from(run)?], |row| row.get::<_, Vec<u8>>(0))?;
             let mut samples = Vec::new();
             for packed in rows {

@@ -103,8 +103,8 @@ pub struct Change<'a> {
     pub runs: &'a [Writing<'a>],
     /// Runs as they ended: kept, and present no longer.
     pub past: &'a [Writing<'a>],
-    /// An exercise as it is from now on.
-    pub exercise: Option<ExerciseWriting<'a>>,
+    /// Exercises as they are from now on.
+    pub exercises: &'a [ExerciseWriting<'a>],
     /// Nothing is queued under this name any more.
     pub unqueue: Option<&'a str>,
     /// The generation of the last policy.
@@ -228,7 +228,7 @@ impl Store {
     /// # Errors
     /// When the disk refuses; then nothing was changed.
     pub fn commit(&mut self, change: &Change<'_>) -> Result<()> {
-        let Change { runs, past, exercise, unqueue, generation, revoked } = *change;
+        let Change { runs, past, exercises, unqueue, generation, revoked } = *change;
         self.write(|transaction| {
             for past in past {
                 keep(transaction, past)?;
@@ -237,8 +237,8 @@ impl Store {
             for run in runs {
                 put(transaction, run)?;
             }
-            if let Some(exercise) = exercise {
-                exercises::put(transaction, &exercise)?;
+            for exercise in exercises {
+                exercises::put(transaction, exercise)?;
             }
             if let Some(name) = unqueue {
                 transaction.execute("DELETE FROM queued WHERE name = ?", [name])?;

@@ -16,10 +16,10 @@ use super::Store;
 
 /// From form 5 to form 6.
 pub(super) const MIGRATION_6: &str = "
-    -- All samples at a run between two writes, or all minutes of some of them: deflated JSON.
+    -- All looks at a run between two writes, or all minutes of some of them: deflated JSON.
     CREATE TABLE measured (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL, run INTEGER NOT NULL, from_ms INTEGER NOT NULL,
-        to_ms INTEGER NOT NULL, thinned INTEGER NOT NULL, samples BLOB NOT NULL
+        to_ms INTEGER NOT NULL, thinned INTEGER NOT NULL, looks BLOB NOT NULL
     ) STRICT;
     CREATE INDEX measured_of_run ON measured (name, run);
     CREATE INDEX measured_fresh ON measured (to_ms) WHERE thinned = 0;
@@ -51,7 +51,8 @@ pub struct Counted {
     pub stage: usize,
     /// The canary's weight, in parts per million.
     pub weight_ppm: u32,
-    /// How many samples are added up here.
+    /// How many samples are added up here; stored and exported under the name of earlier releases.
+    #[serde(rename = "looks")]
     pub samples: u32,
     /// What was counted.
     pub interval: Interval,
@@ -116,7 +117,7 @@ pub(super) fn add(
     let to_ms = samples.iter().map(Sample::ends_ms).max().unwrap_or(from_ms);
     change
         .prepare_cached(
-            "INSERT INTO measured (name, run, from_ms, to_ms, thinned, samples) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO measured (name, run, from_ms, to_ms, thinned, looks) VALUES (?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             name,
@@ -157,7 +158,7 @@ impl Store {
             .optional()?;
         let Some((name, run)) = next else { return Ok(false) };
         let mut query = self.connection.prepare_cached(
-            "SELECT id, samples FROM measured WHERE name = ? AND run = ? AND thinned = 0 AND to_ms < ? ORDER BY id",
+            "SELECT id, looks FROM measured WHERE name = ? AND run = ? AND thinned = 0 AND to_ms < ? ORDER BY id",
         )?;
         let rows = query.query_map(params![name, run, i64::try_from(fine)?], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))

@@ -188,6 +188,15 @@ impl Exercise {
         }
     }
 
+    /// The run after which it is tried.
+    #[must_use]
+    pub const fn run(&self) -> u64 {
+        match self {
+            Self::Drill(drill) => drill.run,
+            Self::Parity(parity) => parity.run,
+        }
+    }
+
     /// Is it over?
     #[must_use]
     pub const fn is_over(&self) -> bool {

@@ -1,9 +1,19 @@
 //! Stores that an older serin wrote.
 
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use rollout::Interval;
+use sha2::{Digest as _, Sha256};
+
 use super::*;
 
 /// The form with which the journal came; from then on the serin that wrote the store kept it.
 const JOURNAL: usize = 5;
+
+/// The form with which measurements came.
+const MEASURED: usize = 6;
 
 /// Runs as the serin of form 2 wrote them: their states must be read for ever.
 fn written() -> Vec<serde_json::Value> {
@@ -31,6 +41,19 @@ fn of_form(form: usize, file: &Path) {
         params![present["spec"].as_str(), state.to_string()],
     )
     .expect("the present run");
+    if form >= MEASURED {
+        let interval = serde_json::to_value(Interval::default()).expect("JSON");
+        let looks = serde_json::json!([
+            {"counts": {"stage": 1, "weight_ppm": 50_000, "looks": 1, "interval": interval}}
+        ]);
+        let mut packed = DeflateEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(looks.to_string().as_bytes()).expect("packed");
+        old.execute(
+            "INSERT INTO measured (name, run, from_ms, to_ms, thinned, looks) VALUES ('ranker', 2, 1, 2, 0, ?)",
+            [packed.finish().expect("packed")],
+        )
+        .expect("what was measured");
+    }
 }
 
 #[track_caller]
@@ -55,6 +78,13 @@ fn check(form: usize) {
             .expect("the journal");
         let expected = if form < JOURNAL { present.state.history.len() } else { 0 };
         assert_eq!(usize::try_from(lines).expect("a count"), expected);
+        let measured = Archive::of(&file).samples("ranker", 2).expect("read").len();
+        assert_eq!(measured, if form >= MEASURED { opened } else { opened - 1 });
+        let sample = Sample::of(&present.state, &Event::Interval(Box::default()), 5);
+        let samples: Vec<Sample> = sample.into_iter().collect();
+        let writing = Writing { samples: &samples, ..present.writing() };
+        let change = Change { runs: &[writing], ..Change::default() };
+        store.commit(&change).expect("the next decision is written");
         // And the run goes on from there.
         let abort = Event::Abort(Human { who: "me".into(), reason: String::new() });
         let (state, _) = step(present.state.clone(), &abort, Now::at_ms(1_000_000));
@@ -109,4 +139,23 @@ fn a_state_of_a_later_serin_is_named_and_left_alone() {
     store.connection.execute("UPDATE rollout SET state = '{\"of\": \"tomorrow\"}'", []).expect("changed");
     let error = format!("{:#}", store.rollouts().err().expect("refused"));
     assert!(error.contains("ranker") && error.contains("use the serin that wrote it"), "{error}");
+}
+
+/// A step that a store somewhere has taken is never changed: it would not be taken again.
+#[test]
+fn steps_that_were_released_are_as_they_were() {
+    let released = [
+        "8620de7d25e83736",
+        "244ca10efee7873d",
+        "9b00bbdee7f7d277",
+        "f0cba5e76dfd7db8",
+        "3b492029b62b6b90",
+        "9f03550278f7e515",
+        "65970ff6905ef170",
+    ];
+    for (form, expected) in (1..).zip(released) {
+        let text = super::super::migrations::until(form);
+        let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest.get(..16), Some(expected), "all steps to form {form}");
+    }
 }
