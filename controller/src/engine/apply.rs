@@ -1,7 +1,7 @@
 //! What people ask for: a new run, or something of a running one.
 
 use api::{Applied, Refusal};
-use manifest::Plan;
+use manifest::{Exercised, Plan};
 use rollout::{Event, Exercise, ExerciseView, Human, Now, Reception, State, fleet};
 use split::Splitter;
 use split::policy::{Policy, SCHEMA};
@@ -124,11 +124,11 @@ impl Engine {
     }
 
     /// What was exercised, the newest first.
-    pub(super) fn past_exercises(&self, name: &str, kind: &str) -> Result<Vec<ExerciseView>, Refusal> {
-        let read = self.store.past_exercises(name, kind);
+    pub(super) fn past_exercises(&self, name: &str, what: Exercised) -> Result<Vec<ExerciseView>, Refusal> {
+        let read = self.store.past_exercises(name, what);
         let mut all = read.map_err(|error| Refusal::unread(&error))?;
         // What is under way is known better here than in the store.
-        if let Some(live) = self.exercises.get(name).and_then(|slot| slot.last(kind))
+        if let Some(live) = self.exercises.get(name).and_then(|slot| slot.last(what))
             && let Some(first) = all.first_mut().filter(|first| first.number() == live.number())
         {
             *first = live.clone();

@@ -107,7 +107,7 @@ impl Engine {
                 let _ = answer.send(begun);
             }
             Command::Exercises { name, what, answer } => {
-                let _ = answer.send(self.past_exercises(&name, what.kind()));
+                let _ = answer.send(self.past_exercises(&name, what));
             }
             Command::Past { name, run, answer } => {
                 let _ = answer.send(self.past(&name, run));

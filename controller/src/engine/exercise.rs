@@ -23,7 +23,7 @@ pub struct ExerciseState {
     /// The last of each kind; at most one of them is not over.
     last: Vec<Exercise>,
     /// When one of each kind last passed, in milliseconds since 1970.
-    passed: BTreeMap<String, u64>,
+    passed: BTreeMap<Exercised, u64>,
     /// What begins by itself.
     pub practising: BTreeMap<Exercised, Practising>,
     /// How far the last publication has come.
@@ -69,12 +69,12 @@ impl ExerciseState {
         self.last.iter().find(|exercise| !exercise.is_over())
     }
 
-    pub fn last(&self, kind: &str) -> Option<&Exercise> {
-        self.last.iter().find(|exercise| exercise.kind() == kind)
+    pub fn last(&self, what: Exercised) -> Option<&Exercise> {
+        self.last.iter().find(|exercise| exercise.exercised() == what)
     }
 
-    pub fn passed(&self, kind: &str) -> Option<u64> {
-        self.passed.get(kind).copied()
+    pub fn passed(&self, what: Exercised) -> Option<u64> {
+        self.passed.get(&what).copied()
     }
 
     /// The highest epoch any of them published.
@@ -124,9 +124,9 @@ impl ExerciseState {
 
     fn put(&mut self, exercise: Exercise) {
         if let Some(ended) = exercise.ended().filter(|ended| ended.outcome == Outcome::Passed) {
-            self.passed.insert(exercise.kind().to_owned(), ended.at.unix_ms);
+            self.passed.insert(exercise.exercised(), ended.at.unix_ms);
         }
-        let same = |known: &Exercise| known.kind() == exercise.kind();
+        let same = |known: &Exercise| known.exercised() == exercise.exercised();
         if !self.last.iter().any(|known| same(known) && known.number() == exercise.number()) {
             self.counting = match &exercise {
                 Exercise::Parity(parity) if !exercise.is_over() => {
@@ -149,8 +149,8 @@ impl Engine {
             known.acknowledged = Acknowledged::of(self.mesh.generation);
             known.put(exercise);
         }
-        for (name, kind, unix_ms) in self.store.passed_exercises()? {
-            self.exercises.entry(name).or_default().passed.insert(kind, unix_ms);
+        for (name, what, unix_ms) in self.store.passed_exercises()? {
+            self.exercises.entry(name).or_default().passed.insert(what, unix_ms);
         }
         Ok(())
     }
@@ -189,7 +189,7 @@ impl Engine {
         }
         let exercise = match order {
             Order::Drill { weight, limit } => {
-                let number = number(slot, "drill");
+                let number = number(slot, Exercised::Drill);
                 drill(
                     state,
                     number,
@@ -207,7 +207,7 @@ impl Engine {
                     by,
                     scheduled,
                 };
-                parity(state, number(slot, "parity"), epoch, order)?
+                parity(state, number(slot, Exercised::Parity), epoch, order)?
             }
         };
         let (number, what) = (exercise.number(), exercise.exercised());

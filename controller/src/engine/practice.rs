@@ -35,8 +35,8 @@ impl ExerciseState {
     /// Practice that begins by itself, for people and tools.
     pub fn practice(&self) -> Vec<PracticeView> {
         let view = |(what, known): (&Exercised, &Practising)| {
-            let live = self.live().is_some_and(|live| live.kind() == what.kind());
-            let passed = self.passed(what.kind());
+            let live = self.live().is_some_and(|live| live.exercised() == *what);
+            let passed = self.passed(*what);
             let late = known.expected_ms.is_some_and(|ms| passed.is_none_or(|passed| passed < ms));
             PracticeView { overdue: late && !live, ..known.view.clone() }
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::{DrillView, ParityView, RunView};
+use manifest::Exercised;
 use rollout::ExerciseView;
 
 use super::Engine;
@@ -15,14 +16,14 @@ use super::run::Run;
 pub type Views = Arc<BTreeMap<String, Arc<RunView>>>;
 
 fn drill(slot: Option<&ExerciseState>) -> Option<DrillView> {
-    match slot?.last("drill")?.view() {
+    match slot?.last(Exercised::Drill)?.view() {
         ExerciseView::Drill(view) => Some(*view),
         ExerciseView::Parity(_) => None,
     }
 }
 
 fn parity(slot: Option<&ExerciseState>) -> Option<ParityView> {
-    match slot?.last("parity")?.view() {
+    match slot?.last(Exercised::Parity)?.view() {
         ExerciseView::Parity(view) => Some(*view),
         ExerciseView::Drill(_) => None,
     }
@@ -85,9 +86,9 @@ impl Engine {
             refusals: run.acknowledged.refusals.clone(),
             rollback_latency: run.latency,
             drill: drill(self.exercises.get(name)),
-            drill_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed("drill")),
+            drill_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed(Exercised::Drill)),
             parity: parity(self.exercises.get(name)),
-            parity_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed("parity")),
+            parity_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed(Exercised::Parity)),
             practice: self.exercises.get(name).map(ExerciseState::practice).unwrap_or_default(),
             demand: Some(run.state.demand(run.measured.rates().as_ref())),
             queued: self.waiting.get(name).map(Waiting::view),

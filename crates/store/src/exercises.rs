@@ -1,6 +1,7 @@
 //! Drills and other exercises, as they stand and as they ended.
 
 use anyhow::{Context, Result};
+use manifest::Exercised;
 use rollout::{Exercise, Practised};
 use rusqlite::{Row, Transaction, params};
 
@@ -74,11 +75,11 @@ impl Store {
     ///
     /// # Errors
     /// When the file cannot be read, or another serin wrote it in a way this one does not read.
-    pub fn past_exercises(&self, name: &str, kind: &str) -> Result<Vec<Exercise>> {
+    pub fn past_exercises(&self, name: &str, what: Exercised) -> Result<Vec<Exercise>> {
         let mut query = self
             .connection
             .prepare("SELECT state FROM exercise WHERE name = ? AND kind = ? ORDER BY number DESC")?;
-        let rows = query.query_map([name, kind], |row| row.get::<_, String>(0))?;
+        let rows = query.query_map([name, what.kind()], |row| row.get::<_, String>(0))?;
         rows.map(|state| read(&state?)).collect()
     }
 
@@ -86,18 +87,21 @@ impl Store {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn passed_exercises(&self) -> Result<Vec<(String, String, u64)>> {
+    pub fn passed_exercises(&self) -> Result<Vec<(String, Exercised, u64)>> {
         let mut query = self.connection.prepare(
             "SELECT name, kind, max(ended_unix_ms) FROM exercise WHERE outcome = 'passed' GROUP BY name, kind",
         )?;
-        let passed = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?));
-        query
-            .query_map([], passed)?
-            .map(|row| {
-                let (name, kind, unix_ms) = row?;
-                Ok((name, kind, u64::try_from(unix_ms)?))
-            })
-            .collect()
+        let passed =
+            |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?));
+        let mut found = Vec::new();
+        for row in query.query_map([], passed)? {
+            let (name, kind, unix_ms) = row?;
+            // A kind that this serin does not know is another's to show.
+            if let Some(what) = Exercised::ALL.into_iter().find(|what| what.kind() == kind) {
+                found.push((name, what, u64::try_from(unix_ms)?));
+            }
+        }
+        Ok(found)
     }
 }
 
