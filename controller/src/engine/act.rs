@@ -76,7 +76,7 @@ impl Engine {
 
     /// Does one thing that was decided; weights leave with the next push.
     pub(super) async fn carry_out(&mut self, name: &str, effect: Effect) {
-        let _ = self.store.failpoints.reached(Failpoint::Effect);
+        let _ = self.journal.reached(Failpoint::Effect);
         match effect {
             Effect::Publish(publication) => {
                 self.announce(name, &publication);
@@ -106,7 +106,7 @@ impl Engine {
                 Severity::Critical => tracing::error!(rollout = name, "{}", notice.text),
             },
         }
-        let _ = self.store.failpoints.reached(Failpoint::Done);
+        let _ = self.journal.reached(Failpoint::Done);
     }
 
     fn announce(&self, name: &str, publication: &Publication) {
@@ -125,7 +125,7 @@ impl Engine {
             Phase::HandBack(HandingBack::Asked { since_age_ms, .. }) => *since_age_ms,
             _ => 0,
         };
-        format!("{}-{}-{}-{asked}", self.store.incarnation, state.plan.name, state.run)
+        format!("{}-{}-{}-{asked}", self.journal.incarnation(), state.plan.name, state.run)
     }
 
     /// Goes on where the last process stopped: what was published is published again, unchanged.

@@ -125,7 +125,7 @@ impl Engine {
 
     /// What was exercised, the newest first.
     pub(super) fn past_exercises(&self, name: &str, what: Exercised) -> Result<Vec<ExerciseView>, Refusal> {
-        let read = self.store.past_exercises(name, what);
+        let read = self.journal.past_exercises(name, what);
         let mut all = read.map_err(|error| Refusal::unread(&error))?;
         // What is under way is known better here than in the store.
         if let Some(live) = self.exercises.get(name).and_then(|slot| slot.last(what))

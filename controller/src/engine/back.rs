@@ -199,7 +199,7 @@ impl Engine {
 
     /// The versions that were behind the stable route of a run's name before, the latest first.
     fn versions_before(&self, state: &State) -> Result<Vec<String>, Refusal> {
-        let stored = self.store.stable_versions(&state.plan.name);
+        let stored = self.journal.stable_versions(&state.plan.name);
         let stored = stored.map_err(|error| Refusal::unread(&error))?;
         let mut known: Vec<String> = Vec::new();
         for version in std::iter::once(state.plan.stable.clone()).chain(stored) {

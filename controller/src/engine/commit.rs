@@ -211,7 +211,7 @@ impl Engine {
         } else {
             revoked
         };
-        let written = self.store.commit(&Change {
+        let written = self.journal.commit(&Change {
             runs: &runs.collect::<Vec<_>>(),
             past: &past.collect::<Vec<_>>(),
             exercises: exercise.as_slice(),
@@ -311,7 +311,7 @@ impl Engine {
         });
         let revoked = self.mesh.revoked_below.iter().filter(|_| self.upkeep.revocations_unsaved);
         // All of it or nothing: a part that is written must not be written again with the rest.
-        let written = self.store.commit(&Change {
+        let written = self.journal.commit(&Change {
             runs: &runs,
             exercises: &exercises.collect::<Vec<_>>(),
             generation: self.mesh.generation,

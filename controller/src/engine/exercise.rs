@@ -144,12 +144,12 @@ impl ExerciseState {
 impl Engine {
     /// What the store holds of exercises.
     pub(super) fn load_exercises(&mut self) -> anyhow::Result<()> {
-        for exercise in self.store.exercises()? {
+        for exercise in self.journal.exercises()? {
             let known = self.exercises.entry(exercise.name().to_owned()).or_default();
             known.acknowledged = Acknowledged::of(self.mesh.generation);
             known.put(exercise);
         }
-        for (name, what, unix_ms) in self.store.passed_exercises()? {
+        for (name, what, unix_ms) in self.journal.passed_exercises()? {
             self.exercises.entry(name).or_default().passed.insert(what, unix_ms);
         }
         Ok(())

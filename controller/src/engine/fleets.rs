@@ -136,7 +136,7 @@ impl Engine {
 
     /// An earlier run, as it ended; of a fleet with its members.
     pub(super) fn past(&self, name: &str, run: u64) -> Result<Box<PastView>, Refusal> {
-        let past = self.store.past_runs(name, run).map_err(|error| Refusal::unread(&error))?;
+        let past = self.journal.past_runs(name, run).map_err(|error| Refusal::unread(&error))?;
         let states: Vec<&State> = past.iter().collect();
         match states.as_slice() {
             [] => Err(Refusal::Unknown(format!("{name} has no earlier run {run}"))),

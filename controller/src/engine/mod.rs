@@ -11,6 +11,7 @@ mod demand;
 mod ending;
 mod exercise;
 mod fleets;
+mod journal;
 mod latency;
 mod practice;
 mod publication;
@@ -54,13 +55,14 @@ use crate::lease::Leases;
 use crate::publish::Publisher;
 use crate::scrape::Wanted;
 use crate::traffic::TrafficLog;
+use journal::Journal;
 use publication::Publication;
 use queue::Waiting;
 use registry::ProxyRegistry;
 use report::Report;
 use run::Run;
 use sources::Sources;
-use store::{Mesh, Store};
+use store::Mesh;
 use triggers::Trigger;
 use upkeep::Upkeep;
 
@@ -90,7 +92,7 @@ pub struct Inputs {
 
 /// Everything but the clocks and the doors.
 pub struct Engine {
-    store: Store,
+    journal: Box<dyn Journal>,
     /// What the whole mesh knows, as it was decided last.
     mesh: Mesh,
     publication: Publication,
@@ -128,9 +130,9 @@ struct Outside {
 const TICK: Duration = Duration::from_millis(250);
 
 impl Engine {
-    /// Begins with what the store holds: the same runs, at the same weights, under the same generation.
+    /// Begins with what the journal holds: the same runs, at the same weights, under the same generation.
     pub fn open(
-        store: Store,
+        journal: impl Journal + 'static,
         publisher: Publisher,
         leases: Leases,
         sources: Sources,
@@ -138,19 +140,19 @@ impl Engine {
     ) -> Result<(Self, watch::Receiver<Views>)> {
         let (views, seen) = watch::channel(Views::default());
         let (reports, reported) = mpsc::channel(64);
-        let mesh = store.mesh()?;
+        let mesh = journal.mesh()?;
         leases.revoke(&mesh);
         let runs =
-            store.rollouts()?.into_iter().map(|stored| (stored.state.plan.name.clone(), Run::new(stored)));
+            journal.rollouts()?.into_iter().map(|stored| (stored.state.plan.name.clone(), Run::new(stored)));
         let runs = runs.collect();
-        let waiting = store
+        let waiting = journal
             .queued()?
             .into_iter()
             .map(|queued| (queued.name.clone(), Waiting::stored(queued)))
             .collect();
-        let triggers = store.triggers()?.into_iter().filter_map(Trigger::stored).collect();
+        let triggers = journal.triggers()?.into_iter().filter_map(Trigger::stored).collect();
         let mut engine = Self {
-            store,
+            journal: Box::new(journal),
             mesh,
             publication: Publication::new(publisher, leases),
             outside: Outside { hooks, sources, admins: Vec::new(), reports, reported },

@@ -48,7 +48,7 @@ impl Engine {
     /// What the store holds of practice.
     pub(super) fn load_practice(&mut self) -> anyhow::Result<()> {
         let now_ms = clock::unix_ms();
-        for (name, what, practised) in self.store.practised()? {
+        for (name, what, practised) in self.journal.practised()? {
             let known = Practising::new(practised, what, now_ms);
             self.exercises.entry(name).or_default().practising.insert(what, known);
         }
@@ -122,7 +122,7 @@ impl Engine {
         let run = self.runs.get(name).map_or(0, |run| run.state.run);
         let effects: Vec<Effect> = notice.into_iter().map(Effect::Notify).collect();
         let entries = record::of_effects(&effects, now_ms, self.mesh.generation);
-        self.store.save_practised((name, run), what, practised.as_ref(), &entries)?;
+        self.journal.save_practised((name, run), what, practised.as_ref(), &entries)?;
         for effect in effects {
             self.carry_out(name, effect).await;
         }

@@ -57,7 +57,7 @@ impl Engine {
             unix_ms: clock::unix_ms(),
             refused: None,
         };
-        self.store.queue(&queued).map_err(|error| Refusal::unwritten(&error))?;
+        self.journal.queue(&queued).map_err(|error| Refusal::unwritten(&error))?;
         let replaced = self.waiting.insert(name.to_owned(), Waiting { queued, plans: Some(plans) });
         self.show();
         Ok(replaced.map(|old| format!("it takes the place of {}, which waited", old.view().canary)))
@@ -68,7 +68,7 @@ impl Engine {
         if !self.waiting.contains_key(name) {
             return Ok(None);
         }
-        self.store.unqueue(name).map_err(|error| Refusal::unwritten(&error))?;
+        self.journal.unqueue(name).map_err(|error| Refusal::unwritten(&error))?;
         let old = self.waiting.remove(name);
         self.show();
         Ok(old.map(|old| format!("{}, which waited, is withdrawn", old.view().canary)))
@@ -142,7 +142,7 @@ impl Engine {
         let Some(waiting) = self.waiting.get_mut(name) else { return };
         tracing::error!(rollout = name, "what waited does not begin: {why}");
         waiting.queued.refused = Some(why);
-        if let Err(error) = self.store.queue(&waiting.queued) {
+        if let Err(error) = self.journal.queue(&waiting.queued) {
             tracing::error!("the store cannot be written: {error:#}");
         }
         self.show();

@@ -41,7 +41,7 @@ impl Engine {
         let mut reception = fleet::receive(&present, &plans, again);
         if let Reception::Begin { run, epoch } = &mut reception
             && present.is_empty()
-            && let Some(last) = self.store.last(&name).map_err(|error| Refusal::unread(&error))?
+            && let Some(last) = self.journal.last(&name).map_err(|error| Refusal::unread(&error))?
         {
             // Numbers go on where what was deleted had come to: its history stays its own.
             (*run, *epoch) = (last.run + 1, last.epoch.max(*epoch));

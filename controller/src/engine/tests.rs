@@ -9,6 +9,7 @@ use rollout::Human;
 use super::*;
 use crate::hook::Programs;
 use sources::{Hosts, Secrets};
+use store::Store;
 
 mod beforehand;
 mod clocks;
@@ -79,7 +80,7 @@ async fn a_secret_nobody_offers_is_refused_before_anything_is_kept() {
         why.contains("gate q: source.http.access.bearer.secret") && why.contains("--secret-dir"),
         "{why}"
     );
-    assert!(engine.store.rollouts().expect("a store").is_empty());
+    assert!(engine.journal.rollouts().expect("a store").is_empty());
 }
 
 #[tokio::test]
@@ -91,7 +92,7 @@ async fn a_program_nobody_named_is_refused_before_anything_is_kept() {
     let refused = apply(&mut engine, &spec("v1", "v2", hook)).await.expect_err("nothing is named");
     let Refusal::Invalid(why) = refused else { panic!("{refused:?}") };
     assert!(why.contains("spec.handBack.hook.command") && why.contains("--hook-command"), "{why}");
-    assert!(engine.store.rollouts().expect("a store").is_empty());
+    assert!(engine.journal.rollouts().expect("a store").is_empty());
 }
 
 #[tokio::test]
@@ -249,13 +250,13 @@ async fn a_rollback_the_store_would_not_take_is_written_as_soon_as_it_does() {
     let file = dir.path().join("serin.db");
     let mut first = engine(&file);
     apply(&mut first, &spec("v1", "v2", "")).await.expect("begun");
-    first.store.refuse_writes(true).expect("a switch");
+    first.journal.refuse_writes(true).expect("a switch");
     abort(&mut first).await;
     check(&first, 1, "v2", "RolledBack", None, false);
     first.tick().await;
     let generation = first.mesh.generation;
 
-    first.store.refuse_writes(false).expect("a switch");
+    first.journal.refuse_writes(false).expect("a switch");
     first.tick().await;
     drop(first);
     let mut second = engine(&file);

@@ -141,7 +141,7 @@ impl Engine {
         if dry_run {
             return Ok(kept);
         }
-        self.store.keep_trigger(&spec.name, text).map_err(|error| Refusal::unwritten(&error))?;
+        self.journal.keep_trigger(&spec.name, text).map_err(|error| Refusal::unwritten(&error))?;
         match self.triggers.get_mut(&spec.name) {
             Some(known) => {
                 known.spec = Arc::new(spec);
@@ -158,7 +158,7 @@ impl Engine {
 
     pub(super) fn drop_trigger(&mut self, name: &str) -> Result<(), Refusal> {
         self.known(name)?;
-        self.store.drop_trigger(name).map_err(|error| Refusal::unwritten(&error))?;
+        self.journal.drop_trigger(name).map_err(|error| Refusal::unwritten(&error))?;
         self.triggers.remove(name);
         self.show_triggers();
         Ok(())
@@ -233,7 +233,7 @@ impl Engine {
         let stable = match present {
             Some(state) => Some(state.stable_version.clone()),
             None => {
-                let last = self.store.last(&spec.rollout).map_err(|error| Refusal::unread(&error))?;
+                let last = self.journal.last(&spec.rollout).map_err(|error| Refusal::unread(&error))?;
                 last.map(|last| last.stable_version)
             }
         };
@@ -283,7 +283,7 @@ impl Engine {
         triggered: Vec<Triggered>,
         pending: Option<Pending>,
     ) -> Result<(), Refusal> {
-        self.store
+        self.journal
             .note_triggered(name, &triggered, pending.as_ref())
             .map_err(|error| Refusal::unwritten(&error))?;
         if let Some(trigger) = self.triggers.get_mut(name) {

@@ -92,10 +92,10 @@ impl Engine {
         }
         self.upkeep.pruned_ns = now_ns;
         let now_ms = clock::unix_ms();
-        let keep_ms = self.store.keep_ms;
-        let thinned = self.store.thin(now_ms);
+        let keep_ms = self.journal.keep_ms();
+        let thinned = self.journal.thin(now_ms);
         let more =
-            thinned.and_then(|more| Ok(more | (self.store.forget(now_ms.saturating_sub(keep_ms))? > 0)));
+            thinned.and_then(|more| Ok(more | (self.journal.forget(now_ms.saturating_sub(keep_ms))? > 0)));
         match more {
             Ok(more) => self.upkeep.prune_every_ns = if more { 0 } else { PRUNE_NS },
             Err(error) => {

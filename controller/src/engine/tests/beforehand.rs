@@ -6,10 +6,10 @@ use super::*;
 
 /// Everything that could have been changed.
 fn all(engine: &Engine) -> (u64, Vec<(String, u64, String)>, usize, String) {
-    let runs = engine.store.rollouts().expect("a store");
+    let runs = engine.journal.rollouts().expect("a store");
     let runs = runs.into_iter().map(|run| (run.spec, run.state.run, run.state.phase.name().to_string()));
     let views = serde_json::to_string(&*engine.views.borrow().clone()).expect("JSON");
-    (engine.mesh.generation, runs.collect(), engine.store.queued().expect("a store").len(), views)
+    (engine.mesh.generation, runs.collect(), engine.journal.queued().expect("a store").len(), views)
 }
 
 /// What would become of it is what becomes of it, and asking changes nothing.
@@ -84,7 +84,7 @@ async fn what_was_rolled_back_is_begun_once_more_from_what_is_stored() {
     let applied = second.retry("ranker", human("the index was cold")).await.expect("begun");
     assert_eq!((applied.name.as_str(), applied.run), ("ranker", 2));
     check_run(&second, 2, PhaseName::Pending);
-    let stored = second.store.rollouts().expect("a store").remove(0);
+    let stored = second.journal.rollouts().expect("a store").remove(0);
     assert_eq!((stored.spec, stored.state.plan.warm_up_ms), (text, 7_000));
     let history = second.runs["ranker"].state.history.iter().map(|line| line.what.clone());
     assert!(history.collect::<String>().contains("for ben (the index was cold)"));

@@ -77,11 +77,11 @@ async fn a_disk_that_refuses_leaves_all_of_it() {
     apply(&mut first, &spec("v1", "v2", "")).await.expect("begun");
     abort(&mut first).await;
     let generation = first.mesh.generation;
-    first.store.refuse_writes(true).expect("a switch");
+    first.journal.refuse_writes(true).expect("a switch");
     assert!(matches!(delete(&mut first, "ranker").await, Err(Refusal::Failed(_))));
     check(&first, 1, "v2", "RolledBack", None, false);
     assert_eq!(first.mesh.generation, generation);
-    first.store.refuse_writes(false).expect("a switch");
+    first.journal.refuse_writes(false).expect("a switch");
     drop(first);
     let mut second = engine(&file);
     second.recover().await;

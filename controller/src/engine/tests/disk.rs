@@ -9,13 +9,13 @@ async fn what_was_revoked_on_a_full_disk_is_written_with_whatever_is_written_nex
     let file = dir.path().join("serin.db");
     let mut first = engine(&file);
     apply(&mut first, &spec("v1", "v2", "")).await.expect("begun");
-    first.store.refuse_writes(true).expect("a switch");
+    first.journal.refuse_writes(true).expect("a switch");
     abort(&mut first).await;
     assert_eq!(first.mesh.revoked_since(0).collect::<Vec<_>>(), ["ranker"]);
-    assert_ne!(first.store.mesh().expect("read"), first.mesh);
-    first.store.refuse_writes(false).expect("a switch");
+    assert_ne!(first.journal.mesh().expect("read"), first.mesh);
+    first.journal.refuse_writes(false).expect("a switch");
     apply(&mut first, &spec("v1", "v3", "")).await.expect("the next run begins");
-    assert_eq!(first.store.mesh().expect("read"), first.mesh);
+    assert_eq!(first.journal.mesh().expect("read"), first.mesh);
     drop(first);
     let second = engine(&file);
     assert_eq!(second.mesh.revoked_since(0).collect::<Vec<_>>(), ["ranker"]);
@@ -28,12 +28,12 @@ async fn what_waits_for_the_disk_is_written_once() {
     let file = dir.path().join("serin.db");
     let mut first = engine(&file);
     apply(&mut first, &spec("v1", "v2", "")).await.expect("begun");
-    first.store.refuse_writes(true).expect("a switch");
+    first.journal.refuse_writes(true).expect("a switch");
     abort(&mut first).await;
     for _ in 0..3 {
         first.tick().await;
     }
-    first.store.refuse_writes(false).expect("a switch");
+    first.journal.refuse_writes(false).expect("a switch");
     for _ in 0..3 {
         first.tick().await;
     }

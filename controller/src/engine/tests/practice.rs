@@ -210,20 +210,20 @@ async fn an_exercise_that_ends_on_a_full_disk_is_written_as_soon_as_can_be() {
         exercise.ended().map(|ended| ended.outcome)
     };
     assert_eq!(outcome(&first), None);
-    first.store.refuse_writes(true).expect("a switch");
+    first.journal.refuse_writes(true).expect("a switch");
     first.end_exercise("ranker", "aborted by ben".to_owned()).await;
     let taken_back = first.exercises["ranker"].latest().expect("one").policy().expect("a policy").epoch;
     let revoked = first.mesh.revoked_since(0).collect::<Vec<_>>().len();
     assert!(first.exercises["ranker"].unsaved && revoked == 1, "it holds all the same");
-    first.store.refuse_writes(false).expect("a switch");
+    first.journal.refuse_writes(false).expect("a switch");
     first.tick().await;
     assert!(!first.exercises["ranker"].unsaved);
-    let stored = first.store.exercises().expect("read");
+    let stored = first.journal.exercises().expect("read");
     assert_eq!(
         stored.first().and_then(|stored| stored.policy()).map(|policy| policy.epoch),
         Some(taken_back)
     );
-    assert_eq!(first.store.mesh().expect("read"), first.mesh, "what was revoked is known to the store");
+    assert_eq!(first.journal.mesh().expect("read"), first.mesh, "what was revoked is known to the store");
     let lines = store::Archive::of(&file).journal("ranker", 1).expect("a journal").lines;
     let said = lines.iter().filter(|line| line.what.contains("take everything back")).count();
     assert_eq!(said, 1, "said once: {lines:?}");

@@ -25,7 +25,7 @@ use crate::clock;
 use crate::evidence::Source;
 use {
     sources::{Hosts, Secrets},
-    store::{Failpoint, Failpoints},
+    store::{Failpoint, Failpoints, Store},
     tally::lease::Question,
 };
 
@@ -340,7 +340,7 @@ impl World {
         if let Some(engine) = &self.engine {
             engine.publication.leases.alive();
             for node in ["a", "b"].map(str::to_owned) {
-                let incarnation = engine.store.incarnation;
+                let incarnation = engine.journal.incarnation();
                 engine.publication.leases.answer(&Question {
                     incarnation,
                     generation,

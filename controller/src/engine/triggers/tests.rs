@@ -190,7 +190,7 @@ async fn a_version_that_cannot_be_a_label_is_refused_by_name_and_harms_nothing()
         other => panic!("{other:?}"),
     }
     engine.drop_trigger("registry").expect("dropped");
-    assert!(engine.triggers.is_empty() && engine.store.triggers().expect("read").is_empty());
+    assert!(engine.triggers.is_empty() && engine.journal.triggers().expect("read").is_empty());
 }
 
 /// A full disk loses no version: whoever tells of it is told to tell again.
@@ -199,9 +199,9 @@ async fn a_store_that_takes_nothing_triggers_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut engine = engine(&dir.path().join("serin.db"));
     engine.keep_trigger(&text(""), false).expect("kept");
-    engine.store.refuse_writes(true).expect("a switch");
+    engine.journal.refuse_writes(true).expect("a switch");
     assert!(matches!(engine.go("registry", "7", "a test", false).await, Err(Refusal::Failed(_))));
-    engine.store.refuse_writes(false).expect("a switch");
+    engine.journal.refuse_writes(false).expect("a switch");
     assert!(go(&mut engine, "7").await.triggered);
     check(&engine, (1, "v6", "v7"), None, &[("7", "begunrun1")]);
 }

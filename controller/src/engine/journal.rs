@@ -1,0 +1,185 @@
+//! What must outlive the process, as the engine sees it: SQLite today, another place tomorrow.
+
+use anyhow::Result;
+use manifest::Exercised;
+use rollout::{Exercise, Practised, State};
+use store::{
+    Change, Entry, Failpoint, LastRun, Mesh, Pending, Queued, Store, Stored, StoredTrigger, Triggered,
+};
+
+/// Keeps what was decided. Each write is whole or not at all; when it returns without an error, it is there after a power
+/// cut.
+pub trait Journal: Send {
+    /// Tells one journal from another: a new one is a new incarnation.
+    fn incarnation(&self) -> u64;
+    /// How long runs are kept after another has followed them, in milliseconds.
+    fn keep_ms(&self) -> u64;
+    /// What the whole mesh is to know.
+    fn mesh(&self) -> Result<Mesh>;
+    /// Every present run.
+    fn rollouts(&self) -> Result<Vec<Stored>>;
+    /// The last of the runs that were followed by another or deleted.
+    fn last(&self, name: &str) -> Result<Option<LastRun>>;
+    /// An earlier run; of a fleet, its members.
+    fn past_runs(&self, name: &str, run: u64) -> Result<Vec<State>>;
+    /// The versions that were behind the stable route, the latest first.
+    fn stable_versions(&self, name: &str) -> Result<Vec<String>>;
+    /// The last exercise of each kind of each rollout.
+    fn exercises(&self) -> Result<Vec<Exercise>>;
+    /// Those of one rollout and kind, the newest first.
+    fn past_exercises(&self, name: &str, what: Exercised) -> Result<Vec<Exercise>>;
+    /// When one of each rollout and kind last passed, in milliseconds since 1970.
+    fn passed_exercises(&self) -> Result<Vec<(String, Exercised, u64)>>;
+    /// How far the practice of each rollout is that begins by itself.
+    fn practised(&self) -> Result<Vec<(String, Exercised, Practised)>>;
+    /// What waits until the present run of its name is over.
+    fn queued(&self) -> Result<Vec<Queued>>;
+    /// What begins rollouts by itself.
+    fn triggers(&self) -> Result<Vec<StoredTrigger>>;
+
+    /// Writes down what changes in the mesh.
+    fn commit(&mut self, change: &Change<'_>) -> Result<()>;
+    /// Lets a specification wait, in place of what waited under its name.
+    fn queue(&mut self, queued: &Queued) -> Result<()>;
+    /// Nothing waits under this name any more.
+    fn unqueue(&mut self, name: &str) -> Result<()>;
+    /// How far the practice of one kind is; `None`: there is none any more.
+    fn save_practised(
+        &mut self,
+        of: (&str, u64),
+        what: Exercised,
+        practised: Option<&Practised>,
+        entries: &[Entry],
+    ) -> Result<()>;
+    /// Keeps a trigger, in place of the one of its name.
+    fn keep_trigger(&mut self, name: &str, spec: &str) -> Result<()>;
+    /// What a trigger did with versions, and which one waits now.
+    fn note_triggered(
+        &mut self,
+        name: &str,
+        triggered: &[Triggered],
+        pending: Option<&Pending>,
+    ) -> Result<()>;
+    /// Deletes a trigger.
+    fn drop_trigger(&mut self, name: &str) -> Result<()>;
+    /// Adds up a little of what was measured long ago; says whether there is more.
+    fn thin(&mut self, now_ms: u64) -> Result<bool>;
+    /// Deletes a few of the runs that were followed by another before then; says how many.
+    fn forget(&mut self, before_ms: u64) -> Result<usize>;
+
+    /// A seam for tests that end the process here.
+    fn reached(&mut self, point: Failpoint) -> Result<()>;
+    /// From now on as on a disk that may only be read.
+    #[cfg(test)]
+    fn refuse_writes(&self, refuse: bool) -> Result<()>;
+}
+
+impl Journal for Store {
+    fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    fn keep_ms(&self) -> u64 {
+        self.keep_ms
+    }
+
+    fn mesh(&self) -> Result<Mesh> {
+        self.mesh()
+    }
+
+    fn rollouts(&self) -> Result<Vec<Stored>> {
+        self.rollouts()
+    }
+
+    fn last(&self, name: &str) -> Result<Option<LastRun>> {
+        self.last(name)
+    }
+
+    fn past_runs(&self, name: &str, run: u64) -> Result<Vec<State>> {
+        self.past_runs(name, run)
+    }
+
+    fn stable_versions(&self, name: &str) -> Result<Vec<String>> {
+        self.stable_versions(name)
+    }
+
+    fn exercises(&self) -> Result<Vec<Exercise>> {
+        self.exercises()
+    }
+
+    fn past_exercises(&self, name: &str, what: Exercised) -> Result<Vec<Exercise>> {
+        self.past_exercises(name, what)
+    }
+
+    fn passed_exercises(&self) -> Result<Vec<(String, Exercised, u64)>> {
+        self.passed_exercises()
+    }
+
+    fn practised(&self) -> Result<Vec<(String, Exercised, Practised)>> {
+        self.practised()
+    }
+
+    fn queued(&self) -> Result<Vec<Queued>> {
+        self.queued()
+    }
+
+    fn triggers(&self) -> Result<Vec<StoredTrigger>> {
+        self.triggers()
+    }
+
+    fn commit(&mut self, change: &Change<'_>) -> Result<()> {
+        self.commit(change)
+    }
+
+    fn queue(&mut self, queued: &Queued) -> Result<()> {
+        self.queue(queued)
+    }
+
+    fn unqueue(&mut self, name: &str) -> Result<()> {
+        self.unqueue(name)
+    }
+
+    fn save_practised(
+        &mut self,
+        of: (&str, u64),
+        what: Exercised,
+        practised: Option<&Practised>,
+        entries: &[Entry],
+    ) -> Result<()> {
+        self.save_practised(of, what, practised, entries)
+    }
+
+    fn keep_trigger(&mut self, name: &str, spec: &str) -> Result<()> {
+        self.keep_trigger(name, spec)
+    }
+
+    fn note_triggered(
+        &mut self,
+        name: &str,
+        triggered: &[Triggered],
+        pending: Option<&Pending>,
+    ) -> Result<()> {
+        self.note_triggered(name, triggered, pending)
+    }
+
+    fn drop_trigger(&mut self, name: &str) -> Result<()> {
+        self.drop_trigger(name)
+    }
+
+    fn thin(&mut self, now_ms: u64) -> Result<bool> {
+        self.thin(now_ms)
+    }
+
+    fn forget(&mut self, before_ms: u64) -> Result<usize> {
+        self.forget(before_ms)
+    }
+
+    fn reached(&mut self, point: Failpoint) -> Result<()> {
+        self.failpoints.reached(point)
+    }
+
+    #[cfg(test)]
+    fn refuse_writes(&self, refuse: bool) -> Result<()> {
+        self.refuse_writes(refuse)
+    }
+}
