@@ -183,8 +183,8 @@ impl Engine {
         }
         if slot.is_some_and(|slot| slot.unsaved) {
             return Err(Refusal::Failed(format!(
-                "the end of what was tried on {name} is not written down yet, because the store refuses; try again when it can \
-                 be written"
+                "the end of what was tried on {name} is not written down yet, because the store refuses: free the disk (the \
+                 controller's log says what it wants), then try again"
             )));
         }
         let exercise = match order {
