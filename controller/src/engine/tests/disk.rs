@@ -21,7 +21,7 @@ async fn what_was_revoked_on_a_full_disk_is_written_with_whatever_is_written_nex
     assert_eq!(second.mesh.revoked_since(0).collect::<Vec<_>>(), ["ranker"]);
 }
 
-/// Runs and exercises are one transaction: none of them is written again because another was not.
+/// It is tried at every tick while the disk refuses, and written once when it does not.
 #[tokio::test]
 async fn what_waits_for_the_disk_is_written_once() {
     let dir = tempfile::tempdir().expect("a folder");
