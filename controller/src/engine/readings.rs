@@ -219,7 +219,7 @@ fn takes(state: &State, figure: &Figure) -> Result<(), Refusal> {
     let Figure { metric, version, value, n } = figure;
     let plan = &state.plan;
     let is_pushed = |source: &Source| matches!(source, Source::Push(_));
-    let gates = plan.gates.iter().filter(|gate| gate.source.as_ref().is_some_and(is_pushed));
+    let gates = plan.gates.iter().filter(|gate| gate.source().is_some_and(is_pushed));
     let guardrails = plan
         .guardrails
         .iter()

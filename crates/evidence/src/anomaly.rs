@@ -54,7 +54,7 @@ impl Series {
         stable: Option<f64>,
         history: Option<Spread>,
     ) -> Option<Line> {
-        let anomaly = gate.anomaly.as_ref()?;
+        let anomaly = gate.anomaly()?;
         let finite = |value: &f64| value.is_finite();
         let (seen, stable) = (seen.filter(finite), stable.filter(finite));
         let line = seen.map(|seen| self.line(gate, anomaly, seen, stable, history));
@@ -81,7 +81,7 @@ impl Series {
         let own = Spread::of(&self.own).ok().filter(|own| own.n >= FEWEST).unwrap_or(others);
         let least = others.median.abs() * anomaly.least + anomaly.least_points;
         let out = |z: f64, value: f64| {
-            let worse = if gate.metric.larger_is_worse() { z } else { -z };
+            let worse = if gate.metric().larger_is_worse() { z } else { -z };
             let far = if anomaly.sides == Sides::Both { z.abs() } else { worse };
             far > anomaly.z && (value - others.median).abs() > least
         };
@@ -110,7 +110,7 @@ impl Line {
         match *self {
             Self::Within => None,
             Self::Unknown { n } => {
-                let wanted = gate.anomaly.map_or(0, |anomaly| anomaly.min_readings);
+                let wanted = gate.anomaly().map_or(0, |anomaly| anomaly.min_readings);
                 Some(format!("{n} of {wanted} readings to compare it with"))
             }
             Self::Shared => Some("an outlier, and so is stable".to_owned()),

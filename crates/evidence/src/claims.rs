@@ -13,19 +13,19 @@ pub const OF_COPIES: &str = "it tells and decides nothing: a copy is sent after 
 /// What the estimate is held against.
 pub fn bound(gate: &Gate, control: Option<f64>) -> Option<f64> {
     let relative = gate.against.zip(control).map(|(against, control)| {
-        let margin = at_margin(gate.metric, control, against.margin, against.margin_points);
-        if gate.metric.is_rate() { margin.max(against.pass_below) } else { margin }
+        let margin = at_margin(gate.metric(), control, against.margin, against.margin_points);
+        if gate.metric().is_rate() { margin.max(against.pass_below) } else { margin }
     });
     let limit = gate.limit.map(|limit| limit.pass);
     match (relative, limit) {
-        (Some(a), Some(b)) => Some(if gate.metric.larger_is_worse() { a.min(b) } else { a.max(b) }),
+        (Some(a), Some(b)) => Some(if gate.metric().larger_is_worse() { a.min(b) } else { a.max(b) }),
         (one, other) => one.or(other),
     }
 }
 
 /// "error_rate is 0.9% of 1200 canary requests, 1.01% of 20000 stable requests".
 pub fn facts(gate: &Gate, seen: Option<f64>, n: u64, stable: Option<f64>, n_stable: u64) -> String {
-    let metric = gate.metric;
+    let metric = gate.metric();
     let canary = match seen {
         Some(seen) => format!("{} is {} over {n} canary requests", metric.name(), value(metric, seen)),
         None => format!("no canary request shows {} yet", metric.name()),
@@ -38,7 +38,7 @@ pub fn facts(gate: &Gate, seen: Option<f64>, n: u64, stable: Option<f64>, n_stab
 
 /// What a pass proves.
 pub fn claim(gate: &Gate, compares: bool) -> String {
-    let metric = gate.metric;
+    let metric = gate.metric();
     let relative = gate.against.filter(|_| compares).map(|against| match metric {
         Metric::ConfidenceMean if against.margin_points > 0.0 => {
             format!("less than {} below stable", digits(against.margin_points))
@@ -77,9 +77,9 @@ pub fn claim(gate: &Gate, compares: bool) -> String {
 /// "; harm begins above 1.05 times stable's": said beside the margin, which is what a pass proves and not what is borne.
 pub fn harm_begins(gate: &Gate, compares: bool) -> String {
     let Some(against) = gate.against.filter(|_| compares) else { return String::new() };
-    let side = if gate.metric.larger_is_worse() { "above" } else { "below" };
-    let begins = match (gate.metric.larger_is_worse(), against.harm_points > 0.0) {
-        (true, true) if gate.metric.is_rate() => {
+    let side = if gate.metric().larger_is_worse() { "above" } else { "below" };
+    let begins = match (gate.metric().larger_is_worse(), against.harm_points > 0.0) {
+        (true, true) if gate.metric().is_rate() => {
             format!("{}pp {side} stable", digits(against.harm_points * 100.0))
         }
         (_, true) => format!("{} {side} stable", digits(against.harm_points)),

@@ -99,17 +99,17 @@ impl Contest {
 
     /// "error_rate is 1.2% of 4000 requests on canary, 0.9% of 4100 on b".
     pub fn standing(&self, gate: &Gate) -> String {
-        let each = self.seen.iter().map(|(arm, counts)| match estimate(gate.metric, counts) {
-            (Some(seen), n) => format!("{} of {n} requests on {arm}", value(gate.metric, seen)),
+        let each = self.seen.iter().map(|(arm, counts)| match estimate(gate.metric(), counts) {
+            (Some(seen), n) => format!("{} of {n} requests on {arm}", value(gate.metric(), seen)),
             (None, _) => format!("unknown on {arm}"),
         });
-        format!("{} is {}", gate.metric.name(), each.collect::<Vec<_>>().join(", "))
+        format!("{} is {}", gate.metric().name(), each.collect::<Vec<_>>().join(", "))
     }
 }
 
 impl Evidence {
     /// How much requests of one user go together, for a comparison of challengers by this gate.
     pub fn design_effect_of(&self, plan: &Plan, gate: &Gate) -> Option<f64> {
-        self.clumps(plan.unit).of(gate.metric)
+        self.clumps(plan.unit).of(gate.metric())
     }
 }

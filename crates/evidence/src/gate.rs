@@ -48,14 +48,14 @@ impl GateEvidence {
 
     /// Begins the tests the gate asks for and does not have.
     pub fn begin(&mut self, gate: &Gate, scale: Scale) {
-        if gate.metric.is_external() || self.error.is_some() {
+        if gate.metric().is_external() || self.error.is_some() {
             return;
         }
         if let (Some(limit), None) = (gate.limit, &self.fixed) {
-            self.fixed = self.built(Test::limit(gate.metric, limit, scale));
+            self.fixed = self.built(Test::limit(gate.metric(), limit, scale));
         }
         if let (Some(against), None) = (gate.against, &self.against) {
-            self.against = self.built(Test::against(gate.metric, against, scale));
+            self.against = self.built(Test::against(gate.metric(), against, scale));
         }
     }
 
@@ -68,7 +68,7 @@ impl GateEvidence {
         if look.of_stage {
             self.stage.add(canary, control);
         }
-        if look.copies && !gate.metric.decides_in_shadow() {
+        if look.copies && !gate.metric().decides_in_shadow() {
             return;
         }
         let Some(deff) = deff else { return };
@@ -99,7 +99,7 @@ impl GateEvidence {
     /// Remembers proof that was complete at this look.
     pub fn latch(&mut self, gate: &Gate, pass: f64) {
         let height = -pass.ln();
-        if estimate(gate.metric, &self.stage.canary).1 < gate.min_samples.max(1) {
+        if estimate(gate.metric(), &self.stage.canary).1 < gate.min_samples().max(1) {
             return;
         }
         let proven = |test: &Option<Test>| test.as_ref().is_some_and(|test| test.answers().no_harm >= height);
@@ -109,12 +109,12 @@ impl GateEvidence {
 
     fn read(&mut self, gate: &Gate, canary: &Counts, control: &Counts, look: Look) {
         let counts = gate.failure_limit.is_some() || gate.marginal.borne.is_some();
-        if gate.metric.is_external() || (gate.consecutive == 0 && !counts) {
+        if gate.metric().is_external() || (gate.consecutive == 0 && !counts) {
             return;
         }
         if let Some(window) = self.readings.window(gate, canary, control, look.age_ms) {
-            let stable = estimate(gate.metric, &window.control).0.filter(|_| look.concurrent);
-            self.readings.note(gate, estimate(gate.metric, &window.canary).0, stable, None);
+            let stable = estimate(gate.metric(), &window.control).0.filter(|_| look.concurrent);
+            self.readings.note(gate, estimate(gate.metric(), &window.canary).0, stable, None);
         }
     }
 
@@ -133,7 +133,7 @@ impl GateEvidence {
 
     /// Does its source want to be asked?
     pub fn due(&self, gate: &Gate, age_ms: u64) -> bool {
-        gate.metric.is_external() && self.readings.due(gate, age_ms)
+        gate.metric().is_external() && self.readings.due(gate, age_ms)
     }
 
     /// A stage begins: its proof is gathered anew.
@@ -205,10 +205,10 @@ impl GateEvidence {
     /// What it says now.
     #[must_use]
     pub fn verdict(&self, gate: &Gate, pass: f64, scope: Scope, unknown_unit: bool, failed: bool) -> Verdict {
-        if gate.metric.is_external() {
+        if gate.metric().is_external() {
             return self.external_verdict(gate, scope, failed);
         }
-        let metric = gate.metric;
+        let metric = gate.metric();
         let compares = self.against.is_some() && scope.concurrent;
         let (seen, n_canary) = shown(metric, &self.stage.canary, compares);
         let (stable, n_control) = shown(metric, &self.stage.control, compares);
@@ -266,10 +266,10 @@ impl GateEvidence {
             (Answer::Insufficient, format!("proven, and its window is not over; {facts}"))
         } else if passed {
             (Answer::Pass, format!("proven {claim}: {facts}{begins}"))
-        } else if n_canary < gate.min_samples {
+        } else if n_canary < gate.min_samples() {
             (
                 Answer::Insufficient,
-                format!("{n_canary} of at least {} canary requests; {facts}{begins}", gate.min_samples),
+                format!("{n_canary} of at least {} canary requests; {facts}{begins}", gate.min_samples()),
             )
         } else {
             let (have, want) = (digits(verdict.proof), digits(1.0 / pass));
@@ -282,16 +282,18 @@ impl GateEvidence {
     /// What the alarm is about, in numbers that bear it out: this stage's, else those since it began.
     fn alarm(&self, gate: &Gate, facts: &str, compares: bool) -> String {
         let bad = |arms: &Arms| {
-            let (seen, stable) =
-                (shown(gate.metric, &arms.canary, compares).0, shown(gate.metric, &arms.control, compares).0);
+            let (seen, stable) = (
+                shown(gate.metric(), &arms.canary, compares).0,
+                shown(gate.metric(), &arms.control, compares).0,
+            );
             seen.is_some_and(|seen| worse(gate, seen, stable.filter(|_| compares), Bound::Harm))
         };
         if bad(&self.stage) {
             return format!("harm is proven: {facts}");
         }
         if bad(&self.since) {
-            let (seen, n) = shown(gate.metric, &self.since.canary, compares);
-            let (stable, n_stable) = shown(gate.metric, &self.since.control, compares);
+            let (seen, n) = shown(gate.metric(), &self.since.canary, compares);
+            let (stable, n_stable) = shown(gate.metric(), &self.since.control, compares);
             let since = super::claims::facts(gate, seen, n, stable.filter(|_| compares), n_stable);
             return format!("harm is proven: {since}, since it began; {facts}, in this stage");
         }

@@ -148,13 +148,13 @@ impl Evidence {
             let late = look.of_stage && look.baked_ms >= gate.start_after_ms;
             if !look.warming {
                 let look = Look { of_stage: late, ..look };
-                let times = gate.metric == Metric::LatencyP99;
+                let times = gate.metric() == Metric::LatencyP99;
                 let (canary, of_control) =
                     if times { (&interval.canary, &control) } else { (&bare.0, &bare.1) };
-                evidence.observe(gate, canary, of_control, look, clumps.of(gate.metric));
+                evidence.observe(gate, canary, of_control, look, clumps.of(gate.metric()));
                 for (canary, control) in &others {
                     let look = Look { of_stage: false, span_ms: 0, ..look };
-                    evidence.observe(gate, canary, control, look, clumps.of(gate.metric));
+                    evidence.observe(gate, canary, control, look, clumps.of(gate.metric()));
                 }
                 if look.of_stage {
                     evidence.latch(gate, plan.alpha.pass);
@@ -185,7 +185,7 @@ impl Evidence {
 
     /// A figure of the user's own: of a gate, or of a guardrail.
     pub fn take_reading(&mut self, plan: &Plan, reading: &Reading, age_ms: u64) {
-        let external = |gate: &Gate| gate.name == reading.gate && gate.metric.is_external();
+        let external = |gate: &Gate| gate.name == reading.gate && gate.metric().is_external();
         for (gate, evidence) in plan.gates.iter().zip(&mut self.gates).filter(|(gate, _)| external(gate)) {
             evidence.take_reading(gate, reading, age_ms);
         }
@@ -293,12 +293,12 @@ impl Evidence {
     /// What gate `index` says now.
     pub fn verdict(&self, plan: &Plan, index: usize, scope: Scope, failed: bool) -> Option<Verdict> {
         let (gate, evidence) = (plan.gates.get(index)?, self.gates.get(index)?);
-        let unknown = !gate.metric.is_external() && self.clumps(plan.unit).of(gate.metric).is_none();
+        let unknown = !gate.metric().is_external() && self.clumps(plan.unit).of(gate.metric()).is_none();
         // An advisory gate spends nothing of the run's budget: it warns at that level by itself.
         let warns = !gate.hard && (evidence.harm() >= -plan.alpha.gates.ln() || evidence.limit_reached(gate));
         Some(self.explained(
             plan,
-            gate.metric,
+            gate.metric(),
             evidence.verdict(gate, plan.alpha.pass, scope, unknown, failed || warns),
         ))
     }
@@ -306,7 +306,8 @@ impl Evidence {
     /// What is overdue is asked at another age from now on: proof and figures begin anew, and suspicion stays.
     fn other_age(&mut self, plan: &Plan) {
         let of_time = |metric: Metric| metric == Metric::Overdue;
-        for (_, evidence) in plan.gates.iter().zip(&mut self.gates).filter(|(gate, _)| of_time(gate.metric)) {
+        for (_, evidence) in plan.gates.iter().zip(&mut self.gates).filter(|(gate, _)| of_time(gate.metric()))
+        {
             evidence.begin_stage();
         }
         let rails = plan.guardrails.iter().zip(&mut self.guardrails);

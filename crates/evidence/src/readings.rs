@@ -120,7 +120,8 @@ impl Readings {
     /// More readings in vain than the gate bears: what is done about it, and why.
     pub fn unread(&self, gate: &Gate) -> Option<(Insufficient, String)> {
         let vain = (self.errors_in_a_row, self.error.as_deref(), self.empty_in_a_row);
-        in_vain(vain, gate.no_data, gate.on_error)
+        let figure = gate.figure()?;
+        in_vain(vain, figure.no_data, figure.on_error)
     }
 
     /// The last values: canary's, stable's.
@@ -211,7 +212,7 @@ pub enum Bound {
 
 /// Is a value worse than a bound?
 pub fn worse(gate: &Gate, seen: f64, stable: Option<f64>, bound: Bound) -> bool {
-    let metric = gate.metric;
+    let metric = gate.metric();
     let beyond = |limit: f64| if metric.larger_is_worse() { seen > limit } else { seen < limit };
     let limited =
         gate.limit.is_some_and(|limit| beyond(if bound == Bound::Pass { limit.pass } else { limit.fail }));

@@ -251,8 +251,10 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
             )?;
         }
     }
-    for gate in plan.gates.iter().filter(|gate| gate.hard && gate.metric.is_external()) {
-        let (name, on_error, no_data) = (&gate.name, unread(gate.on_error), unread(gate.no_data));
+    let figures =
+        plan.gates.iter().filter(|gate| gate.hard).filter_map(|gate| Some((&gate.name, gate.figure()?)));
+    for (name, figure) in figures {
+        let (on_error, no_data) = (unread(figure.on_error), unread(figure.no_data));
         writeln!(text, "When {name} cannot be read {on_error}; when it holds no number {no_data}.")?;
     }
     let read = plan.guardrails.iter().filter_map(|rail| Some((&rail.name, rail.reads.as_deref()?)));

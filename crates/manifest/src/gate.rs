@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 use crate::anomaly::Anomaly;
 use crate::plan::Insufficient;
 use crate::source::Source;
+use crate::typed::Better;
+
+mod against;
+mod stored;
+
+pub use against::Against;
 
 /// What is measured, per version, from weight-assigned requests alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -75,26 +81,19 @@ impl Metric {
     }
 }
 
-/// A claim a stage must prove; its opposite, proved at any time, ends the run.
+/// A claim a stage must prove; its opposite, proved at any time, ends the run. It is stored as [`stored::Gate`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "stored::Gate", into = "stored::Gate")]
 #[non_exhaustive]
 pub struct Gate {
     /// Its name in reports.
     pub name: String,
-    /// What is measured.
-    pub metric: Metric,
-    /// Where an external metric is read.
-    pub source: Option<Source>,
+    /// What it rests on.
+    pub basis: Basis,
     /// A fixed limit, in the metric's unit.
     pub limit: Option<Limit>,
     /// A comparison with stable's traffic of the same moments.
     pub against: Option<Against>,
-    /// Beside them: readings that are out of line are bad ones.
-    #[serde(default)]
-    pub anomaly: Option<Anomaly>,
-    /// The canary requests a pass needs at least, counted in the stage.
-    pub min_samples: u64,
     /// Must it pass? An advisory gate is reported and decides nothing.
     pub hard: bool,
     /// What proven harm does.
@@ -102,7 +101,6 @@ pub struct Gate {
     /// What a value between good and bad does.
     pub on_marginal: OnMarginal,
     /// When it does so, and for how long.
-    #[serde(default)]
     pub marginal: Marginal,
     /// Evidence of a stage counts from this long after its start, in milliseconds.
     pub start_after_ms: u64,
@@ -114,15 +112,81 @@ pub struct Gate {
     pub every_ms: u64,
     /// How many bad evaluations are borne before the gate fails; `None`: only proof fails it.
     pub failure_limit: Option<u32>,
+}
+
+/// What a gate rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Basis {
+    /// The counters of both versions' requests, which are tested.
+    Counters {
+        /// What is measured; never an external metric.
+        metric: Metric,
+        /// The canary requests a pass needs at least, counted in the stage.
+        min_samples: u64,
+    },
+    /// A figure of the user's own, whose readings are counted.
+    Figure(Box<Figure>),
+}
+
+/// A figure of the user's own, for a gate.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Figure {
+    /// Which way is better.
+    pub better: Better,
+    /// Where it is read.
+    pub source: Source,
+    /// Beside limits: readings that are out of line are bad ones.
+    pub anomaly: Option<Anomaly>,
     /// Its source answers, and holds no number.
-    #[serde(default)]
     pub no_data: Unread,
     /// Its source cannot be read.
-    #[serde(default)]
     pub on_error: Unread,
 }
 
 impl Gate {
+    /// What is measured.
+    #[must_use]
+    pub const fn metric(&self) -> Metric {
+        match &self.basis {
+            Basis::Counters { metric, .. } => *metric,
+            Basis::Figure(figure) => match figure.better {
+                Better::Lower => Metric::ExternalLow,
+                Better::Higher => Metric::ExternalHigh,
+            },
+        }
+    }
+
+    /// The figure it rests on; `None`: it rests on counters.
+    #[must_use]
+    pub const fn figure(&self) -> Option<&Figure> {
+        match &self.basis {
+            Basis::Counters { .. } => None,
+            Basis::Figure(figure) => Some(figure),
+        }
+    }
+
+    /// Where its figure is read; `None`: it rests on counters.
+    #[must_use]
+    pub fn source(&self) -> Option<&Source> {
+        self.figure().map(|figure| &figure.source)
+    }
+
+    /// Whether readings that are out of line are bad ones.
+    #[must_use]
+    pub fn anomaly(&self) -> Option<&Anomaly> {
+        self.figure()?.anomaly.as_ref()
+    }
+
+    /// The canary requests a pass needs at least, counted in the stage; 0 where readings are counted.
+    #[must_use]
+    pub const fn min_samples(&self) -> u64 {
+        match self.basis {
+            Basis::Counters { min_samples, .. } => min_samples,
+            Basis::Figure(_) => 0,
+        }
+    }
+
     /// Does it say anything while stable is at work beside the canary (`concurrent`), or is not?
     #[must_use]
     pub const fn applies(&self, concurrent: bool) -> bool {
@@ -194,104 +258,6 @@ impl Limit {
     #[must_use]
     pub const fn of(value: f64) -> Self {
         Self { pass: value, fail: value }
-    }
-}
-
-/// Rates and answer times of equal versions differ by up to this factor, and means by up to that part, for reasons that
-/// are not the version's.
-const EQUALS_DIFFER: f64 = 1.05;
-const EQUAL_MEANS_DIFFER: f64 = 0.005;
-
-/// A comparison with stable.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Against {
-    /// To pass it must be proven that the canary is not worse than this: for rates and latencies a factor on
-    /// stable's value (1.5), for means the share of stable's mean that may be lost (0.02).
-    pub margin: f64,
-    /// And worse by no more than this beside, in the metric's own unit: percentage points are hundredths.
-    #[serde(default)]
-    pub margin_points: f64,
-    /// To fail it must be proven that the canary is worse than this, in the unit of `margin`.
-    pub harm: f64,
-    /// And by more than this beside, in the unit of `margin_points`.
-    #[serde(default)]
-    pub harm_points: f64,
-    /// A rate not proven above this is no harm, whatever stable's is; 0: any.
-    pub ignore_below: f64,
-    /// A rate proven below this is a pass, whatever stable's is; 0: none.
-    pub pass_below: f64,
-}
-
-impl Against {
-    /// Where the margin of a rate is in points, this part of it is no harm yet: 0.05pp of 0.5pp.
-    pub(crate) const PART_OF_POINTS: f64 = 0.1;
-
-    /// Does harm begin beyond the margin, with something between the two?
-    #[must_use]
-    pub fn has_middle(&self) -> bool {
-        self.harm > self.margin || self.harm_points > self.margin_points
-    }
-
-    /// By how much worse than stable is no harm yet, where nobody says: the factor from which harm of a rate or of answer
-    /// times begins, and the part of a mean that may be lost. Arms of equal versions are never exactly equal, since a
-    /// small arm has colder connections and caches, and with traffic enough any difference is proven.
-    ///
-    /// Chosen from `cargo xtask bench tolerance` (docs/figures.md). Tests of rates look for three tenths more and above,
-    /// so a rate 10 % higher is borne from 1.05 on. Answer times are counted in bins of 4.4 %, and 1.13 is three of them:
-    /// with two, answers 10 % slower are found within a day.
-    #[must_use]
-    pub const fn tolerance(metric: Metric) -> f64 {
-        match metric {
-            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => 1.05,
-            Metric::LatencyP99 => 1.13,
-            Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => 0.02,
-        }
-    }
-
-    /// Does harm begin so near to stable that versions that are equal may lie beyond it, with traffic enough? Figures of
-    /// the user's own are not asked about, and neither is who says from which rate on harm is worth it.
-    #[must_use]
-    pub fn is_strict(&self, metric: Metric) -> bool {
-        match metric {
-            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::LatencyP99 => {
-                self.harm < EQUALS_DIFFER && self.harm_points <= 0.0 && self.ignore_below <= 0.0
-            }
-            Metric::ConfidenceMean => self.harm < EQUAL_MEANS_DIFFER && self.harm_points <= 0.0,
-            Metric::ExternalLow | Metric::ExternalHigh => false,
-        }
-    }
-
-    /// Is there something within the margin that is harm all the same once there is proof?
-    #[must_use]
-    pub fn harm_is_nearer(&self) -> bool {
-        self.harm < self.margin || self.harm_points < self.margin_points
-    }
-
-    /// The comparison of a metric for which none is written: rates within one and a half times, p99 within a quarter,
-    /// means within 2 %.
-    #[must_use]
-    pub const fn usual(metric: Metric) -> Self {
-        let none = Self {
-            margin: 0.0,
-            harm: 0.0,
-            margin_points: 0.0,
-            harm_points: 0.0,
-            ignore_below: 0.0,
-            pass_below: 0.0,
-        };
-        // As where no harm is written.
-        let harm = Self::tolerance(metric);
-        match metric {
-            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => {
-                Self { margin: 1.5, harm, pass_below: 0.01, ..none }
-            }
-            Metric::LatencyP99 => Self { margin: 1.25, harm, ..none },
-            Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => {
-                Self { margin: 0.02, harm, ..none }
-            }
-        }
     }
 }
 

@@ -48,7 +48,9 @@ pub use compile::compile;
 pub use documents::{Document, documents};
 pub use explain::{explain, explain_all};
 pub use fleet::{After, HowMany, Member, Terms};
-pub use gate::{Against, Gate, Guardrail, Limit, Marginal, Metric, OnFail, OnMarginal, Reads, Unread};
+pub use gate::{
+    Against, Basis, Figure, Gate, Guardrail, Limit, Marginal, Metric, OnFail, OnMarginal, Reads, Unread,
+};
 pub use keep_warm::{AfterRun, HookHow, KeepWarm, Returning};
 pub use lint::{lint, wanted};
 pub use plan::{

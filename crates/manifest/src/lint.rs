@@ -201,7 +201,7 @@ fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
     let harm_is_written =
         written.and_then(|index| typed.spec.gates.get(index)).is_some_and(|gate| gate.harm.is_some());
     found.extend(harm::warnings(&at, gate, harm_is_written));
-    if gate.metric.is_external() {
+    if let Some(figure) = gate.figure() {
         // Business figures want hours, and a reading in the first minutes says little.
         let shortest = gate.every_ms.saturating_mul(u64::from(gate.consecutive));
         if shortest < SHORTEST_WINDOW_MS && gate.start_after_ms + gate.min_window_ms < SHORTEST_WINDOW_MS {
@@ -219,12 +219,12 @@ fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
         found.extend(never_read(&at, plan, gate));
         let at =
             written.map_or_else(|| "spec.preset".to_owned(), |index| format!("spec.gates[{index}].source"));
-        found.extend(sources::unread(&at, ("gate", &gate.name), gate.no_data, gate.on_error));
-        found.extend(gate.source.iter().flat_map(|source| sources::asked(&at, source)));
+        found.extend(sources::unread(&at, ("gate", &gate.name), figure.no_data, figure.on_error));
+        found.extend(sources::asked(&at, &figure.source));
         return found;
     }
     if gate.limit.is_some() && gate.against.is_none() && written.is_some() {
-        let same = plan.gates.iter().any(|other| other.metric == gate.metric && other.against.is_some());
+        let same = plan.gates.iter().any(|other| other.metric() == gate.metric() && other.against.is_some());
         if !same {
             found.push(Problem::warning(
                 at.clone(),
@@ -236,7 +236,7 @@ fn gate_warnings(typed: &Rollout, plan: &Plan, gate: &Gate) -> Vec<Problem> {
             ));
         }
     }
-    if gate.hard && plan.unit == Unit::User && gate.metric != Metric::ErrorRate {
+    if gate.hard && plan.unit == Unit::User && gate.metric() != Metric::ErrorRate {
         found.push(Problem::warning(
             at,
             format!(
@@ -313,7 +313,7 @@ fn duration(seconds: f64) -> String {
 
 /// The hard gate of a stage that wants most canary requests, and how many. Figures of the user's own count none.
 pub(crate) fn slowest<'a>(plan: &'a Plan, stage: &Stage) -> Option<(&'a str, f64)> {
-    let counts = |gate: &&Gate| stage.is_held_by(gate) && !gate.metric.is_external();
+    let counts = |gate: &&Gate| stage.is_held_by(gate) && !gate.metric().is_external();
     let hard = stage.gates.iter().filter_map(|&gate| plan.gates.get(gate)).filter(counts);
     hard.map(|gate| (gate.name.as_str(), wanted(gate))).max_by(|a, b| a.1.total_cmp(&b.1))
 }
@@ -323,14 +323,14 @@ pub(crate) fn slowest<'a>(plan: &'a Plan, stage: &Stage) -> Option<(&'a str, f64
 #[allow(clippy::cast_precision_loss)] // counts
 #[must_use]
 pub fn wanted(gate: &Gate) -> f64 {
-    let by_limit = gate.limit.map(|limit| match gate.metric {
+    let by_limit = gate.limit.map(|limit| match gate.metric() {
         // ln(1/alpha) and the price of not knowing by how much it is kept: six expected events, none seen.
         Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => 6.0 / limit.pass,
         Metric::LatencyP99 => 6.0 / 0.01,
         Metric::ConfidenceMean => 100.0,
         Metric::ExternalLow | Metric::ExternalHigh => 0.0,
     });
-    let by_margin = gate.against.map(|against| match gate.metric {
+    let by_margin = gate.against.map(|against| match gate.metric() {
         Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => {
             // The growth of ln M per canary request, r - 1 - ln r times stable's rate, against ln(1/alpha) and 2 more.
             let margin = against.margin + against.margin_points / 0.01;
@@ -343,5 +343,5 @@ pub fn wanted(gate: &Gate) -> f64 {
         Metric::ExternalLow | Metric::ExternalHigh => 0.0,
     });
     let proof = by_limit.unwrap_or(0.0).max(by_margin.unwrap_or(0.0));
-    proof.max(gate.min_samples as f64)
+    proof.max(gate.min_samples() as f64)
 }

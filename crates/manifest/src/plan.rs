@@ -386,7 +386,7 @@ impl Stage {
     /// Can this gate hold the stage, or end the run in it? In a shadow some only tell.
     #[must_use]
     pub const fn is_held_by(&self, gate: &Gate) -> bool {
-        gate.hard && (self.shadow_ppm == 0 || gate.metric.decides_in_shadow())
+        gate.hard && (self.shadow_ppm == 0 || gate.metric().decides_in_shadow())
     }
 
     /// Its place on the way up: shadows grow at weight 0, and then the weight does.

@@ -6,6 +6,7 @@ mod keep_warm;
 mod practice;
 mod problems;
 mod sources;
+mod stored;
 mod watch;
 
 use crate::{load, preset_text, presets};
@@ -183,7 +184,7 @@ fn presets_have_the_numbers_they_are_named_for() {
     check("blue-green", &[(0.0, 0), (100.0, 30)]);
     let hour = load(preset_text("hour").unwrap()).unwrap().plan;
     let limits: Vec<_> =
-        hour.gates.iter().filter_map(|g| g.limit.map(|limit| (g.metric, limit.pass))).collect();
+        hour.gates.iter().filter_map(|g| g.limit.map(|limit| (g.metric(), limit.pass))).collect();
     assert_eq!(limits, [(crate::Metric::ErrorRate, 0.001), (crate::Metric::LatencyP99, 500.0)]);
     assert!(hour.stages[3].approval);
 }

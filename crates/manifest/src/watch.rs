@@ -58,7 +58,13 @@ impl Gate {
     /// What the gate measures, held to a limit of its own.
     #[must_use]
     pub fn held_to(&self, limit: f64) -> Guardrail {
-        Guardrail { name: self.name.clone(), metric: self.metric, limit, against_stable: false, reads: None }
+        Guardrail {
+            name: self.name.clone(),
+            metric: self.metric(),
+            limit,
+            against_stable: false,
+            reads: None,
+        }
     }
 }
 

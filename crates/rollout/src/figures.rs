@@ -40,14 +40,14 @@ impl State {
     }
 
     fn of_gate<'a>(&self, gate: &'a Gate) -> Option<Wanted<'a>> {
-        let source = gate.source.as_ref().filter(|_| gate.applies(self.concurrent()))?;
+        let source = gate.source().filter(|_| gate.applies(self.concurrent()))?;
         Some(Wanted {
             name: &gate.name,
             source,
             every_ms: gate.every_ms,
             window_ms: gate.every_ms.max(gate.min_window_ms),
             compares: gate.against.is_some() && self.concurrent(),
-            history: gate.anomaly.and_then(|anomaly| anomaly.history),
+            history: gate.anomaly().and_then(|anomaly| anomaly.history),
         })
     }
 

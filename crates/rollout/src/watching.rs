@@ -160,8 +160,8 @@ impl State {
     /// What its version showed, from the last stage back until there is enough for every gate that is counted.
     pub(crate) fn summed_up(&self) -> Baseline {
         let metrics = || {
-            let gates = self.plan.gates.iter().filter(|gate| !gate.metric.is_external());
-            gates.map(|gate| (gate.metric, gate.min_samples.max(ENOUGH)))
+            let gates = self.plan.gates.iter().filter(|gate| !gate.metric().is_external());
+            gates.map(|gate| (gate.metric(), gate.min_samples().max(ENOUGH)))
         };
         let mut baseline = Baseline {
             version: self.plan.canary.clone(),
@@ -199,16 +199,19 @@ impl Watching {
         let alpha = watch.alpha / (2 * watch.gates.len().max(1) * state.stages.len().max(1)) as f64;
         for (at, gate) in plan.gates.iter().enumerate() {
             let Some(watched) = watch.gates.iter().find(|watched| watched.gate == at) else {
-                let why =
-                    if gate.metric.is_external() { "its figures are not counted" } else { "it is not named" };
+                let why = if gate.metric().is_external() {
+                    "its figures are not counted"
+                } else {
+                    "it is not named"
+                };
                 left_out.push(Unwatched { name: gate.name.clone(), why: why.to_owned() });
                 continue;
             };
-            let bound = |room: Room| derived(plan, gate.metric, room, &baseline.counts, clumps, alpha);
+            let bound = |room: Room| derived(plan, gate.metric(), room, &baseline.counts, clumps, alpha);
             let own = gate.limit.map(|limit| limit.fail);
-            match stricter(gate.metric, watched.room.map(bound), own) {
+            match stricter(gate.metric(), watched.room.map(bound), own) {
                 Ok(limit) => {
-                    let (was, was_n) = estimate(gate.metric, &baseline.counts);
+                    let (was, was_n) = estimate(gate.metric(), &baseline.counts);
                     let limit = gate.held_to(limit);
                     let evidence = GuardrailEvidence::new(&limit, scale(plan));
                     gates.push(GateWatch { limit, was, was_n, evidence, drift: None });

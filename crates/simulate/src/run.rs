@@ -217,7 +217,7 @@ impl Run {
 /// Every figure of the user's own that is due, just so that it passes.
 pub(crate) fn passing_readings(plan: &Plan, state: &State, at: u64, every_ms: u64) -> Vec<Reading> {
     let due = |every: u64| at / every.max(1) != (at - every_ms) / every.max(1);
-    let gates = plan.gates.iter().filter(|gate| gate.metric.is_external() && due(gate.every_ms));
+    let gates = plan.gates.iter().filter(|gate| gate.metric().is_external() && due(gate.every_ms));
     let gates = gates.map(|gate| (&gate.name, gate.limit.map_or(1.0, |limit| limit.pass)));
     let read = |rail: &&Guardrail| rail.reads.as_ref().is_some_and(|reads| due(reads.every_ms));
     let guardrails = plan.guardrails.iter().filter(read).map(|rail| (&rail.name, rail.limit));

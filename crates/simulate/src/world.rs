@@ -241,7 +241,7 @@ impl World {
 }
 
 fn figures<'a>(plan: &Plan, traffic: &Traffic) -> Figures<'a> {
-    let metrics = plan.gates.iter().map(|gate| gate.metric).chain(plan.guardrails.iter().map(|g| g.metric));
+    let metrics = plan.gates.iter().map(|gate| gate.metric()).chain(plan.guardrails.iter().map(|g| g.metric));
     let confident = metrics.into_iter().any(|metric| metric == Metric::ConfidenceMean);
     let range = plan.traffic.confidence.as_ref().map_or((0.0, 1.0), |c| (c.min, c.max));
     let (mean, sd) = traffic.confidence;

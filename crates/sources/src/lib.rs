@@ -75,7 +75,7 @@ impl Sources {
     pub fn allow(&self, plan: &Plan) -> Result<(), String> {
         let ready = plan.ready.as_ref().and_then(|ready| Some(("ready".to_owned(), ready.source.as_ref()?)));
         let gates =
-            plan.gates.iter().filter_map(|gate| Some((format!("gate {}", gate.name), gate.source.as_ref()?)));
+            plan.gates.iter().filter_map(|gate| Some((format!("gate {}", gate.name), gate.source()?)));
         let guardrails = plan.guardrails.iter().filter_map(|guardrail| {
             Some((format!("guardrail {}", guardrail.name), &guardrail.reads.as_ref()?.source))
         });

@@ -229,7 +229,7 @@ fn of_options(options: &Options) -> Result<Question> {
 /// Weights, margin, alpha and times of a rollout's file.
 fn of_file(options: &Options, file: &Path) -> Result<Question> {
     let plan = load(file)?;
-    let gate = plan.gates.iter().find(|gate| gate.metric == Metric::ErrorRate && gate.against.is_some());
+    let gate = plan.gates.iter().find(|gate| gate.metric() == Metric::ErrorRate && gate.against.is_some());
     let Some((gate, against)) = gate.and_then(|gate| Some((gate, gate.against?))) else {
         bail!(
             "{}: no gate compares error_rate with stable; plan without the file: --schedule and --margin",

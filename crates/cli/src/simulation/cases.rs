@@ -133,7 +133,8 @@ pub fn notes(options: &Options, troubles: &[Trouble], traffic: &Traffic) -> Vec<
 }
 
 fn harmful(options: &Options, plan: &Plan, traffic: &Traffic) -> Result<Vec<Case>> {
-    let confident = plan.gates.iter().map(|gate| gate.metric).chain(plan.guardrails.iter().map(|g| g.metric));
+    let confident =
+        plan.gates.iter().map(|gate| gate.metric()).chain(plan.guardrails.iter().map(|g| g.metric));
     let confident = confident.into_iter().any(|metric| metric == Metric::ConfidenceMean);
     let named: Vec<&str> = match options.harm.as_slice() {
         [] => HARMS.into_iter().filter(|harm| confident || !harm.starts_with("confidence")).collect(),

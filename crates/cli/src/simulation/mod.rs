@@ -290,7 +290,7 @@ fn notes(options: &Options, troubles: &[Trouble], plan: &Plan, traffic: &Traffic
     if plan.stages.iter().any(|stage| stage.approval) {
         notes.push("stages that await a person's yes get it at once".to_owned());
     }
-    for gate in plan.gates.iter().filter(|gate| gate.metric.is_external()) {
+    for gate in plan.gates.iter().filter(|gate| gate.metric().is_external()) {
         notes.push(format!("gate {} reads a source of its own: it is given values that pass", gate.name));
     }
     notes

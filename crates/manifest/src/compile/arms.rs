@@ -5,7 +5,7 @@ use split::{Arm, ArmName, MILLION, policy::MOST_OTHERS};
 use super::Check;
 use crate::amount::Percent;
 use crate::challenger::{Challenger, Choose};
-use crate::gate::{Against, Gate, Guardrail, Marginal, Metric, OnFail, OnMarginal, Unread};
+use crate::gate::{Against, Basis, Gate, Guardrail, Marginal, Metric, OnFail, OnMarginal};
 use crate::plan::Stage;
 use crate::source::Source;
 use crate::typed::{self, ChooseBy, RolloutSpec};
@@ -121,8 +121,7 @@ fn comparison(metric: Metric) -> Gate {
     let (margin, harm) = if metric.larger_is_worse() { (1.25, 1.0) } else { (0.02, 0.0) };
     Gate {
         name: format!("choose by {}", metric.name()),
-        metric,
-        source: None,
+        basis: Basis::Counters { metric, min_samples: FIRST_SCORES },
         limit: None,
         against: Some(Against {
             margin,
@@ -132,8 +131,6 @@ fn comparison(metric: Metric) -> Gate {
             ignore_below: 0.0,
             pass_below: 0.0,
         }),
-        anomaly: None,
-        min_samples: FIRST_SCORES,
         hard: true,
         on_fail: OnFail::Rollback,
         on_marginal: OnMarginal::Hold,
@@ -143,8 +140,6 @@ fn comparison(metric: Metric) -> Gate {
         consecutive: 0,
         every_ms: 60_000,
         failure_limit: None,
-        no_data: Unread::default(),
-        on_error: Unread::default(),
     }
 }
 
@@ -170,7 +165,7 @@ pub(super) fn figures_of_ones_own(
     if spec.arms.is_empty() {
         return;
     }
-    let gates = gates.iter().filter_map(|gate| Some(("gates", &gate.name, gate.source.as_ref()?)));
+    let gates = gates.iter().filter_map(|gate| Some(("gates", &gate.name, gate.source()?)));
     let rails =
         guardrails.iter().filter_map(|rail| Some(("guardrails", &rail.name, &rail.reads.as_ref()?.source)));
     for (list, name, source) in gates.chain(rails) {

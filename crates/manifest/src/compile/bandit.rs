@@ -99,7 +99,7 @@ fn moves(stage: &Stage, versions: u32, ceiling: Percent) -> bool {
 /// Gates that count readings in windows need windows in which shares stand still.
 fn windows(check: &mut Check, gates: &[Gate], every_ms: u64) {
     let reads =
-        |gate: &&Gate| !gate.metric.is_external() && (gate.consecutive > 0 || gate.failure_limit.is_some());
+        |gate: &&Gate| !gate.metric().is_external() && (gate.consecutive > 0 || gate.failure_limit.is_some());
     for gate in gates.iter().filter(reads).filter(|gate| gate.every_ms.saturating_mul(2) > every_ms) {
         check.refuse(
             "spec.bandit.every",

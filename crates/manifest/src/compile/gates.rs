@@ -3,7 +3,7 @@
 use super::{Check, anomaly, sources, span};
 use crate::amount::{Margin, Percent, Quantity, Span};
 use crate::anomaly::Sides;
-use crate::gate::{Against, Gate, Limit, Marginal, Metric, OnMarginal, Unread};
+use crate::gate::{Against, Basis, Figure, Gate, Limit, Marginal, Metric, OnMarginal, Unread};
 use crate::preset;
 use crate::source::Source;
 use crate::typed::{self, Better, Level, RolloutSpec};
@@ -91,14 +91,20 @@ fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) 
         _ => MIN_SAMPLES,
     };
     let readings = metric.is_external().then_some((3, 2));
+    let no_data = unread(check, &format!("{at}.noData"), written.no_data, metric);
+    let on_error = unread(check, &format!("{at}.onError"), written.on_error, metric);
+    let basis = match &written.source {
+        None => Basis::Counters { metric, min_samples: written.min_samples.unwrap_or(default) },
+        Some(source) => {
+            let better = if metric.larger_is_worse() { Better::Lower } else { Better::Higher };
+            Basis::Figure(Box::new(Figure { better, source: source.clone(), anomaly, no_data, on_error }))
+        }
+    };
     Some(Gate {
         name,
-        metric,
-        source: written.source.clone(),
+        basis,
         limit,
         against,
-        anomaly,
-        min_samples: written.min_samples.unwrap_or(default),
         hard: written.level != Some(Level::Advisory),
         on_fail: written.on_fail.unwrap_or_default(),
         on_marginal: written.on_marginal.unwrap_or_default(),
@@ -108,8 +114,6 @@ fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) 
         consecutive: written.consecutive.unwrap_or(readings.map_or(0, |(good, _)| good)),
         every_ms: span(written.every, 60_000),
         failure_limit: written.failure_limit.or(readings.map(|(_, bad)| bad)),
-        no_data: unread(check, &format!("{at}.noData"), written.no_data, metric),
-        on_error: unread(check, &format!("{at}.onError"), written.on_error, metric),
     })
 }
 

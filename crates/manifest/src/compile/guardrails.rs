@@ -39,7 +39,7 @@ fn guardrail(
             if written.metric.is_some() {
                 check.refuse(format!("{at}.metric"), "source is given as well", "keep one of the two");
             }
-            if gates.iter().any(|gate| gate.source.is_some() && gate.name == name) {
+            if gates.iter().any(|gate| gate.figure().is_some() && gate.name == name) {
                 let what = format!("a gate with a source is called {name:?} too");
                 check.refuse(format!("{at}.name"), what, "rename one: figures are read by name");
             }

@@ -70,7 +70,7 @@ fn parity(
         let what = format!("{} is too short or too long", Span::from_ms(duration_ms));
         check.refuse(format!("{at}.duration"), what, format!("write {least} to {most}"));
     }
-    if gates.iter().all(|gate| gate.metric.is_external()) {
+    if gates.iter().all(|gate| gate.metric().is_external()) {
         let what = "no gate compares what the proxies count, so there is nothing to find equal";
         check.refuse(&at, what, "add a gate such as error_rate, or leave the field out");
     }

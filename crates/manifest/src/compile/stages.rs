@@ -97,7 +97,7 @@ fn stage(
     }
     let named = match &written.gates {
         None if shadow_ppm > 0 => {
-            let shows = |(index, gate): (usize, &Gate)| gate.metric.shows_in_shadow().then_some(index);
+            let shows = |(index, gate): (usize, &Gate)| gate.metric().shows_in_shadow().then_some(index);
             gates.iter().enumerate().filter_map(shows).collect()
         }
         None => (0..gates.len()).collect(),
@@ -118,13 +118,13 @@ fn stage(
                 }
                 if shadow_ppm > 0
                     && let Some(gate) = found.and_then(|index| gates.get(index))
-                    && !gate.metric.shows_in_shadow()
+                    && !gate.metric().shows_in_shadow()
                 {
                     check.refuse(
                         format!("spec.stages[{index}].gates[{at}]"),
                         format!(
                             "{} does not show in a shadow, whose answers are thrown away",
-                            gate.metric.name()
+                            gate.metric().name()
                         ),
                         "keep error_rate, latency_p99 and gates with a source of their own",
                     );

@@ -32,7 +32,7 @@ pub(super) fn watch(check: &mut Check, written: &typed::Watch, gates: &[Gate]) -
 
 /// Every gate that is counted, with the room it leaves a canary.
 fn all(gates: &[Gate]) -> Vec<Watched> {
-    let counted = gates.iter().enumerate().filter(|(_, gate)| !gate.metric.is_external());
+    let counted = gates.iter().enumerate().filter(|(_, gate)| !gate.metric().is_external());
     counted.map(|(index, gate)| Watched { gate: index, room: Room::of(gate) }).collect()
 }
 
@@ -47,7 +47,7 @@ fn named(check: &mut Check, written: &typed::Watch, gates: &[Gate]) -> Vec<Watch
             continue;
         };
         let Some(gate) = gates.get(index) else { continue };
-        if gate.metric.is_external() {
+        if gate.metric().is_external() {
             let remedy = "leave it out: readings of a source are numbers without counts, of which nothing can be proven";
             check.refuse(format!("{field}.name"), format!("{:?} is not counted", one.name), remedy);
         }
@@ -56,8 +56,8 @@ fn named(check: &mut Check, written: &typed::Watch, gates: &[Gate]) -> Vec<Watch
         }
         let room = match one.margin {
             Some(margin) => {
-                let (margin, points) = distance(check, &format!("{field}.margin"), margin, gate.metric);
-                let none = if gate.metric.larger_is_worse() { 1.0 } else { 0.0 };
+                let (margin, points) = distance(check, &format!("{field}.margin"), margin, gate.metric());
+                let none = if gate.metric().larger_is_worse() { 1.0 } else { 0.0 };
                 if margin <= none && points <= 0.0 {
                     let remedy = "widen it: no two hours of a service are exactly alike";
                     check.refuse(format!("{field}.margin"), "it leaves no room at all", remedy);

@@ -8,7 +8,7 @@ use crate::gate::Gate;
 pub(super) fn no_outlier(gate: &Gate, anomaly: &Anomaly) -> String {
     let side = match anomaly.sides {
         Sides::Both => "beside",
-        Sides::Worse if gate.metric.larger_is_worse() => "above",
+        Sides::Worse if gate.metric().larger_is_worse() => "above",
         Sides::Worse => "below",
     };
     let series = match anomaly.history {

@@ -28,11 +28,11 @@ pub(super) fn choice(choose: &Choose) -> String {
         None => "Then a person chooses one of those that passed (promote --arm); the others are left out."
             .to_owned(),
         Some(gate) => {
-            let side = if gate.metric.larger_is_worse() { "lowest" } else { "highest" };
+            let side = if gate.metric().larger_is_worse() { "lowest" } else { "highest" };
             format!(
                 "Then the one for which it is proven that {} is the {side} is chosen (a wrong one in at most {} of \
                  rollouts) and the others are left out; without a clear winner at the deadline a person is asked.",
-                words(gate.metric),
+                words(gate.metric()),
                 share(choose.alpha)
             )
         }

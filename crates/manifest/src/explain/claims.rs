@@ -5,7 +5,7 @@ use crate::amount::{Quantity, Span};
 use crate::gate::{Gate, Metric};
 
 pub(super) fn passes(gate: &Gate) -> String {
-    let metric = gate.metric;
+    let metric = gate.metric();
     let readings = match (gate.consecutive, metric.is_external()) {
         (0, _) => String::new(),
         (good, external) => {
@@ -41,7 +41,7 @@ pub(super) fn passes(gate: &Gate) -> String {
         }
         format!("{} is below {} times stable's{good}", words(metric), against.margin)
     });
-    let line = gate.anomaly.map(|anomaly| anomaly::no_outlier(gate, &anomaly));
+    let line = gate.anomaly().map(|anomaly| anomaly::no_outlier(gate, anomaly));
     all([limit, against, line], " and ") + &readings + &window
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn distance(metric: Metric, part: f64, points: f64) -> String {
 }
 
 pub(super) fn fails(gate: &Gate) -> String {
-    let metric = gate.metric;
+    let metric = gate.metric();
     let limit = gate.limit.map(|limit| {
         format!(
             "{} is {} {}",
@@ -93,7 +93,7 @@ pub(super) fn fails(gate: &Gate) -> String {
         Some(limit) => format!(" (or {} evaluations)", limit.saturating_add(1)),
         None => String::new(),
     };
-    let line = gate.anomaly.map(|_| "it is an outlier".to_owned());
+    let line = gate.anomaly().map(|_| "it is an outlier".to_owned());
     all([limit, against, line], ", or ") + &readings
 }
 

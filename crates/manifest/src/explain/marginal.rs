@@ -27,15 +27,15 @@ fn words(gate: &Gate) -> Option<String> {
 
 /// What is within the margin, and harm: "from 1.05 to 2 times stable's".
 fn both(gate: &Gate) -> Option<String> {
-    let against = gate.against.filter(|against| against.harm_is_nearer() && !gate.metric.is_external())?;
-    let side = if gate.metric.larger_is_worse() { "above" } else { "below" };
-    if gate.metric.larger_is_worse() && against.margin_points <= 0.0 {
+    let against = gate.against.filter(|against| against.harm_is_nearer() && !gate.metric().is_external())?;
+    let side = if gate.metric().larger_is_worse() { "above" } else { "below" };
+    if gate.metric().larger_is_worse() && against.margin_points <= 0.0 {
         return Some(format!("from {} to {} times stable's", against.harm, against.margin));
     }
-    let part = |part: f64, points: f64| distance(gate.metric, part, points);
+    let part = |part: f64, points: f64| distance(gate.metric(), part, points);
     // A distance of nothing is in neither unit.
     let least = match (against.harm_points > 0.0, against.margin_points > 0.0) {
-        (false, true) if gate.metric.larger_is_worse() => "0".to_owned(),
+        (false, true) if gate.metric().larger_is_worse() => "0".to_owned(),
         _ => part(against.harm, against.harm_points),
     };
     let most = part(against.margin, against.margin_points);

@@ -9,7 +9,7 @@ use crate::gate::Metric;
 use crate::plan::{ErrorClass, Insufficient, Plan, Supersede};
 
 fn watches_time(plan: &Plan) -> bool {
-    let gates = plan.gates.iter().map(|gate| gate.metric);
+    let gates = plan.gates.iter().map(|gate| gate.metric());
     gates
         .chain(plan.guardrails.iter().map(|guardrail| guardrail.metric))
         .any(|metric| metric == Metric::Overdue)

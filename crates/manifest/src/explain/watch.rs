@@ -33,7 +33,7 @@ pub(super) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
 
 /// What drift of a gate is.
 fn drifts(gate: &Gate, watched: &Watched) -> String {
-    let metric = gate.metric;
+    let metric = gate.metric();
     let side = if metric.larger_is_worse() { "above" } else { "below" };
     let limit = gate.limit.map(|limit| format!("{side} {}", value(metric, limit.fail)));
     let moved = watched.room.map(|room| {

@@ -6,7 +6,7 @@ use crate::plan::{Plan, Stage};
 use crate::problem::Problem;
 
 pub(super) fn warnings(at: &str, plan: &Plan, gate: &Gate) -> Option<Problem> {
-    let anomaly = gate.anomaly.filter(|anomaly| anomaly.history.is_none() && gate.hard)?;
+    let anomaly = gate.anomaly().filter(|anomaly| anomaly.history.is_none() && gate.hard)?;
     let readings = anomaly.min_readings.saturating_add(gate.consecutive);
     let takes_ms = gate.start_after_ms.saturating_add(gate.every_ms.saturating_mul(readings.into()));
     let asked = |stage: &&Stage| {

@@ -37,7 +37,7 @@ pub(super) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
     }
     if let Some(gate) = plan.choose.as_ref().and_then(|choose| choose.by.as_ref())
         && plan.unit == Unit::User
-        && gate.metric != Metric::ErrorRate
+        && gate.metric() != Metric::ErrorRate
     {
         found.push(Problem::warning(
             "spec.choose.by",

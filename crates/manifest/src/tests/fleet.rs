@@ -93,7 +93,7 @@ fn gates_of_each_model_gates_of_all_and_gates_of_one() {
     let limit = |plan: &crate::Plan| plan.gates[0].limit.unwrap().pass;
     assert!((limit(retrieval) - 0.01).abs() < 1e-12 && (limit(ranking) - 0.02).abs() < 1e-12);
     assert_eq!((retrieval.stages[0].gates.len(), ranking.stages[0].gates.len()), (2, 2));
-    let Some(Source::Prometheus(source)) = &retrieval.gates[1].source else { panic!("prometheus") };
+    let Some(Source::Prometheus(source)) = retrieval.gates[1].source() else { panic!("prometheus") };
     assert_eq!(source.query, "q{rollout=\"ranker\"}", "asked for the whole");
 }
 

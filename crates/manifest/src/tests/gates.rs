@@ -374,7 +374,7 @@ fn a_preset_leaves_sources_to_its_user() {
     assert_eq!(gate("accuracy").against.unwrap().margin, 0.03);
     assert_eq!((gate("accuracy").every_ms, gate("accuracy").consecutive), (300_000, 3));
     assert_eq!(gate("conversion").against.unwrap().margin, 0.02);
-    assert_eq!(gate("conversion").anomaly.unwrap().z, 3.5);
+    assert_eq!(gate("conversion").anomaly().unwrap().z, 3.5);
     // A stage of one's own that names what is nowhere is still an error.
     check(
         "stages: [{weight: 5%, bake: 5m, gates: [errors, acuracy]}, {weight: 100%, bake: 5m}]",

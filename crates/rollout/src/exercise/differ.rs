@@ -107,7 +107,7 @@ impl Unit {
 /// By how much two parts differ in what the gate measures; `None`: too little was seen. `deff`: how much requests of one
 /// user go together.
 pub(super) fn difference(gate: &Gate, first: &Counts, second: &Counts, deff: f64) -> Option<Difference> {
-    let (metric, against) = (gate.metric, gate.against?);
+    let (metric, against) = (gate.metric(), gate.against?);
     let unit = Unit::of(metric, &against);
     let deff = deff.max(1.0);
     let span = match metric {

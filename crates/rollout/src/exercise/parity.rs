@@ -166,11 +166,12 @@ impl Parity {
 fn comparing(state: &State, deployed: bool) -> (Plan, Vec<String>) {
     let mut plan = Plan::clone(&state.plan);
     let (left_out, mut gates): (Vec<_>, Vec<_>) =
-        plan.gates.into_iter().partition(|gate| gate.metric.is_external());
+        plan.gates.into_iter().partition(|gate| gate.metric().is_external());
     for gate in &mut gates {
         // A fixed limit says nothing of two parts: whoever sets one alone is compared as is usual.
         gate.limit = None;
-        gate.against.get_or_insert_with(|| Against::usual(gate.metric));
+        let usual = Against::usual(gate.metric());
+        gate.against.get_or_insert(usual);
         gate.hard = true;
         (gate.start_after_ms, gate.min_window_ms, gate.consecutive, gate.failure_limit) = (0, 0, 0, None);
     }

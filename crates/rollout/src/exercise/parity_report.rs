@@ -201,7 +201,7 @@ impl Parity {
         let proof = forward.proof.min(backward.proof);
         Some(GateRow {
             name: gate.name.clone(),
-            metric: gate.metric.into(),
+            metric: gate.metric().into(),
             verdict: verdict.into(),
             first: backward.estimate,
             second: forward.estimate,
@@ -209,7 +209,7 @@ impl Parity {
             n_second: forward.n_canary,
             e_value: e_value(log_e),
             proof,
-            why: why(gate.metric, verdict, log_e, &forward, &backward),
+            why: why(gate.metric(), verdict, log_e, &forward, &backward),
             wants_ms: (verdict == Likeness::Open).then(|| self.wants(index, &forward, &backward)).flatten(),
             difference: self.differs(index),
         })
@@ -218,7 +218,7 @@ impl Parity {
     /// By how much the parts differ in what a gate measures, and what `harm` leaves room for that.
     fn differs(&self, index: usize) -> Option<Difference> {
         let gate = self.plan.gates.get(index)?;
-        let deff = self.forward.clumps(self.plan.unit).of(gate.metric)?;
+        let deff = self.forward.clumps(self.plan.unit).of(gate.metric())?;
         let (second, first) = self.forward.gates.get(index)?.counted();
         difference(gate, first, second, deff)
     }

@@ -19,7 +19,7 @@ const WIDE: [(&str, &str); 7] = [
     ("RolloutSpec", "what a user may write of a rollout: the form of the document is flat"),
     (
         "Gate",
-        "what a user may write of a gate, as typed and as meant: which fields go together is checked, and said by name",
+        "what a user may write of a gate, as typed and as stored: which fields go together is checked, and said by name",
     ),
     ("Plan", "a rollout as meant, which mirrors the document"),
     ("State", "the whole of a run, stored as one document that earlier releases wrote"),

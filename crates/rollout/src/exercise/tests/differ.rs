@@ -126,7 +126,7 @@ fn the_bounds_hold_at_all_looks_together() {
         (Metric::LatencyP99, "metric: latency_p99, margin: 25%"),
     ] {
         let gate = gate(written);
-        assert_eq!(gate.metric, metric);
+        assert_eq!(gate.metric(), metric);
         let mut missed = 0;
         for run in 0..RUNS {
             let mut chance = SplitMix64::seeded(u64::from(run) + 1);
