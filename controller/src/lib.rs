@@ -4,6 +4,7 @@
 
 mod call;
 mod clock;
+mod doors;
 mod engine;
 mod evidence;
 mod export;
@@ -15,6 +16,7 @@ mod publish;
 mod scrape;
 mod serve;
 mod server;
+mod specification;
 mod traffic;
 mod warm_up;
 mod webhook;

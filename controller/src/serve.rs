@@ -10,12 +10,14 @@ use envoy::{Ecds, EcdsFile, Resource};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
+use crate::doors::{Doors, TurnedAway};
 use crate::engine::{Engine, Inputs};
 use crate::hook::{Hooks, Programs};
 use crate::lease::Leases;
 use crate::publish::{Publisher, Target};
 use crate::scrape::Scraper;
 use crate::server::{self, Api};
+use crate::specification::Readers;
 use crate::traffic::TrafficLog;
 use crate::webhook::Deliveries;
 use sources::{Hosts, Secrets, Sources};
@@ -50,6 +52,8 @@ pub struct Config {
     pub source_hosts: Hosts,
     /// The programs that hooks of rollouts may run.
     pub hook_commands: Vec<String>,
+    /// What the controller is called besides localhost and its address.
+    pub allowed_hosts: Vec<sources::Host>,
 }
 
 /// Serves until it is told to stop.
@@ -109,6 +113,8 @@ pub async fn run(config: Config) -> Result<()> {
         pulse,
         sources,
         deliveries: Deliveries::default(),
+        readers: Readers::default(),
+        doors: Doors::new(config.http, config.allowed_hosts, TurnedAway::default()),
     });
     let stops = |mut stopped: watch::Receiver<bool>| async move {
         // The sender going away is a stop as well.

@@ -2,14 +2,18 @@
 
 mod exercises;
 mod export;
+mod people;
 mod triggers;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::{
     ActRequest, Applied, ApplyQuery, DeleteQuery, Demand, Done, Figure, Refusal, RollbackRequest, RunView,
-    USER_HEADER, Verb, WentBack,
+    Verb, WentBack,
 };
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -17,16 +21,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use manifest::Percent;
-use rollout::Human;
 use serde::Serialize;
 use split::Arm;
 use tally::lease::Question;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::doors::{self, Doors};
 use crate::engine::{Act, Command, GoBack, Pulse, TriggerViews, Views};
 use crate::lease::Leases;
 use crate::metrics;
+use crate::specification::{Readers, Specification};
 use crate::webhook::Deliveries;
+use people::human;
 use sources::Sources;
 use store::Archive;
 
@@ -43,12 +49,17 @@ pub struct Api {
     pub sources: Sources,
     /// What registries have sent.
     pub deliveries: Deliveries,
+    /// Those who read what people apply.
+    pub readers: Readers,
+    /// Who may come in.
+    pub doors: Doors,
 }
 
 /// A decision may have to wait for the disk, not for more.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub fn router(api: Api) -> Router {
+    let doors = api.doors.clone();
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/metrics", get(metrics))
@@ -68,6 +79,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/rollouts/{name}/{act}", post(act))
         .merge(triggers::routes())
         .with_state(api)
+        .layer(axum::middleware::from_fn_with_state(doors, doors::stand))
 }
 
 /// What the engine answers, as HTTP.
@@ -98,7 +110,9 @@ async fn lease(State(api): State<Api>, Query(question): Query<Question>) -> Resp
 }
 
 async fn metrics(State(api): State<Api>) -> Response {
-    let text = metrics::render(&api.views.borrow(), &api.triggers.borrow()) + &api.pulse.render();
+    let text = metrics::render(&api.views.borrow(), &api.triggers.borrow())
+        + &api.pulse.render()
+        + &api.doors.turned_away.render();
     ([("content-type", metrics::CONTENT_TYPE)], text).into_response()
 }
 
@@ -140,8 +154,15 @@ async fn apply(
     headers: HeaderMap,
     text: String,
 ) -> Answer<Applied> {
-    let who = who(&headers);
-    Answer(ask(&api, |answer| Command::Apply { text, who, again, dry_run, answer }).await)
+    let who = match human(&headers, "") {
+        Ok(human) => human.who,
+        Err(refusal) => return Answer(Err(refusal)),
+    };
+    let spec = match api.readers.read(move || Specification::read(text)).await {
+        Ok(spec) => Box::new(spec),
+        Err(refusal) => return Answer(Err(refusal)),
+    };
+    Answer(ask(&api, |answer| Command::Apply { spec, who, again, dry_run, answer }).await)
 }
 
 async fn act(
@@ -151,7 +172,10 @@ async fn act(
     request: Option<Json<ActRequest>>,
 ) -> Response {
     let ActRequest { reason, weight, arm } = request.map(|Json(request)| request).unwrap_or_default();
-    let human = Human { who: who(&headers), reason };
+    let human = match human(&headers, &reason) {
+        Ok(human) => human,
+        Err(refusal) => return done(Err(refusal)).into_response(),
+    };
     match meant(&verb, weight, arm) {
         Ok(Meant::Retry) => {
             Answer(ask(&api, |answer| Command::Retry { name, human, answer }).await).into_response()
@@ -202,7 +226,10 @@ async fn delete(
     Query(DeleteQuery { reason }): Query<DeleteQuery>,
     headers: HeaderMap,
 ) -> Answer<Done> {
-    let human = Human { who: who(&headers), reason };
+    let human = match human(&headers, &reason) {
+        Ok(human) => human,
+        Err(refusal) => return done(Err(refusal)),
+    };
     done(ask(&api, |answer| Command::Delete { name, human, answer }).await)
 }
 
@@ -214,7 +241,10 @@ async fn rollback(
     request: Option<Json<RollbackRequest>>,
 ) -> Answer<WentBack> {
     let RollbackRequest { reason, to, unverified } = request.map(|Json(request)| request).unwrap_or_default();
-    let human = Human { who: who(&headers), reason };
+    let human = match human(&headers, &reason) {
+        Ok(human) => human,
+        Err(refusal) => return Answer(Err(refusal)),
+    };
     let order = GoBack { to, unverified };
     Answer(ask(&api, |answer| Command::GoBack { name, order, human, answer }).await)
 }
@@ -244,12 +274,6 @@ fn figures(text: &str) -> Result<Vec<Figure>, String> {
     Ok(figures)
 }
 
-/// Who asks, as they say themselves.
-fn who(headers: &HeaderMap) -> String {
-    let name = headers.get(USER_HEADER).and_then(|value| value.to_str().ok()).map(str::trim);
-    name.filter(|name| !name.is_empty()).unwrap_or("somebody").to_owned()
-}
-
 async fn ask<T>(
     api: &Api,
     command: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Command,
@@ -262,38 +286,5 @@ async fn ask<T>(
     match tokio::time::timeout(ENGINE_TIMEOUT, asked).await {
         Ok(Some(result)) => result,
         _ => Err(Refusal::Failed("the engine does not answer; see the controller's log".to_owned())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(text: &str, expected: Result<usize, &str>) {
-        match (figures(text), expected) {
-            (Ok(figures), Ok(n)) => assert_eq!(figures.len(), n, "{text}"),
-            (Err(error), Err(part)) => {
-                assert!(
-                    error.contains(part) && error.contains("SAMPLES"),
-                    "{text}: {part:?} is missing in: {error}"
-                );
-            }
-            (read, expected) => panic!("{text}: {read:?}, not {expected:?}"),
-        }
-    }
-
-    #[test]
-    fn pushed_figures_are_one_or_a_list_and_what_is_wrong_is_named() {
-        let one = r#"{"metric":"accuracy","version":"v2","value":0.9}"#;
-        check(one, Ok(1));
-        check(&format!(" [{one},{one}]"), Ok(2));
-        check("[]", Ok(0));
-        check("", Err("EOF"));
-        check(&format!("{one}{one}"), Err("trailing"));
-        check(r#"{"metric":"accuracy","version":"v2"}"#, Err("`value`"));
-        check(r#"[{"metric":"accuracy","version":"v2","value":"many"}]"#, Err("[0].value: invalid type"));
-        check(r#"{"metric":"accuracy","version":"v2","value":1,"n":-1}"#, Err("n: invalid value"));
-        check(r#"{"metric":"accuracy","version":"v2","value":1,"unit":"ms"}"#, Err("unit"));
     }
 }

@@ -10,21 +10,24 @@ use super::commit::{Beginning, Draft, PastRun, RunDraft};
 use super::receive::Received;
 use super::{Act, Engine, Run, record};
 use crate::clock;
+use crate::specification::Specification;
 
 impl Engine {
-    /// Takes a specification. `again`: one that was rolled back is wanted once more.
+    /// Reads a specification and takes it. `again`: one that was rolled back is wanted once more.
     pub(super) async fn apply(&mut self, text: &str, who: String, again: bool) -> Result<Applied, Refusal> {
-        self.apply_for(text, Human { who, reason: String::new() }, again).await
+        let spec = Specification::read(text.to_owned())?;
+        self.apply_for(&spec, Human { who, reason: String::new() }, again).await
     }
 
-    /// The same, with what the person says about it.
+    /// Takes one that was read, with what the person says about it.
     pub(super) async fn apply_for(
         &mut self,
-        text: &str,
+        spec: &Specification,
         human: Human,
         again: bool,
     ) -> Result<Applied, Refusal> {
-        let Received { name, plans, run, reception, mut warnings } = self.receive(text, again)?;
+        let text = spec.text.as_str();
+        let Received { name, plans, run, reception, mut warnings } = self.receive(spec, again)?;
         let mut applied = Applied { name: name.clone(), run, ..Applied::default() };
         match reception {
             Reception::Begin { run, epoch } => {
@@ -253,7 +256,7 @@ pub(super) fn with_command(present: &[&State], name: &str, plans: &[Plan], why: 
 
 /// Reads the plan's policies as a filter would, at every weight it will have: a refusal belongs to the person who
 /// applies, not to a proxy at three in the morning.
-pub(super) fn compiles(plan: &Plan) -> Result<(), Refusal> {
+pub fn compiles(plan: &Plan) -> Result<(), Refusal> {
     for (index, stage) in plan.stages.iter().enumerate() {
         for way in plan.ways(index) {
             let rollout = way.policy(1, way.weights(stage.weight_ppm, true), &way.stable);

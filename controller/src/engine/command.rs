@@ -9,11 +9,12 @@ use super::back::GoBack;
 use super::exercise::Order;
 use super::triggers::TriggerCommand;
 use super::{Act, Engine};
+use crate::specification::Specification;
 
 /// What people ask for.
 pub enum Command {
     Apply {
-        text: String,
+        spec: Box<Specification>,
         who: String,
         again: bool,
         /// Only say what would become of it.
@@ -78,11 +79,12 @@ impl Engine {
     pub(super) async fn command(&mut self, command: Command) {
         // A client that went away no longer wants the answer; what it asked for is done all the same.
         match command {
-            Command::Apply { text, again, dry_run: true, answer, .. } => {
-                let _ = answer.send(self.would_apply(&text, again));
+            Command::Apply { spec, again, dry_run: true, answer, .. } => {
+                let _ = answer.send(self.would_apply(&spec, again));
             }
-            Command::Apply { text, who, again, answer, .. } => {
-                let applied = self.apply(&text, who, again).await;
+            Command::Apply { spec, who, again, answer, .. } => {
+                let human = Human { who, reason: String::new() };
+                let applied = self.apply_for(&spec, human, again).await;
                 let _ = answer.send(applied);
             }
             Command::Retry { name, human, answer } => {

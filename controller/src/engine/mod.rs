@@ -40,6 +40,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use api::Refusal;
+pub use apply::compiles;
 pub use back::GoBack;
 pub use command::Command;
 use exercise::ExerciseState;

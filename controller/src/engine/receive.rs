@@ -1,13 +1,14 @@
 //! What becomes of a specification; asked beforehand, or for one that is stored already.
 
 use api::{Applied, Refusal};
-use manifest::{Change, Plan, Problem};
+use manifest::{Change, Loaded, Plan, Problem};
 use rollout::{Human, PhaseName, Reception, fleet};
 
 use super::Engine;
-use super::apply::{compiles, never_fits, with_command};
+use super::apply::{never_fits, with_command};
 use super::fleets::applied_as;
 use super::queue::Waiting;
+use crate::specification::Specification;
 
 /// A specification that was read and may be taken, and what is to become of it.
 pub(super) struct Received {
@@ -21,13 +22,12 @@ pub(super) struct Received {
 }
 
 impl Engine {
-    /// Reads a specification. `again`: a person wants one that was rolled back tried once more.
-    pub(super) fn receive(&self, text: &str, again: bool) -> Result<Received, Refusal> {
-        let loaded = manifest::load(text).map_err(|problems| Refusal::Invalid(problems.to_string()))?;
+    /// May it be taken? `again`: a person wants one that was rolled back tried once more.
+    pub(super) fn receive(&self, spec: &Specification, again: bool) -> Result<Received, Refusal> {
+        let loaded = &spec.loaded;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(Problem::to_string).collect();
         let (name, plans) = (loaded.name().to_owned(), loaded.plans().to_vec());
         for plan in &plans {
-            compiles(plan)?;
             self.outside.sources.allow(plan).map_err(Refusal::Invalid)?;
             self.outside.hooks.allow(plan).map_err(Refusal::Invalid)?;
         }
@@ -41,10 +41,14 @@ impl Engine {
         let mut reception = fleet::receive(&present, &plans, again);
         if let Reception::Begin { run, epoch } = &mut reception
             && present.is_empty()
-            && let Some(last) = self.journal.last(&name).map_err(|error| Refusal::unread(&error))?
         {
-            // Numbers go on where what was deleted had come to: its history stays its own.
-            (*run, *epoch) = (last.run + 1, last.epoch.max(*epoch));
+            match self.journal.last(&name).map_err(|error| Refusal::unread(&error))? {
+                // Numbers go on where what was deleted had come to: its history stays its own.
+                Some(last) => (*run, *epoch) = (last.run + 1, last.epoch.max(*epoch)),
+                // What an earlier serin named goes on under its name.
+                None => manifest::unusable_name(&name)
+                    .map_or(Ok(()), |problem| Err(Refusal::Invalid(problem.to_string())))?,
+            }
         }
         let why = match &reception {
             Reception::Refused(why) => Some(with_command(&present, &name, &plans, why.clone())),
@@ -58,8 +62,8 @@ impl Engine {
     }
 
     /// As [`Engine::apply`] would answer; nothing is written and nobody hears of it.
-    pub(super) fn would_apply(&self, text: &str, again: bool) -> Result<Applied, Refusal> {
-        let Received { name, run, reception, mut warnings, .. } = self.receive(text, again)?;
+    pub(super) fn would_apply(&self, spec: &Specification, again: bool) -> Result<Applied, Refusal> {
+        let Received { name, run, reception, mut warnings, .. } = self.receive(spec, again)?;
         let mut would = Applied { run, dry_run: true, ..Applied::default() };
         match reception {
             Reception::Begin { run, .. } => would.run = run,
@@ -73,17 +77,17 @@ impl Engine {
         }
         let waiting = self.waiting.get(&name).map(|waiting: &Waiting| waiting.view().canary);
         warnings.extend(waiting.map(|canary| format!("{canary}, which waits, would wait no longer")));
-        Ok(Applied { changes: self.changes(&name, text), name, warnings, ..would })
+        Ok(Applied { changes: self.changes(&name, &spec.loaded), name, warnings, ..would })
     }
 
     /// What differs from what was applied under a name last.
-    fn changes(&self, name: &str, text: &str) -> Vec<Change> {
+    fn changes(&self, name: &str, after: &Loaded) -> Vec<Change> {
         let present = self.applied(name);
         let before = present.first().and_then(|name| self.runs.get(name)).map(|run| run.spec.as_str());
         // An earlier serin may have taken what this one does not read.
         let typed = |text: &str| manifest::load(text).ok().map(|loaded| loaded.typed);
-        match before.and_then(typed).zip(typed(text)) {
-            Some((before, after)) => manifest::changes(&before, &after),
+        match before.and_then(typed) {
+            Some(before) => manifest::changes(&before, &after.typed),
             None => Vec::new(),
         }
     }
@@ -120,6 +124,6 @@ impl Engine {
             return Err(Refusal::Invalid(why));
         }
         let text = self.runs.get(first).map(|run| run.spec.clone()).unwrap_or_default();
-        self.apply_for(&text, human, true).await
+        self.apply_for(&Specification::read(text)?, human, true).await
     }
 }

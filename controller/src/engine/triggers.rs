@@ -11,8 +11,8 @@ use manifest::{Problem, Supersede};
 use tokio::sync::oneshot;
 
 use super::Engine;
-use super::apply::compiles;
 use crate::clock;
+use crate::specification::ReadTrigger;
 use store::{Outcome, Pending, StoredTrigger, Triggered};
 
 mod poll;
@@ -22,7 +22,7 @@ use poll::Polling;
 /// What people and registries ask of triggers.
 pub enum TriggerCommand {
     /// Keeps one.
-    Keep { text: String, dry_run: bool, answer: oneshot::Sender<Result<TriggerApplied, Refusal>> },
+    Keep { read: Box<ReadTrigger>, dry_run: bool, answer: oneshot::Sender<Result<TriggerApplied, Refusal>> },
     /// Forgets one.
     Drop { name: String, answer: oneshot::Sender<Result<(), Refusal>> },
     /// A version is to be rolled out.
@@ -108,8 +108,8 @@ fn triggered_view(Triggered { version, by, unix_ms, outcome }: Triggered) -> Tri
 impl Engine {
     pub(super) async fn trigger_command(&mut self, command: TriggerCommand) {
         match command {
-            TriggerCommand::Keep { text, dry_run, answer } => {
-                let _ = answer.send(self.keep_trigger(&text, dry_run));
+            TriggerCommand::Keep { read, dry_run, answer } => {
+                let _ = answer.send(self.keep_trigger(*read, dry_run));
             }
             TriggerCommand::Drop { name, answer } => {
                 let _ = answer.send(self.drop_trigger(&name));
@@ -123,12 +123,16 @@ impl Engine {
 
     /// Keeps a trigger, in place of the one of its name; what that one has done is not done again. `dry_run`: only says
     /// what would be.
-    pub(super) fn keep_trigger(&mut self, text: &str, dry_run: bool) -> Result<TriggerApplied, Refusal> {
-        let (spec, warnings) =
-            manifest::load_trigger(text).map_err(|problems| Refusal::Invalid(problems.to_string()))?;
-        let sample = manifest::compile(&spec.sample());
-        let sample = sample.map_err(|problems| Refusal::Invalid(problems.to_string()))?;
-        compiles(&sample)?;
+    pub(super) fn keep_trigger(
+        &mut self,
+        read: ReadTrigger,
+        dry_run: bool,
+    ) -> Result<TriggerApplied, Refusal> {
+        let ReadTrigger { text, trigger: spec, warnings, sample } = read;
+        if !self.triggers.contains_key(&spec.name) {
+            let unusable = manifest::unusable_name(&spec.name);
+            unusable.map_or(Ok(()), |problem| Err(Refusal::Invalid(problem.to_string())))?;
+        }
         self.outside.hooks.allow(&sample).map_err(Refusal::Invalid)?;
         self.outside.sources.allow_trigger(&spec).map_err(Refusal::Invalid)?;
         let kept = TriggerApplied {
@@ -141,7 +145,7 @@ impl Engine {
         if dry_run {
             return Ok(kept);
         }
-        self.journal.keep_trigger(&spec.name, text).map_err(|error| Refusal::unwritten(&error))?;
+        self.journal.keep_trigger(&spec.name, &text).map_err(|error| Refusal::unwritten(&error))?;
         match self.triggers.get_mut(&spec.name) {
             Some(known) => {
                 known.spec = Arc::new(spec);

@@ -6,7 +6,8 @@ use axum::http::HeaderMap;
 use rollout::{ExerciseView, Human};
 use serde::de::DeserializeOwned;
 
-use super::{Answer, Api, ask, who};
+use super::people::human;
+use super::{Answer, Api, ask};
 use crate::engine::{Command, Order};
 
 pub async fn drill(
@@ -18,8 +19,7 @@ pub async fn drill(
     const FORM: &str = "write {\"weight\": \"0.1%\", \"limit\": \"30s\", \"reason\": TEXT}, or leave out what need not be said";
     Answer(match asked(&text, FORM) {
         Ok(DrillRequest { weight, limit, reason }) => {
-            let human = Human { who: who(&headers), reason };
-            begin(&api, name, Order::Drill { weight, limit }, human).await
+            begin(&api, name, Order::Drill { weight, limit }, human(&headers, &reason)).await
         }
         Err(refusal) => Err(refusal),
     })
@@ -35,9 +35,8 @@ pub async fn parity(
                         \"reason\": TEXT}, or leave out what need not be said";
     Answer(match asked(&text, FORM) {
         Ok(ParityRequest { share, deployed, duration, until_evidence, reason }) => {
-            let human = Human { who: who(&headers), reason };
             let order = Order::Parity { share, deployed, duration, until_evidence };
-            begin(&api, name, order, human).await
+            begin(&api, name, order, human(&headers, &reason)).await
         }
         Err(refusal) => Err(refusal),
     })
@@ -51,7 +50,13 @@ fn asked<T: DeserializeOwned + Default>(text: &str, form: &str) -> Result<T, Ref
     serde_json::from_str(text).map_err(|error| Refusal::Invalid(format!("{error}; {form}")))
 }
 
-async fn begin(api: &Api, name: String, order: Order, human: Human) -> Result<Begun, Refusal> {
+async fn begin(
+    api: &Api,
+    name: String,
+    order: Order,
+    human: Result<Human, Refusal>,
+) -> Result<Begun, Refusal> {
+    let human = human?;
     let number = ask(api, |answer| Command::Exercise { name, order, human, answer }).await?;
     Ok(Begun { number })
 }

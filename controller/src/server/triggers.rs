@@ -7,10 +7,13 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use rollout::Human;
 
-use super::{Answer, Api, ask, done, who};
+use super::people::human;
+use super::{Answer, Api, ask, done};
 use crate::clock;
 use crate::engine::{Command, TriggerCommand};
+use crate::specification::ReadTrigger;
 use crate::webhook::{self, Said};
 use sources::Text;
 
@@ -41,7 +44,11 @@ async fn keep(
     Query(TriggerQuery { dry_run }): Query<TriggerQuery>,
     text: String,
 ) -> Answer<TriggerApplied> {
-    Answer(ask(&api, |answer| Command::Trigger(TriggerCommand::Keep { text, dry_run, answer })).await)
+    let read = match api.readers.read(move || ReadTrigger::read(text)).await {
+        Ok(read) => Box::new(read),
+        Err(refusal) => return Answer(Err(refusal)),
+    };
+    Answer(ask(&api, |answer| Command::Trigger(TriggerCommand::Keep { read, dry_run, answer })).await)
 }
 
 async fn forget(State(api): State<Api>, Path(name): Path<String>) -> Answer<Done> {
@@ -55,8 +62,11 @@ async fn fire(
     headers: HeaderMap,
     Json(FireRequest { version, again, reason }): Json<FireRequest>,
 ) -> Answer<Fired> {
-    let who = who(&headers);
-    let by = if reason.is_empty() { who } else { format!("{who}: {reason}") };
+    let by = match human(&headers, &reason) {
+        Ok(Human { who, reason }) if reason.is_empty() => who,
+        Ok(Human { who, reason }) => format!("{who}: {reason}"),
+        Err(refusal) => return Answer(Err(refusal)),
+    };
     Answer(go(&api, name, version, by, again).await)
 }
 

@@ -122,6 +122,10 @@ pub struct Run {
     /// A program that hooks of rollouts may run, as they write it, such as /usr/local/bin/deploy; none named: none; *: any
     #[arg(long, env = "SERIN_HOOK_COMMAND", value_name = "PROGRAM", value_delimiter = ',')]
     pub hook_command: Vec<String>,
+    /// A name that requests may call the controller by, besides localhost and its address, such as serin.models.svc or
+    /// *.example.com: what is asked for by another name comes from a page that was led here
+    #[arg(long, env = "SERIN_ALLOWED_HOST", value_name = "HOST", value_delimiter = ',')]
+    pub allowed_host: Vec<sources::Host>,
 }
 
 fn prefix(text: &str) -> Result<String, String> {

@@ -57,7 +57,7 @@ fn linted(document: &Document, rate: Option<f64>) -> (String, bool) {
         manifest::lint(text, rate).into_iter().map(|problem| problem.within(document)).collect();
     let mut lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
     let fine = problems.iter().all(|problem| problem.severity == Severity::Warning);
-    if let Ok(loaded) = manifest::load(text) {
+    if fine && let Ok(loaded) = manifest::load(text) {
         lines.extend(loaded.plans().iter().map(|plan| {
             let (name, stages) = (&plan.name, plan.stages.len());
             format!("{name}: {} -> {}, {stages} stages: fine", plan.stable, plan.canary)
@@ -69,6 +69,9 @@ fn linted(document: &Document, rate: Option<f64>) -> (String, bool) {
 fn linted_trigger(document: &Document) -> (String, bool) {
     match manifest::load_trigger(&document.text) {
         Ok((trigger, warnings)) => {
+            if let Some(problem) = manifest::unusable_name(&trigger.name) {
+                return (problem.to_string(), false);
+            }
             let warnings = warnings.into_iter().map(|problem| problem.within(document).to_string());
             let mut lines: Vec<String> = warnings.collect();
             lines.push(format!("{}: begins {} by itself: fine", trigger.name, trigger.rollout));

@@ -8,11 +8,13 @@ use controller::Config;
 use sources::{Hosts, Secrets};
 use tracing_subscriber::EnvFilter;
 
+mod log;
+
 use crate::args::Run;
 
 pub async fn run(options: Run) -> Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    log::init(filter);
     controller::run(Config {
         http: options.http,
         ecds: options.ecds,
@@ -27,6 +29,7 @@ pub async fn run(options: Run) -> Result<ExitCode> {
         secrets: Secrets { dir: options.secret_dir, env_prefix: options.secret_env },
         source_hosts: Hosts(options.source_host),
         hook_commands: options.hook_command,
+        allowed_hosts: options.allowed_host,
     })
     .await?;
     Ok(ExitCode::SUCCESS)

@@ -23,6 +23,7 @@ mod hooks;
 mod keep_warm;
 mod lines;
 mod lint;
+mod name;
 mod plan;
 mod practice;
 mod preset;
@@ -53,6 +54,7 @@ pub use gate::{
 };
 pub use keep_warm::{AfterRun, HookHow, KeepWarm, Returning};
 pub use lint::{lint, wanted};
+pub use name::unusable_name;
 pub use plan::{
     Acknowledge, Alpha, Budget, Clusters, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan,
     Rollback, Stage, Supersede, Traffic, Unit, VersionIn, Weights,

@@ -29,7 +29,7 @@ impl Lines {
     /// Finds them; nothing when the text is not even YAML.
     pub(crate) fn of(text: &str) -> Self {
         let mut lines = BTreeMap::new();
-        let root = serde_saphyr::from_str::<Spanned<Node>>(text).ok();
+        let root = serde_saphyr::from_str_with_options::<Spanned<Node>>(text, crate::read::bounds()).ok();
         if let Some(root) = &root {
             collect(root, &mut String::new(), &mut lines);
         }

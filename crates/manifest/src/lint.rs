@@ -12,6 +12,7 @@ use crate::amount::{Percent, Span};
 use crate::compile::Fleet;
 use crate::gate::{Gate, Guardrail, Metric};
 use crate::lines::Lines;
+use crate::name;
 use crate::plan::{HandBackHow, Plan, Stage, Unit};
 use crate::problem::Problem;
 use crate::read;
@@ -30,9 +31,11 @@ pub fn lint(text: &str, per_second: Option<f64>) -> Vec<Problem> {
     match read::load(text) {
         Err(problems) => problems.0,
         Ok(loaded) => {
-            let mut problems = loaded.warnings;
+            let lines = Lines::of(text);
+            let mut problems =
+                read::located(name::unusable_name(loaded.name()).into_iter().collect(), &lines);
+            problems.extend(loaded.warnings);
             if let Some(rate) = per_second {
-                let lines = Lines::of(text);
                 let of_rate = too_little_traffic(&loaded.plan, rate)
                     .into_iter()
                     .chain(too_small_budget(&loaded.plan, rate))

@@ -78,13 +78,28 @@ pub(crate) fn is_url(url: &str) -> bool {
     host.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))
 }
 
+/// What reading may cost: of aliases of aliases, a few lines stand for millions.
+pub(crate) fn bounds() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_events: 200_000,
+            max_nodes: 100_000,
+            max_aliases: 1_000,
+            max_anchors: 1_000,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 20_000,
+        },
+    }
+}
+
 /// Reads the form alone.
 pub(crate) fn parse<T: DeserializeOwned>(text: &str, lines: &Lines, schema: &Value) -> Result<T, Problems> {
     if text.trim().is_empty() {
         let remedy = "write a rollout: apiVersion, kind, metadata and spec";
         return Err(Problems(vec![Problem::error("", "the text is empty", remedy)]));
     }
-    serde_saphyr::from_str(text).map_err(|error| {
+    serde_saphyr::from_str_with_options(text, bounds()).map_err(|error| {
         // The reader stops at the first thing it cannot take; the schema knows of all the others too.
         let problems = lines.root().map(|root| shape::problems(root, schema)).unwrap_or_default();
         let problems = located(problems, lines);

@@ -27,7 +27,9 @@ impl FromStr for Host {
 }
 
 impl Host {
-    fn covers(&self, host: &str) -> bool {
+    /// Is it this host, or below it? `host` is in small letters and bears no port.
+    #[must_use]
+    pub fn covers(&self, host: &str) -> bool {
         match self.0.strip_prefix('*') {
             Some(below) => host.len() > below.len() && host.ends_with(below),
             None => host == self.0,

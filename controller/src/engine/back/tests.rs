@@ -202,7 +202,8 @@ async fn nobody_brings_back_what_a_person_went_back_from() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut engine = engine(&dir.path().join("serin.db"));
     let trigger = "apiVersion: serin.dev/v1alpha1\nkind: Trigger\nmetadata: {name: registry}\nspec:\n  webhook: {unsigned: true}\n  template:\n    metadata: {name: ranker}\n    spec:\n      stable: {version: v1}\n      canary: {version: 'v{{version}}'}\n";
-    engine.keep_trigger(trigger, false).expect("kept");
+    let read = crate::specification::ReadTrigger::read(trigger.to_owned()).expect("a trigger");
+    engine.keep_trigger(read, false).expect("kept");
     assert!(engine.go("registry", "2", "a test", false).await.expect("taken").triggered);
     promote(&mut engine, "ranker");
     apply(&mut engine, &text("v2", "v3", "")).await.expect("begun by hand");

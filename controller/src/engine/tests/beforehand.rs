@@ -3,6 +3,7 @@
 use api::PhaseName;
 
 use super::*;
+use crate::specification::Specification;
 
 /// Everything that could have been changed.
 fn all(engine: &Engine) -> (u64, Vec<(String, u64, String)>, usize, String) {
@@ -15,7 +16,7 @@ fn all(engine: &Engine) -> (u64, Vec<(String, u64, String)>, usize, String) {
 /// What would become of it is what becomes of it, and asking changes nothing.
 async fn check(engine: &mut Engine, text: &str, again: bool) -> Result<Applied, Refusal> {
     let before = all(engine);
-    let would = engine.would_apply(text, again);
+    let would = Specification::read(text.to_owned()).and_then(|spec| engine.would_apply(&spec, again));
     assert_eq!(all(engine), before, "asking changes nothing");
     let did = engine.apply(text, "anna".to_owned(), again).await;
     match (&would, &did) {
@@ -94,4 +95,40 @@ async fn what_was_rolled_back_is_begun_once_more_from_what_is_stored() {
 fn check_run(engine: &Engine, run: u64, phase: PhaseName) {
     let views = engine.views.borrow();
     assert_eq!((views["ranker"].run.run, &views["ranker"].run.phase), (run, &phase.into()));
+}
+
+#[tokio::test]
+async fn nothing_new_has_a_name_that_nobody_can_ask_for_and_older_names_go_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("serin.db");
+    let mut first = engine(&file);
+    let named = |name: &str, canary: &str| {
+        spec("v1", canary, "").replace("{name: ranker}", &format!("{{name: {name:?}}}"))
+    };
+    for name in ["..", ".", "-x", "Ranker_A"] {
+        let refused = check(&mut first, &named(name, "v2"), false).await.expect_err("an unusable name");
+        assert!(
+            refused.text().contains("metadata.name") && refused.text().contains("such as ranker"),
+            "{refused}"
+        );
+    }
+    // As an earlier release took it.
+    let text = named("Ranker_A", "v2");
+    let loaded = manifest::load(&text).expect("a rollout");
+    let human = Human { who: "anna".to_owned(), reason: String::new() };
+    first.begin("Ranker_A", loaded.plans().to_vec(), &text, human.clone(), (1, 1)).await.expect("begun");
+    first.act("Ranker_A", Act::Abort, human.clone()).await.expect("aborted");
+    drop(first);
+    let mut second = engine(&file);
+    second.recover().await;
+    assert_eq!(
+        second
+            .retry("Ranker_A", Human { reason: "again".to_owned(), ..human.clone() })
+            .await
+            .expect("begun")
+            .run,
+        2
+    );
+    second.act("Ranker_A", Act::Abort, human).await.expect("aborted");
+    assert_eq!(check(&mut second, &named("Ranker_A", "v3"), false).await.expect("begun").run, 3);
 }

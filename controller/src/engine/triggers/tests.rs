@@ -13,6 +13,10 @@ use crate::publish::Publisher;
 use sources::{Hosts, Secrets, Sources};
 use store::Store;
 
+fn keep(engine: &mut Engine, text: &str) -> Result<TriggerApplied, Refusal> {
+    engine.keep_trigger(ReadTrigger::read(text.to_owned())?, false)
+}
+
 fn engine(file: &Path) -> Engine {
     let store = Store::open(file).expect("a store");
     let incarnation = store.incarnation;
@@ -76,7 +80,7 @@ async fn stable_is_known_after_its_rollout_was_deleted() {
     end(&mut engine).await;
     let human = Human { who: "ben".to_owned(), reason: String::new() };
     engine.delete("ranker", &human).await.expect("deleted");
-    engine.keep_trigger(&text(""), false).expect("kept");
+    keep(&mut engine, &text("")).expect("kept");
     assert!(!go(&mut engine, "8").await.triggered, "stable serves it");
     assert!(go(&mut engine, "10").await.triggered);
     check(&engine, (2, "v8", "v10"), None, &[("10", "begunrun2"), ("8", "stable")]);
@@ -87,7 +91,7 @@ async fn a_version_triggers_once_over_restarts_too() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("serin.db");
     let mut first = engine(&file);
-    first.keep_trigger(&text(""), false).expect("kept");
+    keep(&mut first, &text("")).expect("kept");
     assert!(go(&mut first, "7").await.triggered);
     check(&first, (1, "v6", "v7"), None, &[("7", "begunrun1")]);
     assert!(!go(&mut first, "7").await.triggered);
@@ -113,7 +117,7 @@ async fn what_comes_while_a_run_lasts_waits_and_the_newest_goes_first() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("serin.db");
     let mut first = engine(&file);
-    first.keep_trigger(&text(""), false).expect("kept");
+    keep(&mut first, &text("")).expect("kept");
     go(&mut first, "7").await;
     assert!(go(&mut first, "8").await.triggered);
     assert!(!go(&mut first, "8").await.triggered);
@@ -137,7 +141,7 @@ async fn what_comes_while_a_run_lasts_waits_and_the_newest_goes_first() {
 async fn stable_is_what_the_last_run_left_there() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut engine = engine(&dir.path().join("serin.db"));
-    engine.keep_trigger(&text(""), false).expect("kept");
+    keep(&mut engine, &text("")).expect("kept");
     go(&mut engine, "7").await;
     go(&mut engine, "8").await;
     let run = engine.runs.get_mut("ranker").expect("a run");
@@ -154,7 +158,7 @@ async fn the_templates_policy_says_what_becomes_of_the_present_run() {
     {
         let dir = tempfile::tempdir().expect("a folder");
         let mut engine = engine(&dir.path().join("serin.db"));
-        engine.keep_trigger(&text(&format!("      supersede: {policy}\n")), false).expect("kept");
+        keep(&mut engine, &text(&format!("      supersede: {policy}\n"))).expect("kept");
         go(&mut engine, "7").await;
         go(&mut engine, "8").await;
         let (number, stable, canary, waits, became) = seen(&engine);
@@ -171,19 +175,19 @@ async fn the_templates_policy_says_what_becomes_of_the_present_run() {
 async fn a_version_that_cannot_be_a_label_is_refused_by_name_and_harms_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut engine = engine(&dir.path().join("serin.db"));
-    engine.keep_trigger(&text(""), false).expect("kept");
+    keep(&mut engine, &text("")).expect("kept");
     let gone = go(&mut engine, "7/../8").await;
     assert!(!gone.triggered && gone.message.contains("spec.canary.version"), "{gone:?}");
     match engine.go("nobody", "7", "a test", false).await {
         Err(Refusal::Unknown(why)) => assert!(why.contains("registry"), "{why}"),
         other => panic!("{other:?}"),
     }
-    match engine.keep_trigger(&text("      stages: []\n"), false) {
+    match keep(&mut engine, &text("      stages: []\n")) {
         Err(Refusal::Invalid(why)) => assert!(why.contains("spec.template.spec.stages"), "{why}"),
         other => panic!("{other:?}"),
     }
     let hook = text("").replace("unsigned: true", "secret: mlflow-hook");
-    match engine.keep_trigger(&hook, false) {
+    match keep(&mut engine, &hook) {
         Err(Refusal::Invalid(why)) => {
             assert!(why.contains("spec.webhook.secret") && why.contains("--secret-dir"), "{why}");
         }
@@ -198,7 +202,7 @@ async fn a_version_that_cannot_be_a_label_is_refused_by_name_and_harms_nothing()
 async fn a_store_that_takes_nothing_triggers_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut engine = engine(&dir.path().join("serin.db"));
-    engine.keep_trigger(&text(""), false).expect("kept");
+    keep(&mut engine, &text("")).expect("kept");
     engine.journal.refuse_writes(true).expect("a switch");
     assert!(matches!(engine.go("registry", "7", "a test", false).await, Err(Refusal::Failed(_))));
     engine.journal.refuse_writes(false).expect("a switch");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use api::{Problem, Refusal, USER_HEADER};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -45,7 +46,14 @@ impl Client {
 
     /// A document as its user wrote it.
     pub async fn post_text(&self, path: &str, query: &impl Serialize, text: String) -> Result<Answer> {
-        answer(self.request(Method::POST, path).query(query).body(text).timeout(TIMEOUT)).await
+        answer(
+            self.request(Method::POST, path)
+                .query(query)
+                .header(CONTENT_TYPE, "application/yaml")
+                .body(text)
+                .timeout(TIMEOUT),
+        )
+        .await
     }
 
     pub async fn delete(&self, path: &str, query: &impl Serialize) -> Result<Answer> {

@@ -1,0 +1,78 @@
+//! What a request may bring along. A form is what a page can send without asking anybody.
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+
+use super::{Turned, Why};
+
+/// Rollouts of a whole company's models are shorter; what is longer would be read for seconds.
+const MOST_OF_A_DOCUMENT: usize = 256 * 1024;
+/// Figures come in lists, registries tell more than is wanted.
+const MOST_OF_THE_REST: usize = 1024 * 1024;
+
+/// What stands in a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A rollout or a trigger.
+    Document,
+    /// Anything else.
+    Json,
+}
+
+impl Form {
+    /// What is posted there.
+    pub fn of(path: &str) -> Self {
+        if matches!(path, "/v1/rollouts" | "/v1/triggers") { Self::Document } else { Self::Json }
+    }
+
+    /// How much of it is read, in bytes.
+    pub const fn limit(self) -> usize {
+        match self {
+            Self::Document => MOST_OF_A_DOCUMENT,
+            Self::Json => MOST_OF_THE_REST,
+        }
+    }
+
+    const fn written(self) -> &'static str {
+        match self {
+            Self::Document => "application/yaml",
+            Self::Json => "application/json",
+        }
+    }
+
+    pub fn too_long(self) -> Turned {
+        let remedy = match self {
+            Self::Document => "divide it into several rollouts, each a document of its own",
+            Self::Json => "send it in parts",
+        };
+        let limit = self.limit() / 1024;
+        let text = format!("the body is longer than {limit} KiB, or broke off; {remedy}");
+        Turned::new(StatusCode::PAYLOAD_TOO_LARGE, Why::Body, text)
+    }
+}
+
+/// Is it of a kind that is read there? One that says nothing may be: what browsers send without a type, they say to be of
+/// a page.
+pub fn fits(headers: &HeaderMap, form: Form) -> Result<(), Turned> {
+    let is_read = |kind: &str| {
+        let json = kind == "application/json" || kind.starts_with("application/") && kind.ends_with("+json");
+        let yaml = matches!(
+            kind,
+            "application/yaml" | "application/x-yaml" | "application/vnd.yaml" | "text/yaml" | "text/x-yaml"
+        );
+        json || form == Form::Document && yaml
+    };
+    for kind in headers.get_all(CONTENT_TYPE) {
+        let said = kind.to_str().unwrap_or_default();
+        let kind = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if !is_read(&kind) {
+            let wanted = form.written();
+            return Err(Turned::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                Why::ContentType,
+                format!("{kind:?} is not read here; say what it is, as in curl -H 'content-type: {wanted}'"),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Who may come in: what is looked at before a request is anybody's.
+//!
+//! Loopback is no password. Any page that a browser on this machine shows can send requests here, and a name that its owner
+//! points at 127.0.0.1 (DNS rebinding) makes them look like ours. So a request must mean this controller ([`names`]), and
+//! nothing is changed for a page of somebody else's ([`browser`]) nor by a form ([`content`]). No `Access-Control-Allow-*`
+//! is ever sent: what is read here, no other page sees.
+
+mod browser;
+mod content;
+mod names;
+mod turned;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderValue};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+pub use names::Names;
+use turned::Turned;
+pub use turned::{TurnedAway, Why};
+
+/// Where proxies ask for their lease.
+pub const LEASE: &str = "/v1/lease";
+
+/// A body must have come by then.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What stands at the door.
+#[derive(Clone)]
+pub struct Doors {
+    names: Arc<Names>,
+    pub turned_away: TurnedAway,
+}
+
+impl Doors {
+    /// `bound`: where it listens. `allowed`: what else it is called.
+    pub fn new(bound: SocketAddr, allowed: Vec<sources::Host>, turned_away: TurnedAway) -> Self {
+        Self { names: Arc::new(Names::new(bound.ip(), allowed)), turned_away }
+    }
+
+    /// May this request come in? What it may bring along is looked at after that.
+    fn admit<B>(&self, request: &axum::http::Request<B>) -> Result<(), Turned> {
+        self.names.meant(request)?;
+        if changes(request) {
+            browser::own(request)?;
+        }
+        Ok(())
+    }
+}
+
+/// Would it change anything? A question for a lease is remembered.
+fn changes<B>(request: &axum::http::Request<B>) -> bool {
+    !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+        || request.uri().path() == LEASE
+}
+
+/// The middleware: around everything that is served.
+pub async fn stand(State(doors): State<Doors>, request: Request, next: Next) -> Response {
+    let admitted = match doors.admit(&request) {
+        Ok(()) => with_body(request).await,
+        Err(turned) => Err(turned),
+    };
+    let mut response = match admitted {
+        Ok(request) => next.run(request).await,
+        Err(turned) => {
+            doors.turned_away.count(turned.why);
+            turned.into_response()
+        }
+    };
+    let headers = response.headers_mut();
+    // Whatever it is, no page of somebody else's is to embed it or guess what it is.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    response
+}
+
+/// A request with all of its body, in a form that can be read.
+async fn with_body(request: Request) -> Result<Request, Turned> {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(request);
+    }
+    let (mut parts, body) = request.into_parts();
+    let form = content::Form::of(parts.uri.path());
+    content::fits(&parts.headers, form)?;
+    let body = read(body, form).await?;
+    if !body.is_empty() && !parts.headers.contains_key(header::CONTENT_TYPE) {
+        // Earlier commands and scripts say nothing of a body that can only be this.
+        parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+async fn read(body: Body, form: content::Form) -> Result<Bytes, Turned> {
+    match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, form.limit())).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(form.too_long()),
+        Err(_) => Err(Turned::new(
+            StatusCode::REQUEST_TIMEOUT,
+            Why::Body,
+            format!("the body did not come within {} s; send it again", BODY_TIMEOUT.as_secs()),
+        )),
+    }
+}

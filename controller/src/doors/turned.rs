@@ -1,0 +1,95 @@
+//! Those who were not let in: what they are told, and how many there were.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use api::Problem;
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+/// Why something was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It means another host.
+    Host,
+    /// It comes from a page of somebody else's.
+    Origin,
+    /// Its body is of a kind that is not read here.
+    ContentType,
+    /// Its body is too long, or does not come.
+    Body,
+    /// It does not prove who it is.
+    Credentials,
+    /// Its name is none, or there are too many.
+    Node,
+    /// There are too many connections.
+    Connections,
+    /// There are too many exports.
+    Exports,
+    /// It waited too long with an export half read.
+    SlowReader,
+}
+
+impl Why {
+    const ALL: [(Self, &'static str); 9] = [
+        (Self::Host, "host"),
+        (Self::Origin, "origin"),
+        (Self::ContentType, "content_type"),
+        (Self::Body, "body"),
+        (Self::Credentials, "credentials"),
+        (Self::Node, "node"),
+        (Self::Connections, "connections"),
+        (Self::Exports, "exports"),
+        (Self::SlowReader, "slow_reader"),
+    ];
+}
+
+/// How many were not let in since the process began, by why.
+#[derive(Clone, Debug, Default)]
+pub struct TurnedAway(Arc<[AtomicU64; Why::ALL.len()]>);
+
+impl TurnedAway {
+    /// One more.
+    pub fn count(&self, why: Why) {
+        let place = Why::ALL.iter().position(|(known, _)| *known == why);
+        if let Some(counter) = place.and_then(|place| self.0.get(place)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A counter, in the text exposition format.
+    pub fn render(&self) -> String {
+        const NAME: &str = "serin_refused_requests_total";
+        let mut out = format!(
+            "# HELP {NAME} what was refused at the door, by why (docs/securing.md)\n# TYPE {NAME} counter\n"
+        );
+        for ((_, why), counter) in Why::ALL.iter().zip(self.0.iter()) {
+            // Writing to a String does not fail.
+            let _ = writeln!(out, "{NAME}{{reason=\"{why}\"}} {}", counter.load(Ordering::Relaxed));
+        }
+        out
+    }
+}
+
+/// What one that is not let in is told.
+#[derive(Debug)]
+pub struct Turned {
+    pub status: StatusCode,
+    pub why: Why,
+    pub text: String,
+}
+
+impl Turned {
+    /// `text`: one sentence with the remedy.
+    pub const fn new(status: StatusCode, why: Why, text: String) -> Self {
+        Self { status, why, text }
+    }
+}
+
+impl IntoResponse for Turned {
+    fn into_response(self) -> Response {
+        (self.status, Json(Problem { error: self.text })).into_response()
+    }
+}
