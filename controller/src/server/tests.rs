@@ -14,11 +14,12 @@ struct Served {
     router: Router,
     commanded: mpsc::Receiver<Command>,
     turned_away: TurnedAway,
+    readers: Readers,
 }
 
 fn served(bound: &str, allowed: &[&str]) -> Served {
     let (commands, commanded) = mpsc::channel(8);
-    let turned_away = TurnedAway::default();
+    let (turned_away, readers) = (TurnedAway::default(), Readers::default());
     let allowed = allowed.iter().map(|host| host.parse().expect("a host")).collect();
     let api = Api {
         commands,
@@ -29,10 +30,10 @@ fn served(bound: &str, allowed: &[&str]) -> Served {
         pulse: Pulse::default(),
         sources: Sources::new(Secrets::default(), Hosts::default()).expect("sources"),
         deliveries: Deliveries::default(),
-        readers: Readers::default(),
+        readers: readers.clone(),
         doors: Doors::new(bound.parse().expect("an address"), allowed, turned_away.clone()),
     };
-    Served { router: router(api), commanded, turned_away }
+    Served { router: router(api), commanded, turned_away, readers }
 }
 
 const ROLLOUT: &str = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n";
@@ -267,23 +268,27 @@ async fn what_is_too_long_is_refused_and_what_is_wound_up_costs_nothing() {
 }
 
 #[tokio::test]
-async fn whoever_reads_slowly_keeps_nobody_waiting() {
-    let served = served("127.0.0.1:7070", &[]);
-    // Two readers are at work, and a third waits for neither the engine nor for ever.
-    let readers = Readers::default();
+async fn what_takes_long_to_read_holds_up_no_act() {
+    let mut here = served("127.0.0.1:7070", &[]);
     let (open, closed) = std::sync::mpsc::channel::<()>();
     let closed = Arc::new(std::sync::Mutex::new(closed));
-    for _ in 0..2 {
-        let (readers, closed) = (readers.clone(), closed.clone());
+    let reading = [(); 2].map(|()| {
+        let (readers, closed) = (here.readers.clone(), closed.clone());
         tokio::spawn(async move {
-            let wait = move || Ok(drop(closed.lock().map(|closed| closed.recv())));
+            let wait = move || {
+                let _ = closed.lock().map(|closed| closed.recv());
+                Ok(())
+            };
             readers.read(wait).await
-        });
-    }
-    let (code, _, _) = status(&served.router, request("GET /healthz\nhost: localhost")).await;
-    assert_eq!(code, 200);
+        })
+    });
+    check(&mut here, "POST /v1/rollouts/ranker/abort\nhost: localhost", None).await;
+    check(&mut here, "GET /v1/rollouts\nhost: localhost", Some((200, "[]"))).await;
     drop(open);
-    assert!(readers.read(|| Ok(())).await.is_ok());
+    for reading in reading {
+        assert!(reading.await.is_ok_and(|read| read.is_ok()));
+    }
+    check(&mut here, &format!("POST /v1/rollouts\nhost: localhost\n\n{ROLLOUT}"), None).await;
 }
 
 #[track_caller]
