@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn what_stands_is_renewed_and_what_was_taken_back_is_revoked() {
         let revoked_below = BTreeMap::from([("ranker".to_owned(), 5), ("search".to_owned(), 4)]);
-        let mesh = Mesh { generation: 6, all_revoked_below: 2, revoked_below };
+        let mesh = Mesh { incarnation: 9, generation: 6, all_revoked_below: 2, revoked_below };
         let vouched = Vouched { incarnation: 9, generation: 5, mesh, ttl_ms: 5_000, engine_monotonic_ns: 0 };
         for (incarnation, generation, by_rollout, lease, revoked) in [
             (9, 5, true, Word::Renew, &[][..]),

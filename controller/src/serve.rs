@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::doors::{Doors, TurnedAway};
-use crate::engine::{Engine, Inputs};
+use crate::engine::{Engine, Inputs, Scribe};
 use crate::hook::{Hooks, Programs};
 use crate::lease::Leases;
 use crate::publish::{Publisher, Target};
@@ -89,6 +89,7 @@ pub async fn run(config: Config) -> Result<()> {
     let publisher = Publisher::new(targets, incarnation, config.lease_interval_ms);
     let sources = Sources::new(config.secrets, config.source_hosts)?;
     let hooks = Hooks::new(reqwest::Client::new(), Programs::named(config.hook_commands));
+    let store = Scribe::new(store)?;
     let (mut engine, views) = Engine::open(store, publisher, lease.clone(), sources.clone(), hooks)?;
     if let Some(directory) = &config.record {
         engine.record(TrafficLog::new(directory).context("--record")?);

@@ -181,7 +181,7 @@ async fn act(
             Answer(ask(&api, |answer| Command::Retry { name, human, answer }).await).into_response()
         }
         Ok(Meant::Act(act)) => {
-            done(ask(&api, |answer| Command::Act { name, act, human, answer }).await).into_response()
+            Answer(ask(&api, |answer| Command::Act { name, act, human, answer }).await).into_response()
         }
         Err(refusal) => done(Err(refusal)).into_response(),
     }

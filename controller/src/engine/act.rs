@@ -1,6 +1,7 @@
 //! From an event to a decision, and from its effects to the world.
 
 use anyhow::Result;
+use rollout::fleet::Moved;
 use rollout::{Effect, Event, HandingBack, Phase, Publication, Severity, State, fleet};
 use store::Failpoint;
 
@@ -9,41 +10,42 @@ use super::{Engine, Report};
 use crate::{clock, hand_back};
 
 impl Engine {
-    /// Lets the machine take one event.
+    /// Lets the machine take one event. When what follows of it cannot be written down, the event still counts, and what
+    /// takes back is done; what would have risen does at a later event.
     pub(super) async fn advance(&mut self, name: &str, event: &Event) {
-        let Err(error) = self.try_advance(name, event).await else { return };
-        self.unwritten(&error);
-        if let Some(run) = self.runs.get(name).filter(|_| event.is_said_once()) {
-            self.deferred.push((name.to_owned(), run.state.run, event.clone()));
-        }
-    }
-
-    /// Tells the machine again what it could not take while the disk refused.
-    pub(super) async fn retry_deferred(&mut self) {
-        for (name, run, event) in std::mem::take(&mut self.deferred) {
-            if self.runs.get(&name).is_some_and(|present| present.state.run == run) {
-                self.advance(&name, &event).await;
-            }
-        }
-    }
-
-    /// Lets the machine take one event. The decision is on the disk before anybody sees it; when the disk refuses, it
-    /// was not taken, and the next event finds the run as it was.
-    pub(super) async fn try_advance(&mut self, name: &str, event: &Event) -> Result<()> {
         let mates = self.mates(name);
-        let Some(index) = mates.iter().position(|mate| mate == name) else { return Ok(()) };
-        self.try_together(&mates, vec![(index, event.clone())]).await
+        let Some(index) = mates.iter().position(|mate| mate == name) else { return };
+        // It cannot fail: what could not be written is not done.
+        let _ = self.try_together(&mates, vec![(index, event.clone())]).await;
     }
 
     /// The same for runs that belong together: what follows of it for each other is one decision, one transaction and
-    /// one publication.
+    /// one publication. What a person wants and the store does not take is not done; all the rest counts.
     pub(super) async fn try_together(&mut self, mates: &[String], events: Vec<(usize, Event)>) -> Result<()> {
         for (index, event) in &events {
             if let Some(run) = mates.get(*index).and_then(|mate| self.runs.get_mut(mate)) {
                 run.measured(event);
             }
         }
-        let moved = fleet::step(&self.states(mates), events, clock::now());
+        let by_person = events.iter().any(|(_, event)| event.act().is_some());
+        let moved = fleet::step(&self.states(mates), events.clone(), clock::now());
+        if let Err(error) = self.take(moved).await {
+            if by_person {
+                return Err(error);
+            }
+            self.unwritten(&error);
+            let moved = fleet::protect(&self.states(mates), events.clone(), clock::now());
+            self.take(moved).await?;
+        }
+        for (index, event) in &events {
+            if let Some(name) = mates.get(*index) {
+                self.heard_meanwhile(name, event);
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, moved: Vec<Moved>) -> Result<()> {
         let runs: Vec<RunDraft> =
             moved.into_iter().filter_map(|moved| Some(RunDraft::step(moved)?.1)).collect();
         let names: Vec<String> = runs.iter().map(|run| run.state.plan.name.clone()).collect();
@@ -125,7 +127,7 @@ impl Engine {
             Phase::HandBack(HandingBack::Asked { since_age_ms, .. }) => *since_age_ms,
             _ => 0,
         };
-        format!("{}-{}-{}-{asked}", self.journal.incarnation(), state.plan.name, state.run)
+        format!("{}-{}-{}-{asked}", self.mesh.incarnation, state.plan.name, state.run)
     }
 
     /// Goes on where the last process stopped: what was published is published again, unchanged.

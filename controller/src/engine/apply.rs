@@ -110,7 +110,10 @@ impl Engine {
         let states = successors(plans, &self.states(&present), (run, epoch), now);
         let start = |index| (index, Event::Start(human.clone()));
         let begun: Vec<&State> = states.iter().collect();
-        let moved = fleet::step(&begun, (0..begun.len()).map(start).collect(), now);
+        let goes_back = states.iter().all(|state| state.plan.returning.is_some());
+        let events = (0..begun.len()).map(start).collect();
+        // A way back waits for no disk, and hooks of what was before it can wait.
+        let moved = if goes_back { fleet::protect } else { fleet::step }(&begun, events, now);
         let runs = moved.into_iter().filter_map(|moved| {
             let (index, draft) = RunDraft::step(moved)?;
             let begins = Beginning { spec: text.to_owned(), before: states.get(index)?.clone() };
@@ -119,7 +122,8 @@ impl Engine {
         let runs = runs.collect();
         let past = present.iter().filter_map(|name| self.runs.get(name));
         let past = past.map(|before| last(before, run, now)).collect();
-        let draft = Draft { runs, past, unqueue: Some(name.to_owned()), ..Draft::default() };
+        let unqueue = Some(name.to_owned());
+        let draft = Draft { runs, past, unqueue, goes_back, ..Draft::default() };
         self.commit(draft).await.map_err(|error| Refusal::unwritten(&error))?;
         // Those that have no successor are seen no more.
         self.show();
@@ -201,12 +205,11 @@ fn successors(plans: Vec<Plan>, before: &[&State], (run, epoch): (u64, u64), now
 
 /// A run as it ends for good: what it was doing since it was over is done.
 fn last(run: &Run, next: u64, now: Now) -> PastRun {
-    let mut entries = run.unwritten.clone();
     if !run.state.has_post_run_work() {
-        return PastRun { state: run.state.clone(), entries };
+        return PastRun { state: run.state.clone(), entries: Vec::new() };
     }
     let (state, effects) = rollout::step(run.state.clone(), &Event::NextRun { run: next }, now);
-    entries.extend(record::of_effects(&effects, now.unix_ms, run.acknowledged.generation));
+    let entries = record::of_effects(&effects, now.unix_ms, run.acknowledged.generation);
     PastRun { state, entries }
 }
 

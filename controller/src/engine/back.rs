@@ -60,6 +60,7 @@ impl Engine {
                 let run = self.states(&self.applied(&name)).iter().map(|state| state.run).max().unwrap_or(0);
                 let ended = self.act(&name, Act::Abort, human).await;
                 let message = format!("run {run} is taken back to stable");
+                let message = self.with_warning(message);
                 let _ = answer.send(ended.map(|()| WentBack { name, run, begun: false, message }));
                 return;
             }
@@ -132,7 +133,15 @@ impl Engine {
         if let Some(waited) = waited {
             message.push_str(&format!("; {waited}, which waited, does not begin"));
         }
+        let message = self.with_warning(message);
         Ok(WentBack { name: name.to_owned(), run, begun: true, message })
+    }
+
+    fn with_warning(&mut self, message: String) -> String {
+        match self.not_yet_written() {
+            Some(warning) => format!("{message}; warning: {warning}"),
+            None => message,
+        }
     }
 
     fn aim(&self, name: &str, order: &GoBack, human: &Human) -> Result<Aim, Refusal> {

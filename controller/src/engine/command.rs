@@ -1,6 +1,6 @@
 //! What people ask for, and who of the engine answers.
 
-use api::{Applied, Figure, PastView, Refusal, WentBack};
+use api::{Applied, Done, Figure, PastView, Refusal, WentBack};
 use manifest::Exercised;
 use rollout::{ExerciseView, Human};
 use tokio::sync::oneshot;
@@ -31,7 +31,7 @@ pub enum Command {
         name: String,
         act: Act,
         human: Human,
-        answer: oneshot::Sender<Result<(), Refusal>>,
+        answer: oneshot::Sender<Result<Done, Refusal>>,
     },
     /// What is over is let go: out of the policy.
     Delete {
@@ -93,7 +93,8 @@ impl Engine {
             }
             Command::Act { name, act, human, answer } => {
                 let done = self.act(&name, act, human).await;
-                let _ = answer.send(done);
+                let warnings = |engine: &mut Self| engine.not_yet_written().into_iter().collect();
+                let _ = answer.send(done.map(|()| Done { warnings: warnings(self), ..Done::DONE }));
             }
             Command::Delete { name, human, answer } => {
                 let _ = answer.send(self.delete(&name, &human).await);

@@ -2,17 +2,17 @@
 //!
 //! ```text
 //! [ Draft ] -> number: generation, revocations, journal -> write -> adopt -> carry out: publish, revoke, hooks
+//!                                                    taken back: adopt -> begin to write -> carry out
 //! ```
 //!
-//! Nobody sees a decision before it is on the disk. A disk that refuses stops whatever raises a weight, and nothing that
-//! takes traffic back: that holds from memory, and is written as soon as the disk takes it.
+//! Nobody sees a decision that raises a weight before it is on the disk. What takes traffic back waits for no disk: it holds
+//! from memory, and is written as soon as the disk takes it ([`super::writing`]).
 
 use anyhow::Result;
 use rollout::fleet::Moved;
 use rollout::{Below, Effect, Event, Exercise, Practised, State};
-use store::{Change, Entry, ExerciseWriting, Stored, Writing};
+use store::{Decision, Entry, ExerciseRecord, RunRecord, Stored, Writing};
 
-use super::exercise::ExerciseState;
 use super::run::Run;
 use super::{Engine, record};
 use crate::clock;
@@ -28,6 +28,8 @@ pub(super) struct Draft {
     pub unqueue: Option<String>,
     /// Proxies are to hear of it although no run publishes: something is in the policy no longer.
     pub republish: bool,
+    /// What begins goes back to a version from before: that waits for no disk either.
+    pub goes_back: bool,
 }
 
 /// A run that takes a step.
@@ -55,17 +57,17 @@ pub(super) struct ExerciseDraft {
     pub practised: Option<Practised>,
 }
 
-/// A run as it ends for good, and what is still to be said of it.
+/// A run as it ends for good, and what is to be said of it beside what waits to be written.
 pub(super) struct PastRun {
     pub state: State,
     pub entries: Vec<Entry>,
 }
 
 /// A draft with its numbers: what the store is told, and the proxies.
-struct Numbered {
-    draft: Draft,
+pub(super) struct Numbered {
+    pub draft: Draft,
     /// The generation of the last policy.
-    generation: u64,
+    pub generation: u64,
     /// Of each run that moves: the generation of its last publication.
     of_runs: Vec<u64>,
     /// Of the exercise.
@@ -103,21 +105,97 @@ impl Draft {
         let exercise = self.exercise.as_ref().is_some_and(|exercise| exercise.begins);
         begins || exercise || !self.past.is_empty() || self.unqueue.is_some() || self.republish
     }
+}
 
-    /// Does it hold although the disk refuses?
-    fn takes_back(&self) -> bool {
-        !self.is_new() && self.effects().all(Effect::takes_back)
+impl Numbered {
+    /// It takes effect later than it was numbered: after `generation`.
+    pub(super) fn late(&mut self, generation: u64) {
+        let publishes = self.draft.republish
+            || self.draft.effects().any(|effect| matches!(effect, Effect::Publish(_)));
+        let (was, now) = (self.generation, if publishes { generation + 1 } else { generation });
+        let own = self.of_runs.iter_mut().chain([&mut self.of_exercise]);
+        own.chain(self.revoked.iter_mut().map(|(_, below)| below))
+            .filter(|own| publishes && **own == was)
+            .for_each(|own| *own = now);
+        self.generation = now;
     }
 }
 
 impl Engine {
     /// Changes the world, or says why it stays as it was.
     pub(super) async fn commit(&mut self, draft: Draft) -> Result<()> {
-        let mut numbered = self.number(draft);
-        self.write(&mut numbered)?;
-        let effects = self.adopt(numbered);
+        if self.takes_back(&draft) {
+            let decides = draft.decides();
+            let numbered = self.number(draft);
+            let effects = self.adopt(numbered, decides);
+            if decides {
+                self.write_owed();
+            }
+            self.carry_out_all(effects).await;
+            return Ok(());
+        }
+        self.may_write()?;
+        let numbered = self.number(draft);
+        let numbered = self.write(numbered)?;
+        let effects = self.adopt(numbered, false);
         self.carry_out_all(effects).await;
         Ok(())
+    }
+
+    /// Does it hold although the disk refuses? Evidence does, and whatever exposes nobody more than what is in force.
+    fn takes_back(&self, draft: &Draft) -> bool {
+        let of_run = |run: &RunDraft| {
+            let known = self.runs.get(&run.state.plan.name).filter(|_| run.begins.is_none());
+            let before = known.and_then(|known| known.state.publication.as_ref());
+            run.effects.iter().all(|effect| effect.takes_back(before.map(|before| &before.sent.policy)))
+        };
+        let of_exercise = |draft: &ExerciseDraft| draft.effects.iter().all(|effect| effect.takes_back(None));
+        if draft.goes_back {
+            return draft.exercise.is_none() && !draft.republish;
+        }
+        !draft.is_new() && draft.runs.iter().all(of_run) && draft.exercise.iter().all(of_exercise)
+    }
+
+    /// All of a draft that raises something, for the store. Lines that wait for their run are written with it.
+    pub(super) fn decision(&self, numbered: &Numbered) -> Decision {
+        let Numbered { draft, generation, of_runs, revoked, run_entries, exercise_entries, .. } = numbered;
+        let runs = draft.runs.iter().zip(of_runs).zip(run_entries);
+        let runs = runs.filter_map(|((draft, &generation), entries)| {
+            let state = &draft.state;
+            if let Some(begins) = &draft.begins {
+                return Some(Writing { spec: &begins.spec, state, generation, entries, samples: &[] }.record());
+            }
+            let known = self.runs.get(&state.plan.name)?;
+            let mut record = Writing { state, generation, ..known.writing() }.record();
+            record.entries.extend(entries.iter().cloned());
+            Some(record)
+        });
+        let past = draft.past.iter().filter_map(|past| self.past_record(past));
+        let exercise = draft.exercise.as_ref().map(|draft| {
+            let known = self.exercises.get(draft.exercise.name());
+            let known = known.map_or(&[][..], |known| &known.unwritten);
+            ExerciseRecord {
+                exercise: draft.exercise.clone(),
+                entries: known.iter().chain(exercise_entries).cloned().collect(),
+                practised: draft.practised.clone(),
+            }
+        });
+        Decision {
+            runs: runs.collect(),
+            past: past.collect(),
+            exercises: exercise.into_iter().collect(),
+            unqueue: draft.unqueue.iter().cloned().collect(),
+            generation: *generation,
+            revoked: revoked.clone(),
+            ..Decision::default()
+        }
+    }
+
+    fn past_record(&self, past: &PastRun) -> Option<RunRecord> {
+        let known = self.runs.get(&past.state.plan.name)?;
+        let mut record = Writing { state: &past.state, ..known.writing() }.record();
+        record.entries.extend(past.entries.iter().cloned());
+        Some(record)
     }
 
     fn number(&self, draft: Draft) -> Numbered {
@@ -161,111 +239,28 @@ impl Engine {
         Numbered { draft, generation, of_runs, of_exercise, revoked, run_entries, exercise_entries }
     }
 
-    /// Writes it down, if it decides anything.
-    fn write(&mut self, numbered: &mut Numbered) -> Result<()> {
-        let Numbered { draft, generation, of_runs, revoked, run_entries, exercise_entries, .. } = numbered;
-        // Lines of runs that are there wait with them until they are written.
-        let mut lines = Vec::with_capacity(draft.runs.len());
-        for (draft, entries) in draft.runs.iter().zip(run_entries.iter_mut()) {
-            let known = self.runs.get_mut(&draft.state.plan.name).filter(|_| draft.begins.is_none());
-            lines.extend(known.map(|run| {
-                let before = run.unwritten.len();
-                run.unwritten.append(entries);
-                run.changed = true;
-                (draft.state.plan.name.clone(), before)
-            }));
-        }
-        if !draft.decides() {
-            return Ok(());
-        }
-        let runs = draft.runs.iter().zip(of_runs.iter()).zip(run_entries.iter());
-        let runs = runs.filter_map(|((draft, &generation), entries)| {
-            let state = &draft.state;
-            if let Some(begins) = &draft.begins {
-                return Some(Writing { spec: &begins.spec, state, generation, entries, samples: &[] });
-            }
-            Some(Writing { state, generation, ..self.runs.get(&state.plan.name)?.writing() })
-        });
-        let past = draft.past.iter().filter_map(|past| {
-            let known = self.runs.get(&past.state.plan.name)?;
-            Some(Writing { state: &past.state, entries: &past.entries, ..known.writing() })
-        });
-        let exercise = draft.exercise.as_ref().map(|draft| {
-            let name = draft.exercise.name();
-            let known = self.exercises.get(name).map_or(&[][..], |known| &known.unwritten);
-            let entries: Vec<Entry> = known.iter().chain(exercise_entries.iter()).cloned().collect();
-            (draft, entries)
-        });
-        let exercise = exercise.as_ref().map(|(draft, entries)| ExerciseWriting {
-            exercise: &draft.exercise,
-            run: draft.exercise.run(),
-            entries,
-            practised: draft.practised.as_ref(),
-        });
-        // What was taken back while the disk refused is not known to it yet.
-        let mut all_revoked = Vec::new();
-        let revoked: &[(String, u64)] = if self.upkeep.revocations_unsaved {
-            all_revoked.extend(self.mesh.revoked_below.iter().map(|(name, below)| (name.clone(), *below)));
-            all_revoked.extend(revoked.iter().cloned());
-            &all_revoked
-        } else {
-            revoked
-        };
-        let written = self.journal.commit(&Change {
-            runs: &runs.collect::<Vec<_>>(),
-            past: &past.collect::<Vec<_>>(),
-            exercises: exercise.as_slice(),
-            unqueue: draft.unqueue.as_deref(),
-            generation: *generation,
-            revoked,
-        });
-        let holds = written.is_err() && draft.takes_back();
-        for (name, before) in &lines {
-            let Some(run) = self.runs.get_mut(name) else { continue };
-            match &written {
-                Ok(()) => run.written(),
-                Err(_) if holds => run.unsaved = true,
-                Err(_) => run.unwritten.truncate(*before),
-            }
-        }
-        if let Some(known) =
-            draft.exercise.as_ref().and_then(|draft| self.exercises.get_mut(draft.exercise.name()))
-        {
-            match &written {
-                Ok(()) => known.written(),
-                Err(_) if holds => {
-                    known.unsaved = true;
-                    known.unwritten.append(exercise_entries);
-                }
-                Err(_) => {}
-            }
-        }
-        match written {
-            Ok(()) => (self.upkeep.disk_refuses, self.upkeep.revocations_unsaved) = (false, false),
-            Err(error) if holds => {
-                self.upkeep.revocations_unsaved |= !revoked.is_empty();
-                self.unwritten(&error);
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// What was decided, and written, holds from here on; returns what is to be done, each with its rollout.
-    fn adopt(&mut self, numbered: Numbered) -> Vec<(String, Effect)> {
+    /// What was decided holds from here on; returns what is to be done, each with its rollout. `owed`: the store does not
+    /// have it. What decides nothing is always owed, and nobody hurries.
+    pub(super) fn adopt(&mut self, numbered: Numbered, owed: bool) -> Vec<(String, Effect)> {
         self.look_at_clocks();
-        let Numbered { draft, generation, of_runs, of_exercise, revoked, .. } = numbered;
+        let Numbered { draft, generation, of_runs, of_exercise, revoked, run_entries, exercise_entries } = numbered;
+        let evidence = !draft.decides();
         self.mesh.generation = generation;
         revoked.iter().for_each(|(name, below)| self.mesh.revoke(name, *below));
+        self.owed.mesh |= owed && !revoked.is_empty();
         for past in &draft.past {
+            let record = self.past_record(past).filter(|_| owed);
+            self.owed.past.extend(record);
             self.runs.remove(&past.state.plan.name);
         }
         if let Some(name) = &draft.unqueue {
             self.waiting.remove(name);
+            self.owed.unqueue.extend(owed.then(|| name.clone()));
         }
         self.publication.pending |= draft.republish;
         let mut effects = Vec::new();
-        for (RunDraft { state, effects: of_run, begins, .. }, own) in draft.runs.into_iter().zip(of_runs) {
+        let moved = draft.runs.into_iter().zip(of_runs).zip(run_entries);
+        for ((RunDraft { state, effects: of_run, begins, .. }, own), entries) in moved {
             let name = state.plan.name.clone();
             let quorum = state.publication.as_ref().is_some_and(|sent| sent.quorum_age_ms.is_some());
             if let Some(Beginning { spec, .. }) = begins {
@@ -275,6 +270,12 @@ impl Engine {
                 run.state = state;
             }
             let Some(run) = self.runs.get_mut(&name) else { continue };
+            run.moved(!of_run.is_empty());
+            if owed || evidence {
+                run.unwritten.extend(entries);
+            }
+            run.changed |= evidence;
+            run.unsaved |= owed;
             if of_run.iter().any(|effect| matches!(effect, Effect::Publish(_))) {
                 run.accumulator.unsettle(run.state.epoch);
                 run.acknowledged.published(own, self.registry.reasons());
@@ -289,52 +290,13 @@ impl Engine {
             let reasons = publishes.then(|| self.registry.reasons());
             let known = self.exercises.entry(name.clone()).or_default();
             known.adopt(exercise, practised, reasons.map(|reasons| (of_exercise, reasons)));
+            known.moves += 1;
+            known.unsaved |= owed;
+            if owed {
+                known.unwritten.extend(exercise_entries);
+            }
             effects.extend(of_it.into_iter().map(|effect| (name.clone(), effect)));
         }
         effects
-    }
-
-    /// Writes what no decision wrote: evidence now and then, and at once what the store would not take when it was
-    /// decided. A run that came back must not go up again after a restart because the disk was full.
-    pub(super) fn checkpoint(&mut self, every_ns: u64) {
-        let due = self.upkeep.checkpoint_due(every_ns);
-        let late = |run: &Run| run.unsaved || run.changed && due.of(&run.state);
-        let runs: Vec<Writing<'_>> = self.runs.values().filter(|run| late(run)).map(Run::writing).collect();
-        let exercises: Vec<&ExerciseState> = self.exercises.values().filter(|known| known.unsaved).collect();
-        if runs.is_empty() && exercises.is_empty() && !self.upkeep.revocations_unsaved {
-            return;
-        }
-        let exercises = exercises.into_iter().filter_map(|known| {
-            let exercise = known.latest()?;
-            let run = exercise.run();
-            Some(ExerciseWriting { exercise, run, entries: &known.unwritten, practised: None })
-        });
-        let revoked = self.mesh.revoked_below.iter().filter(|_| self.upkeep.revocations_unsaved);
-        // All of it or nothing: a part that is written must not be written again with the rest.
-        let written = self.journal.commit(&Change {
-            runs: &runs,
-            exercises: &exercises.collect::<Vec<_>>(),
-            generation: self.mesh.generation,
-            revoked: &revoked.map(|(name, below)| (name.clone(), *below)).collect::<Vec<_>>(),
-            ..Change::default()
-        });
-        match written {
-            Ok(()) => {
-                self.runs.values_mut().filter(|run| late(run)).for_each(Run::written);
-                self.exercises.values_mut().filter(|known| known.unsaved).for_each(ExerciseState::written);
-                self.upkeep.revocations_unsaved = false;
-                if std::mem::take(&mut self.upkeep.disk_refuses) {
-                    tracing::info!("the store can be written again");
-                }
-            }
-            Err(error) => self.unwritten(&error),
-        }
-    }
-
-    /// Says that the store cannot be written, once until it can.
-    pub(super) fn unwritten(&mut self, error: &anyhow::Error) {
-        if !std::mem::replace(&mut self.upkeep.disk_refuses, true) {
-            tracing::error!("not written, so nothing rises: {error:#}");
-        }
     }
 }

@@ -48,7 +48,7 @@ impl Engine {
         let entry = entry.with(&detail);
         let past = whom.iter().filter_map(|name| self.runs.get(name)).map(|run| PastRun {
             state: run.state.clone(),
-            entries: run.unwritten.iter().cloned().chain([entry.clone()]).collect(),
+            entries: vec![entry.clone()],
         });
         let past = past.collect();
         let draft = Draft { past, unqueue: Some(name.to_owned()), republish: true, ..Draft::default() };

@@ -14,7 +14,7 @@ impl Engine {
         let Some(run) = self.runs.get(name).map(|run| run.state.run) else { return };
         // Names the asking, so that whoever is asked again after a crash knows it for the same.
         let CallRequest { rollout, run: of, duty, .. } = &request;
-        let key = format!("{}-{rollout}-{of}-{}", self.journal.incarnation(), duty.word());
+        let key = format!("{}-{rollout}-{of}-{}", self.mesh.incarnation, duty.word());
         let (hooks, reports, name) =
             (self.outside.hooks.clone(), self.outside.reports.clone(), name.to_owned());
         tokio::spawn(async move {

@@ -30,8 +30,10 @@ pub struct ExerciseState {
     pub acknowledged: Acknowledged,
     /// How its counters are read.
     pub(super) counting: Option<(CounterAccumulator, State)>,
-    /// Did the store refuse a decision that holds all the same?
+    /// Does a decision hold that the store does not have?
     pub unsaved: bool,
+    /// How often it moved.
+    pub moves: u64,
     /// Lines of the journal that are written with it.
     pub unwritten: Vec<Entry>,
 }
@@ -59,10 +61,22 @@ impl ExerciseState {
         self.last.last()
     }
 
-    /// The store has all of it.
-    pub fn written(&mut self) {
-        self.unsaved = false;
-        self.unwritten.clear();
+    /// The store has it as it was after so many moves, with so many of its lines.
+    pub fn written(&mut self, moves: u64, lines: usize) {
+        self.unsaved &= self.moves != moves;
+        self.unwritten.drain(..lines.min(self.unwritten.len()));
+    }
+
+    /// As the last process left it and could not write it down, unless the store knows better.
+    pub fn held(&mut self, exercise: Exercise, entries: Vec<Entry>) {
+        let known = self.last(exercise.exercised());
+        let knows = known.is_some_and(|known| {
+            known.number() > exercise.number() || known.number() == exercise.number() && known.is_over()
+        });
+        if !knows {
+            self.put(exercise);
+            (self.unsaved, self.unwritten) = (true, entries);
+        }
     }
 
     pub fn live(&self) -> Option<&Exercise> {
@@ -165,7 +179,7 @@ impl Engine {
     ) -> Result<u64, Refusal> {
         // Of one that ended while the disk refused, the next one's lines must not be all that is written.
         if self.exercises.get(name).is_some_and(|known| known.unsaved) {
-            self.checkpoint(u64::MAX);
+            self.write_owed();
         }
         let epoch = self.epoch(name);
         let number = |slot: Option<&ExerciseState>, kind| {

@@ -1,19 +1,36 @@
 //! What must outlive the process, as the engine sees it: SQLite today, another place tomorrow.
 
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
 use anyhow::Result;
 use manifest::Exercised;
 use rollout::{Exercise, Practised, State};
 use store::{
-    Change, Entry, Failpoint, LastRun, Mesh, Pending, Queued, Store, Stored, StoredTrigger, Triggered,
+    Decision, Entry, Failpoint, LastRun, Mesh, Pending, Queued, Store, Stored, StoredTrigger, Triggered,
 };
+
+/// How a write went.
+pub enum Written {
+    /// It is done, or refused; `None`: that was told.
+    Done(Option<Result<()>>),
+    /// Another thread is at it.
+    UnderWay(Receiver<Result<()>>),
+}
+
+impl Written {
+    /// How it went, if that is known within a time.
+    pub fn wait(&mut self, patience: Duration) -> Option<Result<()>> {
+        match self {
+            Self::Done(outcome) => outcome.take(),
+            Self::UnderWay(outcome) => super::scribe::waited(outcome, patience),
+        }
+    }
+}
 
 /// Keeps what was decided. Each write is whole or not at all; when it returns without an error, it is there after a power
 /// cut.
 pub trait Journal: Send {
-    /// Tells one journal from another: a new one is a new incarnation.
-    fn incarnation(&self) -> u64;
-    /// How long runs are kept after another has followed them, in milliseconds.
-    fn keep_ms(&self) -> u64;
     /// What the whole mesh is to know.
     fn mesh(&self) -> Result<Mesh>;
     /// Every present run.
@@ -37,8 +54,10 @@ pub trait Journal: Send {
     /// What begins rollouts by itself.
     fn triggers(&self) -> Result<Vec<StoredTrigger>>;
 
-    /// Writes down what changes in the mesh.
-    fn commit(&mut self, change: &Change<'_>) -> Result<()>;
+    /// What holds since the last process and the tables do not have; told once.
+    fn held(&mut self) -> Option<Decision>;
+    /// Begins to write down what changes in the mesh; one after the other.
+    fn begin(&mut self, decision: Decision) -> Written;
     /// Lets a specification wait, in place of what waited under its name.
     fn queue(&mut self, queued: &Queued) -> Result<()>;
     /// Nothing waits under this name any more.
@@ -62,27 +81,18 @@ pub trait Journal: Send {
     ) -> Result<()>;
     /// Deletes a trigger.
     fn drop_trigger(&mut self, name: &str) -> Result<()>;
-    /// Adds up a little of what was measured long ago; says whether there is more.
-    fn thin(&mut self, now_ms: u64) -> Result<bool>;
-    /// Deletes a few of the runs that were followed by another before then; says how many.
-    fn forget(&mut self, before_ms: u64) -> Result<usize>;
+    /// Adds up a little of what was measured long ago, and deletes a few of the runs that were followed by another longer
+    /// ago than they are kept; says whether there is more.
+    fn prune(&mut self, now_ms: u64) -> Result<bool>;
 
     /// A seam for tests that end the process here.
     fn reached(&mut self, point: Failpoint) -> Result<()>;
     /// From now on as on a disk that may only be read.
     #[cfg(test)]
-    fn refuse_writes(&self, refuse: bool) -> Result<()>;
+    fn refuse_writes(&mut self, refuse: bool) -> Result<()>;
 }
 
 impl Journal for Store {
-    fn incarnation(&self) -> u64 {
-        self.incarnation
-    }
-
-    fn keep_ms(&self) -> u64 {
-        self.keep_ms
-    }
-
     fn mesh(&self) -> Result<Mesh> {
         self.mesh()
     }
@@ -127,8 +137,12 @@ impl Journal for Store {
         self.triggers()
     }
 
-    fn commit(&mut self, change: &Change<'_>) -> Result<()> {
-        self.commit(change)
+    fn held(&mut self) -> Option<Decision> {
+        None
+    }
+
+    fn begin(&mut self, decision: Decision) -> Written {
+        Written::Done(Some(self.keep(&decision)))
     }
 
     fn queue(&mut self, queued: &Queued) -> Result<()> {
@@ -166,12 +180,8 @@ impl Journal for Store {
         self.drop_trigger(name)
     }
 
-    fn thin(&mut self, now_ms: u64) -> Result<bool> {
-        self.thin(now_ms)
-    }
-
-    fn forget(&mut self, before_ms: u64) -> Result<usize> {
-        self.forget(before_ms)
+    fn prune(&mut self, now_ms: u64) -> Result<bool> {
+        self.prune(now_ms)
     }
 
     fn reached(&mut self, point: Failpoint) -> Result<()> {
@@ -179,7 +189,7 @@ impl Journal for Store {
     }
 
     #[cfg(test)]
-    fn refuse_writes(&self, refuse: bool) -> Result<()> {
-        self.refuse_writes(refuse)
+    fn refuse_writes(&mut self, refuse: bool) -> Result<()> {
+        Self::refuse_writes(self, refuse)
     }
 }

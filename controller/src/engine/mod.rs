@@ -24,9 +24,11 @@ mod record;
 mod registry;
 mod report;
 mod run;
+mod scribe;
 mod triggers;
 mod upkeep;
 mod views;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -46,6 +48,7 @@ pub use command::Command;
 use exercise::ExerciseState;
 pub use exercise::Order;
 pub use pulse::Pulse;
+pub use scribe::Scribe;
 pub use triggers::{TriggerCommand, TriggerViews};
 pub use views::Views;
 
@@ -66,6 +69,7 @@ use sources::Sources;
 use store::Mesh;
 use triggers::Trigger;
 use upkeep::Upkeep;
+use writing::{Owed, UnderWay};
 
 /// What a person can do to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +112,10 @@ pub struct Engine {
     triggers: BTreeMap<String, Trigger>,
     trigger_views: watch::Sender<TriggerViews>,
     upkeep: Upkeep,
-    /// Events that are said once and could not be taken while the store refused, each with its run.
-    deferred: Vec<(String, u64, Event)>,
+    /// What holds and the store does not have, beside what runs and exercises know of themselves.
+    owed: Owed,
+    /// The write that is under way.
+    writing: Option<UnderWay>,
     /// How it keeps up, for the metrics.
     pub pulse: Pulse,
     views: watch::Sender<Views>,
@@ -127,13 +133,16 @@ struct Outside {
     reported: mpsc::Receiver<Report>,
 }
 
+/// How soon a write under way is heard of.
+const HEAR: Duration = Duration::from_millis(20);
+
 /// How often time itself is an event.
 const TICK: Duration = Duration::from_millis(250);
 
 impl Engine {
     /// Begins with what the journal holds: the same runs, at the same weights, under the same generation.
     pub fn open(
-        journal: impl Journal + 'static,
+        mut journal: impl Journal + 'static,
         publisher: Publisher,
         leases: Leases,
         sources: Sources,
@@ -141,8 +150,7 @@ impl Engine {
     ) -> Result<(Self, watch::Receiver<Views>)> {
         let (views, seen) = watch::channel(Views::default());
         let (reports, reported) = mpsc::channel(64);
-        let mesh = journal.mesh()?;
-        leases.revoke(&mesh);
+        let (mesh, held) = (journal.mesh()?, journal.held());
         let runs =
             journal.rollouts()?.into_iter().map(|stored| (stored.state.plan.name.clone(), Run::new(stored)));
         let runs = runs.collect();
@@ -164,12 +172,15 @@ impl Engine {
             triggers,
             trigger_views: watch::Sender::default(),
             upkeep: Upkeep::new(),
-            deferred: Vec::new(),
+            owed: Owed::default(),
+            writing: None,
             pulse: Pulse::default(),
             views,
             traffic: None,
         };
         engine.load_exercises()?;
+        engine.load_held(held);
+        engine.publication.leases.revoke(&engine.mesh);
         engine.load_practice()?;
         Ok((engine, seen))
     }
@@ -199,7 +210,7 @@ impl Engine {
             let push_due = self.publication.due();
             tokio::select! {
                 () = &mut stop => {
-                    self.checkpoint(0);
+                    self.close();
                     return Ok(());
                 }
                 command = inputs.commands.recv() => match command {
@@ -212,7 +223,9 @@ impl Engine {
                 Some(increments) = inputs.increments.recv() => self.counted(&increments).await,
                 _ = ticks.tick() => self.tick().await,
                 () = tokio::time::sleep_until(push_due), if self.publication.pending => {}
+                () = tokio::time::sleep(HEAR), if self.writing.is_some() => {}
             }
+            self.settle_late().await;
             if self.publication.pending && self.publication.due() <= Instant::now() {
                 self.publish().await;
             }
@@ -223,7 +236,7 @@ impl Engine {
     async fn tick(&mut self) {
         self.checkpoint(upkeep::CHECKPOINT_NS);
         self.prune();
-        self.retry_deferred().await;
+        self.settle_late().await;
         for name in self.live() {
             self.advance(&name, &Event::Tick).await;
             self.probe(&name);

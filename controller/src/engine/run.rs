@@ -37,12 +37,17 @@ pub struct Run {
     pub measured: Measured,
     /// When the endpoints of what it keeps warm are asked next.
     pub kept_due_ns: u64,
-    /// Did the store refuse a decision that holds all the same?
+    /// Does a decision hold that the store does not have?
     pub unsaved: bool,
     /// Lines of the journal that are written with the state.
     pub unwritten: Vec<Entry>,
     /// Measurements that are written with the state.
     pub samples: Vec<Sample>,
+    /// How many were there before these, written or not.
+    samples_before: u64,
+    /// How often it moved, and how often that was a decision.
+    pub moves: u64,
+    pub decisions: u64,
 }
 
 impl Run {
@@ -63,6 +68,9 @@ impl Run {
             unsaved: false,
             unwritten: Vec::new(),
             samples: Vec::new(),
+            samples_before: 0,
+            moves: 0,
+            decisions: 0,
         }
     }
 
@@ -72,11 +80,27 @@ impl Run {
         Writing { spec, state, generation: acknowledged.generation, entries: unwritten, samples }
     }
 
-    /// The store has all of it.
-    pub fn written(&mut self) {
-        (self.changed, self.unsaved) = (false, false);
-        self.unwritten.clear();
-        self.samples.clear();
+    /// It has taken a step.
+    pub const fn moved(&mut self, decided: bool) {
+        self.moves += 1;
+        self.decisions += decided as u64;
+    }
+
+    /// How many measurements there have been.
+    pub fn samples_end(&self) -> u64 {
+        self.samples_before + self.samples.len() as u64
+    }
+
+    /// The store has it as it was after so many moves, with so many of its lines, and its measurements up to one.
+    pub fn written(&mut self, moves: u64, lines: usize, samples_end: u64) {
+        if self.moves == moves {
+            (self.changed, self.unsaved) = (false, false);
+        }
+        self.unwritten.drain(..lines.min(self.unwritten.len()));
+        let samples = samples_end.saturating_sub(self.samples_before);
+        let samples = usize::try_from(samples).unwrap_or(usize::MAX).min(self.samples.len());
+        self.samples.drain(..samples);
+        self.samples_before += samples as u64;
     }
 
     /// Keeps what an event measured until it is written.
@@ -85,6 +109,7 @@ impl Run {
         // A disk that refuses for long must not take the memory as well.
         if self.samples.len() >= SAMPLES_KEPT {
             self.samples.remove(0);
+            self.samples_before += 1;
         }
         self.samples.push(look);
     }

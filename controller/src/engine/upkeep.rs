@@ -1,5 +1,7 @@
 //! What is done now and then: writing down evidence, pruning what is old, looking whether a clock was set.
 
+use std::time::Instant;
+
 use rollout::{Now, State};
 
 use super::Engine;
@@ -33,8 +35,8 @@ pub(super) struct Upkeep {
     clocks: Now,
     /// Did the store refuse the last write?
     pub disk_refuses: bool,
-    /// Was something revoked that the store does not know of?
-    pub revocations_unsaved: bool,
+    /// Why, and until when it is not asked again.
+    pub refusal: Option<(String, Instant)>,
 }
 
 /// Whose turn it is to be written without a decision.
@@ -62,7 +64,7 @@ impl Upkeep {
             practised_ns: 0,
             clocks: now,
             disk_refuses: false,
-            revocations_unsaved: false,
+            refusal: None,
         }
     }
 
@@ -91,12 +93,7 @@ impl Engine {
             return;
         }
         self.upkeep.pruned_ns = now_ns;
-        let now_ms = clock::unix_ms();
-        let keep_ms = self.journal.keep_ms();
-        let thinned = self.journal.thin(now_ms);
-        let more =
-            thinned.and_then(|more| Ok(more | (self.journal.forget(now_ms.saturating_sub(keep_ms))? > 0)));
-        match more {
+        match self.journal.prune(clock::unix_ms()) {
             Ok(more) => self.upkeep.prune_every_ns = if more { 0 } else { PRUNE_NS },
             Err(error) => {
                 self.upkeep.prune_every_ns = PRUNE_NS;

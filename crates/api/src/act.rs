@@ -143,14 +143,17 @@ const fn one() -> u64 {
 }
 
 /// The answer where there is nothing more to say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Done {
     /// Was it done?
     pub done: bool,
+    /// What a person should know of it all the same, each in one English sentence.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 impl Done {
     /// It was.
-    pub const DONE: Self = Self { done: true };
+    pub const DONE: Self = Self { done: true, warnings: Vec::new() };
 }

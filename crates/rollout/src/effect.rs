@@ -90,33 +90,48 @@ pub enum Cause {
 
 impl Effect {
     /// Does this leave traffic where it is, or take it back to stable? Such a decision holds although it cannot be written
-    /// down.
+    /// down. `before`: what the run published last.
     #[must_use]
-    pub const fn takes_back(&self) -> bool {
+    pub fn takes_back(&self, before: Option<&policy::Rollout>) -> bool {
         match self {
-            Self::Publish(publication) => publication.cause.takes_back(),
+            Self::Publish(publication) => {
+                publication.cause == Cause::Rollback
+                    || before.is_some_and(|before| exposes_no_more(&publication.policy, before))
+            }
             Self::HandBack(_) | Self::WarmUp(_) | Self::Call(_) => false,
             Self::Revoke { .. } | Self::Record(_) | Self::Notify(_) => true,
         }
     }
 }
 
-impl Cause {
-    /// Do these weights take traffic back to stable, whatever else they do?
-    #[must_use]
-    pub const fn takes_back(&self) -> bool {
-        match self {
-            Self::Rollback => true,
-            Self::Probe
-            | Self::Start { .. }
-            | Self::Verdict { .. }
-            | Self::Human { .. }
-            | Self::Bandit { .. }
-            | Self::Drop { .. }
-            | Self::HandBack => false,
-        }
-    }
+/// Does a policy send nobody to a version on trial whom the one before it sent elsewhere? What it says of anything else must
+/// be the same.
+fn exposes_no_more(now: &policy::Rollout, before: &policy::Rollout) -> bool {
+    let (arms, were) = (&now.arms, &before.arms);
+    let bounded = |version: &str, ppm: u32, was: Option<(&str, u32)>| {
+        ppm == 0 || was.is_some_and(|(known, most)| known == version && ppm <= most)
+    };
+    let canary = bounded(
+        &arms.canary.version,
+        arms.canary.weight_ppm,
+        Some((&were.canary.version, were.canary.weight_ppm)),
+    );
+    let others = arms.others.iter().all(|other| {
+        let was = were.others.iter().find(|was| was.name == other.name && was.start_ppm == other.start_ppm);
+        bounded(&other.version, other.weight_ppm, was.map(|was| (was.version.as_str(), was.weight_ppm)))
+    });
+    let copied = |rollout: &policy::Rollout| rollout.shadow.as_ref().map_or(0, |shadow| shadow.weight_ppm);
+    canary
+        && others
+        && copied(now) <= copied(before)
+        && arms.stable.version == were.stable.version
+        && (now.overrides.is_empty() || now.overrides == before.overrides)
+        && (now.cohorts.is_empty() || now.cohorts == before.cohorts)
+        && now.scope == before.scope
+        && now.assignment == before.assignment
+}
 
+impl Cause {
     /// May these weights wait a moment for others that are under way as well? What comes back never does, nor what a
     /// person wants.
     #[must_use]

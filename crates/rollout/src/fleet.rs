@@ -41,6 +41,21 @@ pub struct Moved {
 /// left out. A run by itself is a fleet of one that answers nothing.
 #[must_use]
 pub fn step(members: &[&State], events: Vec<(usize, Event)>, now: Now) -> Vec<Moved> {
+    step_by(crate::step, members, events, now)
+}
+
+/// The same for a caller whose decisions cannot be written down now: see [`crate::protect`].
+#[must_use]
+pub fn protect(members: &[&State], events: Vec<(usize, Event)>, now: Now) -> Vec<Moved> {
+    step_by(crate::protect, members, events, now)
+}
+
+fn step_by(
+    step: impl Fn(State, &Event, Now) -> (State, Vec<Effect>),
+    members: &[&State],
+    events: Vec<(usize, Event)>,
+    now: Now,
+) -> Vec<Moved> {
     let mut moved: BTreeMap<usize, Moved> = BTreeMap::new();
     let mut events = events;
     while !events.is_empty() {
@@ -54,7 +69,7 @@ pub fn step(members: &[&State], events: Vec<(usize, Event)>, now: Now) -> Vec<Mo
             let Some(mut one) = moved.remove(&index).or_else(|| members.get(index).map(new)) else {
                 continue;
             };
-            let (state, effects) = crate::step(one.state, &event, now);
+            let (state, effects) = step(one.state, &event, now);
             one.heard.push(event);
             one.effects.extend(effects);
             moved.insert(index, Moved { state, ..one });

@@ -54,7 +54,7 @@ pub use state::{
     Exposed, HandingBack, KnownEndpoints, Override, Pause, Phase, PublicationState, RollbackBy, RolledBack,
     StageRecord, State, WarmingUp,
 };
-pub use step::step;
+pub use step::{protect, step};
 pub use view::{
     AgedView, BaselineView, CountsView, ExposedView, GroupView, MomentsView, OverrideView, PhaseName,
     RecordView, ReturningView, RollbackView, StageView, VerdictView, View,

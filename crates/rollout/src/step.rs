@@ -60,17 +60,35 @@ const LONGEST_STEP_MS: u64 = 60_000;
 /// nothing but the clock.
 #[must_use]
 pub fn step(state: State, event: &Event, now: Now) -> (State, Vec<Effect>) {
-    let mut run = Run { state, now, effects: Vec::new() };
-    run.pass_time();
-    run.take(event);
-    (run.state, run.effects)
+    Run::new(state, now, false).step(event)
+}
+
+/// The same for a caller whose decisions cannot be written down now: what is counted counts, harm is found and traffic is
+/// taken back, and nothing rises, ends or calls anybody. What would have, does at a later step.
+#[must_use]
+pub fn protect(state: State, event: &Event, now: Now) -> (State, Vec<Effect>) {
+    Run::new(state, now, true).step(event)
 }
 
 /// A run in the middle of a step.
 struct Run {
     state: State,
     now: Now,
+    /// Only what takes traffic back is decided.
+    protects: bool,
     effects: Vec<Effect>,
+}
+
+impl Run {
+    const fn new(state: State, now: Now, protects: bool) -> Self {
+        Self { state, now, protects, effects: Vec::new() }
+    }
+
+    fn step(mut self, event: &Event) -> (State, Vec<Effect>) {
+        self.pass_time();
+        self.take(event);
+        (self.state, self.effects)
+    }
 }
 
 impl Run {

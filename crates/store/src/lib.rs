@@ -11,9 +11,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use rollout::State;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
 mod archive;
+mod decision;
 mod exercises;
 mod failpoints;
 mod journal;
@@ -22,11 +23,13 @@ mod migrations;
 mod practice;
 mod queued;
 mod remedy;
+mod reserve;
 mod retention;
 mod triggers;
 mod versions;
 
 pub use archive::{Archive, Filter, Kept, Line};
+pub use decision::{Decision, ExerciseRecord, RunRecord};
 pub use exercises::ExerciseWriting;
 pub use failpoints::{Failpoint, Failpoints};
 pub use journal::{Entry, Kind};
@@ -44,8 +47,10 @@ pub struct Store {
     /// How long runs are kept after another has followed them.
     pub keep_ms: u64,
     path: PathBuf,
-    /// Held for as long as this process writes here.
-    _lock: File,
+    /// Where decisions go that hold already and that the tables do not take.
+    reserve: Option<reserve::Reserve>,
+    /// Held for as long as this process writes here; `None`: it only reads.
+    _lock: Option<File>,
 }
 
 /// A run as it is stored.
@@ -87,6 +92,8 @@ pub struct LastRun {
 /// What the whole mesh is to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mesh {
+    /// Which store this is: proxies take nothing of a lower one.
+    pub incarnation: u64,
     /// The generation of the last policy.
     pub generation: u64,
     /// Nobody vouches for anything that a policy of a lower generation says: revocations from the time when each was of all
@@ -105,8 +112,12 @@ pub struct Change<'a> {
     pub past: &'a [Writing<'a>],
     /// Exercises as they are from now on.
     pub exercises: &'a [ExerciseWriting<'a>],
-    /// Nothing is queued under this name any more.
-    pub unqueue: Option<&'a str>,
+    /// Nothing is queued under these names any more.
+    pub unqueue: &'a [String],
+    /// No run bears these names.
+    pub gone: &'a [String],
+    /// Which store this is, from now on; 0: as before.
+    pub incarnation: u64,
     /// The generation of the last policy.
     pub generation: u64,
     /// Rollouts that are taken back, each with the generation below which nobody vouches for it.
@@ -146,7 +157,7 @@ impl Store {
         // FULL, where NORMAL would forget the last commits (never their order).
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.busy_timeout(OPENING)?;
         migrations::migrate(&mut connection)?;
         let failpoints = Failpoints::default();
         let mut store = Self {
@@ -155,10 +166,37 @@ impl Store {
             failpoints,
             keep_ms: u64::MAX,
             path: path.to_owned(),
-            _lock: lock,
+            reserve: None,
+            _lock: Some(lock),
         };
         store.incarnation = store.number("incarnation")?;
         Ok(store)
+    }
+
+    /// A second view of the same file, for reading while this one writes elsewhere.
+    ///
+    /// # Errors
+    /// When the file cannot be opened once more.
+    pub fn beside(&self) -> Result<Self> {
+        let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(LOCKED)?;
+        Ok(Self {
+            connection,
+            incarnation: self.incarnation,
+            failpoints: Failpoints::default(),
+            keep_ms: self.keep_ms,
+            path: self.path.clone(),
+            reserve: None,
+            _lock: None,
+        })
+    }
+
+    /// From now on another program's lock on the file is waited for shortly, and then the write is refused.
+    ///
+    /// # Errors
+    /// When SQLite takes no such order.
+    pub fn impatient(&self) -> Result<()> {
+        Ok(self.connection.busy_timeout(LOCKED)?)
     }
 
     /// The one way in: when this returns, all of `change` is on the disk; when it fails, nothing of it.
@@ -166,7 +204,7 @@ impl Store {
         let Self { connection, failpoints, .. } = self;
         let whole = || {
             failpoints.reached(Failpoint::Begin)?;
-            let transaction = connection.transaction()?;
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             change(&transaction)?;
             failpoints.reached(Failpoint::Written)?;
             transaction.commit()?;
@@ -190,6 +228,7 @@ impl Store {
             revoked_below.insert(rollout, u64::try_from(below)?);
         }
         Ok(Mesh {
+            incarnation: self.number("incarnation")?,
             generation: self.number("generation")?,
             all_revoked_below: self.number("revoked_below")?,
             revoked_below,
@@ -228,11 +267,14 @@ impl Store {
     /// # Errors
     /// When the disk refuses; then nothing was changed.
     pub fn commit(&mut self, change: &Change<'_>) -> Result<()> {
-        let Change { runs, past, exercises, unqueue, generation, revoked } = *change;
+        let Change { runs, past, exercises, unqueue, gone, incarnation, generation, revoked } = *change;
         self.write(|transaction| {
             for past in past {
                 keep(transaction, past)?;
                 transaction.execute("DELETE FROM rollout WHERE name = ?", [&past.state.plan.name])?;
+            }
+            for name in gone {
+                transaction.execute("DELETE FROM rollout WHERE name = ?", [name])?;
             }
             for run in runs {
                 put(transaction, run)?;
@@ -240,10 +282,10 @@ impl Store {
             for exercise in exercises {
                 exercises::put(transaction, exercise)?;
             }
-            if let Some(name) = unqueue {
+            for name in unqueue {
                 transaction.execute("DELETE FROM queued WHERE name = ?", [name])?;
             }
-            raise(transaction, generation, revoked)
+            raise(transaction, (incarnation, generation), revoked)
         })
     }
 
@@ -280,6 +322,10 @@ impl Store {
         rows.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
     }
 }
+
+/// Another program's lock is waited for this long before the store is opened, and from then on.
+const OPENING: Duration = Duration::from_secs(5);
+const LOCKED: Duration = Duration::from_millis(150);
 
 const LOCK_TRIES: u32 = 40;
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
@@ -325,11 +371,13 @@ fn tell(change: &Transaction<'_>, run: &Writing<'_>) -> Result<()> {
     measured::add(change, name, number, run.samples, false)
 }
 
-/// Generations never fall.
-fn raise(transaction: &Transaction<'_>, generation: u64, revoked: &[(String, u64)]) -> Result<()> {
-    transaction
-        .prepare_cached("UPDATE meta SET value = max(value, ?) WHERE key = 'generation'")?
-        .execute([i64::try_from(generation)?])?;
+/// Incarnations and generations never fall.
+fn raise(transaction: &Transaction<'_>, now: (u64, u64), revoked: &[(String, u64)]) -> Result<()> {
+    for (key, value) in [("incarnation", now.0), ("generation", now.1)] {
+        transaction
+            .prepare_cached("UPDATE meta SET value = max(value, ?) WHERE key = ?")?
+            .execute(params![i64::try_from(value)?, key])?;
+    }
     let mut raise = transaction.prepare_cached(
         "INSERT INTO revoked VALUES (?1, ?2) ON CONFLICT (rollout) DO UPDATE SET below = max(below, ?2)",
     )?;

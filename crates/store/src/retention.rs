@@ -9,6 +9,16 @@ use super::Store;
 const AT_ONCE: u32 = 10;
 
 impl Store {
+    /// Adds up a little of what was measured long ago, and takes out a little of what is kept no longer; says whether there
+    /// is more.
+    ///
+    /// # Errors
+    /// When the disk does not take it: nothing of it is written then, and the error names a remedy.
+    pub fn prune(&mut self, now_ms: u64) -> Result<bool> {
+        let thinned = self.thin(now_ms)?;
+        Ok(thinned | (self.forget(now_ms.saturating_sub(self.keep_ms))? > 0))
+    }
+
     /// Takes out the oldest of the runs that were followed by another before `before_ms`, with all that belongs to them;
     /// says how many. The present run of each name stays whatever its age.
     ///

@@ -340,7 +340,7 @@ impl World {
         if let Some(engine) = &self.engine {
             engine.publication.leases.alive();
             for node in ["a", "b"].map(str::to_owned) {
-                let incarnation = engine.journal.incarnation();
+                let incarnation = engine.mesh.incarnation;
                 engine.publication.leases.answer(&Question {
                     incarnation,
                     generation,

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use api::{ActRequest, Applied, DeleteQuery, Figure, RollbackRequest, RunView, Verb, WentBack};
+use api::{ActRequest, Applied, DeleteQuery, Done, Figure, RollbackRequest, RunView, Verb, WentBack};
 pub use apply::apply;
 use connection::{Answer, Client, refusal};
 pub use drill::drill;
@@ -63,7 +63,8 @@ pub async fn set_weight(options: args::SetWeight) -> Result<ExitCode> {
 
 async fn ask_for(verb: Verb, options: &args::Act, request: &ActRequest) -> Result<ExitCode> {
     let args::Act { server, name, .. } = options;
-    Client::new(server).post(&path(name, verb), request).await?;
+    let done: Done = Client::new(server).post(&path(name, verb), request).await?.read()?;
+    done.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     println!("{name}: done ({verb}); see: serin get {name}");
     Ok(ExitCode::SUCCESS)
 }

@@ -34,7 +34,7 @@ impl Run {
             return;
         };
         let best = best.clone();
-        let held = self.state.holds_shares().is_some();
+        let held = self.protects || self.state.holds_shares().is_some();
         let arms: Vec<Arm> = self.state.plan.arms_in().collect();
         let version = |arm: &Arm| Version {
             share_ppm: self.state.plan.share_of(*arm, &self.state.weights),

@@ -11,6 +11,9 @@ const LONGEST_PAUSE_MS: u64 = 600_000;
 impl Run {
     /// Does what is due by now of what comes after the end, and of what earlier runs left behind.
     pub(super) fn settle_ending(&mut self) {
+        if self.protects {
+            return;
+        }
         if self.state.is_over() && self.state.has_duties() && self.is_emptied() {
             self.place_kept();
             if self.state.kept_for_ms() == 0 {
@@ -87,6 +90,9 @@ impl Run {
 
     /// Calls the hooks whose time has come.
     pub(super) fn settle_calls(&mut self) {
+        if self.protects {
+            return;
+        }
         let age_ms = self.state.age_ms;
         for call in &mut self.state.ending.calls {
             if !call.asked && call.due_age_ms <= age_ms {

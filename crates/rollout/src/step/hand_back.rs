@@ -76,6 +76,9 @@ impl Run {
     }
 
     pub(super) fn settle_hand_back(&mut self) {
+        if self.protects {
+            return;
+        }
         match self.state.phase.clone() {
             Phase::HandBack(HandingBack::Asked { since_age_ms, done, .. }) => {
                 let reported = !self.state.plan.hand_back.endpoints.is_empty();

@@ -9,6 +9,9 @@ use evidence::{Look, OnMargin};
 impl Run {
     pub(super) fn settle_pending(&mut self) {
         if self.acknowledged() {
+            if self.protects {
+                return;
+            }
             // The window last: what warms is warm when it opens.
             let first = self.state.next_seen();
             if self.waits_for_calls()
@@ -208,7 +211,7 @@ impl Run {
             if let Some(stage) = self.state.stages.last_mut() {
                 stage.complete_age_ms.get_or_insert(age_ms);
             }
-            if self.waits_for_fleet(next) {
+            if self.protects || self.waits_for_fleet(next) {
                 return;
             }
             if self.state.must_choose() {

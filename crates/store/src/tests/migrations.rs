@@ -63,7 +63,12 @@ fn check(form: usize) {
     of_form(form, &file);
     for opened in 1..=2 {
         let mut store = Store::open(&file).expect("opened");
-        let mesh = Mesh { generation: 7, all_revoked_below: 3, revoked_below: BTreeMap::new() };
+        let mesh = Mesh {
+            incarnation: store.incarnation,
+            generation: 7,
+            all_revoked_below: 3,
+            revoked_below: BTreeMap::new(),
+        };
         assert_eq!((store.incarnation, store.mesh().expect("it")), (17, mesh), "opened {opened} times");
         let runs = store.rollouts().expect("the runs");
         let [present] = runs.as_slice() else { panic!("{} runs", runs.len()) };

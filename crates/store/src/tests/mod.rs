@@ -35,7 +35,8 @@ fn what_was_written_is_there_after_the_process_is_gone() {
     let store = Store::open(&file).expect("the same store");
     assert_eq!(store.incarnation, incarnation);
     let revoked_below = BTreeMap::from([("ranker".to_owned(), 3)]);
-    assert_eq!(store.mesh().expect("it"), Mesh { generation: 7, all_revoked_below: 0, revoked_below });
+    let mesh = Mesh { incarnation, generation: 7, all_revoked_below: 0, revoked_below };
+    assert_eq!(store.mesh().expect("it"), mesh);
     let stored = store.rollouts().expect("the runs");
     let [one] = stored.as_slice() else { panic!("{} runs", stored.len()) };
     let written = run("ranker");
@@ -96,8 +97,9 @@ fn what_waits_is_there_after_the_process_is_gone_and_waits_once() {
     let refused = Queued { refused: Some("why".to_owned()), ..queued("other", "v3") };
     assert_eq!(store.queued().expect("read"), [refused, queued("ranker", "v4")]);
     let begun = run("ranker");
+    let unqueue = ["ranker".to_owned()];
     let change =
-        Change { runs: &[begun.writing()], unqueue: Some("ranker"), generation: 7, ..Change::default() };
+        Change { runs: &[begun.writing()], unqueue: &unqueue, generation: 7, ..Change::default() };
     store.commit(&change).expect("written");
     assert_eq!(store.queued().expect("read").len(), 1, "what began waits no longer");
     store.unqueue("other").expect("withdrawn");

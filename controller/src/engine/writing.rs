@@ -1,0 +1,401 @@
+//! What the store is told, and when.
+//!
+//! One write is under way at a time. Whatever raises a weight waits for its own, and for what is owed before it; a disk that
+//! takes longer than [`PATIENCE`] is waited for no more, and the decision is adopted when it answers, unless something else was
+//! decided meanwhile. What takes back is owed: it holds already, and is written as soon as the store takes it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use rollout::{Effect, Event, ExerciseEvent, State};
+use store::{Decision, Entry, ExerciseRecord, Kind, RunRecord, Stored};
+
+use super::commit::Numbered;
+use super::journal::Written;
+use super::run::Run;
+use super::scribe::PATIENCE;
+use super::{Engine, upkeep};
+use crate::clock;
+
+/// Whoever took something back is answered when it is written, or after this long with the word that it is not yet.
+const ANSWER: Duration = Duration::from_millis(300);
+
+/// A store that refuses is tried again after this long.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A refusal that took longer than this held the engine up: nothing that rises is tried again before [`AGAIN`].
+const LONG: Duration = Duration::from_millis(50);
+
+/// At the end of the process a write is waited for this long.
+const LAST: Duration = Duration::from_secs(2);
+
+/// Events of runs whose decision is late; more than these are not remembered.
+const SINCE: usize = 2_000;
+
+/// What holds and belongs to no run or exercise that is there.
+#[derive(Clone, Default)]
+pub(super) struct Owed {
+    /// Runs as they ended for good.
+    pub past: Vec<RunRecord>,
+    /// Nothing waits under these names any more.
+    pub unqueue: Vec<String>,
+    /// No run bears these names.
+    pub gone: Vec<String>,
+    /// Something was revoked, or the incarnation is another.
+    pub mesh: bool,
+}
+
+/// A write under way.
+pub(super) struct UnderWay {
+    written: Written,
+    marks: Marks,
+    /// Does it hold already?
+    holds: bool,
+    /// A decision that waits for it; `None`: nobody does.
+    late: Option<Late>,
+}
+
+/// How much of what was to be said is in it.
+struct Marks {
+    runs: Vec<RunMark>,
+    /// Name, how often it had moved, lines.
+    exercises: Vec<(String, u64, usize)>,
+    owed: Owed,
+}
+
+struct RunMark {
+    name: String,
+    run: u64,
+    moves: u64,
+    lines: usize,
+    /// Counted from the run's first.
+    samples: u64,
+}
+
+/// What takes effect when the store answers.
+struct Late {
+    numbered: Numbered,
+    /// Of each run in it, as it was: its number, and how often something was decided.
+    before: Vec<(String, Option<(u64, u64)>)>,
+    /// What those runs have heard since.
+    since: Vec<(String, Event)>,
+}
+
+impl Owed {
+    fn is_empty(&self) -> bool {
+        self.past.is_empty() && self.unqueue.is_empty() && self.gone.is_empty() && !self.mesh
+    }
+
+    fn extend(&mut self, other: Self) {
+        self.past.splice(0..0, other.past);
+        self.unqueue.extend(other.unqueue);
+        self.gone.extend(other.gone);
+        self.mesh |= other.mesh;
+    }
+}
+
+impl RunMark {
+    fn of(run: &Run) -> Self {
+        Self {
+            name: run.state.plan.name.clone(),
+            run: run.state.run,
+            moves: run.moves,
+            lines: run.unwritten.len(),
+            samples: run.samples_end(),
+        }
+    }
+}
+
+impl Engine {
+    /// What the last process took back and could not write holds, where the store does not know better.
+    pub(super) fn load_held(&mut self, held: Option<Decision>) {
+        let Some(held) = held.filter(|held| held.incarnation == self.mesh.incarnation) else { return };
+        let mut names = Vec::new();
+        for record in held.runs {
+            let name = record.state.plan.name.clone();
+            let place = |state: &State| (state.run, state.epoch, state.age_ms);
+            if self.runs.get(&name).is_some_and(|known| place(&known.state) >= place(&record.state)) {
+                continue;
+            }
+            tracing::warn!(rollout = name, "taken back by the last process, which could not write it down");
+            let RunRecord { spec, state, generation, entries, .. } = record;
+            let mut run = Run::new(Stored { spec, state, generation });
+            (run.unwritten, run.unsaved) = (entries, true);
+            self.runs.insert(name.clone(), run);
+            names.push(name);
+        }
+        let of_these = |past: &RunRecord| names.contains(&past.state.plan.name);
+        self.owed.past = held.past.into_iter().filter(of_these).collect();
+        self.owed.unqueue = held.unqueue.into_iter().filter(|name| names.contains(name)).collect();
+        for name in &self.owed.unqueue {
+            self.waiting.remove(name);
+        }
+        for ExerciseRecord { exercise, entries, .. } in held.exercises {
+            self.exercises.entry(exercise.name().to_owned()).or_default().held(exercise, entries);
+        }
+        self.owed.mesh = true;
+        self.mesh.generation = held.generation.max(self.mesh.generation);
+        for (name, below) in held.revoked {
+            self.mesh.revoke(&name, below);
+        }
+    }
+
+    /// Must a decision that raises something be refused now, because it could not be written?
+    pub(super) fn may_write(&mut self) -> Result<()> {
+        self.hear(PATIENCE);
+        if self.owes() {
+            self.write_owed();
+            self.hear(PATIENCE);
+        }
+        if self.writing.is_some() {
+            bail!("the store is slow: what was to be written before is not on the disk yet");
+        }
+        match &self.upkeep.refusal {
+            Some((why, until)) if self.owes() || *until > Instant::now() => bail!("{why}"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes down what raises something, and gives it back when it is on the disk.
+    pub(super) fn write(&mut self, numbered: Numbered) -> Result<Numbered> {
+        let decision = self.decision(&numbered);
+        let names = numbered.draft.runs.iter().map(|run| &run.state.plan.name);
+        let known = names.clone().filter_map(|name| self.runs.get(name));
+        let runs = known.map(RunMark::of).collect();
+        let exercise = numbered.draft.exercise.as_ref().and_then(|draft| {
+            let name = draft.exercise.name();
+            let known = self.exercises.get(name)?;
+            Some((name.to_owned(), known.moves, known.unwritten.len()))
+        });
+        let marks = Marks { runs, exercises: exercise.into_iter().collect(), owed: Owed::default() };
+        let past = numbered.draft.past.iter().map(|past| &past.state.plan.name);
+        let before = names.chain(past).map(|name| (name.clone(), self.decided(name))).collect();
+        let begun = Instant::now();
+        let written = self.journal.begin(decision);
+        self.writing = Some(UnderWay { written, marks, holds: false, late: None });
+        match self.outcome(PATIENCE) {
+            Some((done, Ok(()))) => {
+                self.noted(done.marks);
+                Ok(numbered)
+            }
+            Some((_, Err(error))) => {
+                if begun.elapsed() > LONG {
+                    self.upkeep.refusal = Some((format!("{error:#}"), Instant::now() + AGAIN));
+                }
+                Err(error)
+            }
+            None => {
+                if let Some(writing) = &mut self.writing {
+                    writing.late = Some(Late { numbered, before, since: Vec::new() });
+                }
+                Err(anyhow!(
+                    "the store is slow, it has not answered within {} ms; what was wanted is done when it does: look \
+                     (serin get) before you try again",
+                    PATIENCE.as_millis()
+                ))
+            }
+        }
+    }
+
+    fn decided(&self, name: &str) -> Option<(u64, u64)> {
+        self.runs.get(name).map(|run| (run.state.run, run.decisions))
+    }
+
+    /// Is there anything that holds and is not on the disk?
+    pub(super) fn owes(&self) -> bool {
+        self.writing.as_ref().is_some_and(|writing| writing.holds)
+            || self.runs.values().any(|run| run.unsaved)
+            || self.exercises.values().any(|known| known.unsaved)
+            || !self.owed.is_empty()
+    }
+
+    /// Begins to write what holds already, unless a write is under way: then that is heard of first.
+    pub(super) fn write_owed(&mut self) {
+        self.checkpoint(u64::MAX);
+    }
+
+    /// Writes what no decision wrote: evidence now and then, and at once what holds and the store does not have. A run that
+    /// came back must not go up again after a restart because the disk was full.
+    pub(super) fn checkpoint(&mut self, every_ns: u64) {
+        self.hear(Duration::ZERO);
+        if self.writing.is_some() || self.upkeep.pauses() {
+            return;
+        }
+        let due = self.upkeep.checkpoint_due(every_ns);
+        let late = |run: &&Run| run.unsaved || run.changed && due.of(&run.state);
+        let runs: Vec<&Run> = self.runs.values().filter(late).collect();
+        let exercises: Vec<_> = self.exercises.values().filter(|known| known.unsaved).collect();
+        // A store that refused is asked again, whether there is anything to write or not.
+        if runs.is_empty() && exercises.is_empty() && self.owed.is_empty() && !self.upkeep.disk_refuses {
+            return;
+        }
+        let holds = self.owes();
+        let marks = Marks {
+            runs: runs.iter().map(|run| RunMark::of(run)).collect(),
+            exercises: exercises
+                .iter()
+                .filter_map(|known| Some((known.latest()?.name().to_owned(), known.moves, known.unwritten.len())))
+                .collect(),
+            owed: self.owed.clone(),
+        };
+        let exercises = exercises.into_iter().filter_map(|known| {
+            let (exercise, entries) = (known.latest()?.clone(), known.unwritten.clone());
+            Some(ExerciseRecord { exercise, entries, practised: None })
+        });
+        let revoked = self.mesh.revoked_below.iter().filter(|_| self.owed.mesh);
+        let Owed { past, unqueue, gone, .. } = self.owed.clone();
+        let decision = Decision {
+            runs: runs.into_iter().map(|run| run.writing().record()).collect(),
+            past,
+            exercises: exercises.collect(),
+            unqueue,
+            gone,
+            incarnation: self.mesh.incarnation,
+            generation: self.mesh.generation,
+            revoked: revoked.map(|(name, below)| (name.clone(), *below)).collect(),
+            holds,
+        };
+        self.owed = Owed::default();
+        let written = self.journal.begin(decision);
+        self.writing = Some(UnderWay { written, marks, holds, late: None });
+        self.hear(Duration::ZERO);
+    }
+
+    /// Hears how the write under way went, if nobody's decision waits for it.
+    fn hear(&mut self, patience: Duration) {
+        if self.writing.as_ref().is_none_or(|writing| writing.late.is_some()) {
+            return;
+        }
+        let elsewhere = self.writing.as_ref().is_some_and(|writing| matches!(writing.written, Written::UnderWay(_)));
+        match self.outcome(patience) {
+            Some((done, Ok(()))) => self.noted(done.marks),
+            Some((done, Err(error))) => {
+                self.owed.extend(done.marks.owed);
+                self.unwritten(&error);
+                let until = if elsewhere { Instant::now() + AGAIN } else { Instant::now() };
+                self.upkeep.refusal = Some((format!("{error:#}"), until));
+            }
+            None => {}
+        }
+    }
+
+    fn outcome(&mut self, patience: Duration) -> Option<(UnderWay, Result<()>)> {
+        let outcome = self.writing.as_mut()?.written.wait(patience)?;
+        Some((self.writing.take()?, outcome))
+    }
+
+    /// The store has all that was marked.
+    fn noted(&mut self, marks: Marks) {
+        for mark in marks.runs {
+            if let Some(run) = self.runs.get_mut(&mark.name).filter(|run| run.state.run == mark.run) {
+                run.written(mark.moves, mark.lines, mark.samples);
+            }
+        }
+        for (name, moves, lines) in marks.exercises {
+            if let Some(known) = self.exercises.get_mut(&name) {
+                known.written(moves, lines);
+            }
+        }
+        self.upkeep.refusal = None;
+        if std::mem::take(&mut self.upkeep.disk_refuses) {
+            tracing::info!("the store can be written again");
+        }
+    }
+
+    /// Adopts a decision for which the store took its time.
+    pub(super) async fn settle_late(&mut self) {
+        self.hear(Duration::ZERO);
+        if self.writing.as_ref().is_none_or(|writing| writing.late.is_none()) {
+            return;
+        }
+        let Some((UnderWay { marks, late: Some(late), .. }, outcome)) = self.outcome(Duration::ZERO) else {
+            return;
+        };
+        let Late { mut numbered, before, since } = late;
+        if let Err(error) = outcome {
+            return self.unwritten(&error);
+        }
+        self.noted(marks);
+        if before.iter().any(|(name, before)| self.decided(name) != *before) {
+            return self.is_void(before);
+        }
+        tracing::warn!("the store was slow: a decision took effect late");
+        numbered.late(self.mesh.generation);
+        let begun = numbered.draft.exercise.as_ref().filter(|draft| draft.begins);
+        let begun = begun.map(|draft| draft.exercise.name().to_owned());
+        let effects: Vec<(String, Effect)> = self.adopt(numbered, false);
+        // It went out under another number than is on the disk.
+        let moved = before.iter().filter_map(|(name, _)| Some((name, self.runs.get(name)?.state.run)));
+        let moved: Vec<String> = moved.map(|(name, _)| name.clone()).collect();
+        for name in &moved {
+            if let Some(run) = self.runs.get_mut(name) {
+                run.unsaved = true;
+            }
+        }
+        self.carry_out_all(effects).await;
+        if let Some(name) = begun {
+            self.exercise(&name, &ExerciseEvent::Begin).await;
+        }
+        for (name, event) in since {
+            self.advance(&name, &event).await;
+        }
+        self.show();
+    }
+
+    /// Something else was decided while the store was slow: that holds, and is written over what the store took.
+    fn is_void(&mut self, before: Vec<(String, Option<(u64, u64)>)>) {
+        for (name, _) in before {
+            let Some(run) = self.runs.get_mut(&name) else {
+                self.owed.gone.push(name);
+                continue;
+            };
+            let what = "what was decided before this is not done: the store took it too late";
+            run.unwritten.push(Entry::new(clock::unix_ms(), Kind::Record, what));
+            run.unsaved = true;
+        }
+        self.write_owed();
+    }
+
+    /// What a run heard while a decision about it is late: it is told again when that takes effect.
+    pub(super) fn heard_meanwhile(&mut self, name: &str, event: &Event) {
+        let Some(late) = self.writing.as_mut().and_then(|writing| writing.late.as_mut()) else { return };
+        if late.since.len() < SINCE && late.before.iter().any(|(known, _)| known == name) {
+            late.since.push((name.to_owned(), event.clone()));
+        }
+    }
+
+    /// Why what was just done is not on the disk yet, for whoever did it; `None`: it is.
+    pub(super) fn not_yet_written(&mut self) -> Option<String> {
+        self.hear(ANSWER);
+        if !self.owes() {
+            return None;
+        }
+        let why = self.upkeep.refusal.as_ref().map_or("the store is slow", |(why, _)| why.as_str());
+        Some(format!("it holds, and is not written down yet: {why}"))
+    }
+
+    /// The process ends: what can be written is.
+    pub(super) fn close(&mut self) {
+        self.hear(LAST);
+        self.upkeep.refusal = None;
+        self.checkpoint(0);
+        self.hear(LAST);
+        if self.owes() {
+            tracing::error!("what was taken back is not written down, because the store refuses");
+        }
+    }
+
+    /// Says that the store cannot be written, once until it can.
+    pub(super) fn unwritten(&mut self, error: &anyhow::Error) {
+        if !std::mem::replace(&mut self.upkeep.disk_refuses, true) {
+            tracing::error!("not written, so nothing rises: {error:#}");
+        }
+    }
+}
+
+impl upkeep::Upkeep {
+    /// Is it too early to ask a store again that refused?
+    fn pauses(&self) -> bool {
+        self.refusal.as_ref().is_some_and(|(_, until)| *until > Instant::now())
+    }
+}
