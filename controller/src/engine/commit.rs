@@ -129,6 +129,7 @@ impl Engine {
             let numbered = self.number(draft);
             let effects = self.adopt(numbered, decides);
             if decides {
+                self.upkeep.hurry = true;
                 self.write_owed();
             }
             self.carry_out_all(effects).await;
@@ -290,7 +291,7 @@ impl Engine {
             let reasons = publishes.then(|| self.registry.reasons());
             let known = self.exercises.entry(name.clone()).or_default();
             known.adopt(exercise, practised, reasons.map(|reasons| (of_exercise, reasons)));
-            known.moves += 1;
+            known.decisions += u64::from(!of_it.is_empty());
             known.unsaved |= owed;
             if owed {
                 known.unwritten.extend(exercise_entries);

@@ -32,8 +32,8 @@ pub struct ExerciseState {
     pub(super) counting: Option<(CounterAccumulator, State)>,
     /// Does a decision hold that the store does not have?
     pub unsaved: bool,
-    /// How often it moved.
-    pub moves: u64,
+    /// How often something of it was decided.
+    pub decisions: u64,
     /// Lines of the journal that are written with it.
     pub unwritten: Vec<Entry>,
 }
@@ -61,9 +61,9 @@ impl ExerciseState {
         self.last.last()
     }
 
-    /// The store has it as it was after so many moves, with so many of its lines.
-    pub fn written(&mut self, moves: u64, lines: usize) {
-        self.unsaved &= self.moves != moves;
+    /// The store has it as it was after so many decisions, with so many of its lines.
+    pub fn written(&mut self, decisions: u64, lines: usize) {
+        self.unsaved &= self.decisions != decisions;
         self.unwritten.drain(..lines.min(self.unwritten.len()));
     }
 

@@ -91,11 +91,11 @@ impl Run {
         self.samples_before + self.samples.len() as u64
     }
 
-    /// The store has it as it was after so many moves, with so many of its lines, and its measurements up to one.
-    pub fn written(&mut self, moves: u64, lines: usize, samples_end: u64) {
-        if self.moves == moves {
-            (self.changed, self.unsaved) = (false, false);
-        }
+    /// The store has it as it was after so many moves and decisions, with so many of its lines, and its measurements up to
+    /// one.
+    pub fn written(&mut self, (moves, decisions): (u64, u64), lines: usize, samples_end: u64) {
+        self.changed &= self.moves != moves;
+        self.unsaved &= self.decisions != decisions;
         self.unwritten.drain(..lines.min(self.unwritten.len()));
         let samples = samples_end.saturating_sub(self.samples_before);
         let samples = usize::try_from(samples).unwrap_or(usize::MAX).min(self.samples.len());

@@ -16,6 +16,7 @@ mod clocks;
 mod crash;
 mod delete;
 mod disk;
+mod lost;
 mod practice;
 mod world;
 

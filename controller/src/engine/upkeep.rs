@@ -35,7 +35,9 @@ pub(super) struct Upkeep {
     clocks: Now,
     /// Did the store refuse the last write?
     pub disk_refuses: bool,
-    /// Why, and until when it is not asked again.
+    /// Was something taken back that no write has been begun for?
+    pub hurry: bool,
+    /// Why the store refused, and until when it is not asked again.
     pub refusal: Option<(String, Instant)>,
 }
 
@@ -64,6 +66,7 @@ impl Upkeep {
             practised_ns: 0,
             clocks: now,
             disk_refuses: false,
+            hurry: false,
             refusal: None,
         }
     }

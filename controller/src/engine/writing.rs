@@ -58,7 +58,7 @@ pub(super) struct UnderWay {
 /// How much of what was to be said is in it.
 struct Marks {
     runs: Vec<RunMark>,
-    /// Name, how often it had moved, lines.
+    /// Name, how often something was decided of it, lines.
     exercises: Vec<(String, u64, usize)>,
     owed: Owed,
 }
@@ -66,7 +66,8 @@ struct Marks {
 struct RunMark {
     name: String,
     run: u64,
-    moves: u64,
+    /// Moves and decisions.
+    moves: (u64, u64),
     lines: usize,
     /// Counted from the run's first.
     samples: u64,
@@ -99,7 +100,7 @@ impl RunMark {
         Self {
             name: run.state.plan.name.clone(),
             run: run.state.run,
-            moves: run.moves,
+            moves: (run.moves, run.decisions),
             lines: run.unwritten.len(),
             samples: run.samples_end(),
         }
@@ -165,7 +166,7 @@ impl Engine {
         let exercise = numbered.draft.exercise.as_ref().and_then(|draft| {
             let name = draft.exercise.name();
             let known = self.exercises.get(name)?;
-            Some((name.to_owned(), known.moves, known.unwritten.len()))
+            Some((name.to_owned(), known.decisions, known.unwritten.len()))
         });
         let marks = Marks { runs, exercises: exercise.into_iter().collect(), owed: Owed::default() };
         let past = numbered.draft.past.iter().map(|past| &past.state.plan.name);
@@ -218,9 +219,10 @@ impl Engine {
     /// came back must not go up again after a restart because the disk was full.
     pub(super) fn checkpoint(&mut self, every_ns: u64) {
         self.hear(Duration::ZERO);
-        if self.writing.is_some() || self.upkeep.pauses() {
+        if self.writing.is_some() || self.upkeep.pauses() && !self.upkeep.hurry {
             return;
         }
+        self.upkeep.hurry = false;
         let due = self.upkeep.checkpoint_due(every_ns);
         let late = |run: &&Run| run.unsaved || run.changed && due.of(&run.state);
         let runs: Vec<&Run> = self.runs.values().filter(late).collect();
@@ -234,7 +236,7 @@ impl Engine {
             runs: runs.iter().map(|run| RunMark::of(run)).collect(),
             exercises: exercises
                 .iter()
-                .filter_map(|known| Some((known.latest()?.name().to_owned(), known.moves, known.unwritten.len())))
+                .filter_map(|known| Some((known.latest()?.name().to_owned(), known.decisions, known.unwritten.len())))
                 .collect(),
             owed: self.owed.clone(),
         };
@@ -291,9 +293,9 @@ impl Engine {
                 run.written(mark.moves, mark.lines, mark.samples);
             }
         }
-        for (name, moves, lines) in marks.exercises {
+        for (name, decisions, lines) in marks.exercises {
             if let Some(known) = self.exercises.get_mut(&name) {
-                known.written(moves, lines);
+                known.written(decisions, lines);
             }
         }
         self.upkeep.refusal = None;
@@ -302,9 +304,13 @@ impl Engine {
         }
     }
 
-    /// Adopts a decision for which the store took its time.
+    /// Goes on where the thread that writes is: begins to write what was taken back meanwhile, and adopts a decision for
+    /// which the store took its time.
     pub(super) async fn settle_late(&mut self) {
         self.hear(Duration::ZERO);
+        if self.upkeep.hurry {
+            self.write_owed();
+        }
         if self.writing.as_ref().is_none_or(|writing| writing.late.is_none()) {
             return;
         }
@@ -367,6 +373,10 @@ impl Engine {
     /// Why what was just done is not on the disk yet, for whoever did it; `None`: it is.
     pub(super) fn not_yet_written(&mut self) -> Option<String> {
         self.hear(ANSWER);
+        if self.owes() && self.upkeep.hurry {
+            self.write_owed();
+            self.hear(ANSWER);
+        }
         if !self.owes() {
             return None;
         }

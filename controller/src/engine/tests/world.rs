@@ -1,10 +1,14 @@
 //! The whole world of an engine, on a clock of its own: a mesh that follows, traffic, a deploy tool, people who try
 //! again when they get no answer; and a process that can end at any point.
 
+mod disk;
 mod fate;
 mod seen;
+mod traffic;
 
+pub use disk::{Disk, Loss};
 pub use fate::{Fate, Jump};
+pub use traffic::Canary;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -16,8 +20,6 @@ use envoy::ecds::{Acknowledged, Node};
 use envoy::{EcdsFile, Resource};
 use futures::FutureExt as _;
 use rollout::{Human, Now, State};
-use split::{Arm, Cause};
-use tally::{Class, Counted, Progress, Series, Slot, What};
 use tokio::sync::oneshot;
 
 use super::super::*;
@@ -70,11 +72,22 @@ pub struct World {
     pub seconds: usize,
     /// What happens to the clocks before which second.
     pub jumps: BTreeMap<usize, Jump>,
+    /// How the versions on trial answer.
+    pub canary: Canary,
+    /// The version that answers with errors, whatever the others do.
+    pub fails: Option<String>,
+    /// Where the store lies.
+    disk: Disk,
 }
 
 impl World {
     /// `fates`: what happens at which point, counted from 0.
     pub async fn new(fates: impl IntoIterator<Item = (usize, Fate)>) -> Self {
+        Self::on(Disk::default(), fates).await
+    }
+
+    /// The same, with the store on a disk that can be lost.
+    pub async fn on(disk: Disk, fates: impl IntoIterator<Item = (usize, Fate)>) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let (nodes, known) = watch::channel(Nodes::default());
         let (_, refusals) = watch::channel(BTreeMap::new());
@@ -97,6 +110,9 @@ impl World {
             now,
             seconds: 0,
             jumps: BTreeMap::new(),
+            canary: Canary::Good,
+            fails: None,
+            disk,
         };
         clock::fake::set(now);
         world.boot().await;
@@ -120,8 +136,14 @@ impl World {
             let policy = EcdsFile::new(self.dir.path(), resource(), incarnation);
             let publisher = Publisher::new(vec![Box::new(policy)], incarnation, 1_000);
             let sources = self.sources.clone();
-            let engine =
-                Engine::open(store, publisher, Leases::new(incarnation, 5_000), sources, Hooks::any());
+            let leases = Leases::new(incarnation, 5_000);
+            let engine = match self.disk.takes(&mut store) {
+                None => Engine::open(store, publisher, leases, sources, Hooks::any()),
+                Some(()) => {
+                    let scribe = Scribe::new(store).expect("a thread");
+                    Engine::open(scribe, publisher, leases, sources, Hooks::any())
+                }
+            };
             self.engine = Some(engine.expect("an engine").0);
             if self.live(async |engine, _| engine.recover().await).await.is_some() {
                 return;
@@ -359,14 +381,15 @@ impl World {
             engine.runs.values().any(|run| {
                 let state = &run.state;
                 state.ending.calls.iter().any(|call| call.asked)
-                    || matches!(
-                        state.phase,
-                        rollout::Phase::HandBack(rollout::HandingBack::Asked {
-                            done: false,
-                            failed: None,
-                            ..
-                        })
-                    )
+                    || state.plan.hand_back.how != manifest::HandBackHow::Manual
+                        && matches!(
+                            state.phase,
+                            rollout::Phase::HandBack(rollout::HandingBack::Asked {
+                                done: false,
+                                failed: None,
+                                ..
+                            })
+                        )
             })
         };
         while self.engine.as_ref().is_some_and(asks) {
@@ -380,40 +403,6 @@ impl World {
                 engine.tick().await;
             })
             .await;
-        }
-    }
-
-    /// A hundred good answers of each arm that has a weight.
-    fn increments(&mut self) -> Increments {
-        let mut counted = Vec::new();
-        for (name, run) in &self.engine.as_ref().expect("a process").runs {
-            let state = &run.state;
-            let arms = [
-                (Arm::Stable, &state.stable_version, state.weights.canary_ppm < 1_000_000),
-                (Arm::Canary, &state.plan.canary, state.weights.canary_ppm > 0),
-            ];
-            for (arm, version, _) in arms.into_iter().filter(|(.., exposed)| *exposed) {
-                let slot = Slot::at(state.epoch, state.epoch);
-                let aged = |age_ms| What::Aged { slot, age_ms, progress: Progress::Answered };
-                let whats = [
-                    What::Assigned(Cause::Weight, Some(slot)),
-                    What::Finished(Cause::Weight, Class::Ok, Some(slot)),
-                    What::Latency(tally::latency_bin(50_000_000)),
-                ];
-                counted.extend(whats.into_iter().chain(tally::AGES_MS.map(aged)).map(|what| Counted {
-                    series: Series { rollout: name.clone(), version: version.clone(), arm, what },
-                    epoch: Some(state.epoch),
-                    n: 100,
-                }));
-            }
-        }
-        let from_ms = std::mem::replace(&mut self.counted_to_ms, self.now.unix_ms);
-        Increments {
-            from_ms,
-            to_ms: self.now.unix_ms,
-            counted,
-            sources: vec![Source { from_ms, told: true, ..Source::default() }],
-            ..Increments::default()
         }
     }
 }

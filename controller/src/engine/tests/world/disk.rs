@@ -1,0 +1,123 @@
+//! Disks that are lost while something is decided.
+
+use std::sync::{Condvar, MutexGuard};
+
+use super::*;
+
+/// What goes wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It takes nothing.
+    Full,
+    /// Another program has locked the file.
+    Locked,
+    /// What is written does not come to an end.
+    Stuck,
+}
+
+/// Where a store lies. By default it is written by the engine's own thread, on a disk that fails by points alone.
+#[derive(Clone, Default)]
+pub struct Disk(Option<Arc<Gate>>);
+
+#[derive(Default)]
+struct Gate {
+    lost: Mutex<Option<Loss>>,
+    found: Condvar,
+}
+
+impl Disk {
+    /// One that can be lost, written by a thread of its own.
+    pub fn apart() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Is the store on it written by a thread of its own? Then it is lost as this says.
+    pub(super) fn takes(&self, store: &mut Store) -> Option<()> {
+        let gate = self.0.clone()?;
+        store.failpoints = Failpoints::watched(move |point| {
+            let lost = gate.lost();
+            if point != Failpoint::Begin {
+                return Ok(());
+            }
+            match *lost {
+                Some(Loss::Full) => anyhow::bail!("the disk is full"),
+                Some(Loss::Stuck) => {
+                    let stuck = |lost: &mut Option<Loss>| *lost == Some(Loss::Stuck);
+                    drop(gate.found.wait_while(lost, stuck).expect("not poisoned"));
+                    Ok(())
+                }
+                Some(Loss::Locked) | None => Ok(()),
+            }
+        });
+        Some(())
+    }
+}
+
+impl Gate {
+    fn lost(&self) -> MutexGuard<'_, Option<Loss>> {
+        self.lost.lock().expect("not poisoned")
+    }
+}
+
+/// Another program at the store; the lock ends with it.
+pub struct Lost(Option<rusqlite::Connection>, Arc<Gate>);
+
+impl Drop for Lost {
+    fn drop(&mut self) {
+        *self.1.lost() = None;
+        self.1.found.notify_all();
+        if let Some(other) = &self.0 {
+            other.execute_batch("ROLLBACK").expect("the lock is given back");
+        }
+    }
+}
+
+impl World {
+    /// The disk is lost until what this returns is dropped.
+    pub fn lose(&self, loss: Loss) -> Lost {
+        let gate = self.disk.0.clone().expect("a disk that can be lost");
+        let copy = self.watched.lock().expect("not poisoned").copies;
+        let other = (loss == Loss::Locked).then(|| {
+            let other = rusqlite::Connection::open(self.file(copy)).expect("the store");
+            other.busy_timeout(Duration::from_secs(20)).expect("a time");
+            other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+            other
+        });
+        *gate.lost() = Some(loss);
+        Lost(other, gate)
+    }
+
+    pub fn engine_mut(&mut self) -> &mut Engine {
+        self.engine.as_mut().expect("a process")
+    }
+
+    /// Until the thread that writes has done what it was told; the world's clock stands still.
+    pub async fn until_written(&mut self) {
+        for _ in 0..500 {
+            let engine = self.engine_mut();
+            engine.upkeep.refusal = None;
+            engine.tick().await;
+            if engine.writing.is_none() && !engine.owes() {
+                self.second().await;
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("never written");
+    }
+
+    /// The process ends without a word, and another begins on what it left.
+    pub async fn kill(&mut self) {
+        self.engine = None;
+        // The file is free when the thread that writes it has ended.
+        self.pass(2_500);
+        self.boot().await;
+    }
+
+    /// The last policy that lies where proxies read it: its generation, and the canary's weight.
+    pub fn in_force(&self, name: &str) -> (u64, u64) {
+        let policies = &self.watched.lock().expect("not poisoned").policies;
+        let (generation, weights) = policies.last().expect("a policy");
+        (*generation, weights.get(name).copied().unwrap_or(0))
+    }
+}
