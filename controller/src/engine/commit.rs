@@ -110,8 +110,8 @@ impl Draft {
 impl Numbered {
     /// It takes effect later than it was numbered: after `generation`.
     pub(super) fn late(&mut self, generation: u64) {
-        let publishes = self.draft.republish
-            || self.draft.effects().any(|effect| matches!(effect, Effect::Publish(_)));
+        let publishes =
+            self.draft.republish || self.draft.effects().any(|effect| matches!(effect, Effect::Publish(_)));
         let (was, now) = (self.generation, if publishes { generation + 1 } else { generation });
         let own = self.of_runs.iter_mut().chain([&mut self.of_exercise]);
         own.chain(self.revoked.iter_mut().map(|(_, below)| below))
@@ -164,7 +164,9 @@ impl Engine {
         let runs = runs.filter_map(|((draft, &generation), entries)| {
             let state = &draft.state;
             if let Some(begins) = &draft.begins {
-                return Some(Writing { spec: &begins.spec, state, generation, entries, samples: &[] }.record());
+                return Some(
+                    Writing { spec: &begins.spec, state, generation, entries, samples: &[] }.record(),
+                );
             }
             let known = self.runs.get(&state.plan.name)?;
             let mut record = Writing { state, generation, ..known.writing() }.record();
@@ -244,7 +246,8 @@ impl Engine {
     /// have it. What decides nothing is always owed, and nobody hurries.
     pub(super) fn adopt(&mut self, numbered: Numbered, owed: bool) -> Vec<(String, Effect)> {
         self.look_at_clocks();
-        let Numbered { draft, generation, of_runs, of_exercise, revoked, run_entries, exercise_entries } = numbered;
+        let Numbered { draft, generation, of_runs, of_exercise, revoked, run_entries, exercise_entries } =
+            numbered;
         let evidence = !draft.decides();
         self.mesh.generation = generation;
         revoked.iter().for_each(|(name, below)| self.mesh.revoke(name, *below));

@@ -46,10 +46,10 @@ impl Engine {
         let entry =
             Entry { who: Some(human.who.clone()), why, ..Entry::new(clock::unix_ms(), Kind::Act, "delete") };
         let entry = entry.with(&detail);
-        let past = whom.iter().filter_map(|name| self.runs.get(name)).map(|run| PastRun {
-            state: run.state.clone(),
-            entries: vec![entry.clone()],
-        });
+        let past = whom
+            .iter()
+            .filter_map(|name| self.runs.get(name))
+            .map(|run| PastRun { state: run.state.clone(), entries: vec![entry.clone()] });
         let past = past.collect();
         let draft = Draft { past, unqueue: Some(name.to_owned()), republish: true, ..Draft::default() };
         self.commit(draft).await.map_err(|error| Refusal::unwritten(&error))?;

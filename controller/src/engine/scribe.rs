@@ -41,7 +41,9 @@ impl Scribe {
         let held = match store.with_reserve() {
             Ok(held) => held,
             Err(error) => {
-                tracing::warn!("{error:#}; what is taken back while the store refuses is kept in memory alone");
+                tracing::warn!(
+                    "{error:#}; what is taken back while the store refuses is kept in memory alone"
+                );
                 None
             }
         };

@@ -236,7 +236,9 @@ impl Engine {
             runs: runs.iter().map(|run| RunMark::of(run)).collect(),
             exercises: exercises
                 .iter()
-                .filter_map(|known| Some((known.latest()?.name().to_owned(), known.decisions, known.unwritten.len())))
+                .filter_map(|known| {
+                    Some((known.latest()?.name().to_owned(), known.decisions, known.unwritten.len()))
+                })
                 .collect(),
             owed: self.owed.clone(),
         };
@@ -268,7 +270,8 @@ impl Engine {
         if self.writing.as_ref().is_none_or(|writing| writing.late.is_some()) {
             return;
         }
-        let elsewhere = self.writing.as_ref().is_some_and(|writing| matches!(writing.written, Written::UnderWay(_)));
+        let elsewhere =
+            self.writing.as_ref().is_some_and(|writing| matches!(writing.written, Written::UnderWay(_)));
         match self.outcome(patience) {
             Some((done, Ok(()))) => self.noted(done.marks),
             Some((done, Err(error))) => {

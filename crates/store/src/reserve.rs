@@ -68,7 +68,11 @@ impl Reserve {
     }
 
     fn write(&mut self, body: &[u8]) -> Result<()> {
-        ensure!(body.len() + HEAD <= usize::try_from(SLOT)?, "it has room for {SLOT} bytes, not {}", body.len());
+        ensure!(
+            body.len() + HEAD <= usize::try_from(SLOT)?,
+            "it has room for {SLOT} bytes, not {}",
+            body.len()
+        );
         let number = self.number + 1;
         let mut slot = Vec::with_capacity(HEAD + body.len());
         slot.extend_from_slice(MARK);
@@ -113,7 +117,10 @@ impl Store {
         let mut name = self.path.as_os_str().to_owned();
         name.push(".reserve");
         let opened = Reserve::open(Path::new(&name)).with_context(|| {
-            format!("no reserve beside the store ({}): its folder wants a megabyte", Path::new(&name).display())
+            format!(
+                "no reserve beside the store ({}): its folder wants a megabyte",
+                Path::new(&name).display()
+            )
         });
         let (reserve, held) = opened?;
         self.reserve = Some(reserve);

@@ -34,8 +34,12 @@ const GATES: &str = "  gates: [{name: errors, metric: error_rate, max: 50%, minS
 async fn run_at(at: At) -> World {
     let mut world = World::on(Disk::apart(), []).await;
     let stages = match at {
-        At::Stage | At::Paused => "{weight: 10%, bake: 1h, deadline: 2h}, {weight: 100%, bake: 1h, deadline: 2h}",
-        At::Approval => "{weight: 10%, bake: 2s, deadline: 2h, approval: true}, {weight: 100%, bake: 1h, deadline: 2h}",
+        At::Stage | At::Paused => {
+            "{weight: 10%, bake: 1h, deadline: 2h}, {weight: 100%, bake: 1h, deadline: 2h}"
+        }
+        At::Approval => {
+            "{weight: 10%, bake: 2s, deadline: 2h, approval: true}, {weight: 100%, bake: 1h, deadline: 2h}"
+        }
         At::All => "{weight: 100%, bake: 1h, deadline: 2h}",
         At::HandBack => "{weight: 100%, bake: 2s, deadline: 2h}",
     };
@@ -103,7 +107,8 @@ async fn check(at: At, loss: Loss, why: Why) {
     assert!(world.engine_mut().not_yet_written().is_none(), "{what}: it is written");
     world.kill().await;
     is_back(&world, &format!("{what}, and after that"));
-    let aborts = world.seen().journal.iter().filter(|line| line.2 == "act" && line.4 == "abort/complaints").count();
+    let aborts =
+        world.seen().journal.iter().filter(|line| line.2 == "act" && line.4 == "abort/complaints").count();
     assert_eq!(aborts, usize::from(why == Why::Abort), "{what}: said once");
 }
 
@@ -138,7 +143,11 @@ async fn nothing_rises_while_the_disk_is_lost_and_no_count_is() {
         world.seconds(12).await;
         let state = world.state("ranker").expect("a run");
         assert_eq!(world.in_force("ranker").1, 100_000, "{loss:?}");
-        assert!(state.exposed.requests >= before + 1_000, "{loss:?}: {} after {before}", state.exposed.requests);
+        assert!(
+            state.exposed.requests >= before + 1_000,
+            "{loss:?}: {} after {before}",
+            state.exposed.requests
+        );
         drop(lost);
         world.until_written().await;
         world.until("ranker", "stage 2", |state| state.weights.canary_ppm == 500_000).await;
@@ -188,7 +197,11 @@ async fn a_promoted_version_is_gone_back_from_without_a_disk() {
         world.until_written().await;
         let lost = world.lose(loss);
         world.go_back("ranker", "clicks fell").await;
-        assert_eq!(world.in_force("ranker").1, 1_000_000, "{loss:?}: all traffic goes to the version from before");
+        assert_eq!(
+            world.in_force("ranker").1,
+            1_000_000,
+            "{loss:?}: all traffic goes to the version from before"
+        );
         if loss != Loss::Stuck {
             world.kill().await;
             let state = world.state("ranker").expect("a run");
@@ -210,7 +223,8 @@ async fn a_harmful_challenger_goes_alone_whatever_the_disk_does() {
     for loss in LOSSES {
         let mut world = World::on(Disk::apart(), []).await;
         let arms = "  arms: [{name: b, version: v3}]\n  choose: {after: 10%}\n";
-        let stages = "  stages: [{weight: 10%, bake: 1h, deadline: 2h}, {weight: 100%, bake: 1h, deadline: 2h}]\n";
+        let stages =
+            "  stages: [{weight: 10%, bake: 1h, deadline: 2h}, {weight: 100%, bake: 1h, deadline: 2h}]\n";
         world.apply(&spec("v1", "v2", &format!("{arms}{stages}{GATES}"))).await;
         let exposed = |state: &State| state.stages.last().is_some_and(|stage| stage.acknowledged.is_some());
         world.until("ranker", "stage 1", exposed).await;

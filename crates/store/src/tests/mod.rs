@@ -98,8 +98,7 @@ fn what_waits_is_there_after_the_process_is_gone_and_waits_once() {
     assert_eq!(store.queued().expect("read"), [refused, queued("ranker", "v4")]);
     let begun = run("ranker");
     let unqueue = ["ranker".to_owned()];
-    let change =
-        Change { runs: &[begun.writing()], unqueue: &unqueue, generation: 7, ..Change::default() };
+    let change = Change { runs: &[begun.writing()], unqueue: &unqueue, generation: 7, ..Change::default() };
     store.commit(&change).expect("written");
     assert_eq!(store.queued().expect("read").len(), 1, "what began waits no longer");
     store.unqueue("other").expect("withdrawn");
