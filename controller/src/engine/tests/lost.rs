@@ -165,6 +165,7 @@ async fn nothing_rises_while_the_disk_is_lost_and_no_count_is() {
 async fn what_was_taken_back_meanwhile_does_not_rise_when_a_slow_disk_answers() {
     for abort in [false, true] {
         let mut world = run_at(At::Stage).await;
+        world.until_idle().await;
         let lost = world.lose(Loss::Stuck);
         let human = Human { who: "ben".to_owned(), reason: "faster".to_owned() };
         let late = world.engine_mut().act("ranker", Act::SetWeight(300_000), human).await;

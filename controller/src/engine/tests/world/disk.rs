@@ -106,6 +106,18 @@ impl World {
         panic!("never written");
     }
 
+    /// Until no write is under way; nothing else happens meanwhile.
+    pub async fn until_idle(&mut self) {
+        for _ in 0..1_000 {
+            self.engine_mut().settle_late().await;
+            if self.engine_mut().writing.is_none() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("never idle");
+    }
+
     /// The process ends without a word, and another begins on what it left.
     pub async fn kill(&mut self) {
         self.engine = None;
