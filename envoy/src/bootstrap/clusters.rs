@@ -24,15 +24,35 @@ impl Bootstrap {
             .extend(self.others.iter().map(|(name, endpoints)| cluster(name, endpoints, models.as_ref())));
         if let PolicySource::Grpc(controller) | PolicySource::DeltaGrpc(controller) = &self.policy {
             // Without the ping a controller that vanished would be missed only when TCP gives up, minutes later.
-            let http2 = json!({"explicit_http_config": {"http2_protocol_options": {
+            let http2 = json!({"http2_protocol_options": {
                 "connection_keepalive": {"interval": "5s", "timeout": "5s"},
-            }}});
-            clusters.push(cluster(XDS, std::slice::from_ref(controller), Some(&http2)));
+            }});
+            clusters.push(self.to_controller(XDS, controller, Some(&http2)));
         }
         if let Some(controller) = &self.lease {
-            clusters.push(cluster(LEASE, std::slice::from_ref(controller), None));
+            clusters.push(self.to_controller(LEASE, controller, None));
         }
         clusters
+    }
+
+    /// A cluster that leads to the controller, with what a proxy shows it.
+    fn to_controller(&self, name: &str, controller: &Endpoint, protocol: Option<&Value>) -> Value {
+        let filters = self.credentials.filters();
+        let http1 = json!({"http_protocol_options": {}});
+        let http = match (protocol.or_else(|| filters.as_ref().map(|_| &http1)), filters) {
+            (None, _) => None,
+            (Some(protocol), None) => Some(json!({"explicit_http_config": protocol})),
+            (Some(protocol), Some(filters)) => {
+                Some(json!({"explicit_http_config": protocol, "http_filters": filters}))
+            }
+        };
+        let mut cluster = cluster(name, std::slice::from_ref(controller), http.as_ref());
+        if let (Some(transport), Some(fields)) =
+            (self.credentials.transport(controller), cluster.as_object_mut())
+        {
+            fields.insert("transport_socket".to_owned(), transport);
+        }
+        cluster
     }
 }
 

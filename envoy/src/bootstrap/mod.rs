@@ -1,6 +1,7 @@
 //! The configuration an Envoy starts with: static routes on a header, and the filter discovered at run time.
 
 mod clusters;
+mod credentials;
 mod listener;
 mod statistics;
 mod yaml;
@@ -10,6 +11,7 @@ use std::{path::PathBuf, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{Endpoint, Resource};
+pub use credentials::{Authority, Credentials, TokenFile};
 
 /// The cluster that serves stable, and the baseline.
 pub const STABLE: &str = "stable";
@@ -45,6 +47,8 @@ pub struct Bootstrap {
     pub policy: PolicySource,
     /// The controller's HTTP address, asked for the lease; none where no policy has one.
     pub lease: Option<Endpoint>,
+    /// What it shows the controller, and by what it knows it.
+    pub credentials: Credentials,
     /// The filter.
     pub resource: Resource,
     /// Does this proxy decide, or keep what an earlier one decided?
@@ -131,6 +135,7 @@ impl Bootstrap {
             others: Vec::new(),
             policy,
             lease: None,
+            credentials: Credentials::default(),
             resource,
             role: Role::Decide,
             routing_header: "x-serin-arm".to_owned(),
@@ -153,8 +158,17 @@ impl Bootstrap {
             "node": self.node(),
             "admin": {"address": self.admin.to_json()},
             "stats_config": statistics::config(&self.latency_buckets_ms),
-            "static_resources": {"listeners": [self.listener()], "clusters": self.clusters()},
+            "static_resources": self.resources(),
         }))
+    }
+
+    fn resources(&self) -> Value {
+        let mut resources = json!({"listeners": [self.listener()], "clusters": self.clusters()});
+        let secrets = self.credentials.secrets();
+        if let (false, Some(fields)) = (secrets.is_empty(), resources.as_object_mut()) {
+            fields.insert("secrets".to_owned(), Value::Array(secrets));
+        }
+        resources
     }
 
     fn node(&self) -> Value {
@@ -212,6 +226,9 @@ impl Bootstrap {
         };
         let crate::WasmCode::Local(wasm) = &self.resource.wasm;
         text("wasm", wasm)?;
+        for (what, path) in self.credentials.paths() {
+            text(what, path)?;
+        }
         match &self.policy {
             PolicySource::File(directory) => text("the policy directory", directory),
             PolicySource::Grpc(_) | PolicySource::DeltaGrpc(_) => Ok(()),

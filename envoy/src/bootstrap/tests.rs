@@ -53,6 +53,41 @@ fn check_removed(bootstrap: &Bootstrap, want: &[&str]) {
     assert_eq!(got, want);
 }
 
+/// One that shows a token, over TLS.
+fn secured(watch: Option<PathBuf>, certificate: Option<(PathBuf, PathBuf)>) -> Bootstrap {
+    let token = Some(TokenFile { file: "/tmp/token".into(), watch });
+    let tls = Some(Authority { ca: "/tmp/ca.pem".into(), name: None, certificate });
+    let lease = Some(endpoint("controller:7071"));
+    Bootstrap { credentials: Credentials { token, tls }, lease, ..plain() }
+}
+
+#[test]
+fn both_ways_to_the_controller_show_the_token_and_neither_holds_it() {
+    for (watch, secrets) in [(None, 1), (Some("/tmp/token.json".into()), 0)] {
+        let json = secured(watch, None).to_json().unwrap();
+        assert_eq!(at(&json, "/static_resources/secrets").as_array().map_or(0, Vec::len), secrets);
+        let clusters = at(&json, "/static_resources/clusters").as_array().unwrap();
+        for cluster in clusters {
+            let http = &cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
+            let shows = http["http_filters"][0]["typed_config"]["credential"]["typed_config"]["header_value_prefix"]
+                == "Bearer ";
+            let (name, tls) =
+                (cluster["name"].as_str().unwrap(), &cluster["transport_socket"]["typed_config"]);
+            let controllers = ["xds", "serin"].contains(&name);
+            assert_eq!((shows, tls.is_object()), (controllers, controllers), "{name}");
+            let san = &tls["common_tls_context"]["validation_context"]["match_typed_subject_alt_names"][0];
+            match name {
+                "xds" => assert_eq!((&san["san_type"], &tls["sni"]), (&json!("IP_ADDRESS"), &Value::Null)),
+                "serin" => assert_eq!((&san["san_type"], &tls["sni"]), (&json!("DNS"), &json!("controller"))),
+                _ => {}
+            }
+        }
+    }
+    let mut relative = secured(None, None);
+    relative.credentials.token = Some(TokenFile { file: "token".into(), watch: None });
+    check_error(&relative, &["token", "absolute"]);
+}
+
 #[test]
 fn a_client_cannot_choose_its_arm_where_this_proxy_decides() {
     check_removed(&plain(), &["x-serin-arm"]);
@@ -167,6 +202,8 @@ fn kinds() -> Vec<Bootstrap> {
         composed(),
         Bootstrap { policy: PolicySource::DeltaGrpc(endpoint("[::1]:7071")), role: Role::Follow, ..plain() },
         Bootstrap { policy: PolicySource::File("/tmp".into()), canary: vec![], ..plain() },
+        secured(None, None),
+        secured(Some("/tmp/token.json".into()), Some(("/tmp/own.pem".into(), "/tmp/own.key".into()))),
         Bootstrap { others: vec![("b".to_owned(), vec![endpoint("model-v3:8080")])], ..plain() },
         Bootstrap {
             upstream: Upstream::AsClient,

@@ -25,7 +25,10 @@ use tokio::{
     sync::{broadcast, watch},
     time::Instant,
 };
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::{
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
 
 pub use documents::Documents;
 pub(crate) use file::path_in;
@@ -42,6 +45,9 @@ const EVENTS: usize = 4096;
 
 /// A peer that vanished without closing is found out this fast: a ping every 5 s, 5 s to answer.
 const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// What a node says of itself comes with its first message, metadata and all.
+const LARGEST_MESSAGE: usize = 1024 * 1024;
 
 /// After the stop signal a peer that keeps its connection open is not waited for longer than this.
 const GRACE: Duration = Duration::from_secs(2);
@@ -61,6 +67,7 @@ struct Shared {
     registry: Mutex<nodes::Registry>,
     events: broadcast::Sender<Event>,
     streams: AtomicU64,
+    refused: AtomicU64,
     /// Tells each sending from every other, of this process and of those before it.
     mark: AtomicU64,
 }
@@ -85,6 +92,7 @@ impl Ecds {
             registry: Mutex::default(),
             events: broadcast::Sender::new(EVENTS),
             streams: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             mark: AtomicU64::new(first_mark()),
         };
         Self { shared: Arc::new(shared) }
@@ -143,12 +151,11 @@ impl Ecds {
     ) -> Result<(), tonic::transport::Error> {
         let (stop, stopped) = watch::channel(false);
         let mut late = stopped.clone();
-        let service = ExtensionConfigDiscoveryServiceServer::new(Service::new(self, stopped));
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
-            .add_service(service)
+            .add_routes(self.routes(stopped))
             .serve_with_incoming_shutdown(incoming, async {
                 shutdown.await;
                 stop.send_replace(true);
@@ -161,6 +168,23 @@ impl Ecds {
                 tokio::time::sleep(GRACE).await;
             } => Ok(()),
         }
+    }
+
+    /// The service by itself, for a server that takes the connections; streams end when `stopped` says so.
+    #[must_use]
+    pub fn routes(self, stopped: watch::Receiver<bool>) -> Routes {
+        let service = ExtensionConfigDiscoveryServiceServer::new(Service::new(self, stopped));
+        Routes::new(service.max_decoding_message_size(LARGEST_MESSAGE))
+    }
+
+    /// How many nodes were not let in, by their names or because there were too many.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.shared.refused.load(Ordering::Relaxed)
+    }
+
+    fn knows_or_has_room(&self, node: &str) -> bool {
+        self.shared.registry.lock().unwrap_or_else(PoisonError::into_inner).has_room(node)
     }
 
     fn version(&self, generation: u64) -> Version {

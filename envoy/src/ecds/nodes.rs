@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// In a cluster every new pod is a new node, so without a bound the list only grows.
 const GONE_KEPT: usize = 1000;
 
+/// Nodes that may be known at once; those that are there stay, others are not let in.
+const MOST: usize = 10_000 + GONE_KEPT;
+
 /// A policy that a node has put in force.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Acknowledged {
@@ -166,6 +169,11 @@ impl Registry {
             Some(entry) => drop(nodes.0.insert(id.to_owned(), entry.node.clone())),
             None => drop(nodes.0.remove(id)),
         }
+    }
+
+    /// May a node of this name come in?
+    pub(super) fn has_room(&self, id: &str) -> bool {
+        self.nodes.len() < MOST || self.nodes.contains_key(id)
     }
 
     pub(super) fn len(&self) -> usize {

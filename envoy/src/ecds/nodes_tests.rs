@@ -106,3 +106,18 @@ fn those_long_gone_are_dropped_and_those_connected_never() {
     let nodes = registry.nodes();
     assert!(nodes.0.contains_key("here") && !nodes.0.contains_key("pod-6"));
 }
+
+#[test]
+fn strangers_without_end_take_no_place_of_those_who_are_there() {
+    let mut registry = Registry::default();
+    for stream in 0..MOST {
+        let id = format!("node-{stream}");
+        assert!(registry.has_room(&id));
+        registry.connected(&id, at("c"), stream as u64, 10);
+    }
+    assert!(!registry.has_room("another") && registry.has_room("node-7"));
+    for stream in 0..GONE_KEPT + 1 {
+        registry.disconnected(&format!("node-{stream}"), stream as u64, 11 + stream as u64);
+    }
+    assert!(registry.has_room("another"), "the one longest gone made room");
+}

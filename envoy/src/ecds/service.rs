@@ -1,6 +1,6 @@
 //! The wire: both stream forms of the discovery service, over one [`Session`] each.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use envoy_types::pb::{
     envoy::{
@@ -28,6 +28,15 @@ use super::{
     session::{Heard, Said, Session},
 };
 use crate::{NAME, Version, clock::unix_ms, resource::EXTENSION_URL};
+
+/// Of what a node is called, in bytes. Istio's names hold a pod's name and its namespace twice.
+const LONGEST_NAME: usize = 512;
+
+/// Of why it refused a policy, in characters.
+const LONGEST_REASON: usize = 2_000;
+
+/// A stream whose node does not say who it is by then is ended.
+const INTRODUCTION: Duration = Duration::from_secs(10);
 
 /// The discovery service over an [`Ecds`].
 #[derive(Debug)]
@@ -187,7 +196,11 @@ impl Dialect for Delta {
 }
 
 fn error(status: &rpc::Status) -> &str {
-    if status.message.is_empty() { "refused without a reason" } else { &status.message }
+    let end = status.message.char_indices().nth(LONGEST_REASON).map_or(status.message.len(), |(end, _)| end);
+    match status.message.get(..end) {
+        None | Some("") => "refused without a reason",
+        Some(reason) => reason,
+    }
 }
 
 /// One stream being served.
@@ -209,11 +222,15 @@ impl<R> Talk<R> {
     {
         let mut published = self.ecds.shared.published.subscribe();
         let outbound = self.outbound.clone();
+        let introduced = Instant::now() + INTRODUCTION;
         loop {
             let due = published.borrow_and_update().clone().filter(|p| self.session.due(p.generation));
             tokio::select! {
                 _ = stopped.wait_for(|stopped| *stopped) => {
                     return Err(Status::unavailable("the controller is stopping"));
+                }
+                () = tokio::time::sleep_until(introduced), if self.joined.is_none() => {
+                    return Err(Status::deadline_exceeded("the stream did not say whose it is"));
                 }
                 message = inbound.message() => match message {
                     Ok(Some(request)) => self.hear::<D>(&request)?,
@@ -273,6 +290,23 @@ impl<R> Talk<R> {
     }
 }
 
+/// May a node of this name come in?
+fn named(ecds: &Ecds, node: &WireNode) -> Result<(), Status> {
+    let region = node.locality.as_ref().map_or("", |locality| &locality.region);
+    for (field, text) in [("id", &*node.id), ("cluster", &node.cluster), ("locality.region", region)] {
+        if text.len() > LONGEST_NAME || text.chars().any(char::is_control) {
+            return Err(Status::invalid_argument(format!(
+                "node.{field} has {} bytes or control characters; set one of {LONGEST_NAME} plain characters at most",
+                text.len()
+            )));
+        }
+    }
+    if ecds.knows_or_has_room(&node.id) {
+        return Ok(());
+    }
+    Err(Status::resource_exhausted("too many nodes are known; give each Envoy a node.id that stays the same"))
+}
+
 /// A node's presence for as long as its stream lives.
 struct Joined {
     ecds: Ecds,
@@ -291,6 +325,10 @@ impl Joined {
                 "node.id is empty; set node.id in the bootstrap or --service-node",
             ));
         };
+        if let Err(status) = named(ecds, node) {
+            ecds.shared.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(status);
+        }
         let joined = Self {
             ecds: ecds.clone(),
             id: node.id.clone(),

@@ -143,6 +143,35 @@ async fn what_cannot_be_served_is_told_how_it_could() {
 }
 
 #[tokio::test]
+async fn a_node_bears_a_name_that_can_be_kept() {
+    let mut served = served().await;
+    let (long, most) = ("a".repeat(LONGEST_NAME + 1), "a".repeat(LONGEST_NAME));
+    let elsewhere = |region: &str| {
+        let mut request = subscription("a");
+        request.node.as_mut().unwrap().locality =
+            Some(Locality { region: region.to_owned(), ..Locality::default() });
+        request
+    };
+    for (request, words) in [
+        (subscription(&long), "node.id has 513 bytes"),
+        (subscription("a\n2026-11-30 INFO promoted"), "node.id"),
+        (subscription("\u{1b}[2J"), "node.id"),
+        (elsewhere(&long), "node.locality.region"),
+        (elsewhere("eu\n"), "node.locality.region"),
+    ] {
+        let (requests, mut responses) = open(&mut served.client).await;
+        requests.send(request).unwrap();
+        check_status(&soon(responses.message()).await.unwrap_err(), Code::InvalidArgument, words);
+    }
+    assert_eq!(served.ecds.refused(), 5);
+    assert!(served.ecds.nodes().borrow().0.is_empty());
+    let (requests, _responses) = open(&mut served.client).await;
+    requests.send(subscription(&most)).unwrap();
+    let mut nodes = served.ecds.nodes();
+    soon(nodes.wait_for(|nodes| nodes.0.contains_key(&most))).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_node_that_asks_for_another_name_gets_nothing() {
     let mut served = served().await;
     served.ecds.publish(1, "policy".to_owned());
