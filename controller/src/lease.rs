@@ -14,9 +14,23 @@ const ENGINE_SILENT_MS: u64 = 10_000;
 /// Proxies are remembered for this long after they last asked.
 const REMEMBERED_NS: u64 = 600_000_000_000;
 
+/// Those that no longer ask are looked for this often: strangers without end cost no more than that.
+const PRUNE_NS: u64 = 10_000_000_000;
+
+/// So many proxies are remembered; those that are known stay so.
+const MOST_REMEMBERED: usize = 20_000;
+
 /// What is vouched for; written by the engine, read by the API.
 #[derive(Clone, Debug)]
-pub struct Leases(Arc<Mutex<Vouched>>, Arc<Mutex<BTreeMap<String, Told>>>);
+pub struct Leases(Arc<Mutex<Vouched>>, Arc<Mutex<Remembered>>);
+
+/// Who asked lately.
+#[derive(Debug, Default)]
+struct Remembered {
+    told: BTreeMap<String, Told>,
+    /// When those that no longer ask were last forgotten.
+    pruned_ns: u64,
+}
 
 /// What a proxy was last told.
 #[derive(Clone, Debug)]
@@ -64,6 +78,12 @@ impl Leases {
         self.change(|vouched| vouched.engine_monotonic_ns = clock::monotonic_ns());
     }
 
+    /// How long the engine has not come round, in milliseconds.
+    pub fn silent_ms(&self) -> u64 {
+        let vouched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        clock::monotonic_ns().saturating_sub(vouched.engine_monotonic_ns) / 1_000_000
+    }
+
     /// A policy goes out.
     pub fn published(&self, generation: u64, ttl_ms: u32) {
         self.change(|vouched| {
@@ -100,7 +120,7 @@ impl Leases {
     pub fn told_of(&self, rollout: &str, generation: u64) -> ToldOf {
         let told = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = ToldOf::default();
-        for (node, told) in told.iter().filter(|(_, told)| told.answer.generation >= generation) {
+        for (node, told) in told.told.iter().filter(|(_, told)| told.answer.generation >= generation) {
             match told.answer.lease {
                 Word::Unknown => {}
                 Word::Renew if !told.answer.revoked.iter().any(|name| name == rollout) => {
@@ -112,11 +132,24 @@ impl Leases {
         found
     }
 
+    /// Will it be remembered what a proxy was told?
+    pub fn has_room(&self, node: &str) -> bool {
+        let told = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        told.told.len() < MOST_REMEMBERED || told.told.contains_key(node)
+    }
+
     fn remember(&self, question: &Question, answer: Answer) {
-        let mut told = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let Remembered { told, pruned_ns } = &mut *remembered;
         let now_ns = clock::monotonic_ns();
         if !told.contains_key(&question.node) {
-            told.retain(|_, told| now_ns.saturating_sub(told.at_monotonic_ns) < REMEMBERED_NS);
+            if now_ns.saturating_sub(*pruned_ns) >= PRUNE_NS {
+                *pruned_ns = now_ns;
+                told.retain(|_, told| now_ns.saturating_sub(told.at_monotonic_ns) < REMEMBERED_NS);
+            }
+            if told.len() >= MOST_REMEMBERED {
+                return;
+            }
         }
         told.insert(question.node.clone(), Told { answer, at_monotonic_ns: now_ns });
     }
@@ -174,6 +207,21 @@ mod tests {
         assert_eq!(leases.told_of("ranker", 5), ToldOf { renewed: vec![], revoked: names(&["a", "b"]) });
         // A filter of an earlier release loses every canary, ours one alone.
         assert_eq!(leases.told_of("other", 5), ToldOf { renewed: names(&["a"]), revoked: names(&["b"]) });
+    }
+
+    #[test]
+    fn strangers_without_end_are_answered_and_those_who_are_known_stay_so() {
+        let leases = Leases::new(9, 5_000);
+        leases.published(5, 5_000);
+        let ask =
+            |node: String| leases.answer(&Question { incarnation: 9, generation: 5, node, by_rollout: true });
+        assert!(ask("known".to_owned()).is_some());
+        for stranger in 0..MOST_REMEMBERED + 100 {
+            assert!(ask(format!("stranger-{stranger}")).is_some());
+        }
+        let told = leases.told_of("ranker", 5).renewed;
+        assert_eq!((told.len(), told.contains(&"known".to_owned())), (MOST_REMEMBERED, true));
+        assert!(leases.has_room("known") && !leases.has_room("another"));
     }
 
     #[test]

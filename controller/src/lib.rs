@@ -9,8 +9,10 @@ mod engine;
 mod evidence;
 mod export;
 mod hand_back;
+mod health;
 mod hook;
 mod lease;
+mod listen;
 mod metrics;
 mod publish;
 mod scrape;
@@ -21,4 +23,5 @@ mod traffic;
 mod warm_up;
 mod webhook;
 
-pub use serve::{Config, run};
+pub use listen::tls::TlsFiles;
+pub use serve::{Config, ProxyTerms, run};

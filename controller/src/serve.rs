@@ -7,16 +7,18 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use envoy::stats::Admin;
 use envoy::{Ecds, EcdsFile, Resource};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::doors::{Doors, TurnedAway};
+use crate::doors::{Doors, Proxies, Tokens, TurnedAway};
 use crate::engine::{Engine, Inputs, Scribe};
+use crate::health::Health;
 use crate::hook::{Hooks, Programs};
 use crate::lease::Leases;
+use crate::listen::tls::{Tls, TlsFiles};
+use crate::listen::{self, Patience, Port, listen};
 use crate::publish::{Publisher, Target};
 use crate::scrape::Scraper;
-use crate::server::{self, Api};
+use crate::server::{self, Api, Exports};
 use crate::specification::Readers;
 use crate::traffic::TrafficLog;
 use crate::webhook::Deliveries;
@@ -54,6 +56,17 @@ pub struct Config {
     pub hook_commands: Vec<String>,
     /// What the controller is called besides localhost and its address.
     pub allowed_hosts: Vec<sources::Host>,
+    /// How proxies prove who they are.
+    pub proxies: ProxyTerms,
+}
+
+/// How proxies prove who they are at the ECDS port, and when they ask for their lease.
+#[derive(Clone, Debug, Default)]
+pub struct ProxyTerms {
+    /// Its lines are the tokens they may have.
+    pub token_file: Option<PathBuf>,
+    /// TLS at the ECDS port, where the lease is served as well.
+    pub tls: Option<TlsFiles>,
 }
 
 /// Serves until it is told to stop.
@@ -94,9 +107,24 @@ pub async fn run(config: Config) -> Result<()> {
     if let Some(directory) = &config.record {
         engine.record(TrafficLog::new(directory).context("--record")?);
     }
+    let health = Health::new(admins.len(), config.period);
+    engine.tells(health.clone());
     engine.ask_at(admins.into_iter().map(|(_, admin)| admin).collect());
     let (triggers, pulse) = (engine.trigger_views(), engine.pulse.clone());
 
+    let turned_away = TurnedAway::default();
+    let tokens = config.proxies.token_file.map(Tokens::open).transpose().context("--proxy-token-file")?;
+    let certified = config.proxies.tls.as_ref().is_some_and(|files| files.client_ca.is_some());
+    let tls = config.proxies.tls.map(Tls::open).transpose().context("--tls-cert")?;
+    let proxies = Proxies { tokens, certificate_elsewhere: certified, turned_away: turned_away.clone() };
+    let here = Proxies { certificate_elsewhere: false, ..proxies.clone() };
+    if proxies.tokens.is_none() && !certified && !config.ecds.ip().is_loopback() {
+        tracing::warn!(
+            "--ecds {} can be reached from other machines, and whoever reaches it is taken for a proxy: give \
+             --proxy-token-file, or --tls-client-ca (docs/securing.md)",
+            config.ecds
+        );
+    }
     let ecds_socket = listen("--ecds", config.ecds).await?;
     let http_socket = listen("--http", config.http).await?;
     tracing::info!("serin {} incarnation {incarnation}", env!("CARGO_PKG_VERSION"));
@@ -105,7 +133,7 @@ pub async fn run(config: Config) -> Result<()> {
     let (commands, commanded) = mpsc::channel(64);
     let (counted, increments) = mpsc::channel(16);
     let (stop, stopped) = watch::channel(false);
-    let router = server::router(Api {
+    let api = Api {
         commands,
         views,
         triggers,
@@ -115,25 +143,38 @@ pub async fn run(config: Config) -> Result<()> {
         sources,
         deliveries: Deliveries::default(),
         readers: Readers::default(),
-        doors: Doors::new(config.http, config.allowed_hosts, TurnedAway::default()),
-    });
+        doors: Doors::new(config.http, config.allowed_hosts, turned_away.clone()),
+        exports: Exports::default(),
+        health,
+        proxies,
+        ecds: ecds.clone(),
+    };
     let stops = |mut stopped: watch::Receiver<bool>| async move {
         // The sender going away is a stop as well.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
     tokio::spawn(scraper.run(counted, engine.wanted()));
-    let mut serving_ecds = tokio::spawn(ecds.serve(ecds_socket, stops(stopped.clone())));
-    let mut serving_http = tokio::spawn(
-        axum::serve(http_socket, router).with_graceful_shutdown(stops(stopped.clone())).into_future(),
-    );
+    let (people, mesh) = listen::rooms();
+    let port = |socket, router, tls, room| Port {
+        socket,
+        router,
+        tls,
+        room,
+        patience: Patience::default(),
+        turned_away: turned_away.clone(),
+    };
+    let of_proxies = server::of_proxies(api.clone(), ecds.routes(stopped.clone()).into_axum_router(), here);
+    let proxies = port(ecds_socket, of_proxies, tls, mesh).serve(stopped.clone());
+    let http = port(http_socket, server::router(api), None, people).serve(stopped.clone());
+    let (mut serving_ecds, mut serving_http) = (tokio::spawn(proxies), tokio::spawn(http));
     let inputs = Inputs { commands: commanded, increments, nodes, refusals };
     let mut running = tokio::spawn(engine.run(inputs, stops(stopped)));
 
     // Whatever ends first ends the process: half a controller must not look like a whole one.
     tokio::select! {
         () = signal() => tracing::info!("stopping; proxies keep their policy until its lease runs out"),
-        ended = &mut serving_ecds => ended?.context("the ECDS server failed")?,
-        ended = &mut serving_http => ended?.context("the HTTP server failed")?,
+        ended = &mut serving_ecds => ended.context("the ECDS server failed")?,
+        ended = &mut serving_http => ended.context("the HTTP server failed")?,
         ended = &mut running => ended?.context("the engine failed")?,
     }
     stop.send_replace(true);
@@ -149,12 +190,6 @@ fn admin(told: &str) -> Result<(Option<String>, Admin), envoy::stats::ReadError>
         Some((region, url)) => Ok((Some(region.to_owned()), Admin::new(url)?)),
         None => Ok((None, Admin::new(told)?)),
     }
-}
-
-async fn listen(option: &str, address: std::net::SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("{option}: cannot listen on {address}; is another serin running there?"))
 }
 
 async fn signal() {

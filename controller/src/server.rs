@@ -8,6 +8,8 @@ mod triggers;
 #[cfg(test)]
 mod tests;
 
+pub use export::Exports;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,17 +19,20 @@ use api::{
 };
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use envoy::Ecds;
 use manifest::Percent;
 use serde::Serialize;
 use split::Arm;
 use tally::lease::Question;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::doors::{self, Doors};
+use crate::doors::{self, Doors, LEASE, Proxies, Why, prove};
 use crate::engine::{Act, Command, GoBack, Pulse, TriggerViews, Views};
+use crate::health::Health;
 use crate::lease::Leases;
 use crate::metrics;
 use crate::specification::{Readers, Specification};
@@ -53,7 +58,18 @@ pub struct Api {
     pub readers: Readers,
     /// Who may come in.
     pub doors: Doors,
+    /// Is all as it should be?
+    pub health: Health,
+    /// How exports are written.
+    pub exports: Exports,
+    /// What proxies must show.
+    pub proxies: Proxies,
+    /// Who asks for policies.
+    pub ecds: Ecds,
 }
+
+/// Of a proxy's name, in bytes: as long as one that asks for policies may have.
+const LONGEST_NODE: usize = 512;
 
 /// A decision may have to wait for the disk, not for more.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,8 +78,9 @@ pub fn router(api: Api) -> Router {
     let doors = api.doors.clone();
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .route("/v1/lease", get(lease))
+        .route(LEASE, get(lease).layer(from_fn_with_state(api.proxies.clone(), prove)))
         .route("/v1/export", get(export::export))
         .route("/v1/rollouts", get(list).post(apply))
         .route("/v1/rollouts/{name}", get(one).delete(delete))
@@ -79,7 +96,13 @@ pub fn router(api: Api) -> Router {
         .route("/v1/rollouts/{name}/{act}", post(act))
         .merge(triggers::routes())
         .with_state(api)
-        .layer(axum::middleware::from_fn_with_state(doors, doors::stand))
+        .layer(from_fn_with_state(doors, doors::stand))
+}
+
+/// What is served at the proxies' own port: policies, and the lease.
+pub fn of_proxies(api: Api, ecds: Router, proxies: Proxies) -> Router {
+    let lease = Router::new().route(LEASE, get(lease)).with_state(api);
+    ecds.merge(lease).layer(from_fn_with_state(proxies, prove))
 }
 
 /// What the engine answers, as HTTP.
@@ -103,16 +126,35 @@ fn done(result: Result<(), Refusal>) -> Answer<Done> {
 }
 
 async fn lease(State(api): State<Api>, Query(question): Query<Question>) -> Response {
+    let node = &question.node;
+    if node.len() > LONGEST_NODE || node.chars().any(char::is_control) {
+        api.doors.turned_away.count(Why::Node);
+        let why = format!(
+            "node has {} bytes or control characters; {LONGEST_NODE} plain ones are taken",
+            node.len()
+        );
+        return done(Err(Refusal::Invalid(why))).into_response();
+    }
+    if !api.lease.has_room(node) {
+        // It is answered all the same: what it runs must end when it should.
+        api.doors.turned_away.count(Why::Node);
+    }
     match api.lease.answer(&question) {
         Some(answer) => Json(answer).into_response(),
         None => (StatusCode::SERVICE_UNAVAILABLE, "the engine does not answer\n").into_response(),
     }
 }
 
+async fn ready(State(api): State<Api>) -> Response {
+    let readiness = api.health.readiness(&api.lease, &api.archive).await;
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(readiness)).into_response()
+}
+
 async fn metrics(State(api): State<Api>) -> Response {
     let text = metrics::render(&api.views.borrow(), &api.triggers.borrow())
         + &api.pulse.render()
-        + &api.doors.turned_away.render();
+        + &api.doors.turned_away.render(api.ecds.refused());
     ([("content-type", metrics::CONTENT_TYPE)], text).into_response()
 }
 

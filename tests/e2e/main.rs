@@ -13,6 +13,8 @@ mod cohorts;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod demos;
 #[cfg(test)]
 mod drills;

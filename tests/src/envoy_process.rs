@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use envoy::bootstrap::{PolicySource, Role, Upstream};
+use envoy::bootstrap::{Credentials, PolicySource, Role, Upstream};
 use envoy::stats::{Admin, Snapshot};
 use envoy::{Bootstrap, Endpoint, Resource};
 use tempfile::TempDir;
@@ -15,6 +15,7 @@ pub struct EnvoyOptions {
     pub wasm: PathBuf,
     pub policy: Option<PolicySource>,
     pub lease: Option<SocketAddr>,
+    pub credentials: Credentials,
     pub role: Role,
     pub upstream: Upstream,
     /// Further arms, by name.
@@ -34,6 +35,7 @@ impl Default for EnvoyOptions {
             wasm: tools::wasm(),
             policy: None,
             lease: None,
+            credentials: Credentials::default(),
             role: Role::Decide,
             upstream: Upstream::Http1,
             others: Vec::new(),
@@ -75,6 +77,7 @@ impl EnvoyProcess {
         bootstrap.node_id = options.node.to_owned();
         bootstrap.lease =
             Some(options.lease.map_or_else(|| Endpoint::new("127.0.0.1", 1).expect("it"), Endpoint::from));
+        bootstrap.credentials = options.credentials;
         let others = options.others.into_iter();
         bootstrap.others = others.map(|(name, at)| (name.to_owned(), vec![at.into()])).collect();
         bootstrap.role = options.role;

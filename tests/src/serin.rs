@@ -14,6 +14,8 @@ pub struct Serin {
     dir: TempDir,
     http: SocketAddr,
     ecds: SocketAddr,
+    /// Further options of `serin run`.
+    arguments: Vec<String>,
     pub envoy: Option<EnvoyProcess>,
     /// Further Envoys under the same controller.
     pub more: Vec<EnvoyProcess>,
@@ -33,14 +35,32 @@ impl Serin {
         Self::start_at(models.stable.addr(), models.canary.addr(), options).await
     }
 
+    /// The same with further options of `serin run`.
+    pub async fn start_with(models: &Models, options: EnvoyOptions, arguments: &[String]) -> Self {
+        let (stable, canary) = (models.stable.addr(), models.canary.addr());
+        Self::start_all(stable, canary, options, arguments.to_vec()).await
+    }
+
     /// The same with servers of the story's own.
     pub async fn start_at(stable: SocketAddr, canary: SocketAddr, options: EnvoyOptions) -> Self {
+        Self::start_all(stable, canary, options, Vec::new()).await
+    }
+
+    async fn start_all(
+        stable: SocketAddr,
+        canary: SocketAddr,
+        options: EnvoyOptions,
+        arguments: Vec<String>,
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let (http, ecds) = (free_port(), free_port());
+        // Over TLS there is one port for both.
+        let lease = if options.credentials.tls.is_some() { ecds } else { http };
         let options =
-            EnvoyOptions { policy: Some(PolicySource::Grpc(ecds.into())), lease: Some(http), ..options };
+            EnvoyOptions { policy: Some(PolicySource::Grpc(ecds.into())), lease: Some(lease), ..options };
         let envoy = EnvoyProcess::start(stable, canary, options).await;
-        let mut serin = Self { child: None, dir, http, ecds, envoy: Some(envoy), more: Vec::new() };
+        let mut serin =
+            Self { child: None, dir, http, ecds, arguments, envoy: Some(envoy), more: Vec::new() };
         serin.run().await;
         serin
     }
@@ -104,6 +124,7 @@ impl Serin {
             .args(["--envoy-admin", &admin, "--period-ms", "250"])
             .arg("--secret-dir")
             .arg(self.secrets())
+            .args(&self.arguments)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

@@ -8,7 +8,9 @@
 mod browser;
 mod content;
 mod names;
+mod proxies;
 mod turned;
+mod withdrawn;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,8 +24,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 pub use names::Names;
-use turned::Turned;
-pub use turned::{TurnedAway, Why};
+pub use proxies::{Proxies, Tokens, prove};
+pub use turned::{Turned, TurnedAway, Why};
 
 /// Where proxies ask for their lease.
 pub const LEASE: &str = "/v1/lease";

@@ -60,14 +60,16 @@ impl TurnedAway {
     }
 
     /// A counter, in the text exposition format.
-    pub fn render(&self) -> String {
+    /// `nodes`: how many proxies were not let in by their name, as those say who keep their list.
+    pub fn render(&self, nodes: u64) -> String {
         const NAME: &str = "serin_refused_requests_total";
         let mut out = format!(
             "# HELP {NAME} what was refused at the door, by why (docs/securing.md)\n# TYPE {NAME} counter\n"
         );
-        for ((_, why), counter) in Why::ALL.iter().zip(self.0.iter()) {
+        for ((kind, why), counter) in Why::ALL.iter().zip(self.0.iter()) {
+            let more = if *kind == Why::Node { nodes } else { 0 };
             // Writing to a String does not fail.
-            let _ = writeln!(out, "{NAME}{{reason=\"{why}\"}} {}", counter.load(Ordering::Relaxed));
+            let _ = writeln!(out, "{NAME}{{reason=\"{why}\"}} {}", counter.load(Ordering::Relaxed) + more);
         }
         out
     }

@@ -65,6 +65,12 @@ impl Acknowledged {
         for (node, refused) in refusals {
             self.refused(node, refused.generation, &refused.reason, update.reasons);
         }
+        let surplus = self.refusals.len().saturating_sub(KEPT);
+        self.refusals.drain(..surplus);
+        // Every pod of a week is a proxy of its own: those that nobody knows any more are not listed again.
+        if self.listed.len() > update.known() * 2 + KEPT {
+            self.listed.retain(|node, _| update.knows(node));
+        }
         let behind = |node: &String| quorum.behind.binary_search(node).is_ok();
         let refused =
             self.refusals.iter().filter(|refusal| refusal.generation >= generation && behind(&refusal.node));
@@ -145,6 +151,21 @@ mod tests {
         let reasons = BTreeMap::from([("weight".to_owned(), 2)]);
         let acks = known.news(&mut registry.update(&nodes, &reasons), None, 7).expect("the reason is news");
         assert!(acks.refused.iter().all(|refused| refused.reason.contains("(filter: weight)")), "{acks:?}");
+    }
+
+    #[test]
+    fn proxies_that_come_and_go_without_end_leave_little_behind() {
+        let mut known = Acknowledged::of(3);
+        let (mut registry, none) = (ProxyRegistry::default(), BTreeMap::new());
+        for n in 0..3 * KEPT {
+            let (held, refused) = (format!("held-{n}"), format!("refused-{n}"));
+            let nodes = [(held, node(Some(3), None)), (refused, node(None, Some(3)))];
+            known.news(&mut registry.update(&Nodes(nodes.into()), &none), None, 7);
+        }
+        assert!(known.acks.len() <= KEPT && known.refusals.len() <= KEPT);
+        assert!(known.listed.len() <= KEPT + 8, "{}", known.listed.len());
+        let last = known.acks.last().map(|ack| ack.node.clone());
+        assert_eq!(last, Some(format!("held-{}", 3 * KEPT - 1)));
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub use views::Views;
 
 use crate::clock;
 use crate::evidence::Increments;
+use crate::health::Health;
 use crate::hook::Hooks;
 use crate::lease::Leases;
 use crate::publish::Publisher;
@@ -190,6 +191,11 @@ impl Engine {
         self.traffic = Some(traffic);
     }
 
+    /// Says how it stands, from now on.
+    pub fn tells(&mut self, health: Health) {
+        self.upkeep.health = Some(health);
+    }
+
     /// What begins rollouts by itself, for people and tools.
     pub fn trigger_views(&self) -> watch::Receiver<TriggerViews> {
         self.trigger_views.subscribe()
@@ -235,6 +241,7 @@ impl Engine {
 
     async fn tick(&mut self) {
         self.checkpoint(upkeep::CHECKPOINT_NS);
+        self.upkeep.health.iter().for_each(|health| health.turned(self.upkeep.disk_refuses));
         self.prune();
         self.settle_late().await;
         for name in self.live() {
@@ -254,6 +261,7 @@ impl Engine {
 
     async fn counted(&mut self, increments: &Increments) {
         let begun_ns = clock::monotonic_ns();
+        self.upkeep.health.iter().for_each(|health| health.looked(increments));
         self.look_at_clocks();
         let mut news = Vec::new();
         for run in self.runs.values_mut() {

@@ -107,6 +107,16 @@ impl ProxyRegistry {
 }
 
 impl<'n> ProxyUpdate<'n> {
+    /// How many proxies are known.
+    pub fn known(&self) -> usize {
+        self.nodes.0.len()
+    }
+
+    /// Is this one?
+    pub fn knows(&self, node: &str) -> bool {
+        self.nodes.0.contains_key(node)
+    }
+
     /// The proxies of a region that did something; `None`: all.
     pub fn news_of(&self, region: Option<&str>) -> impl Iterator<Item = &News<'n>> {
         self.news.iter().filter(move |news| news.node.is_in(region))

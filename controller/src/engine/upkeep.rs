@@ -6,6 +6,7 @@ use rollout::{Now, State};
 
 use super::Engine;
 use crate::clock;
+use crate::health::Health;
 
 /// Evidence without a decision is written this often: losing less than this much of it is a gap, not a fault.
 pub(super) const CHECKPOINT_NS: u64 = 5_000_000_000;
@@ -33,6 +34,8 @@ pub(super) struct Upkeep {
     pub practised_ns: u64,
     /// The clocks at the last look at them.
     clocks: Now,
+    /// Who is told how it stands; `None`: nobody asked for it.
+    pub health: Option<Health>,
     /// Did the store refuse the last write?
     pub disk_refuses: bool,
     /// Was something taken back that no write has been begun for?
@@ -65,6 +68,7 @@ impl Upkeep {
             prune_every_ns: 0,
             practised_ns: 0,
             clocks: now,
+            health: None,
             disk_refuses: false,
             hurry: false,
             refusal: None,

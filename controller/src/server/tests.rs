@@ -1,5 +1,8 @@
 //! Requests through the whole router; what comes to the engine is seen, and answered by nobody.
 
+mod export;
+mod ready;
+
 use std::path::Path as FilePath;
 
 use axum::body::{Body, Bytes};
@@ -7,11 +10,12 @@ use axum::http::Request;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::doors::TurnedAway;
+use crate::doors::{Tokens, TurnedAway};
 use sources::{Hosts, Secrets};
 
 struct Served {
     router: Router,
+    api: Api,
     commanded: mpsc::Receiver<Command>,
     turned_away: TurnedAway,
     readers: Readers,
@@ -31,9 +35,19 @@ fn served(bound: &str, allowed: &[&str]) -> Served {
         sources: Sources::new(Secrets::default(), Hosts::default()).expect("sources"),
         deliveries: Deliveries::default(),
         readers: readers.clone(),
+        exports: Exports::default(),
+        health: Health::new(0, Duration::from_secs(1)),
+        proxies: Proxies::default(),
+        ecds: Ecds::new(envoy::Resource::local("/filter.wasm"), 1),
         doors: Doors::new(bound.parse().expect("an address"), allowed, turned_away.clone()),
     };
-    Served { router: router(api), commanded, turned_away, readers }
+    Served { router: router(api.clone()), api, commanded, turned_away, readers }
+}
+
+/// The same with something else behind it; the engine hears nothing.
+fn with(api: Api) -> Served {
+    let (turned_away, readers) = (api.doors.turned_away.clone(), api.readers.clone());
+    Served { router: router(api.clone()), api, commanded: mpsc::channel(1).1, turned_away, readers }
 }
 
 const ROLLOUT: &str = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n";
@@ -59,7 +73,7 @@ async fn status(router: &Router, request: Request<Body>) -> (u16, Bytes, HeaderM
 
 /// `expected`: a status and a part of what is said, or the engine is asked.
 async fn check(served: &mut Served, text: &str, expected: Option<(u16, &str)>) {
-    let before = served.turned_away.render();
+    let before = served.turned_away.render(0);
     let answered = tokio::select! {
         biased;
         command = served.commanded.recv() => {
@@ -80,7 +94,7 @@ async fn check(served: &mut Served, text: &str, expected: Option<(u16, &str)>) {
                 Some(&b"nosniff"[..])
             );
             let refused = matches!(expected, 403 | 413 | 415 | 421);
-            assert_eq!(served.turned_away.render() != before, refused, "{text}: is it counted?");
+            assert_eq!(served.turned_away.render(0) != before, refused, "{text}: is it counted?");
         }
         (answered, expected) => panic!("{text}: {answered:?}, not {expected:?}"),
     }
@@ -289,6 +303,92 @@ async fn what_takes_long_to_read_holds_up_no_act() {
         assert!(reading.await.is_ok_and(|read| read.is_ok()));
     }
     check(&mut here, &format!("POST /v1/rollouts\nhost: localhost\n\n{ROLLOUT}"), None).await;
+}
+
+#[tokio::test]
+async fn a_proxy_shows_a_token_and_loses_its_stream_with_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("tokens");
+    let (old, new) = ("0123456789abcdef", "fedcba9876543210");
+    std::fs::write(&file, old).expect("a file");
+    let tokens = Some(Tokens::open(file.clone()).expect("tokens"));
+    let turned_away = TurnedAway::default();
+    let proxies = Proxies { tokens, turned_away: turned_away.clone(), ..Proxies::default() };
+    let router = Router::new()
+        .route(
+            "/stream",
+            post(|| async { Body::from_stream(futures::stream::pending::<std::io::Result<Bytes>>()) }),
+        )
+        .route("/lease", get(|| async { "renew" }))
+        .layer(from_fn_with_state(proxies, prove));
+    let lease = |shown: &str| format!("GET /lease\n{shown}");
+    let bearer = |token: &str| format!("authorization: Bearer {token}");
+    for (shown, expected, part) in [
+        (String::new(), 401, "serin bootstrap --token-file"),
+        (format!("authorization: {old}"), 401, "Bearer TOKEN"),
+        (format!("authorization: Basic {old}"), 401, "Bearer TOKEN"),
+        (bearer(new), 401, "none of --proxy-token-file"),
+        (bearer(""), 401, "Bearer TOKEN"),
+        (bearer(&old[1..]), 401, "none of --proxy-token-file"),
+        (bearer(old), 200, "renew"),
+    ] {
+        let (code, body, _) = status(&router, request(&lease(&shown))).await;
+        let body = String::from_utf8_lossy(&body);
+        assert!(code == expected && body.contains(part), "{shown}: {code} {body}");
+        assert!(!body.contains(old) && !body.contains(new), "{body}");
+    }
+    assert!(turned_away.render(0).contains("{reason=\"credentials\"} 6"), "{}", turned_away.render(0));
+    let stream =
+        |token: &str| request(&format!("POST /stream\ncontent-type: application/grpc\n{}", bearer(token)));
+    let (code, _, headers) = status(&router, stream(new)).await;
+    assert_eq!((code, headers.get("grpc-status").map(|value| value.as_bytes())), (200, Some(&b"16"[..])));
+    let open = router.clone().oneshot(stream(old)).await.expect("infallible");
+    let reading = tokio::spawn(axum::body::to_bytes(open.into_body(), 1_024));
+    // Both stand while proxies change; then the old one goes, and what it had opened.
+    let until = async |shown: &str, wanted: u16| {
+        while status(&router, request(&lease(shown))).await.0 != wanted {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    std::fs::write(&file, format!("{old}\n{new}\n")).expect("a file");
+    until(&bearer(new), 200).await;
+    assert!(!reading.is_finished());
+    // What cannot be used changes nothing.
+    std::fs::write(&file, "").expect("a file");
+    std::fs::write(&file, format!("{new}\n")).expect("a file");
+    until(&bearer(old), 401).await;
+    assert_eq!(status(&router, request(&lease(&bearer(new)))).await.0, 200);
+    let read =
+        tokio::time::timeout(Duration::from_secs(30), reading).await.expect("in time").expect("no panic");
+    assert!(read.is_err(), "the stream is broken off: {read:?}");
+}
+
+#[tokio::test]
+async fn where_certificates_are_asked_for_nobody_is_a_proxy_in_the_clear() {
+    let proxies = Proxies { certificate_elsewhere: true, ..Proxies::default() };
+    let router =
+        Router::new().route("/lease", get(|| async { "renew" })).layer(from_fn_with_state(proxies, prove));
+    let (code, body, _) = status(&router, request("GET /lease")).await;
+    assert!(code == 401 && String::from_utf8_lossy(&body).contains("serin bootstrap --ca"), "{body:?}");
+}
+
+#[tokio::test]
+async fn a_question_for_a_lease_bears_a_name_that_can_be_kept() {
+    let mut here = served("127.0.0.1:7070", &[]);
+    let question =
+        |node: &str| format!("GET /v1/lease?incarnation=1&generation=0&node={node}\nhost: localhost");
+    for node in ["", "a", "sidecar~10.0.0.1~a.b~b.svc", "%C3%A4", &"a".repeat(512)] {
+        check(&mut here, &question(node), Some((200, "renew"))).await;
+    }
+    for node in [&*"a".repeat(513), "a%0Ab", "%1B%5B2J", "a%C2%85b"] {
+        let (code, body, _) = status(&here.router, request(&question(node))).await;
+        assert!(code == 422 && String::from_utf8_lossy(&body).contains("512"), "{node}: {code}");
+    }
+    assert!(here.turned_away.render(0).contains("{reason=\"node\"} 4"));
+    assert!(
+        here.turned_away.render(7).contains("{reason=\"node\"} 11"),
+        "those of the ECDS port are counted too"
+    );
 }
 
 #[track_caller]

@@ -9,6 +9,7 @@ mod act;
 mod applied;
 mod exercise;
 mod export;
+mod ready;
 mod refusal;
 mod run;
 mod time;
@@ -19,6 +20,7 @@ pub use applied::{Applied, ApplyQuery};
 pub use exercise::{Begun, DrillRequest, ParityRequest};
 pub use export::{ExportQuery, ExportedRun, Format, Journal, JournalLine, Table};
 pub use manifest::{Change, Closed, Exercised, Metric};
+pub use ready::{Check, Readiness};
 pub use refusal::{Problem, Refusal};
 pub use rollout::{
     AgedView, Answer, ArmStanding, ArmView, BanditView, BaselineView, CallView, CountsView, Demand,

@@ -1,6 +1,7 @@
 //! What a user may type.
 
 mod export;
+mod proxies;
 mod trigger;
 mod wait;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 pub use export::Export;
+pub use proxies::{Proxies, Shows};
 pub use trigger::{Trigger, TriggerAct};
 pub use wait::{End, Wait};
 
@@ -126,6 +128,8 @@ pub struct Run {
     /// *.example.com: what is asked for by another name comes from a page that was led here
     #[arg(long, env = "SERIN_ALLOWED_HOST", value_name = "HOST", value_delimiter = ',')]
     pub allowed_host: Vec<sources::Host>,
+    #[command(flatten)]
+    pub proxies: Proxies,
 }
 
 fn prefix(text: &str) -> Result<String, String> {
@@ -397,6 +401,8 @@ pub struct Bootstrap {
     /// The controller's HTTP address, for the lease
     #[arg(long, default_value = "127.0.0.1:7070")]
     pub controller: envoy::Endpoint,
+    #[command(flatten)]
+    pub shows: Shows,
     /// The filter, at the path where Envoy finds it
     #[arg(long, env = "SERIN_WASM")]
     pub wasm: PathBuf,

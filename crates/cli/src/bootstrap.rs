@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use envoy::bootstrap::{PolicySource, Role, Upstream};
 use envoy::{Bootstrap, Resource};
 
@@ -32,7 +32,16 @@ pub fn print(options: &args::Bootstrap) -> Result<ExitCode> {
         }
     }
     bootstrap.region.clone_from(&options.region);
-    bootstrap.lease = Some(options.controller.clone());
+    bootstrap.credentials = options.shows.credentials()?;
+    // Over TLS there is one port for both.
+    let lease = if bootstrap.credentials.tls.is_some() { &options.ecds } else { &options.controller };
+    bootstrap.lease = Some(lease.clone());
+    if let Some(token) = &bootstrap.credentials.token
+        && let Some(watch) = &token.watch
+    {
+        std::fs::write(watch, token.secret().to_string())
+            .with_context(|| format!("--token-watch: {} cannot be written", watch.display()))?;
+    }
     bootstrap.route_timeout = Duration::from_millis(options.route_timeout_ms);
     bootstrap.upstream = if options.grpc { Upstream::AsClient } else { Upstream::Http1 };
     bootstrap.role = if options.follow { Role::Follow } else { Role::Decide };

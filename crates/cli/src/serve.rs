@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use controller::Config;
+use controller::{Config, ProxyTerms};
 use sources::{Hosts, Secrets};
 use tracing_subscriber::EnvFilter;
 
@@ -30,6 +30,10 @@ pub async fn run(options: Run) -> Result<ExitCode> {
         source_hosts: Hosts(options.source_host),
         hook_commands: options.hook_command,
         allowed_hosts: options.allowed_host,
+        proxies: ProxyTerms {
+            token_file: options.proxies.proxy_token_file.clone(),
+            tls: options.proxies.tls(),
+        },
     })
     .await?;
     Ok(ExitCode::SUCCESS)

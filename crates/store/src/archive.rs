@@ -10,6 +10,9 @@ use serde_json::Value;
 
 use super::{Sample, journal, measured, remedy};
 
+/// What a few decisions take, in bytes.
+const ROOM: usize = 64 * 1024;
+
 /// Where the store is.
 #[derive(Clone, Debug)]
 pub struct Archive(PathBuf);
@@ -98,6 +101,26 @@ impl Archive {
         let connection = Connection::open_with_flags(&self.0, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         Ok(connection)
+    }
+
+    /// Could something be written now? Nobody holds the store, and there is room beside it; nothing of it changes.
+    ///
+    /// # Errors
+    /// When not, and why.
+    pub fn writable(&self) -> Result<()> {
+        let tried = || -> Result<()> {
+            let connection = Connection::open_with_flags(&self.0, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            connection.busy_timeout(std::time::Duration::from_secs(1))?;
+            connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
+            let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let beside = folder.unwrap_or_else(|| Path::new(".")).join(".serin-room");
+            let written = std::fs::write(&beside, vec![0; ROOM]);
+            let _ = std::fs::remove_file(&beside);
+            written.with_context(|| {
+                format!("there is no room beside the store for {} KiB; free some space there", ROOM / 1024)
+            })
+        };
+        tried().map_err(|error| remedy::with_remedy(error, &self.0))
     }
 
     fn read<T>(&self, what: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
