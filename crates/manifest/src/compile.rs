@@ -8,6 +8,7 @@ mod gates;
 mod guardrails;
 mod hand_back;
 mod keep_warm;
+mod possible;
 mod practice;
 mod ready;
 mod sources;
@@ -16,6 +17,7 @@ mod traffic;
 mod watch;
 mod windows;
 
+pub(crate) use possible::watched;
 pub(crate) use sources::{asked, secret};
 
 use split::policy;
@@ -136,6 +138,7 @@ pub fn compile(rollout: &Rollout) -> Result<Plan, Problems> {
         check.names("guardrails", rollout.spec.guardrails.iter().map(|g| g.name.clone()).collect());
     let Some(spec) = inherited(&mut check, &rollout.spec) else { return Err(Problems(check.problems)) };
     let plan = plan(&mut check, name, &spec);
+    possible::stages(&mut check, &spec, &plan);
     let reach = series(&plan);
     if reach.total() > limit(&plan) {
         check.refuse(
@@ -198,6 +201,14 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
             "no outcome counts as an error",
             "name some, or leave the field out",
         );
+    }
+    for (field, written, what) in [
+        ("noData.after", no_data.after, "counts are never younger, so that there would never be any"),
+        ("acknowledge.timeout", acknowledge.timeout, "no proxy answers before it was asked"),
+    ] {
+        if written.is_some_and(|written| written.ms() == 0) {
+            check.refuse(format!("spec.{field}"), what, "write a time such as 60s, or leave the field out");
+        }
     }
     let overdue_after_ms = span(spec.overdue_after, crate::ages::USUALLY_OVERDUE_MS);
     if overdue_after_ms == 0 {

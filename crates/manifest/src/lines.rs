@@ -25,6 +25,14 @@ pub(crate) enum Node {
     Mapping(Vec<(Spanned<String>, Spanned<Node>)>),
 }
 
+impl Node {
+    /// A field of a mapping.
+    fn field(&self, field: &str) -> Option<&Self> {
+        let Self::Mapping(entries) = self else { return None };
+        entries.iter().find(|(name, _)| name.value == field).map(|(_, value)| &value.value)
+    }
+}
+
 impl Lines {
     /// Finds them; nothing when the text is not even YAML.
     pub(crate) fn of(text: &str) -> Self {
@@ -49,6 +57,12 @@ impl Lines {
             Node::Text(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// Does this field of a mapping in the outermost one hold a list without items?
+    pub(crate) fn is_empty_list(&self, inside: &str, field: &str) -> bool {
+        let list = self.root.as_ref().and_then(|root| root.field(inside)).and_then(|node| node.field(field));
+        matches!(list, Some(Node::Sequence(items)) if items.is_empty())
     }
 
     /// The line of a field, or of the nearest field around it when it is not there itself.

@@ -7,6 +7,7 @@ mod harm;
 mod marginal;
 mod practice;
 mod sources;
+mod unwatched;
 
 use crate::amount::{Percent, Span};
 use crate::compile::Fleet;
@@ -66,6 +67,7 @@ pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
             "begin with 5% or less, so that a bad version meets few users",
         ));
     }
+    found.extend(unwatched::warnings(typed, plan));
     found.extend(arms::warnings(typed, plan));
     found.extend(bandit::warnings(plan));
     found.extend(practice::warnings(plan));

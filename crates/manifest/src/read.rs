@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::lines::Lines;
 use crate::problem::{Problem, Problems};
 use crate::typed::Rollout;
-use crate::{Plan, compile, lint, shape};
+use crate::{Plan, compile, lint, preset, shape};
 
 /// A rollout that can be run.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,10 @@ pub struct Loaded {
 pub fn load(text: &str) -> Result<Loaded, Problems> {
     let lines = Lines::of(text);
     let typed: Rollout = parse(text, &lines, &crate::schema())?;
+    let empty = empty_lists(&lines, &typed);
+    if !empty.is_empty() {
+        return Err(Problems(located(empty, &lines)));
+    }
     let (plans, warnings) = match compile::fleet(&typed) {
         Some(fleet) => {
             let fleet = fleet.map_err(|problems| Problems(located(problems.0, &lines)))?;
@@ -47,6 +51,34 @@ pub fn load(text: &str) -> Result<Loaded, Problems> {
     };
     let members = if plan.member.is_some() { plans } else { Vec::new() };
     Ok(Loaded { typed, plan: Plan { member: None, ..plan }, members, warnings })
+}
+
+/// Lists that are written and empty although the preset has something there: they would change nothing.
+fn empty_lists(lines: &Lines, typed: &Rollout) -> Vec<Problem> {
+    let preset = typed.spec.preset.as_deref().unwrap_or(preset::DEFAULT);
+    let Some(base) = preset::find(preset) else { return Vec::new() };
+    let lists = [
+        ("gates", base.gates.len()),
+        ("guardrails", base.guardrails.len()),
+        ("models", base.models.len()),
+        ("arms", base.arms.len()),
+        ("overrides", base.overrides.len()),
+        ("cohorts", base.cohorts.len()),
+    ];
+    let empty =
+        lists.into_iter().filter(|&(name, of_preset)| of_preset > 0 && lines.is_empty_list("spec", name));
+    empty
+        .map(|(name, of_preset)| {
+            let remedy = match name {
+                "gates" | "guardrails" => {
+                    "leave it out, or switch them off one by one: `{name: NAME, level: off}`"
+                }
+                _ => "leave it out, or name another preset",
+            };
+            let what = format!("it is empty, and the {of_preset} of preset {preset} would hold all the same");
+            Problem::error(format!("spec.{name}"), what, remedy)
+        })
+        .collect()
 }
 
 impl Loaded {

@@ -1,6 +1,6 @@
 //! What must hold.
 
-use super::{Check, anomaly, sources, span};
+use super::{Check, anomaly, possible, sources, span};
 use crate::amount::{Margin, Percent, Quantity, Span};
 use crate::anomaly::Sides;
 use crate::gate::{Against, Basis, Figure, Gate, Limit, Marginal, Metric, OnMarginal, Unread};
@@ -24,6 +24,7 @@ pub(super) fn gates(check: &mut Check, spec: &RolloutSpec) -> Vec<Gate> {
             gates.push(gate);
         }
     }
+    possible::any_gate(check, spec, &gates);
     gates
 }
 
@@ -60,8 +61,11 @@ fn gate(check: &mut Check, at: &str, written: &typed::Gate, spec: &RolloutSpec) 
             metric(check, at, written.metric, spec)?
         }
     };
-    let limit = limit(check, at, written, metric);
+    let limit = limit(check, at, written, metric, spec);
     let against = against(check, at, written, metric);
+    if let Some(against) = &against {
+        possible::margin(check, at, against, metric, spec);
+    }
     let anomaly = anomaly::anomaly(check, at, written);
     if limit.is_none() && against.is_none() && anomaly.is_none() {
         check.refuse(
@@ -221,7 +225,13 @@ pub(super) fn metric(
     Some(metric)
 }
 
-fn limit(check: &mut Check, at: &str, written: &typed::Gate, metric: Metric) -> Option<Limit> {
+fn limit(
+    check: &mut Check,
+    at: &str,
+    written: &typed::Gate,
+    metric: Metric,
+    spec: &RolloutSpec,
+) -> Option<Limit> {
     let (side, wrong_side) = if metric.larger_is_worse() {
         (
             ("max", written.max, "failAbove", written.fail_above),
@@ -247,7 +257,13 @@ fn limit(check: &mut Check, at: &str, written: &typed::Gate, metric: Metric) -> 
             );
         }
     }
-    let fail = fail.map(|fail| value(check, &format!("{at}.{fail_name}"), fail, metric));
+    let mut value = |name: &str, written: Quantity| {
+        let field = format!("{at}.{name}");
+        let value = value(check, &field, written, metric);
+        possible::limit(check, &field, value, metric, spec);
+        value
+    };
+    let fail = fail.map(|fail| value(fail_name, fail));
     let Some(pass) = pass else {
         if fail.is_some() {
             check.refuse(
@@ -258,7 +274,7 @@ fn limit(check: &mut Check, at: &str, written: &typed::Gate, metric: Metric) -> 
         }
         return None;
     };
-    let pass = value(check, &format!("{at}.{pass_name}"), pass, metric);
+    let pass = value(pass_name, pass);
     let fail = fail.unwrap_or(pass);
     if if metric.larger_is_worse() { fail < pass } else { fail > pass } {
         check.refuse(

@@ -1,7 +1,7 @@
 //! The limits of the whole run.
 
 use super::gates::{metric, unread, value};
-use super::{Check, sources, span};
+use super::{Check, possible, sources, span};
 use crate::gate::{Gate, Guardrail, Metric, Reads};
 use crate::source::Source;
 use crate::typed::{self, Level, RolloutSpec};
@@ -74,6 +74,7 @@ fn guardrail(
         return None;
     };
     let limit = value(check, &format!("{at}.{side}"), given, metric);
+    possible::limit(check, &format!("{at}.{side}"), limit, metric, spec);
     let reads = reads(check, at, written, metric);
     let against_stable = written.against.is_some();
     if against_stable && !metric.is_rate() {

@@ -12,6 +12,10 @@ pub(super) fn check(lines: &str, expected: &[&str]) {
         Err(problems) => problems.0,
     };
     let said: Vec<String> = said.iter().map(ToString::to_string).collect();
+    // Most texts are about one gate; that it stands in the place of others is told of those that say so.
+    let of_preset = |said: &str| said.contains("stand in the place of preset");
+    let wanted = expected.iter().any(|said| of_preset(said));
+    let said: Vec<String> = said.into_iter().filter(|said| wanted || !of_preset(said)).collect();
     assert_eq!(said, expected, "{text}");
 }
 

@@ -6,7 +6,7 @@ use crate::{Answer, Effect, Event, Human, Pause, Phase, Reading, RollbackBy, Sta
 /// Two stages, of which the first holds what is tried.
 pub(super) fn with(lines: &str) -> Story {
     Story::of(&format!(
-        "stages:\n- {{weight: 5%, bake: 30s, deadline: 30m}}\n- {{weight: 100%, bake: 5s}}\n\
+        "stages:\n- {{weight: 5%, bake: 30s, deadline: 30m}}\n- {{weight: 100%, bake: 5s, deadline: 1h}}\n\
          handBack: {{endpoints: [http://stable], step: 1s}}\n{lines}"
     ))
 }
@@ -89,8 +89,9 @@ fn good_readings_in_a_row_are_counted_beside_the_proof() {
 
 #[test]
 fn a_window_that_begins_late_and_lasts() {
-    let lines = "gates: [{name: e, metric: error_rate, max: 10%, startAfter: 2m, minWindow: 3m}]";
-    let mut story = with(lines).start();
+    let lines = "stages: [{weight: 5%, bake: 30s, deadline: 10m}, {weight: 100%, bake: 60s, deadline: 10m}]
+gates: [{name: e, metric: error_rate, max: 10%, startAfter: 2m, minWindow: 3m}]";
+    let mut story = Story::of(lines).start();
     let seconds = story.until(600, |state| state.stage == 1);
     assert!((300..330).contains(&seconds), "{seconds}");
 }

@@ -47,7 +47,7 @@ fn where_harm_begins_is_said_beside_the_margin() {
     #[track_caller]
     fn check(gate: &str, canary: Model, after: u64, says: &[&str]) {
         let lines = format!(
-            "confidence: {{fromHeader: c}}\ngates: [{{name: g, against: stable, {gate}}}]\nguardrails: []\n\
+            "confidence: {{fromHeader: c}}\ngates: [{{name: g, against: stable, {gate}}}]\n\
              stages: [{{weight: 5%, bake: 1h, deadline: 9h}}, {{weight: 100%, bake: 5s}}]"
         );
         let mut story = Story::of(&lines).start();

@@ -5,7 +5,7 @@ use crate::{Answer, Phase, RollbackBy, State};
 
 fn with(lines: &str) -> Story {
     Story::of(&format!(
-        "stages:\n- {{weight: 5%, bake: 30s, deadline: 50m}}\n- {{weight: 100%, bake: 5s}}\n\
+        "stages:\n- {{weight: 5%, bake: 30s, deadline: 50m}}\n- {{weight: 100%, bake: 5s, deadline: 50m}}\n\
          handBack: {{endpoints: [http://stable], step: 1s}}\n{lines}"
     ))
 }
