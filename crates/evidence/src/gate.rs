@@ -27,13 +27,15 @@ pub struct GateEvidence {
     stage: Arms,
     /// Counts since nothing looked like harm: what an alarm is about.
     since: Arms,
-    /// Was proof ever complete in this stage? What was proven stays proven.
-    limited_passed: bool,
-    relative_passed: bool,
+    /// Was something proven in this stage that what came since speaks against?
+    doubted: bool,
     readings: Readings,
     margin: Margin,
     /// What readings are held against, of the whole run.
     series: Series,
+    /// Why the tests it asks for cannot be built: its plan is at fault.
+    unbuilt: Option<String>,
+    /// Why the last counts could not be evaluated.
     error: Option<String>,
 }
 
@@ -48,7 +50,7 @@ impl GateEvidence {
 
     /// Begins the tests the gate asks for and does not have.
     pub fn begin(&mut self, gate: &Gate, scale: Scale) {
-        if gate.metric().is_external() || self.error.is_some() {
+        if gate.metric().is_external() {
             return;
         }
         if let (Some(limit), None) = (gate.limit, &self.fixed) {
@@ -60,7 +62,7 @@ impl GateEvidence {
     }
 
     fn built(&mut self, test: Result<Test, JudgeError>) -> Option<Test> {
-        test.inspect_err(|error| self.error = Some(error.to_string())).ok()
+        test.inspect_err(|error| self.unbuilt = Some(error.to_string())).ok()
     }
 
     /// Adds an interval. Without a design effect nothing can be concluded, so nothing is added.
@@ -73,14 +75,18 @@ impl GateEvidence {
         }
         let Some(deff) = deff else { return };
         let span = Span { ms: look.span_ms, of_stage: look.of_stage };
-        let mut errors = Vec::new();
         let against = self.against.iter_mut().filter(|_| look.concurrent);
+        let mut failed = None;
         for test in self.fixed.iter_mut().chain(against) {
-            errors.extend(test.temper(deff).err());
-            errors.extend(test.observe(canary, control, span).err());
+            let seen = test.temper(deff).and_then(|()| test.observe(canary, control, span));
+            failed = failed.or(seen.err());
         }
-        if let Some(error) = errors.first() {
+        if let Some(error) = failed {
+            // Nobody knows what these counts would have said, so nothing that was gathered with them left out is proof.
             self.error = Some(error.to_string());
+            self.tests_mut().for_each(Test::begin_proof);
+        } else if look.of_stage {
+            self.error = None;
         }
         self.since.add(canary, control);
         if self.fixed.iter().chain(&self.against).all(Test::is_calm) {
@@ -96,15 +102,24 @@ impl GateEvidence {
         (&self.stage.canary, &self.stage.control)
     }
 
-    /// Remembers proof that was complete at this look.
-    pub fn latch(&mut self, gate: &Gate, pass: f64) {
+    /// Looks again at what was proven before: what came since may speak against it.
+    pub fn review(&mut self, pass: f64) {
         let height = -pass.ln();
-        if estimate(gate.metric(), &self.stage.canary).1 < gate.min_samples().max(1) {
-            return;
-        }
-        let proven = |test: &Option<Test>| test.as_ref().is_some_and(|test| test.answers().no_harm >= height);
-        self.limited_passed |= proven(&self.fixed);
-        self.relative_passed |= proven(&self.against);
+        let fallen = self.tests_mut().fold(false, |fallen, test| test.review(height) | fallen);
+        self.doubted |= fallen;
+    }
+
+    /// Why it cannot be evaluated, which is for its plan or for the counts to mend.
+    pub fn fault(&self) -> Option<&str> {
+        self.unbuilt.as_deref().or(self.error.as_deref())
+    }
+
+    /// Is everything proven that the gate asks for at this weight?
+    fn proven(&self, gate: &Gate, pass: f64, compares: bool) -> bool {
+        let height = -pass.ln();
+        let by = |test: &Option<Test>| test.as_ref().is_some_and(|test| test.answers().no_harm >= height);
+        let enough = estimate(gate.metric(), &self.stage.canary).1 >= gate.min_samples().max(1);
+        enough && (gate.limit.is_none() || by(&self.fixed)) && (!compares || by(&self.against))
     }
 
     fn read(&mut self, gate: &Gate, canary: &Counts, control: &Counts, look: Look) {
@@ -145,8 +160,7 @@ impl GateEvidence {
     /// The stage's evidence counts no more.
     fn measure_again(&mut self) {
         self.stage = Arms::default();
-        self.limited_passed = false;
-        self.relative_passed = false;
+        self.doubted = false;
         self.readings = Readings::default();
         self.tests_mut().for_each(Test::begin_stage);
     }
@@ -209,11 +223,10 @@ impl GateEvidence {
             return self.external_verdict(gate, scope, failed);
         }
         let metric = gate.metric();
-        let compares = self.against.is_some() && scope.concurrent;
+        let compares = gate.against.is_some() && scope.concurrent;
         let (seen, n_canary) = shown(metric, &self.stage.canary, compares);
         let (stable, n_control) = shown(metric, &self.stage.control, compares);
         let bound = bound(gate, stable.filter(|_| compares));
-        let applies = scope.exposed && (compares || self.fixed.is_some());
         let mut verdict = Verdict {
             name: gate.name.clone(),
             answer: Answer::Insufficient,
@@ -227,7 +240,7 @@ impl GateEvidence {
             why: String::new(),
         };
         let beyond = self.beyond_now(compares).is_some_and(|beyond| beyond >= -pass.ln());
-        let passed = (self.fixed.is_none() || self.limited_passed) && (!compares || self.relative_passed);
+        let passed = self.proven(gate, pass, compares);
         let facts = facts(gate, seen, n_canary, stable.filter(|_| compares), n_control);
         let facts = match self.against.as_ref().filter(|_| compares && n_canary > 0).and_then(Test::edge_ms) {
             Some(edge) => format!("{facts}; 99% of stable's latest take at most {}", value(metric, edge)),
@@ -242,12 +255,12 @@ impl GateEvidence {
             }
         } else if !scope.exposed {
             (Answer::NotApplicable, "the canary gets no traffic at this weight".to_owned())
-        } else if !applies {
+        } else if !gate.applies(scope.concurrent) {
             (Answer::NotApplicable, "there is no other version to compare with at this weight".to_owned())
         } else if scope.copies && !metric.decides_in_shadow() {
             (Answer::NotApplicable, format!("{OF_COPIES}: {facts}"))
-        } else if let Some(error) = &self.error {
-            (Answer::Error, format!("could not be evaluated: {error}"))
+        } else if let Some(fault) = self.fault() {
+            (Answer::Error, format!("could not be evaluated: {fault}"))
         } else if unknown_unit {
             let why = "unit unknown: assignment is sticky and it is not known yet how requests of one user go \
                        together; groups of users must be counted (500 requests of stable tell), or set \
@@ -273,7 +286,12 @@ impl GateEvidence {
             )
         } else {
             let (have, want) = (digits(verdict.proof), digits(1.0 / pass));
-            let open = format!("not yet proven {claim} (evidence {have} of {want}): {facts}{begins}");
+            let again = if self.doubted {
+                "was proven, what came since speaks against it: not proven again"
+            } else {
+                "not yet proven"
+            };
+            let open = format!("{again} {claim} (evidence {have} of {want}): {facts}{begins}");
             (Answer::Insufficient, open)
         };
         verdict

@@ -1,3 +1,4 @@
+use judge::JudgeError;
 use judge::anytime::Scale;
 use judge::gate::Span;
 use manifest::{Guardrail, Insufficient, Limit};
@@ -22,6 +23,9 @@ pub struct GuardrailEvidence {
     since: Counts,
     /// Of one with a source: what was read.
     readings: GuardReadings,
+    /// Why its tests cannot be built: its plan is at fault.
+    unbuilt: Option<String>,
+    /// Why the last counts could not be evaluated.
     error: Option<String>,
 }
 
@@ -36,18 +40,21 @@ impl GuardrailEvidence {
 
     /// Begins the test if there is none.
     pub fn begin(&mut self, guardrail: &Guardrail, scale: Scale) {
-        if guardrail.reads.is_none() && self.fixed.is_none() && self.error.is_none() {
-            match Test::limit(guardrail.metric, Limit::of(guardrail.limit), scale) {
-                Ok(test) => self.fixed = Some(test),
-                Err(error) => self.error = Some(error.to_string()),
-            }
+        if guardrail.reads.is_none() && self.fixed.is_none() {
+            self.fixed = self.built(Test::limit(guardrail.metric, Limit::of(guardrail.limit), scale));
         }
-        if guardrail.against_stable && self.beside.is_none() && self.error.is_none() {
-            match Test::beside(guardrail.metric, guardrail.limit) {
-                Ok(test) => self.beside = Some(test),
-                Err(error) => self.error = Some(error.to_string()),
-            }
+        if guardrail.against_stable && self.beside.is_none() {
+            self.beside = self.built(Test::beside(guardrail.metric, guardrail.limit));
         }
+    }
+
+    fn built(&mut self, test: Result<Test, JudgeError>) -> Option<Test> {
+        test.inspect_err(|error| self.unbuilt = Some(error.to_string())).ok()
+    }
+
+    /// Why it cannot be evaluated, so that it guards nothing.
+    pub fn fault(&self) -> Option<&str> {
+        self.unbuilt.as_deref().or(self.error.as_deref())
     }
 
     /// Adds an interval; to the proof that the limit is kept only when it is `of_stage`.
@@ -62,7 +69,7 @@ impl GuardrailEvidence {
         };
         if let Some(test) = test {
             let observed = test.temper(deff).and_then(|()| test.observe(canary, stable, span));
-            self.error = observed.err().map(|error| error.to_string()).or(self.error.take());
+            self.error = observed.err().map(|error| error.to_string());
         }
         if self.fixed.iter().chain(&self.beside).all(Test::is_calm) {
             self.since = Counts::default();
@@ -145,13 +152,13 @@ impl GuardrailEvidence {
         let shown = seen.map_or_else(|| "unknown".to_owned(), |seen| value(metric, seen));
         let limit = value(metric, guardrail.limit);
         let side = if metric.larger_is_worse() { "above" } else { "below" };
-        let (answer, why) = if let Some(error) = &self.error {
-            (Answer::Error, format!("could not be evaluated: {error}"))
-        } else if broken {
+        let (answer, why) = if broken {
             (
                 Answer::Fail,
                 format!("{} is proven {side} {limit}: {}", metric.name(), self.alarm(guardrail, whose)),
             )
+        } else if let Some(fault) = self.fault() {
+            (Answer::Error, format!("could not be evaluated: {fault}"))
         } else {
             let why =
                 format!("{} is {shown} of {n_canary} {whose}; not proven {side} {limit}", metric.name());

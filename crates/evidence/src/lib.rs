@@ -8,6 +8,7 @@ mod bursts;
 mod claims;
 mod clumps;
 mod contest;
+mod findings;
 mod gate;
 mod guard;
 mod guard_readings;
@@ -30,6 +31,7 @@ pub use bursts::Effects;
 use claims::OF_COPIES;
 pub use clumps::{Clumps, Groups};
 pub use contest::Contest;
+use findings::reached;
 pub use gate::GateEvidence;
 pub use guard::GuardrailEvidence;
 pub use margin::OnMargin;
@@ -156,9 +158,7 @@ impl Evidence {
                     let look = Look { of_stage: false, span_ms: 0, ..look };
                     evidence.observe(gate, canary, control, look, clumps.of(gate.metric()));
                 }
-                if look.of_stage {
-                    evidence.latch(gate, plan.alpha.pass);
-                }
+                evidence.review(plan.alpha.pass);
             }
         }
         for (guardrail, evidence) in plan.guardrails.iter().zip(&mut self.guardrails) {
@@ -216,12 +216,30 @@ impl Evidence {
         Some((name.clone(), action, format!("{what} {name}: {why}")))
     }
 
-    /// The guardrail of these that is read in vain for longer than it bears.
+    /// The guardrail that guards nothing: one of these that is read in vain for longer than it bears, or one that cannot
+    /// be evaluated. As what a stage waits for.
     pub fn unguarded(&self, plan: &Plan, wanted: &[Wanted<'_>]) -> Option<String> {
-        let rails = plan.guardrails.iter().zip(&self.guardrails);
         let of_these = |name: &str| wanted.iter().any(|wanted| wanted.name == name);
-        let mut rails = rails.filter(|(rail, _)| of_these(&rail.name));
-        rails.find(|(rail, evidence)| evidence.unread(rail).is_some()).map(|(rail, _)| rail.name.clone())
+        plan.guardrails.iter().zip(&self.guardrails).find_map(|(rail, evidence)| {
+            let name = &rail.name;
+            if let Some(fault) = evidence.fault() {
+                return Some(format!("guardrail {name}, which could not be evaluated: {fault}"));
+            }
+            let in_vain = of_these(name) && evidence.unread(rail).is_some();
+            in_vain.then(|| format!("readings of guardrail {name}"))
+        })
+    }
+
+    /// The hard gates and the guardrails that cannot be evaluated, each in a clause. They prove nothing and guard nothing.
+    pub fn faults(&self, plan: &Plan, gates: &[usize]) -> Vec<String> {
+        let gates = gates.iter().filter_map(|&index| {
+            let (gate, evidence) = (plan.gates.get(index)?, self.gates.get(index)?);
+            Some(("gate", &gate.name, evidence.fault().filter(|_| gate.hard)?))
+        });
+        let rails = plan.guardrails.iter().zip(&self.guardrails);
+        let rails = rails.filter_map(|(rail, evidence)| Some(("guardrail", &rail.name, evidence.fault()?)));
+        let words = |(what, name, fault)| format!("{what} {name} could not be evaluated: {fault}");
+        gates.chain(rails).map(words).collect()
     }
 
     /// A stage begins: proof starts at nothing.
@@ -249,45 +267,21 @@ impl Evidence {
         rails.filter(|(known, _)| known.name == gate).for_each(|(_, evidence)| evidence.forget());
     }
 
-    /// The gate that proves harm, if any: the hard gates share the run's alpha, and it is enough that all of them
-    /// together prove it (the weighted average of e-values, statistics B12).
+    /// The gate that proves harm most plainly, if any.
     pub fn harm(&self, plan: &Plan, scope: Scope) -> Option<Fired> {
-        let hard: Vec<usize> =
-            plan.gates.iter().enumerate().filter(|(_, gate)| gate.hard).map(|(index, _)| index).collect();
-        let log_e = hard.iter().map(|&index| self.gates.get(index).map_or(0.0, GateEvidence::harm)).collect();
-        let (at, fired) = fired(plan.alpha.gates, log_e);
-        let too_bad = |&index: &usize| {
-            plan.gates
-                .get(index)
-                .zip(self.gates.get(index))
-                .is_some_and(|(gate, seen)| seen.limit_reached(gate))
-        };
-        let by_count = || hard.iter().position(too_bad);
-        let at = if fired { at } else { by_count() };
-        let index = *hard.get(at?)?;
-        let verdict = self.verdict(plan, index, scope, true)?;
-        Some(Fired { index, verdict })
+        self.harms(plan, scope).into_iter().next()
     }
 
-    /// The guardrail that is broken, if any.
+    /// The guardrail that is broken most plainly, if any.
     pub fn broken(&self, plan: &Plan) -> Option<Fired> {
-        // Those that are tested share the alpha; readings are counted, and spend none of it.
-        let (tested, read): (Vec<usize>, Vec<usize>) = (0..plan.guardrails.len())
-            .partition(|&index| plan.guardrails.get(index).is_some_and(|rail| rail.reads.is_none()));
-        let log_e = |index: &usize| self.guardrails.get(*index).map_or(0.0, GuardrailEvidence::log_e);
-        let (at, fired) = fired(plan.alpha.guardrails, tested.iter().map(log_e).collect());
-        let by_count = || {
-            let broken = |&&index: &&usize| {
-                let both = plan.guardrails.get(index).zip(self.guardrails.get(index));
-                both.is_some_and(|(rail, evidence)| evidence.limit_reached(rail))
-            };
-            read.iter().find(broken).copied()
-        };
-        let index = at.filter(|_| fired).and_then(|at| tested.get(at).copied()).or_else(by_count)?;
-        let guardrail = plan.guardrails.get(index)?;
-        let verdict = self.guardrails.get(index)?.verdict(guardrail, CANARY, true);
-        let verdict = self.explained(plan, guardrail.metric, verdict);
-        Some(Fired { index, verdict })
+        self.all_broken(plan).into_iter().next()
+    }
+
+    /// What these gates say now, one after the other; whatever proves harm has failed.
+    pub fn verdicts(&self, plan: &Plan, gates: &[usize], scope: Scope) -> Vec<Verdict> {
+        let harmful = self.harmful(plan);
+        let said = |&gate: &usize| self.verdict(plan, gate, scope, harmful.contains(&gate));
+        gates.iter().filter_map(said).collect()
     }
 
     /// What gate `index` says now.
@@ -337,15 +331,17 @@ impl Evidence {
 
     /// What the guardrails say now.
     pub fn guardrail_verdicts(&self, plan: &Plan, scope: Scope) -> Vec<Verdict> {
-        let said = |(guardrail, evidence): (&Guardrail, &GuardrailEvidence)| {
-            let verdict = self.explained(plan, guardrail.metric, evidence.verdict(guardrail, CANARY, false));
-            if scope.copies && !guardrail.metric.decides_in_shadow() {
+        let broken = self.broken_ones(plan);
+        let said = |(index, (guardrail, evidence)): (usize, (&Guardrail, &GuardrailEvidence))| {
+            let broken = broken.contains(&index);
+            let verdict = self.explained(plan, guardrail.metric, evidence.verdict(guardrail, CANARY, broken));
+            if !broken && scope.copies && !guardrail.metric.decides_in_shadow() {
                 let why = format!("{OF_COPIES}; it guards from the first request on");
                 return Verdict { answer: Answer::NotApplicable, why, ..verdict };
             }
             verdict
         };
-        plan.guardrails.iter().zip(&self.guardrails).map(said).collect()
+        plan.guardrails.iter().zip(&self.guardrails).enumerate().map(said).collect()
     }
 
     /// How much requests of one user go together.
@@ -360,16 +356,8 @@ pub fn difference(forward: &Evidence, backward: &Evidence, alpha: f64) -> (Vec<f
     let both = forward.gates.iter().zip(&backward.gates);
     let either = |a: f64, b: f64| judge::anytime::average(&[(1.0, a), (1.0, b)]).unwrap_or(0.0);
     let log_e: Vec<f64> = both.map(|(a, b)| either(a.harm(), b.harm())).collect();
-    let (_, proven) = fired(alpha, log_e.clone());
+    let proven = reached(alpha, &log_e);
     (log_e, proven)
-}
-
-/// The largest contribution, and whether all e-values together reach 1/alpha: their plain average is an e-value.
-fn fired(alpha: f64, log_e: Vec<f64>) -> (Option<usize>, bool) {
-    let top = log_e.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(index, _)| index);
-    let weighted: Vec<(f64, f64)> = log_e.into_iter().map(|e| (1.0, e)).collect();
-    let reached = judge::anytime::average(&weighted).is_ok_and(|average| average >= -alpha.ln());
-    (top, reached)
 }
 
 #[cfg(test)]

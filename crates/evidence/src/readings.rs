@@ -164,7 +164,14 @@ impl Readings {
             return (Answer::Insufficient, format!("{why} yet"));
         };
         let between = worse(gate, canary, stable, Bound::Pass) && !worse(gate, canary, stable, Bound::Fail);
-        if good >= wanted {
+        if good >= wanted && (self.error.is_some() || self.empty_in_a_row > 0) {
+            // Borne, but nobody knows whether it is good now.
+            let what = self.error.as_deref().unwrap_or("it holds no number");
+            (
+                Answer::Insufficient,
+                format!("{good} good readings in a row, and the last was in vain ({what}): {facts}"),
+            )
+        } else if good >= wanted {
             (Answer::Pass, format!("{good} good readings in a row: {facts}"))
         } else if between && !matches!(self.line, Some(Line::Outlier { .. })) {
             (Answer::Marginal, format!("between good and bad: {}{facts}", self.marginal_words(gate)))

@@ -195,6 +195,15 @@ impl Test {
         self.gate_mut().new_weights();
     }
 
+    pub fn begin_proof(&mut self) {
+        self.gate_mut().begin_proof();
+    }
+
+    /// Looks again at what was proven at `height`; says whether anything is proven no more.
+    pub fn review(&mut self, height: f64) -> bool {
+        self.gate_mut().review(height)
+    }
+
     pub fn forget(&mut self) {
         self.gate_mut().forget();
     }

@@ -27,6 +27,14 @@ pub struct Verdict {
     pub why: String,
 }
 
+impl Verdict {
+    /// Does it keep a stage from ending? Only what passes, or does not apply at this weight, lets it go on.
+    #[must_use]
+    pub const fn holds(&self) -> bool {
+        self.hard && !matches!(self.answer, Answer::Pass | Answer::NotApplicable)
+    }
+}
+
 /// A gate's answer. "Not enough", "no" and "broken" are three things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -39,7 +47,7 @@ pub enum Answer {
     Marginal,
     /// Not enough evidence either way.
     Insufficient,
-    /// Could not be evaluated.
+    /// Could not be evaluated: its plan, its counts or its source are at fault. It holds as [`Self::Insufficient`] does.
     Error,
     /// Does not apply at this weight (no concurrent stable at 100 %, no canary at 0 %).
     NotApplicable,

@@ -96,8 +96,25 @@ impl State {
         })
     }
 
-    /// The guardrail that gives nothing, so that nothing guards in its place.
+    /// What cannot be evaluated of whoever is measured now, each in a clause.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        if !self.measures() {
+            return Vec::new();
+        }
+        let gates = self.plan.stages.get(self.stage).map_or(&[][..], |planned| &planned.gates);
+        let of = |arm: Option<Arm>| {
+            let whose = arm.map_or_else(String::new, |arm| format!("{arm}: "));
+            let faults = self.evidence_of(arm).map(|evidence| evidence.faults(&self.plan, gates));
+            faults.unwrap_or_default().into_iter().map(move |fault| format!("{whose}{fault}"))
+        };
+        self.measured_arms().flat_map(of).collect()
+    }
+
+    /// The guardrail that guards nothing, as what is waited for: nothing guards in its place.
     pub(crate) fn unguarded(&self) -> Option<String> {
+        if !self.measures() {
+            return None;
+        }
         let wanted = self.wanted();
         let name = |arm| self.evidence_of(arm)?.unguarded(&self.plan, &wanted);
         self.measured_arms().find_map(name)

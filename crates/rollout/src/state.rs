@@ -291,7 +291,7 @@ pub struct StageRecord {
 }
 
 /// The end of a run that was taken back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RolledBack {
     /// When it was decided.
@@ -302,6 +302,9 @@ pub struct RolledBack {
     pub reason: String,
     /// Ramped: the plan's step that is published, from 0. `None`: the weight is 0.
     pub ramp: Option<usize>,
+    /// The guardrails as they stood then; empty in a run of an earlier build.
+    #[serde(default)]
+    pub guardrails: Vec<Verdict>,
 }
 
 /// What decided a rollback.

@@ -283,7 +283,11 @@ impl State {
     /// The run for the eye.
     #[must_use]
     pub fn view(&self) -> View {
-        let guardrails = self.evidence.guardrail_verdicts(&self.plan, self.scope());
+        // As they stood when it was decided: nothing guards any more.
+        let guardrails = match &self.rollback {
+            Some(rollback) if !rollback.guardrails.is_empty() => rollback.guardrails.clone(),
+            _ => self.evidence.guardrail_verdicts(&self.plan, self.scope()),
+        };
         View {
             name: self.plan.name.clone(),
             run: self.run,

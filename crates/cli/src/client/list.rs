@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use api::{Outcome, PhaseName, RunView};
+use api::{Answer, Outcome, PhaseName, RunView};
 
 use super::show::percent;
 use super::{exit_code, practice};
@@ -93,6 +93,11 @@ fn wants(view: &RunView) -> Vec<String> {
         {
             found.push(format!("{name}A/A check {} failed", parity.number));
         }
+        let live = whose.run.rollback.is_none();
+        let gates = whose.run.current_stage().filter(|_| live).map_or(&[][..], |stage| &stage.gates);
+        let rails = whose.run.guardrails.iter().filter(|_| live);
+        let faulty = gates.iter().chain(rails).filter(|said| said.hard && said.answer == Answer::Error);
+        found.extend(faulty.map(|said| format!("{name}{} could not be evaluated", said.name)));
         let overdue = whose.practice.iter().filter(|practice| practice.overdue);
         found.extend(overdue.map(|known| format!("{name}{} overdue", practice::words(&known.exercise))));
     }
@@ -129,18 +134,23 @@ mod tests {
                 r#"{{"name":"d-drilled",{base},"phase":"Succeeded","message":"promoted","drill":{{"number":3,"outcome":"failed"}},
                     "practice":[{{"exercise":"parity","overdue":true}}]}}"#
             )),
+            view(&format!(
+                r#"{{"name":"e-fault",{base},"phase":"Progressing","message":"baked",
+                    "stages":[{{"gates":[{{"name":"c","verdict":"error","hard":true}}]}}]}}"#
+            )),
         ];
         assert_eq!(
             list(&all, false),
             "  NAME       PHASE        VERSIONS  WEIGHT  STAGE  MESSAGE\n\
              ! c-paused   Paused       v1 -> v2   0.15%    1/4  gate errors\n\
              ! d-drilled  Succeeded    v1 -> v2      0%    1/4  drill 3 failed; A/A check overdue; promoted\n\
+             ! e-fault    Progressing  v1 -> v2      0%    1/4  c could not be evaluated; baked\n\
              \x20 b-up       Progressing  v1 -> v2      5%    1/4  bakes\n\
              \x20 a-rest     Succeeded    v1 -> v2      0%    1/4  promoted\n\
-             4 rollouts: 2 want attention, 1 under way, 1 at rest\n"
+             5 rollouts: 3 want attention, 1 under way, 1 at rest\n"
         );
         let few = list(&all, true);
-        assert!(few.lines().count() == 4 && !few.contains("b-up"), "{few}");
+        assert!(few.lines().count() == 5 && !few.contains("b-up"), "{few}");
         assert_eq!(list(&[], false), "0 rollouts: 0 want attention, 0 under way, 0 at rest\n");
         assert_eq!(list(&all[..1], true), "1 rollouts: 0 want attention, 0 under way, 1 at rest\n");
     }

@@ -38,6 +38,14 @@ impl<P: Ratios> Gate for Sides<P> {
         self.pass.begin_stage();
     }
 
+    fn begin_proof(&mut self) {
+        self.pass.begin_again();
+    }
+
+    fn review(&mut self, height: f64) -> bool {
+        self.pass.review(height)
+    }
+
     fn forget(&mut self) {
         self.fail.forget();
         self.beyond.iter_mut().for_each(Watch::forget);
@@ -142,6 +150,14 @@ macro_rules! as_sides {
 
             fn forget(&mut self) {
                 self.0.forget();
+            }
+
+            fn begin_proof(&mut self) {
+                self.0.begin_proof();
+            }
+
+            fn review(&mut self, height: f64) -> bool {
+                self.0.review(height)
             }
 
             fn set_design_effect(&mut self, deff: f64) -> Result<(), JudgeError> {

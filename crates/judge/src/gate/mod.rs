@@ -57,6 +57,12 @@ pub trait Gate {
     /// Weights change: nothing gathered under the old ones is pooled with what comes.
     fn new_weights(&mut self) {}
 
+    /// Proof starts at nothing, and what was seen of harm stays.
+    fn begin_proof(&mut self);
+
+    /// Looks again at what was proven: see [`Proof::review`]. Says whether anything is proven no more.
+    fn review(&mut self, height: f64) -> bool;
+
     /// A named person set the evidence of harm so far aside.
     fn forget(&mut self);
 

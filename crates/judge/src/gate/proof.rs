@@ -17,13 +17,16 @@ use crate::anytime::{Bins, EProcess, TailRatio, Trials};
 pub struct Proof<P: EProcess> {
     process: P,
     stage: P::Mark,
+    /// ln of the highest e-value since the mark, as far as it was looked at.
+    #[cfg_attr(feature = "serde", serde(default))]
+    highest: f64,
 }
 
 impl<P: Ratios> Proof<P> {
     /// Proof by `process`, which has seen nothing yet.
     pub fn new(process: P) -> Self {
         let stage = process.mark();
-        Self { process, stage }
+        Self { process, stage, highest: 0.0 }
     }
 
     /// The test itself.
@@ -42,7 +45,29 @@ impl<P: Ratios> Proof<P> {
     /// What was gathered counts no more; what was learnt (edges, means) stays.
     pub fn begin_stage(&mut self) {
         self.new_weights();
+        self.begin_again();
+    }
+
+    /// What was gathered counts no more, under the same weights.
+    pub fn begin_again(&mut self) {
         self.stage = self.process.mark();
+        self.highest = 0.0;
+    }
+
+    /// Looks again at what was proven at `height` (ln of an e-value). When the evidence has since fallen by as much from
+    /// its highest, what came since speaks against it as strongly as a proof speaks for it: it counts no more, and proof
+    /// begins anew. Says whether it did.
+    ///
+    /// A long good time does not outweigh a bad end, then. Only what was proven once begins anew, so a false proof is no
+    /// more likely than the first one is.
+    pub fn review(&mut self, height: f64) -> bool {
+        let log_e = self.log_e();
+        self.highest = self.highest.max(log_e);
+        let fallen = self.highest >= height && log_e <= self.highest - height;
+        if fallen {
+            self.begin_again();
+        }
+        fallen
     }
 
     /// Weights change.

@@ -1,5 +1,7 @@
 //! A gate on an event rate against stable's: errors, timeouts, wrong answers, lost conversions.
 
+use std::f64::consts::LN_2;
+
 use super::{Answers, Gate, Proof, Span, Watch, either};
 use crate::JudgeError;
 use crate::anytime::{GUARDRAIL_SIZES, Guardrail, HARM_PRIOR, LATE_HARM_PRIOR, RateRatio, Stratum, Trials};
@@ -103,6 +105,18 @@ impl Gate for RateGate {
         self.beyond.iter_mut().for_each(Watch::begin_stage);
         self.proof.begin_stage();
         self.good.iter_mut().for_each(Proof::begin_stage);
+    }
+
+    fn begin_proof(&mut self) {
+        self.proof.begin_again();
+        self.good.iter_mut().for_each(Proof::begin_again);
+    }
+
+    fn review(&mut self, height: f64) -> bool {
+        let Some(good) = &mut self.good else { return self.proof.review(height) };
+        // One of the two is enough, and by itself has to be twice as large.
+        let height = height + LN_2;
+        self.proof.review(height) | good.review(height)
     }
 
     fn forget(&mut self) {

@@ -75,6 +75,14 @@ impl Gate for ScoreGate {
         self.proof.begin_stage();
     }
 
+    fn begin_proof(&mut self) {
+        self.proof.begin_again();
+    }
+
+    fn review(&mut self, height: f64) -> bool {
+        self.proof.review(height)
+    }
+
     fn new_weights(&mut self) {
         self.harm.new_weights();
         self.beyond.iter_mut().for_each(Watch::new_weights);

@@ -1,5 +1,7 @@
 //! A gate on answer times: the canary's slow tail against stable's.
 
+use std::f64::consts::LN_2;
+
 use super::{Answers, Gate, Proof, Span, Watch, either};
 use crate::JudgeError;
 use crate::anytime::{Bins, Claim, TailRatio, TailStratum};
@@ -125,6 +127,17 @@ impl Gate for TailGate {
         self.beyond.iter_mut().for_each(Watch::begin_stage);
         self.proof.begin_stage();
         self.few.begin_stage();
+    }
+
+    fn begin_proof(&mut self) {
+        self.proof.begin_again();
+        self.few.begin_again();
+    }
+
+    fn review(&mut self, height: f64) -> bool {
+        // One of the two is enough, and by itself has to be twice as large.
+        let height = height + LN_2;
+        self.proof.review(height) | self.few.review(height)
     }
 
     fn forget(&mut self) {

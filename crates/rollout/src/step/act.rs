@@ -32,11 +32,16 @@ impl Run {
         self.state.last = self.now;
         self.state.age_ms = self.state.age_ms.saturating_add(passed);
         let acknowledged = self.acknowledged();
+        // The deadline is for evidence: what is complete waits for something else, such as its window. A choice that is
+        // open is evidence still.
+        let waits = self.state.is_complete() && !self.state.must_choose();
         if matches!(self.state.phase, Phase::Progressing | Phase::Promoting)
             && acknowledged
             && let Some(stage) = self.state.stages.last_mut()
         {
-            stage.spent_ms = stage.spent_ms.saturating_add(passed);
+            if !waits {
+                stage.spent_ms = stage.spent_ms.saturating_add(passed);
+            }
             if fresh {
                 stage.baked_ms = stage.baked_ms.saturating_add(passed);
             }
@@ -140,6 +145,7 @@ impl Run {
         }
         self.leave_stage();
         self.forget_shown();
+        let guardrails = self.state.evidence.guardrail_verdicts(&self.state.plan, self.state.scope());
         let weight = self.state.weights.canary_ppm;
         let ramp = self.state.plan.rollback.ramp_ppm.iter().position(|&ppm| ppm < weight && ppm > 0);
         let ramp = ramp.filter(|_| gentle);
@@ -147,7 +153,8 @@ impl Run {
         // Whoever ends a way back wants what it went back from.
         let run = self.state.run;
         self.state.rejected.retain(|rejected| rejected.run != run);
-        self.state.rollback = Some(RolledBack { decided: self.now, by, reason: reason.clone(), ramp });
+        self.state.rollback =
+            Some(RolledBack { decided: self.now, by, reason: reason.clone(), ramp, guardrails });
         let back = if self.state.stable_version == self.state.plan.stable {
             String::new()
         } else {

@@ -8,8 +8,8 @@ use split::Arm;
 use super::{Run, named};
 use crate::arms::{Chosen, LeftOut, Rival};
 use crate::{
-    Answer, Below, Cause, Counts, Effect, Human, Interval, Pause, Phase, RollbackBy, Severity, State,
-    Stratum, Verdict,
+    Below, Cause, Counts, Effect, Human, Interval, Pause, Phase, RollbackBy, Severity, State, Stratum,
+    Verdict,
 };
 use evidence::{Look, OnMargin, Scope};
 
@@ -299,19 +299,20 @@ impl State {
 
     /// Have all hard gates of the challengers beside the lead passed?
     pub(crate) fn rivals_proven(&self) -> bool {
-        let passed = |verdict: &Verdict| {
-            !verdict.hard || matches!(verdict.answer, Answer::Pass | Answer::NotApplicable)
-        };
-        self.arms.rivals.values().all(|rival| rival.gates.iter().all(passed))
+        let planned = self.plan.stages.get(self.stage);
+        planned.is_some_and(|planned| {
+            self.arms.rivals.values().all(|rival| self.all_let_go(planned, &rival.gates))
+        })
     }
 
     /// Gates that are open, of challengers beside the lead: "b: errors".
     pub(crate) fn rivals_open(&self) -> Vec<String> {
-        let open = |verdict: &&Verdict| {
-            verdict.hard && !matches!(verdict.answer, Answer::Pass | Answer::NotApplicable)
-        };
         let of = |(arm, rival): (&Arm, &Rival)| {
-            let names = rival.gates.iter().filter(open).map(|verdict| format!("{arm}: {}", verdict.name));
+            let names = rival
+                .gates
+                .iter()
+                .filter(|verdict| verdict.holds())
+                .map(|verdict| format!("{arm}: {}", verdict.name));
             names.collect::<Vec<_>>()
         };
         self.arms.rivals.iter().flat_map(of).collect()
@@ -348,10 +349,9 @@ impl State {
         Scope { exposed, ..self.scope() }
     }
 
-    pub(super) fn verdicts_of(&self, arm: Arm) -> Vec<Verdict> {
+    pub(crate) fn verdicts_of(&self, arm: Arm) -> Vec<Verdict> {
         let gates = self.plan.stages.get(self.stage).map(|stage| stage.gates.as_slice()).unwrap_or_default();
         let Some(rival) = self.arms.rivals.get(&arm) else { return Vec::new() };
-        let scope = self.scope_of(arm);
-        gates.iter().filter_map(|&gate| rival.evidence.verdict(&self.plan, gate, scope, false)).collect()
+        rival.evidence.verdicts(&self.plan, gates, self.scope_of(arm))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Run;
 use crate::state::StageRecord;
-use crate::{Answer, Phase, RollbackBy, State};
+use crate::{Phase, RollbackBy, State, Verdict};
 
 impl Run {
     /// The fleet, or a named person in its place, lets it enter a stage.
@@ -31,12 +31,19 @@ impl State {
     /// Has the present stage lasted and proven what it must?
     pub(crate) fn is_complete(&self) -> bool {
         self.in_stage().is_some_and(|(planned, stage)| {
-            let passes = |answer| matches!(answer, Answer::Pass | Answer::NotApplicable);
-            stage.gates.iter().all(|verdict| !verdict.hard || passes(verdict.answer))
+            self.all_let_go(planned, &stage.gates)
                 && self.rivals_proven()
                 && self.fresh()
                 && self.unguarded().is_none()
                 && stage.baked_ms >= planned.bake_ms
+        })
+    }
+
+    /// Has each gate of a stage said something, and does none hold? A gate nobody heard of has proven nothing.
+    pub(crate) fn all_let_go(&self, planned: &manifest::Stage, said: &[Verdict]) -> bool {
+        planned.gates.iter().filter_map(|&gate| self.plan.gates.get(gate)).all(|gate| {
+            let mut of_it = said.iter().filter(|verdict| verdict.name == gate.name).peekable();
+            (!gate.hard || of_it.peek().is_some()) && of_it.all(|verdict| !verdict.holds())
         })
     }
 

@@ -3,7 +3,7 @@
 use split::Arm;
 
 use super::{Run, named};
-use crate::{Answer, Human, Override, Pause, Phase, State};
+use crate::{Human, Override, Pause, Phase, State, Verdict};
 
 impl State {
     /// Whatever would have to be overridden to go on now, each in one clause; nothing: it may go on.
@@ -23,9 +23,7 @@ impl State {
             _ => {}
         }
         let verdicts = if arm == self.plan.arm() { self.verdicts() } else { self.verdicts_of(arm) };
-        let open = verdicts.into_iter().filter(|verdict| {
-            verdict.hard && !matches!(verdict.answer, Answer::Pass | Answer::NotApplicable)
-        });
+        let open = verdicts.into_iter().filter(Verdict::holds);
         past.extend(open.map(|verdict| format!("gate {} is not proven: {}", verdict.name, verdict.why)));
         past
     }

@@ -3,7 +3,7 @@
 use manifest::{Insufficient, OnFail};
 
 use super::Run;
-use crate::{Answer, Cause, Interval, Pause, Phase, Reading, RollbackBy, Severity, StageRecord, Verdict};
+use crate::{Cause, Interval, Pause, Phase, Reading, RollbackBy, Severity, StageRecord, Verdict};
 use evidence::{Look, OnMargin};
 
 impl Run {
@@ -184,6 +184,18 @@ impl Run {
         if let Some(stage) = self.state.stages.last_mut() {
             stage.gates = verdicts;
         }
+        self.tell_faults();
+    }
+
+    /// People hear of what cannot be evaluated: it proves nothing, and guards nothing.
+    fn tell_faults(&mut self) {
+        let faults = self.state.faults();
+        if faults.is_empty() {
+            return self.forget("fault");
+        }
+        let text =
+            format!("{}: holds at {}: {}", self.state.plan.name, self.state.weight(), faults.join("; "));
+        self.notify(Severity::Warning, "fault", text);
     }
 
     pub(super) fn settle_stage(&mut self) {
@@ -237,9 +249,9 @@ impl Run {
             // The deadline was for evidence, and that of a member that waits for the others had come.
             && !(self.state.permitted.is_some() && stage.complete_age_ms.is_some())
         {
-            let open = stage.gates.iter().filter(|verdict| verdict.hard && verdict.answer != Answer::Pass);
+            let open = stage.gates.iter().filter(|verdict| verdict.holds());
             let open = open.map(|verdict| format!("{}: {}", verdict.name, verdict.why));
-            let unguarded = self.state.unguarded().map(|name| format!("guardrail {name} gives nothing"));
+            let unguarded = self.state.unguarded().map(|what| format!("it waits for {what}"));
             let open: Vec<_> = open.chain(self.state.rivals_open()).chain(unguarded).collect();
             let open = if open.is_empty() { "counts are missing".to_owned() } else { open.join("; ") };
             let text = format!(

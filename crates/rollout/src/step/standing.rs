@@ -49,10 +49,7 @@ impl crate::State {
     /// What the gates of the present stage say now.
     pub(crate) fn verdicts(&self) -> Vec<Verdict> {
         let gates = self.plan.stages.get(self.stage).map(|stage| stage.gates.as_slice()).unwrap_or_default();
-        gates
-            .iter()
-            .filter_map(|&gate| self.evidence.verdict(&self.plan, gate, self.scope(), false))
-            .collect()
+        self.evidence.verdicts(&self.plan, gates, self.scope())
     }
 
     /// May the weight rise at the last moment it heard of?

@@ -65,6 +65,9 @@ impl std::ops::DerefMut for Held {
     }
 }
 
+/// What is told of a step: the state before it, the event, its effects, and when it is.
+pub(super) type Onlooker = fn(&State, &Event, &[Effect], Now);
+
 pub(super) struct Story {
     pub(super) state: Held,
     pub(super) effects: Vec<Effect>,
@@ -92,6 +95,8 @@ pub(super) struct Story {
     /// How further arms answer; those that are not named answer well.
     pub(super) others: BTreeMap<Arm, Model>,
     deployed: bool,
+    /// Looks at each step.
+    pub(super) look: Option<Onlooker>,
 }
 
 /// Who gives a reason.
@@ -128,6 +133,7 @@ impl Story {
             young: BTreeMap::new(),
             others: BTreeMap::new(),
             deployed: false,
+            look: None,
         }
     }
 
@@ -148,8 +154,12 @@ impl Story {
 
     pub(super) fn take(&mut self, event: &Event) {
         let Some(state) = self.state.take() else { panic!("a step went wrong before") };
+        let before = self.look.map(|look| (look, state.clone()));
         let (state, effects) = step(state, event, Now::at_ms(self.ms));
         self.state = Held(Some(state));
+        if let Some((look, before)) = before {
+            look(&before, event, &effects, Now::at_ms(self.ms));
+        }
         for effect in &effects {
             if let Effect::Publish(publication) = effect {
                 self.weights.push((self.ms / 1_000, publication.policy.arms.canary.weight_ppm));

@@ -88,7 +88,7 @@ impl State {
         let open: Vec<&str> = stage
             .gates
             .iter()
-            .filter(|verdict| verdict.hard && !matches!(verdict.answer, Answer::Pass | Answer::NotApplicable))
+            .filter(|verdict| verdict.holds())
             .map(|verdict| verdict.name.as_str())
             .collect();
         if self.asks().is_some() {
@@ -119,7 +119,7 @@ impl State {
         let left = planned.bake_ms.saturating_sub(stage.baked_ms);
         let unguarded = self.unguarded().filter(|_| open.is_empty() && left == 0);
         if let Some(guardrail) = unguarded {
-            return format!("{at}: baked, waits for readings of guardrail {guardrail}; {next}");
+            return format!("{at}: baked, waits for {guardrail}; {next}");
         }
         match (left, open.as_slice()) {
             (0, []) => match self
@@ -147,7 +147,9 @@ impl State {
 
     /// Why what is counted now proves nothing, if it does not.
     fn why_unproven(&self) -> String {
-        self.unproven.as_deref().map(|why| format!(" (no proof meanwhile: {why})")).unwrap_or_default()
+        let faults = self.faults().into_iter().map(|fault| format!(" ({fault})"));
+        let unproven = self.unproven.as_deref().map(|why| format!(" (no proof meanwhile: {why})"));
+        faults.chain(unproven).collect()
     }
 
     fn pause_message(&self, why: &Pause) -> String {

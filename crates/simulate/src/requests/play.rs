@@ -176,8 +176,7 @@ impl Play<'_> {
     /// Where it is, and what each gate it waits for lacks.
     fn open(&self) -> String {
         let gates = self.state.stages.last().into_iter().flat_map(|stage| &stage.gates);
-        let open =
-            gates.filter(|gate| gate.hard && !matches!(gate.answer, Answer::Pass | Answer::NotApplicable));
+        let open = gates.filter(|gate| gate.holds());
         let whys: Vec<String> = open.map(|gate| format!("; {}: {}", gate.name, gate.why)).collect();
         format!("{}{}", self.state.message(), whys.concat())
     }
