@@ -1,174 +1,211 @@
-//! What the user has run at a moment of a rollout: a program, or a POST.
+//! What the user has called at a moment of a rollout, in whatever deploys for this mesh.
+//!
+//! The engine knows a [`DeployHook`]: something that is called with what it should know, and succeeds or says why not. A
+//! URL is one, a program is another, requests that warm a model are a third; [`Hooks`] says which a rollout means.
 
+mod program;
+mod programs;
+mod requests;
+mod running;
+mod url;
+mod versions;
+
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use manifest::Plan;
-use serde_json::Value;
+use manifest::{HandBackHow, HookHow, Plan, VersionIn, WarmUpHow};
+use outbound::{Client, Hosts, RootCertStore};
+use rollout::{CallRequest, Endpoint, HandBackRequest, WarmUpRequest};
+use serde_json::{Value, json};
+
+pub use programs::Programs;
+
+use running::Running;
+
+/// Hooks but for those that say so have this long.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One call.
+pub struct Call {
+    /// What it should know, for whoever is told over HTTP.
+    pub body: Value,
+    /// The same, as variables for a program.
+    pub variables: Vec<(&'static str, String)>,
+    /// Equal for a call that is repeated after a crash.
+    pub key: Option<String>,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// `Err` says in one sentence what went wrong.
+pub type Calling<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+
+/// Something of the user's that is called at a moment of a rollout.
+pub trait DeployHook: Send + Sync {
+    /// Calls it, and waits until it is done.
+    fn call<'a>(&'a self, call: &'a Call) -> Calling<'a>;
+}
 
 /// Who calls hooks. Cheap to clone.
 #[derive(Clone)]
 pub struct Hooks {
-    client: reqwest::Client,
-    programs: Programs,
-}
-
-/// The programs that hooks may be: whoever may apply a rollout could otherwise have the controller run anything, as
-/// itself.
-#[derive(Clone, Debug, Default)]
-pub struct Programs(Vec<String>);
-
-impl Programs {
-    /// Any program, for a controller that nobody reaches who may not run programs there anyway.
-    pub const ANY: &'static str = "*";
-
-    /// Those that an operator names, each as hooks write it: by its path, or by its name.
-    pub const fn named(programs: Vec<String>) -> Self {
-        Self(programs)
-    }
-
-    fn allow(&self, program: &str) -> Result<(), String> {
-        if self.0.iter().any(|known| known == Self::ANY || known == program) {
-            return Ok(());
-        }
-        let known = match self.0.as_slice() {
-            [] => "names none".to_owned(),
-            known => format!("names {}", known.join(", ")),
-        };
-        Err(format!(
-            "{program:?} may not be run: the controller's --hook-command {known}; name it there, or give the hook a url"
-        ))
-    }
-
-    /// May this plan's hooks be run?
-    pub fn allow_plan(&self, plan: &Plan) -> Result<(), String> {
-        let refused = plan.programs().into_iter().filter_map(|(field, program)| {
-            self.allow(program).err().map(|why| format!("spec.{field}.command: {why}"))
-        });
-        let refused: Vec<String> = refused.collect();
-        if refused.is_empty() { Ok(()) } else { Err(refused.join("\n")) }
-    }
+    web: Client,
+    programs: Arc<Programs>,
+    running: Running,
 }
 
 impl Hooks {
-    /// Of a controller that may run any program.
+    /// Hooks that are URLs are asked at these hosts, and those that are programs are of these.
+    ///
+    /// # Errors
+    /// When TLS cannot be used.
+    pub fn new(roots: Arc<RootCertStore>, hosts: Hosts, programs: Programs) -> Result<Self, String> {
+        let web = Client::new(roots, hosts)?;
+        Ok(Self { web, programs: Arc::new(programs), running: Running::default() })
+    }
+
+    /// Of a controller that may ask anybody, and run these programs.
+    #[cfg(test)]
+    pub fn of(programs: Programs) -> Self {
+        Self::new(Arc::new(RootCertStore::empty()), Hosts::default(), programs).expect("a client")
+    }
+
+    /// Of a controller that may ask anybody, and run any program.
     #[cfg(test)]
     pub fn any() -> Self {
-        Self::new(reqwest::Client::new(), Programs::named(vec![Programs::ANY.to_owned()]))
+        Self::of(Programs::named(vec![Programs::ANY.to_owned()], Vec::new()))
     }
 
-    pub const fn new(client: reqwest::Client, programs: Programs) -> Self {
-        Self { client, programs }
-    }
-
-    pub const fn client(&self) -> &reqwest::Client {
-        &self.client
-    }
-
-    /// May this plan's hooks be run?
+    /// May this plan's hooks be called?
     pub fn allow(&self, plan: &Plan) -> Result<(), String> {
-        self.programs.allow_plan(plan)
+        let urls = plan.hook_urls().into_iter().filter_map(|(field, url)| {
+            let refused = self.web.url_with_credentials(url).err();
+            refused.map(|why| format!("spec.{field}: {why}"))
+        });
+        let refused: Vec<String> = urls.chain(self.programs.allow_plan(plan).err()).collect();
+        if refused.is_empty() { Ok(()) } else { Err(refused.join("\n")) }
     }
 
-    /// A POST of JSON; anything but 2xx is a failure. One that is sent twice has the same key.
-    pub async fn post(
-        &self,
-        url: &str,
-        body: &Value,
-        key: Option<&str>,
-        timeout: Duration,
-    ) -> Result<(), String> {
-        let mut request = self.client.post(url).json(body).timeout(timeout);
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
-        }
-        match request.send().await {
-            Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(answer) => Err(format!("{url} answered {}", answer.status())),
-            Err(error) => Err(format!("{url} did not answer: {error}")),
-        }
+    /// Has something done beside the engine that a stop waits for; nothing is begun once the controller stops, since the
+    /// next one asks again.
+    pub fn spawn(&self, calling: impl Future<Output = ()> + Send + 'static) {
+        let Some(place) = self.running.begin() else { return };
+        tokio::spawn(async move {
+            calling.await;
+            drop(place);
+        });
     }
 
-    /// A program with arguments; anything but exit code 0 is a failure. A run may have begun under a controller that
-    /// allowed more, so it is asked here as well.
-    pub async fn command(
-        &self,
-        words: &[String],
-        env: &[(&str, &str)],
-        timeout: Duration,
-    ) -> Result<(), String> {
-        let Some((program, arguments)) = words.split_first() else {
-            return Err("the command is empty".to_owned());
+    /// The controller stops: no call begins any more.
+    pub fn close(&self) {
+        self.running.close();
+    }
+
+    /// Waits until no call is under way.
+    pub async fn idle(&self) {
+        self.running.idle().await;
+    }
+
+    fn url(&self, url: &str) -> Box<dyn DeployHook> {
+        Box::new(url::Post { web: self.web.clone(), url: url.to_owned() })
+    }
+
+    fn program(&self, words: &[String]) -> Box<dyn DeployHook> {
+        Box::new(program::Program { programs: self.programs.clone(), words: words.to_vec() })
+    }
+
+    /// Gets the new version behind the stable route; `Ok(false)`: a person does it. A crash can make it run twice: both
+    /// times with the same `key`.
+    pub async fn hand_back(&self, request: &HandBackRequest, key: &str) -> Result<bool, String> {
+        let HandBackRequest { rollout, from, to, keep_ms, how } = request;
+        let hook = match how {
+            HandBackHow::Manual => return Ok(false),
+            HandBackHow::Url(url) => self.url(url),
+            HandBackHow::Command(words) => self.program(words),
         };
-        self.programs.allow(program)?;
-        let running = tokio::process::Command::new(program)
-            .args(arguments)
-            .envs(env.iter().copied())
-            .kill_on_drop(true)
-            .output();
-        match tokio::time::timeout(timeout, running).await {
-            Err(_) => Err(format!("{program} did not end within {} s", timeout.as_secs())),
-            Ok(Err(error)) => Err(format!("{program} could not be started: {error}")),
-            Ok(Ok(output)) if output.status.success() => Ok(()),
-            Ok(Ok(output)) => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                Err(format!("{program} ended with {}: {}", output.status, said.trim()))
-            }
-        }
+        // `from` is not to be taken down for so long after the run.
+        let keep_seconds = keep_ms.map(|ms| ms / 1_000);
+        let call = Call {
+            body: json!({"rollout": rollout, "from": from, "to": to, "keep_seconds": keep_seconds, "key": key}),
+            variables: vec![
+                ("SERIN_ROLLOUT", rollout.clone()),
+                ("SERIN_FROM", from.clone()),
+                ("SERIN_TO", to.clone()),
+                ("SERIN_KEEP_SECONDS", optional(keep_seconds)),
+                ("SERIN_KEY", key.to_owned()),
+            ],
+            key: Some(key.to_owned()),
+            timeout: TIMEOUT,
+        };
+        hook.call(&call).await.map(|()| true)
     }
+
+    /// Warms the canary before its first request.
+    pub async fn warm_up(&self, request: &WarmUpRequest) -> Result<(), String> {
+        let WarmUpRequest { rollout, stable, canary, hook: terms } = request;
+        let hook = match &terms.how {
+            WarmUpHow::Url(url) => self.url(url),
+            WarmUpHow::Command(words) => self.program(words),
+            WarmUpHow::Requests { url, count, body } => Box::new(requests::Requests {
+                web: self.web.clone(),
+                url: url.clone(),
+                count: *count,
+                body: body.clone(),
+            }),
+        };
+        let call = Call {
+            body: json!({"rollout": rollout, "stable": stable, "canary": canary}),
+            variables: vec![
+                ("SERIN_ROLLOUT", rollout.clone()),
+                ("SERIN_STABLE", stable.clone()),
+                ("SERIN_CANARY", canary.clone()),
+            ],
+            key: None,
+            timeout: Duration::from_millis(terms.timeout_ms),
+        };
+        hook.call(&call).await
+    }
+
+    /// After the end of a run: a version is to be put behind the canary route, or can be deleted. A crash can make it
+    /// called twice: both times with the same `key`.
+    pub async fn after(&self, request: &CallRequest, key: &str) -> Result<(), String> {
+        let CallRequest { rollout, run, duty, versions, stable, next, keep_ms, how } = request;
+        let keep_seconds = keep_ms.map(|ms| ms / 1_000);
+        let hook = match how {
+            HookHow::Url(url) => self.url(url),
+            HookHow::Command(words) => self.program(words),
+        };
+        let call = Call {
+            body: json!({
+                "rollout": rollout, "run": run, "what": duty.word(), "versions": versions, "stable": stable,
+                "next": next, "keep_seconds": keep_seconds, "key": key,
+            }),
+            variables: vec![
+                ("SERIN_ROLLOUT", rollout.clone()),
+                ("SERIN_RUN", run.to_string()),
+                ("SERIN_WHAT", duty.word().to_owned()),
+                ("SERIN_VERSIONS", versions.join(" ")),
+                ("SERIN_STABLE", stable.clone()),
+                ("SERIN_NEXT", next.clone().unwrap_or_default()),
+                ("SERIN_KEEP_SECONDS", optional(keep_seconds)),
+                ("SERIN_KEY", key.to_owned()),
+            ],
+            key: Some(key.to_owned()),
+            timeout: TIMEOUT,
+        };
+        hook.call(&call).await
+    }
+
+    /// Asks all endpoints at once which version they serve.
+    pub async fn versions(&self, endpoints: &[String], version_in: &VersionIn) -> Vec<Endpoint> {
+        versions::ask(&self.web, endpoints, version_in).await
+    }
+}
+
+fn optional(number: Option<u64>) -> String {
+    number.map(|number| number.to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan(more: &str) -> Plan {
-        let text = format!(
-            "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {{name: ranker}}\nspec:\n  stable: {{version: v1}}\n  canary: {{version: v2}}\n{more}"
-        );
-        manifest::load(&text).expect("a rollout").plan
-    }
-
-    const HOOKS: [&str; 5] = [
-        "  handBack: {hook: {command: [deploy, stable]}}\n",
-        "  warmUpHook: {command: [deploy]}\n",
-        "  keepWarm: {for: 1m, hook: {command: [deploy]}}\n",
-        "  after: {succeeded: {command: [deploy]}}\n",
-        "  after: {rolledBack: {command: [deploy]}}\n",
-    ];
-
-    #[test]
-    fn only_named_programs_are_hooks_wherever_the_hook_stands() {
-        for more in HOOKS {
-            let plan = plan(more);
-            for (named, allowed) in [
-                (vec![], false),
-                (vec!["deploy"], true),
-                (vec!["/bin/sh", "deploy"], true),
-                (vec!["/usr/bin/deploy"], false),
-                (vec!["*"], true),
-            ] {
-                let programs = Programs::named(named.iter().map(|&name| name.to_owned()).collect());
-                let said = programs.allow_plan(&plan);
-                assert_eq!(said.is_ok(), allowed, "{more} {named:?}: {said:?}");
-                if let Err(why) = said {
-                    assert!(why.contains("--hook-command") && why.contains(".command: \"deploy\""), "{why}");
-                }
-            }
-        }
-        let url = plan("  handBack: {hook: {url: 'http://deploy'}}\n");
-        assert_eq!(Programs::default().allow_plan(&url), Ok(()));
-    }
-
-    /// It is not enough to ask when a rollout is applied.
-    #[tokio::test]
-    async fn what_may_not_be_run_is_not_run() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let made = dir.path().join("made");
-        let words = ["touch".to_owned(), made.display().to_string()];
-        for (named, runs) in [("true", false), ("touch", true)] {
-            let hooks = Hooks::new(reqwest::Client::new(), Programs::named(vec![named.to_owned()]));
-            let done = hooks.command(&words, &[], Duration::from_secs(10)).await;
-            assert_eq!((done.is_ok(), made.exists()), (runs, runs), "{named}: {done:?}");
-        }
-    }
-}
+mod tests;

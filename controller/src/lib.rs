@@ -2,13 +2,11 @@
 //!
 //! [`run`] is all that the outside calls.
 
-mod call;
 mod clock;
 mod doors;
 mod engine;
 mod evidence;
 mod export;
-mod hand_back;
 mod health;
 mod hook;
 mod lease;
@@ -20,7 +18,6 @@ mod serve;
 mod server;
 mod specification;
 mod traffic;
-mod warm_up;
 mod webhook;
 
 pub use listen::tls::TlsFiles;

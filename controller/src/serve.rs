@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use envoy::stats::Admin;
 use envoy::{Ecds, EcdsFile, Resource};
 use tokio::sync::{mpsc, watch};
 
 use crate::doors::{Doors, Proxies, Tokens, TurnedAway};
-use crate::engine::{Engine, Inputs, Scribe};
+use crate::engine::{self, Engine, Inputs, Scribe};
 use crate::health::Health;
 use crate::hook::{Hooks, Programs};
 use crate::lease::Leases;
@@ -56,6 +56,10 @@ pub struct Config {
     pub hook_commands: Vec<String>,
     /// What the controller is called besides localhost and its address.
     pub allowed_hosts: Vec<sources::Host>,
+    /// The variables of this process that such a program is given beside the usual ones.
+    pub hook_env: Vec<String>,
+    /// The hosts at which hooks of rollouts may be called, and endpoints asked for their version.
+    pub hook_hosts: Hosts,
     /// How proxies prove who they are.
     pub proxies: ProxyTerms,
 }
@@ -100,8 +104,10 @@ pub async fn run(config: Config) -> Result<()> {
 
     let lease = Leases::new(incarnation, config.lease_interval_ms.saturating_mul(5));
     let publisher = Publisher::new(targets, incarnation, config.lease_interval_ms);
-    let sources = Sources::new(config.secrets, config.source_hosts)?;
-    let hooks = Hooks::new(reqwest::Client::new(), Programs::named(config.hook_commands));
+    let roots = outbound::system();
+    let sources = Sources::new(config.secrets, roots.clone(), config.source_hosts)?;
+    let programs = Programs::named(config.hook_commands, config.hook_env);
+    let hooks = Hooks::new(roots, config.hook_hosts, programs).map_err(|error| anyhow!(error))?;
     let store = Scribe::new(store)?;
     let (mut engine, views) = Engine::open(store, publisher, lease.clone(), sources.clone(), hooks)?;
     if let Some(directory) = &config.record {
@@ -133,6 +139,7 @@ pub async fn run(config: Config) -> Result<()> {
     let (commands, commanded) = mpsc::channel(64);
     let (counted, increments) = mpsc::channel(16);
     let (stop, stopped) = watch::channel(false);
+    let (close, closed) = watch::channel(false);
     let api = Api {
         commands,
         views,
@@ -163,9 +170,9 @@ pub async fn run(config: Config) -> Result<()> {
         patience: Patience::default(),
         turned_away: turned_away.clone(),
     };
-    let of_proxies = server::of_proxies(api.clone(), ecds.routes(stopped.clone()).into_axum_router(), here);
-    let proxies = port(ecds_socket, of_proxies, tls, mesh).serve(stopped.clone());
-    let http = port(http_socket, server::router(api), None, people).serve(stopped.clone());
+    let of_proxies = server::of_proxies(api.clone(), ecds.routes(closed.clone()).into_axum_router(), here);
+    let proxies = port(ecds_socket, of_proxies, tls, mesh).serve(closed.clone());
+    let http = port(http_socket, server::router(api), None, people).serve(closed.clone());
     let (mut serving_ecds, mut serving_http) = (tokio::spawn(proxies), tokio::spawn(http));
     let inputs = Inputs { commands: commanded, increments, nodes, refusals };
     let mut running = tokio::spawn(engine.run(inputs, stops(stopped)));
@@ -177,10 +184,12 @@ pub async fn run(config: Config) -> Result<()> {
         ended = &mut serving_http => ended.context("the HTTP server failed")?,
         ended = &mut running => ended?.context("the engine failed")?,
     }
+    // The engine first: while it waits for hooks that are under way, what comes of them is published and vouched for.
     stop.send_replace(true);
     if !running.is_finished() {
-        let _ = tokio::time::timeout(Duration::from_secs(5), running).await;
+        let _ = tokio::time::timeout(engine::GRACE + Duration::from_secs(5), running).await;
     }
+    close.send_replace(true);
     Ok(())
 }
 

@@ -25,6 +25,8 @@ mod fates;
 #[cfg(test)]
 mod fleets;
 #[cfg(test)]
+mod hooks;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod leases;

@@ -143,6 +143,11 @@ spec:
         status == 401 && said["error"].as_str().is_some_and(|why| why.contains("does not fit")),
         "{said}"
     );
+    // A delivery alone begins nothing: the registry is asked what is so now.
+    let (status, said) = deliver(&serin, "s3cret", "d-0", "2").await;
+    assert!(status == 200 && said["triggered"] == false, "{said}");
+    assert!(said["message"].as_str().is_some_and(|why| why.contains("names 1 now, not 2")), "{said}");
+    registry.set("2");
     let (status, said) = deliver(&serin, "s3cret", "d-1", "2").await;
     assert!(status == 200 && said["triggered"] == true, "{said}");
     let (status, said) = deliver(&serin, "s3cret", "d-1", "2").await;
@@ -161,7 +166,7 @@ spec:
     let run = serin.until("ranker", "the second run", |view| view["run"] == 2).await;
     assert_eq!((&run["stable"], &run["canary"]), (&json!("v1"), &json!("v3")), "{run}");
     let (_, said) = deliver(&serin, "s3cret", "d-2", "2").await;
-    assert_eq!(said["triggered"], false, "it had its turn: {said}");
+    assert_eq!(said["triggered"], false, "late, and it had its turn: {said}");
 
     registry.serving.abort();
     let silent = until_trigger(&serin, "the silence", |view| view["poll"]["failures"] != 0).await;

@@ -140,6 +140,23 @@ impl Serin {
         }
     }
 
+    /// Asks the controller to stop, as an orchestrator would; it may take its time.
+    pub fn ask_to_stop(&self) {
+        let id = self.child.as_ref().expect("a process").id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        assert!(asked.success(), "{asked}");
+    }
+
+    /// Waits until it has stopped.
+    pub async fn stopped(&mut self) {
+        let mut child = self.child.take().expect("a process");
+        until("the controller to stop", async || match child.try_wait().expect("a child") {
+            Some(_) => Ok(()),
+            None => Err("it runs"),
+        })
+        .await;
+    }
+
     pub fn envoy(&self) -> &EnvoyProcess {
         self.envoy.as_ref().expect("an Envoy")
     }

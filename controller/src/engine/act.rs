@@ -7,7 +7,7 @@ use store::Failpoint;
 
 use super::commit::{Draft, RunDraft};
 use super::{Engine, Report};
-use crate::{clock, hand_back};
+use crate::clock;
 
 impl Engine {
     /// Lets the machine take one event. When what follows of it cannot be written down, the event still counts, and what
@@ -93,8 +93,8 @@ impl Engine {
                 let (run, key) = (state.run, self.key(state));
                 let (hooks, reports) = (self.outside.hooks.clone(), self.outside.reports.clone());
                 let name = name.to_owned();
-                tokio::spawn(async move {
-                    let result = hand_back::run(&hooks, &request, &key).await;
+                self.outside.hooks.spawn(async move {
+                    let result = hooks.hand_back(&request, &key).await;
                     // The engine has gone: the next one asks again.
                     let _ = reports.send(Report::HandBack { name, run, result }).await;
                 });
@@ -155,10 +155,10 @@ impl Engine {
             return;
         };
         run.probing = true;
-        let (client, reports) = (self.outside.hooks.client().clone(), self.outside.reports.clone());
+        let (hooks, reports) = (self.outside.hooks.clone(), self.outside.reports.clone());
         let (name, number, plan) = (name.to_owned(), run.state.run, run.state.plan.hand_back.clone());
         tokio::spawn(async move {
-            let endpoints = hand_back::versions(&client, &plan.endpoints, &plan.version_in).await;
+            let endpoints = hooks.versions(&plan.endpoints, &plan.version_in).await;
             let _ = reports.send(Report::Stable { name, run: number, endpoints }).await;
         });
     }

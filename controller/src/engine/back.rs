@@ -4,13 +4,13 @@
 use api::{Refusal, WentBack};
 use futures::future::join_all;
 use manifest::{KeepWarm, Ready};
-use rollout::{Event, Human, State, fleet};
+use rollout::{Endpoint, Event, Human, State, fleet};
 use tokio::sync::oneshot;
 
 use super::apply::compiles;
 use super::ready::count;
 use super::{Act, Engine, Report};
-use crate::hand_back;
+use crate::hook::Hooks;
 use sources::Sources;
 
 /// What a person wants.
@@ -71,10 +71,10 @@ impl Engine {
         };
         let questions: Vec<Question> =
             ways.iter().filter_map(|way| self.question(way, order.unverified)).collect();
-        let (client, reports) = (self.outside.hooks.client().clone(), self.outside.reports.clone());
+        let (hooks, reports) = (self.outside.hooks.clone(), self.outside.reports.clone());
         let (sources, admins) = (self.outside.sources.clone(), self.outside.admins.clone());
         tokio::spawn(async move {
-            let asked = questions.iter().map(|question| question.ask(&client, &sources, &admins));
+            let asked = questions.iter().map(|question| question.ask(&hooks, &sources, &admins));
             let said: Result<Vec<Option<String>>, String> = join_all(asked).await.into_iter().collect();
             let said = said.map(|said| {
                 let said: Option<Vec<String>> = said.into_iter().collect();
@@ -223,6 +223,7 @@ impl Engine {
         let state = &self.runs.get(&way.name)?.state;
         let plan = &state.plan;
         Some(Question {
+            rollout: plan.name.clone(),
             to: way.to.clone(),
             keep: plan.keep_warm.clone(),
             placed: state.was_placed(&way.to),
@@ -262,6 +263,7 @@ fn under_way(name: &str, states: &[&State], order: &GoBack) -> Result<Option<Aim
 
 /// Is a version behind the canary route?
 struct Question {
+    rollout: String,
     to: String,
     keep: Option<Box<KeepWarm>>,
     /// Did a hook put it there, whose word still holds?
@@ -276,7 +278,7 @@ impl Question {
     /// Who says so; `None`: nobody need.
     async fn ask(
         &self,
-        client: &reqwest::Client,
+        hooks: &Hooks,
         sources: &Sources,
         admins: &[envoy::stats::Admin],
     ) -> Result<Option<String>, String> {
@@ -284,8 +286,10 @@ impl Question {
         let remedy =
             format!("put {to} behind the canary route and try again, or go back all the same: --unverified");
         let trial = [self.clusters.canary.clone()];
-        let ready =
-            async || count(sources, admins, (&trial, &self.clusters.stable), self.source.as_ref()).await;
+        let ready = async || {
+            let source = (self.rollout.as_str(), self.source.as_ref());
+            count(sources, admins, (&trial, &self.clusters.stable), source).await
+        };
         if self.unverified {
             // A reason stands in for somebody's word, but nobody means to send all traffic to nothing.
             let none = self.ready.is_some() && ready().await.is_ok_and(|seen| seen.canary == Some(0));
@@ -296,14 +300,9 @@ impl Question {
             };
         }
         if let Some(keep) = self.keep.as_ref().filter(|keep| !keep.endpoints.is_empty()) {
-            let answers = hand_back::versions(client, &keep.endpoints, &keep.version_in).await;
+            let answers = hooks.versions(&keep.endpoints, &keep.version_in).await;
             let others = answers.iter().filter(|answer| answer.version.as_ref() != Some(to));
-            let others: Vec<String> = others
-                .map(|answer| match &answer.version {
-                    Some(version) => format!("{} reports {version}", answer.url),
-                    None => format!("{} does not say which version it serves", answer.url),
-                })
-                .collect();
+            let others: Vec<String> = others.map(Endpoint::words).collect();
             if !others.is_empty() {
                 return Err(format!("{}; {remedy}", others.join(", ")));
             }

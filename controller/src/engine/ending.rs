@@ -3,7 +3,7 @@
 use rollout::CallRequest;
 
 use super::{Engine, Report};
-use crate::{call, clock, hand_back};
+use crate::clock;
 
 /// Between two questions to the endpoints of a version that is kept.
 const EVERY_NS: u64 = 10_000_000_000;
@@ -17,8 +17,8 @@ impl Engine {
         let key = format!("{}-{rollout}-{of}-{}", self.mesh.incarnation, duty.word());
         let (hooks, reports, name) =
             (self.outside.hooks.clone(), self.outside.reports.clone(), name.to_owned());
-        tokio::spawn(async move {
-            let result = call::run(&hooks, &request, &key).await;
+        self.outside.hooks.spawn(async move {
+            let result = hooks.after(&request, &key).await;
             let (of, duty) = (request.run, request.duty);
             // The engine has gone: the next one calls again.
             let _ = reports.send(Report::Called { name, run, of, duty, result }).await;
@@ -33,10 +33,10 @@ impl Engine {
             return;
         };
         run.kept_due_ns = now_ns.saturating_add(EVERY_NS);
-        let (client, reports) = (self.outside.hooks.client().clone(), self.outside.reports.clone());
+        let (hooks, reports) = (self.outside.hooks.clone(), self.outside.reports.clone());
         let (name, run) = (name.to_owned(), run.state.run);
         tokio::spawn(async move {
-            let endpoints = hand_back::versions(&client, &keep.endpoints, &keep.version_in).await;
+            let endpoints = hooks.versions(&keep.endpoints, &keep.version_in).await;
             let _ = reports.send(Report::Kept { name, run, endpoints }).await;
         });
     }

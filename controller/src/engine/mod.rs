@@ -140,6 +140,9 @@ const HEAR: Duration = Duration::from_millis(20);
 /// How often time itself is an event.
 const TICK: Duration = Duration::from_millis(250);
 
+/// How long a stop waits for hooks that are under way.
+pub const GRACE: Duration = Duration::from_secs(20);
+
 impl Engine {
     /// Begins with what the journal holds: the same runs, at the same weights, under the same generation.
     pub fn open(
@@ -212,12 +215,20 @@ impl Engine {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(stop);
+        // Once it is to stop: until when it waits for hooks.
+        let mut until: Option<Instant> = None;
         loop {
             let push_due = self.publication.due();
+            let stop_due = until.unwrap_or_else(Instant::now);
             tokio::select! {
-                () = &mut stop => {
-                    self.close();
-                    return Ok(());
+                () = &mut stop, if until.is_none() => {
+                    self.outside.hooks.close();
+                    until = Some(Instant::now() + GRACE);
+                }
+                () = self.outside.hooks.idle(), if until.is_some() => return self.stopped().await,
+                () = tokio::time::sleep_until(stop_due), if until.is_some() => {
+                    tracing::warn!("a hook did not end within {GRACE:?}; it is ended, and called again by the next start");
+                    return self.stopped().await;
                 }
                 command = inputs.commands.recv() => match command {
                     Some(command) => self.command(command).await,
@@ -237,6 +248,18 @@ impl Engine {
             }
             self.publication.leases.alive();
         }
+    }
+
+    /// Takes in what hooks have said, and writes all of it down.
+    async fn stopped(&mut self) -> Result<()> {
+        while let Ok(report) = self.outside.reported.try_recv() {
+            self.report(report).await;
+        }
+        if self.publication.pending {
+            self.publish().await;
+        }
+        self.close();
+        Ok(())
     }
 
     async fn tick(&mut self) {

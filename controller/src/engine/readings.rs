@@ -10,7 +10,7 @@ use split::Arm;
 
 use super::{Engine, Report};
 use crate::clock;
-use sources::Pair;
+use sources::{Asker, Figures, Purpose, When};
 
 /// Pushed figures of one run, by gate or guardrail and version. Kept in memory alone: they are stale before a restart matters.
 #[derive(Default)]
@@ -65,6 +65,9 @@ impl Pushed {
         let version = arm.and_then(|arm| state.plan.version_of(arm)).unwrap_or(&state.plan.canary);
         let of_version = (gate.clone(), version.to_owned());
         let since_ms = |at_ns: u64| now_ns.saturating_sub(at_ns) / NS_PER_MS;
+        // What was measured before the canary had traffic in this run is none of its. Another boot has another clock.
+        let exposed_ns = state.stages.first().map(|stage| stage.entered.monotonic_ns);
+        let exposed_ns = exposed_ns.filter(|at| *at <= now_ns).unwrap_or(0);
         let read_ns = self.read_ns.get(&of_version).copied();
         if read_ns.is_some_and(|at| since_ms(at) < wanted.every_ms) {
             return None;
@@ -75,6 +78,7 @@ impl Pushed {
         };
         let mut mean_of = |version: &str| {
             let kept = self.figures.get_mut(&(gate.clone(), version.to_owned()))?;
+            kept.retain(|figure| figure.at_ns >= exposed_ns);
             kept.retain(|figure| since_ms(figure.at_ns) <= wanted.window_ms || waits(figure.at_ns));
             mean(kept)
         };
@@ -104,7 +108,7 @@ fn mean(figures: &[Kept]) -> Option<f64> {
 
 /// What a source said.
 pub struct Said {
-    pub pair: Pair,
+    pub figures: Figures,
     /// Middle and spread of what it gave before, where that is asked for.
     pub history: Option<Spread>,
 }
@@ -114,9 +118,9 @@ pub struct Said {
 fn reading(state: &State, gate: String, arm: Option<Arm>, said: Result<Said, String>) -> Reading {
     let compares = state.wanted().iter().any(|wanted| wanted.name == gate && wanted.compares);
     match said {
-        Ok(Said { pair: (canary, stable), history }) => {
+        Ok(Said { figures: Figures { canary, stable, why }, history }) => {
             let canary = canary.filter(|_| !compares || stable.is_some());
-            Reading { gate, arm, canary, stable, history, error: None }
+            Reading { gate, arm, canary, stable, history, error: None, missing: why }
         }
         Err(error) => Reading { gate, arm, error: Some(error), ..Reading::default() },
     }
@@ -127,21 +131,24 @@ impl Engine {
     pub(super) fn ask_sources(&mut self, name: &str) {
         let Some(run) = self.runs.get_mut(name) else { return };
         let (number, stage) = (run.state.run, run.state.stages.len());
-        for Question { gate, arm, source, history } in run.state.questions() {
+        for Question { gate, arm, source, history, every_ms, for_ms, protects } in run.state.questions() {
             if !run.asking.insert((gate.clone(), arm)) {
                 continue;
             }
             let (sources, reports, name) =
                 (self.outside.sources.clone(), self.outside.reports.clone(), name.to_owned());
+            let when = When { now_ms: clock::unix_ms(), for_ms: Some(for_ms), every_ms };
             tokio::spawn(async move {
+                let purpose = if protects { Purpose::Protect } else { Purpose::Prove };
+                let asker = Asker { name: &name, purpose };
                 let before = async {
                     match history {
-                        Some(range) => sources.before(&source, range, clock::unix_ms()).await,
+                        Some(range) => sources.before(&source, range, asker, when).await,
                         None => Ok(None),
                     }
                 };
-                let said = tokio::try_join!(sources.ask(&source, clock::unix_ms()), before);
-                let said = said.map(|(pair, history)| Said { pair, history });
+                let said = tokio::try_join!(sources.ask(&source, asker, when), before);
+                let said = said.map(|(figures, history)| Said { figures, history });
                 // The engine has gone: the next one asks again.
                 let _ = reports.send(Report::Read { name, run: number, stage, gate, arm, said }).await;
             });

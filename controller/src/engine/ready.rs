@@ -7,11 +7,13 @@ use rollout::{Endpoints, WarmUpRequest};
 use split::Arm;
 
 use super::{Engine, Report};
-use crate::{clock, warm_up};
-use sources::Sources;
+use crate::clock;
+use sources::{Asker, Purpose, Sources, When};
 
 /// Between two counts of one run. Envoy's own health checks are seldom more frequent.
 const EVERY_NS: u64 = 2_000_000_000;
+/// A source's word on endpoints is no older than this: whoever counts them for it does so every minute or sooner.
+const OLDEST_MS: u64 = 60_000;
 
 impl Engine {
     /// Whose word on endpoints is taken.
@@ -33,7 +35,7 @@ impl Engine {
             (self.outside.sources.clone(), self.outside.admins.clone(), self.outside.reports.clone());
         let (name, run) = (name.to_owned(), run.state.run);
         tokio::spawn(async move {
-            let endpoints = count(&sources, &admins, (&trial, &stable), source.as_ref()).await;
+            let endpoints = count(&sources, &admins, (&trial, &stable), (&name, source.as_ref())).await;
             let endpoints =
                 endpoints.unwrap_or_else(|error| Endpoints { error: Some(error), ..Endpoints::default() });
             let _ = reports.send(Report::Endpoints { name, run, endpoints }).await;
@@ -50,8 +52,8 @@ impl Engine {
         let Some(run) = self.runs.get(name).map(|run| run.state.run) else { return };
         let (hooks, reports, name) =
             (self.outside.hooks.clone(), self.outside.reports.clone(), name.to_owned());
-        tokio::spawn(async move {
-            let result = warm_up::run(&hooks, &request).await;
+        self.outside.hooks.spawn(async move {
+            let result = hooks.warm_up(&request).await;
             // The engine has gone: the next one asks again.
             let _ = reports.send(Report::WarmUp { name, run, result }).await;
         });
@@ -62,11 +64,20 @@ pub(super) async fn count(
     sources: &Sources,
     admins: &[Admin],
     (trial, stable): (&[String], &str),
-    source: Option<&Source>,
+    (rollout, source): (&str, Option<&Source>),
 ) -> Result<Endpoints, String> {
     let Some(source) = source else { return of_envoys(admins, trial, stable).await };
-    let (canary, stable) = sources.ask(source, clock::unix_ms()).await?;
-    let canary = whole(canary.ok_or("the source of spec.ready has no data")?)?;
+    let asker = Asker { name: rollout, purpose: Purpose::Protect };
+    // How many there are is so whoever has been exposed since when.
+    let when = When { now_ms: clock::unix_ms(), for_ms: None, every_ms: OLDEST_MS };
+    let sources::Figures { canary, stable, why } = sources.ask(source, asker, when).await?;
+    let none = || {
+        format!(
+            "the source of spec.ready has no data{}",
+            why.map(|why| format!(": {why}")).unwrap_or_default()
+        )
+    };
+    let canary = whole(canary.ok_or_else(none)?)?;
     Ok(Endpoints { canary: Some(canary), stable: stable.map(whole).transpose()?, error: None })
 }
 

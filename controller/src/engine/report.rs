@@ -6,6 +6,7 @@ use split::Arm;
 use super::Engine;
 use super::back::Vouched;
 use super::readings::Said;
+use super::triggers::Confirmed;
 
 /// The result of it.
 pub enum Report {
@@ -54,6 +55,8 @@ pub enum Report {
     },
     /// Is the version there that a person wants to go back to?
     Vouched(Box<Vouched>),
+    /// A model registry was asked what is so now, because it told of something.
+    Confirmed(Box<Confirmed>),
     /// A model registry has answered a question of this number: the version that means "go".
     Polled {
         name: String,
@@ -102,6 +105,7 @@ impl Engine {
                 return self.answered(&name, (run, stage), (gate, arm), said).await;
             }
             Report::Vouched(vouched) => return Box::pin(self.settle_way_back(*vouched)).await,
+            Report::Confirmed(confirmed) => return Box::pin(self.confirmed(*confirmed)).await,
             Report::Polled { name, question, said } => {
                 return Box::pin(self.polled(&name, question, said)).await;
             }

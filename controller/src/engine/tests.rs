@@ -25,7 +25,7 @@ pub(super) fn engine(file: &Path) -> Engine {
     let incarnation = store.incarnation;
     let ecds = Ecds::new(Resource::local("/filter.wasm"), incarnation);
     let publisher = Publisher::new(vec![Box::new(ecds)], incarnation, 1_000);
-    let sources = Sources::new(Secrets::default(), Hosts::default()).expect("sources");
+    let sources = Sources::new(Secrets::default(), outbound::system(), Hosts::default()).expect("sources");
     Engine::open(store, publisher, Leases::new(incarnation, 5_000), sources, Hooks::any())
         .expect("an engine")
         .0
@@ -88,7 +88,7 @@ async fn a_secret_nobody_offers_is_refused_before_anything_is_kept() {
 async fn a_program_nobody_named_is_refused_before_anything_is_kept() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut engine = engine(&dir.path().join("serin.db"));
-    engine.outside.hooks = Hooks::new(reqwest::Client::new(), Programs::default());
+    engine.outside.hooks = Hooks::of(Programs::default());
     let hook = "  handBack: {hook: {command: [deploy]}}\n";
     let refused = apply(&mut engine, &spec("v1", "v2", hook)).await.expect_err("nothing is named");
     let Refusal::Invalid(why) = refused else { panic!("{refused:?}") };

@@ -13,10 +13,14 @@ use tokio::sync::oneshot;
 use super::Engine;
 use crate::clock;
 use crate::specification::ReadTrigger;
-use store::{Outcome, Pending, StoredTrigger, Triggered};
+use crate::webhook::News;
+use store::{Origin, Outcome, Pending, StoredTrigger, Triggered};
 
+mod news;
 mod poll;
 
+pub use news::Confirmed;
+use news::Standing;
 use poll::Polling;
 
 /// What people and registries ask of triggers.
@@ -25,7 +29,7 @@ pub enum TriggerCommand {
     Keep { read: Box<ReadTrigger>, dry_run: bool, answer: oneshot::Sender<Result<TriggerApplied, Refusal>> },
     /// Forgets one.
     Drop { name: String, answer: oneshot::Sender<Result<(), Refusal>> },
-    /// A version is to be rolled out.
+    /// A person wants a version rolled out.
     Go {
         name: String,
         version: String,
@@ -33,6 +37,39 @@ pub enum TriggerCommand {
         again: bool,
         answer: oneshot::Sender<Result<Fired, Refusal>>,
     },
+    /// A registry tells of something.
+    Hear { name: String, news: News, answer: oneshot::Sender<Result<Fired, Refusal>> },
+}
+
+/// Whoever names a version.
+#[derive(Clone, Copy, Debug)]
+pub enum Named {
+    /// A person.
+    Person {
+        /// Although it had its turn.
+        again: bool,
+    },
+    /// The registry, which was asked just now.
+    Registry,
+    /// A delivery of the registry's.
+    Event {
+        /// When it happened there, in milliseconds since 1970, where that is said.
+        said_ms: Option<u64>,
+    },
+}
+
+impl Named {
+    const fn is_person(self) -> bool {
+        matches!(self, Self::Person { .. })
+    }
+
+    const fn origin(self) -> Origin {
+        let said_ms = match self {
+            Self::Event { said_ms } => said_ms,
+            Self::Person { .. } | Self::Registry => None,
+        };
+        Origin { person: self.is_person(), said_ms }
+    }
 }
 
 /// Triggers by name, with what people and tools see of them.
@@ -47,11 +84,22 @@ pub struct Trigger {
     pending: Option<Pending>,
     triggered: BTreeMap<String, Triggered>,
     polling: Polling,
+    /// Is the registry asked whether what waits is still meant?
+    confirming: bool,
+    /// When the registry last took an alias back, in milliseconds since 1970.
+    taken_back_ms: Option<u64>,
 }
 
 impl Trigger {
     fn new(spec: manifest::Trigger) -> Self {
-        Self { spec: Arc::new(spec), pending: None, triggered: BTreeMap::new(), polling: Polling::default() }
+        Self {
+            spec: Arc::new(spec),
+            pending: None,
+            triggered: BTreeMap::new(),
+            polling: Polling::default(),
+            confirming: false,
+            taken_back_ms: None,
+        }
     }
 
     /// As it was stored; `None`, with a word in the log, when this serin cannot read it.
@@ -90,17 +138,18 @@ impl Trigger {
     }
 }
 
-fn pending_view(Pending { version, by, unix_ms, again }: Pending) -> PendingView {
+fn pending_view(Pending { version, by, unix_ms, again, .. }: Pending) -> PendingView {
     PendingView { version, by, unix_ms, again }
 }
 
-fn triggered_view(Triggered { version, by, unix_ms, outcome }: Triggered) -> TriggeredView {
+fn triggered_view(Triggered { version, by, unix_ms, outcome, .. }: Triggered) -> TriggeredView {
     let outcome = match outcome {
         Outcome::Begun { run } => VersionOutcome::Begun { run },
         Outcome::Queued { after_run } => VersionOutcome::Queued { after_run },
         Outcome::Stable => VersionOutcome::Stable,
         Outcome::Refused { why } => VersionOutcome::Refused { why },
         Outcome::PassedOver { by_version } => VersionOutcome::PassedOver { by_version },
+        Outcome::Withdrawn { by } => VersionOutcome::Withdrawn { by },
     };
     TriggeredView { version, by, unix_ms, outcome: outcome.into() }
 }
@@ -115,9 +164,10 @@ impl Engine {
                 let _ = answer.send(self.drop_trigger(&name));
             }
             TriggerCommand::Go { name, version, by, again, answer } => {
-                let gone = self.go(&name, &version, &by, again).await;
+                let gone = self.go(&name, &version, &by, Named::Person { again }).await;
                 let _ = answer.send(gone);
             }
+            TriggerCommand::Hear { name, news, answer } => self.deliver(name, news, answer).await,
         }
     }
 
@@ -182,30 +232,53 @@ impl Engine {
         name: &str,
         version: &str,
         by: &str,
-        again: bool,
+        named: Named,
     ) -> Result<Fired, Refusal> {
         let trigger = self.known(name)?;
         let spec = trigger.spec.clone();
         let gone = |triggered, message| Ok(Fired { triggered, version: Some(version.to_owned()), message });
-        if let Some(known) = trigger.triggered.get(version).filter(|_| !again) {
-            let remedy = format!("serin trigger fire {name} {version} --again");
-            return gone(false, format!("it had its turn: {} ({remedy})", known.outcome.said(&spec.rollout)));
+        let pending = Pending {
+            version: version.to_owned(),
+            by: by.to_owned(),
+            unix_ms: clock::unix_ms(),
+            again: matches!(named, Named::Person { again: true }),
+            origin: named.origin(),
+        };
+        match trigger.standing(version, &named) {
+            Standing::New => {}
+            Standing::Had(outcome) => {
+                let remedy = format!("serin trigger fire {name} {version} --again");
+                return gone(false, format!("it had its turn: {} ({remedy})", outcome.said(&spec.rollout)));
+            }
+            Standing::Late(later) => {
+                self.note_late(name, pending, &later)?;
+                return gone(false, format!("version {later} is the later one"));
+            }
+            Standing::TakenBack => return gone(false, "the registry took it back later".to_owned()),
+            Standing::Person(waits) => {
+                return gone(false, format!("version {waits} waits, which a person named"));
+            }
         }
         let free = self.is_free(&spec.rollout);
         let run = self.lead(&spec.rollout).map_or(0, |state| state.run);
         if free || spec.supersede != Supersede::Queue || self.serves(&spec.rollout, &spec.version(version)) {
-            let outcome = self.begin_version(name, version, by, again).await?;
+            let outcome = self.begin_version(name, &pending).await?;
             let taken = matches!(outcome, Outcome::Begun { .. } | Outcome::Queued { .. });
             return gone(taken, outcome.said(&spec.rollout));
         }
         let waits = format!("it begins when run {run} of {} is over", spec.rollout);
-        if trigger.pending.as_ref().is_some_and(|pending| pending.version == version) {
+        let trigger = self.known(name)?;
+        if let Some(known) = trigger.pending.clone().filter(|known| known.version == version) {
+            // Told of again, later than before: what happened in between is the older news.
+            let said_ms = known.origin.said_ms.max(pending.origin.said_ms);
+            if said_ms != known.origin.said_ms {
+                let origin = Origin { said_ms, ..known.origin };
+                self.note(name, Vec::new(), Some(Pending { origin, ..known }))?;
+            }
             return gone(false, waits);
         }
         // Whoever waits longest is not served first here: a newer model makes the older one pointless.
         let passed = trigger.pending.clone().map(|old| old.passed_over(version, clock::unix_ms()));
-        let pending =
-            Pending { version: version.to_owned(), by: by.to_owned(), unix_ms: clock::unix_ms(), again };
         self.note(name, passed.into_iter().collect(), Some(pending))?;
         gone(true, waits)
     }
@@ -224,13 +297,8 @@ impl Engine {
         })
     }
 
-    async fn begin_version(
-        &mut self,
-        name: &str,
-        version: &str,
-        by: &str,
-        again: bool,
-    ) -> Result<Outcome, Refusal> {
+    async fn begin_version(&mut self, name: &str, begins: &Pending) -> Result<Outcome, Refusal> {
+        let Pending { version, by, again, .. } = begins;
         let spec = self.known(name)?.spec.clone();
         let present = self.lead(&spec.rollout);
         // What was deleted left something behind the stable route, too.
@@ -252,7 +320,7 @@ impl Engine {
             let document = spec.rollout(version, stable.as_deref());
             let text = serde_json::to_string(&document)
                 .map_err(|error| Refusal::Failed(format!("the template cannot be written: {error}")))?;
-            match self.apply(&text, format!("trigger {name}: {by}"), again).await {
+            match self.apply(&text, format!("trigger {name}: {by}"), *again).await {
                 Ok(Applied { run, queued: true, .. }) => Outcome::Queued { after_run: run },
                 Ok(Applied { run, .. }) => Outcome::Begun { run },
                 // Our fault, and no reason to lose the version: whoever told of it tells again.
@@ -263,10 +331,10 @@ impl Engine {
         tracing::info!(trigger = name, version, "{by}: {}", outcome.said(&spec.rollout));
         let began = matches!(outcome, Outcome::Begun { .. } | Outcome::Queued { .. });
         let (passed, pending) = match self.known(name)?.pending.clone() {
-            Some(old) if old.version != version && began => {
+            Some(old) if old.version != *version && began => {
                 (Some(old.passed_over(version, clock::unix_ms())), None)
             }
-            Some(old) if old.version != version => (None, Some(old)),
+            Some(old) if old.version != *version => (None, Some(old)),
             _ => (None, None),
         };
         let this = Triggered {
@@ -274,6 +342,7 @@ impl Engine {
             by: by.to_owned(),
             unix_ms: clock::unix_ms(),
             outcome: outcome.clone(),
+            origin: begins.origin,
         };
         self.note(name, passed.into_iter().chain([this]).collect(), pending)?;
         Ok(outcome)
@@ -307,9 +376,10 @@ impl Engine {
             .filter_map(|(name, trigger)| Some((name.clone(), trigger.pending.clone()?)))
             .collect();
         for (name, pending) in waiting {
-            if let Err(refusal) =
-                self.begin_version(&name, &pending.version, &pending.by, pending.again).await
-            {
+            if self.confirms_first(&name, &pending) {
+                continue;
+            }
+            if let Err(refusal) = self.begin_version(&name, &pending).await {
                 tracing::error!(
                     trigger = name,
                     "version {} cannot begin: {}",
@@ -319,6 +389,19 @@ impl Engine {
             }
         }
         self.ask_registries();
+    }
+
+    /// Is the registry asked first whether what waits is still meant? Its answer begins it, or whatever is meant now.
+    fn confirms_first(&mut self, name: &str, pending: &Pending) -> bool {
+        let Some(trigger) = self.triggers.get_mut(name) else { return true };
+        let asked = trigger.spec.mlflow.as_ref().is_some_and(|mlflow| mlflow.poll.is_some());
+        if pending.origin.person || !asked {
+            return false;
+        }
+        if !std::mem::replace(&mut trigger.confirming, true) {
+            trigger.polling.hurry();
+        }
+        true
     }
 
     pub(super) fn show_triggers(&self) {

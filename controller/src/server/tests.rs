@@ -32,7 +32,7 @@ fn served(bound: &str, allowed: &[&str]) -> Served {
         lease: Leases::new(1, 5_000),
         archive: Archive::of(FilePath::new("/nonexistent/serin.db")),
         pulse: Pulse::default(),
-        sources: Sources::new(Secrets::default(), Hosts::default()).expect("sources"),
+        sources: Sources::new(Secrets::default(), outbound::system(), Hosts::default()).expect("sources"),
         deliveries: Deliveries::default(),
         readers: readers.clone(),
         exports: Exports::default(),

@@ -104,7 +104,10 @@ async fn delivered(api: &Api, name: String, headers: &HeaderMap, body: &[u8]) ->
     }
     let said = webhook::read(&trigger, body).map_err(|why| Refusal::Invalid(format!("{name}: {why}")))?;
     let answer = match said {
-        Said::Go { version, by } => go(api, name.clone(), version, by, false).await?,
+        Said::News(news) => {
+            let name = name.clone();
+            ask(api, |answer| Command::Trigger(TriggerCommand::Hear { name, news, answer })).await?
+        }
         Said::Nothing(why) => nothing(why),
     };
     if let Some(delivery) = &delivery {

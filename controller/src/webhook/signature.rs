@@ -62,7 +62,7 @@ pub fn verify(
     if unix_ms.abs_diff(now_ms) > tolerance_ms {
         return unsigned(format!(
             "its time is {} s from ours, and {} s are borne; set the clocks, or spec.webhook.tolerance",
-            unix_ms.abs_diff(now_ms) / 1_000,
+            unix_ms.abs_diff(now_ms).div_ceil(1_000),
             tolerance_ms / 1_000
         ));
     }

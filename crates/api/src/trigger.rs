@@ -94,10 +94,15 @@ pub enum VersionOutcome {
         /// Why.
         why: String,
     },
-    /// A later version came while it waited.
+    /// A later version came while it waited, or before it was heard of.
     PassedOver {
         /// That version.
         by_version: String,
+    },
+    /// The registry took its word back while it waited.
+    Withdrawn {
+        /// How that was heard of.
+        by: String,
     },
 }
 

@@ -118,7 +118,8 @@ pub struct Run {
     /// Variables that begin so are secrets too: with SECRET_, {secret: prometheus-token} is SECRET_PROMETHEUS_TOKEN
     #[arg(long, env = "SERIN_SECRET_ENV", value_name = "PREFIX", value_parser = prefix)]
     pub secret_env: Option<String>,
-    /// A host that sources of rollouts may be asked at, such as prometheus or *.example.com; none named: any
+    /// A host that sources of rollouts may be asked at, such as prometheus or *.example.com, or a network such as 10.0.0.0/8;
+    /// none named: any
     #[arg(long, env = "SERIN_SOURCE_HOST", value_name = "HOST", value_delimiter = ',')]
     pub source_host: Vec<sources::Host>,
     /// A program that hooks of rollouts may run, as they write it, such as /usr/local/bin/deploy; none named: none; *: any
@@ -128,6 +129,14 @@ pub struct Run {
     /// *.example.com: what is asked for by another name comes from a page that was led here
     #[arg(long, env = "SERIN_ALLOWED_HOST", value_name = "HOST", value_delimiter = ',')]
     pub allowed_host: Vec<sources::Host>,
+    /// A variable of serin's own that these programs are given, such as KUBECONFIG; beside it they have PATH, HOME, LANG,
+    /// LC_ALL, TZ, TMPDIR, and SERIN_* with what they are called for
+    #[arg(long, env = "SERIN_HOOK_ENV", value_name = "NAME", value_delimiter = ',')]
+    pub hook_env: Vec<String>,
+    /// A host at which hooks of rollouts may be called and endpoints asked for their version, or a network such as
+    /// 10.0.0.0/8; none named: any
+    #[arg(long, env = "SERIN_HOOK_HOST", value_name = "HOST", value_delimiter = ',')]
+    pub hook_host: Vec<sources::Host>,
     #[command(flatten)]
     pub proxies: Proxies,
 }

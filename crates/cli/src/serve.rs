@@ -27,13 +27,15 @@ pub async fn run(options: Run) -> Result<ExitCode> {
         period: Duration::from_millis(options.period_ms),
         lease_interval_ms: options.lease_interval_ms,
         secrets: Secrets { dir: options.secret_dir, env_prefix: options.secret_env },
-        source_hosts: Hosts(options.source_host),
+        source_hosts: Hosts::new("--source-host", options.source_host),
         hook_commands: options.hook_command,
         allowed_hosts: options.allowed_host,
         proxies: ProxyTerms {
             token_file: options.proxies.proxy_token_file.clone(),
             tls: options.proxies.tls(),
         },
+        hook_env: options.hook_env,
+        hook_hosts: Hosts::new("--hook-host", options.hook_host),
     })
     .await?;
     Ok(ExitCode::SUCCESS)

@@ -141,6 +141,7 @@ impl GateEvidence {
             None => {
                 let Reading { canary, stable, history, .. } = *reading;
                 let line = self.series.take(gate, canary, stable, history);
+                self.readings.note_missing(reading.missing.as_ref());
                 self.readings.note(gate, canary, stable, line);
             }
         }

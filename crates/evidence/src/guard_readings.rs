@@ -3,7 +3,7 @@
 use manifest::{Guardrail, Insufficient, Reads};
 use serde::{Deserialize, Serialize};
 
-use crate::readings::in_vain;
+use crate::readings::{in_vain, said};
 use crate::words::digits;
 use crate::{Answer, Reading};
 
@@ -21,6 +21,8 @@ pub struct GuardReadings {
     errors_in_a_row: u32,
     empty_in_a_row: u32,
     error: Option<String>,
+    /// Why the last had no data.
+    missing: Option<String>,
 }
 
 impl GuardReadings {
@@ -38,7 +40,8 @@ impl GuardReadings {
             return;
         }
         self.errors_in_a_row = 0;
-        let Some(seen) = reading.canary.filter(|seen| seen.is_finite()) else {
+        self.missing.clone_from(&reading.missing);
+        let Some(seen) = Reading::held(reading.canary, guardrail.metric.larger_is_worse()) else {
             self.empty_in_a_row = self.empty_in_a_row.saturating_add(1);
             return;
         };
@@ -75,9 +78,9 @@ impl GuardReadings {
             (Answer::Fail, format!("{bad} readings in a row are {side} {limit}, {borne} are borne; {facts}"))
         } else if let Some((_, why)) = self.unread(reads) {
             let answer = if self.error.is_some() { Answer::Error } else { Answer::Insufficient };
-            (answer, format!("{why}; {facts}"))
+            (answer, format!("{why}{}; {facts}", said(self.missing.as_ref())))
         } else if self.last.is_none() {
-            let why = self.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+            let why = said(self.error.as_ref().or(self.missing.as_ref()));
             (Answer::Insufficient, format!("nothing was read yet{why}"))
         } else if self.bad_in_a_row > 0 {
             let bad = self.bad_in_a_row;

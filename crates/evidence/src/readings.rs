@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::anomaly::Line;
 use crate::measure::at_margin;
-use crate::{Answer, Counts};
+use crate::{Answer, Counts, Reading};
 
 /// The readings of one gate in one stage.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Readings {
     /// How the last one stands to the others, where the gate asks for it.
     #[serde(default)]
     line: Option<Line>,
+    /// Why the last had no data.
+    #[serde(default)]
+    missing: Option<String>,
 }
 
 /// The counts of both arms.
@@ -85,21 +88,29 @@ impl Readings {
         self.last_age_ms.is_none_or(|last| age_ms.saturating_sub(last) >= gate.every_ms)
     }
 
-    /// A reading, and how it stands to others. `None` and what is no number are no data: neither good nor bad.
+    /// Why the reading that is noted next has no data.
+    pub fn note_missing(&mut self, why: Option<&String>) {
+        self.missing = why.cloned();
+    }
+
+    /// A reading, and how it stands to others. `None` and what is no number are no data: neither good nor bad. Stable has no
+    /// value that is infinite: nothing could be held against it.
     pub fn note(&mut self, gate: &Gate, seen: Option<f64>, stable: Option<f64>, line: Option<Line>) {
         self.errors_in_a_row = 0;
         self.error = None;
         self.empty_in_a_row = self.empty_in_a_row.saturating_add(1);
         let stable = stable.filter(|stable| stable.is_finite());
-        let Some(canary) = seen.filter(|seen| seen.is_finite()) else { return };
+        let Some(canary) = Reading::held(seen, gate.metric().larger_is_worse()) else { return };
         if gate.limit.is_none() && gate.against.is_some() && stable.is_none() {
             return;
         }
         self.empty_in_a_row = 0;
+        self.missing = None;
         self.last = Some(Value { canary, stable });
         self.line = line;
         let outlier = matches!(line, Some(Line::Outlier { .. }));
-        if outlier || worse(gate, canary, stable, Bound::Fail) {
+        // One that is infinite is on the worse side, and beyond any limit; a gate on outliers alone has none.
+        if outlier || canary.abs() == f64::MAX || worse(gate, canary, stable, Bound::Fail) {
             self.good_in_a_row = 0;
             self.bad = self.bad.saturating_add(1);
         } else if worse(gate, canary, stable, Bound::Pass) {
@@ -155,13 +166,14 @@ impl Readings {
         let (good, wanted) = (self.good_in_a_row, gate.consecutive);
         match self.unread(gate) {
             Some((_, why)) if self.error.is_some() => return (Answer::Error, why),
-            Some((_, why)) => return (Answer::Insufficient, format!("{why}: {facts}")),
+            Some((_, why)) => {
+                return (Answer::Insufficient, format!("{why}{}: {facts}", said(self.missing.as_ref())));
+            }
             None => {}
         }
         let Some(Value { canary, stable }) = self.last else {
-            let why =
-                self.error.as_ref().map_or_else(|| "no data".to_owned(), |error| format!("no data: {error}"));
-            return (Answer::Insufficient, format!("{why} yet"));
+            let why = said(self.error.as_ref().or(self.missing.as_ref()));
+            return (Answer::Insufficient, format!("no data yet{why}"));
         };
         let between = worse(gate, canary, stable, Bound::Pass) && !worse(gate, canary, stable, Bound::Fail);
         if good >= wanted && (self.error.is_some() || self.empty_in_a_row > 0) {
@@ -188,6 +200,11 @@ impl Readings {
             )
         }
     }
+}
+
+/// What is known of a cause, in brackets.
+pub fn said(why: Option<&String>) -> String {
+    why.map(|why| format!(" ({why})")).unwrap_or_default()
 }
 
 /// More questions in a row without an answer, or answers without a number, than are borne: what is done, and why.

@@ -13,6 +13,10 @@ pub fn value(metric: Metric, value: f64) -> String {
 
 /// Three digits that tell something, and four places at most.
 pub fn digits(value: f64) -> String {
+    // What was infinite is kept as the largest number.
+    if value.abs() == f64::MAX {
+        return if value > 0.0 { "infinite".to_owned() } else { "minus infinite".to_owned() };
+    }
     if value.abs() < 0.1 { notation::decimal(value, 4) } else { notation::digits(value, 3) }
 }
 

@@ -9,7 +9,8 @@ pub struct Document {
     pub text: String,
 }
 
-/// The documents of a text: a line `---` begins another. Those that hold nothing but comments are left out.
+/// The documents of a text: a line `---` begins another. Those that hold nothing but comments are left out, and so are
+/// directives before such a line (`%YAML 1.2`): they say how to read what a rollout has no use for.
 #[must_use]
 pub fn documents(text: &str) -> Vec<Document> {
     let mut found = vec![Document { line: 1, text: String::new() }];
@@ -27,8 +28,14 @@ pub fn documents(text: &str) -> Vec<Document> {
             }
         }
     }
-    let says = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
-    found.retain(|document| document.text.lines().any(says));
+    // After the last `---` there is nothing a directive could be for: such a line is refused as what it is.
+    let last = found.last().map(|document| document.line);
+    found.retain(|document| {
+        let directive = |line: &str| line.starts_with('%') && Some(document.line) != last;
+        let says =
+            |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#') && !directive(line);
+        document.text.lines().any(says)
+    });
     found
 }
 
@@ -55,6 +62,12 @@ mod tests {
         check("---\na: 1\n---\n# none\n---\nb: ---x\n", &[(1, "a: 1"), (5, "b: ---x")]);
         check("--- {a: 1}\r\n---\r\nb: |\r\n  ---\r\n", &[(1, "{a: 1}"), (2, "b: |\n  ---")]);
         check("---x: 1\n", &[(1, "---x: 1")]);
+        check("%YAML 1.2\n---\na: 1\n", &[(2, "a: 1")]);
+        check(
+            "# by a tool\n%YAML 1.2\n%TAG ! tag:x,2026:\n--- {a: 1}\n...\n%YAML 1.1\n---\nb: 2\n",
+            &[(4, "{a: 1}"), (7, "b: 2")],
+        );
+        check("a: 1\n---\n%YAML 1.2\n", &[(1, "a: 1"), (2, "%YAML 1.2")]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The programs a rollout would have run.
+//! The programs a rollout would have run, and the URLs it would have called.
 
 use crate::keep_warm::HookHow;
 use crate::plan::{HandBackHow, Plan};
@@ -27,5 +27,39 @@ impl Plan {
         });
         let all = hand_back.into_iter().chain(warm_up).chain(later);
         all.filter_map(|(field, words)| Some((field, words.first()?.as_str()))).collect()
+    }
+
+    /// Every URL that is called or asked for the rollout's sake, but for sources: hooks, requests that warm, endpoints that
+    /// name their version. Each with the field it stands in, below `spec`.
+    #[must_use]
+    pub fn hook_urls(&self) -> Vec<(String, &str)> {
+        let hand_back = match &self.hand_back.how {
+            HandBackHow::Url(url) => Some(("handBack.hook.url", url)),
+            HandBackHow::Manual | HandBackHow::Command(_) => None,
+        };
+        let warm_up = self.warm_up_hook.as_ref().and_then(|hook| match &hook.how {
+            WarmUpHow::Url(url) => Some(("warmUpHook.url", url)),
+            WarmUpHow::Requests { url, .. } => Some(("warmUpHook.requests.url", url)),
+            WarmUpHow::Command(_) => None,
+        });
+        let later = [
+            ("keepWarm.hook.url", self.keep_warm.as_ref().and_then(|keep| keep.hook.as_ref())),
+            ("after.succeeded.url", self.after.succeeded.as_ref()),
+            ("after.rolledBack.url", self.after.rolled_back.as_ref()),
+        ];
+        let later = later.into_iter().filter_map(|(field, how)| match how? {
+            HookHow::Url(url) => Some((field, url)),
+            HookHow::Command(_) => None,
+        });
+        let kept = self.keep_warm.iter().flat_map(|keep| &keep.endpoints);
+        let endpoints =
+            [("handBack", self.hand_back.endpoints.iter().collect::<Vec<_>>()), ("keepWarm", kept.collect())];
+        let endpoints = endpoints.into_iter().flat_map(|(at, urls)| {
+            let urls = urls.into_iter().enumerate();
+            urls.map(move |(index, url)| (format!("{at}.endpoints[{index}]"), url.as_str()))
+                .collect::<Vec<_>>()
+        });
+        let hooks = hand_back.into_iter().chain(warm_up).chain(later);
+        hooks.map(|(field, url)| (field.to_owned(), url.as_str())).chain(endpoints).collect()
     }
 }

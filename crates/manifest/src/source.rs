@@ -14,7 +14,8 @@ use crate::amount::Span;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Source {
-    /// A query of Prometheus, or of whatever speaks its API; a scalar, or one series. Empty and NaN are no data.
+    /// A query of Prometheus, or of whatever speaks its API; a scalar, or one series. Empty, NaN, and values older than `every` are no data; an infinite one on the
+    /// worse side is bad.
     Prometheus(Prometheus),
     /// A field of a JSON answer.
     Http(Http),
@@ -62,7 +63,7 @@ pub struct Range {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Reduce {
-    /// The newest; when it is no number (NaN, infinite), there is no data.
+    /// The newest; when it is NaN, there is no data.
     #[default]
     Last,
     /// The mean of those that are numbers.
@@ -84,6 +85,10 @@ pub struct Http {
     /// Stable's value in the answer, as a JSON pointer; needed with `against: stable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable_pointer: Option<String>,
+    /// When the values were measured, as a JSON pointer to a time: 2026-01-31T12:00:00Z, or a number since 1970 in seconds,
+    /// milliseconds, microseconds or nanoseconds. Values older than `every`, and from before the stage, are no data then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_pointer: Option<String>,
     /// Credentials, certificates and patience.
     #[serde(default, skip_serializing_if = "Access::is_plain")]
     pub access: Access,
@@ -193,6 +198,7 @@ impl Source {
             Self::Http(source) => {
                 let mut texts = vec![&mut source.url, &mut source.json_pointer];
                 texts.extend(source.stable_pointer.as_mut());
+                texts.extend(source.time_pointer.as_mut());
                 texts
             }
             Self::Push(_) => Vec::new(),
@@ -240,6 +246,7 @@ impl Source {
             Self::Http(source) => {
                 texts.extend([("url", source.url.as_str()), ("jsonPointer", source.json_pointer.as_str())]);
                 texts.extend(source.stable_pointer.as_deref().map(|pointer| ("stablePointer", pointer)));
+                texts.extend(source.time_pointer.as_deref().map(|pointer| ("timePointer", pointer)));
             }
             Self::Push(_) => {}
         }

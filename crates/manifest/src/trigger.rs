@@ -34,6 +34,8 @@ pub struct Trigger {
 pub struct Mlflow {
     /// The registered model's name.
     pub model: String,
+    /// The workspace it is in; `None`: the server's default.
+    pub workspace: Option<String>,
     /// What means "go".
     pub when: When,
     /// How it is asked; `None`: it is not.
@@ -69,6 +71,18 @@ pub enum When {
     Stage(String),
     /// The newest version there is.
     Created,
+}
+
+impl Mlflow {
+    /// The workspace of a server that has only one, and of whoever names none.
+    pub const DEFAULT_WORKSPACE: &str = "default";
+
+    /// Is what happened in a workspace about this model's? `None`: the server names none.
+    #[must_use]
+    pub fn is_in(&self, workspace: Option<&str>) -> bool {
+        let named = |name: Option<&str>| name.unwrap_or(Self::DEFAULT_WORKSPACE).to_owned();
+        named(self.workspace.as_deref()) == named(workspace)
+    }
 }
 
 /// Who may say that something has changed.
@@ -218,7 +232,12 @@ fn mlflow(written: &typed::Mlflow, check: &mut Check) -> Mlflow {
     }
     let access = written.access.clone();
     let poll = written.url.clone().map(|url| Poll { url, access, every_ms });
-    Mlflow { model: written.model.clone(), when, poll }
+    if let Some(workspace) = &written.workspace
+        && (workspace.is_empty() || !workspace.bytes().all(|byte| byte.is_ascii_graphic()))
+    {
+        check.refuse("spec.mlflow.workspace", "it is no name", "write the workspace's name, or leave it out");
+    }
+    Mlflow { model: written.model.clone(), workspace: written.workspace.clone(), when, poll }
 }
 
 fn when(written: &typed::When, check: &mut Check) -> When {

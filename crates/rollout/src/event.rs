@@ -234,4 +234,19 @@ pub struct Endpoint {
     pub url: String,
     /// The version it reports; `None`: it did not answer, or named none.
     pub version: Option<String>,
+    /// Why it reports none, in one sentence.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+impl Endpoint {
+    /// What it reports, for people: "http://... reports v1", or why it reports nothing.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match (&self.version, &self.error) {
+            (Some(version), _) => format!("{} reports {version}", self.url),
+            (None, Some(error)) => error.clone(),
+            (None, None) => format!("{} does not say which version it serves", self.url),
+        }
+    }
 }

@@ -17,6 +17,13 @@ pub struct Question {
     pub source: Source,
     /// What Prometheus had over this time is wanted too.
     pub history: Option<Range>,
+    /// The time between two readings, in milliseconds: an older value is no reading of now.
+    pub every_ms: u64,
+    /// For how long what is measured has been so, in milliseconds: earlier values are none of it. A gate measures its stage,
+    /// a guardrail the run since the canary first got traffic.
+    pub for_ms: u64,
+    /// Does it protect, as guardrails do? Then it waits for no gate.
+    pub protects: bool,
 }
 
 impl State {
@@ -48,7 +55,20 @@ impl State {
             window_ms: gate.every_ms.max(gate.min_window_ms),
             compares: gate.against.is_some() && self.concurrent(),
             history: gate.anomaly().and_then(|anomaly| anomaly.history),
+            protects: false,
         })
+    }
+
+    /// For how long the present stage's weights have been in force, in milliseconds.
+    fn staged_ms(&self) -> u64 {
+        let acknowledged = self.stages.last().and_then(|stage| stage.acknowledged);
+        acknowledged.map_or(0, |since| self.last.since_ms(since))
+    }
+
+    /// For how long the canary has had traffic in this run, in milliseconds: since its first weights were published.
+    #[must_use]
+    pub fn exposed_ms(&self) -> u64 {
+        self.stages.first().map_or(0, |stage| self.last.since_ms(stage.entered))
     }
 
     /// The versions whose figures are wanted: `None` stands for the only one.
@@ -73,6 +93,9 @@ impl State {
                 arm,
                 source: wanted.source.filled(&self.plan.name, &self.plan.stable, version),
                 history: wanted.history,
+                every_ms: wanted.every_ms,
+                for_ms: if wanted.protects { self.exposed_ms() } else { self.staged_ms() },
+                protects: wanted.protects,
             })
         };
         self.measured_arms().flat_map(of).collect()
@@ -130,5 +153,6 @@ fn of_guardrail(guardrail: &Guardrail) -> Option<Wanted<'_>> {
         window_ms: reads.every_ms,
         compares: false,
         history: None,
+        protects: true,
     })
 }

@@ -228,6 +228,9 @@ pub enum HandingBack {
         done: bool,
         /// What the hook said when it failed.
         failed: Option<String>,
+        /// What stable's endpoints last reported, where that is not the new version.
+        #[serde(default)]
+        reported: Option<String>,
     },
     /// Stable reports the new version; the canary's weight goes down.
     Lowering {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use manifest::Value;
+use outbound::header::AUTHORIZATION;
+use outbound::{HeaderMap, HeaderName, HeaderValue, Scrub, Terms, Text};
 
-use super::secrets::{Scrub, Secrets, Text};
-use super::tls::Terms;
+use crate::secrets::Secrets;
 
 /// Readings are minutes apart, so a slow answer is still in time, and none keeps a place for long.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,14 +21,15 @@ pub struct Access {
     pub scrub: Scrub,
 }
 
+/// How long a question may take, from when it is due to the last byte of its answer.
+pub fn patience(named: &manifest::Access) -> Duration {
+    named.timeout.map_or(TIMEOUT, |timeout| Duration::from_millis(timeout.ms()))
+}
+
 impl Access {
     pub async fn read(named: &manifest::Access, secrets: &Secrets) -> Result<Self, String> {
-        let mut access = Self {
-            headers: HeaderMap::new(),
-            tls: None,
-            timeout: named.timeout.map_or(TIMEOUT, |timeout| Duration::from_millis(timeout.ms())),
-            scrub: Scrub::default(),
-        };
+        let mut access =
+            Self { headers: HeaderMap::new(), tls: None, timeout: patience(named), scrub: Scrub::default() };
         for (name, value) in &named.headers {
             let text = access.text(value, secrets).await?;
             let header =

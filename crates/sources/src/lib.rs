@@ -4,11 +4,12 @@
 //! says anything about the canary, and no sentence holds a secret.
 
 mod access;
-mod hosts;
+mod json;
+pub mod moment;
+mod places;
 mod provider;
 mod secrets;
-mod tls;
-mod web;
+mod when;
 
 #[cfg(test)]
 mod tests;
@@ -18,35 +19,33 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, ensure};
 use judge::anomaly::Spread;
 use manifest::{Plan, Range, Source};
-use tokio::sync::Semaphore;
+use outbound::{Client, RootCertStore};
+use tokio::time::{Instant, timeout_at};
 
-pub use hosts::{Host, Hosts};
-pub use secrets::{Secrets, Text};
+pub use outbound::{Host, Hosts, Text};
+pub use places::{Asker, Purpose};
+pub use provider::Figures;
+pub use secrets::Secrets;
+pub use when::When;
 
 use access::Access;
+use places::Places;
 use provider::{Asking, Provider, Registry};
-use web::Web;
-
-/// Questions under way at once: enough for a hundred rollouts, and no flood for the one Prometheus they share.
-const AT_ONCE: usize = 32;
-
-/// The canary's value and stable's.
-pub type Pair = (Option<f64>, Option<f64>);
 
 /// Whoever asks. Cheap to clone.
 #[derive(Clone)]
 pub struct Sources {
-    web: Web,
+    web: Client,
     secrets: Arc<Secrets>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 impl Sources {
-    /// Trusts the system's certificate authorities, or those of `SSL_CERT_FILE`.
+    /// Trusts these authorities where a source names none.
     ///
     /// # Errors
     /// When the folder of secrets is none, or TLS cannot be used.
-    pub fn new(secrets: Secrets, hosts: Hosts) -> Result<Self> {
+    pub fn new(secrets: Secrets, roots: Arc<RootCertStore>, hosts: Hosts) -> Result<Self> {
         if let Some(dir) = &secrets.dir {
             ensure!(
                 dir.is_dir(),
@@ -54,18 +53,14 @@ impl Sources {
                 dir.display()
             );
         }
-        if hosts.0.is_empty() && (secrets.dir.is_some() || secrets.env_prefix.is_some()) {
+        if hosts.is_any() && (secrets.dir.is_some() || secrets.env_prefix.is_some()) {
             tracing::warn!(
                 "whoever may apply a rollout may send any offered secret to any server; name the servers that sources \
                  may be asked at with --source-host"
             );
         }
-        let web = Web::new(tls::system(), hosts).map_err(|error| anyhow!(error))?;
-        Ok(Self::with(web, secrets))
-    }
-
-    fn with(web: Web, secrets: Secrets) -> Self {
-        Self { web, secrets: Arc::new(secrets), places: Arc::new(Semaphore::new(AT_ONCE)) }
+        let web = Client::new(roots, hosts).map_err(|error| anyhow!(error))?;
+        Ok(Self { web, secrets: Arc::new(secrets), places: Arc::default() })
     }
 
     /// May this plan's sources be asked, with the secrets they name?
@@ -114,13 +109,14 @@ impl Sources {
         url.into_iter().chain(secrets).collect()
     }
 
-    /// Asks a model registry which version means "go"; `None`: none does.
+    /// Asks a model registry, for a trigger, which version means "go"; `None`: none does.
     ///
     /// # Errors
     /// Why there is no answer, in one sentence.
-    pub async fn newest(&self, registry: &manifest::Mlflow) -> Result<Option<String>, String> {
+    pub async fn newest(&self, trigger: &str, registry: &manifest::Mlflow) -> Result<Option<String>, String> {
         let Some(registry) = Registry::of(registry) else { return Ok(None) };
-        self.asking(registry.access(), 0, async |asking| registry.ask(&asking).await).await
+        let asker = Asker { name: trigger, purpose: Purpose::Begin };
+        self.asking(&registry, asker, When::default(), async |asking| registry.ask(&asking).await).await
     }
 
     /// A secret that is offered.
@@ -131,41 +127,62 @@ impl Sources {
         self.secrets.read(name).await
     }
 
-    /// Asks for a figure of now. Takes no longer than the source's timeout.
+    /// Asks for a figure. Takes no longer than the source's timeout, waiting for a place included.
     ///
     /// # Errors
     /// Why there is no answer, in one sentence.
-    pub async fn ask(&self, source: &Source, now_ms: u64) -> Result<Pair, String> {
+    pub async fn ask(&self, source: &Source, asker: Asker<'_>, when: When) -> Result<Figures, String> {
         let Some(provider) = provider::of_figures(source) else {
             return Err("figures are pushed here, nobody can be asked".to_owned());
         };
-        self.asking(provider.access(), now_ms, async |asking| provider.ask(&asking).await).await
+        self.asking(provider, asker, when, async |asking| provider.ask(&asking).await).await
     }
 
     /// Middle and spread of what a source gave over a time before now; `None`: it gave nothing, or cannot know.
     ///
     /// # Errors
     /// Why there is no answer, in one sentence.
-    pub async fn before(&self, source: &Source, range: Range, now_ms: u64) -> Result<Option<Spread>, String> {
+    pub async fn before(
+        &self,
+        source: &Source,
+        range: Range,
+        asker: Asker<'_>,
+        when: When,
+    ) -> Result<Option<Spread>, String> {
         let Some(provider) = provider::of_figures(source).filter(|provider| provider.remembers()) else {
             return Ok(None);
         };
         let asked = async |asking: Asking<'_>| provider.before(range, &asking).await;
-        let values = self.asking(provider.access(), now_ms, asked).await?;
+        let values = self.asking(provider, asker, when, asked).await?;
         Ok(Spread::of(&values).ok())
     }
 
     /// Asks once there is a place, with the secrets as they are by then; no secret is in the error.
-    async fn asking<T>(
+    async fn asking<A, T>(
         &self,
-        named: &manifest::Access,
-        now_ms: u64,
+        provider: &dyn Provider<Answer = A>,
+        asker: Asker<'_>,
+        when: When,
         ask: impl AsyncFnOnce(Asking<'_>) -> Result<T, String>,
     ) -> Result<T, String> {
-        // The semaphore is never closed.
-        let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
-        let access = Access::read(named, &self.secrets).await?;
-        let said = ask(Asking { web: &self.web, access: &access, now_ms }).await;
+        let begun = Instant::now();
+        let patience = access::patience(provider.access());
+        let deadline = begun + patience;
+        let url = self.web.url(provider.url())?;
+        let server =
+            format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0));
+        let place = timeout_at(deadline, self.places.take(asker, &server)).await.map_err(|_| {
+            format!(
+                "{} was not asked within {patience:?}: so many questions of {} to {server} are without an answer",
+                outbound::shown(&url),
+                asker.name
+            )
+        })??;
+        let access = timeout_at(deadline, Access::read(provider.access(), &self.secrets)).await;
+        let access = access.map_err(|_| format!("the secrets could not be read within {patience:?}"))??;
+        let when = when.later(begun.elapsed());
+        let said = ask(Asking { web: &self.web, access: &access, when, deadline }).await;
+        drop(place);
         said.map_err(|error| access.scrub.clean(&error))
     }
 }

@@ -7,12 +7,55 @@ mod prometheus;
 use std::pin::Pin;
 
 use manifest::{Range, Source};
+use outbound::{Answer, Client, HeaderMap, Question, Url};
+use tokio::time::{Instant, timeout_at};
 
-use crate::Pair;
 use crate::access::Access;
-use crate::web::Web;
+use crate::when::{Timely, When};
 
 pub use mlflow::Registry;
+
+/// An answer holds a figure or two; whoever sends more was asked the wrong question.
+const LONGEST: usize = 4 << 20;
+
+/// The figures of both versions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// The canary's; `None`: no data. It may be infinite, never NaN.
+    pub canary: Option<f64>,
+    /// Stable's, where it is asked for.
+    pub stable: Option<f64>,
+    /// Why there is no data, where more than that is known.
+    pub why: Option<String>,
+}
+
+/// One figure.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Figure {
+    value: Option<f64>,
+    why: Option<String>,
+}
+
+impl Figure {
+    /// NaN, such as 0/0 while nothing happens, is no data. The infinities are numbers: 1/0 is not nothing.
+    fn of(value: f64) -> Self {
+        Self { value: Some(value).filter(|value| !value.is_nan()), why: None }
+    }
+
+    /// A value that is one of now; else no data.
+    fn at(value: f64, timely: Timely) -> Self {
+        match timely {
+            Timely::Yes => Self::of(value),
+            Timely::No(why) => Self { value: None, why: Some(why) },
+        }
+    }
+}
+
+impl Figures {
+    fn new(canary: Figure, stable: Figure) -> Self {
+        Self { canary: canary.value, stable: stable.value, why: canary.why.or(stable.why) }
+    }
+}
 
 /// Why there is no answer is said in one sentence.
 pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, String>> + Send + 'a>>;
@@ -44,14 +87,36 @@ pub trait Provider: Sync {
 
 /// What a question needs beside its provider.
 pub struct Asking<'a> {
-    pub web: &'a Web,
+    pub web: &'a Client,
     /// The provider's, its secrets read.
     pub access: &'a Access,
-    pub now_ms: u64,
+    pub when: When,
+    /// Of all its requests together.
+    pub deadline: Instant,
+}
+
+impl Asking<'_> {
+    /// One GET. Redirects are for the caller to refuse.
+    async fn get(&self, url: &Url) -> Result<Answer, String> {
+        self.get_with(url, HeaderMap::new()).await
+    }
+
+    /// The same with headers beside those of the access.
+    async fn get_with(&self, url: &Url, headers: HeaderMap) -> Result<Answer, String> {
+        let Asking { web, access, deadline, .. } = self;
+        let question =
+            Question::get(url).with(headers).with(access.headers.clone()).over(access.tls.as_ref());
+        let asked = async { web.send(question).await?.whole(LONGEST).await };
+        let shown = outbound::shown(url);
+        match timeout_at(*deadline, asked).await {
+            Ok(answer) => answer.map_err(|error| format!("{shown} {error}")),
+            Err(_) => Err(format!("{shown} did not answer within {:?}", access.timeout)),
+        }
+    }
 }
 
 /// The provider of a figure; `None`: figures are pushed, nobody is asked.
-pub fn of_figures(source: &Source) -> Option<&dyn Provider<Answer = Pair>> {
+pub fn of_figures(source: &Source) -> Option<&dyn Provider<Answer = Figures>> {
     match source {
         Source::Prometheus(source) => Some(source),
         Source::Http(source) => Some(source),

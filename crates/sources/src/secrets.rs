@@ -4,8 +4,9 @@
 //! the operator's folder, or in variables that begin as the operator said, can be named. Read anew at each question, so
 //! that a replaced secret is used at once.
 
-use std::fmt;
 use std::path::PathBuf;
+
+use outbound::Text;
 
 /// A bundle of certificates is some hundred KiB.
 const LONGEST: u64 = 1 << 20;
@@ -17,30 +18,6 @@ pub struct Secrets {
     pub dir: Option<PathBuf>,
     /// What variables that are secrets begin with: `prometheus/token` is `{prefix}PROMETHEUS_TOKEN`.
     pub env_prefix: Option<String>,
-}
-
-/// A secret's text; never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Text(String);
-
-impl fmt::Debug for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl Text {
-    /// Holds a text as a secret.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The text itself, for the question alone.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
 }
 
 impl Secrets {
@@ -104,7 +81,7 @@ impl Secrets {
         if text.trim().is_empty() {
             return Err(format!("the secret {name:?} is empty; its operator must fill it"));
         }
-        Ok(Text(text.to_owned()))
+        Ok(Text::new(text.to_owned()))
     }
 
     fn file(&self, name: &str) -> Option<PathBuf> {
@@ -116,29 +93,6 @@ impl Secrets {
     fn variable(&self, name: &str) -> Option<String> {
         let upper = |sign: char| if sign.is_ascii_alphanumeric() { sign.to_ascii_uppercase() } else { '_' };
         self.env_prefix.as_ref().map(|prefix| prefix.chars().chain(name.chars().map(upper)).collect())
-    }
-}
-
-/// Takes secrets out of what others say: some servers repeat what they were sent.
-#[derive(Clone, Debug, Default)]
-pub struct Scrub(Vec<Text>);
-
-impl Scrub {
-    pub fn add(&mut self, text: &str) {
-        // As it stands between quotes, too.
-        let quoted = format!("{text:?}");
-        let quoted = quoted.trim_matches('"');
-        for form in [text, text.trim(), quoted] {
-            if !form.is_empty() && !self.0.iter().any(|known| known.0 == form) {
-                self.0.push(Text(form.to_owned()));
-            }
-        }
-        // The longest first: one may hold another.
-        self.0.sort_by_key(|text| std::cmp::Reverse(text.0.len()));
-    }
-
-    pub fn clean(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(&secret.0, "***"))
     }
 }
 
@@ -188,17 +142,5 @@ mod tests {
             }
             assert_eq!(secrets.offers(name).is_ok(), read.is_ok() || name == "empty", "{name}");
         }
-    }
-
-    #[test]
-    fn a_secret_is_never_shown() {
-        let mut scrub = Scrub::default();
-        ["a", "tok\"en", "token"].into_iter().for_each(|text| scrub.add(text));
-        assert_eq!(scrub.clean(r#"tok"en tok\"en token"#), "*** *** ***");
-        assert_eq!(
-            format!("{:?} {:?}", Text::new("x".to_owned()), scrub),
-            format!("*** Scrub({:?})", scrub.0)
-        );
-        assert!(!format!("{scrub:?}").contains("tok"));
     }
 }

@@ -2,6 +2,8 @@
 
 mod before;
 mod credentials;
+mod fair;
+mod times;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -12,7 +14,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use manifest::{Basic, Http, Prometheus, Range, Reduce, Secret, Span, Tls, Value};
-use rustls::RootCertStore;
+use outbound::RootCertStore;
 use tokio::net::TcpListener;
 
 use super::*;
@@ -65,14 +67,42 @@ fn http(url: String, pointer: &str) -> Http {
     Http { url, json_pointer: pointer.to_owned(), ..Http::default() }
 }
 
+/// The canary's value and stable's.
+type Pair = (Option<f64>, Option<f64>);
+
+/// What is asked for now, of something that has been so for ever, every 30 s.
+const WHEN: When = When { now_ms: NOW_MS, for_ms: None, every_ms: 30_000 };
+
+const ASKER: Asker<'static> = Asker { name: "ranker", purpose: Purpose::Prove };
+
+async fn figures(sources: &Sources, source: Source) -> Result<Pair, String> {
+    sources.ask(&source, ASKER, WHEN).await.map(|Figures { canary, stable, .. }| (canary, stable))
+}
+
+/// `@30` in an answer stands for the time 30 s ago.
+fn timed(body: &str) -> String {
+    let mut parts = body.split('@');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let ago: u64 = part[..digits].parse().expect("seconds");
+        text += &format!("{}{}", NOW_MS / 1_000 - ago, &part[digits..]);
+    }
+    text
+}
+
+fn of(secrets: Secrets, named: &[&str]) -> Result<Sources> {
+    let named = named.iter().map(|host| host.parse().expect("a host")).collect();
+    Sources::new(secrets, Arc::new(RootCertStore::empty()), Hosts::new("--source-host", named))
+}
+
 fn sources() -> Sources {
-    Sources::new(Secrets::default(), Hosts::default()).expect("sources")
+    of(Secrets::default(), &[]).expect("sources")
 }
 
 /// Sources that trust no authority of the system, with the secrets of a folder.
 fn offering(dir: &Path) -> Sources {
-    let web = Web::new(Arc::new(RootCertStore::empty()), Hosts::default()).expect("a client");
-    Sources::with(web, Secrets { dir: Some(dir.to_owned()), env_prefix: None })
+    of(Secrets { dir: Some(dir.to_owned()), env_prefix: None }, &[]).expect("sources")
 }
 
 fn secret(name: &str) -> Secret {
@@ -95,10 +125,11 @@ fn judge(case: &str, said: Result<Pair, String>, expected: Result<Option<f64>, &
 }
 
 async fn check_prometheus(status: u16, body: &str, expected: Result<Option<f64>, &[&str]>) {
+    let body = &timed(body);
     let host = StandIn::new(status, body).start().await;
     judge(
         body,
-        sources().ask(&Source::Prometheus(prometheus(format!("http://{host}"))), NOW_MS).await,
+        figures(&sources(), Source::Prometheus(prometheus(format!("http://{host}")))).await,
         expected,
     );
 }
@@ -106,7 +137,7 @@ async fn check_prometheus(status: u16, body: &str, expected: Result<Option<f64>,
 async fn check_json(status: u16, body: &str, pointer: &str, expected: Result<Option<f64>, &[&str]>) {
     let host = StandIn::new(status, body).start().await;
     let source = Source::Http(http(format!("http://{host}/quality"), pointer));
-    judge(&format!("{pointer} of {body}"), sources().ask(&source, NOW_MS).await, expected);
+    judge(&format!("{pointer} of {body}"), figures(&sources(), source).await, expected);
 }
 
 fn success(kind: &str, result: &str) -> String {
@@ -115,17 +146,17 @@ fn success(kind: &str, result: &str) -> String {
 
 #[tokio::test]
 async fn prometheus_gives_a_number_no_data_or_an_error() {
-    let series = |labels: &str, value: &str| format!(r#"{{"metric":{{{labels}}},"value":[1.5,"{value}"]}}"#);
+    let series = |labels: &str, value: &str| format!(r#"{{"metric":{{{labels}}},"value":[@1,"{value}"]}}"#);
     for (kind, result, expected) in [
-        ("scalar", r#"[1435781451.781,"0.25"]"#.to_owned(), Some(0.25)),
-        ("scalar", r#"[1435781451.781,"NaN"]"#.to_owned(), None),
+        ("scalar", r#"[@1,"0.25"]"#.to_owned(), Some(0.25)),
+        ("scalar", r#"[@1,"NaN"]"#.to_owned(), None),
         ("vector", "[]".to_owned(), None),
         ("vector", format!("[{}]", series("", "1e-3")), Some(0.001)),
         ("vector", format!("[{}]", series(r#""__name__":"up""#, "NaN")), None),
-        ("vector", format!("[{}]", series("", "+Inf")), None),
-        ("vector", format!("[{}]", series("", "-Inf")), None),
+        ("vector", format!("[{}]", series("", "+Inf")), Some(f64::INFINITY)),
+        ("vector", format!("[{}]", series("", "-Inf")), Some(f64::NEG_INFINITY)),
         ("matrix", "[]".to_owned(), None),
-        ("matrix", r#"[{"metric":{},"values":[[1,"1"],[2,"2"],[3,"-3.5"]]}]"#.to_owned(), Some(-3.5)),
+        ("matrix", r#"[{"metric":{},"values":[[@3,"1"],[@2,"2"],[@1,"-3.5"]]}]"#.to_owned(), Some(-3.5)),
         ("matrix", r#"[{"metric":{},"values":[]}]"#.to_owned(), None),
     ] {
         check_prometheus(200, &success(kind, &result), Ok(expected)).await;
@@ -136,7 +167,7 @@ async fn prometheus_gives_a_number_no_data_or_an_error() {
         (200, success("vector", &two), &["2 series", r#"up{job="a"}"#, r#"{job="b"}"#, "sum("]),
         (200, success("vector", histogram), &["h{}", "histogram_quantile"]),
         (200, success("string", r#"[1,"x"]"#), &["\"string\"", "scalar"]),
-        (200, success("scalar", r#"[1,"many"]"#), &["\"many\"", "no number"]),
+        (200, success("scalar", r#"[@1,"many"]"#), &["\"many\"", "no number"]),
         (200, success("scalar", "7"), &["cannot be read"]),
         (400, r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#.into(), &[
             "\"up\"", "bad_data", "parse error", "400",
@@ -155,41 +186,47 @@ async fn prometheus_gives_a_number_no_data_or_an_error() {
     for (status, body, parts) in cases {
         check_prometheus(status, &body, Err(parts)).await;
     }
-    let info = r#"{"status":"success","warnings":["PromQL info: might not be a counter"],"data":{"resultType":"scalar","result":[1,"2"]}}"#;
+    let info = r#"{"status":"success","warnings":["PromQL info: might not be a counter"],"data":{"resultType":"scalar","result":[@1,"2"]}}"#;
     check_prometheus(200, info, Ok(Some(2.0))).await;
 }
 
 #[tokio::test]
 async fn a_range_is_asked_for_and_reduced_to_one_number() {
     let matrix = |values: &str| success("matrix", &format!(r#"[{{"metric":{{}},"values":[{values}]}}]"#));
-    let values = r#"[1,"NaN"],[2,"4"],[3,"1"],[4,"7"]"#;
+    let values = r#"[@6,"NaN"],[@4,"4"],[@3,"1"],[@1,"7"]"#;
     for (values, reduce, expected) in [
         (values, None, Some(7.0)),
         (values, Some(Reduce::Last), Some(7.0)),
         (values, Some(Reduce::Avg), Some(4.0)),
         (values, Some(Reduce::Min), Some(1.0)),
         (values, Some(Reduce::Max), Some(7.0)),
-        (r#"[1,"4"],[2,"NaN"]"#, Some(Reduce::Last), None),
-        (r#"[1,"4"],[2,"NaN"]"#, Some(Reduce::Avg), Some(4.0)),
-        (r#"[1,"NaN"],[2,"+Inf"]"#, Some(Reduce::Avg), None),
-        (r#"[1,"NaN"]"#, Some(Reduce::Max), None),
+        (r#"[@3,"4"],[@1,"NaN"]"#, Some(Reduce::Last), None),
+        (r#"[@3,"4"],[@1,"NaN"]"#, Some(Reduce::Avg), Some(4.0)),
+        (r#"[@3,"NaN"],[@1,"+Inf"]"#, Some(Reduce::Avg), Some(f64::INFINITY)),
+        // In the order of their times, whatever the order they come in.
+        (r#"[@1,"9"],[@3,"1"]"#, None, Some(9.0)),
+        // A series that has ended says nothing of now, whatever is made of it.
+        (r#"[@599,"1"],[@597,"1"]"#, None, None),
+        (r#"[@599,"1"],[@597,"1"]"#, Some(Reduce::Avg), None),
+        (r#"[@599,"1"],[@12,"1"]"#, Some(Reduce::Max), None),
+        (r#"[@1,"NaN"]"#, Some(Reduce::Max), None),
         ("", Some(Reduce::Min), None),
     ] {
-        let stand_in = StandIn::new(200, &matrix(values));
+        let stand_in = StandIn::new(200, &timed(&matrix(values)));
         let host = stand_in.start().await;
         let range = Range { over: Span::from_ms(600_000), step: Span::from_ms(1_500) };
         let source = Prometheus { range: Some(range), reduce, ..prometheus(format!("http://{host}/at")) };
-        let said = sources().ask(&Source::Prometheus(source), NOW_MS).await;
+        let said = figures(&sources(), Source::Prometheus(source)).await;
         judge(&format!("{reduce:?} of {values}"), said, Ok(expected));
         let (place, _) = stand_in.asked().pop().expect("it was asked");
-        let url = url::Url::parse(&format!("http://{host}{place}")).expect("a URL");
+        let url = outbound::Url::parse(&format!("http://{host}{place}")).expect("a URL");
         assert_eq!(url.path(), "/at/api/v1/query_range");
         let given: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
         let seconds = |name: &str| given[name].parse::<f64>().expect("seconds");
         assert!((seconds("end") - seconds("start") - 600.0).abs() < 1e-3, "{given:?}");
         assert_eq!((given["step"].as_str(), given["timeout"].as_str()), ("1.500", "10000ms"));
     }
-    check_prometheus(200, &matrix(r#"[1,"many"]"#), Err(&["\"many\"", "no number"])).await;
+    check_prometheus(200, &matrix(r#"[@1,"many"]"#), Err(&["\"many\"", "no number"])).await;
 }
 
 #[tokio::test]
@@ -199,7 +236,7 @@ async fn an_answer_without_end_and_a_redirect_are_refused() {
     let (prometheus, http) =
         (prometheus(format!("http://{host}")), http(format!("http://{host}/quality"), "/a"));
     for source in [Source::Prometheus(prometheus), Source::Http(http)] {
-        judge("too long", sources().ask(&source, NOW_MS).await, Err(&["more than 4 MiB", "the one figure"]));
+        judge("too long", figures(&sources(), source).await, Err(&["more than 4 MiB", "the one figure"]));
     }
     check_prometheus(302, "", Err(&["302", "not followed"])).await;
 }
@@ -237,7 +274,7 @@ async fn a_field_of_json_is_a_number_no_data_or_an_error() {
 
 #[tokio::test]
 async fn both_versions_are_asked_for_and_the_query_arrives_as_written() {
-    let stand_in = StandIn::new(200, &success("scalar", r#"[1,"5"]"#));
+    let stand_in = StandIn::new(200, &timed(&success("scalar", r#"[@1,"5"]"#)));
     let host = stand_in.start().await;
     let question = r#"sum(rate(x{version="v2", a=~"b+|c&d"}[5m])) / 100 % 7"#;
     let source = Prometheus {
@@ -245,12 +282,12 @@ async fn both_versions_are_asked_for_and_the_query_arrives_as_written() {
         stable_query: Some("1+1".to_owned()),
         ..prometheus(format!("http://{host}/behind/a/path/"))
     };
-    assert_eq!(sources().ask(&Source::Prometheus(source), NOW_MS).await, Ok((Some(5.0), Some(5.0))));
+    assert_eq!(figures(&sources(), Source::Prometheus(source)).await, Ok((Some(5.0), Some(5.0))));
     let asked: Vec<String> = stand_in.asked().into_iter().map(|(place, _)| place).collect();
     assert!(asked.iter().all(|place| place.starts_with("/behind/a/path/api/v1/query?")), "{asked:?}");
     let mut questions: Vec<String> = asked
         .iter()
-        .map(|place| url::Url::parse(&format!("http://host{place}")).expect("a URL"))
+        .map(|place| outbound::Url::parse(&format!("http://host{place}")).expect("a URL"))
         .filter_map(|url| {
             url.query_pairs().find(|(key, _)| key == "query").map(|(_, value)| value.into_owned())
         })
@@ -260,7 +297,7 @@ async fn both_versions_are_asked_for_and_the_query_arrives_as_written() {
 
     let host = StandIn::new(200, r#"{"a":1,"b":2}"#).start().await;
     let source = Http { stable_pointer: Some("/b".to_owned()), ..http(format!("http://{host}"), "/a") };
-    assert_eq!(sources().ask(&Source::Http(source), NOW_MS).await, Ok((Some(1.0), Some(2.0))));
+    assert_eq!(figures(&sources(), Source::Http(source)).await, Ok((Some(1.0), Some(2.0))));
 }
 
 #[tokio::test]
@@ -272,7 +309,7 @@ async fn who_cannot_be_reached_is_named() {
         ("prometheus:9090", ["prometheus:9090", "http://"]),
         ("http://", ["http://", "no URL"]),
     ] {
-        judge(url, sources().ask(&Source::Http(http(url.to_owned(), "/a")), NOW_MS).await, Err(&parts));
+        judge(url, figures(&sources(), Source::Http(http(url.to_owned(), "/a"))).await, Err(&parts));
     }
 }
 
@@ -289,6 +326,6 @@ async fn a_silent_source_is_given_up() {
     });
     let mut source = http(format!("http://{host}"), "/a");
     source.access.timeout = Some(Span::from_ms(20));
-    let said = sources().ask(&Source::Http(source), NOW_MS).await;
+    let said = figures(&sources(), Source::Http(source)).await;
     judge("silence", said, Err(&["within 20ms"]));
 }

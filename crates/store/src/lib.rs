@@ -35,7 +35,7 @@ pub use failpoints::{Failpoint, Failpoints};
 pub use journal::{Entry, Kind};
 pub use measured::{Counted, Sample};
 pub use queued::Queued;
-pub use triggers::{Outcome, Pending, StoredTrigger, Triggered};
+pub use triggers::{Origin, Outcome, Pending, StoredTrigger, Triggered};
 
 /// The store, open for writing by this process alone.
 pub struct Store {

@@ -39,6 +39,19 @@ pub struct Pending {
     /// A person wants it although it was rolled back once.
     #[serde(default)]
     pub again: bool,
+    /// Whose word it was.
+    #[serde(default)]
+    pub origin: Origin,
+}
+
+/// Whose word a version goes by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Origin {
+    /// A person's, and not a registry's.
+    pub person: bool,
+    /// When the registry says that it happened, in milliseconds since 1970; `None`: it does not say.
+    pub said_ms: Option<u64>,
 }
 
 /// The outcome of a version.
@@ -52,6 +65,9 @@ pub struct Triggered {
     pub unix_ms: u64,
     /// The outcome of it.
     pub outcome: Outcome,
+    /// Whose word it was.
+    #[serde(default)]
+    pub origin: Origin,
 }
 
 /// The outcome of a version.
@@ -75,10 +91,15 @@ pub enum Outcome {
         /// In one sentence.
         why: String,
     },
-    /// A later version came while it waited.
+    /// A later version came while it waited, or before it was heard of.
     PassedOver {
         /// The later version.
         by_version: String,
+    },
+    /// The registry took its word back while it waited.
+    Withdrawn {
+        /// How that was heard of.
+        by: String,
     },
 }
 
@@ -87,7 +108,14 @@ impl Pending {
     #[must_use]
     pub fn passed_over(self, by_version: &str, unix_ms: u64) -> Triggered {
         let outcome = Outcome::PassedOver { by_version: by_version.to_owned() };
-        Triggered { version: self.version, by: self.by, unix_ms, outcome }
+        Triggered { version: self.version, by: self.by, unix_ms, outcome, origin: self.origin }
+    }
+
+    /// The registry took its word back.
+    #[must_use]
+    pub fn withdrawn(self, by: &str, unix_ms: u64) -> Triggered {
+        let outcome = Outcome::Withdrawn { by: by.to_owned() };
+        Triggered { version: self.version, by: self.by, unix_ms, outcome, origin: self.origin }
     }
 }
 
@@ -100,7 +128,8 @@ impl Outcome {
             Self::Queued { after_run } => format!("it begins when run {after_run} of {rollout} is over"),
             Self::Stable => "stable served it already".to_owned(),
             Self::Refused { why } => format!("it was not taken: {why}"),
-            Self::PassedOver { by_version } => format!("version {by_version} came while it waited"),
+            Self::PassedOver { by_version } => format!("version {by_version} is the later one"),
+            Self::Withdrawn { by } => format!("the registry took it back while it waited: {by}"),
         }
     }
 }

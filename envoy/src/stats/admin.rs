@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use serde::Deserialize;
 
@@ -65,7 +66,12 @@ impl Admin {
         // An admin endpoint is never behind a proxy, whatever the environment says.
         // Each look has connections of its own: after a hot restart a connection that was kept leads to the old process,
         // whose counters stand still and look whole.
-        let client = Client::builder().no_proxy().timeout(TIMEOUT).pool_max_idle_per_host(0).build();
+        let client = Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .timeout(TIMEOUT)
+            .pool_max_idle_per_host(0)
+            .build();
         let client = client.map_err(|_| address())?;
         Ok(Self { source: url.trim_end_matches('/').to_owned(), url: parsed, client })
     }

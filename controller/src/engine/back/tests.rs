@@ -154,7 +154,7 @@ async fn all_endpoints_must_report_the_version() {
     let dir = tempfile::tempdir().expect("a folder");
     let gone = "  keepWarm: {endpoints: ['http://127.0.0.1:1/']}\n";
     let mut engine = promoted(&dir.path().join("serin.db"), gone).await;
-    refused(&back(&mut engine, "ranker", "", "x").await, "does not say which version it serves");
+    refused(&back(&mut engine, "ranker", "", "x").await, "http://127.0.0.1:1/ does not answer");
 }
 
 /// What waits by itself does not end what somebody kept to go back to; a person may.
@@ -204,7 +204,8 @@ async fn nobody_brings_back_what_a_person_went_back_from() {
     let trigger = "apiVersion: serin.dev/v1alpha1\nkind: Trigger\nmetadata: {name: registry}\nspec:\n  webhook: {unsigned: true}\n  template:\n    metadata: {name: ranker}\n    spec:\n      stable: {version: v1}\n      canary: {version: 'v{{version}}'}\n";
     let read = crate::specification::ReadTrigger::read(trigger.to_owned()).expect("a trigger");
     engine.keep_trigger(read, false).expect("kept");
-    assert!(engine.go("registry", "2", "a test", false).await.expect("taken").triggered);
+    let named = crate::engine::triggers::Named::Event { said_ms: None };
+    assert!(engine.go("registry", "2", "a test", named).await.expect("taken").triggered);
     promote(&mut engine, "ranker");
     apply(&mut engine, &text("v2", "v3", "")).await.expect("begun by hand");
     promote(&mut engine, "ranker");
@@ -214,7 +215,7 @@ async fn nobody_brings_back_what_a_person_went_back_from() {
             if over {
                 promote(&mut engine, "ranker");
             }
-            let gone = engine.go("registry", from, "a test", false).await.expect("taken");
+            let gone = engine.go("registry", from, "a test", named).await.expect("taken");
             assert!(!gone.triggered, "{from} {over}: {gone:?}");
             engine.tick().await;
             assert!(engine.runs["ranker"].state.plan.returning.is_some());

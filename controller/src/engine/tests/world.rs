@@ -97,8 +97,9 @@ impl World {
         let now = Now { unix_ms: 1_700_000_000_000, monotonic_ns: 5_000_000_000 };
         let watched = Arc::new(Mutex::new(watched));
         // Reading the machine's certificates takes longer than all the rest.
-        static SOURCES: LazyLock<Sources> =
-            LazyLock::new(|| Sources::new(Secrets::default(), Hosts::default()).expect("sources"));
+        static SOURCES: LazyLock<Sources> = LazyLock::new(|| {
+            Sources::new(Secrets::default(), outbound::system(), Hosts::default()).expect("sources")
+        });
         let mut world = Self {
             sources: SOURCES.clone(),
             dir,

@@ -7,6 +7,7 @@ use api::PollView;
 use manifest::Poll;
 
 use super::super::{Engine, Report};
+use super::Named;
 use crate::clock;
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -31,6 +32,17 @@ impl Polling {
     /// The asking of a trigger that was changed: due at once.
     pub fn after(before: &Self) -> Self {
         Self { question: before.question + 1, failures_total: before.failures_total, ..Self::default() }
+    }
+
+    /// The number of the last question.
+    #[cfg(test)]
+    pub const fn question(&self) -> u64 {
+        self.question
+    }
+
+    /// The next question is due now, unless one is under way.
+    pub fn hurry(&mut self) {
+        self.due_ns = 0;
     }
 
     pub fn view(&self, poll: &Poll) -> PollView {
@@ -78,6 +90,12 @@ fn chance() -> f64 {
     RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
 }
 
+/// How a version that the registry names was first heard of.
+fn heard_by(waited: Option<(String, String)>, version: &str) -> String {
+    let same = waited.filter(|(waits, _)| waits == version);
+    same.map_or_else(|| "its registry was asked".to_owned(), |(_, by)| by)
+}
+
 impl Engine {
     /// Asks the registries that are due, each one question at a time; nobody waits for the answer.
     pub(super) fn ask_registries(&mut self) {
@@ -94,7 +112,7 @@ impl Engine {
                 (self.outside.sources.clone(), self.outside.reports.clone(), name.clone());
             let question = polling.question;
             tokio::spawn(async move {
-                let said = sources.newest(&mlflow).await;
+                let said = sources.newest(&name, &mlflow).await;
                 // The engine has gone: the next one asks again.
                 let _ = reports.send(Report::Polled { name, question, said }).await;
             });
@@ -115,16 +133,26 @@ impl Engine {
         let every_ms = trigger.spec.mlflow.as_ref().and_then(|mlflow| mlflow.poll.as_ref());
         let every_ms = every_ms.map_or(LONGEST_MS, |poll| poll.every_ms);
         trigger.polling.answered(&said, every_ms, clock::now(), chance());
+        trigger.confirming &= said.is_err();
+        let waited = trigger.pending.as_ref().map(|pending| (pending.version.clone(), pending.by.clone()));
         self.show_triggers();
         match said {
-            Ok(Some(version)) => match self.go(name, &version, "its registry was asked", false).await {
-                Ok(gone) if gone.triggered => {
-                    tracing::info!(trigger = name, version, "{}", gone.message);
+            Ok(Some(version)) => {
+                match self.go(name, &version, &heard_by(waited, &version), Named::Registry).await {
+                    Ok(gone) if gone.triggered => {
+                        tracing::info!(trigger = name, version, "{}", gone.message);
+                    }
+                    Ok(_) => {}
+                    Err(refusal) => tracing::error!(trigger = name, version, "{}", refusal.text()),
                 }
-                Ok(_) => {}
-                Err(refusal) => tracing::error!(trigger = name, version, "{}", refusal.text()),
-            },
-            Ok(None) => {}
+            }
+            Ok(None) => {
+                if let Err(refusal) =
+                    self.take_back_word(name, "its registry was asked, and names no version", None)
+                {
+                    tracing::error!(trigger = name, "{}", refusal.text());
+                }
+            }
             Err(why) => tracing::warn!(trigger = name, "the registry gave no answer: {why}"),
         }
     }

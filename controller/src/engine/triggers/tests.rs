@@ -22,7 +22,7 @@ fn engine(file: &Path) -> Engine {
     let incarnation = store.incarnation;
     let ecds = Ecds::new(Resource::local("/filter.wasm"), incarnation);
     let publisher = Publisher::new(vec![Box::new(ecds)], incarnation, 1_000);
-    let sources = Sources::new(Secrets::default(), Hosts::default()).expect("sources");
+    let sources = Sources::new(Secrets::default(), outbound::system(), Hosts::default()).expect("sources");
     Engine::open(store, publisher, Leases::new(incarnation, 5_000), sources, Hooks::any())
         .expect("an engine")
         .0
@@ -35,7 +35,7 @@ fn text(more: &str) -> String {
 }
 
 async fn go(engine: &mut Engine, version: &str) -> Fired {
-    engine.go("registry", version, "a test", false).await.expect("taken")
+    engine.go("registry", version, "a test", Named::Event { said_ms: None }).await.expect("taken")
 }
 
 async fn end(engine: &mut Engine) {
@@ -108,7 +108,9 @@ async fn a_version_triggers_once_over_restarts_too() {
     assert!(!go(&mut second, "7").await.triggered);
     check(&second, (1, "v6", "v7"), None, &outcomes);
     // A person wants it once more.
-    assert!(second.go("registry", "7", "anna", true).await.expect("taken").triggered);
+    assert!(
+        second.go("registry", "7", "anna", Named::Person { again: true }).await.expect("taken").triggered
+    );
     check(&second, (2, "v6", "v7"), None, &[("6", "stable"), ("7", "begunrun2")]);
 }
 
@@ -178,7 +180,7 @@ async fn a_version_that_cannot_be_a_label_is_refused_by_name_and_harms_nothing()
     keep(&mut engine, &text("")).expect("kept");
     let gone = go(&mut engine, "7/../8").await;
     assert!(!gone.triggered && gone.message.contains("spec.canary.version"), "{gone:?}");
-    match engine.go("nobody", "7", "a test", false).await {
+    match engine.go("nobody", "7", "a test", Named::Registry).await {
         Err(Refusal::Unknown(why)) => assert!(why.contains("registry"), "{why}"),
         other => panic!("{other:?}"),
     }
@@ -204,8 +206,183 @@ async fn a_store_that_takes_nothing_triggers_nothing() {
     let mut engine = engine(&dir.path().join("serin.db"));
     keep(&mut engine, &text("")).expect("kept");
     engine.journal.refuse_writes(true).expect("a switch");
-    assert!(matches!(engine.go("registry", "7", "a test", false).await, Err(Refusal::Failed(_))));
+    assert!(matches!(engine.go("registry", "7", "a test", Named::Registry).await, Err(Refusal::Failed(_))));
     engine.journal.refuse_writes(false).expect("a switch");
     assert!(go(&mut engine, "7").await.triggered);
     check(&engine, (1, "v6", "v7"), None, &[("7", "begunrun1")]);
+}
+
+/// A trigger on a model of a registry that is not asked.
+fn of_model(when: &str) -> String {
+    text("").replace("spec:\n  webhook", &format!("spec:\n  mlflow: {{model: m, when: {when}}}\n  webhook"))
+}
+
+/// Tells of each: version, whether it is to go, and the registry's time; while run 1 of version 7 lasts. Then what waits,
+/// and what came of the rest.
+async fn told(
+    when: &str,
+    news: &[(Option<&str>, bool, Option<u64>)],
+    pending: Option<&str>,
+    outcomes: &[(&str, &str)],
+) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut engine = engine(&dir.path().join("serin.db"));
+    keep(&mut engine, &of_model(when)).expect("kept");
+    engine.go("registry", "7", "a test", Named::Event { said_ms: Some(70_000) }).await.expect("taken");
+    for (version, go, said_ms) in news {
+        let version = version.map(str::to_owned);
+        let (answer, answered) = oneshot::channel();
+        let news = News { version, go: *go, by: "a webhook".to_owned(), said_ms: *said_ms };
+        engine.deliver("registry".to_owned(), news, answer).await;
+        answered.await.expect("an answer").expect("taken");
+    }
+    let mut outcomes: Vec<_> = [("7", "begunrun1")].into_iter().chain(outcomes.iter().copied()).collect();
+    outcomes.sort_unstable();
+    check(&engine, (1, "v6", "v7"), pending, &outcomes);
+}
+
+const ALIAS: &str = "{alias: challenger}";
+
+#[tokio::test]
+async fn events_go_in_the_order_in_which_they_happened() {
+    let passed = ("8", "passed_overby_version9");
+    // As it happened, and the other way round.
+    told(ALIAS, &[(Some("8"), true, Some(80_000)), (Some("9"), true, Some(90_000))], Some("9"), &[passed])
+        .await;
+    told(ALIAS, &[(Some("9"), true, Some(90_000)), (Some("8"), true, Some(80_000))], Some("9"), &[passed])
+        .await;
+    // Told of again: nothing is lost, and nothing comes back.
+    let again =
+        [(Some("9"), true, Some(90_000)), (Some("8"), true, Some(80_000)), (Some("9"), true, Some(90_000))];
+    told(ALIAS, &again, Some("9"), &[passed]).await;
+    // An alias may go back, and a version that was passed over is meant then.
+    let back =
+        [(Some("8"), true, Some(80_000)), (Some("9"), true, Some(90_000)), (Some("8"), true, Some(95_000))];
+    told(ALIAS, &back, Some("8"), &[passed, ("9", "passed_overby_version8")]).await;
+    // An event from before the run that is under way.
+    told(ALIAS, &[(Some("5"), true, Some(50_000))], None, &[("5", "passed_overby_version7")]).await;
+    // Less than a second apart: by number.
+    let at_once = [(Some("9"), true, Some(69_500)), (Some("8"), true, Some(69_900))];
+    told(ALIAS, &at_once, Some("9"), &[passed]).await;
+    // Without times, as they come.
+    told(
+        ALIAS,
+        &[(Some("9"), true, None), (Some("8"), true, None)],
+        Some("8"),
+        &[("9", "passed_overby_version8")],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_newest_is_the_one_with_the_highest_number() {
+    let passed = ("8", "passed_overby_version10");
+    for when in ["{created: true}", "{tag: {key: ready}}"] {
+        told(when, &[(Some("10"), true, None), (Some("8"), true, None)], Some("10"), &[passed]).await;
+        told(
+            when,
+            &[(Some("10"), true, Some(90_000)), (Some("8"), true, Some(95_000))],
+            Some("10"),
+            &[passed],
+        )
+        .await;
+        told(when, &[(Some("8"), true, None), (Some("10"), true, None)], Some("10"), &[passed]).await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_registry_takes_back_waits_no_longer() {
+    let withdrawn = ("9", "withdrawnbyawebhook");
+    told(ALIAS, &[(Some("9"), true, Some(90_000)), (None, false, Some(95_000))], None, &[withdrawn]).await;
+    // Late news of an alias that was deleted before.
+    told(ALIAS, &[(Some("9"), true, Some(90_000)), (None, false, Some(85_000))], Some("9"), &[]).await;
+    told(
+        "{tag: {key: r}}",
+        &[(Some("9"), true, Some(90_000)), (Some("8"), false, Some(95_000))],
+        Some("9"),
+        &[],
+    )
+    .await;
+    told(
+        "{tag: {key: r}}",
+        &[(Some("9"), true, Some(90_000)), (Some("9"), false, Some(95_000))],
+        None,
+        &[withdrawn],
+    )
+    .await;
+    // And once more.
+    let again =
+        [(Some("9"), true, Some(90_000)), (None, false, Some(95_000)), (Some("9"), true, Some(99_000))];
+    told(ALIAS, &again, Some("9"), &[withdrawn]).await;
+    // What was named before it was taken back comes too late, in whatever order.
+    let late =
+        [(Some("9"), true, Some(90_000)), (None, false, Some(95_000)), (Some("9"), true, Some(90_000))];
+    told(ALIAS, &late, None, &[withdrawn]).await;
+    told(ALIAS, &[(None, false, Some(95_000)), (Some("9"), true, Some(90_000))], None, &[]).await;
+}
+
+/// What a person wants is not undone by a registry that names something else.
+#[tokio::test]
+async fn a_persons_version_waits_whatever_a_registry_says() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut engine = engine(&dir.path().join("serin.db"));
+    keep(&mut engine, &of_model(ALIAS)).expect("kept");
+    engine.go("registry", "7", "a test", Named::Registry).await.expect("taken");
+    engine.go("registry", "9", "a test", Named::Registry).await.expect("taken");
+    engine.go("registry", "10", "anna", Named::Person { again: false }).await.expect("taken");
+    for named in [Named::Registry, Named::Event { said_ms: Some(99_000) }] {
+        let gone = engine.go("registry", "11", "a test", named).await.expect("taken");
+        assert!(!gone.triggered && gone.message.contains("which a person named"), "{gone:?}");
+        assert!(!engine.go("registry", "9", "a test", named).await.expect("taken").triggered);
+    }
+    assert_eq!(engine.take_back_word("registry", "a test", None).expect("taken"), None);
+    check(&engine, (1, "v6", "v7"), Some("10"), &[("7", "begunrun1"), ("9", "passed_overby_version10")]);
+}
+
+/// A registry that can be asked is asked before anything begins, whatever was delivered.
+#[tokio::test]
+async fn a_registry_is_asked_again_before_anything_begins() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut engine = engine(&dir.path().join("serin.db"));
+    // Nobody is there to be asked.
+    let asked = of_model(ALIAS).replace("model: m,", "model: m, url: 'http://127.0.0.1:1',");
+    keep(&mut engine, &asked).expect("kept");
+    let (answer, answered) = oneshot::channel();
+    let news =
+        News { version: Some("8".to_owned()), go: true, by: "a webhook".to_owned(), said_ms: Some(80_000) };
+    engine.deliver("registry".to_owned(), news.clone(), answer).await;
+    let report = engine.outside.reported.recv().await.expect("an answer");
+    engine.report(report).await;
+    match answered.await.expect("an answer") {
+        Err(Refusal::Failed(why)) => assert!(why.contains("gave no answer"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(engine.runs.is_empty());
+    let hears = |said: Option<&str>, answer| Confirmed {
+        name: "registry".to_owned(),
+        news: news.clone(),
+        said: Ok(said.map(str::to_owned)),
+        answer,
+    };
+    // It names another version than it told of.
+    let (answer, answered) = oneshot::channel();
+    engine.confirmed(hears(Some("9"), answer)).await;
+    let fired = answered.await.expect("an answer").expect("taken");
+    assert!(fired.triggered && fired.message.contains("names 9 now, not 8"), "{fired:?}");
+    let (answer, _) = oneshot::channel();
+    engine.confirmed(hears(Some("10"), answer)).await;
+    check(&engine, (1, "v6", "v9"), Some("10"), &[("9", "begunrun1")]);
+    // What waits does not begin by itself, either.
+    end(&mut engine).await;
+    engine.tick().await;
+    check(&engine, (1, "v6", "v9"), Some("10"), &[("9", "begunrun1")]);
+    let question = engine.triggers["registry"].polling.question();
+    engine.polled("registry", question, Ok(Some("10".to_owned()))).await;
+    check(&engine, (2, "v6", "v10"), None, &[("10", "begunrun2"), ("9", "begunrun1")]);
+    let (answer, _) = oneshot::channel();
+    engine.confirmed(hears(Some("11"), answer)).await;
+    let question = engine.triggers["registry"].polling.question();
+    engine.polled("registry", question, Ok(None)).await;
+    let withdrawn = "withdrawnbyitsregistrywasaskedandnamesnoversion";
+    check(&engine, (2, "v6", "v10"), None, &[("10", "begunrun2"), ("11", withdrawn), ("9", "begunrun1")]);
 }

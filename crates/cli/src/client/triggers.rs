@@ -118,8 +118,9 @@ fn said(outcome: &Word<VersionOutcome, Value>) -> String {
         Word::Known(VersionOutcome::Begun { run }) => format!("run {run}"),
         Word::Known(VersionOutcome::Queued { after_run }) => format!("queued after run {after_run}"),
         Word::Known(VersionOutcome::PassedOver { by_version }) => {
-            format!("passed over: version {by_version} came while it waited")
+            format!("passed over: version {by_version} is the later one")
         }
+        Word::Known(VersionOutcome::Withdrawn { by }) => format!("withdrawn by the registry: {by}"),
         Word::Known(VersionOutcome::Refused { why }) => format!("refused: {why}"),
         Word::Known(VersionOutcome::Stable) => "stable served it already".to_owned(),
         Word::Other(other) => other.to_string(),
@@ -156,7 +157,7 @@ mod tests {
              \x20 takes webhooks at /v1/triggers/registry/webhook\n\
              \x20 9        waits until the present run is over (a webhook)\n  8        refused: not now (anna)\n\
              \x20 7        run 3 (x)\n  6        stable served it already (x)\n\
-             \x20 5        passed over: version 6 came while it waited (x)\n  4        queued after run 2 (x)\n\
+             \x20 5        passed over: version 6 is the later one (x)\n  4        queued after run 2 (x)\n\
              \x20 3        {\"later\":1} (x)\n"
         );
         let line = list(std::slice::from_ref(&view));

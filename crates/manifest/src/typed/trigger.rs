@@ -44,6 +44,9 @@ pub struct TriggerSpec {
 pub struct Mlflow {
     /// The registered model's name.
     pub model: String,
+    /// The workspace the model is in, where the server has several. Default: `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
     /// What means "go": exactly one of these.
     pub when: When,
     /// The tracking server's address, to be asked again and again. Default: it is not asked, and only webhooks tell.

@@ -11,6 +11,7 @@ impl Run {
             since_age_ms: self.state.age_ms,
             done: false,
             failed: None,
+            reported: None,
         });
         self.state.stable_ready = false;
         let canary = self.state.plan.canary.clone();
@@ -34,6 +35,11 @@ impl Run {
         let canary = &self.state.plan.canary;
         self.state.stable_ready = !endpoints.is_empty()
             && endpoints.iter().all(|endpoint| endpoint.version.as_ref() == Some(canary));
+        if let Phase::HandBack(HandingBack::Asked { reported, .. }) = &mut self.state.phase {
+            let other = endpoints.iter().filter(|endpoint| endpoint.version.as_ref() != Some(canary));
+            let words: Vec<String> = other.map(Endpoint::words).collect();
+            *reported = (!words.is_empty()).then(|| words.join("; "));
+        }
     }
 
     pub(super) fn hand_back_done(&mut self) {
@@ -57,7 +63,8 @@ impl Run {
     }
 
     pub(super) fn ask_again(&mut self, human: &Human) {
-        if let Phase::HandBack(HandingBack::Asked { done, failed, since_age_ms }) = &mut self.state.phase {
+        if let Phase::HandBack(HandingBack::Asked { done, failed, since_age_ms, .. }) = &mut self.state.phase
+        {
             *done = false;
             *failed = None;
             *since_age_ms = self.state.age_ms;
@@ -80,7 +87,7 @@ impl Run {
             return;
         }
         match self.state.phase.clone() {
-            Phase::HandBack(HandingBack::Asked { since_age_ms, done, .. }) => {
+            Phase::HandBack(HandingBack::Asked { since_age_ms, done, reported: said, .. }) => {
                 let reported = !self.state.plan.hand_back.endpoints.is_empty();
                 if if reported { self.state.stable_ready } else { done } {
                     self.record(format!("Stable serves {}", self.state.plan.canary));
@@ -89,8 +96,10 @@ impl Run {
                     >= self.state.plan.hand_back.remind_after_ms
                 {
                     let text = format!(
-                        "{}: stable does not serve {} yet; all traffic stays with the canary",
-                        self.state.plan.name, self.state.plan.canary
+                        "{}: stable does not serve {} yet; all traffic stays with the canary{}",
+                        self.state.plan.name,
+                        self.state.plan.canary,
+                        said.map(|said| format!(": {said}")).unwrap_or_default()
                     );
                     self.notify(Severity::Warning, "hand-back-late", text);
                 }

@@ -78,7 +78,11 @@ fn after_a_promotion_the_old_version_is_put_aside_kept_and_let_go() {
     story.take(&answered(Duty::Keep));
     assert!(story.state.was_placed("v1") && !story.state.was_placed("v2"));
     let report = |version: &str| {
-        Event::KeptReports(vec![Endpoint { url: "u".to_owned(), version: Some(version.to_owned()) }])
+        Event::KeptReports(vec![Endpoint {
+            url: "u".to_owned(),
+            version: Some(version.to_owned()),
+            error: None,
+        }])
     };
     for (version, there) in [("v2", false), ("v1", true), ("v2", false)] {
         story.take(&report(version));

@@ -117,7 +117,7 @@ impl Tale {
             })));
         }
         if state.watches_stable() && self.deploys {
-            let endpoint = Endpoint { url: "u".to_owned(), version: Some("v2".to_owned()) };
+            let endpoint = Endpoint { url: "u".to_owned(), version: Some("v2".to_owned()), error: None };
             events.push(Event::StableReports(vec![endpoint]));
         }
         events.push(Event::Tick);

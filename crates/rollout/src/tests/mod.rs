@@ -6,6 +6,7 @@ mod ending;
 mod fleet;
 mod gates;
 mod guarding;
+mod infinite;
 mod marginal;
 mod overrides;
 mod practice;

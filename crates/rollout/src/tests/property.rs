@@ -34,30 +34,32 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     let seconds = (1_u8..12, any::<[bool; 4]>()).prop_map(|(n, [bad, counted, follow, deploys])| {
         Move::Seconds { n, bad: bad && n % 4 == 0, counted, follow, deploys }
     });
-    let event = prop_oneof![
-        Just(Event::Start(human())),
-        Just(Event::Tick),
-        Just(Event::Abort(human())),
-        Just(Event::Promote(human())),
-        Just(Event::Promote(urged())),
-        Just(Event::Approve(human())),
-        Just(Event::Pause(human())),
-        Just(Event::Resume(human())),
-        (0_u32..1_100_000).prop_map(|weight_ppm| Event::SetWeight { human: human(), weight_ppm }),
-        Just(Event::HandBackDone),
-        Just(Event::NextRun { run: 2 }),
-        Just(Event::WarmedUp),
-        Just(Event::WarmUpFailed { reason: "no".to_owned() }),
-        Just(Event::HandBackFailed { reason: "no".to_owned() }),
-        Just(Event::StableReports(vec![])),
-        Just(Event::StableReports(vec![Endpoint { url: "u".to_owned(), version: Some("v2".to_owned()) }])),
-        (0_u64..8, 0_u32..4, 0_u32..4).prop_map(|(publication, acknowledged, connected)| Event::Acks(Acks {
-            publication,
-            acknowledged,
-            connected,
-            ..Acks::default()
-        })),
-    ];
+    let event =
+        prop_oneof![
+            Just(Event::Start(human())),
+            Just(Event::Tick),
+            Just(Event::Abort(human())),
+            Just(Event::Promote(human())),
+            Just(Event::Promote(urged())),
+            Just(Event::Approve(human())),
+            Just(Event::Pause(human())),
+            Just(Event::Resume(human())),
+            (0_u32..1_100_000).prop_map(|weight_ppm| Event::SetWeight { human: human(), weight_ppm }),
+            Just(Event::HandBackDone),
+            Just(Event::NextRun { run: 2 }),
+            Just(Event::WarmedUp),
+            Just(Event::WarmUpFailed { reason: "no".to_owned() }),
+            Just(Event::HandBackFailed { reason: "no".to_owned() }),
+            Just(Event::StableReports(vec![])),
+            Just(Event::StableReports(vec![Endpoint {
+                url: "u".to_owned(),
+                version: Some("v2".to_owned()),
+                error: None
+            }])),
+            (0_u64..8, 0_u32..4, 0_u32..4).prop_map(|(publication, acknowledged, connected)| Event::Acks(
+                Acks { publication, acknowledged, connected, ..Acks::default() }
+            )),
+        ];
     let endpoints = (proptest::option::of(0_u32..4), any::<bool>()).prop_map(|(canary, failed)| {
         let error = failed.then(|| "silent".to_owned());
         Event::Endpoints(Endpoints { canary, stable: Some(3), error })

@@ -213,7 +213,7 @@ impl Story {
             self.deployed |= self.deploys;
             let plan = &self.state.plan;
             let version = if self.deployed { plan.canary.clone() } else { plan.stable.clone() };
-            let endpoint = Endpoint { url: "http://stable".to_owned(), version: Some(version) };
+            let endpoint = Endpoint { url: "http://stable".to_owned(), version: Some(version), error: None };
             self.take(&Event::StableReports(vec![endpoint]));
             if self.deployed {
                 self.take(&Event::HandBackDone);

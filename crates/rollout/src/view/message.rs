@@ -31,8 +31,9 @@ impl State {
                     "the hand-back failed: {reason}; put {canary} behind the stable route and promote, or resume to ask again"
                 )
             }
-            Phase::HandBack(HandingBack::Asked { .. }) => {
-                format!("{canary} bore all traffic; waits until stable serves it")
+            Phase::HandBack(HandingBack::Asked { reported, .. }) => {
+                let reported = reported.as_ref().map(|reported| format!(": {reported}")).unwrap_or_default();
+                format!("{canary} bore all traffic; waits until stable serves it{reported}")
             }
             Phase::HandBack(HandingBack::Lowering { .. }) => {
                 format!("stable serves {canary}; the canary's weight goes back to 0, now {weight}")

@@ -1,14 +1,15 @@
 //! A field of a JSON answer.
 
 use manifest::Http;
+use outbound::StatusCode;
 use serde_json::Value;
 
-use super::{Answering, Asking, Provider};
-use crate::Pair;
-use crate::web;
+use super::{Answering, Asking, Figure, Figures, Provider};
+use crate::moment::{self, Zone};
+use crate::{json, when::Timely};
 
 impl Provider for Http {
-    type Answer = Pair;
+    type Answer = Figures;
 
     fn url(&self) -> &str {
         &self.url
@@ -18,30 +19,69 @@ impl Provider for Http {
         &self.access
     }
 
-    fn ask<'a>(&'a self, asking: &'a Asking<'a>) -> Answering<'a, Pair> {
+    fn ask<'a>(&'a self, asking: &'a Asking<'a>) -> Answering<'a, Figures> {
         Box::pin(fields(self, asking))
     }
 }
 
-async fn fields(source: &Http, asking: &Asking<'_>) -> Result<Pair, String> {
+async fn fields(source: &Http, asking: &Asking<'_>) -> Result<Figures, String> {
     super::refuse_file(source.bearer_token_file.as_ref())?;
     let Asking { web, access, .. } = asking;
     let url = web.url(&source.url)?;
-    let shown = web::shown(&url);
-    let answer = web.get(&url, access).await?;
-    if !answer.status.is_success() {
-        let (status, said) = (answer.status, answer.excerpt(&access.scrub));
-        return Err(format!("{shown} answered {status}, with {said}{}", answer.redirected()));
+    let shown = outbound::shown(&url);
+    let answer = asking.get(&url).await?;
+    if !answer.status.is_success() || answer.status == StatusCode::PARTIAL_CONTENT {
+        return Err(format!("{shown} {}", answer.refusal(&access.scrub)));
     }
     if answer.body.is_empty() {
-        return Ok((None, None));
+        return Ok(Figures::default());
     }
-    let body: Value = serde_json::from_slice(&answer.body).map_err(|error| {
+    let body: Value = json::read(&answer.body).map_err(|error| {
         format!("{shown} answered no JSON ({error}) but {}", answer.excerpt(&access.scrub))
     })?;
-    let value = |pointer: &str| number(&body, pointer).map_err(|error| format!("{shown}: {error}"));
-    let stable = source.stable_pointer.as_deref().map(value).transpose()?.flatten();
-    Ok((value(&source.json_pointer)?, stable))
+    let named = |error| format!("{shown}: {error}");
+    let timely = match &source.time_pointer {
+        None => Timely::Yes,
+        Some(pointer) => time(&body, pointer, asking).map_err(named)?,
+    };
+    let value = |pointer: &str| {
+        let value = number(&body, pointer).map_err(named)?;
+        Ok::<_, String>(value.map_or_else(Figure::default, |value| Figure::at(value, timely.clone())))
+    };
+    let stable = source.stable_pointer.as_deref().map(value).transpose()?.unwrap_or_default();
+    Ok(Figures::new(value(&source.json_pointer)?, stable))
+}
+
+/// When what is read was measured: is it of now?
+fn time(body: &Value, pointer: &str, asking: &Asking<'_>) -> Result<Timely, String> {
+    let read = match body.pointer(pointer) {
+        None | Some(Value::Null) => {
+            return Err(format!("{pointer} (timePointer) holds nothing; point at the time of the value"));
+        }
+        Some(Value::Number(number)) => {
+            let number = number.as_f64().unwrap_or(f64::NAN);
+            moment::of_number(number)
+                .map(|seconds| (seconds, Zone::Said))
+                .map_err(|why| (number.to_string(), why))
+        }
+        Some(Value::String(text)) => moment::of_text(text.trim()).map_err(|why| (format!("{text:?}"), why)),
+        Some(other) => Err((other.to_string(), moment::NoMoment::Unreadable)),
+    };
+    let (seconds, zone) = read.map_err(|(shown, why)| {
+        format!("{pointer} (timePointer) holds {shown}, which {}", moment::refusal(why))
+    })?;
+    if zone == Zone::Unsaid {
+        return Err(format!(
+            "{pointer} (timePointer) names no zone, and an hour more or less decides whether it is of now; write one, such \
+             as Z or +01:00"
+        ));
+    }
+    let timely = asking.when.timely(seconds * 1e3, asking.when.oldest_present_ms());
+    let timely = timely.map_err(|why| format!("the value {why}"))?;
+    Ok(match timely {
+        Timely::Yes => Timely::Yes,
+        Timely::No(why) => Timely::No(format!("the value {why}")),
+    })
 }
 
 /// Absent, null and NaN are no data. A number in quotes is a number: not everybody's JSON is ours to choose.
@@ -53,7 +93,7 @@ fn number(body: &Value, pointer: &str) -> Result<Option<f64>, String> {
         Some(_) => None,
     };
     match (found, body.pointer(pointer)) {
-        (Some(number), _) => Ok(Some(number).filter(|number| number.is_finite())),
+        (Some(number), _) => Ok(Some(number).filter(|number| !number.is_nan())),
         (None, other) => {
             let kind = match other {
                 Some(Value::Array(_)) => "a list",

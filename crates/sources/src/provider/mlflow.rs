@@ -1,11 +1,11 @@
 //! MLflow's model registry (<https://mlflow.org/docs/latest/api_reference/rest-api.html>): which version means "go"?
 
 use manifest::{Mlflow, Poll, When};
-use serde::Deserialize;
-use url::Url;
+use outbound::{HeaderMap, HeaderName, HeaderValue, Url};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::{Answering, Asking, Provider};
-use crate::web;
 
 /// Versions asked for at once.
 const PAGE: &str = "100";
@@ -16,6 +16,7 @@ const PAGES: usize = 20;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Version {
+    #[serde(deserialize_with = "text")]
     version: String,
     current_stage: String,
     status: String,
@@ -39,6 +40,15 @@ struct OfAlias {
 struct Page {
     model_versions: Vec<Version>,
     next_page_token: Option<String>,
+}
+
+/// A version, whether it is written as a text or as a number.
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    match Value::deserialize(from)? {
+        Value::String(text) => Ok(text),
+        Value::Number(number) => Ok(number.to_string()),
+        other => Err(serde::de::Error::custom(format!("version is {other}, neither text nor number"))),
+    }
 }
 
 /// What MLflow answers when it does not answer.
@@ -75,7 +85,7 @@ impl Provider for Registry<'_> {
     }
 
     fn ask<'a>(&'a self, asking: &'a Asking<'a>) -> Answering<'a, Option<String>> {
-        let question = Question { asking, url: self.url() };
+        let question = Question { asking, url: self.url(), workspace: self.mlflow.workspace.as_deref() };
         let Mlflow { model, when, .. } = self.mlflow;
         Box::pin(async move {
             match when {
@@ -90,20 +100,21 @@ impl Provider for Registry<'_> {
 struct Question<'a> {
     asking: &'a Asking<'a>,
     url: &'a str,
+    workspace: Option<&'a str>,
 }
 
 impl Question<'_> {
     async fn of_alias(&self, model: &str, alias: &str) -> Result<Option<String>, String> {
         let url = self.place("registered-models/alias", &[("name", model), ("alias", alias)])?;
         match self.ask::<OfAlias>(&url).await? {
-            Ok(OfAlias { model_version }) => {
-                Ok(Some(model_version.version).filter(|version| !version.is_empty()))
-            }
+            // What is still being uploaded, or failed to be, is not meant yet.
+            Ok(OfAlias { model_version }) => Ok(Some(model_version)
+                .filter(Version::is_ready)
+                .map(|model_version| model_version.version)
+                .filter(|version| !version.is_empty())),
             // Nobody carries the alias yet. Which code that has depends on MLflow's store; a model that is not there
             // is another matter, and a fault of the trigger.
-            Err(fault) if fault.message.contains("alias") && !fault.message.contains("Registered Model") => {
-                Ok(None)
-            }
+            Err(fault) if fault.is_about_alias(alias) => Ok(None),
             Err(fault) => Err(refused(&url, &fault)),
         }
     }
@@ -135,9 +146,9 @@ impl Question<'_> {
 
     /// The outer error: there is no answer; the inner one: MLflow says no.
     async fn ask<T: for<'de> Deserialize<'de>>(&self, url: &Url) -> Result<Result<T, Fault>, String> {
-        let Asking { web, access, .. } = self.asking;
-        let answer = web.get(url, access).await?;
-        let (shown, excerpt) = (web::shown(url), || answer.excerpt(&access.scrub));
+        let access = self.asking.access;
+        let answer = self.asking.get_with(url, self.header()?).await?;
+        let (shown, excerpt) = (outbound::shown(url), || answer.excerpt(&access.scrub));
         if answer.status.is_success() {
             return match serde_json::from_slice(&answer.body) {
                 Ok(answer) => Ok(Ok(answer)),
@@ -149,8 +160,18 @@ impl Question<'_> {
         }
         match serde_json::from_slice::<Fault>(&answer.body) {
             Ok(fault) if !fault.error_code.is_empty() => Ok(Err(fault)),
-            _ => Err(format!("{shown} answered {}: {}{}", answer.status, excerpt(), answer.redirected())),
+            _ => Err(format!("{shown} {}", answer.refusal(&access.scrub))),
         }
+    }
+
+    /// How MLflow is told of a workspace.
+    fn header(&self) -> Result<HeaderMap, String> {
+        let mut headers = HeaderMap::new();
+        if let Some(workspace) = self.workspace {
+            let value = HeaderValue::from_str(workspace).map_err(|_| "spec.mlflow.workspace is no name")?;
+            headers.insert(HeaderName::from_static("x-mlflow-workspace"), value);
+        }
+        Ok(headers)
     }
 
     /// `{server}/api/2.0/mlflow/{what}?...`; the server may be behind a path.
@@ -163,15 +184,27 @@ impl Question<'_> {
     }
 }
 
+impl Fault {
+    /// Does it say that nobody carries this alias? Its words are `alias` and the alias's name.
+    fn is_about_alias(&self, alias: &str) -> bool {
+        let apart = |sign: char| sign.is_whitespace() || "'\"`.,;:()".contains(sign);
+        let has = |word: &str| self.message.split(apart).any(|one| one.eq_ignore_ascii_case(word));
+        has("alias") && self.message.contains(alias) && !self.message.contains("Registered Model with")
+    }
+}
+
 impl Version {
+    /// Neither still being uploaded, nor failed.
+    fn is_ready(&self) -> bool {
+        self.status.is_empty() || self.status == "READY"
+    }
+
     fn number(&self) -> u64 {
         self.version.parse().unwrap_or(0)
     }
 
     fn fits(&self, when: &When) -> bool {
-        // Still being uploaded, or failed.
-        let ready = self.status.is_empty() || self.status == "READY";
-        ready
+        self.is_ready()
             && match when {
                 When::Created => true,
                 When::Stage(stage) => self.current_stage.eq_ignore_ascii_case(stage),
@@ -185,7 +218,7 @@ impl Version {
 }
 
 fn refused(url: &Url, fault: &Fault) -> String {
-    format!("{} says {}: {}", web::shown(url), fault.error_code, fault.message)
+    format!("{} says {}: {}", outbound::shown(url), fault.error_code, fault.message)
 }
 
 /// A text in MLflow's search language, which knows no escapes.

@@ -9,7 +9,7 @@ async fn before(body: &str, stable_query: Option<&str>) -> (Result<Option<Spread
     let host = stand_in.start().await;
     let stable_query = stable_query.map(str::to_owned);
     let source = Prometheus { stable_query, ..prometheus(format!("http://{host}")) };
-    let said = sources().before(&Source::Prometheus(source), SIX_HOURS, NOW_MS).await;
+    let said = sources().before(&Source::Prometheus(source), SIX_HOURS, ASKER, WHEN).await;
     (said, stand_in.asked().into_iter().map(|(place, _)| place).collect())
 }
 
@@ -24,7 +24,7 @@ async fn middle_and_spread_of_stables_series_or_of_its_own_until_one_step_ago() 
         let spread = said.expect("an answer").expect("a series");
         assert_eq!((spread.n, spread.median, spread.mad), (5, 3.0, 1.0));
         let [place] = asked.as_slice() else { panic!("{asked:?}") };
-        let url = url::Url::parse(&format!("http://host{place}")).expect("a URL");
+        let url = outbound::Url::parse(&format!("http://host{place}")).expect("a URL");
         let given: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
         assert_eq!((url.path(), given["query"].as_str()), ("/api/v1/query_range", expected));
         let seconds = |name: &str| given[name].parse::<f64>().expect("seconds");
@@ -44,5 +44,5 @@ async fn nothing_and_several_series() {
     let error = before(&success("matrix", two), None).await.0.expect_err("two series");
     assert!(error.contains("\"up\" gives 2 series") && error.contains("sum("), "{error}");
     let http = Source::Http(http("http://host".to_owned(), "/a"));
-    assert_eq!(sources().before(&http, SIX_HOURS, NOW_MS).await, Ok(None), "it cannot know");
+    assert_eq!(sources().before(&http, SIX_HOURS, ASKER, WHEN).await, Ok(None), "it cannot know");
 }

@@ -45,8 +45,7 @@ async fn credentials_travel_in_their_header_alone() {
         let stand_in = StandIn::new(500, "no: Bearer s3cr\"et, YW5uYTpwOnNz, p:ss");
         let host = stand_in.start().await;
         let source = Http { access, ..http(format!("http://{host}/q?key=1"), "/a") };
-        let error =
-            offering(dir.path()).ask(&Source::Http(source), NOW_MS).await.expect_err("it answers 500");
+        let error = figures(&offering(dir.path()), Source::Http(source)).await.expect_err("it answers 500");
         match expected {
             Ok((name, value)) => {
                 let asked = stand_in.asked();
@@ -76,7 +75,7 @@ async fn a_repeated_secret_is_taken_out_before_the_answer_is_cut() {
     std::fs::write(dir.path().join("long"), &secret).expect("a file");
     let host = StandIn::new(500, &format!("{}{secret}", "x".repeat(150))).start().await;
     let source = Http { access: bearer("long"), ..http(format!("http://{host}"), "/a") };
-    let error = offering(dir.path()).ask(&Source::Http(source), NOW_MS).await.expect_err("it answers 500");
+    let error = figures(&offering(dir.path()), Source::Http(source)).await.expect_err("it answers 500");
     assert!(error.contains("xxx***") && !error.contains("0123"), "{error}");
 }
 
@@ -92,7 +91,7 @@ async fn a_url_with_credentials_and_an_old_token_file_are_not_asked() {
             ["bearerTokenFile", "{secret: NAME}"],
         ),
     ] {
-        let said = sources().ask(&Source::Http(source), NOW_MS).await;
+        let said = figures(&sources(), Source::Http(source)).await;
         assert!(!format!("{said:?}").contains("pw@"));
         judge("old", said, Err(&parts));
     }
@@ -101,9 +100,8 @@ async fn a_url_with_credentials_and_an_old_token_file_are_not_asked() {
 #[test]
 fn a_plan_is_refused_for_what_the_operator_does_not_offer() {
     let dir = folder();
-    let hosts = Hosts(vec!["*.example.com".parse().expect("a host")]);
     let secrets = Secrets { dir: Some(dir.path().to_owned()), env_prefix: None };
-    let sources = Sources::new(secrets, hosts).expect("sources");
+    let sources = of(secrets, &["*.example.com"]).expect("sources");
     let plan = |host: &str, secret: &str| {
         let text = format!(
             "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {{name: r}}\nspec:\n  stable: {{version: v1}}\n  \
@@ -116,10 +114,10 @@ fn a_plan_is_refused_for_what_the_operator_does_not_offer() {
     let refused = sources.allow(&plan("example.org", "tokens")).expect_err("it is not offered");
     assert_eq!(
         refused,
-        "gate q: source.prometheus.url: no source may be asked at \"example.org\"; the controller's --source-host names \
+        "gate q: source.prometheus.url: nobody may be asked at \"example.org\"; the controller's --source-host names \
          *.example.com\ngate q: source.prometheus.access.bearer.secret: the secret \"tokens\" is not offered; the \
          controller's operator can add it as a file of that name in --secret-dir"
     );
     let absent = Secrets { dir: Some(dir.path().join("absent")), env_prefix: None };
-    assert!(Sources::new(absent, Hosts::default()).is_err());
+    assert!(of(absent, &[]).is_err());
 }

@@ -124,7 +124,7 @@ async fn whom_a_source_is_trusted_by_and_who_asks() {
     for (case, port, tls, expected) in cases {
         let mut source = http(format!("https://localhost:{port}/"), "/a");
         source.access.tls = tls;
-        let said = offering(dir.path()).ask(&Source::Http(source), NOW_MS).await;
+        let said = figures(&offering(dir.path()), Source::Http(source)).await;
         assert!(!format!("{said:?}").contains("BEGIN"), "{case}: {said:?}");
         judge(case, said, expected);
     }

@@ -170,16 +170,24 @@ const RULES: &[Rule] = &[
         never: &["axum", "hyper", "reqwest", "tokio", "tonic"],
     },
     Rule {
+        package: "outbound",
+        purity: Purity::Effects,
+        ours: &[],
+        // Its way over TLS is hyper's: ARCHITECTURE.md.
+        never: &["axum", "prost", "reqwest", "rusqlite", "tonic"],
+    },
+    Rule {
         package: "sources",
         purity: Purity::Effects,
-        ours: &["judge", "manifest"],
-        // Its way over TLS is hyper's: ARCHITECTURE.md.
+        ours: &["judge", "manifest", "outbound"],
         never: &["prost", "reqwest", "rusqlite", "tonic"],
     },
     Rule {
         package: "controller",
         purity: Purity::Effects,
-        ours: &["api", "envoy", "judge", "manifest", "rollout", "sources", "split", "store", "tally"],
+        ours: &[
+            "api", "envoy", "judge", "manifest", "outbound", "rollout", "sources", "split", "store", "tally",
+        ],
         never: &["clap", "murmur3", "proxy-wasm", "statrs", "wasmtime"],
     },
     // What needs a controller reaches it through its API; `run` alone is the controller.

@@ -11,6 +11,8 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use outbound::RootCertStore;
+
 use crate::{Hosts, Secrets, Sources};
 
 #[derive(Clone, Default)]
@@ -111,7 +113,7 @@ fn registry() -> Registry {
             version(10, "None", "READY", &[]),
             version(11, "Staging", "PENDING_REGISTRATION", &[("production-ready", "true")]),
         ]),
-        aliases: Arc::new([("champion", "3"), ("challenger", "9")].into()),
+        aliases: Arc::new([("champion", "3"), ("challenger", "9"), ("uploading", "11")].into()),
         ..Registry::default()
     }
 }
@@ -123,13 +125,17 @@ fn mlflow(url: &str, model: &str, when: &str) -> manifest::Mlflow {
     manifest::load_trigger(&text).expect("a trigger").0.mlflow.expect("it")
 }
 
+fn of(secrets: Secrets) -> Sources {
+    Sources::new(secrets, Arc::new(RootCertStore::empty()), Hosts::default()).expect("sources")
+}
+
 fn sources() -> Sources {
-    Sources::new(Secrets::default(), Hosts::default()).expect("sources")
+    of(Secrets::default())
 }
 
 async fn check(model: &str, when: &str, expected: Result<Option<&str>, &str>) {
     let url = registry().start().await;
-    let said = sources().newest(&mlflow(&url, model, when)).await;
+    let said = sources().newest("t", &mlflow(&url, model, when)).await;
     match (said, expected) {
         (Ok(version), Ok(expected)) => assert_eq!(version.as_deref(), expected, "{when}"),
         (Err(error), Err(part)) => assert!(error.contains(part), "{part:?} is missing in: {error}"),
@@ -141,6 +147,8 @@ async fn check(model: &str, when: &str, expected: Result<Option<&str>, &str>) {
 async fn the_version_that_means_go_is_found() {
     check("ranker", "{alias: challenger}", Ok(Some("9"))).await;
     check("ranker", "{alias: nobody}", Ok(None)).await;
+    // An alias on what is still being uploaded means nothing yet.
+    check("ranker", "{alias: uploading}", Ok(None)).await;
     check("rnaker", "{alias: challenger}", Err("RESOURCE_DOES_NOT_EXIST: Registered Model with name=rnaker"))
         .await;
     // By number, not as text, and not what is still being uploaded.
@@ -158,7 +166,7 @@ async fn a_tag_is_asked_for_where_the_versions_are() {
     let registry = registry();
     let url = registry.start().await;
     let tag = mlflow(&url, "ranker", "{tag: {key: production-ready, value: 'true'}}");
-    sources().newest(&tag).await.expect("an answer");
+    sources().newest("t", &tag).await.expect("an answer");
     let asked = registry.asked.lock().expect("not poisoned").clone();
     assert_eq!(asked, ["name='ranker' and tags.`production-ready`='true'"]);
     assert_eq!(super::quoted("anna's"), "\"anna's\"");
@@ -169,24 +177,49 @@ async fn the_token_is_sent_and_whoever_is_no_mlflow_is_named() {
     let sources = sources();
     let guarded = Registry { token: Some("t0ken"), ..registry() };
     let url = guarded.start().await;
-    let error = sources.newest(&mlflow(&url, "ranker", "{alias: challenger}")).await.expect_err("no token");
+    let error =
+        sources.newest("t", &mlflow(&url, "ranker", "{alias: challenger}")).await.expect_err("no token");
     assert!(error.contains("401") && error.contains("not authenticated"), "{error}");
 
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("mlflow-token");
     std::fs::write(&file, "t0ken\n").expect("a file");
     let secrets = Secrets { dir: Some(dir.path().to_owned()), env_prefix: None };
-    let offering = Sources::new(secrets, Hosts::default()).expect("sources");
+    let offering = of(secrets);
     let asked = mlflow(&url, "ranker", "{alias: challenger}, access: {bearer: {secret: mlflow-token}}");
-    assert_eq!(offering.newest(&asked).await, Ok(Some("9".to_owned())));
+    assert_eq!(offering.newest("t", &asked).await, Ok(Some("9".to_owned())));
     std::fs::remove_file(&file).expect("removed");
-    let error = offering.newest(&asked).await.expect_err("no file");
+    let error = offering.newest("t", &asked).await.expect_err("no file");
     assert!(error.contains("\"mlflow-token\" is not offered") && !error.contains("t0ken"), "{error}");
 
     for (url, part) in
         [(url.replace("/ml/", ""), "404"), ("http://127.0.0.1:1".to_owned(), "does not answer")]
     {
-        let error = sources.newest(&mlflow(&url, "ranker", "{created: true}")).await.expect_err("no MLflow");
+        let error =
+            sources.newest("t", &mlflow(&url, "ranker", "{created: true}")).await.expect_err("no MLflow");
         assert!(error.contains(part), "{error}");
     }
+}
+
+#[test]
+fn who_carries_no_alias_is_told_from_a_model_that_is_not_there() {
+    for (message, expected) in [
+        ("Registered model alias challenger not found.", true),
+        ("Alias 'challenger' does not exist for model 'ranker'", true),
+        ("Registered Model with name=ranker not found", false),
+        ("Model alias-ranker is not there", false),
+        ("Registered Model with name=alias challenger not found", false),
+    ] {
+        let fault = super::Fault { error_code: "X".to_owned(), message: message.to_owned() };
+        assert_eq!(fault.is_about_alias("challenger"), expected, "{message}");
+    }
+}
+
+#[test]
+fn a_version_is_a_text_or_a_number() {
+    let of = |json: &str| serde_json::from_str::<super::Version>(json).map(|version| version.version).ok();
+    assert_eq!(of(r#"{"version": "7"}"#).as_deref(), Some("7"));
+    assert_eq!(of(r#"{"version": 7}"#).as_deref(), Some("7"));
+    assert_eq!(of(r#"{"version": null}"#), None);
+    assert_eq!(of(r#"{"version": [7]}"#), None);
 }

@@ -1,4 +1,4 @@
-//! Whom a source's answer is believed to come from, and who is asking.
+//! Whom an answer is believed to come from, and who is asking.
 
 use std::sync::Arc;
 
@@ -10,19 +10,24 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::secrets::Text;
+use crate::resolve::Resolver;
+use crate::secret::Text;
 
-/// A source's own terms; their texts read.
+/// Terms of their own, such as a source's; their texts read.
 #[derive(Default)]
 pub struct Terms {
+    /// The authorities that are trusted, as PEM; `None`: those of the system.
     pub ca: Option<Text>,
-    /// With its key.
+    /// A certificate that is shown, with its key.
     pub certificate: Option<(Text, Text)>,
+    /// The name the server's certificate bears; `None`: the URL's host.
     pub server_name: Option<String>,
+    /// Believes anybody.
     pub skip_verify: bool,
 }
 
 /// Whom the system trusts. A container without certificates still asks over plain HTTP.
+#[must_use]
 pub fn system() -> Arc<RootCertStore> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
@@ -42,7 +47,10 @@ pub fn system() -> Arc<RootCertStore> {
 pub fn connector(
     roots: &Arc<RootCertStore>,
     terms: Option<&Terms>,
-) -> Result<HttpsConnector<HttpConnector>, String> {
+    resolver: Resolver,
+) -> Result<HttpsConnector<HttpConnector<Resolver>>, String> {
+    let mut http = HttpConnector::new_with_resolver(resolver);
+    http.enforce_http(false);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -53,7 +61,7 @@ pub fn connector(
             .with_tls_config(config)
             .https_or_http()
             .enable_http1()
-            .build());
+            .wrap_connector(http));
     };
     let config = if terms.skip_verify {
         config.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
@@ -77,11 +85,14 @@ pub fn connector(
     };
     let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
     Ok(match &terms.server_name {
-        None => builder.enable_http1().build(),
+        None => builder.enable_http1().wrap_connector(http),
         Some(name) => {
             let name = ServerName::try_from(name.clone())
                 .map_err(|_| format!("access.tls.serverName is {name:?}, which is no host name"))?;
-            builder.with_server_name_resolver(FixedServerNameResolver::new(name)).enable_http1().build()
+            builder
+                .with_server_name_resolver(FixedServerNameResolver::new(name))
+                .enable_http1()
+                .wrap_connector(http)
         }
     })
 }
