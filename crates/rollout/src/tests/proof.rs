@@ -125,6 +125,22 @@ guardrails: [{name: far, metric: error_rate, max: 99%}]";
     story.until(600, |state| failed(state).len() == 2);
     assert!(["p99", "errors"].iter().all(|gate| failed(&story.state).contains(&(*gate).to_owned())));
     assert!(["p99", "errors"].iter().all(|gate| answer(&story, gate) == Answer::Fail));
+
+    // Nor one by readings that are counted.
+    let gates = "gates:
+- {name: a, source: {push: {}}, max: 5, onFail: pause, failureLimit: 1}
+- {name: b, source: {push: {}}, max: 5, failureLimit: 1}
+guardrails: [{name: far, metric: error_rate, max: 99%}]";
+    let mut story = Story::of(&format!("{STAGES}{gates}")).start();
+    story.until(60, |state| state.stages.last().is_some_and(|stage| stage.baked_ms > 20_000));
+    for gate in ["a", "a", "b", "b"] {
+        story.take(&Event::Reading(Reading {
+            gate: gate.to_owned(),
+            canary: Some(9.0),
+            ..Reading::default()
+        }));
+    }
+    assert_eq!(failed(&story.state), ["a", "b"]);
 }
 
 /// Views go on showing what ended it.
