@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::{Ack, Nack};
+use manifest::Expect;
 use rollout::{Acks, Refused};
 
 use super::registry::ProxyUpdate;
@@ -46,12 +47,16 @@ impl Acknowledged {
         update: &mut ProxyUpdate<'_>,
         region: Option<&str>,
         publication: u64,
+        expect: Option<&Expect>,
     ) -> Option<Acks> {
         let generation = self.generation;
         if self.told.is_some() && !update.concerns(region, generation) {
             return None;
         }
         for news in update.news_of(region).filter(|news| news.came_to_hold(generation)) {
+            if expect.is_some_and(|expect| !expect.knows(news.name)) {
+                continue;
+            }
             let Some(ack) = news.node.acknowledged else { continue };
             if self.listed.get(news.name).is_none_or(|known| *known < generation) {
                 let node = news.name.to_owned();
@@ -61,7 +66,8 @@ impl Acknowledged {
         }
         let surplus = self.acks.len().saturating_sub(KEPT);
         self.acks.drain(..surplus);
-        let (quorum, refusals) = (update.quorum(region, generation), update.refusals(region, generation));
+        let (quorum, refusals) =
+            (update.quorum(region, generation, expect), update.refusals(region, generation));
         for (node, refused) in refusals {
             self.refused(node, refused.generation, &refused.reason, update.reasons);
         }
@@ -140,17 +146,42 @@ mod tests {
                 .into(),
         );
         let (mut registry, none) = (ProxyRegistry::default(), BTreeMap::new());
-        let acks = known.news(&mut registry.update(&nodes, &none), None, 7).expect("news");
+        let acks = known.news(&mut registry.update(&nodes, &none), None, 7, None).expect("news");
         assert_eq!((acks.publication, acks.acknowledged, acks.connected), (7, 1, 3));
         assert_eq!(acks.missing, ["b", "c"]);
         assert_eq!(acks.refused.len(), 1);
         assert_eq!(known.acks, [Ack { node: "a".into(), generation: 3, ms: Some(5.0) }]);
-        assert_eq!(known.news(&mut registry.update(&nodes, &none), None, 7), None, "told once");
+        assert_eq!(known.news(&mut registry.update(&nodes, &none), None, 7, None), None, "told once");
 
         // The filter's own reason comes later, with its counters.
         let reasons = BTreeMap::from([("weight".to_owned(), 2)]);
-        let acks = known.news(&mut registry.update(&nodes, &reasons), None, 7).expect("the reason is news");
+        let acks =
+            known.news(&mut registry.update(&nodes, &reasons), None, 7, None).expect("the reason is news");
         assert!(acks.refused.iter().all(|refused| refused.reason.contains("(filter: weight)")), "{acks:?}");
+    }
+
+    #[test]
+    fn strangers_neither_make_nor_break_a_quorum() {
+        let expect = Expect { count: None, names: vec!["edge-*".to_owned(), "gate".to_owned()] };
+        let (mut registry, none) = (ProxyRegistry::default(), BTreeMap::new());
+        for (told, acknowledged, connected, missing) in [
+            (
+                &[("edge-1", Some(3)), ("edge-2", None), ("stranger", Some(3))][..],
+                1,
+                3,
+                &["edge-2", "gate"][..],
+            ),
+            (&[("edge-1", Some(3)), ("edge-2", Some(3)), ("gate", Some(3)), ("stranger", None)], 3, 3, &[]),
+            (&[("stranger", Some(3)), ("another", Some(3))], 0, 1, &["gate"]),
+        ] {
+            let nodes = told.iter().map(|(name, held)| ((*name).to_owned(), node(*held, None)));
+            let nodes = Nodes(nodes.collect());
+            let mut known = Acknowledged::of(3);
+            let acks = known.news(&mut registry.update(&nodes, &none), None, 7, Some(&expect)).expect("news");
+            assert_eq!((acks.acknowledged, acks.connected), (acknowledged, connected), "{told:?}");
+            assert_eq!(acks.missing, missing);
+            assert!(known.acks.iter().all(|ack| expect.knows(&ack.node)), "{:?}", known.acks);
+        }
     }
 
     #[test]
@@ -160,7 +191,7 @@ mod tests {
         for n in 0..3 * KEPT {
             let (held, refused) = (format!("held-{n}"), format!("refused-{n}"));
             let nodes = [(held, node(Some(3), None)), (refused, node(None, Some(3)))];
-            known.news(&mut registry.update(&Nodes(nodes.into()), &none), None, 7);
+            known.news(&mut registry.update(&Nodes(nodes.into()), &none), None, 7, None);
         }
         assert!(known.acks.len() <= KEPT && known.refusals.len() <= KEPT);
         assert!(known.listed.len() <= KEPT + 8, "{}", known.listed.len());
@@ -175,7 +206,7 @@ mod tests {
         known.published(3, &before);
         let nodes = Nodes([("b".to_owned(), node(None, Some(3)))].into());
         let mut registry = ProxyRegistry::default();
-        let acks = known.news(&mut registry.update(&nodes, &before), None, 1).expect("news");
+        let acks = known.news(&mut registry.update(&nodes, &before), None, 1, None).expect("news");
         assert!(!acks.refused.is_empty());
         assert!(acks.refused.iter().all(|refused| !refused.reason.contains("filter")), "{acks:?}");
     }

@@ -133,7 +133,7 @@ impl ExerciseState {
     /// What the proxies' answers mean for the last publication; `None` when that is no news.
     pub fn news(&mut self, update: &mut ProxyUpdate<'_>, region: Option<&str>) -> Option<Acks> {
         let publication = self.live()?.sent()?.id;
-        self.acknowledged.news(update, region, publication)
+        self.acknowledged.news(update, region, publication, None)
     }
 
     fn put(&mut self, exercise: Exercise) {

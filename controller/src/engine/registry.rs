@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use envoy::ecds::{Node, Nodes, Quorum, Ranks, Refused};
+use manifest::Expect;
 
 /// What is known of the proxies, for all runs.
 #[derive(Debug, Default)]
@@ -142,10 +143,37 @@ impl<'n> ProxyUpdate<'n> {
     }
 
     /// How far a generation has got in a region.
-    pub fn quorum(&mut self, region: Option<&str>, generation: u64) -> Quorum {
+    pub fn quorum(&mut self, region: Option<&str>, generation: u64, expect: Option<&Expect>) -> Quorum {
+        if let Some(expect) = expect.filter(|expect| !expect.names.is_empty()) {
+            return self.quorum_of(expect, region, generation);
+        }
         let nodes = self.nodes;
         let ranks = self.ranks.entry(region.map(str::to_owned));
         ranks.or_insert_with(|| nodes.ranks(region)).quorum(generation)
+    }
+}
+
+impl ProxyUpdate<'_> {
+    /// The same of those that are expected by name, whoever else is connected.
+    fn quorum_of(&self, expect: &Expect, region: Option<&str>, generation: u64) -> Quorum {
+        let mut quorum = Quorum::default();
+        let connected = self.nodes.0.iter().filter(|(_, node)| node.is_connected());
+        for (name, node) in connected.filter(|(name, node)| node.is_in(region) && expect.knows(name)) {
+            quorum.connected += 1;
+            if node.holds(generation) {
+                quorum.holding += 1;
+            } else {
+                quorum.behind.push(name.clone());
+            }
+        }
+        // Where one is that is not there nobody knows, so no region waits for it.
+        let gone = |name: &&str| !self.nodes.0.get(*name).is_some_and(|node| node.is_connected());
+        for name in expect.single().filter(|_| region.is_none()).filter(gone) {
+            quorum.connected += 1;
+            quorum.behind.push(name.to_owned());
+        }
+        quorum.behind.sort_unstable();
+        quorum
     }
 }
 
@@ -240,7 +268,7 @@ mod tests {
                 REGIONS.into_iter().flat_map(|region| (1..5).map(move |of| (region, of)))
             {
                 let now = answer(&nodes, region, generation);
-                assert_eq!(update.quorum(region, generation), now.0, "round {round}");
+                assert_eq!(update.quorum(region, generation, None), now.0, "round {round}");
                 if !update.concerns(region, generation) {
                     spared += 1;
                     let before: Option<&(Quorum, Vec<_>)> = before.get(&(region, generation));

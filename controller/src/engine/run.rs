@@ -117,6 +117,7 @@ impl Run {
     /// What the proxies' answers mean for its last publication; `None` when that is no news.
     pub fn news(&mut self, update: &mut ProxyUpdate<'_>) -> Option<Acks> {
         let publication = self.state.publication.as_ref()?.sent.id;
-        self.acknowledged.news(update, region(&self.state), publication)
+        let expect = self.state.plan.acknowledge.expect.as_ref();
+        self.acknowledged.news(update, region(&self.state), publication, expect)
     }
 }

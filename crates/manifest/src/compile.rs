@@ -188,7 +188,7 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
     let gates = gates::gates(check, spec);
     let guardrails = guardrails::guardrails(check, spec, &gates);
     let alpha = spec.alpha.unwrap_or_default();
-    let acknowledge = spec.acknowledge.unwrap_or_default();
+    let acknowledge = spec.acknowledge.clone().unwrap_or_default();
     let no_data = spec.no_data.unwrap_or_default();
     let assignment = spec.assignment.clone().unwrap_or_default();
     let sticky = assignment.mode.unwrap_or_default() == Mode::Sticky;
@@ -246,6 +246,7 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
             quorum: acknowledge.quorum.map_or(0.95, Percent::share),
             timeout_ms: span(acknowledge.timeout, 60_000),
             on_timeout: acknowledge.on_timeout.unwrap_or(Insufficient::Pause),
+            expect: crate::expect::expect(check, acknowledge.expect.as_ref()),
         },
         no_data: NoData {
             after_ms: span(no_data.after, 60_000),

@@ -16,6 +16,7 @@ mod challenger;
 mod changes;
 mod compile;
 mod documents;
+mod expect;
 mod explain;
 mod fleet;
 mod gate;
@@ -47,6 +48,7 @@ pub use challenger::{Challenger, Choose, MOST_CHALLENGERS};
 pub use changes::{Change, changes};
 pub use compile::compile;
 pub use documents::{Document, documents};
+pub use expect::Expect;
 pub use explain::{explain, explain_all};
 pub use fleet::{After, HowMany, Member, Terms};
 pub use gate::{

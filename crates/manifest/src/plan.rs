@@ -8,6 +8,7 @@ use split::policy;
 
 use crate::bandit::Bandit;
 use crate::challenger::{Challenger, Choose, MOST_CHALLENGERS};
+use crate::expect::Expect;
 use crate::fleet::Member;
 use crate::gate::{Gate, Guardrail};
 use crate::keep_warm::{AfterRun, KeepWarm, Returning};
@@ -200,7 +201,7 @@ pub struct Budget {
 }
 
 /// The proof that the proxies follow.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Acknowledge {
@@ -210,6 +211,9 @@ pub struct Acknowledge {
     pub timeout_ms: u64,
     /// What happens when they take longer.
     pub on_timeout: Insufficient,
+    /// Which of them are expected; `None`: those that are connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expect>,
 }
 
 /// What happens while no counts arrive.

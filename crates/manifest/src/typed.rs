@@ -53,8 +53,10 @@ pub const KIND: &str = "Rollout";
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rollout {
     /// `serin.dev/v1alpha1`.
+    #[schemars(extend("const" = API_VERSION))]
     pub api_version: String,
     /// `Rollout`.
+    #[schemars(extend("const" = "Rollout"))]
     pub kind: String,
     /// What it is called.
     pub metadata: Metadata,

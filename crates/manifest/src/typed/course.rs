@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Anomaly;
 use crate::amount::{Margin, Percent, Quantity, Span};
+use crate::expect::Expect;
 use crate::gate::{Metric, OnFail, OnMarginal};
 use crate::plan::Insufficient;
 use crate::source::Source;
@@ -245,7 +246,7 @@ pub struct Alpha {
 }
 
 /// The proof that the proxies follow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Acknowledge {
     /// Share of the connected proxies that must have the new weights before a stage's clock starts. Default: 95%.
@@ -257,6 +258,9 @@ pub struct Acknowledge {
     /// What happens when they take longer. Default: pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_timeout: Option<Insufficient>,
+    /// Which proxies are expected. Default: those that are connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expect>,
 }
 
 /// What happens while no counts arrive.

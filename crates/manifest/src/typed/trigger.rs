@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Metadata, RolloutSpec};
+use super::{API_VERSION, Metadata, RolloutSpec};
 use crate::amount::Span;
 use crate::source::Access;
 
@@ -15,8 +15,10 @@ pub const TRIGGER: &str = "Trigger";
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Trigger {
     /// `serin.dev/v1alpha1`.
+    #[schemars(extend("const" = API_VERSION))]
     pub api_version: String,
     /// `Trigger`.
+    #[schemars(extend("const" = "Trigger"))]
     pub kind: String,
     /// What it is called.
     pub metadata: Metadata,

@@ -1,6 +1,6 @@
 //! Everything that leaves a mark: publications, rollbacks, records, notices; and the run's own clock.
 
-use manifest::Weights;
+use manifest::{Acknowledge, Weights};
 
 use super::{LONGEST_STEP_MS, Run, named};
 use crate::state::PublicationState;
@@ -80,16 +80,13 @@ impl Run {
 
     /// Notes how far the last publication has come.
     pub(super) fn acknowledge(&mut self, acks: &Acks) {
-        let quorum = self.state.plan.acknowledge.quorum;
+        let reached = is_quorum(&self.state.plan.acknowledge, acks);
         let age_ms = self.state.age_ms;
         let Some(publication) = &mut self.state.publication else { return };
         if acks.publication != publication.sent.id {
             return;
         }
         publication.acks = acks.clone();
-        // No proxy at all is no quorum: nobody would be there to take the canary back either.
-        let reached =
-            acks.connected > 0 && f64::from(acks.acknowledged) >= quorum * f64::from(acks.connected);
         if !reached || publication.quorum_age_ms.is_some() {
             return;
         }
@@ -294,5 +291,47 @@ impl State {
         let asked = self.ending.calls.iter().filter(|call| call.asked);
         effects.extend(asked.map(|call| Effect::Call(call.request.clone())));
         effects
+    }
+}
+
+/// Have enough proxies taken it? No proxy at all is no quorum: nobody would be there to take the canary back either; and of
+/// those that are expected the ones that are not there have not.
+fn is_quorum(terms: &Acknowledge, acks: &Acks) -> bool {
+    let expected = terms.expect.as_ref().and_then(|expect| expect.count).unwrap_or(0);
+    let all = acks.connected.max(expected);
+    all > 0 && f64::from(acks.acknowledged) >= terms.quorum * f64::from(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quorum_is_of_those_that_are_expected() {
+        let plan = manifest::load(
+            "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n",
+        )
+        .expect("a rollout")
+        .plan;
+        for (expected, acknowledged, connected, reached) in [
+            (None, 0, 0, false),
+            (None, 1, 1, true),
+            (None, 1, 2, false),
+            (None, 19, 20, true),
+            (Some(2), 1, 1, false),
+            (Some(2), 2, 2, true),
+            (Some(2), 2, 3, false),
+            (Some(20), 19, 19, true),
+            (Some(1), 0, 0, false),
+        ] {
+            let mut terms = plan.acknowledge.clone();
+            terms.expect = expected.map(|count| manifest::Expect { count: Some(count), names: Vec::new() });
+            let acks = Acks { acknowledged, connected, ..Acks::default() };
+            assert_eq!(
+                is_quorum(&terms, &acks),
+                reached,
+                "{acknowledged} of {connected}, {expected:?} expected"
+            );
+        }
     }
 }
