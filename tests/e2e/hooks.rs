@@ -38,8 +38,6 @@ metadata: {{name: ranker}}
 spec:
   stable: {{version: v1}}
   canary: {{version: v2}}
-  gates: []
-  guardrails: []
   stages: [{{weight: 100%, bake: 1s, gates: []}}]
 {more}"
     )
