@@ -2,6 +2,7 @@
 
 mod exercises;
 mod export;
+mod once;
 mod people;
 mod triggers;
 
@@ -37,7 +38,7 @@ use crate::lease::Leases;
 use crate::metrics;
 use crate::specification::{Readers, Specification};
 use crate::webhook::Deliveries;
-use people::human;
+use people::{conditions, human};
 use sources::Sources;
 use store::Archive;
 
@@ -95,6 +96,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/rollouts/{name}/rollback", post(rollback))
         .route("/v1/rollouts/{name}/{act}", post(act))
         .merge(triggers::routes())
+        .layer(from_fn_with_state(once::Answers::default(), once::once))
         .with_state(api)
         .layer(from_fn_with_state(doors, doors::stand))
 }
@@ -204,7 +206,8 @@ async fn apply(
         Ok(spec) => Box::new(spec),
         Err(refusal) => return Answer(Err(refusal)),
     };
-    Answer(ask(&api, |answer| Command::Apply { spec, who, again, dry_run, answer }).await)
+    let conditions = conditions(&headers);
+    Answer(ask(&api, |answer| Command::Apply { spec, who, again, dry_run, conditions, answer }).await)
 }
 
 async fn act(
@@ -218,12 +221,15 @@ async fn act(
         Ok(human) => human,
         Err(refusal) => return done(Err(refusal)).into_response(),
     };
+    let conditions = conditions(&headers);
     match meant(&verb, weight, arm) {
         Ok(Meant::Retry) => {
-            Answer(ask(&api, |answer| Command::Retry { name, human, answer }).await).into_response()
+            Answer(ask(&api, |answer| Command::Retry { name, human, conditions, answer }).await)
+                .into_response()
         }
         Ok(Meant::Act(act)) => {
-            Answer(ask(&api, |answer| Command::Act { name, act, human, answer }).await).into_response()
+            Answer(ask(&api, |answer| Command::Act { name, act, human, conditions, answer }).await)
+                .into_response()
         }
         Err(refusal) => done(Err(refusal)).into_response(),
     }
@@ -272,7 +278,8 @@ async fn delete(
         Ok(human) => human,
         Err(refusal) => return done(Err(refusal)),
     };
-    done(ask(&api, |answer| Command::Delete { name, human, answer }).await)
+    let conditions = conditions(&headers);
+    done(ask(&api, |answer| Command::Delete { name, human, conditions, answer }).await)
 }
 
 /// Back to stable, or to a version that was there before.
@@ -287,8 +294,9 @@ async fn rollback(
         Ok(human) => human,
         Err(refusal) => return Answer(Err(refusal)),
     };
+    let conditions = conditions(&headers);
     let order = GoBack { to, unverified };
-    Answer(ask(&api, |answer| Command::GoBack { name, order, human, answer }).await)
+    Answer(ask(&api, |answer| Command::GoBack { name, order, human, conditions, answer }).await)
 }
 
 /// Figures for gates that take them: one object, or a list of them.

@@ -5,6 +5,8 @@
 #![allow(missing_docs)]
 
 #[cfg(test)]
+mod acts;
+#[cfg(test)]
 mod arms;
 #[cfg(test)]
 mod back;

@@ -92,6 +92,6 @@ impl Turned {
 
 impl IntoResponse for Turned {
     fn into_response(self) -> Response {
-        (self.status, Json(Problem { error: self.text })).into_response()
+        (self.status, Json(Problem { error: self.text, ..Problem::default() })).into_response()
     }
 }

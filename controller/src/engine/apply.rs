@@ -2,15 +2,18 @@
 
 use api::{Applied, Refusal};
 use manifest::{Exercised, Plan};
-use rollout::{Event, Exercise, ExerciseView, Human, Now, Reception, State, fleet};
+use rollout::{Acted, Event, Exercise, ExerciseView, Human, Now, Reception, State, fleet};
 use split::Splitter;
 use split::policy::{Policy, SCHEMA};
 
 use super::commit::{Beginning, Draft, PastRun, RunDraft};
 use super::receive::Received;
-use super::{Act, Engine, Run, record};
+use super::{Act, Conditions, Engine, Run, record};
 use crate::clock;
 use crate::specification::Specification;
+
+/// What a key of an applied specification stands for.
+const APPLY: &str = "apply";
 
 impl Engine {
     /// Reads a specification and takes it. `again`: one that was rolled back is wanted once more.
@@ -26,12 +29,30 @@ impl Engine {
         human: Human,
         again: bool,
     ) -> Result<Applied, Refusal> {
+        self.apply_if(spec, human, again, &Conditions::default()).await
+    }
+
+    /// The same, if what is there is what the person has seen, and once.
+    pub(super) async fn apply_if(
+        &mut self,
+        spec: &Specification,
+        human: Human,
+        again: bool,
+        conditions: &Conditions,
+    ) -> Result<Applied, Refusal> {
+        if let Some(applied) = self.applied_before(spec.loaded.name(), conditions)? {
+            return Ok(applied);
+        }
         let text = spec.text.as_str();
         let Received { name, plans, run, reception, mut warnings } = self.receive(spec, again)?;
         let mut applied = Applied { name: name.clone(), run, ..Applied::default() };
+        if matches!(reception, Reception::Begin { .. } | Reception::Replace | Reception::Queue) {
+            self.expect(&name, conditions)?;
+        }
         match reception {
             Reception::Begin { run, epoch } => {
-                self.begin(&name, plans, text, human, (run, epoch)).await?;
+                let acted = conditions.acted(APPLY);
+                self.begin(&name, plans, text, human, (run, epoch), acted).await?;
                 applied.run = run;
             }
             Reception::Unchanged => {
@@ -55,6 +76,20 @@ impl Engine {
             }
         }
         Ok(Applied { warnings, ..applied })
+    }
+
+    /// A specification that began a run under this key.
+    pub(super) fn applied_before(
+        &self,
+        name: &str,
+        conditions: &Conditions,
+    ) -> Result<Option<Applied>, Refusal> {
+        if !self.was_done(name, APPLY, conditions)? {
+            return Ok(None);
+        }
+        let present = self.applied(name);
+        let run = self.states(&present).iter().map(|state| state.run).max().unwrap_or(0);
+        Ok(Some(Applied { name: name.to_owned(), run, ..Applied::default() }))
     }
 
     /// The same rollout, with other practice between its runs.
@@ -98,6 +133,7 @@ impl Engine {
         text: &str,
         human: Human,
         (run, epoch): (u64, u64),
+        acted: Option<Acted>,
     ) -> Result<(), Refusal> {
         let present = self.applied(name);
         let mut epoch = epoch;
@@ -111,7 +147,10 @@ impl Engine {
         let start = |index| (index, Event::Start(human.clone()));
         let begun: Vec<&State> = states.iter().collect();
         let goes_back = states.iter().all(|state| state.plan.returning.is_some());
-        let events = (0..begun.len()).map(start).collect();
+        let once = acted.into_iter().flat_map(|acted| {
+            (0..begun.len()).map(move |index| (index, Event::Acted(acted.clone()))).collect::<Vec<_>>()
+        });
+        let events = (0..begun.len()).map(start).chain(once).collect();
         // A way back waits for no disk, and hooks of what was before it can wait.
         let moved = if goes_back { fleet::protect } else { fleet::step }(&begun, events, now);
         let runs = moved.into_iter().filter_map(|moved| {
@@ -165,6 +204,23 @@ impl Engine {
     }
 
     pub(super) async fn act(&mut self, name: &str, act: Act, human: Human) -> Result<(), Refusal> {
+        self.act_if(name, act, human, &Conditions::default()).await
+    }
+
+    /// The same, if what is there is what the person has seen, and once.
+    pub(super) async fn act_if(
+        &mut self,
+        name: &str,
+        act: Act,
+        human: Human,
+        conditions: &Conditions,
+    ) -> Result<(), Refusal> {
+        match self.was_done(name, &act.words(), conditions) {
+            Ok(true) => return Ok(()),
+            Err(refusal) if act != Act::Abort => return Err(refusal),
+            _ => {}
+        }
+        self.is_meant(name, act, conditions)?;
         let event = match act {
             Act::Abort => Event::Abort(human.clone()),
             Act::Promote => Event::Promote(human.clone()),
@@ -185,7 +241,7 @@ impl Engine {
             }
             return Ok(());
         }
-        self.act_on(name, event).await
+        self.act_on(name, event, conditions.expect.is_some(), conditions.acted(&act.words())).await
     }
 }
 

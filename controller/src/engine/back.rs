@@ -85,6 +85,11 @@ impl Engine {
         });
     }
 
+    /// Does it send traffic to another version, rather than take it back to the one that stable serves?
+    pub(super) fn raises(&self, name: &str, order: &GoBack, human: &Human) -> bool {
+        matches!(self.aim(name, order, human), Ok(Aim::Ways(_)))
+    }
+
     /// Whoever was asked has answered: it begins, unless something else happened meanwhile.
     pub(super) async fn settle_way_back(&mut self, vouched: Vouched) {
         let Vouched { name, order, human, ways, said, answer } = vouched;
@@ -126,7 +131,7 @@ impl Engine {
         let run = states.iter().map(|state| state.run).max().unwrap_or(0) + 1;
         let epoch = states.iter().map(|state| state.epoch).max().unwrap_or(0);
         let waited = self.waiting.get(name).map(|waiting| waiting.view().canary);
-        self.begin(name, plans, &text.unwrap_or_default(), human, (run, epoch)).await?;
+        self.begin(name, plans, &text.unwrap_or_default(), human, (run, epoch), None).await?;
         let mut to: Vec<String> = ways.into_iter().map(|way| way.to).collect();
         to.dedup();
         let mut message = format!("everybody goes back to {}", to.join(", "));

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::back::GoBack;
 use super::exercise::Order;
 use super::triggers::TriggerCommand;
-use super::{Act, Engine};
+use super::{Act, Conditions, Engine};
 use crate::specification::Specification;
 
 /// What people ask for.
@@ -19,24 +19,28 @@ pub enum Command {
         again: bool,
         /// Only say what would become of it.
         dry_run: bool,
+        conditions: Conditions,
         answer: oneshot::Sender<Result<Applied, Refusal>>,
     },
     /// What was rolled back is to begin once more.
     Retry {
         name: String,
         human: Human,
+        conditions: Conditions,
         answer: oneshot::Sender<Result<Applied, Refusal>>,
     },
     Act {
         name: String,
         act: Act,
         human: Human,
+        conditions: Conditions,
         answer: oneshot::Sender<Result<Done, Refusal>>,
     },
     /// What is over is let go: out of the policy.
     Delete {
         name: String,
         human: Human,
+        conditions: Conditions,
         answer: oneshot::Sender<Result<(), Refusal>>,
     },
     /// Back to stable, or to a version that was there before.
@@ -44,33 +48,23 @@ pub enum Command {
         name: String,
         order: GoBack,
         human: Human,
+        conditions: Conditions,
         answer: oneshot::Sender<Result<WentBack, Refusal>>,
     },
     /// Figures for gates that take them.
-    Push {
-        name: String,
-        figures: Vec<Figure>,
-        answer: oneshot::Sender<Result<(), Refusal>>,
-    },
+    Push { name: String, figures: Vec<Figure>, answer: oneshot::Sender<Result<(), Refusal>> },
     /// Something to be tried between runs; answers with its number.
     Exercise {
         name: String,
         order: Order,
         human: Human,
+        conditions: Conditions,
         answer: oneshot::Sender<Result<u64, Refusal>>,
     },
     /// What was tried, the newest first.
-    Exercises {
-        name: String,
-        what: Exercised,
-        answer: oneshot::Sender<Result<Vec<ExerciseView>, Refusal>>,
-    },
+    Exercises { name: String, what: Exercised, answer: oneshot::Sender<Result<Vec<ExerciseView>, Refusal>> },
     /// An earlier run, as it ended.
-    Past {
-        name: String,
-        run: u64,
-        answer: oneshot::Sender<Result<Box<PastView>, Refusal>>,
-    },
+    Past { name: String, run: u64, answer: oneshot::Sender<Result<Box<PastView>, Refusal>> },
     /// Something of what begins rollouts by itself.
     Trigger(TriggerCommand),
 }
@@ -82,31 +76,44 @@ impl Engine {
             Command::Apply { spec, again, dry_run: true, answer, .. } => {
                 let _ = answer.send(self.would_apply(&spec, again));
             }
-            Command::Apply { spec, who, again, answer, .. } => {
+            Command::Apply { spec, who, again, conditions, answer, .. } => {
                 let human = Human { who, reason: String::new() };
-                let applied = self.apply_for(&spec, human, again).await;
+                let applied = self.apply_if(&spec, human, again, &conditions).await;
                 let _ = answer.send(applied);
             }
-            Command::Retry { name, human, answer } => {
-                let applied = self.retry(&name, human).await;
+            Command::Retry { name, human, conditions, answer } => {
+                let applied = self.retry(&name, human, &conditions).await;
                 let _ = answer.send(applied);
             }
-            Command::Act { name, act, human, answer } => {
-                let done = self.act(&name, act, human).await;
+            Command::Act { name, act, human, conditions, answer } => {
+                let done = self.act_if(&name, act, human, &conditions).await;
                 let warnings = |engine: &mut Self| engine.not_yet_written().into_iter().collect();
                 let _ = answer.send(done.map(|()| Done { warnings: warnings(self), ..Done::DONE }));
             }
-            Command::Delete { name, human, answer } => {
-                let _ = answer.send(self.delete(&name, &human).await);
+            Command::Delete { name, human, conditions, answer } => {
+                let deleted = match self.expect(&name, &conditions) {
+                    Ok(()) => self.delete(&name, &human).await,
+                    Err(refusal) => Err(refusal),
+                };
+                let _ = answer.send(deleted);
             }
-            Command::GoBack { name, order, human, answer } => {
+            Command::GoBack { name, order, human, conditions, answer } => {
+                if self.raises(&name, &order, &human)
+                    && let Err(refusal) = self.expect(&name, &conditions)
+                {
+                    let _ = answer.send(Err(refusal));
+                    return;
+                }
                 Box::pin(self.go_back(name, order, human, answer)).await;
             }
             Command::Push { name, figures, answer } => {
                 let _ = answer.send(self.push(&name, figures));
             }
-            Command::Exercise { name, order, human, answer } => {
-                let begun = self.order(&name, order, human, false).await;
+            Command::Exercise { name, order, human, conditions, answer } => {
+                let begun = match self.expect(&name, &conditions) {
+                    Ok(()) => self.order(&name, order, human, false).await,
+                    Err(refusal) => Err(refusal),
+                };
                 let _ = answer.send(begun);
             }
             Command::Exercises { name, what, answer } => {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use api::{PastView, Refusal};
 use manifest::Plan;
-use rollout::{Event, State, fleet};
+use rollout::{Acted, Event, State, fleet};
 
 use super::Engine;
 
@@ -105,7 +105,14 @@ impl Engine {
     }
 
     /// What a person wants of everybody a name means.
-    pub(super) async fn act_on(&mut self, name: &str, event: Event) -> Result<(), Refusal> {
+    /// `seen`: the person said what it was seen as; `acted`: it is not to be done twice.
+    pub(super) async fn act_on(
+        &mut self,
+        name: &str,
+        event: Event,
+        seen: bool,
+        acted: Option<Acted>,
+    ) -> Result<(), Refusal> {
         let whom = self.meant(name)?;
         let states = self.states(&whom);
         let whole = states.first().is_some_and(|state| state.plan.name != name);
@@ -120,11 +127,20 @@ impl Engine {
             }
             vec![(0, event)]
         };
+        if !seen {
+            let meant = events.iter().filter_map(|(index, event)| Some((*states.get(*index)?, event)));
+            meant.into_iter().try_for_each(|(state, event)| self.is_settled(name, state, event))?;
+        }
         let before: Vec<_> = states.into_iter().map(shape).collect();
         let mates = self.mates(whom.first().map_or(name, String::as_str));
         let place =
             |index: usize| whom.get(index).and_then(|name| mates.iter().position(|mate| mate == name));
-        let events = events.into_iter().filter_map(|(index, event)| Some((place(index)?, event))).collect();
+        let events = events.into_iter().filter_map(|(index, event)| Some((place(index)?, event)));
+        let mut events: Vec<(usize, Event)> = events.collect();
+        if let Some(acted) = acted {
+            let those: Vec<usize> = events.iter().map(|(index, _)| *index).collect();
+            events.extend(those.into_iter().map(|index| (index, Event::Acted(acted.clone()))));
+        }
         self.try_together(&mates, events).await.map_err(|error| Refusal::unwritten(&error))?;
         let states = self.states(&whom);
         if before == states.iter().map(|state| shape(state)).collect::<Vec<_>>() {
@@ -150,8 +166,8 @@ impl Engine {
 }
 
 /// What a person's act would change.
-fn shape(state: &State) -> (rollout::Phase, usize, Vec<rollout::StageRecord>, usize, Option<usize>) {
-    (state.phase.clone(), state.stage, state.stages.clone(), state.history.len(), state.permitted)
+fn shape(state: &State) -> (rollout::Phase, usize, Vec<rollout::StageRecord>, u64, Option<usize>) {
+    (state.phase.clone(), state.stage, state.stages.clone(), state.revision, state.permitted)
 }
 
 #[cfg(test)]

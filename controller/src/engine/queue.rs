@@ -109,7 +109,7 @@ impl Engine {
                 Reception::Begin { .. } if waits_for_kept(&plans) && self.keeps_old(name) => return,
                 Reception::Begin { run, epoch } => {
                     let human = Human { who, reason: String::new() };
-                    if let Err(refusal) = self.begin(name, plans, &text, human, (run, epoch)).await {
+                    if let Err(refusal) = self.begin(name, plans, &text, human, (run, epoch), None).await {
                         tracing::error!(rollout = name, "what waits cannot begin: {refusal:?}");
                     }
                     return;

@@ -4,10 +4,10 @@ use api::{Applied, Refusal};
 use manifest::{Change, Loaded, Plan, Problem};
 use rollout::{Human, PhaseName, Reception, fleet};
 
-use super::Engine;
 use super::apply::{never_fits, with_command};
 use super::fleets::applied_as;
 use super::queue::Waiting;
+use super::{Conditions, Engine};
 use crate::specification::Specification;
 
 /// A specification that was read and may be taken, and what is to become of it.
@@ -32,6 +32,7 @@ impl Engine {
             self.outside.hooks.allow(plan).map_err(Refusal::Invalid)?;
         }
         warnings.extend(self.unknown_regions(&plans));
+        warnings.extend(self.claims(&name, &plans));
         if let Some(why) = self.taken(&name, &plans) {
             return Err(Refusal::Conflict(why));
         }
@@ -93,7 +94,12 @@ impl Engine {
     }
 
     /// What was rolled back begins once more, from what is stored.
-    pub(super) async fn retry(&mut self, name: &str, human: Human) -> Result<Applied, Refusal> {
+    pub(super) async fn retry(
+        &mut self,
+        name: &str,
+        human: Human,
+        conditions: &Conditions,
+    ) -> Result<Applied, Refusal> {
         if let Some(whole) =
             self.runs.get(name).map(|run| applied_as(&run.state.plan)).filter(|whole| *whole != name)
         {
@@ -107,6 +113,9 @@ impl Engine {
             return Err(self.there_is(name).err().unwrap_or_else(|| Refusal::Unknown(name.to_owned())));
         };
         let run = states.iter().map(|state| state.run).max().unwrap_or(0);
+        if let Some(applied) = self.applied_before(name, conditions)? {
+            return Ok(applied);
+        }
         if !fleet::is_over(&states) {
             let remedy = match phase {
                 PhaseName::Paused => "resume measures again, promote goes on in spite of it",
@@ -124,6 +133,6 @@ impl Engine {
             return Err(Refusal::Invalid(why));
         }
         let text = self.runs.get(first).map(|run| run.spec.clone()).unwrap_or_default();
-        self.apply_for(&Specification::read(text)?, human, true).await
+        self.apply_if(&Specification::read(text)?, human, true, conditions).await
     }
 }

@@ -11,6 +11,7 @@ use crate::hook::Programs;
 use sources::{Hosts, Secrets};
 use store::Store;
 
+mod acts;
 mod beforehand;
 mod clocks;
 mod crash;

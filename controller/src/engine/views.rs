@@ -7,10 +7,10 @@ use api::{DrillView, ParityView, RunView};
 use manifest::Exercised;
 use rollout::ExerciseView;
 
-use super::Engine;
 use super::exercise::ExerciseState;
 use super::queue::Waiting;
 use super::run::Run;
+use super::{Engine, claims};
 
 /// Every run by name.
 pub type Views = Arc<BTreeMap<String, Arc<RunView>>>;
@@ -63,6 +63,8 @@ impl Engine {
         let latencies = members.iter().filter_map(|member| member.rollback_latency);
         Arc::new(RunView {
             run,
+            revision: self.revision_of(name),
+            claimed_by: Vec::new(),
             generation: Some(members.iter().filter_map(|member| member.generation).max().unwrap_or(0)),
             acks: Vec::new(),
             refusals: members.iter().flat_map(|member| member.refusals.clone()).collect(),
@@ -79,8 +81,16 @@ impl Engine {
     }
 
     fn view(&self, name: &str, run: &Run) -> Arc<RunView> {
+        let under_way = !run.state.is_over();
+        let claimed_by = if under_way { self.claimed_by(&run.state.plan) } else { Vec::new() };
+        let mut view = run.state.view();
+        if let Some(said) = claims::words(&claimed_by) {
+            view.message = format!("{said}; {}", view.message);
+        }
         Arc::new(RunView {
-            run: run.state.view(),
+            run: view,
+            revision: self.revision_of(name),
+            claimed_by,
             generation: Some(run.acknowledged.generation),
             acks: run.acknowledged.acks.clone(),
             refusals: run.acknowledged.refusals.clone(),

@@ -93,6 +93,8 @@ fn full() -> RunView {
         left_out: Vec::new(),
     });
     RunView {
+        revision: "3-41".to_owned(),
+        claimed_by: Vec::new(),
         run,
         generation: Some(1),
         acks: Vec::new(),

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use rollout::{ExerciseView, Human};
 use serde::de::DeserializeOwned;
 
-use super::people::human;
+use super::people::{conditions, human};
 use super::{Answer, Api, ask};
 use crate::engine::{Command, Order};
 
@@ -19,7 +19,7 @@ pub async fn drill(
     const FORM: &str = "write {\"weight\": \"0.1%\", \"limit\": \"30s\", \"reason\": TEXT}, or leave out what need not be said";
     Answer(match asked(&text, FORM) {
         Ok(DrillRequest { weight, limit, reason }) => {
-            begin(&api, name, Order::Drill { weight, limit }, human(&headers, &reason)).await
+            begin(&api, name, Order::Drill { weight, limit }, human(&headers, &reason), &headers).await
         }
         Err(refusal) => Err(refusal),
     })
@@ -36,7 +36,7 @@ pub async fn parity(
     Answer(match asked(&text, FORM) {
         Ok(ParityRequest { share, deployed, duration, until_evidence, reason }) => {
             let order = Order::Parity { share, deployed, duration, until_evidence };
-            begin(&api, name, order, human(&headers, &reason)).await
+            begin(&api, name, order, human(&headers, &reason), &headers).await
         }
         Err(refusal) => Err(refusal),
     })
@@ -55,9 +55,10 @@ async fn begin(
     name: String,
     order: Order,
     human: Result<Human, Refusal>,
+    headers: &HeaderMap,
 ) -> Result<Begun, Refusal> {
-    let human = human?;
-    let number = ask(api, |answer| Command::Exercise { name, order, human, answer }).await?;
+    let (human, conditions) = (human?, conditions(headers));
+    let number = ask(api, |answer| Command::Exercise { name, order, human, conditions, answer }).await?;
     Ok(Begun { number })
 }
 

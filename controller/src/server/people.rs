@@ -1,13 +1,18 @@
 //! Who acts, and why: as they say themselves, in one line each. What people write stands in logs, in the history and on
 //! other people's terminals.
 
-use api::{Refusal, USER_HEADER};
+use api::{EXPECT_HEADER, KEY_HEADER, Refusal, USER_HEADER};
 use axum::http::HeaderMap;
 use rollout::Human;
+
+use crate::engine::Conditions;
 
 /// Longer ones are refused, in characters.
 const LONGEST_NAME: usize = 128;
 const LONGEST_REASON: usize = 2_000;
+
+/// Longer keys are none, in characters.
+pub const LONGEST_KEY: usize = 200;
 
 /// Who does something, and why.
 ///
@@ -25,6 +30,15 @@ pub fn human(headers: &HeaderMap, reason: &str) -> Result<Human, Refusal> {
         }
     }
     Ok(Human { who: if who.is_empty() { "somebody".to_owned() } else { who }, reason })
+}
+
+/// Of what an act is meant, and under which key.
+pub fn conditions(headers: &HeaderMap) -> Conditions {
+    let said = |name| {
+        let text = headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+        text.filter(|text| !text.is_empty()).map(|text| text.chars().take(LONGEST_KEY).collect())
+    };
+    Conditions { expect: said(EXPECT_HEADER), key: said(KEY_HEADER) }
 }
 
 /// The same without line breaks, and without what moves a cursor or turns the direction of reading.

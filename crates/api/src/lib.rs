@@ -21,7 +21,7 @@ pub use exercise::{Begun, DrillRequest, ParityRequest};
 pub use export::{ExportQuery, ExportedRun, Format, Journal, JournalLine, Table};
 pub use manifest::{Change, Closed, Exercised, Metric};
 pub use ready::{Check, Readiness};
-pub use refusal::{Problem, Refusal};
+pub use refusal::{MOVED_ON, Problem, Refusal};
 pub use rollout::{
     AgedView, Answer, ArmStanding, ArmView, BanditView, BaselineView, CallView, CountsView, Demand,
     Difference, DrillPhase, DrillView, Duty, ExposedView, Finding, GateRow, GateStanding, GateWatchView,
@@ -30,7 +30,7 @@ pub use rollout::{
     RollbackView, ShareView, SplitView, StageView, UnwatchedView, VerdictView, View, WatchStanding,
     WatchView, Word,
 };
-pub use run::{Ack, Latency, Nack, PastView, QueuedView, RunView};
+pub use run::{Ack, ClaimedBy, Latency, Nack, PastView, QueuedView, RunView};
 pub use time::{instant, moment};
 pub use trigger::{
     FireRequest, Fired, PendingView, PollView, TriggerApplied, TriggerQuery, TriggerView, TriggeredView,
@@ -39,6 +39,17 @@ pub use trigger::{
 
 /// The header that says who asks, as they say themselves.
 pub const USER_HEADER: &str = "x-serin-user";
+
+/// The header that says of what an act is meant: the [`RunView::revision`] that was seen, or [`NO_RUN`]. What has moved on
+/// is refused ([`Refusal::MovedOn`]).
+pub const EXPECT_HEADER: &str = "x-serin-expect";
+
+/// What is expected where nothing is there yet.
+pub const NO_RUN: &str = "none";
+
+/// The header with a key of the client's own: a request that is repeated under it is answered as the first was, and nothing
+/// more is done.
+pub const KEY_HEADER: &str = "idempotency-key";
 
 #[cfg(test)]
 mod tests;

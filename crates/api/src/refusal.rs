@@ -16,6 +16,9 @@ pub enum Refusal {
     /// Not now.
     #[error("{0}")]
     Conflict(String),
+    /// It is not what you saw any more: look again.
+    #[error("{0}")]
+    MovedOn(String),
     /// Not from you.
     #[error("{0}")]
     Denied(String),
@@ -30,7 +33,13 @@ pub enum Refusal {
 pub struct Problem {
     /// One English sentence.
     pub error: String,
+    /// Which kind of refusal it is, in one word, where the status does not tell.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub code: String,
 }
+
+/// The code of [`Refusal::MovedOn`].
+pub const MOVED_ON: &str = "moved_on";
 
 impl Refusal {
     /// One English sentence.
@@ -40,6 +49,7 @@ impl Refusal {
             Self::Invalid(text)
             | Self::Unknown(text)
             | Self::Conflict(text)
+            | Self::MovedOn(text)
             | Self::Denied(text)
             | Self::Failed(text) => text,
         }
@@ -51,7 +61,7 @@ impl Refusal {
         match self {
             Self::Invalid(_) => 422,
             Self::Unknown(_) => 404,
-            Self::Conflict(_) => 409,
+            Self::Conflict(_) | Self::MovedOn(_) => 409,
             Self::Denied(_) => 401,
             Self::Failed(_) => 500,
         }
@@ -60,9 +70,10 @@ impl Refusal {
     /// What an answer with this status and body says. A status that is not ours is the client's fault below 500.
     #[must_use]
     pub fn of(status: u16, problem: Problem) -> Self {
-        let Problem { error } = problem;
+        let Problem { error, code } = problem;
         match status {
             404 => Self::Unknown(error),
+            409 if code == MOVED_ON => Self::MovedOn(error),
             409 => Self::Conflict(error),
             401 => Self::Denied(error),
             400..500 => Self::Invalid(error),
@@ -73,7 +84,8 @@ impl Refusal {
     /// The body of the answer.
     #[must_use]
     pub fn problem(&self) -> Problem {
-        Problem { error: self.text().to_owned() }
+        let code = if matches!(self, Self::MovedOn(_)) { MOVED_ON } else { "" };
+        Problem { error: self.text().to_owned(), code: code.to_owned() }
     }
 
     /// The store did not answer.

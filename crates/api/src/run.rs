@@ -10,6 +10,10 @@ pub struct RunView {
     /// What the machine says of it.
     #[serde(flatten)]
     pub run: View,
+    /// A word for what is to be seen of it, another one whenever it has moved on; acts say it ([`crate::EXPECT_HEADER`]).
+    /// Absent: it is an earlier run.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub revision: String,
     /// The generation of the policy it was last part of as something new; absent: it is an earlier run.
     pub generation: Option<u64>,
     /// Acknowledgements, oldest first.
@@ -33,6 +37,9 @@ pub struct RunView {
     pub demand: Option<Demand>,
     /// What comes after it.
     pub queued: Option<QueuedView>,
+    /// Rollouts before it in the policy that take its requests, all of them or some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub claimed_by: Vec<ClaimedBy>,
     /// Of a fleet: its members, which stand under their own names as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<RunView>,
@@ -85,6 +92,16 @@ pub struct Latency {
     pub to_ms: u64,
     /// Have all proxies spoken since, and taken the rollback? While not, it is a lower bound.
     pub complete: bool,
+}
+
+/// A rollout that takes requests of another, because it comes first in the policy: they are ordered by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClaimedBy {
+    /// Its name.
+    pub name: String,
+    /// Does it take all of them? Then nobody ever meets the canary.
+    pub all: bool,
 }
 
 /// A specification that waits for the present run to be over.

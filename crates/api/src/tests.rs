@@ -93,7 +93,7 @@ fn everything_that_is_answered_is_read_as_it_is_written() {
     });
     check_answer(&Done::DONE);
     check_answer(&Begun { number: 3 });
-    check_answer(&Problem { error: "not now".to_owned() });
+    check_answer(&Problem { error: "not now".to_owned(), code: MOVED_ON.to_owned() });
     check_answer(&TriggerApplied {
         name: "registry".to_owned(),
         rollout: "ranker".to_owned(),
@@ -234,6 +234,7 @@ fn verbs_and_refusals_come_back_as_they_went() {
         (Refusal::Invalid as fn(String) -> Refusal, 422),
         (Refusal::Unknown, 404),
         (Refusal::Conflict, 409),
+        (Refusal::MovedOn, 409),
         (Refusal::Denied, 401),
         (Refusal::Failed, 500),
     ] {

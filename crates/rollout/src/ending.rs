@@ -247,6 +247,7 @@ impl State {
                 (call.asked, call.due_age_ms) = (false, 0);
                 self.ending.calls.push(call);
             }
+            self.acted.extend(state.acted.iter().cloned());
             if state.plan.name == self.plan.name {
                 let rejected = state.rejected.iter().filter(|rejected| !own.contains(&rejected.version));
                 self.rejected.extend(rejected.cloned());

@@ -110,6 +110,8 @@ pub enum Event {
         /// Its number.
         run: u64,
     },
+    /// What a person just did was asked for under a key, and is not to be done twice.
+    Acted(crate::Acted),
 }
 
 impl Event {
@@ -134,6 +136,7 @@ impl Event {
             | Self::Permit { .. }
             | Self::CascadeRollback { .. }
             | Self::NextRun { .. }
+            | Self::Acted(_)
             | Self::Start(_)
             | Self::Abort(_)
             | Self::Promote(_)
@@ -173,7 +176,8 @@ impl Event {
             | Self::Called { .. }
             | Self::CallFailed { .. }
             | Self::KeptReports(_)
-            | Self::NextRun { .. } => None,
+            | Self::NextRun { .. }
+            | Self::Acted(_) => None,
         }
     }
 }

@@ -91,6 +91,15 @@ fn decide(members: &[&State]) -> Vec<(usize, Event)> {
     if back.is_empty() { fleet.permits() } else { back }
 }
 
+/// What whoever acts must have seen, in a word that is another one when it has moved on: the run, and how much happened
+/// in it ([`State::revision`]). A run by itself is a fleet of one.
+#[must_use]
+pub fn revision(members: &[&State]) -> String {
+    let run = members.iter().map(|state| state.run).max().unwrap_or(0);
+    let happened = members.iter().map(|state| state.revision).fold(0, u64::saturating_add);
+    format!("{run}-{happened}")
+}
+
 /// Is nothing left to be watched?
 #[must_use]
 pub fn is_over(members: &[&State]) -> bool {

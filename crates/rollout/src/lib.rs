@@ -11,6 +11,7 @@
 mod accumulator;
 mod arms;
 mod bandit;
+mod coverage;
 mod demand;
 mod effect;
 mod ending;
@@ -30,6 +31,7 @@ mod word;
 pub use accumulator::{CounterAccumulator, Routed, Seen};
 pub use arms::{ArmStanding, ArmView, Arms, Chosen, LeftOut, Rival};
 pub use bandit::{Bandit, BanditView, ShareView};
+pub use coverage::Coverage;
 pub use demand::{Demand, Load, NextStep, Rates};
 pub use effect::{
     Below, Cause, Effect, HandBackRequest, Notice, Publication, Record, Severity, WarmUpRequest,
@@ -51,8 +53,8 @@ pub use now::Now;
 pub use practice::{Hindrance, Late, PracticeView, Practised, Turn};
 pub use reception::{Reception, receive};
 pub use state::{
-    Exposed, HandingBack, KnownEndpoints, Override, Pause, Phase, PublicationState, RollbackBy, RolledBack,
-    StageRecord, State, WarmingUp,
+    Acted, Approval, Exposed, HandingBack, KnownEndpoints, Override, Pause, Phase, PublicationState,
+    RollbackBy, RolledBack, StageRecord, State, WarmingUp,
 };
 pub use step::{protect, step};
 pub use view::{

@@ -61,6 +61,16 @@ pub struct State {
     pub raised_age_ms: Option<u64>,
     /// When the last trustworthy counts came, on the run's own clock.
     pub counts_age_ms: Option<u64>,
+    /// Which part of its own clock counts tell of.
+    #[serde(default)]
+    pub coverage: crate::Coverage,
+    /// Rises whenever something happened that whoever acts must have seen: with each line of the history, and when a hard
+    /// gate answers worse than before.
+    #[serde(default)]
+    pub revision: u64,
+    /// What people did under a key of theirs, so that it is not done twice; the oldest first.
+    #[serde(default)]
+    pub acted: Vec<Acted>,
     /// Did all of stable's endpoints report the new version when they were last asked?
     pub stable_ready: bool,
     /// How many endpoints are ready, as far as that is asked for.
@@ -110,6 +120,26 @@ pub struct Override {
     pub stage: usize,
     /// What was overridden, each in one clause.
     pub past: Vec<String>,
+}
+
+/// A person's act that is not to be done twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acted {
+    /// The key whoever asked gave it.
+    pub key: String,
+    /// What it was.
+    pub what: String,
+}
+
+/// A person's yes to the next stage, for what was shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// When it was given.
+    pub at: Now,
+    /// For the weights of this epoch.
+    pub epoch: u64,
 }
 
 /// How many requests the canary got by weight, as far as trustworthy counts tell: a lower bound.
@@ -283,6 +313,9 @@ pub struct StageRecord {
     pub overridden_by: Option<String>,
     /// Has a person said yes to the next stage?
     pub approved_by: Option<String>,
+    /// What that yes was for; a yes of which this is not known is none any more.
+    #[serde(default)]
+    pub approval: Option<Approval>,
     /// Was its evidence begun again because a gate was marginal?
     pub reanalyzed: bool,
     /// When it was first complete, on the run's own clock; a member of a fleet may have to wait from here on.

@@ -25,6 +25,7 @@
 //! | Called/CallFailed  | first stage / again later, in every phase ||||
 //! | KeptReports        | -            | -                      | -                 | -                   | note |
 //! | NextRun            | -            | -                      | -                 | -                   | watch ends |
+//! | Acted              | the key is kept, in every phase ||||
 //!
 //! A run that goes back to a version from before ([`manifest::Plan::returning`]) needs no probe: its Start is all traffic at
 //! once. What is over keeps a version warm, and calls hooks (also those of runs before it, in every phase); no weight
@@ -32,6 +33,7 @@
 //! "-" changes nothing but the clock; [`State::allows`] says so to people beforehand.
 
 mod act;
+mod approval;
 mod arms;
 mod bandit;
 mod barrier;
@@ -50,7 +52,8 @@ use manifest::Plan;
 
 use crate::{Effect, Event, HandingBack, Human, Now, Pause, Phase, PhaseName, State};
 
-/// Time longer than this between two looks was not watched, and counts for no bake and no deadline.
+/// Time longer than this between two steps was not watched. Of what was watched, bakes, windows and deadlines take what
+/// counts tell of alone ([`crate::Coverage`]).
 const LONGEST_STEP_MS: u64 = 60_000;
 
 /// What happens next.
@@ -153,6 +156,7 @@ impl Run {
             }
             Event::KeptReports(endpoints) => self.kept_reports(endpoints),
             Event::NextRun { run } => self.end_watch(&format!("as run {run} begins")),
+            Event::Acted(acted) => self.keep_key(acted),
         }
     }
 
@@ -213,6 +217,9 @@ impl State {
             raised_age_ms: None,
             unproven: None,
             counts_age_ms: None,
+            coverage: crate::Coverage::default(),
+            revision: 0,
+            acted: Vec::new(),
             stable_ready: false,
             endpoints: crate::KnownEndpoints::default(),
             warming: None,
@@ -291,16 +298,18 @@ impl State {
             }
             (Event::Promote(human), Phase::Progressing | Phase::Promoting | Phase::Paused(_)) => {
                 self.reaches_somebody(self.next_seen())?;
-                let past = self.held_back();
-                if past.is_empty() || !human.reason.trim().is_empty() {
-                    return Ok(());
-                }
-                Err(format!(
-                    "{}; give a reason to go on all the same: it is written down and counted",
-                    past.join("; ")
-                ))
+                in_spite_of(&self.held_back(), human)
             }
-            (Event::Approve(_), Phase::Paused(Pause::Approval)) => Ok(()),
+            (Event::Promote(human), Phase::HandBack(HandingBack::Asked { .. })) => {
+                in_spite_of(&self.hand_back_doubts(), human)
+            }
+            (Event::Promote(_), Phase::HandBack(HandingBack::Lowering { .. })) => {
+                Err("stable gets the traffic back already; it is over when the canary's weight is 0"
+                    .to_owned())
+            }
+            (Event::Approve(human), Phase::Paused(Pause::Approval)) => {
+                in_spite_of(&self.lacks_for_yes(), human)
+            }
             (Event::Approve(_), _) => {
                 Err(format!("no approval is awaited ({phase}); to move past the present stage, promote"))
             }
@@ -325,14 +334,7 @@ impl State {
                 Err(format!("{arm} is not on trial; there is {}", self.names_in()))
             }
             (Event::Choose { arm, human }, _) if human.reason.trim().is_empty() => {
-                let past = self.held_back_from(*arm);
-                if past.is_empty() {
-                    return Ok(());
-                }
-                Err(format!(
-                    "{}; give a reason to go on all the same: it is written down and counted",
-                    past.join("; ")
-                ))
+                in_spite_of(&self.held_back_from(*arm), human)
             }
             (Event::SetWeight { .. }, Phase::Pending { .. } | Phase::HandBack(_)) => {
                 Err(format!("there is no weight to set ({phase})"))
@@ -373,6 +375,14 @@ impl Phase {
             Self::RolledBack => PhaseName::RolledBack,
         }
     }
+}
+
+/// What is gone past needs a reason.
+fn in_spite_of(past: &[String], human: &Human) -> Result<(), String> {
+    if past.is_empty() || !human.reason.trim().is_empty() {
+        return Ok(());
+    }
+    Err(format!("{}; give a reason to go on all the same: it is written down and counted", past.join("; ")))
 }
 
 /// "anna", or "anna (too many complaints)".

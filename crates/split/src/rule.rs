@@ -36,7 +36,7 @@ impl Scope {
 }
 
 /// `/api` covers `/api`, `/api/x` and `/api?x`, but not `/apix`; a prefix that ends in `/` covers what it starts.
-fn is_under(path: &[u8], prefix: &[u8]) -> bool {
+pub(crate) fn is_under(path: &[u8], prefix: &[u8]) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| prefix.ends_with(b"/") || matches!(rest.first(), None | Some(b'/' | b'?' | b'#')))
 }

@@ -3,8 +3,8 @@
 use api::{Applied, Figure};
 use rollout::{Acks, Human, Phase};
 
-use super::super::Act;
 use super::super::tests::engine;
+use super::super::{Act, Conditions};
 use super::*;
 
 const TWO: &str = "apiVersion: serin.dev/v1alpha1
@@ -46,7 +46,10 @@ fn check(engine: &Engine, phase: &str, ppm: u32) {
 }
 
 async fn act(engine: &mut Engine, name: &str, act: Act) -> Result<(), Refusal> {
-    engine.act(name, act, Human { who: "ben".to_owned(), reason: "seen enough".to_owned() }).await
+    // As the command does: it is meant for what is there.
+    let conditions = Conditions { expect: Some(engine.revision_of(name)), key: None };
+    let human = Human { who: "ben".to_owned(), reason: "seen enough".to_owned() };
+    engine.act_if(name, act, human, &conditions).await
 }
 
 #[tokio::test]

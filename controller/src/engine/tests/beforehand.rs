@@ -67,11 +67,13 @@ async fn what_was_rolled_back_is_begun_once_more_from_what_is_stored() {
     let file = dir.path().join("serin.db");
     let mut first = engine(&file);
     let human = |reason: &str| Human { who: "ben".to_owned(), reason: reason.to_owned() };
-    let why =
-        async |engine: &mut Engine, name: &str, reason: &str| match engine.retry(name, human(reason)).await {
-            Err(refusal) => refusal.text().to_owned(),
-            Ok(applied) => panic!("{applied:?}"),
-        };
+    let why = async |engine: &mut Engine, name: &str, reason: &str| match engine
+        .retry(name, human(reason), &Conditions::default())
+        .await
+    {
+        Err(refusal) => refusal.text().to_owned(),
+        Ok(applied) => panic!("{applied:?}"),
+    };
     assert!(why(&mut first, "ranker", "why not").await.contains("there is no rollout"));
     let text = spec("v1", "v2", "  warmUp: 7s\n");
     apply(&mut first, &text).await.expect("begun");
@@ -82,7 +84,8 @@ async fn what_was_rolled_back_is_begun_once_more_from_what_is_stored() {
 
     let mut second = engine(&file);
     second.recover().await;
-    let applied = second.retry("ranker", human("the index was cold")).await.expect("begun");
+    let applied =
+        second.retry("ranker", human("the index was cold"), &Conditions::default()).await.expect("begun");
     assert_eq!((applied.name.as_str(), applied.run), ("ranker", 2));
     check_run(&second, 2, PhaseName::Pending);
     let stored = second.journal.rollouts().expect("a store").remove(0);
@@ -116,14 +119,17 @@ async fn nothing_new_has_a_name_that_nobody_can_ask_for_and_older_names_go_on() 
     let text = named("Ranker_A", "v2");
     let loaded = manifest::load(&text).expect("a rollout");
     let human = Human { who: "anna".to_owned(), reason: String::new() };
-    first.begin("Ranker_A", loaded.plans().to_vec(), &text, human.clone(), (1, 1)).await.expect("begun");
+    first
+        .begin("Ranker_A", loaded.plans().to_vec(), &text, human.clone(), (1, 1), None)
+        .await
+        .expect("begun");
     first.act("Ranker_A", Act::Abort, human.clone()).await.expect("aborted");
     drop(first);
     let mut second = engine(&file);
     second.recover().await;
     assert_eq!(
         second
-            .retry("Ranker_A", Human { reason: "again".to_owned(), ..human.clone() })
+            .retry("Ranker_A", Human { reason: "again".to_owned(), ..human.clone() }, &Conditions::default())
             .await
             .expect("begun")
             .run,

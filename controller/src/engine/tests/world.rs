@@ -297,7 +297,12 @@ impl World {
             if did {
                 return;
             }
-            match self.living(async |engine, _| engine.act(name, act, human()).await).await {
+            // As the command does: it is meant for what is there.
+            let did = self.living(async |engine, _| {
+                let conditions = Conditions { expect: Some(engine.revision_of(name)), key: None };
+                engine.act_if(name, act, human(), &conditions).await
+            });
+            match did.await {
                 Some(Ok(())) => return,
                 Some(Err(Refusal::Failed(_))) | None => {}
                 Some(Err(other)) => panic!("{act:?} {reason}: {other:?}"),

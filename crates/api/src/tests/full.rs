@@ -247,6 +247,8 @@ pub fn view(name: &str) -> View {
 pub fn run(name: &str, members: Vec<RunView>) -> RunView {
     RunView {
         run: view(name),
+        revision: "3-41".to_owned(),
+        claimed_by: vec![ClaimedBy { name: "all".to_owned(), all: true }],
         generation: Some(7),
         acks: vec![Ack { node: "envoy-1".to_owned(), generation: 7, ms: Some(31.5) }],
         refusals: vec![Nack { node: "envoy-2".to_owned(), generation: 8, reason: "weight".to_owned() }],

@@ -7,6 +7,7 @@ use anyhow::Result;
 use api::{Applied, ApplyQuery, TriggerApplied, TriggerQuery};
 
 use super::files::{Placed, gather};
+use super::seen::seen_or_new;
 use super::{Answer, Client, refusal};
 use crate::args;
 
@@ -99,7 +100,12 @@ async fn send(client: &Client, options: &args::Apply, item: &Item) -> Result<Ans
     if item.trigger {
         return client.post_text("/v1/triggers", &TriggerQuery { dry_run }, item.text.clone()).await;
     }
-    client.post_text("/v1/rollouts", &ApplyQuery { again, dry_run }, item.text.clone()).await
+    let query = ApplyQuery { again, dry_run };
+    if dry_run || item.problems.is_some() {
+        return client.post_text("/v1/rollouts", &query, item.text.clone()).await;
+    }
+    let client = seen_or_new(client, &item.name, &options.meant).await?;
+    client.post_text("/v1/rollouts", &query, item.text.clone()).await
 }
 
 /// Says the outcome of a document, and returns it in one word.

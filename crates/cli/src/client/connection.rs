@@ -1,9 +1,10 @@
 //! One way to ask a controller.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use api::{Problem, Refusal, USER_HEADER};
+use api::{EXPECT_HEADER, KEY_HEADER, Problem, Refusal, USER_HEADER};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
@@ -16,10 +17,14 @@ use crate::args;
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A controller, and who asks it.
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     server: String,
     user: String,
+    /// Of what acts are meant, and under which key; `None`: each has one of its own.
+    seen: Option<String>,
+    key: Option<String>,
 }
 
 impl Client {
@@ -29,7 +34,14 @@ impl Client {
             http: plain(),
             server: server.server.clone(),
             user: user.unwrap_or_else(|| "somebody".to_owned()),
+            seen: None,
+            key: None,
         }
+    }
+
+    /// The same, for acts that are meant for what was seen.
+    pub fn meaning(&self, seen: Option<String>, key: Option<String>) -> Self {
+        Self { seen, key, ..self.clone() }
     }
 
     pub async fn get(&self, path: &str) -> Result<Answer> {
@@ -66,7 +78,16 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.server)).header(USER_HEADER, &self.user)
+        let acts = method != Method::GET;
+        let mut request =
+            self.http.request(method, format!("{}{path}", self.server)).header(USER_HEADER, &self.user);
+        if acts {
+            request = request.header(KEY_HEADER, self.key.clone().unwrap_or_else(a_key));
+            if let Some(seen) = &self.seen {
+                request = request.header(EXPECT_HEADER, seen);
+            }
+        }
+        request
     }
 }
 
@@ -76,6 +97,12 @@ fn plain() -> reqwest::Client {
     let made = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
     // It fails without TLS or a resolver alone, and this one has neither of its own.
     made.unwrap_or_default()
+}
+
+/// A key nobody else has: what the standard library seeds its hash maps with comes from the system's random source.
+fn a_key() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
 }
 
 /// What a controller answered.

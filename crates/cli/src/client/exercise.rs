@@ -7,8 +7,8 @@ use api::{Begun, Exercised, Outcome, RunView, Word};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Answer, Client, LOOK, refusal};
-use crate::args::Output;
+use super::{Answer, Client, LOOK, refusal, seen};
+use crate::args::{Meant, Output};
 
 /// One kind of exercise, as it is answered.
 pub(super) trait Exercise: DeserializeOwned {
@@ -63,7 +63,8 @@ async fn one<T: Exercise>(
     shown: &Shown,
 ) -> Result<u8> {
     let below = format!("/v1/rollouts/{name}");
-    let Begun { number } = client.post(&format!("{below}/{}", T::ASKED_AT), request).await?.read()?;
+    let asking = seen(client, name, &Meant::default()).await?;
+    let Begun { number } = asking.post(&format!("{below}/{}", T::ASKED_AT), request).await?.read()?;
     if shown.detach {
         println!("{name}: {} {number} begun; see: serin get {name}", T::WHAT.words());
         return Ok(0);

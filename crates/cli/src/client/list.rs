@@ -98,6 +98,9 @@ fn wants(view: &RunView) -> Vec<String> {
         let rails = whose.run.guardrails.iter().filter(|_| live);
         let faulty = gates.iter().chain(rails).filter(|said| said.hard && said.answer == Answer::Error);
         found.extend(faulty.map(|said| format!("{name}{} could not be evaluated", said.name)));
+        if let Some(owner) = whose.claimed_by.iter().find(|claimed| claimed.all) {
+            found.push(format!("{name}{} owns its requests", owner.name));
+        }
         let overdue = whose.practice.iter().filter(|practice| practice.overdue);
         found.extend(overdue.map(|known| format!("{name}{} overdue", practice::words(&known.exercise))));
     }

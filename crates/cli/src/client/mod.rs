@@ -9,6 +9,7 @@ mod files;
 mod list;
 mod parity;
 mod practice;
+mod seen;
 mod show;
 pub mod triggers;
 mod wait;
@@ -26,6 +27,7 @@ pub use drill::drill;
 pub use export::{export, history};
 pub use files::{Placed, gather};
 pub use parity::parity;
+use seen::seen;
 pub use wait::wait;
 
 use crate::args::{self, Output};
@@ -62,8 +64,11 @@ pub async fn set_weight(options: args::SetWeight) -> Result<ExitCode> {
 }
 
 async fn ask_for(verb: Verb, options: &args::Act, request: &ActRequest) -> Result<ExitCode> {
-    let args::Act { server, name, .. } = options;
-    let done: Done = Client::new(server).post(&path(name, verb), request).await?.read()?;
+    let args::Act { server, name, meant, .. } = options;
+    let client = Client::new(server);
+    // Traffic is taken back from wherever it is.
+    let client = if verb == Verb::Abort { client } else { seen(&client, name, meant).await? };
+    let done: Done = client.post(&path(name, verb), request).await?.read()?;
     done.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     println!("{name}: done ({verb}); see: serin get {name}");
     Ok(ExitCode::SUCCESS)
@@ -74,18 +79,20 @@ fn path(name: &str, verb: Verb) -> String {
 }
 
 pub async fn retry(options: args::Retry) -> Result<ExitCode> {
-    let args::Retry { server, name, reason } = options;
+    let args::Retry { server, name, reason, meant } = options;
     let request = ActRequest { reason, ..ActRequest::default() };
-    let applied: Applied = Client::new(&server).post(&path(&name, Verb::Retry), &request).await?.read()?;
+    let client = seen(&Client::new(&server), &name, &meant).await?;
+    let applied: Applied = client.post(&path(&name, Verb::Retry), &request).await?.read()?;
     applied.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     println!("{name}: {}; {}", apply::said(&applied, false).1, apply::next(&applied));
     Ok(ExitCode::SUCCESS)
 }
 
 pub async fn rollback(options: args::Rollback) -> Result<ExitCode> {
-    let args::Rollback { act: args::Act { server, name, reason }, to, unverified } = options;
+    let args::Rollback { act: args::Act { server, name, reason, meant }, to, unverified } = options;
     let request = RollbackRequest { reason, to, unverified };
-    let went = Client::new(&server).post(&path(&name, Verb::Rollback), &request).await?;
+    let client = seen(&Client::new(&server), &name, &meant).await?;
+    let went = client.post(&path(&name, Verb::Rollback), &request).await?;
     let WentBack { run, begun, message, .. } = went.read()?;
     if begun {
         println!("{name}: run {run}: {message}; follow it: serin get {name} -w");
@@ -96,8 +103,9 @@ pub async fn rollback(options: args::Rollback) -> Result<ExitCode> {
 }
 
 pub async fn delete(options: args::Act) -> Result<ExitCode> {
-    let args::Act { server, name, reason } = options;
-    Client::new(&server).delete(&format!("/v1/rollouts/{name}"), &DeleteQuery { reason }).await?;
+    let args::Act { server, name, reason, meant } = options;
+    let client = seen(&Client::new(&server), &name, &meant).await?;
+    client.delete(&format!("/v1/rollouts/{name}"), &DeleteQuery { reason }).await?;
     println!("{name}: deleted; what it did: serin history {name}");
     Ok(ExitCode::SUCCESS)
 }

@@ -27,24 +27,29 @@ impl Run {
         {
             stage.counts_from_ms = Some(self.now.unix_ms);
         }
-        // Counts from before this step decide: a gap in the counts must not count as healthy time.
-        let fresh = self.fresh();
         self.state.last = self.now;
         self.state.age_ms = self.state.age_ms.saturating_add(passed);
-        let acknowledged = self.acknowledged();
-        // The deadline is for evidence: what is complete waits for something else, such as its window. A choice that is
-        // open is evidence still.
-        let waits = self.state.is_complete() && !self.state.must_choose();
-        if matches!(self.state.phase, Phase::Progressing | Phase::Promoting)
-            && acknowledged
-            && let Some(stage) = self.state.stages.last_mut()
-        {
-            if !waits {
-                stage.spent_ms = stage.spent_ms.saturating_add(passed);
-            }
-            if fresh {
-                stage.baked_ms = stage.baked_ms.saturating_add(passed);
-            }
+        let of_stage =
+            matches!(self.state.phase, Phase::Progressing | Phase::Promoting) && self.acknowledged();
+        let lived = self.state.coverage.pass(passed, of_stage);
+        self.spend(lived);
+    }
+
+    /// Counts tell of some of the time that went by: that is the stage's time.
+    pub(super) fn cover(&mut self, span_ms: u64) {
+        let (covered, late) = self.state.coverage.take(span_ms);
+        if let Some(stage) = self.state.stages.last_mut() {
+            stage.baked_ms = stage.baked_ms.saturating_add(covered);
+        }
+        self.spend(late);
+    }
+
+    /// Time towards the deadline. That is for evidence, and the evidence of a stage which waits for a window or for others
+    /// has come.
+    fn spend(&mut self, ms: u64) {
+        let waits = ms == 0 || self.state.is_complete() && !self.state.must_choose();
+        if let Some(stage) = self.state.stages.last_mut().filter(|_| !waits) {
+            stage.spent_ms = stage.spent_ms.saturating_add(ms);
         }
     }
 
@@ -66,6 +71,7 @@ impl Run {
         let state = &mut self.state;
         state.epoch = state.epoch.saturating_add(1);
         state.weights = weights;
+        state.coverage.begin_stage();
         let id = state.publication.as_ref().map_or(1, |last| last.sent.id.saturating_add(1));
         let policy = state.plan.policy(state.epoch, weights, &state.stable_version);
         let sent = Publication { id, policy, cause };
@@ -76,6 +82,7 @@ impl Run {
             acks: Acks { publication: id, ..Acks::default() },
         }));
         self.effects.push(Effect::Publish(Box::new(sent)));
+        self.void_approval("the weights changed");
     }
 
     /// Notes how far the last publication has come.
@@ -220,6 +227,7 @@ impl Run {
 
     pub(super) fn record(&mut self, what: String) {
         let record = Record { at: self.now, what };
+        self.state.revision = self.state.revision.saturating_add(1);
         self.state.history.push(record.clone());
         if self.state.history.len() > HISTORY {
             self.state.history.remove(0);

@@ -260,11 +260,16 @@ impl Run {
         if !live || self.state.allows(&event).is_err() {
             return;
         }
-        if self.state.plan.rivals().next().is_some() {
-            let cause = Cause::Human { who: human.who.clone() };
-            self.choose(arm, format!("chosen by {}", named(human)), cause);
+        if self.state.plan.rivals().next().is_none() {
+            return self.promote(human);
         }
-        self.promote(human);
+        // As it stood: the choice itself is a publication that is on its way.
+        let past = self.state.held_back_from(arm);
+        let cause = Cause::Human { who: human.who.clone() };
+        self.choose(arm, format!("chosen by {}", named(human)), cause);
+        if self.state.reaches_somebody(self.state.next_seen()).is_ok() {
+            self.promote_past(human, past);
+        }
     }
 
     /// Is there nothing left to choose between?

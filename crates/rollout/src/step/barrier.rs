@@ -31,12 +31,18 @@ impl State {
     /// Has the present stage lasted and proven what it must?
     pub(crate) fn is_complete(&self) -> bool {
         self.in_stage().is_some_and(|(planned, stage)| {
-            self.all_let_go(planned, &stage.gates)
-                && self.rivals_proven()
-                && self.fresh()
-                && self.unguarded().is_none()
+            self.is_proven()
+                && (self.coverage.is_current() || self.plan.returning.is_some())
                 && stage.baked_ms >= planned.bake_ms
         })
+    }
+
+    /// Do all gates of the present stage let go, by counts that are young enough, with every guardrail at work?
+    pub(crate) fn is_proven(&self) -> bool {
+        self.in_stage().is_some_and(|(planned, stage)| self.all_let_go(planned, &stage.gates))
+            && self.rivals_proven()
+            && self.fresh()
+            && self.unguarded().is_none()
     }
 
     /// Has each gate of a stage said something, and does none hold? A gate nobody heard of has proven nothing.

@@ -152,6 +152,25 @@ impl Run {
 }
 
 impl State {
+    /// What speaks against a person's word that stable serves the new version, as far as anybody can be asked.
+    pub(crate) fn hand_back_doubts(&self) -> Vec<String> {
+        let canary = &self.plan.canary;
+        if self.plan.hand_back.endpoints.is_empty() {
+            // Nobody can be asked but the hook, and what it says of its own failure is known.
+            let Phase::HandBack(HandingBack::Asked { failed: Some(why), .. }) = &self.phase else {
+                return Vec::new();
+            };
+            return vec![format!("the hand-back's hook failed: {why}")];
+        }
+        if self.stable_ready {
+            return Vec::new();
+        }
+        let Phase::HandBack(HandingBack::Asked { reported: Some(words), .. }) = &self.phase else {
+            return vec!["stable's endpoints have not said yet which version they serve".to_owned()];
+        };
+        vec![format!("stable's endpoints do not all report {canary}: {words}")]
+    }
+
     /// The wish to have the new version behind the stable route; `None` when a person does it.
     pub(super) fn hand_back_request(&self) -> Option<Effect> {
         let how = self.plan.hand_back.how.clone();

@@ -3,7 +3,7 @@
 use split::Arm;
 
 use super::{Run, named};
-use crate::{Human, Override, Pause, Phase, State, Verdict};
+use crate::{Human, Override, State, Verdict};
 
 impl State {
     /// Whatever would have to be overridden to go on now, each in one clause; nothing: it may go on.
@@ -17,15 +17,16 @@ impl State {
     pub(crate) fn held_back_from(&self, arm: Arm) -> Vec<String> {
         let mut past: Vec<String> = self.window().err().into_iter().map(|closed| closed.why).collect();
         past.extend(self.endpoints_for(self.next_seen()).err());
-        match &self.phase {
-            Phase::Paused(Pause::NoData) => past.push("no trustworthy counts arrive".to_owned()),
-            Phase::Paused(Pause::Quorum) => past.push("too few proxies took the weights".to_owned()),
-            _ => {}
-        }
+        past.extend(self.unseen());
+        past.extend(self.unproven_gates(arm));
+        past
+    }
+
+    /// The gates that are not proven of one challenger, each in one clause.
+    pub(crate) fn unproven_gates(&self, arm: Arm) -> Vec<String> {
         let verdicts = if arm == self.plan.arm() { self.verdicts() } else { self.verdicts_of(arm) };
         let open = verdicts.into_iter().filter(Verdict::holds);
-        past.extend(open.map(|verdict| format!("gate {} is not proven: {}", verdict.name, verdict.why)));
-        past
+        open.map(|verdict| format!("gate {} is not proven: {}", verdict.name, verdict.why)).collect()
     }
 }
 

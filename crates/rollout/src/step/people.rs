@@ -5,7 +5,7 @@ use std::sync::Arc;
 use manifest::{Exercised, Weights};
 
 use super::{Run, named};
-use crate::{Cause, Event, Human, Pause, Phase};
+use crate::{Cause, Event, HandingBack, Human, Pause, Phase};
 
 impl Run {
     /// A person begins it: the proxies prove that they follow before anybody is exposed.
@@ -46,10 +46,7 @@ impl Run {
                     self.forgive(gate);
                 }
                 self.state.endpoints.wanted_age_ms = None;
-                // The deadline was for evidence, and a person wants more of it.
-                if let Some(stage) = self.state.stages.last_mut() {
-                    stage.spent_ms = 0;
-                }
+                self.measure_stage_again();
                 if let Some(publication) = &mut self.state.publication {
                     publication.sent_age_ms = self.state.age_ms;
                 }
@@ -66,18 +63,21 @@ impl Run {
         }
     }
 
-    pub(super) fn approve(&mut self, human: &Human) {
-        if self.state.phase != Phase::Paused(Pause::Approval) {
-            return;
-        }
+    /// All of the stage anew: what was proven before it stopped is not proven of what comes after.
+    fn measure_stage_again(&mut self) {
+        self.void_approval("the stage is measured again");
+        self.state.evidence.begin_stage();
+        self.begin_stage_of_rivals();
+        self.state.coverage.begin_stage();
+        let now_ms = self.now.unix_ms;
         if let Some(stage) = self.state.stages.last_mut() {
-            stage.approved_by = Some(human.who.clone());
+            (stage.baked_ms, stage.spent_ms, stage.complete_age_ms) = (0, 0, None);
+            stage.gates.clear();
+            // A look that began before tells of what was before.
+            if let Some(from_ms) = &mut stage.counts_from_ms {
+                *from_ms = now_ms;
+            }
         }
-        if self.state.window().is_err() || self.state.endpoints_for(self.state.next_seen()).is_err() {
-            self.record(format!("Approved by {}", named(human)));
-            return self.go_on();
-        }
-        self.advance(Cause::Human { who: human.who.clone() }, format!("approved by {}", named(human)));
     }
 
     /// A person chooses the weight. The stage becomes the last planned one at or below it, whose gates and times hold
@@ -133,22 +133,34 @@ impl Run {
                 if human.reason.trim().is_empty() && !past.is_empty() {
                     return;
                 }
-                self.override_by(human, past);
-                if let Phase::Paused(Pause::Gate { gate } | Pause::Marginal { gate }) = &self.state.phase {
-                    let gate = gate.clone();
-                    self.forgive(&gate);
-                }
-                if let Some(stage) = self.state.stages.last_mut() {
-                    stage.overridden_by = Some(human.who.clone());
-                }
-                self.permit(self.state.wants());
-                self.advance(
-                    Cause::Human { who: human.who.clone() },
-                    format!("promoted by {}", named(human)),
-                );
+                self.promote_past(human, past);
             }
-            Phase::HandBack(_) => self.confirm_hand_back(human),
-            Phase::Pending { .. } | Phase::Succeeded | Phase::RolledBack => {}
+            Phase::HandBack(HandingBack::Asked { .. }) => {
+                let doubts = self.state.hand_back_doubts();
+                if human.reason.trim().is_empty() && !doubts.is_empty() {
+                    return;
+                }
+                self.override_by(human, doubts);
+                self.confirm_hand_back(human);
+            }
+            Phase::HandBack(HandingBack::Lowering { .. })
+            | Phase::Pending { .. }
+            | Phase::Succeeded
+            | Phase::RolledBack => {}
         }
+    }
+
+    /// To the next stage, past what holds it.
+    pub(super) fn promote_past(&mut self, human: &Human, past: Vec<String>) {
+        self.override_by(human, past);
+        if let Phase::Paused(Pause::Gate { gate } | Pause::Marginal { gate }) = &self.state.phase {
+            let gate = gate.clone();
+            self.forgive(&gate);
+        }
+        if let Some(stage) = self.state.stages.last_mut() {
+            stage.overridden_by = Some(human.who.clone());
+        }
+        self.permit(self.state.wants());
+        self.advance(Cause::Human { who: human.who.clone() }, format!("promoted by {}", named(human)));
     }
 }

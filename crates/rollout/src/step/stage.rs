@@ -53,6 +53,9 @@ impl Run {
             return;
         }
         state.counts_age_ms = Some(state.age_ms);
+        let span_ms = interval.to_ms.saturating_sub(interval.from_ms);
+        self.cover(span_ms);
+        let state = &mut self.state;
         state.unproven = interval.unproven.as_deref().map(Box::from);
         // Nobody meets a shadow.
         if !state.shadows() {
@@ -69,9 +72,9 @@ impl Run {
         let raised = state.raised_age_ms.or(state.exposed_age_ms);
         let warm = raised.is_some_and(|since| state.age_ms - since >= state.plan.warm_up_ms);
         let look = Look {
-            age_ms: state.age_ms,
+            age_ms: state.coverage.covered(state.age_ms),
             baked_ms: stage.map_or(0, |stage| stage.baked_ms),
-            span_ms: interval.to_ms.saturating_sub(interval.from_ms),
+            span_ms,
             of_stage: whole
                 && interval.unproven.is_none()
                 && interval.epoch == state.epoch
@@ -181,6 +184,15 @@ impl Run {
         if matches!(self.state.phase, Phase::HandBack(_)) {
             return;
         }
+        let worse = |stage: &StageRecord| {
+            verdicts.iter().any(|now| {
+                let before = stage.gates.iter().find(|before| before.name == now.name);
+                now.hard && before.is_some_and(|before| is_worse(before.answer, now.answer))
+            })
+        };
+        if self.state.stages.last().is_some_and(worse) {
+            self.state.revision = self.state.revision.saturating_add(1);
+        }
         if let Some(stage) = self.state.stages.last_mut() {
             stage.gates = verdicts;
         }
@@ -229,8 +241,8 @@ impl Run {
             if self.state.must_choose() {
                 return self.settle_choice();
             }
-            let Some((planned, stage)) = self.state.in_stage() else { return };
-            if planned.approval && stage.approved_by.is_none() {
+            let Some((planned, _)) = self.state.in_stage() else { return };
+            if planned.approval && !self.is_approved() {
                 let text = format!("stage {} is complete and awaits a person's yes", self.state.stage + 1);
                 self.pause(Pause::Approval, text);
             } else if !self.waits_for_endpoints(self.state.next_seen()) && !self.waits_for_window() {
@@ -244,7 +256,12 @@ impl Run {
                 };
                 self.advance(cause, why);
             }
-        } else if let Some((planned, stage)) = self.state.in_stage()
+            return;
+        }
+        if !self.state.is_proven() {
+            self.void_approval("the stage is not proven any more");
+        }
+        if let Some((planned, stage)) = self.state.in_stage()
             && stage.spent_ms >= planned.deadline_ms
             // The deadline was for evidence, and that of a member that waits for the others had come.
             && !(self.state.permitted.is_some() && stage.complete_age_ms.is_some())
@@ -328,6 +345,7 @@ impl Run {
             return;
         }
         self.record(format!("Pause at {}: {text}", self.state.weight()));
+        self.void_approval("the run was stopped");
         // Every pause is a matter of its own, and those before it are settled.
         self.state.told.retain(|told| !told.starts_with("paused/"));
         let key = format!("paused/{}/{}", self.state.stage, self.state.age_ms);
@@ -412,6 +430,7 @@ impl Run {
             gates: Vec::new(),
             overridden_by: None,
             approved_by: None,
+            approval: None,
             reanalyzed: false,
             complete_age_ms: None,
             shown: crate::Counts::default(),
@@ -421,4 +440,15 @@ impl Run {
         let weights = manifest::Weights { shadow_ppm, ..self.state.plan.weights(weight_ppm, true) };
         self.publish(weights, cause);
     }
+}
+
+/// Does a gate answer worse than it did?
+const fn is_worse(before: Answer, now: Answer) -> bool {
+    let passed = matches!(before, Answer::Pass | Answer::NotApplicable)
+        && !matches!(now, Answer::Pass | Answer::NotApplicable);
+    let other = !matches!(
+        (before, now),
+        (Answer::Fail, Answer::Fail) | (Answer::Marginal, Answer::Marginal) | (Answer::Error, Answer::Error)
+    );
+    passed || (other && matches!(now, Answer::Fail | Answer::Marginal | Answer::Error))
 }

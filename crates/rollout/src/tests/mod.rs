@@ -1,7 +1,9 @@
 mod accumulator;
+mod acts;
 mod anomaly;
 mod arms;
 mod bandit;
+mod coverage;
 mod ending;
 mod fleet;
 mod gates;
