@@ -52,8 +52,8 @@ async fn promotions_at_once_move_one_stage() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 
     // Who says nothing.
-    let three = tokio::join!(promote(&serin, &[]), promote(&serin, &[]), promote(&serin, &[]));
-    let three: Vec<(u16, String)> = three.into();
+    let (a, b, c) = tokio::join!(promote(&serin, &[]), promote(&serin, &[]), promote(&serin, &[]));
+    let three = [a, b, c];
     assert_eq!(statuses(&three), [200, 409, 409], "{three:?}");
     assert!(three.iter().all(|(status, code)| *status == 200 || code == "moved_on"), "{three:?}");
     let view = serin.view("ranker").await;
@@ -62,8 +62,8 @@ async fn promotions_at_once_move_one_stage() {
     // Who says what was seen: over HTTP, and as a command.
     let seen = view["revision"].as_str().expect("a revision").to_owned();
     let meant = [("x-serin-expect", seen.as_str())];
-    let two = tokio::join!(promote(&serin, &meant), promote(&serin, &meant));
-    let two: Vec<(u16, String)> = two.into();
+    let (a, b) = tokio::join!(promote(&serin, &meant), promote(&serin, &meant));
+    let two = [a, b];
     assert_eq!(statuses(&two), [200, 409], "{two:?}");
     let (code, text) = serin.command(&["promote", "ranker", "--reason", "go", "--revision", &seen]).await;
     assert!(code == 1 && text.contains("has moved on") && text.contains("stage 3 of 5"), "{text}");

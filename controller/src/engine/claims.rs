@@ -2,7 +2,7 @@
 
 use api::ClaimedBy;
 use manifest::Plan;
-use split::{Overlap, overlap};
+use split::Overlap;
 
 use super::Engine;
 use super::fleets::applied_as;
@@ -45,11 +45,8 @@ impl Engine {
 
 /// What the first takes of the second.
 fn taken(first: &Plan, second: &Plan) -> Option<ClaimedBy> {
-    let region = |plan: &Plan| plan.member.as_ref().and_then(|member| member.region.clone());
-    let apart = region(first).zip(region(second)).is_some_and(|(one, other)| one != other);
-    let how = overlap(first.traffic.scope.as_ref(), second.traffic.scope.as_ref());
-    (!apart && how != Overlap::Nothing)
-        .then(|| ClaimedBy { name: first.name.clone(), all: how == Overlap::All })
+    let how = first.takes_of(second);
+    (how != Overlap::Nothing).then(|| ClaimedBy { name: first.name.clone(), all: how == Overlap::All })
 }
 
 /// What is said of a run whose requests others take.

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use crate::clock;
-use manifest::{Document, Problem, Severity};
+use manifest::{Document, Plan, Problem, Severity};
+use split::Overlap;
 
 use crate::args;
 use crate::client;
@@ -12,7 +13,9 @@ pub fn lint(options: &args::Lint) -> anyhow::Result<ExitCode> {
     let placed = client::gather(&options.file)?;
     let several = placed.len() > 1;
     let mut all_fine = true;
+    let mut plans: Vec<Plan> = Vec::new();
     for client::Placed { place, document } in placed {
+        plans.extend(manifest::load(&document.text).iter().flat_map(|loaded| loaded.plans().to_vec()));
         let (said, fine) = linted(&document, options.rate);
         for line in said.lines() {
             if several {
@@ -22,7 +25,32 @@ pub fn lint(options: &args::Lint) -> anyhow::Result<ExitCode> {
         }
         all_fine &= fine;
     }
+    claimed_twice(plans).iter().for_each(|said| println!("{said}"));
     Ok(if all_fine { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Rollouts of several documents that claim the same requests; those of one fleet are of one document.
+fn claimed_twice(mut plans: Vec<Plan>) -> Vec<String> {
+    plans.sort_by(|one, other| one.name.cmp(&other.name));
+    let fleet = |plan: &Plan| plan.member.as_ref().map(|member| member.fleet.clone());
+    let mut said = Vec::new();
+    for (at, later) in plans.iter().enumerate() {
+        let others =
+            plans.iter().take(at).filter(|other| fleet(other).is_none() || fleet(other) != fleet(later));
+        for first in others {
+            let part = match first.takes_of(later) {
+                Overlap::Nothing => continue,
+                Overlap::Some => "some",
+                Overlap::All => "all",
+            };
+            said.push(format!(
+                "warning: {}: spec.match: {} takes {part} of its requests: rollouts come in the order of their names, and the \
+                 first that matches gets a request",
+                later.name, first.name
+            ));
+        }
+    }
+    said
 }
 
 pub fn explain(options: &args::Explain) -> anyhow::Result<ExitCode> {
@@ -126,6 +154,27 @@ mod tests {
         check("", None, false, &["the text is empty"], &["fine"]);
         let second = Document { line: 7, text: format!("\n{}", MINIMAL.replace("canary", "canry")) };
         assert!(linted(&second, None).0.contains("(line 13)"), "by the line of the file");
+    }
+
+    #[test]
+    fn rollouts_over_the_same_requests_are_told_of() {
+        let plan = |name: &str, more: &str| {
+            let text = format!("{MINIMAL}{more}").replace("ranker", name);
+            manifest::load(&text).expect("a rollout").plan
+        };
+        let plans = vec![
+            plan("c", ""),
+            plan("a", "  match: {pathPrefix: /a}\n"),
+            plan("b", "  match: {pathPrefix: /b}\n"),
+        ];
+        let said = claimed_twice(plans).join("\n");
+        assert!(
+            said.contains("c: spec.match: a takes some") && said.contains("c: spec.match: b takes some"),
+            "{said}"
+        );
+        assert_eq!(said.lines().count(), 2, "{said}");
+        let said = claimed_twice(vec![plan("b", ""), plan("a", "")]).join("\n");
+        assert!(said.contains("b: spec.match: a takes all"), "{said}");
     }
 
     #[test]

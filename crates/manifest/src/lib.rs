@@ -14,6 +14,7 @@ mod anomaly;
 mod bandit;
 mod challenger;
 mod changes;
+mod claims;
 mod compile;
 mod documents;
 mod expect;
