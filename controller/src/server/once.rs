@@ -19,6 +19,9 @@ use super::people::LONGEST_KEY;
 /// Answers that are kept; older ones make room. What was done to a run is known by its own state for longer.
 const KEPT: usize = 1_024;
 
+/// Longer answers are given and not kept.
+const LONGEST_KEPT: usize = 64 * 1024;
+
 /// Larger requests and answers carry no key.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
@@ -111,7 +114,9 @@ pub async fn once(State(answers): State<Answers>, request: Request, next: Next) 
     };
     let answered = answering.await;
     // What failed may be tried again under its key.
-    if answered.as_ref().is_none_or(|(status, ..)| status.is_server_error()) {
+    let keeps =
+        |(status, _, body): &(StatusCode, _, Bytes)| !status.is_server_error() && body.len() <= LONGEST_KEPT;
+    if !answered.as_ref().is_some_and(keeps) {
         answers.0.lock().unwrap_or_else(PoisonError::into_inner).forget(&key);
     }
     match answered {

@@ -146,7 +146,7 @@ async fn commands_hand_on_what_was_seen() {
     let (human_of, conditions) = (human(), stale.clone());
     let act = Command::Act { name: name.clone(), act: Act::Promote, human: human_of, conditions, answer };
     engine.command(act).await;
-    refused(done.await.expect("an answer"), &["moved on"]);
+    refused(done.await.expect("an answer").map(|_| ()), &["moved on"]);
     abort(&mut engine).await;
     let (answer, done) = oneshot::channel();
     let conditions = stale.clone();
