@@ -1,7 +1,7 @@
 //! A person's yes: it is for what was shown, and for a while.
 
 use super::{Run, named};
-use crate::{Acted, Approval, Cause, HandingBack, Human, Pause, Phase, State};
+use crate::{Acted, Answer, Approval, Cause, HandingBack, Human, Pause, Phase, State, Verdict};
 
 /// A yes that could not be used for so long is none any more.
 const YES_LASTS_MS: u64 = 3_600_000;
@@ -126,6 +126,18 @@ impl Run {
         }
     }
 
+    /// A gate that answers worse than it did is something whoever acts must have seen.
+    pub(super) fn note_worse(&mut self, verdicts: &[Verdict]) {
+        let known = self.state.stages.last().map(|stage| stage.gates.as_slice()).unwrap_or_default();
+        let worse = verdicts
+            .iter()
+            .filter(|now| now.hard)
+            .any(|now| known.iter().any(|before| before.name == now.name && is_worse(before, now)));
+        if worse {
+            self.state.revision = self.state.revision.saturating_add(1);
+        }
+    }
+
     /// What was done under this key is not done twice.
     pub(super) fn keep_key(&mut self, acted: &Acted) {
         self.state.acted.retain(|known| known.key != acted.key);
@@ -133,4 +145,10 @@ impl Run {
         let surplus = self.state.acted.len().saturating_sub(KEYS);
         self.state.acted.drain(..surplus);
     }
+}
+
+/// Does a gate hold that did not, or say something bad that it did not say?
+fn is_worse(before: &Verdict, now: &Verdict) -> bool {
+    let bad = matches!(now.answer, Answer::Fail | Answer::Marginal | Answer::Error);
+    now.holds() && !before.holds() || bad && before.answer != now.answer
 }

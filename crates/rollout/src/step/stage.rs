@@ -184,15 +184,7 @@ impl Run {
         if matches!(self.state.phase, Phase::HandBack(_)) {
             return;
         }
-        let worse = |stage: &StageRecord| {
-            verdicts.iter().any(|now| {
-                let before = stage.gates.iter().find(|before| before.name == now.name);
-                now.hard && before.is_some_and(|before| is_worse(before.answer, now.answer))
-            })
-        };
-        if self.state.stages.last().is_some_and(worse) {
-            self.state.revision = self.state.revision.saturating_add(1);
-        }
+        self.note_worse(&verdicts);
         if let Some(stage) = self.state.stages.last_mut() {
             stage.gates = verdicts;
         }
@@ -440,15 +432,4 @@ impl Run {
         let weights = manifest::Weights { shadow_ppm, ..self.state.plan.weights(weight_ppm, true) };
         self.publish(weights, cause);
     }
-}
-
-/// Does a gate answer worse than it did?
-const fn is_worse(before: Answer, now: Answer) -> bool {
-    let passed = matches!(before, Answer::Pass | Answer::NotApplicable)
-        && !matches!(now, Answer::Pass | Answer::NotApplicable);
-    let other = !matches!(
-        (before, now),
-        (Answer::Fail, Answer::Fail) | (Answer::Marginal, Answer::Marginal) | (Answer::Error, Answer::Error)
-    );
-    passed || (other && matches!(now, Answer::Fail | Answer::Marginal | Answer::Error))
 }
