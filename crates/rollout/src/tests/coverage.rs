@@ -4,7 +4,6 @@ use super::story::{Story, human};
 use crate::{Event, Interval, Phase};
 
 const LINES: &str = "stages: [{weight: 50%, bake: 30s, deadline: 5m, gates: []}, {weight: 100%, bake: 1h}]
-guardrails: []
 noData: {after: 1h}
 ";
 
@@ -96,7 +95,6 @@ fn looks_that_come_early_and_late_lose_nothing() {
 fn a_window_of_readings_is_as_long_in_counts_as_it_says() {
     let lines = "stages: [{weight: 50%, bake: 1s, deadline: 5h}, {weight: 100%, bake: 1h}]
 gates: [{name: e, metric: error_rate, max: 20%, every: 1m, consecutive: 2}]
-guardrails: []
 ";
     let good = |story: &Story| story.state.view().stages[0].gates[0].why.clone();
     let mut story = story(lines);
