@@ -139,11 +139,12 @@ mod tests {
 
     use axum::routing::{get, post};
     use axum::{Router, middleware};
+    use tower::ServiceExt as _;
 
     use super::*;
 
     /// A door behind which every request is counted, and answered with its number and the status it asks for.
-    async fn door() -> (String, Arc<AtomicU16>) {
+    fn door() -> (Router, Arc<AtomicU16>) {
         let done = Arc::new(AtomicU16::new(0));
         let count = done.clone();
         let act = move |body: String| {
@@ -161,28 +162,23 @@ mod tests {
             .route("/metrics", post(act.clone()))
             .route("/seen", get(act))
             .layer(middleware::from_fn_with_state(Answers::default(), once));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let at = listener.local_addr().expect("an address");
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        (format!("http://{at}"), done)
+        (router, done)
     }
 
-    async fn ask(door: &str, path: &str, key: &str, body: &str) -> (u16, String) {
-        let client = reqwest::Client::new();
-        let request = if path == "/seen" {
-            client.get(format!("{door}{path}"))
-        } else {
-            client.post(format!("{door}{path}"))
-        };
-        let request = request.header(USER_HEADER, "anna").body(body.to_owned());
+    async fn ask(door: &Router, path: &str, key: &str, body: &str) -> (u16, String) {
+        let method = if path == "/seen" { Method::GET } else { Method::POST };
+        let request = Request::builder().method(method).uri(path).header(USER_HEADER, "anna");
         let request = if key.is_empty() { request } else { request.header(KEY_HEADER, key) };
-        let answer = request.send().await.expect("an answer");
-        (answer.status().as_u16(), answer.text().await.expect("a body"))
+        let request = request.body(Body::from(body.to_owned())).expect("a request");
+        let answer = door.clone().oneshot(request).await.expect("an answer");
+        let status = answer.status().as_u16();
+        let body = to_bytes(answer.into_body(), MOST_BYTES).await.expect("a body");
+        (status, String::from_utf8(body.to_vec()).expect("text"))
     }
 
     #[tokio::test]
     async fn what_is_asked_again_under_its_key_is_answered_as_the_first_was() {
-        let (door, done) = door().await;
+        let (door, done) = door();
         let first = (200, "1".to_owned());
         let at_once = futures::future::join_all((0..8).map(|_| ask(&door, "/promote", "k1", "go"))).await;
         assert!(at_once.iter().all(|answer| *answer == first), "{at_once:?}");
@@ -208,7 +204,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_client_did_not_wait_for_is_done_once_all_the_same() {
-        let (door, done) = door().await;
+        let (door, done) = door();
         let gone = tokio::time::timeout(Duration::from_millis(1), ask(&door, "/promote", "k", "go")).await;
         let answer = ask(&door, "/promote", "k", "go").await;
         assert_eq!((answer, done.load(Ordering::SeqCst)), ((200, "1".to_owned()), 1), "{gone:?}");

@@ -198,6 +198,7 @@ fn a_promotion_in_the_hand_back_says_what_speaks_against_it() {
         let of = |url: &str, version: Option<&str>| Endpoint {
             url: url.to_owned(),
             version: version.map(str::to_owned),
+            error: None,
         };
         Event::StableReports(vec![of("http://a", a), of("http://b", b)])
     };
