@@ -101,7 +101,7 @@ fn a_yes_does_not_outlive_what_it_was_for() {
         let night = EVENING_MS + 2 * 3_600_000;
         // Until the window has long been open.
         while story.ms < night && story.state.phase != Phase::Paused(Pause::Approval) {
-            if what == "a gate wavered" && story.ms % 600_000 == 0 {
+            if what == "a gate wavered" && story.ms.is_multiple_of(600_000) {
                 read(&mut story, 0.95);
             }
             story.second();
