@@ -159,7 +159,7 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        let (Some(active), Ok(now)) = (&self.active, host::now()) else { return };
+        let (Some(active), Ok(now)) = (&self.active, host::steady()) else { return };
         lease::tick(active, now);
         count::tick(now);
     }

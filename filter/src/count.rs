@@ -133,9 +133,9 @@ impl Counters {
             self.add(arm, What::Aged { slot, age_ms, progress }, n);
         });
         if self.challenger_since_tick.take()
-            && let Some(id) = self.last_challenger
+            && let (Some(id), Ok(unix_ns)) = (self.last_challenger, host::now())
         {
-            host::record(id, now_ns / 1_000_000);
+            host::record(id, unix_ns / 1_000_000);
         }
     }
 

@@ -95,6 +95,14 @@ unsafe extern "C" {
     fn proxy_record_metric(id: u32, value: u64) -> u32;
 }
 
+#[cfg_attr(target_arch = "wasm32", link(wasm_import_module = "wasi_snapshot_preview1"))]
+unsafe extern "C" {
+    fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+}
+
+/// `CLOCK_MONOTONIC`, as WASI numbers it.
+const MONOTONIC: u32 = 1;
+
 fn answer(status: u32) -> Result<(), Refused> {
     if status == 0 { Ok(()) } else { Err(Refused(status)) }
 }
@@ -122,7 +130,16 @@ pub fn log(level: Level, text: &str) {
     let _ = unsafe { proxy_log(level as u32, text.as_ptr(), text.len()) };
 }
 
-/// Nanoseconds since 1970.
+/// Nanoseconds by a clock that nobody sets, the same for all VMs of the process: durations are measured by it. The ABI's own
+/// clock is the wall clock, and a lease by that one never ends when somebody sets it back.
+pub fn steady() -> Result<u64, Refused> {
+    let mut time = 0;
+    // SAFETY: the host writes one u64.
+    answer(unsafe { clock_time_get(MONOTONIC, 0, &raw mut time) })?;
+    Ok(time)
+}
+
+/// Nanoseconds since 1970: to name a moment, never to measure.
 pub fn now() -> Result<u64, Refused> {
     let mut time = 0;
     // SAFETY: the host writes one u64.

@@ -15,7 +15,8 @@ use crate::host::{self, Buffer, Level, Map};
 /// How often a VM looks, in milliseconds; also how late it may notice.
 pub const TICK_MS: u32 = 100;
 
-const KEY: &str = "serin/lease";
+/// Not the key of earlier releases, whose times are of the wall clock.
+const KEY: &str = "serin/lease/steady";
 
 /// What all VMs of the process know of the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ enum State {
 /// Starts the lease of a newly accepted policy, unless another VM of the process has done so.
 pub fn begin(active: &Active, terms: &Lease) {
     let pair = active.splitter.pair();
-    let Ok(now) = host::now() else { return active.standing.set(Standing::Expired) };
+    let Ok(now) = host::steady() else { return active.standing.set(Standing::Expired) };
     change(|record| match record {
         Some(record) if record.pair >= pair => None,
         earlier => Some(Record {
@@ -106,7 +107,7 @@ pub fn answered(active: &Active) {
     else {
         return;
     };
-    let (Some(terms), Ok(now)) = (active.splitter.lease(), host::now()) else { return };
+    let (Some(terms), Ok(now)) = (active.splitter.lease(), host::steady()) else { return };
     let pair = (answer.incarnation, answer.generation);
     let mut news = Vec::new();
     change(|record| {

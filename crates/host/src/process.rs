@@ -142,6 +142,7 @@ impl Process {
     pub fn new(module: &Module, options: ProcessOptions) -> Result<Process> {
         let world = World {
             now: options.now,
+            wall_set_ns: 0,
             node: Node {
                 plugin_name: options.plugin_name.clone(),
                 root_id: options.root_id.clone(),
@@ -180,6 +181,11 @@ impl Process {
     /// The clock, since 1970.
     pub fn now(&self) -> Duration {
         self.world.borrow().now
+    }
+
+    /// Somebody sets the wall clock, by so many milliseconds; time goes on as before.
+    pub fn set_wall_clock(&mut self, by_ms: i64) {
+        self.world.borrow_mut().wall_set_ns += by_ms * 1_000_000;
     }
 
     /// All metrics, as they stand.

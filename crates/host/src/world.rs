@@ -92,6 +92,8 @@ pub(crate) struct PendingCall {
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) now: Duration,
+    /// How far somebody has set the wall clock from there, in nanoseconds.
+    pub(crate) wall_set_ns: i64,
     pub(crate) node: Node,
     pub(crate) vm_configuration: Vec<u8>,
     pub(crate) clusters: Vec<String>,

@@ -340,3 +340,27 @@ fn a_question_that_dies_with_its_vm_is_asked_again() {
     leased.to(answered + 4_999);
     leased.is("canary");
 }
+
+/// Whoever sets the wall clock, either way, moves no deadline, no question and no answer.
+#[test]
+fn a_wall_clock_that_is_set_changes_nothing() {
+    const TTL: u64 = 3_000;
+    for by_ms in [-600_000, 600_000, -1_700_000_000_000] {
+        let mut leased = Leased::start(&FILTER, TTL, "stable");
+        leased.process.set_wall_clock(by_ms);
+        leased.to(TTL - 1);
+        leased.is("canary");
+        leased.to(TTL + TICK);
+        leased.is("stable");
+        assert_eq!(leased.count("lease_expired"), 1, "{by_ms}");
+        // It is asked on, and what is said counts.
+        leased.process.set_wall_clock(-by_ms);
+        let answered = leased.answer_next(&says("renew", 1, TTL));
+        leased.to(answered + TICK);
+        leased.is("canary");
+        leased.process.set_wall_clock(by_ms);
+        let answered = leased.answer_next(&says("revoke", 1, TTL));
+        leased.to(answered + TICK);
+        leased.is("stable");
+    }
+}

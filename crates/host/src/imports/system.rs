@@ -6,7 +6,7 @@ use wasmtime::{Caller, Linker};
 
 use super::{Call, unimplemented};
 use crate::abi::{Status, UNIMPLEMENTED_FOREIGN};
-use crate::module::ENV;
+use crate::module::{CLOCK, ENV, WASI};
 use crate::properties;
 use crate::vm::{Life, Tick, VmState};
 use crate::world::{LogLevel, LogLine};
@@ -35,8 +35,25 @@ fn define_log_and_clock(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     })?;
     linker.func_wrap(ENV, "proxy_get_current_time_nanoseconds", |c: Caller<'_, VmState>, out: u32| {
         Call::run(c, "proxy_get_current_time_nanoseconds", |call| {
-            let now = u64::try_from(call.world().now.as_nanos()).unwrap_or(u64::MAX);
+            let world = call.world();
+            let now = u64::try_from(world.now.as_nanos())
+                .unwrap_or(u64::MAX)
+                .saturating_add_signed(world.wall_set_ns);
+            drop(world);
             Ok(call.write_u64(out, now)?)
+        })
+    })?;
+    linker.func_wrap(WASI, CLOCK, |c: Caller<'_, VmState>, clock: u32, _precision: u64, out: u32| {
+        Call::run(c, CLOCK, |call| {
+            let world = call.world();
+            let now = u64::try_from(world.now.as_nanos()).unwrap_or(u64::MAX);
+            let wall = now.saturating_add_signed(world.wall_set_ns);
+            drop(world);
+            match clock {
+                0 => Ok(call.write_u64(out, wall)?),
+                1 => Ok(call.write_u64(out, now)?),
+                _ => Err(Status::BadArgument.into()),
+            }
         })
     })?;
     linker.func_wrap(
