@@ -1,7 +1,7 @@
 //! A run is timed by the monotonic clock and dated by the wall clock; neither jumps it anywhere.
 
 use super::crash::{check, script};
-use super::world::{Jump, Seen, World};
+use super::world::{Canary, Jump, Seen, World};
 
 async fn told(jumps: impl IntoIterator<Item = (usize, Jump)>) -> (Seen, usize) {
     let mut world = World::new([]).await;
@@ -20,6 +20,46 @@ async fn clocks_that_jump_in_any_second_change_nothing_that_can_be_seen() {
             check(&seen, &expected, 1, &format!("{jump:?} in second {second}"));
             // A jump costs the evidence of a look or two, no more.
             assert!(told <= seconds + 12, "{jump:?} in second {second}: {told} seconds, not {seconds}");
+        }
+    }
+}
+
+/// How many seconds a harmful canary lasts when the clocks jump just before, or while it does harm.
+async fn lasts(how: Canary, jumps: impl IntoIterator<Item = (usize, Jump)>) -> usize {
+    let mut world = World::new([]).await;
+    let more = "  stages: [{weight: 10%, bake: 1h, deadline: 2h}, {weight: 100%, bake: 1h, deadline: 2h}]
+  gates: [{name: errors, metric: error_rate, max: 50%, minSamples: 20}]
+  guardrails: [{name: hanging, metric: overdue, max: 10%}]\n";
+    world.apply(&super::spec("v1", "v2", more)).await;
+    world.until("ranker", "stage 1", |state| state.weights.canary_ppm == 100_000).await;
+    world.seconds(12).await;
+    let begun = world.seconds;
+    world.jumps.extend(jumps.into_iter().map(|(after, jump)| (begun + after, jump)));
+    world.canary = how;
+    for second in 1..=60 {
+        world.second().await;
+        if world.state("ranker").is_some_and(|state| state.phase == rollout::Phase::RolledBack) {
+            return second;
+        }
+    }
+    panic!("{how:?} is never found");
+}
+
+#[tokio::test]
+async fn harm_is_found_as_soon_whatever_the_wall_clock_does() {
+    for how in [Canary::Fails, Canary::Hangs] {
+        let usual = lasts(how, []).await;
+        for by_ms in [-900_000, 900_000, -3_000, 3_000, -86_400_000] {
+            for after in 0..=usual {
+                let found = lasts(how, [(after, Jump::Set(by_ms))]).await;
+                assert!(
+                    found <= usual + 2,
+                    "{how:?}, set by {by_ms} after {after} s: {found} s, not {usual}"
+                );
+            }
+            // Set again and again, as by a daemon that fights another.
+            let found = lasts(how, (0..60).map(|after| (after, Jump::Set(by_ms)))).await;
+            assert!(found <= usual + 2, "{how:?}, set by {by_ms} every second: {found} s, not {usual}");
         }
     }
 }
