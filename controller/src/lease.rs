@@ -20,6 +20,9 @@ const PRUNE_NS: u64 = 10_000_000_000;
 /// So many proxies are remembered; those that are known stay so.
 const MOST_REMEMBERED: usize = 20_000;
 
+/// Generations whose documents are known by their digests.
+const DIGESTS: usize = 256;
+
 /// What is vouched for; written by the engine, read by the API.
 #[derive(Clone, Debug)]
 pub struct Leases(Arc<Mutex<Vouched>>, Arc<Mutex<Remembered>>);
@@ -31,6 +34,9 @@ struct Remembered {
     /// When those that no longer ask were last forgotten.
     pruned_ns: u64,
 }
+
+/// A policy that a proxy runs, as (incarnation, generation), and the proxy.
+pub type Shown = ((u64, u64), String);
 
 /// What a proxy was last told.
 #[derive(Clone, Debug)]
@@ -49,6 +55,12 @@ struct Vouched {
     mesh: Mesh,
     ttl_ms: u32,
     engine_monotonic_ns: u64,
+    /// The highest that a proxy runs and that was never decided here.
+    ahead: Option<Shown>,
+    /// The documents of the last generations that this process published after its first, by their digests. The first
+    /// was published by the process before as well, in the words of its release.
+    digests: BTreeMap<u64, Vec<u64>>,
+    first: Option<u64>,
 }
 
 /// Names of proxies.
@@ -69,6 +81,9 @@ impl Leases {
             mesh: Mesh::default(),
             ttl_ms,
             engine_monotonic_ns: clock::monotonic_ns(),
+            ahead: None,
+            digests: BTreeMap::new(),
+            first: None,
         };
         Self(Arc::new(Mutex::new(vouched)), Arc::default())
     }
@@ -85,11 +100,27 @@ impl Leases {
     }
 
     /// A policy goes out.
-    pub fn published(&self, generation: u64, ttl_ms: u32) {
+    pub fn published(&self, generation: u64, ttl_ms: u32, digests: &[u64]) {
         self.change(|vouched| {
+            if *vouched.first.get_or_insert(generation) < generation {
+                vouched.digests.entry(generation).or_default().extend(digests);
+                while vouched.digests.len() > DIGESTS {
+                    vouched.digests.pop_first();
+                }
+            }
             vouched.generation = generation;
             vouched.ttl_ms = ttl_ms;
         });
+    }
+
+    /// What was published before is nothing that anybody vouches for.
+    pub fn begin_incarnation(&self, incarnation: u64) {
+        self.change(|vouched| (vouched.incarnation, vouched.ahead) = (incarnation, None));
+    }
+
+    /// A proxy that asked about a policy above all that was decided here; told once.
+    pub fn ahead(&self) -> Option<Shown> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).ahead.take()
     }
 
     /// What was decided to be taken back; whoever asks from now on is told.
@@ -97,16 +128,33 @@ impl Leases {
         self.change(|vouched| vouched.mesh.clone_from(mesh));
     }
 
-    /// `None`: the engine is stuck, and silence is the honest answer.
-    pub fn answer(&self, question: &Question) -> Option<Answer> {
+    /// `document`: the digest of what the proxy runs; `None`: it does not say. A number whose document is another is vouched
+    /// for by nobody. `None` is answered when the engine is stuck: silence is honest then.
+    pub fn answer(&self, question: &Question, document: Option<u64>) -> Option<Answer> {
         let answer = {
-            let vouched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut vouched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let asked = (question.incarnation, question.generation);
+            let decided = vouched.generation.max(vouched.mesh.generation);
+            // Until something is published nobody knows what there is.
+            let another = document.is_some_and(|document| {
+                let known = vouched.digests.get(&asked.1).filter(|_| asked.0 == vouched.incarnation);
+                known.is_some_and(|known| !known.contains(&document))
+            });
+            if another {
+                vouched.ahead = Some(((asked.0, u64::MAX), question.node.clone()));
+            } else if vouched.generation > 0
+                && asked > (vouched.incarnation, decided)
+                && vouched.ahead.as_ref().is_none_or(|(known, _)| *known < asked)
+            {
+                vouched.ahead = Some((asked, question.node.clone()));
+            }
             let silent_ms = clock::monotonic_ns().saturating_sub(vouched.engine_monotonic_ns) / 1_000_000;
             if silent_ms > ENGINE_SILENT_MS {
                 tracing::error!(node = question.node, silent_ms, "the engine is stuck: no lease is renewed");
                 return None;
             }
-            vouched.answer(question)
+            let answer = vouched.answer(question);
+            if another { Answer { lease: Word::Unknown, revoked: Vec::new(), ..answer } } else { answer }
         };
         if answer.lease != Word::Renew || !answer.revoked.is_empty() {
             let (lease, revoked) = (answer.lease, &answer.revoked);
@@ -184,6 +232,37 @@ impl Vouched {
 mod tests {
     use super::*;
 
+    impl Leases {
+        fn vouched(&self) -> Vouched {
+            self.0.lock().expect("not poisoned").clone()
+        }
+    }
+
+    #[test]
+    fn a_number_with_another_document_is_vouched_for_by_nobody() {
+        let leases = Leases::new(9, 5_000);
+        leases.published(5, 5_000, &[55]);
+        leases.published(6, 5_000, &[66, 67]);
+        for (generation, document, lease, noticed) in [
+            (6, None, Word::Renew, false),
+            (6, Some(66), Word::Renew, false),
+            (6, Some(67), Word::Renew, false),
+            (6, Some(55), Word::Unknown, true),
+            // As the process before may have said it.
+            (5, Some(56), Word::Renew, false),
+            (4, Some(1), Word::Renew, false),
+            (7, Some(1), Word::Unknown, true),
+        ] {
+            let question = Question { incarnation: 9, generation, node: "a".to_owned(), by_rollout: true };
+            let answer = leases.answer(&question, document).expect("an answer");
+            assert_eq!(
+                (answer.lease, leases.ahead().is_some()),
+                (lease, noticed),
+                "{generation} {document:?}"
+            );
+        }
+    }
+
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
@@ -191,10 +270,10 @@ mod tests {
     #[test]
     fn who_asked_and_what_it_was_told() {
         let leases = Leases::new(9, 5_000);
-        leases.published(5, 5_000);
+        leases.published(5, 5_000, &[]);
         let ask = |node: &str, generation, by_rollout| {
             let question = Question { incarnation: 9, generation, node: node.to_owned(), by_rollout };
-            leases.answer(&question).expect("an answer");
+            leases.answer(&question, None).expect("an answer");
         };
         ask("a", 5, true);
         ask("b", 4, true);
@@ -212,9 +291,10 @@ mod tests {
     #[test]
     fn strangers_without_end_are_answered_and_those_who_are_known_stay_so() {
         let leases = Leases::new(9, 5_000);
-        leases.published(5, 5_000);
-        let ask =
-            |node: String| leases.answer(&Question { incarnation: 9, generation: 5, node, by_rollout: true });
+        leases.published(5, 5_000, &[]);
+        let ask = |node: String| {
+            leases.answer(&Question { incarnation: 9, generation: 5, node, by_rollout: true }, None)
+        };
         assert!(ask("known".to_owned()).is_some());
         for stranger in 0..MOST_REMEMBERED + 100 {
             assert!(ask(format!("stranger-{stranger}")).is_some());
@@ -228,7 +308,16 @@ mod tests {
     fn what_stands_is_renewed_and_what_was_taken_back_is_revoked() {
         let revoked_below = BTreeMap::from([("ranker".to_owned(), 5), ("search".to_owned(), 4)]);
         let mesh = Mesh { incarnation: 9, generation: 6, all_revoked_below: 2, revoked_below };
-        let vouched = Vouched { incarnation: 9, generation: 5, mesh, ttl_ms: 5_000, engine_monotonic_ns: 0 };
+        let engine_monotonic_ns = 0;
+        let ttl_ms = 5_000;
+        let vouched = Vouched {
+            incarnation: 9,
+            generation: 5,
+            mesh,
+            ttl_ms,
+            engine_monotonic_ns,
+            ..Leases::new(9, 1).vouched()
+        };
         for (incarnation, generation, by_rollout, lease, revoked) in [
             (9, 5, true, Word::Renew, &[][..]),
             (9, 4, true, Word::Renew, &["ranker"]),

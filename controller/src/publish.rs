@@ -1,5 +1,7 @@
 //! From the runs to the one policy document that every proxy gets.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use envoy::{Documents, Ecds, EcdsFile};
 use futures::future::BoxFuture;
 use split::policy::{Lease, Policy, SCHEMA};
@@ -14,12 +16,19 @@ pub trait Target: Send + Sync {
     /// Sends it; twice does no harm. What fails is told here: proxies that do not hear of it are missing among those that
     /// acknowledge, which is what the run acts on.
     fn publish<'a>(&'a self, snapshot: &'a PolicySnapshot) -> BoxFuture<'a, ()>;
+
+    /// What is sent from now on is of another incarnation.
+    fn begin_incarnation(&self, incarnation: u64);
 }
 
 impl Target for Ecds {
     fn publish<'a>(&'a self, snapshot: &'a PolicySnapshot) -> BoxFuture<'a, ()> {
         self.publish(snapshot.generation, snapshot.documents.clone());
         Box::pin(std::future::ready(()))
+    }
+
+    fn begin_incarnation(&self, incarnation: u64) {
+        self.begin_incarnation(incarnation);
     }
 }
 
@@ -30,6 +39,10 @@ impl Target for EcdsFile {
                 tracing::error!("{error}");
             }
         })
+    }
+
+    fn begin_incarnation(&self, incarnation: u64) {
+        self.begin_incarnation(incarnation);
     }
 }
 
@@ -44,6 +57,8 @@ pub struct Publisher {
 pub struct PolicySnapshot {
     pub generation: u64,
     pub ttl_ms: u32,
+    /// The digests of its documents, by which proxies name them when they ask for their lease.
+    pub digests: Vec<u64>,
     documents: Documents,
 }
 
@@ -61,6 +76,12 @@ impl Publisher {
         Self { targets, incarnation, interval_ms }
     }
 
+    /// What is sent from now on is of another incarnation.
+    pub fn begin_incarnation(&mut self, incarnation: u64) {
+        self.incarnation = incarnation;
+        self.targets.iter().for_each(|target| target.begin_incarnation(incarnation));
+    }
+
     /// Writes what each region's proxies are told and reads it as a proxy will: what the filter would refuse never
     /// leaves. A part with a region is that region's alone. `vouched`: it carries a lease even if nobody is exposed.
     pub fn compose(
@@ -71,9 +92,13 @@ impl Publisher {
         vouched: bool,
     ) -> Result<PolicySnapshot, PolicyError> {
         let ttl_ms = self.interval_ms.saturating_mul(lease_intervals.max(2));
-        let told = |region: Option<&str>| {
+        let mut digests = Vec::new();
+        let mut told = |region: Option<&str>| {
             let here = parts.iter().filter(|part| part.region.is_none() || part.region.as_deref() == region);
-            self.document(generation, here.map(|part| part.policy.clone()).collect(), ttl_ms, vouched)
+            let rollouts = here.map(|part| part.policy.clone()).collect();
+            let (text, digest) = self.document(generation, rollouts, ttl_ms, vouched)?;
+            digests.push(digest);
+            Ok::<_, PolicyError>(text)
         };
         let mut documents = Documents::from(told(None)?);
         for region in parts.iter().filter_map(|part| part.region.as_ref()) {
@@ -81,7 +106,7 @@ impl Publisher {
                 documents.regions.insert(region.clone(), told(Some(region))?);
             }
         }
-        Ok(PolicySnapshot { generation, ttl_ms, documents })
+        Ok(PolicySnapshot { generation, ttl_ms, digests, documents })
     }
 
     fn document(
@@ -90,7 +115,7 @@ impl Publisher {
         rollouts: Vec<split::policy::Rollout>,
         ttl_ms: u32,
         vouched: bool,
-    ) -> Result<String, PolicyError> {
+    ) -> Result<(String, u64), PolicyError> {
         // Nothing exposed needs nobody to vouch for it.
         let exposed = vouched || rollouts.iter().any(exposes);
         let lease = exposed.then(|| Lease {
@@ -100,14 +125,15 @@ impl Publisher {
             interval_ms: self.interval_ms,
             ttl_ms,
         });
-        let policy = Policy { schema: SCHEMA, incarnation: self.incarnation, generation, lease, rollouts };
+        let mut policy =
+            Policy { schema: SCHEMA, incarnation: self.incarnation, generation, lease, rollouts };
+        let digest = digest(&written(&policy)?);
+        // A proxy asks for its lease by this path, filters of earlier releases too: so it names the document it runs.
+        if let Some(lease) = &mut policy.lease {
+            lease.path = format!("{PATH}/{digest:016x}");
+        }
         Splitter::compile(&policy)?;
-        serde_json::to_string(&policy).map_err(|error| PolicyError {
-            field: "policy".to_owned(),
-            problem: error.to_string(),
-            remedy: "give finite numbers",
-            reason: "malformed",
-        })
+        Ok((written(&policy)?, digest))
     }
 
     /// Sends it, over every way there is.
@@ -116,6 +142,22 @@ impl Publisher {
             target.publish(snapshot).await;
         }
     }
+}
+
+fn written(policy: &Policy) -> Result<String, PolicyError> {
+    serde_json::to_string(policy).map_err(|error| PolicyError {
+        field: "policy".to_owned(),
+        problem: error.to_string(),
+        remedy: "give finite numbers",
+        reason: "malformed",
+    })
+}
+
+/// Tells one document from another of the same number. Only the process that made it compares it.
+fn digest(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// May a rollout's part of a policy send anybody to the canary?

@@ -20,6 +20,8 @@ const STALE_PERIODS: u32 = 5;
 /// What is wanted of every Envoy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
+    /// Of the policies published last.
+    pub incarnation: u64,
     /// The clusters whose own counters are evidence: those of shadows.
     pub clusters: BTreeSet<String>,
     /// The rollouts and versions whose counters are: a look costs what is live, not what ever was.
@@ -46,7 +48,6 @@ impl Wanted {
 pub struct Scraper {
     admins: Vec<(Option<String>, Admin)>,
     period: Duration,
-    incarnation: u64,
     /// Refusals since this process began, by the filter's own reason.
     refusals: watch::Sender<BTreeMap<String, u64>>,
     /// What each Envoy's admin says it has accepted: the acknowledgements of a policy that travels as a file.
@@ -58,11 +59,10 @@ impl Scraper {
     pub fn new(
         admins: Vec<(Option<String>, Admin)>,
         period: Duration,
-        incarnation: u64,
     ) -> (Self, watch::Receiver<BTreeMap<String, u64>>, watch::Receiver<Nodes>) {
         let (refusals, refused) = watch::channel(BTreeMap::new());
         let (nodes, known) = watch::channel(Nodes::default());
-        (Self { admins, period, incarnation, refusals, nodes, seen: BTreeMap::new() }, refused, known)
+        (Self { admins, period, refusals, nodes, seen: BTreeMap::new() }, refused, known)
     }
 
     /// Runs until nobody listens any more.
@@ -81,16 +81,16 @@ impl Scraper {
             let due_ns = clock::monotonic_ns()
                 .saturating_sub(u64::try_from(due.elapsed().as_nanos()).unwrap_or(u64::MAX));
             let mut gauges = Vec::with_capacity(self.admins.len());
-            let Wanted { clusters, scope, epochs } = wanted.borrow().clone();
+            let Wanted { incarnation, clusters, scope, epochs } = wanted.borrow().clone();
             let readings = self.admins.iter().map(|(_, admin)| admin.read_with(&clusters, Some(&scope)));
             for ((_, admin), reading) in self.admins.iter().zip(join_all(readings).await) {
                 match reading {
                     Ok(mut snapshot) => {
-                        let generation = snapshot.accepted_generation(self.incarnation);
+                        let generation = snapshot.accepted_generation(incarnation);
                         snapshot.epochs = generation.and_then(|generation| epochs.get(&generation).cloned());
                         regions.entry(snapshot.source.clone()).or_insert_with(|| snapshot.region.clone());
                         note(&self.refusals, &mut self.seen, &snapshot);
-                        self.nodes.send_if_modified(|nodes| know(nodes, &snapshot, self.incarnation));
+                        self.nodes.send_if_modified(|nodes| know(nodes, &snapshot, incarnation));
                         gauges.push(snapshot.others.clone());
                         counters.observe(snapshot);
                     }

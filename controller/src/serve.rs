@@ -98,7 +98,7 @@ pub async fn run(config: Config) -> Result<()> {
         targets.push(Box::new(file));
     }
     targets.push(Box::new(ecds.clone()));
-    let (scraper, refusals, accepted) = Scraper::new(admins.clone(), config.period, incarnation);
+    let (scraper, refusals, accepted) = Scraper::new(admins.clone(), config.period);
     // A policy that travels as a file is acknowledged by nobody; what Envoy accepted is then read from its admin.
     let nodes = if config.ecds_file.is_some() { accepted } else { ecds.nodes() };
 

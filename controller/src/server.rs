@@ -31,7 +31,7 @@ use split::Arm;
 use tally::lease::Question;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::doors::{self, Doors, LEASE, Proxies, Why, prove};
+use crate::doors::{self, Doors, LEASE, LEASE_OF, Proxies, Why, prove};
 use crate::engine::{Act, Command, GoBack, Pulse, TriggerViews, Views};
 use crate::health::Health;
 use crate::lease::Leases;
@@ -82,6 +82,7 @@ pub fn router(api: Api) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route(LEASE, get(lease).layer(from_fn_with_state(api.proxies.clone(), prove)))
+        .route(LEASE_OF, get(lease_of).layer(from_fn_with_state(api.proxies.clone(), prove)))
         .route("/v1/export", get(export::export))
         .route("/v1/rollouts", get(list).post(apply))
         .route("/v1/rollouts/{name}", get(one).delete(delete))
@@ -103,7 +104,7 @@ pub fn router(api: Api) -> Router {
 
 /// What is served at the proxies' own port: policies, and the lease.
 pub fn of_proxies(api: Api, ecds: Router, proxies: Proxies) -> Router {
-    let lease = Router::new().route(LEASE, get(lease)).with_state(api);
+    let lease = Router::new().route(LEASE, get(lease)).route(LEASE_OF, get(lease_of)).with_state(api);
     ecds.merge(lease).layer(from_fn_with_state(proxies, prove))
 }
 
@@ -127,7 +128,16 @@ fn done(result: Result<(), Refusal>) -> Answer<Done> {
     Answer(result.map(|()| Done::DONE))
 }
 
-async fn lease(State(api): State<Api>, Query(question): Query<Question>) -> Response {
+async fn lease(state: State<Api>, question: Query<Question>) -> Response {
+    leased(&state, &question, None)
+}
+
+/// A proxy that names the document it runs. A name that is none of ours is another document's.
+async fn lease_of(state: State<Api>, Path(document): Path<String>, question: Query<Question>) -> Response {
+    leased(&state, &question, Some(u64::from_str_radix(&document, 16).unwrap_or_default()))
+}
+
+fn leased(api: &Api, question: &Question, document: Option<u64>) -> Response {
     let node = &question.node;
     if node.len() > LONGEST_NODE || node.chars().any(char::is_control) {
         api.doors.turned_away.count(Why::Node);
@@ -141,7 +151,7 @@ async fn lease(State(api): State<Api>, Query(question): Query<Question>) -> Resp
         // It is answered all the same: what it runs must end when it should.
         api.doors.turned_away.count(Why::Node);
     }
-    match api.lease.answer(&question) {
+    match api.lease.answer(question, document) {
         Some(answer) => Json(answer).into_response(),
         None => (StatusCode::SERVICE_UNAVAILABLE, "the engine does not answer\n").into_response(),
     }

@@ -45,6 +45,8 @@ mod ready;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]
+mod restored;
+#[cfg(test)]
 mod rollouts;
 #[cfg(test)]
 mod scenarios;

@@ -157,6 +157,11 @@ impl Serin {
         .await;
     }
 
+    /// The store's file.
+    pub fn store(&self) -> std::path::PathBuf {
+        self.dir.path().join("serin.db")
+    }
+
     pub fn envoy(&self) -> &EnvoyProcess {
         self.envoy.as_ref().expect("an Envoy")
     }

@@ -29,6 +29,8 @@ pub use turned::{Turned, TurnedAway, Why};
 
 /// Where proxies ask for their lease.
 pub const LEASE: &str = "/v1/lease";
+/// The same where the path names the document that the proxy runs.
+pub const LEASE_OF: &str = "/v1/lease/{document}";
 
 /// A body must have come by then.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,10 +58,15 @@ impl Doors {
     }
 }
 
+/// Is it a proxy's question for its lease? The path may name the document it runs.
+fn is_lease(path: &str) -> bool {
+    path.strip_prefix(LEASE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Would it change anything? A question for a lease is remembered.
 fn changes<B>(request: &axum::http::Request<B>) -> bool {
     !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
-        || request.uri().path() == LEASE
+        || is_lease(request.uri().path())
 }
 
 /// The middleware: around everything that is served.

@@ -6,7 +6,7 @@ use axum::http::header::HOST;
 use axum::http::uri::Authority;
 use axum::http::{Method, Request, StatusCode};
 
-use super::{LEASE, Turned, Why};
+use super::{Turned, Why, is_lease};
 
 /// What the filters call the controller when they ask for a lease, wherever it is.
 const OF_THE_LEASE: &str = "serin";
@@ -33,7 +33,7 @@ impl Names {
             // HTTP/1.0, as probes speak it: a browser always says whom it means.
             return Ok(());
         }
-        let lease = request.uri().path() == LEASE;
+        let lease = is_lease(request.uri().path());
         let known = |host: &&str| is_host(host, |name| self.knows(name) || lease && name == OF_THE_LEASE);
         if !said.is_empty() && said.iter().all(known) {
             return Ok(());

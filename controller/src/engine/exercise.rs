@@ -302,14 +302,14 @@ impl Engine {
     }
 
     /// Names of the rollouts on which something is exercised.
-    fn exercised(&self) -> Vec<String> {
+    pub(super) fn exercised(&self) -> Vec<String> {
         let live = self.exercises.iter().filter(|(_, slot)| slot.live().is_some());
         live.map(|(name, _)| name.clone()).collect()
     }
 }
 
 /// Has a run anybody on its canary?
-fn exposes(state: &State) -> bool {
+pub(super) fn exposes(state: &State) -> bool {
     state.publication.as_ref().is_some_and(|publication| crate::publish::exposes(&publication.sent.policy))
 }
 

@@ -12,6 +12,7 @@ mod delete;
 mod demand;
 mod ending;
 mod exercise;
+mod fence;
 mod fleets;
 mod journal;
 mod latency;
@@ -270,6 +271,7 @@ impl Engine {
         self.upkeep.health.iter().for_each(|health| health.turned(self.upkeep.disk_refuses));
         self.prune();
         self.settle_late().await;
+        self.look_at_leases().await;
         for name in self.live() {
             self.advance(&name, &Event::Tick).await;
             self.probe(&name);
@@ -309,10 +311,12 @@ impl Engine {
             self.advance(&name, &Event::Interval(Box::new(interval))).await;
         }
         self.exercises_counted(increments).await;
+        Box::pin(self.look_at_gauges(increments)).await;
         self.pulse.looked(increments.due_ns, begun_ns, clock::monotonic_ns());
     }
 
     async fn acknowledged(&mut self, inputs: &mut Inputs) {
+        Box::pin(self.look_at_nodes(inputs)).await;
         // Proxies wait while this is read, so nothing is awaited before all of it is.
         let (of_runs, of_exercises) = {
             let nodes = inputs.nodes.borrow_and_update();

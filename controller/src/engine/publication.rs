@@ -33,6 +33,12 @@ impl Publication {
         Self { publisher, leases, pending: false, sent: None, wanted: watch::Sender::default() }
     }
 
+    /// What is sent from now on is of another incarnation; nobody vouches for what was sent before.
+    pub fn begin_incarnation(&mut self, incarnation: u64) {
+        self.publisher.begin_incarnation(incarnation);
+        self.leases.begin_incarnation(incarnation);
+    }
+
     /// When what is pending is sent.
     pub fn due(&self) -> Instant {
         self.sent.map_or_else(Instant::now, |sent| sent + PUSH_GAP)
@@ -63,9 +69,10 @@ impl Engine {
         });
         let policies: Vec<_> = policies.collect();
         let epochs = policies.iter().map(|part| (part.policy.name.clone(), part.policy.epoch)).collect();
-        let generation = self.mesh.generation;
+        let (incarnation, generation) = (self.mesh.incarnation, self.mesh.generation);
         self.publication.wanted.send_modify(|wanted| {
             wanted.published(generation, epochs);
+            wanted.incarnation = incarnation;
             (wanted.clusters, wanted.scope) = (clusters, scope);
         });
         let intervals =
@@ -73,7 +80,7 @@ impl Engine {
         let vouched = self.vouched();
         match self.publication.publisher.compose(generation, &policies, intervals, vouched) {
             Ok(snapshot) => {
-                self.publication.leases.published(snapshot.generation, snapshot.ttl_ms);
+                self.publication.leases.published(snapshot.generation, snapshot.ttl_ms, &snapshot.digests);
                 self.publication.publisher.send(&snapshot).await;
             }
             // Every plan is compiled when it is applied, so this is a fault of ours; the proxies keep what they have,

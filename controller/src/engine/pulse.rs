@@ -14,6 +14,8 @@ pub struct Pulse(Arc<Mutex<Beats>>);
 #[derive(Debug, Default)]
 struct Beats {
     looks: u64,
+    /// Proxies that ran what this store never issued, and policies that proxies took for older than what they run.
+    contradictions: u64,
     /// Sums over all looks, in seconds.
     late_s: f64,
     took_s: f64,
@@ -38,12 +40,21 @@ impl Pulse {
         beats.last.push_back((late, took));
     }
 
-    /// Two summaries, in the text exposition format.
+    /// A proxy contradicted what this store says of it.
+    pub fn contradicted(&self, times: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contradictions += times;
+    }
+
+    /// A counter and two summaries, in the text exposition format.
     pub fn render(&self) -> String {
         let beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (late, took): (Vec<u64>, Vec<u64>) = beats.last.iter().copied().unzip();
         let looks = beats.looks;
-        let mut out = String::new();
+        let mut out = format!(
+            "# HELP serin_contradictions_total proxies that ran what this store never issued, and pushes they took for \
+             older than that\n# TYPE serin_contradictions_total counter\nserin_contradictions_total {}\n",
+            beats.contradictions
+        );
         for (name, help, last, sum) in [
             (
                 "serin_look_lateness_seconds",

@@ -17,6 +17,7 @@ mod clocks;
 mod crash;
 mod delete;
 mod disk;
+mod fence;
 mod lost;
 mod practice;
 mod world;

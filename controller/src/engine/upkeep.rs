@@ -38,6 +38,10 @@ pub(super) struct Upkeep {
     pub health: Option<Health>,
     /// Did the store refuse the last write?
     pub disk_refuses: bool,
+    /// When a proxy last ran what was never decided here, and what.
+    pub fenced: Option<(u64, (u64, u64))>,
+    /// Pushes that proxies took for older than what they run.
+    pub stale: u64,
     /// Was something taken back that no write has been begun for?
     pub hurry: bool,
     /// Why the store refused, and until when it is not asked again.
@@ -70,6 +74,8 @@ impl Upkeep {
             clocks: now,
             health: None,
             disk_refuses: false,
+            fenced: None,
+            stale: 0,
             hurry: false,
             refusal: None,
         }

@@ -1,6 +1,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde_json::json;
@@ -19,7 +23,7 @@ use crate::{
 pub struct EcdsFile {
     directory: PathBuf,
     resource: Resource,
-    incarnation: u64,
+    incarnation: Arc<AtomicU64>,
 }
 
 /// The policy could not be put in place.
@@ -36,13 +40,18 @@ impl EcdsFile {
     /// Writes nothing yet.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>, resource: Resource, incarnation: u64) -> Self {
-        Self { directory: directory.into(), resource, incarnation }
+        Self { directory: directory.into(), resource, incarnation: Arc::new(AtomicU64::new(incarnation)) }
     }
 
     /// The file that Envoy reads; the same name [`crate::Bootstrap`] gives it.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         path_in(&self.directory)
+    }
+
+    /// What is written from now on is of another incarnation: its text must say so.
+    pub fn begin_incarnation(&self, incarnation: u64) {
+        self.incarnation.store(incarnation, Ordering::SeqCst);
     }
 
     /// Writes a pass-through policy of generation 0 unless a file is there: Envoy does not start without one.
@@ -103,7 +112,7 @@ impl EcdsFile {
     }
 
     fn render(&self, generation: u64, policy: &str) -> String {
-        let version = Version { incarnation: self.incarnation, generation };
+        let version = Version { incarnation: self.incarnation.load(Ordering::SeqCst), generation };
         let resource = json!({"@type": EXTENSION_URL, "name": NAME, "typed_config": self.resource.to_json(&distinct(policy, first_mark()))});
         json!({"version_info": version.to_string(), "resources": [resource]}).to_string()
     }

@@ -36,7 +36,7 @@ pub use file::{EcdsFile, FileError};
 pub use nodes::{Acknowledged, Event, Node, Nodes, Quorum, Refused, What};
 pub use ranks::Ranks;
 
-use crate::{Resource, Version, clock::first_mark, resource::Wire};
+use crate::{Resource, clock::first_mark, resource::Wire};
 use documents::Wires;
 use service::Service;
 
@@ -61,7 +61,8 @@ pub struct Ecds {
 #[derive(Debug)]
 struct Shared {
     resource: Resource,
-    incarnation: u64,
+    /// Of what is published from now on; raised when proxies run what this store never issued.
+    incarnation: AtomicU64,
     published: watch::Sender<Option<Arc<Published>>>,
     nodes: watch::Sender<Nodes>,
     registry: Mutex<nodes::Registry>,
@@ -75,6 +76,7 @@ struct Shared {
 /// What is in force: latest wins, nobody waits for an older one.
 #[derive(Debug)]
 struct Published {
+    incarnation: u64,
     generation: u64,
     wires: Wires,
     at: Instant,
@@ -86,7 +88,7 @@ impl Ecds {
     pub fn new(resource: Resource, incarnation: u64) -> Self {
         let shared = Shared {
             resource,
-            incarnation,
+            incarnation: AtomicU64::new(incarnation),
             published: watch::Sender::new(None),
             nodes: watch::Sender::default(),
             registry: Mutex::default(),
@@ -108,7 +110,8 @@ impl Ecds {
         self.shared.published.send_if_modified(|published| {
             let newer = published.as_ref().is_none_or(|published| generation > published.generation);
             if let Some(wires) = wires.take().filter(|_| newer) {
-                *published = Some(Arc::new(Published { generation, wires, at }));
+                let incarnation = self.incarnation();
+                *published = Some(Arc::new(Published { incarnation, generation, wires, at }));
             }
             newer
         })
@@ -187,8 +190,13 @@ impl Ecds {
         self.shared.registry.lock().unwrap_or_else(PoisonError::into_inner).has_room(node)
     }
 
-    fn version(&self, generation: u64) -> Version {
-        Version { incarnation: self.shared.incarnation, generation }
+    /// What is published from now on is of another incarnation: its text must say so.
+    pub fn begin_incarnation(&self, incarnation: u64) {
+        self.shared.incarnation.store(incarnation, Ordering::SeqCst);
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.shared.incarnation.load(Ordering::SeqCst)
     }
 
     fn extension(&self, wire: &Wire) -> Any {

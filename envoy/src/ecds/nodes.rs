@@ -2,6 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Version;
+
 /// Nodes that have gone are kept until there are this many of them; then the one longest gone is dropped.
 /// In a cluster every new pod is a new node, so without a bound the list only grows.
 const GONE_KEPT: usize = 1000;
@@ -50,6 +52,9 @@ pub struct Node {
     /// What it holds; of several streams the one furthest behind. Absent until it has acknowledged something, kept
     /// when it goes.
     pub acknowledged: Option<Acknowledged>,
+    /// The policy it named when it connected last, as (incarnation, generation); absent: none.
+    #[serde(default)]
+    pub brought: Option<(u64, u64)>,
     /// What it refused last, even if it acknowledged something newer since.
     pub refused: Option<Refused>,
 }
@@ -128,6 +133,13 @@ pub enum What {
         /// As [`Acknowledged::latency_ms`].
         latency_ms: Option<f64>,
     },
+    /// Named what it holds when it connected.
+    Brought {
+        /// Of which store.
+        incarnation: u64,
+        /// Which.
+        generation: u64,
+    },
     /// Would not take a generation.
     Refused {
         /// Which.
@@ -203,6 +215,12 @@ impl Registry {
         entry.settle();
         let Acknowledged { generation, unix_ms, latency_ms } = what;
         Some(Event { node: id.to_owned(), unix_ms, what: What::Acknowledged { generation, latency_ms } })
+    }
+
+    pub(super) fn brought(&mut self, id: &str, version: Version, unix_ms: u64) -> Option<Event> {
+        let Version { incarnation, generation } = version;
+        self.nodes.get_mut(id)?.node.brought = Some((incarnation, generation));
+        Some(Event { node: id.to_owned(), unix_ms, what: What::Brought { incarnation, generation } })
     }
 
     pub(super) fn refused(&mut self, id: &str, refused: Refused) -> Option<Event> {

@@ -55,7 +55,7 @@ impl Service {
         let (outbound, answers) = mpsc::channel(1);
         let talk = Talk {
             ecds: self.ecds.clone(),
-            session: Session::new(self.ecds.shared.incarnation),
+            session: Session::new(),
             outbound: outbound.clone(),
             joined: None,
         };
@@ -252,7 +252,8 @@ impl<R> Talk<R> {
                         if let Some(joined) = &mut self.joined {
                             joined.offered(&due);
                         }
-                        let version = self.ecds.version(due.generation);
+                        let version =
+                            Version { incarnation: due.incarnation, generation: due.generation };
                         let region = self.joined.as_ref().map_or("", |joined| &joined.region);
                         let extension = self.ecds.extension(due.wires.of(region));
                         permit.send(Ok(D::response(version, nonce, extension)));
@@ -279,7 +280,8 @@ impl<R> Talk<R> {
         }
         match self.session.hear(said) {
             Heard::Nothing => {}
-            Heard::Acknowledged { generation, .. } => joined.acknowledged(generation),
+            Heard::Acknowledged { generation } => joined.acknowledged(generation),
+            Heard::Brought(version) => joined.brought(version),
             Heard::Refused { generation, reason } => joined.refused(generation, reason),
         }
         Ok(())
@@ -351,6 +353,10 @@ impl Joined {
         let latency_ms = self.latency_ms(generation);
         let what = Acknowledged { generation, unix_ms: unix_ms(), latency_ms };
         self.ecds.record(|registry| registry.acknowledged(&self.id, self.stream, what));
+    }
+
+    fn brought(&self, version: Version) {
+        self.ecds.record(|registry| registry.brought(&self.id, version, unix_ms()));
     }
 
     fn refused(&mut self, generation: u64, reason: String) {

@@ -26,9 +26,10 @@ pub(super) enum Heard {
     Acknowledged {
         /// Which.
         generation: u64,
-        /// The node brought it along from an earlier stream.
-        brought: bool,
     },
+    /// The node brought this along from an earlier stream. It is a number: whether what it stands for is what we say, nobody
+    /// knows, so it acknowledges nothing and is sent over.
+    Brought(Version),
     /// The node goes on without it.
     Refused {
         /// Which.
@@ -41,7 +42,6 @@ pub(super) enum Heard {
 /// One stream's state.
 #[derive(Debug)]
 pub(super) struct Session {
-    incarnation: u64,
     wanted: bool,
     offered: Option<u64>,
     open: VecDeque<(String, u64)>,
@@ -53,15 +53,15 @@ pub(super) struct Session {
 const OPEN: usize = 64;
 
 impl Session {
-    pub(super) const fn new(incarnation: u64) -> Self {
-        Self { incarnation, wanted: false, offered: None, open: VecDeque::new(), nonces: 0 }
+    pub(super) const fn new() -> Self {
+        Self { wanted: false, offered: None, open: VecDeque::new(), nonces: 0 }
     }
 
     /// Takes in one message.
     pub(super) fn hear(&mut self, said: Said<'_>) -> Heard {
         let heard = if said.nonce.is_empty() { self.opening(said) } else { self.answer(said) };
         if let Some(wanted) = said.wants {
-            if wanted && !self.wanted && !self.brought(&heard) {
+            if wanted && !self.wanted {
                 // Whatever was offered before it let go of the resource is no longer held.
                 self.offered = None;
             }
@@ -87,18 +87,12 @@ impl Session {
         nonce
     }
 
-    /// A first message may name a version from an earlier stream. Only one of this incarnation says anything.
-    fn opening(&mut self, said: Said<'_>) -> Heard {
+    /// A first message may name a version from an earlier stream.
+    fn opening(&self, said: Said<'_>) -> Heard {
         if self.offered.is_some() || said.error.is_some() {
             return Heard::Nothing;
         }
-        match said.version.parse::<Version>() {
-            Ok(version) if version.incarnation == self.incarnation => {
-                self.offered = Some(version.generation);
-                Heard::Acknowledged { generation: version.generation, brought: true }
-            }
-            _ => Heard::Nothing,
-        }
+        said.version.parse::<Version>().map_or(Heard::Nothing, Heard::Brought)
     }
 
     /// An answer to an offer still open counts even when a newer one is under way: the node did hold, or refuse, it.
@@ -111,12 +105,8 @@ impl Session {
         };
         match said.error {
             Some(reason) => Heard::Refused { generation, reason: reason.to_owned() },
-            None => Heard::Acknowledged { generation, brought: false },
+            None => Heard::Acknowledged { generation },
         }
-    }
-
-    fn brought(&self, heard: &Heard) -> bool {
-        matches!(heard, Heard::Acknowledged { brought: true, .. })
     }
 }
 

@@ -6,7 +6,7 @@ use super::*;
 /// Done by us: `send G`, when it is due, and `idle G`, when nothing is.
 #[track_caller]
 fn check(conversation: &str, want: &[&str]) {
-    let mut session = Session::new(1);
+    let mut session = Session::new();
     let mut heard = Vec::new();
     for step in conversation.split(", ") {
         let (verb, object) = step.split_once(' ').unwrap_or((step, ""));
@@ -30,8 +30,8 @@ fn check(conversation: &str, want: &[&str]) {
         };
         match session.hear(said) {
             Heard::Nothing => {}
-            Heard::Acknowledged { generation, brought: true } => heard.push(format!("brought {generation}")),
-            Heard::Acknowledged { generation, brought: false } => heard.push(format!("has {generation}")),
+            Heard::Brought(version) => heard.push(format!("brought {version}")),
+            Heard::Acknowledged { generation } => heard.push(format!("has {generation}")),
             Heard::Refused { generation, reason } => heard.push(format!("refused {generation}: {reason}")),
         }
     }
@@ -51,12 +51,13 @@ fn conversations() {
     check("want, send 1, ack 1, ack 1", &["has 1"]);
     check("want, send 1, send 2, ack 2, ack 1", &["has 2"]);
     check("want, send 1, ack 77", &[]);
-    // Coming back: the same store's version counts and is not sent again, another store's is sent over.
-    check("hold 1-7, idle 7, send 8, ack 1", &["brought 7", "has 8"]);
-    check("hold 2-7, send 7, ack 1", &["has 7"]);
+    // Coming back: a number is no document, so what is in force is sent over whatever it is.
+    check("hold 1-7, send 7, idle 7, ack 1", &["brought 1-7", "has 7"]);
+    check("hold 1-7, send 8, ack 1", &["brought 1-7", "has 8"]);
+    check("hold 2-7, send 7, ack 1", &["brought 2-7", "has 7"]);
     check("hold nonsense, send 7", &[]);
     // A node ahead of its store is told what the store says; the filter will refuse it, and that is then on record.
-    check("hold 1-9, send 8, nack 1", &["brought 9", "refused 8: why"]);
+    check("hold 1-9, send 8, nack 1", &["brought 1-9", "refused 8: why"]);
     // A version named once the stream is under way is no fresh claim.
     check("want, send 1, hold 1-9, ack 1", &["has 1"]);
     // Letting go and asking anew.
@@ -65,12 +66,12 @@ fn conversations() {
 
 #[test]
 fn a_node_that_never_answers_costs_a_bounded_amount() {
-    let mut session = Session::new(1);
+    let mut session = Session::new();
     session.hear(Said { wants: Some(true), ..Said::default() });
     for generation in 0..10_000 {
         session.offer(generation);
     }
     assert_eq!(session.open.len(), OPEN);
     let last = Said { nonce: "10000", ..Said::default() };
-    assert_eq!(session.hear(last), Heard::Acknowledged { generation: 9999, brought: false });
+    assert_eq!(session.hear(last), Heard::Acknowledged { generation: 9999 });
 }

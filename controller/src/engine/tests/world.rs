@@ -76,6 +76,10 @@ pub struct World {
     pub canary: Canary,
     /// The version that answers with errors, whatever the others do.
     pub fails: Option<String>,
+    /// The policy a proxy named when it connected.
+    pub brought: Option<(u64, u64)>,
+    /// What an Envoy's counters say of its policy.
+    pub gauges: BTreeMap<String, u64>,
     /// Where the store lies.
     disk: Disk,
 }
@@ -113,6 +117,8 @@ impl World {
             jumps: BTreeMap::new(),
             canary: Canary::Good,
             fails: None,
+            brought: None,
+            gauges: BTreeMap::new(),
             disk,
         };
         clock::fake::set(now);
@@ -363,18 +369,17 @@ impl World {
         let node = Node {
             streams: 1,
             acknowledged: Some(Acknowledged { generation, unix_ms, latency_ms: None }),
+            brought: self.brought,
             ..Node::default()
         };
         if let Some(engine) = &self.engine {
             engine.publication.leases.alive();
             for node in ["a", "b"].map(str::to_owned) {
                 let incarnation = engine.mesh.incarnation;
-                engine.publication.leases.answer(&Question {
-                    incarnation,
-                    generation,
-                    node,
-                    by_rollout: true,
-                });
+                engine
+                    .publication
+                    .leases
+                    .answer(&Question { incarnation, generation, node, by_rollout: true }, None);
             }
         }
         self.nodes.send_replace(Nodes(["a", "b"].map(|name| (name.to_owned(), node.clone())).into()));

@@ -2,6 +2,8 @@
 
 use std::sync::{Condvar, MutexGuard};
 
+use tally::lease::Word;
+
 use super::*;
 
 /// What goes wrong with it.
@@ -124,6 +126,35 @@ impl World {
         // The file is free when the thread that writes it has ended.
         self.pass(2_500);
         self.boot().await;
+    }
+
+    /// A copy of the store, as it is now.
+    pub fn backup(&self) -> PathBuf {
+        let copy = self.watched.lock().expect("not poisoned").copies;
+        let backup = self.dir.path().join("backup.db");
+        let store = rusqlite::Connection::open(self.file(copy)).expect("the store");
+        store.execute("VACUUM INTO ?", [backup.to_str()]).expect("a backup");
+        backup
+    }
+
+    /// The process ends, and another begins on the copy.
+    pub async fn restore(&mut self, backup: &std::path::Path) {
+        self.engine = None;
+        let copy = {
+            let mut watched = self.watched.lock().expect("not poisoned");
+            watched.copies += 1;
+            watched.copies
+        };
+        std::fs::copy(backup, self.file(copy)).expect("the copy");
+        self.kill().await;
+    }
+
+    /// What a proxy that runs this hears of its lease.
+    pub fn asks(&self, (incarnation, generation): (u64, u64)) -> Word {
+        let node = "a".to_owned();
+        let question = Question { incarnation, generation, node, by_rollout: true };
+        let engine = self.engine.as_ref().expect("a process");
+        engine.publication.leases.answer(&question, None).expect("an answer").lease
     }
 
     /// The last policy that lies where proxies read it: its generation, and the canary's weight.

@@ -55,6 +55,7 @@ impl World {
             from_ms,
             to_ms: self.now.unix_ms,
             counted,
+            gauges: vec![self.gauges.clone()],
             sources: vec![Source { from_ms, told: true, ..Source::default() }],
             ..Increments::default()
         }

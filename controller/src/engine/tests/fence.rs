@@ -1,0 +1,109 @@
+//! A store that is older than what proxies run.
+
+use rollout::{Pause, Phase};
+use tally::lease::Word;
+
+use super::world::{Disk, World};
+use super::*;
+
+/// How the engine hears of it.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Stream,
+    Lease,
+    Gauges,
+}
+
+const STAGES: &str =
+    "  stages: [{weight: 10%, bake: 1h, deadline: 2h}, {weight: 100%, bake: 1h, deadline: 2h}]\n";
+
+async fn exposed() -> World {
+    let mut world = World::on(Disk::apart(), []).await;
+    world.apply(&spec("v1", "v2", STAGES)).await;
+    world.until("ranker", "stage 1", |state| state.weights.canary_ppm == 100_000).await;
+    world.seconds(2).await;
+    world.until_idle().await;
+    world
+}
+
+fn pair(world: &mut World) -> (u64, u64) {
+    let mesh = &world.engine_mut().mesh;
+    (mesh.incarnation, mesh.generation)
+}
+
+async fn check(by: By, abort: bool) {
+    let what = format!("{by:?}, aborted: {abort}");
+    let mut world = exposed().await;
+    let backup = world.backup();
+    for weight_ppm in [200_000, 300_000] {
+        world.act("ranker", Act::SetWeight(weight_ppm), &format!("to {weight_ppm}")).await;
+        world.second().await;
+    }
+    let raised = pair(&mut world);
+    if abort {
+        world.act("ranker", Act::Abort, "complaints").await;
+    }
+    let shown = pair(&mut world);
+    world.until_idle().await;
+    world.restore(&backup).await;
+    assert!(pair(&mut world) < shown, "{what}");
+    match by {
+        By::Stream => world.brought = Some(shown),
+        By::Lease => assert_eq!(world.asks(shown), Word::Unknown, "{what}"),
+        By::Gauges => {
+            let gauges = [("policy_incarnation", shown.0), ("policy_generation", shown.1)];
+            world.gauges = gauges.map(|(name, value)| (tally::gauge(name, &[]), value)).into();
+        }
+    }
+    world.seconds(2).await;
+    let now = pair(&mut world);
+    assert!(now.0 > shown.0 && now.1 > shown.1, "{what}: {now:?} after {shown:?}");
+    assert_eq!(world.in_force("ranker"), (now.1, 0), "{what}: nobody meets the canary unasked");
+    for held in [raised, shown] {
+        assert_eq!(world.asks(held), Word::Unknown, "{what}: nobody vouches for what went before");
+    }
+    let who = Pause::Human { who: "serin".to_owned() };
+    assert_eq!(world.state("ranker").map(|state| state.phase.clone()), Some(Phase::Paused(who)), "{what}");
+    assert!(world.engine_mut().pulse.render().contains("serin_contradictions_total 1\n"), "{what}");
+    // It goes on from there, over a restart as well, and begins no further incarnation.
+    world.until_written().await;
+    world.kill().await;
+    world.seconds(2).await;
+    assert_eq!(pair(&mut world).0, now.0, "{what}");
+    world.act("ranker", Act::SetWeight(200_000), "looked at it").await;
+    world.second().await;
+    assert_eq!(world.in_force("ranker").1, 200_000, "{what}");
+    let own = pair(&mut world);
+    assert_eq!(world.asks(own), Word::Renew, "{what}");
+    // Whatever follows, no number is ever vouched for that was another document's.
+    for round in 0..6 {
+        world.act("ranker", Act::SetWeight(100_000 + round), &format!("round {round}")).await;
+        world.second().await;
+        assert_eq!(world.asks(raised), Word::Unknown, "{what}, round {round}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_was_put_back_is_fenced_whoever_tells() {
+    for by in [By::Stream, By::Lease, By::Gauges] {
+        for abort in [false, true] {
+            check(by, abort).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_ours_or_older_or_a_sum_of_two_processes_begins_nothing() {
+    let mut world = exposed().await;
+    let own = pair(&mut world);
+    for brought in [own, (own.0, own.1 - 1), (own.0 - 1, own.1 + 50), (u64::MAX, 1)] {
+        world.brought = Some(brought);
+        world.asks(brought);
+        world.seconds(2).await;
+        assert_eq!(pair(&mut world), own, "{brought:?}");
+    }
+    let twice = [("policy_incarnation", own.0 * 2), ("policy_generation", own.1 * 2)];
+    world.gauges = twice.map(|(name, value)| (tally::gauge(name, &[]), value)).into();
+    world.seconds(2).await;
+    assert_eq!(pair(&mut world), own);
+}
