@@ -1,7 +1,7 @@
 //! What a request may bring along. A form is what a page can send without asking anybody.
 
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{CONTENT_TYPE, ORIGIN, REFERER, USER_AGENT};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{Turned, Why};
 
@@ -52,9 +52,14 @@ impl Form {
 }
 
 /// Is it of a kind that is read there? One that says nothing may be: what browsers send without a type, they say to be of
-/// a page.
+/// a page. `curl -d` and many libraries call everything a form unless they are told otherwise, so that is read of whoever
+/// is no browser.
 pub fn fits(headers: &HeaderMap, form: Form) -> Result<(), Turned> {
+    let may_be_browser = may_be_browser(headers);
     let is_read = |kind: &str| {
+        if !may_be_browser && matches!(kind, "application/x-www-form-urlencoded" | "text/plain") {
+            return true;
+        }
         let json = kind == "application/json" || kind.starts_with("application/") && kind.ends_with("+json");
         let yaml = matches!(
             kind,
@@ -75,4 +80,13 @@ pub fn fits(headers: &HeaderMap, form: Form) -> Result<(), Turned> {
         }
     }
     Ok(())
+}
+
+/// Does it bear a mark that every browser leaves on what a page sends?
+fn may_be_browser(headers: &HeaderMap) -> bool {
+    let mozilla = |value: &HeaderValue| value.as_bytes().starts_with(b"Mozilla/");
+    headers.contains_key(ORIGIN)
+        || headers.contains_key(REFERER)
+        || headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"))
+        || headers.get_all(USER_AGENT).iter().any(mozilla)
 }

@@ -249,15 +249,28 @@ async fn a_body_is_of_a_kind_that_no_form_can_send() {
         "json",
         "",
     ] {
-        let remedy = "curl -H 'content-type: application/yaml'";
-        check(&mut here, &format!("{rollouts}\ncontent-type: {kind}\n\n{ROLLOUT}"), Some((415, remedy)))
-            .await;
-        let remedy = "curl -H 'content-type: application/json'";
-        check(&mut here, &format!("{abort}\ncontent-type: {kind}\n\n{reason}"), Some((415, remedy))).await;
-        check(&mut here, &format!("{abort}\ncontent-type: {kind}"), Some((415, remedy))).await;
+        // As every browser marks what a page sends.
+        for mark in ["user-agent: Mozilla/5.0 (X11)", "referer: http://localhost/", "sec-fetch-mode: no-cors"]
+        {
+            let remedy = "curl -H 'content-type: application/yaml'";
+            let request = format!("{rollouts}\n{mark}\ncontent-type: {kind}\n\n{ROLLOUT}");
+            check(&mut here, &request, Some((415, remedy))).await;
+            let remedy = "curl -H 'content-type: application/json'";
+            let request = format!("{abort}\n{mark}\ncontent-type: {kind}");
+            check(&mut here, &format!("{request}\n\n{reason}"), Some((415, remedy))).await;
+            check(&mut here, &request, Some((415, remedy))).await;
+        }
     }
-    let two = format!("{abort}\ncontent-type: application/json\ncontent-type: text/plain\n\n{reason}");
-    check(&mut here, &two, Some((415, "text/plain"))).await;
+    // `curl -d` calls everything a form.
+    for kind in ["application/x-www-form-urlencoded", "text/plain"] {
+        check(&mut here, &format!("{rollouts}\nuser-agent: curl/8\ncontent-type: {kind}\n\n{ROLLOUT}"), None)
+            .await;
+        check(&mut here, &format!("{abort}\ncontent-type: {kind}\n\n{reason}"), None).await;
+    }
+    check(&mut here, &format!("{abort}\ncontent-type: image/png\n\n{reason}"), Some((415, "image/png")))
+        .await;
+    let two = format!("{abort}\ncontent-type: application/json\ncontent-type: image/png\n\n{reason}");
+    check(&mut here, &two, Some((415, "image/png"))).await;
     // As earlier commands send it. Nothing of it is passed over.
     check(&mut here, &format!("{rollouts}\n\n{ROLLOUT}"), None).await;
     check(&mut here, abort, None).await;
