@@ -1,11 +1,11 @@
 //! What one look at the counters of all proxies says, and what of it is a run's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use envoy::stats::{Upstream, UpstreamWhat};
 use manifest::ErrorClass;
-use rollout::{Bins, CounterAccumulator, Counts, Interval, Routed, Seen, State};
+use rollout::{Bins, CounterAccumulator, Counts, Interval, ProxyCoverage, Routed, Seen, State};
 use tally::Counted;
 
 /// Increments of counters between two looks at all proxies.
@@ -31,6 +31,8 @@ pub struct Increments {
 /// What one proxy contributed.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
+    /// The address it is read at.
+    pub address: String,
     /// Where it is; `None`: nobody knows.
     pub region: Option<String>,
     /// From when on.
@@ -39,6 +41,10 @@ pub struct Source {
     pub lacks: Option<String>,
     /// Did it tell anything?
     pub told: bool,
+    /// Its `node.id`; empty until it has answered.
+    pub node: String,
+    /// Does it show that it runs the filter?
+    pub runs_filter: bool,
 }
 
 impl Increments {
@@ -65,10 +71,45 @@ impl Increments {
                 .unwrap_or_else(|| self.since_ms(state)),
             to_ms: self.to_ms,
             gap,
-            told: number(there().filter(|source| source.lacks.is_none()).count()),
-            asked: number(there().count()),
-            lacking: lacking.join("; "),
+            coverage: ProxyCoverage {
+                told: number(there().filter(|source| source.lacks.is_none()).count()),
+                asked: number(there().count()),
+                lacking: lacking.join("; "),
+                ..ProxyCoverage::default()
+            },
         }
+    }
+
+    /// Which of the proxies that are `connected` are not among those that are read, and which of those that are read run no
+    /// filter, for people; and is not a single one that takes the weights read?
+    pub fn unread<'p>(
+        &self,
+        region: Option<&str>,
+        connected: impl Iterator<Item = &'p str>,
+    ) -> (String, bool) {
+        let answered: Vec<&Source> =
+            self.sources_in(region).filter(|source| !source.node.is_empty()).collect();
+        let known: BTreeSet<&str> =
+            answered.iter().flat_map(|source| [source.node.as_str(), source.address.as_str()]).collect();
+        let (read, missing): (Vec<&str>, Vec<&str>) = connected.partition(|name| known.contains(name));
+        let mut text = Vec::new();
+        // Until one has answered, what it lacks is said elsewhere.
+        if let (false, [first, others @ ..]) = (answered.is_empty(), missing.as_slice()) {
+            let more =
+                if others.is_empty() { String::new() } else { format!(" (and {} more)", others.len()) };
+            text.push(format!(
+                "{first}{more} takes the weights, and nobody reads its counters: give serin run --envoy-admin its address"
+            ));
+        }
+        let is_read =
+            |source: &Source| read.iter().any(|name| *name == source.node || *name == source.address);
+        let without = answered.iter().filter(|source| !source.runs_filter && !is_read(source));
+        text.extend(without.map(|source| {
+            format!("the Envoy at {} ({}) does not run the filter", source.address, source.node)
+        }));
+        let runs = answered.iter().any(|source| source.runs_filter);
+        let blind = !answered.is_empty() && read.is_empty() && !missing.is_empty() && !runs;
+        (text.join("; "), blind)
     }
 
     /// Up to when every proxy had told all it knew when this look began, the silent ones included.
@@ -76,9 +117,14 @@ impl Increments {
         self.there(state).map(|source| source.from_ms).min().unwrap_or(self.from_ms)
     }
 
-    /// The proxies of the run's region. One that never said where it is may be of it: then part of the truth is missing.
+    /// The proxies of the run's region.
     pub fn there(&self, state: &State) -> impl Iterator<Item = &Source> {
-        let region = region(state);
+        self.sources_in(region(state))
+    }
+
+    /// The proxies of a region; `None`: all. One that never said where it is may be of it: then part of the truth is
+    /// missing.
+    fn sources_in(&self, region: Option<&str>) -> impl Iterator<Item = &Source> {
         let is_there = move |source: &&Source| {
             region.is_none() || source.region.as_deref().is_none_or(|known| Some(known) == region)
         };
@@ -111,7 +157,7 @@ impl Increments {
     }
 }
 
-fn region(state: &State) -> Option<&str> {
+pub fn region(state: &State) -> Option<&str> {
     state.plan.member.as_ref().and_then(|member| member.region.as_deref())
 }
 

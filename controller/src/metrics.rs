@@ -42,6 +42,15 @@ pub fn render(views: &Views, triggers: &TriggerViews) -> String {
         #[allow(clippy::cast_precision_loss)] // a few
         overrides.set(&[("rollout", &view.run.name)], view.run.overrides.len() as f64);
     }
+    let attention = page.gauge(
+        "serin_rollout_attention",
+        "1 for each thing that holds, blinds or refuses the rollout: no_proxies, quorum, no_metrics, unread, no_requests, gate_error",
+    );
+    for view in views.values() {
+        for found in &view.run.attention {
+            attention.set(&[("rollout", &view.run.name), ("kind", &found.kind.to_string())], 1.0);
+        }
+    }
     let arms = page
         .gauge("serin_rollout_arm_weight_ratio", "the share of each of several versions on trial, 0 to 1");
     for view in views.values() {

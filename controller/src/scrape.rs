@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use envoy::ecds::{Acknowledged, Node, Nodes};
 use envoy::stats::{Admin, Counters, Interval, Snapshot};
-use futures::future::join_all;
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use tally::Counted;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -16,6 +16,9 @@ use crate::evidence::{Increments, Source};
 
 /// A source is stale after this many periods without an answer.
 const STALE_PERIODS: u32 = 5;
+
+/// A look is closed after this long, whoever has not answered: others may show harm meanwhile.
+const LONGEST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// What is wanted of every Envoy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,36 +79,62 @@ impl Scraper {
         }
         let mut ticks = tokio::time::interval(self.period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // One that hangs keeps nobody waiting: what it says is part of the look that is open when it has said it.
+        let mut readings = FuturesUnordered::new();
+        let mut idle: BTreeSet<usize> = (0..self.admins.len()).collect();
+        let mut errors: BTreeMap<String, String> = BTreeMap::new();
+        let mut gauges: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
         loop {
             let due = ticks.tick().await;
             let due_ns = clock::monotonic_ns()
                 .saturating_sub(u64::try_from(due.elapsed().as_nanos()).unwrap_or(u64::MAX));
-            let mut gauges = Vec::with_capacity(self.admins.len());
-            let Wanted { incarnation, clusters, scope, epochs } = wanted.borrow().clone();
-            let readings = self.admins.iter().map(|(_, admin)| admin.read_with(&clusters, Some(&scope)));
-            for ((_, admin), reading) in self.admins.iter().zip(join_all(readings).await) {
+            for index in std::mem::take(&mut idle) {
+                let Some((_, admin)) = self.admins.get(index).cloned() else { continue };
+                let wanted = wanted.borrow().clone();
+                readings.push(async move {
+                    let reading = admin.read_with(&wanted.clusters, Some(&wanted.scope)).await;
+                    (index, admin, wanted, reading)
+                });
+            }
+            let patience = tokio::time::sleep_until(due + self.patience());
+            tokio::pin!(patience);
+            while !readings.is_empty() {
+                let (index, admin, wanted, reading) = tokio::select! {
+                    Some(read) = readings.next() => read,
+                    () = &mut patience => break,
+                };
+                idle.insert(index);
                 match reading {
                     Ok(mut snapshot) => {
-                        let generation = snapshot.accepted_generation(incarnation);
-                        snapshot.epochs = generation.and_then(|generation| epochs.get(&generation).cloned());
+                        let generation = snapshot.accepted_generation(wanted.incarnation);
+                        snapshot.epochs =
+                            generation.and_then(|generation| wanted.epochs.get(&generation).cloned());
                         regions.entry(snapshot.source.clone()).or_insert_with(|| snapshot.region.clone());
                         note(&self.refusals, &mut self.seen, &snapshot);
-                        self.nodes.send_if_modified(|nodes| know(nodes, &snapshot, incarnation));
-                        gauges.push(snapshot.others.clone());
+                        self.nodes.send_if_modified(|nodes| know(nodes, &snapshot, wanted.incarnation));
+                        errors.remove(admin.source());
+                        gauges.insert(snapshot.source.clone(), snapshot.others.clone());
                         counters.observe(snapshot);
                     }
                     Err(error) => {
                         tracing::debug!("{}: {error}", admin.source());
                         self.nodes.send_if_modified(|nodes| lose(nodes, admin.source()));
+                        errors.insert(admin.source().to_owned(), error.to_string());
                     }
                 }
             }
             let interval = counters.close(clock::monotonic_ns());
-            let increments = Increments { due_ns, ..increments(interval, gauges, &regions) };
+            let gauges = std::mem::take(&mut gauges).into_values().collect();
+            let increments = Increments { due_ns, ..increments(interval, gauges, &regions, &errors) };
             if out.send(increments).await.is_err() {
                 return;
             }
         }
+    }
+
+    /// For how long a look waits for proxies that have not answered.
+    fn patience(&self) -> Duration {
+        (self.period / 2).min(LONGEST_PATIENCE)
     }
 }
 
@@ -114,6 +143,7 @@ fn increments(
     interval: Interval,
     gauges: Vec<BTreeMap<String, u64>>,
     regions: &BTreeMap<String, String>,
+    errors: &BTreeMap<String, String>,
 ) -> Increments {
     let wall = clock::now();
     let unix_ms = |ns: u64| wall.unix_ms.saturating_sub(wall.monotonic_ns.saturating_sub(ns) / 1_000_000);
@@ -123,20 +153,27 @@ fn increments(
         .spans
         .iter()
         .map(|span| Source {
+            address: span.source.clone(),
             region: regions.get(&span.source).cloned(),
             from_ms: unix_ms(span.from_ns.min(interval.from_ns)),
-            lacks: span
-                .mark
-                .as_ref()
-                .filter(|mark| !mark.loses_nothing())
-                .map(|mark| format!("{}: {mark}", span.source)),
+            lacks: span.mark.as_ref().filter(|mark| !mark.loses_nothing()).map(|mark| {
+                match errors.get(&span.source) {
+                    // It names the address itself, and says what to look at.
+                    Some(error) => format!("{mark}: {error}"),
+                    None => format!("{}: {mark}", span.source),
+                }
+            }),
+            node: span.node.clone(),
+            runs_filter: span.runs_filter,
             told: span.to_ns > span.from_ns,
         })
         .collect();
     let gap = if sources.is_empty() {
         Some("no Envoy's counters are read: give serin run --envoy-admin".to_owned())
-    } else if sources.iter().any(|source| source.told || source.lacks.is_none()) {
+    } else if sources.iter().any(|source| source.told) {
         None
+    } else if sources.iter().any(|source| source.lacks.is_none()) {
+        Some("no proxy has answered since the last look".to_owned())
     } else {
         let lacks: Vec<&str> = sources.iter().filter_map(|source| source.lacks.as_deref()).collect();
         Some(lacks.join("; "))

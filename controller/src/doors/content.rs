@@ -51,15 +51,14 @@ impl Form {
     }
 }
 
-/// Is it of a kind that is read there? One that says nothing may be: what browsers send without a type, they say to be of
+/// Does it say its kind, and is that read there? One that says nothing may be: what browsers send without a type, they say to be of
 /// a page. `curl -d` and many libraries call everything a form unless they are told otherwise, so that is read of whoever
 /// is no browser.
-pub fn fits(headers: &HeaderMap, form: Form) -> Result<(), Turned> {
+pub fn fits(headers: &HeaderMap, form: Form) -> Result<bool, Turned> {
     let may_be_browser = may_be_browser(headers);
+    let says_nothing =
+        |kind: &str| !may_be_browser && matches!(kind, "application/x-www-form-urlencoded" | "text/plain");
     let is_read = |kind: &str| {
-        if !may_be_browser && matches!(kind, "application/x-www-form-urlencoded" | "text/plain") {
-            return true;
-        }
         let json = kind == "application/json" || kind.starts_with("application/") && kind.ends_with("+json");
         let yaml = matches!(
             kind,
@@ -67,9 +66,13 @@ pub fn fits(headers: &HeaderMap, form: Form) -> Result<(), Turned> {
         );
         json || form == Form::Document && yaml
     };
+    let mut says = false;
     for kind in headers.get_all(CONTENT_TYPE) {
         let said = kind.to_str().unwrap_or_default();
         let kind = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if says_nothing(&kind) {
+            continue;
+        }
         if !is_read(&kind) {
             let wanted = form.written();
             return Err(Turned::new(
@@ -78,8 +81,9 @@ pub fn fits(headers: &HeaderMap, form: Form) -> Result<(), Turned> {
                 format!("{kind:?} is not read here; say what it is, as in curl -H 'content-type: {wanted}'"),
             ));
         }
+        says = true;
     }
-    Ok(())
+    Ok(says)
 }
 
 /// Does it bear a mark that every browser leaves on what a page sends?

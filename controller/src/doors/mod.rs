@@ -96,10 +96,10 @@ async fn with_body(request: Request) -> Result<Request, Turned> {
     }
     let (mut parts, body) = request.into_parts();
     let form = content::Form::of(parts.uri.path());
-    content::fits(&parts.headers, form)?;
+    let says = content::fits(&parts.headers, form)?;
     let body = read(body, form).await?;
-    if !body.is_empty() && !parts.headers.contains_key(header::CONTENT_TYPE) {
-        // Earlier commands and scripts say nothing of a body that can only be this.
+    if !body.is_empty() && !says {
+        // Commands and scripts say nothing, or anything, of a body that can only be this.
         parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     Ok(Request::from_parts(parts, Body::from(body)))

@@ -57,7 +57,7 @@ pub use triggers::{TriggerCommand, TriggerViews};
 pub use views::Views;
 
 use crate::clock;
-use crate::evidence::Increments;
+use crate::evidence::{self, Increments};
 use crate::health::Health;
 use crate::hook::Hooks;
 use crate::lease::Leases;
@@ -302,9 +302,17 @@ impl Engine {
             }
         }
         news.iter().for_each(|name| self.show_run(name));
+        let mut unread: BTreeMap<Option<String>, (String, bool)> = BTreeMap::new();
         for name in self.live() {
             let Some(run) = self.runs.get_mut(&name) else { continue };
-            let interval = increments.interval(&mut run.accumulator, &run.state);
+            let mut interval = increments.interval(&mut run.accumulator, &run.state);
+            if let Some(coverage) = &mut interval.coverage {
+                let region = evidence::region(&run.state);
+                let known = unread.entry(region.map(str::to_owned));
+                let found =
+                    known.or_insert_with(|| increments.unread(region, self.registry.connected_in(region)));
+                (coverage.unread, coverage.blind) = found.clone();
+            }
             if let Some(traffic) = self.traffic.as_mut().filter(|_| !run.state.is_over()) {
                 traffic.keep(&name, &interval);
             }

@@ -100,6 +100,13 @@ impl ProxyRegistry {
         self.known.iter().filter(|(_, status)| status.connected).map(|(name, _)| name)
     }
 
+    /// Names of those of a region that are connected; `None`: everywhere.
+    pub fn connected_in<'a>(&'a self, region: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+        let there = move |status: &ProxyStatus| region.is_none_or(|region| status.region == region);
+        let connected = self.known.iter().filter(move |(_, status)| status.connected && there(status));
+        connected.map(|(name, _)| name.as_str())
+    }
+
     /// The regions that connected proxies name.
     pub fn regions(&self) -> BTreeSet<&str> {
         let connected = self.known.values().filter(|status| status.connected && !status.region.is_empty());

@@ -16,13 +16,14 @@ fn a_region_is_blind_to_others_and_not_to_its_own() {
         from_ms,
         lacks: silent.then(|| "silent".to_owned()),
         told: !silent,
+        ..Source::default()
     };
     let mut news = Increments { from_ms: 1_000, to_ms: 2_000, ..Increments::default() };
     news.sources = vec![source(Some("eu"), 900, false), source(Some("us"), 100, true)];
     news.gap = Some("silent".to_owned());
     let seen = |news: &Increments, state| {
-        let Seen { from_ms, gap, told, asked, .. } = news.of(state);
-        (from_ms, gap.is_some(), told, asked)
+        let Seen { from_ms, gap, coverage, .. } = news.of(state);
+        (from_ms, gap.is_some(), coverage.told, coverage.asked)
     };
     assert_eq!((seen(&news, &eu), seen(&news, &us)), ((900, false, 1, 1), (100, true, 0, 1)));
     // One that never said where it is may be anywhere: there is no proof without it, and harm is seen all the same.
@@ -88,4 +89,41 @@ fn in_a_shadow_the_router_speaks_for_both() {
     assert_eq!(interval.canary.latency.0, [(fast, 97), (slow, 3)].into());
     state.weights.shadow_ppm = 0;
     assert_eq!(news.interval(&mut accumulator, &state).stable.outcomes, 7);
+}
+
+/// Whoever takes the weights and is not read is named; that not one of them is read is no way to expose anybody.
+#[test]
+fn proxies_that_nobody_reads_are_named() {
+    #[track_caller]
+    fn check(read: &[(&str, bool)], connected: &[&str], blind: bool, says: &[&str]) {
+        let source = |&(node, runs_filter): &(&str, bool)| Source {
+            address: format!("http://{node}:9901"),
+            node: node.to_owned(),
+            runs_filter,
+            ..Source::default()
+        };
+        let news = Increments { sources: read.iter().map(source).collect(), ..Increments::default() };
+        let (text, is_blind) = news.unread(None, connected.iter().copied());
+        assert_eq!(is_blind, blind, "{text}");
+        assert_eq!(text.is_empty(), says.is_empty(), "{text}");
+        assert!(says.iter().all(|part| text.contains(part)), "{text}");
+    }
+    check(&[("edge-1", true)], &["edge-1"], false, &[]);
+    check(
+        &[("edge-1", true)],
+        &["edge-1", "edge-2", "edge-3"],
+        false,
+        &["edge-2 (and 1 more) takes the weights"],
+    );
+    check(
+        &[("other", false)],
+        &["edge-1"],
+        true,
+        &["edge-1 takes the weights", "http://other:9901", "does not run the filter"],
+    );
+    // Its counters say that it runs the filter, whatever it is called.
+    check(&[("other", true)], &["edge-1"], false, &["edge-1 takes the weights"]);
+    // Of one that has not answered nothing is known yet, and a policy that travels as a file has no nodes but these.
+    check(&[("", false)], &["edge-1"], false, &[]);
+    check(&[("edge-1", false)], &["http://edge-1:9901"], false, &[]);
 }

@@ -15,6 +15,7 @@ fn told(file: &std::path::Path) -> State {
     let (state, _) = step(State::new(plan, 1, 0, Now::at_ms(1_000)), &Event::Start(human), Now::at_ms(2_000));
     let acks = rollout::Acks { publication: 1, acknowledged: 1, connected: 1, ..rollout::Acks::default() };
     let (state, _) = step(state, &Event::Acks(acks), Now::at_ms(3_000));
+    let (state, _) = step(state, &Event::Interval(Box::default()), Now::at_ms(3_000));
     let canary = Counts { assigned: 12, finished: 10, outcomes: 9, errors: 1, gone: 1, ..Counts::default() };
     let interval = Interval { epoch: 2, from_ms: 3_000, to_ms: 4_000, canary, ..Interval::default() };
     let reading = Reading { gate: "ctr".into(), canary: Some(0.25), ..Reading::default() };

@@ -23,12 +23,12 @@ pub use manifest::{Change, Closed, Exercised, Metric};
 pub use ready::{Check, Readiness};
 pub use refusal::{MOVED_ON, Problem, Refusal};
 pub use rollout::{
-    AgedView, Answer, ArmStanding, ArmView, BanditView, BaselineView, CallView, CountsView, Demand,
-    Difference, DrillPhase, DrillView, Duty, ExposedView, Finding, GateRow, GateStanding, GateWatchView,
-    GroupView, Kept, KeptView, LeaseSkipped, LeaseView, Likeness, Load, MomentsView, NextStep, Outcome,
-    OverrideView, ParityPhase, ParityView, PhaseName, PracticeView, PushView, RecordView, ReturningView,
-    RollbackView, ShareView, SplitView, StageView, UnwatchedView, VerdictView, View, WatchStanding,
-    WatchView, Word,
+    AgedView, Answer, ArmStanding, ArmView, AttentionKind, AttentionView, BanditView, BaselineView, CallView,
+    CountsView, Demand, Difference, DrillPhase, DrillView, Duty, ExposedView, Finding, GateRow, GateStanding,
+    GateWatchView, GroupView, Kept, KeptView, LeaseSkipped, LeaseView, Likeness, Load, MomentsView, NextStep,
+    Outcome, OverrideView, ParityPhase, ParityView, PhaseName, PracticeView, PushView, RecordView,
+    ReturningView, RollbackView, ShareView, SplitView, StageView, UnwatchedView, VerdictView, View,
+    WatchStanding, WatchView, Word,
 };
 pub use run::{Ack, ClaimedBy, Latency, Nack, PastView, QueuedView, RunView};
 pub use time::{instant, moment};

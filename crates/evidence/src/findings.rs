@@ -26,8 +26,10 @@ impl Evidence {
             let both = plan.gates.get(index).zip(self.gates.get(index));
             both.is_some_and(|(gate, seen)| seen.limit_reached(gate))
         };
-        let mut found: Vec<usize> =
-            together(plan.alpha.gates, &log_e).into_iter().filter_map(|at| hard.get(at).copied()).collect();
+        let mut found: Vec<usize> = together(plan.alpha.beside_stable(), &log_e)
+            .into_iter()
+            .filter_map(|at| hard.get(at).copied())
+            .collect();
         let by_count: Vec<usize> =
             hard.into_iter().filter(|&index| too_bad(index) && !found.contains(&index)).collect();
         found.extend(by_count);
@@ -61,6 +63,18 @@ impl Evidence {
         let by_test = together(plan.alpha.guardrails, &log_e).into_iter();
         by_test.filter_map(|at| tested.get(at).copied()).chain(read.into_iter().filter(by_count)).collect()
     }
+}
+
+/// One of several findings, which tells of the others.
+pub fn acted_on(mut found: Vec<Fired>, at: usize, what: &str) -> Option<Fired> {
+    if at >= found.len() {
+        return None;
+    }
+    let mut fired = found.remove(at);
+    for Fired { verdict, .. } in found {
+        fired.verdict.why.push_str(&format!("; {what} {} fails too: {}", verdict.name, verdict.why));
+    }
+    Some(fired)
 }
 
 /// Of e-values (as ln) whose plain average, an e-value too, reaches 1/alpha: each that is found by itself, the largest

@@ -34,6 +34,9 @@ pub struct Interval {
     /// The age at which a request without an answer is overdue, in milliseconds; 0: nobody asked.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub overdue_age_ms: u32,
+    /// Which proxies it rests on. Absent: whoever counted does not say, and all of them are meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<ProxyCoverage>,
     /// Why nothing is known of this interval (no proxy answers). It is then left out altogether.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<String>,
@@ -45,6 +48,33 @@ pub struct Interval {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
 const fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+/// Which proxies a look at the counters rests on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProxyCoverage {
+    /// Proxies that told all they knew.
+    pub told: u32,
+    /// Proxies that were asked.
+    pub asked: u32,
+    /// What the others lack, for people: addresses and errors. Empty when all told everything.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub lacking: String,
+    /// What was read does not show what it should, for people: proxies that carry the canary and that nobody reads, or
+    /// that run without the filter. Empty when there is nothing of the kind.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub unread: String,
+    /// None of the proxies that take the weights is among those that are read.
+    pub blind: bool,
+}
+
+impl ProxyCoverage {
+    /// Is this a whole look: did at least this share (0 to 1) of the proxies tell all they knew?
+    #[must_use]
+    pub fn is_whole(&self, share: f64) -> bool {
+        !self.blind && self.asked > 0 && f64::from(self.told) >= share * f64::from(self.asked)
+    }
 }
 
 /// Counts of requests that were assigned by the same weights.

@@ -40,7 +40,7 @@ pub use proven::proven;
 pub use test::scale;
 pub use words::{digits, e_value, value};
 
-pub use interval::{Aged, Bins, Counts, Group, Interval, Moments, Stratum};
+pub use interval::{Aged, Bins, Counts, Group, Interval, Moments, ProxyCoverage, Stratum};
 pub use reading::{Reading, Wanted};
 pub use verdict::{Answer, Verdict};
 
@@ -267,14 +267,19 @@ impl Evidence {
         rails.filter(|(known, _)| known.name == gate).for_each(|(_, evidence)| evidence.forget());
     }
 
-    /// The gate that proves harm most plainly, if any.
+    /// Of the gates that prove harm the one whose failure does most, the plainest first; its words name the others.
     pub fn harm(&self, plan: &Plan, scope: Scope) -> Option<Fired> {
-        self.harms(plan, scope).into_iter().next()
+        let found = self.harms(plan, scope);
+        let rolls_back = |fired: &Fired| {
+            plan.gates.get(fired.index).is_some_and(|gate| gate.on_fail == manifest::OnFail::Rollback)
+        };
+        let first = found.iter().position(rolls_back).unwrap_or(0);
+        findings::acted_on(found, first, "gate")
     }
 
-    /// The guardrail that is broken most plainly, if any.
+    /// The guardrail that is broken most plainly, if any; its words name the others.
     pub fn broken(&self, plan: &Plan) -> Option<Fired> {
-        self.all_broken(plan).into_iter().next()
+        findings::acted_on(self.all_broken(plan), 0, "guardrail")
     }
 
     /// What these gates say now, one after the other; whatever proves harm has failed.

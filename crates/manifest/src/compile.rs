@@ -245,12 +245,12 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
         acknowledge: Acknowledge {
             quorum: acknowledge.quorum.map_or(0.95, Percent::share),
             timeout_ms: span(acknowledge.timeout, 60_000),
-            on_timeout: acknowledge.on_timeout.unwrap_or(Insufficient::Pause),
+            on_timeout: acknowledge.on_timeout.unwrap_or_default(),
             expect: crate::expect::expect(check, acknowledge.expect.as_ref()),
         },
         no_data: NoData {
-            after_ms: span(no_data.after, 60_000),
-            action: no_data.action.unwrap_or(Insufficient::Hold),
+            after_ms: span(no_data.after, 30_000),
+            action: no_data.action.unwrap_or(Insufficient::Rollback),
         },
         hand_back: hand_back::hand_back(check, spec),
         keep_warm: keep_warm::keep_warm(check, spec.keep_warm.as_ref()),

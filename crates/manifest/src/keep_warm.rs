@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use split::policy;
 
-use crate::plan::{Budget, Insufficient, NoData, Plan, Stage, Unit, VersionIn};
+use crate::plan::{Budget, Insufficient, NoData, OnTimeout, Plan, Stage, Unit, VersionIn};
 
 /// The version without traffic stays behind the canary route for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +93,7 @@ impl Plan {
             approval: false,
         }];
         plan.no_data = NoData { after_ms: TOLD_AFTER_MS, action: Insufficient::Hold };
-        plan.acknowledge.on_timeout = Insufficient::Hold;
+        plan.acknowledge.on_timeout = OnTimeout::Hold;
         let traffic = &mut plan.traffic;
         (traffic.overrides, traffic.cohorts, traffic.count_groups) = (Vec::new(), Vec::new(), false);
         traffic.on_lease_expired = policy::OnLeaseExpired::Hold;

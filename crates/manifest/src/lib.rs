@@ -8,6 +8,7 @@
 //! [`load`] reads a document of `serin.dev/v1alpha1` and either returns a [`Plan`] with warnings, or every
 //! [`Problem`] with its line, its field and its remedy. Unknown fields are errors.
 
+mod acknowledge;
 mod ages;
 mod amount;
 mod anomaly;
@@ -59,8 +60,8 @@ pub use keep_warm::{AfterRun, HookHow, KeepWarm, Returning};
 pub use lint::{lint, wanted};
 pub use name::unusable_name;
 pub use plan::{
-    Acknowledge, Alpha, Budget, Clusters, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, Plan,
-    Rollback, Stage, Supersede, Traffic, Unit, VersionIn, Weights,
+    Acknowledge, Alpha, Budget, Clusters, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, OnTimeout,
+    Plan, Rollback, Stage, Supersede, Traffic, Unit, VersionIn, Weights,
 };
 pub use practice::{
     DRILL_WAITS_MS, DrillPractice, Exercised, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS, ParityPractice,

@@ -6,9 +6,9 @@
 use serde::{Deserialize, Serialize};
 use split::policy;
 
+pub use crate::acknowledge::{Acknowledge, OnTimeout};
 use crate::bandit::Bandit;
 use crate::challenger::{Challenger, Choose, MOST_CHALLENGERS};
-use crate::expect::Expect;
 use crate::fleet::Member;
 use crate::gate::{Gate, Guardrail};
 use crate::keep_warm::{AfterRun, KeepWarm, Returning};
@@ -189,6 +189,23 @@ pub struct Alpha {
     pub pass: f64,
 }
 
+impl Alpha {
+    /// The part of the gates' chance that is spent while the canary stands alone, at 100 %.
+    const ALONE: f64 = 0.1;
+
+    /// What gates may spend while stable stands beside the canary.
+    #[must_use]
+    pub fn beside_stable(&self) -> f64 {
+        self.gates * (1.0 - Self::ALONE)
+    }
+
+    /// What they may spend while nothing does.
+    #[must_use]
+    pub fn alone(&self) -> f64 {
+        self.gates * Self::ALONE
+    }
+}
+
 /// What the canary may cost before it bears all traffic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -198,22 +215,6 @@ pub struct Budget {
     pub requests: Option<u64>,
     /// Errors among them; `None`: any number.
     pub errors: Option<u64>,
-}
-
-/// The proof that the proxies follow.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Acknowledge {
-    /// Share of the connected proxies that must have taken the new weights, 0 to 1.
-    pub quorum: f64,
-    /// How long they may take, in milliseconds.
-    pub timeout_ms: u64,
-    /// What happens when they take longer.
-    pub on_timeout: Insufficient,
-    /// Which of them are expected; `None`: those that are connected.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expect: Option<Expect>,
 }
 
 /// What happens while no counts arrive.

@@ -312,8 +312,14 @@ fn whatever_is_not_as_usual_is_explained() {
     );
     check("errorClasses: [timeout, reset]", "Errors are timeout, reset alone.\n");
     check("overdueAfter: 500ms", "In time means an answer that begins within 500ms;");
-    check("noData: {after: 2m, action: rollback}", "When no counts arrive for 2m, it goes back to stable.\n");
-    check("noData: {action: pause}", "When no counts arrive for 1m, it pauses until they do.\n");
+    check(
+        "noData: {after: 2m, action: rollback}",
+        "When no proxy's counters can be read for 2m, it goes back to stable.\n",
+    );
+    check(
+        "noData: {action: pause}",
+        "When no proxy's counters can be read for 30s, it pauses until they do.\n",
+    );
     check("supersede: queue", "Another version that is applied meanwhile waits for its end.\n");
     check("supersede: replace", "Another version that is applied meanwhile aborts it.\n");
     check(

@@ -7,7 +7,7 @@ use split::{Arm, Cause};
 use tally::{Class, ConfidenceScale, Counted, GroupEvent, Progress, What};
 
 use crate::{Counts, Group, Interval, State};
-use evidence::Stratum;
+use evidence::{ProxyCoverage, Stratum};
 
 /// Stable is slow by nature at an age at which more than this part of its requests are not answered: what is overdue is
 /// then asked at the next age.
@@ -28,12 +28,8 @@ pub struct Seen {
     pub to_ms: u64,
     /// Why nothing is known at all.
     pub gap: Option<String>,
-    /// Proxies that told all they knew, and proxies that were asked.
-    pub told: u32,
-    /// See [`Seen::told`].
-    pub asked: u32,
-    /// What the others lack, for people; empty when all told everything.
-    pub lacking: String,
+    /// Which proxies it rests on.
+    pub coverage: ProxyCoverage,
 }
 
 /// The counts of a shadow stage, by the one instrument that sees copies: what Envoys counted of both clusters.
@@ -121,15 +117,20 @@ impl CounterAccumulator {
     ) -> Interval {
         let overdue_age_ms = self.overdue_age_ms(state);
         let mut epochs: BTreeMap<u64, BTreeMap<Arm, Gathered>> = BTreeMap::new();
+        // Of weights that nobody can name: no share to compare by, and limits hold all the same.
+        let mut nameless: BTreeMap<Arm, Gathered> = BTreeMap::new();
         for one in counted {
             let series = &one.series;
             let arm = series.arm;
             // A filter that does not tell epochs counts for the present weights once every proxy has them.
             let epoch = one.epoch.or_else(|| self.is_settled(seen).then_some(self.epoch));
+            let version = state.plan.version_of(arm).unwrap_or(&state.stable_version);
+            if epoch.is_none() && series.version == version && !matches!(arm, Arm::Stable | Arm::Baseline) {
+                nameless.entry(arm).or_default().add(state, overdue_age_ms, series.what, one.n);
+            }
             let Some(epoch) = epoch.filter(|epoch| *epoch >= state.first_epoch.min(self.epoch)) else {
                 continue;
             };
-            let version = state.plan.version_of(arm).unwrap_or(&state.stable_version);
             if series.version == version && epoch <= self.epoch {
                 let arms = epochs.entry(epoch).or_default();
                 arms.entry(arm).or_default().add(state, overdue_age_ms, series.what, one.n);
@@ -147,7 +148,9 @@ impl CounterAccumulator {
                 (routed.canary, Counts { groups, ..routed.stable }, Counts::default());
             gap = gap.or_else(|| unproven.take());
         }
-        let others = epochs.into_iter().map(|(epoch, arms)| stratum(state, epoch, arms));
+        let named = epochs.into_iter().map(|(epoch, arms)| stratum(state, epoch, arms));
+        let nameless = (!nameless.is_empty()).then(|| stratum(state, 0, nameless));
+        let others = named.chain(nameless);
         Interval {
             epoch: self.epoch,
             from_ms: seen.from_ms,
@@ -158,6 +161,7 @@ impl CounterAccumulator {
             baseline,
             others: others.collect(),
             overdue_age_ms,
+            coverage: Some(seen.coverage.clone()),
             gap,
             unproven,
         }
@@ -183,9 +187,8 @@ impl CounterAccumulator {
         let Some(settled_ms) = self.settled_ms.filter(|_| self.is_settled(seen)) else {
             return Some("the weights are on their way".to_owned());
         };
-        let told = f64::from(seen.told) / f64::from(seen.asked.max(1));
-        if told < state.plan.acknowledge.quorum {
-            let Seen { told, asked, lacking, .. } = seen;
+        if !seen.coverage.is_whole(state.plan.acknowledge.quorum) {
+            let ProxyCoverage { told, asked, lacking, .. } = &seen.coverage;
             return Some(format!("{told} of {asked} proxies gave all their counts: {lacking}"));
         }
         let mature_ms = self.mature_age_ms(state);

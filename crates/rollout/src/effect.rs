@@ -82,6 +82,8 @@ pub enum Cause {
         /// Which.
         arm: Arm,
     },
+    /// Down: too few proxies took the weights above these.
+    StepBack,
     /// Down: the run ends.
     Rollback,
     /// Down: stable serves the new version by now.
@@ -138,7 +140,11 @@ impl Cause {
     pub const fn may_wait(&self) -> bool {
         match self {
             Self::Probe | Self::Start { .. } | Self::Verdict { .. } | Self::HandBack => true,
-            Self::Human { .. } | Self::Bandit { .. } | Self::Drop { .. } | Self::Rollback => false,
+            Self::Human { .. }
+            | Self::Bandit { .. }
+            | Self::Drop { .. }
+            | Self::StepBack
+            | Self::Rollback => false,
         }
     }
 }

@@ -9,7 +9,9 @@
 //! [`State`] can be stored between any two steps.
 
 mod accumulator;
+mod alone;
 mod arms;
+mod attention;
 mod bandit;
 mod coverage;
 mod demand;
@@ -29,7 +31,9 @@ mod watching;
 mod word;
 
 pub use accumulator::{CounterAccumulator, Routed, Seen};
+pub use alone::Alone;
 pub use arms::{ArmStanding, ArmView, Arms, Chosen, LeftOut, Rival};
+pub use attention::{AttentionKind, AttentionView};
 pub use bandit::{Bandit, BanditView, ShareView};
 pub use coverage::Coverage;
 pub use demand::{Demand, Load, NextStep, Rates};
@@ -40,7 +44,7 @@ pub use ending::{Call, CallRequest, CallView, Duty, Ending, KeptView, RejectedVe
 pub use event::{Acks, Endpoint, Endpoints, Event, Human, Refused};
 pub use evidence::{
     Aged, Answer, Bins, Contest, Counts, Evidence, GateEvidence, Group, GuardrailEvidence, Interval, Moments,
-    Reading, Stratum, Verdict, Wanted,
+    ProxyCoverage, Reading, Stratum, Verdict, Wanted,
 };
 pub use exercise::{
     CanaryLook, Cancelled, Difference, Drill, DrillOrder, DrillPhase, DrillView, Ended, Exercise,
@@ -54,7 +58,7 @@ pub use practice::{Hindrance, Late, PracticeView, Practised, Turn};
 pub use reception::{Reception, receive};
 pub use state::{
     Acted, Approval, Exposed, HandingBack, KnownEndpoints, Override, Pause, Phase, PublicationState,
-    RollbackBy, RolledBack, StageRecord, State, WarmingUp,
+    RollbackBy, RolledBack, Sight, StageRecord, State, WarmingUp,
 };
 pub use step::{protect, step};
 pub use view::{

@@ -51,6 +51,9 @@ pub struct State {
     /// What shares follow; `None`: weights stand still.
     #[serde(default)]
     pub bandit: Option<Box<Bandit>>,
+    /// What it is held to while nothing stands beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone: Option<Box<crate::Alone>>,
     /// When a quorum first sent the canary traffic, on the run's own clock.
     pub exposed_age_ms: Option<u64>,
     /// Why what is counted now is no proof; harm is looked for all the same.
@@ -71,6 +74,9 @@ pub struct State {
     /// What people did under a key of theirs, so that it is not done twice; the oldest first.
     #[serde(default)]
     pub acted: Vec<Acted>,
+    /// What is seen of the proxies that carry it.
+    #[serde(default)]
+    pub sight: Box<Sight>,
     /// Did all of stable's endpoints report the new version when they were last asked?
     pub stable_ready: bool,
     /// How many endpoints are ready, as far as that is asked for.
@@ -150,6 +156,20 @@ pub struct Exposed {
     pub requests: u64,
     /// Of these, errors.
     pub errors: u64,
+}
+
+/// What is seen of the proxies that carry a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sight {
+    /// Which proxies the last look at the counters rests on.
+    pub coverage: evidence::ProxyCoverage,
+    /// The last look in which enough of them told all they knew, on the run's own clock.
+    pub whole_age_ms: Option<u64>,
+    /// For how long the canary has had traffic and no counts came, in milliseconds.
+    pub unseen_ms: u64,
+    /// The last look that counted a request of this rollout, whichever version it went to, on the run's own clock.
+    pub requests_age_ms: Option<u64>,
 }
 
 /// How many endpoints are ready.
@@ -281,6 +301,9 @@ pub struct PublicationState {
     pub quorum_age_ms: Option<u64>,
     /// The last word on how far it has come.
     pub acks: Acks,
+    /// The weights a quorum had before: where it goes back to when too few follow.
+    #[serde(default)]
+    pub before: Weights,
 }
 
 /// A stage that was entered.

@@ -39,9 +39,11 @@ mod bandit;
 mod barrier;
 mod ending;
 mod hand_back;
+mod harm;
 mod past;
 mod people;
 mod ready;
+mod sight;
 mod stage;
 mod standing;
 mod watch;
@@ -100,6 +102,7 @@ impl Run {
             Event::Start(human) => self.start(human),
             Event::Tick => self.settle(),
             Event::Interval(interval) => {
+                self.see(interval);
                 self.count(interval);
                 self.settle();
             }
@@ -220,6 +223,8 @@ impl State {
             coverage: crate::Coverage::default(),
             revision: 0,
             acted: Vec::new(),
+            sight: Box::default(),
+            alone: None,
             stable_ready: false,
             endpoints: crate::KnownEndpoints::default(),
             warming: None,

@@ -30,6 +30,9 @@ pub struct View {
     pub phase: Word<PhaseName>,
     /// One English sentence: why it is where it is, and what comes next.
     pub message: String,
+    /// What holds, blinds or refuses it now, worst first; empty: nothing does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attention: Vec<crate::AttentionView>,
     /// The stage it is in, from 1; 0 before the first.
     pub stage: usize,
     /// How many there are.
@@ -293,6 +296,7 @@ impl State {
             run: self.run,
             phase: self.phase.name().into(),
             message: self.message(),
+            attention: self.attention(),
             stage: if self.stages.is_empty() { 0 } else { self.stage + 1 },
             stage_count: self.plan.stages.len(),
             weight_ppm: self.weights.canary_ppm,

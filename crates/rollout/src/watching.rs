@@ -347,7 +347,7 @@ impl GateWatch {
 }
 
 /// The limit a baseline leaves: the margin from the worst value it may have had.
-fn derived(
+pub(crate) fn derived(
     plan: &Plan,
     metric: Metric,
     room: Room,

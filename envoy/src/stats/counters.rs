@@ -65,6 +65,8 @@ pub struct Span {
     pub source: String,
     /// Its `node.id`; empty until it has answered.
     pub node: String,
+    /// Does what was read last show the filter: an accepted policy, or a number of its own?
+    pub runs_filter: bool,
     /// From which reading, `CLOCK_MONOTONIC`.
     pub from_ns: u64,
     /// To which reading; equal to `from_ns` when nothing new was read.
@@ -171,6 +173,7 @@ impl Source {
             return Span {
                 source: name.to_owned(),
                 node: String::new(),
+                runs_filter: false,
                 from_ns: now_ns,
                 to_ns: now_ns,
                 mark: Some(Mark::Unread),
@@ -184,6 +187,7 @@ impl Source {
         Span {
             source: name.to_owned(),
             node: last.node.clone(),
+            runs_filter: last.runs_filter(),
             from_ns,
             to_ns: last.monotonic_ns,
             mark: mark.or(stale),

@@ -65,6 +65,12 @@ pub struct Reloads {
 }
 
 impl Snapshot {
+    /// Does this Envoy show the filter: a policy it accepted, or a number that only the filter counts?
+    #[must_use]
+    pub fn runs_filter(&self) -> bool {
+        self.accepted.is_some() || !self.counters.is_empty() || !self.others.is_empty()
+    }
+
     /// What [`tally::Follower`] takes.
     #[must_use]
     pub fn reading(&self) -> Reading {

@@ -25,12 +25,15 @@ async fn apply(engine: &mut Engine, text: &str) -> Result<Applied, Refusal> {
     engine.apply(text, "anna".to_owned(), false).await
 }
 
-/// Every proxy follows.
+/// Every proxy follows, and can be read.
 async fn follow(engine: &mut Engine) {
     for name in engine.runs.keys().cloned().collect::<Vec<_>>() {
         let publication = engine.runs[&name].state.publication.as_ref().expect("published").sent.id;
         let acks = Acks { publication, acknowledged: 1, connected: 1, ..Acks::default() };
         engine.advance(&name, &Event::Acks(acks)).await;
+    }
+    for name in engine.runs.keys().cloned().collect::<Vec<_>>() {
+        engine.advance(&name, &Event::Interval(Box::default())).await;
     }
 }
 

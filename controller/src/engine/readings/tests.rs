@@ -32,6 +32,10 @@ spec:
         let publication = state.publication.as_ref().map_or(0, |publication| publication.sent.id);
         let acks = Acks { publication, acknowledged: 1, connected: 1, ..Acks::default() };
         state = step(state, &Event::Acks(acks), Now::at_ms(at_ms)).0;
+        if matches!(state.phase, Phase::Pending { .. }) {
+            // The proxies can be read.
+            state = step(state, &Event::Interval(Box::default()), Now::at_ms(at_ms)).0;
+        }
     }
     assert!(matches!(state.phase, Phase::Progressing | Phase::Promoting), "{:?}", state.phase);
     state

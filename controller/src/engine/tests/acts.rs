@@ -51,6 +51,8 @@ async fn at_work(file: &Path) -> Engine {
     let mut engine = engine(file);
     apply(&mut engine, &spec("v1", "v2", STAGES)).await.expect("begun");
     follow(&mut engine).await;
+    // Nobody is exposed before the proxies can be read.
+    counts(&mut engine).await;
     follow(&mut engine).await;
     counts(&mut engine).await;
     assert_eq!(stage(&engine), 0);

@@ -144,6 +144,7 @@ pub fn view(name: &str) -> View {
         run: 2,
         phase: PhaseName::Paused.into(),
         message: "paused at 5%".to_owned(),
+        attention: vec![AttentionView { kind: AttentionKind::Quorum.into(), text: "1 of 2".to_owned() }],
         stage: 1,
         stage_count: 4,
         weight_ppm: 50_000,

@@ -74,6 +74,10 @@ fn wants(view: &RunView) -> Vec<String> {
     if matches!(view.run.phase.known(), Some(PhaseName::Paused | PhaseName::RolledBack)) {
         found.push(String::new());
     }
+    let said = |text: &str| view.run.message.contains(text);
+    found.extend(
+        view.run.attention.iter().map(|one| if said(&one.text) { String::new() } else { one.text.clone() }),
+    );
     if let Some(canary) = view.queued.as_ref().filter(|queued| queued.refused.is_some()).map(|q| &q.canary) {
         found.push(format!("{canary} was queued and did not begin"));
     }

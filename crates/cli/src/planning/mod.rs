@@ -238,7 +238,7 @@ fn of_file(options: &Options, file: &Path) -> Result<Question> {
     };
     let hard = plan.gates.iter().filter(|gate| gate.hard).count().max(1);
     #[allow(clippy::cast_precision_loss)] // gates of one file
-    let alpha = plan.alpha.gates / hard as f64;
+    let alpha = plan.alpha.beside_stable() / hard as f64;
     let staged: Vec<_> = plan.stages.iter().filter(|stage| stage.weight_ppm < split::MILLION).collect();
     let weights = staged.iter().map(|stage| f64::from(stage.weight_ppm) / 1e6).collect();
     // Points are a factor once the base rate is known.
@@ -257,7 +257,8 @@ fn of_file(options: &Options, file: &Path) -> Result<Question> {
     question.budget = Some(plan.budget);
     question.notes.push(format!(
         "Planned for gate {}: margin {margin}x, alpha {alpha:.4} ({} shared by {hard} gates).",
-        gate.name, plan.alpha.gates
+        gate.name,
+        plan.alpha.beside_stable()
     ));
     Ok(question)
 }

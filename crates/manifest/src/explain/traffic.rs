@@ -6,7 +6,7 @@ use split::policy::{Assignment, Key, Match, NoKey};
 
 use crate::amount::{Percent, Span};
 use crate::gate::Metric;
-use crate::plan::{ErrorClass, Insufficient, Plan, Supersede};
+use crate::plan::{ErrorClass, Insufficient, OnTimeout, Plan, Supersede};
 
 fn watches_time(plan: &Plan) -> bool {
     let gates = plan.gates.iter().map(|gate| gate.metric());
@@ -66,13 +66,23 @@ pub(super) fn write_ends(text: &mut String, plan: &Plan) -> std::fmt::Result {
         )?;
     }
     let action = match plan.no_data.action {
-        Insufficient::Hold => None,
-        Insufficient::Pause => Some("it pauses until they do"),
-        Insufficient::Rollback => Some("it goes back to stable"),
+        Insufficient::Hold => "it stays at its weight and says so",
+        Insufficient::Pause => "it pauses until they do",
+        Insufficient::Rollback => "it goes back to stable",
     };
-    if let Some(action) = action {
-        writeln!(text, "When no counts arrive for {}, {action}.", Span::from_ms(plan.no_data.after_ms))?;
-    }
+    writeln!(
+        text,
+        "When no proxy's counters can be read for {}, {action}.",
+        Span::from_ms(plan.no_data.after_ms)
+    )?;
+    let timeout = Span::from_ms(plan.acknowledge.timeout_ms);
+    let action = match plan.acknowledge.on_timeout {
+        OnTimeout::StepBack => "all of them go back to the weights before",
+        OnTimeout::Hold => "it stays and says so",
+        OnTimeout::Pause => "it pauses until they do",
+        OnTimeout::Rollback => "it goes back to stable",
+    };
+    writeln!(text, "When too few proxies take new weights within {timeout}, {action}.")?;
     match plan.supersede {
         Supersede::Reject => Ok(()),
         Supersede::Queue => writeln!(text, "Another version that is applied meanwhile waits for its end."),

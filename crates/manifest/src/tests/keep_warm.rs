@@ -90,8 +90,8 @@ fn the_plan_of_a_way_back_gives_everybody_the_other_version_and_takes_it_from_no
     );
     assert!(back.gates.is_empty() && back.guardrails.is_empty() && back.budget == crate::Budget::default());
     assert!(back.windows.is_none() && back.ready.is_none() && back.warm_up_hook.is_none());
-    let never = [back.no_data.action, back.acknowledge.on_timeout, back.stages[0].on_insufficient];
-    assert_eq!(never, [Insufficient::Hold; 3]);
+    let never = [back.no_data.action, back.stages[0].on_insufficient];
+    assert_eq!((never, back.acknowledge.on_timeout), ([Insufficient::Hold; 2], crate::OnTimeout::Hold));
     assert_eq!(
         back.stages.iter().map(|stage| (stage.weight_ppm, stage.bake_ms)).collect::<Vec<_>>(),
         [(split::MILLION, 0)]

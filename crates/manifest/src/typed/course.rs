@@ -7,7 +7,7 @@ use super::Anomaly;
 use crate::amount::{Margin, Percent, Quantity, Span};
 use crate::expect::Expect;
 use crate::gate::{Metric, OnFail, OnMarginal};
-use crate::plan::Insufficient;
+use crate::plan::{Insufficient, OnTimeout};
 use crate::source::Source;
 use crate::window::Day;
 
@@ -255,9 +255,9 @@ pub struct Acknowledge {
     /// How long they may take. Default: 60s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
-    /// What happens when they take longer. Default: pause.
+    /// What happens when they take longer. Default: stepBack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_timeout: Option<Insufficient>,
+    pub on_timeout: Option<OnTimeout>,
     /// Which proxies are expected. Default: those that are connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
@@ -267,10 +267,11 @@ pub struct Acknowledge {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NoData {
-    /// Counts older than this are no data. Default: 60s.
+    /// Counts older than this are no data. Default: 30s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Span>,
-    /// What happens then. Default: hold; the stage cannot end without counts, and its deadline is not moved.
+    /// What happens then. Default: rollback, since a canary that nobody can see is not to have users. With hold it keeps
+    /// its weight, and it may get its first users although no proxy's counters can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<Insufficient>,
 }

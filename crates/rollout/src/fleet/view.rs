@@ -70,6 +70,16 @@ pub fn view(name: &str, members: &[&State]) -> View {
         run: members.iter().map(|state| state.run).max().unwrap_or(0),
         phase: phase(members).into(),
         message: fleet.map_or_else(String::new, |fleet| message(&fleet, members)),
+        attention: members
+            .iter()
+            .flat_map(|state| {
+                let name = &state.plan.name;
+                state.attention().into_iter().map(move |found| crate::AttentionView {
+                    text: format!("{name}: {}", found.text),
+                    ..found
+                })
+            })
+            .collect(),
         stage,
         stage_count: first.map_or(0, |state| state.plan.stages.len()),
         arms: Vec::new(),

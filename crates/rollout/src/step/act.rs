@@ -9,6 +9,10 @@ use crate::{
     RolledBack, Severity, State,
 };
 
+/// Nobody was looking in a step that took longer, so no more of it is time in which nothing could be seen: a controller that
+/// stood still does not take a canary back for it (the leases do).
+const LONGEST_LOOK_MS: u64 = 5_000;
+
 /// Lines of history a state keeps; the store keeps all.
 const HISTORY: usize = 200;
 
@@ -29,6 +33,8 @@ impl Run {
         }
         self.state.last = self.now;
         self.state.age_ms = self.state.age_ms.saturating_add(passed);
+        let unseen_ms = self.state.sight.unseen_ms.saturating_add(passed.min(LONGEST_LOOK_MS));
+        self.state.sight.unseen_ms = if self.state.measures() { unseen_ms } else { 0 };
         let of_stage =
             matches!(self.state.phase, Phase::Progressing | Phase::Promoting) && self.acknowledged();
         let lived = self.state.coverage.pass(passed, of_stage);
@@ -62,14 +68,15 @@ impl Run {
         self.state.fresh()
     }
 
-    pub(super) fn counts_missing_ms(&self) -> u64 {
-        self.state.counts_missing_ms()
-    }
-
     /// Sends weights to every proxy.
     pub(super) fn publish(&mut self, weights: Weights, cause: Cause) {
         let state = &mut self.state;
         state.epoch = state.epoch.saturating_add(1);
+        let before = match &state.publication {
+            Some(last) if last.quorum_age_ms.is_some() => state.weights,
+            Some(last) => last.before,
+            None => Weights::default(),
+        };
         state.weights = weights;
         state.coverage.begin_stage();
         let id = state.publication.as_ref().map_or(1, |last| last.sent.id.saturating_add(1));
@@ -80,6 +87,7 @@ impl Run {
             sent_age_ms: state.age_ms,
             quorum_age_ms: None,
             acks: Acks { publication: id, ..Acks::default() },
+            before,
         }));
         self.effects.push(Effect::Publish(Box::new(sent)));
         self.void_approval("the weights changed");
@@ -149,6 +157,7 @@ impl Run {
         }
         self.leave_stage();
         self.forget_shown();
+        self.state.alone = None;
         let guardrails = self.state.evidence.guardrail_verdicts(&self.state.plan, self.state.scope());
         let weight = self.state.weights.canary_ppm;
         let ramp = self.state.plan.rollback.ramp_ppm.iter().position(|&ppm| ppm < weight && ppm > 0);
@@ -194,6 +203,9 @@ impl Run {
             }
             return;
         };
+        if self.blind() {
+            return;
+        }
         let sent = self.state.publication.as_ref().map_or(0, |publication| publication.sent_age_ms);
         if self.state.age_ms.saturating_sub(sent) < self.state.plan.rollback.step_ms {
             return;
@@ -214,12 +226,17 @@ impl Run {
         }
     }
 
+    /// What goes back step by step goes back at once.
+    pub(super) fn cut_ramp(&mut self, what: String) {
+        self.set_ramp(None);
+        self.record(what);
+        self.publish_nothing();
+    }
+
     /// A person ends it.
     pub(super) fn abort(&mut self, human: &Human) {
         if self.state.ramp().is_some() {
-            self.set_ramp(None);
-            self.record(format!("Rolled back at once by {}", named(human)));
-            self.publish_nothing();
+            self.cut_ramp(format!("Rolled back at once by {}", named(human)));
         } else {
             self.roll_back(RollbackBy::Human(human.who.clone()), format!("aborted by {}", named(human)));
         }

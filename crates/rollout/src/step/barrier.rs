@@ -64,7 +64,7 @@ impl State {
     pub fn asks(&self) -> Option<usize> {
         let follows = self.publication.as_ref().is_some_and(|sent| sent.quorum_age_ms.is_some());
         let next = match self.phase {
-            Phase::Pending { started_by: Some(_) } if follows => 0,
+            Phase::Pending { started_by: Some(_) } if follows && self.unseen_since().is_none() => 0,
             Phase::Progressing | Phase::Promoting if follows && self.is_complete() => self.wants(),
             _ => return None,
         };

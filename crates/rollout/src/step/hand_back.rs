@@ -83,7 +83,7 @@ impl Run {
     }
 
     pub(super) fn settle_hand_back(&mut self) {
-        if self.protects {
+        if self.blind() || self.protects {
             return;
         }
         match self.state.phase.clone() {
@@ -143,6 +143,7 @@ impl Run {
     /// Publishes a step of the way back; from here on the stable route serves the new version.
     fn lower(&mut self, step: usize) {
         self.state.stable_version.clone_from(&self.state.plan.canary);
+        self.state.alone = None;
         let ppm = self.state.plan.hand_back.steps_ppm.get(step).copied().unwrap_or(0);
         self.state.phase = Phase::HandBack(HandingBack::Lowering { step });
         let weights = Weights { canary_ppm: ppm.min(self.state.weights.canary_ppm), ..Weights::default() };

@@ -1,9 +1,9 @@
 //! The way up: from the probe to 100 %.
 
-use manifest::{Insufficient, OnFail};
+use manifest::{Insufficient, OnTimeout};
 
 use super::Run;
-use crate::{Cause, Interval, Pause, Phase, Reading, RollbackBy, Severity, StageRecord, Verdict};
+use crate::{Cause, Interval, Pause, Phase, Reading, RollbackBy, Severity, StageRecord};
 use evidence::{Look, OnMargin};
 
 impl Run {
@@ -19,6 +19,7 @@ impl Run {
                 || self.waits_for_warmth()
                 || self.waits_for_fleet(0)
                 || self.waits_for_window()
+                || self.waits_for_sight()
             {
                 return;
             }
@@ -27,7 +28,7 @@ impl Run {
             self.enter_stage(0, cause);
         } else if self.overdue_quorum() {
             let text = format!("{}: nobody is exposed yet: {}", self.state.plan.name, self.followers());
-            if self.state.plan.acknowledge.on_timeout == Insufficient::Rollback {
+            if self.state.plan.acknowledge.on_timeout == OnTimeout::Rollback {
                 self.roll_back(RollbackBy::Quorum, text);
             } else {
                 self.notify(Severity::Warning, "quorum", text);
@@ -41,10 +42,12 @@ impl Run {
             return self.watch(interval);
         }
         let state = &mut self.state;
-        let live = matches!(
-            state.phase,
-            Phase::Progressing | Phase::Promoting | Phase::Paused(_) | Phase::HandBack(_)
-        );
+        let ramping = state.ramp().is_some();
+        let live = match state.phase {
+            Phase::Progressing | Phase::Promoting | Phase::Paused(_) | Phase::HandBack(_) => true,
+            Phase::RolledBack => ramping,
+            Phase::Pending { .. } | Phase::Succeeded => false,
+        };
         if !live
             || interval.gap.is_some()
             || interval.epoch < state.first_epoch
@@ -53,6 +56,7 @@ impl Run {
             return;
         }
         state.counts_age_ms = Some(state.age_ms);
+        state.sight.unseen_ms = 0;
         let span_ms = interval.to_ms.saturating_sub(interval.from_ms);
         self.cover(span_ms);
         let state = &mut self.state;
@@ -78,7 +82,7 @@ impl Run {
             of_stage: whole
                 && interval.unproven.is_none()
                 && interval.epoch == state.epoch
-                && !matches!(state.phase, Phase::HandBack(_)),
+                && !matches!(state.phase, Phase::HandBack(_) | Phase::RolledBack),
             concurrent: state.concurrent(),
             warming: state.plan.warm_up_ms > 0 && !warm,
             copies: state.shadows(),
@@ -88,6 +92,9 @@ impl Run {
         self.learn(interval, look);
         self.show(interval, whole, look.warming);
         self.forget("no-data");
+        if ramping {
+            return self.cut_ramp_on_harm();
+        }
         if !self.guarded() {
             return;
         }
@@ -95,6 +102,7 @@ impl Run {
             return self.roll_back(RollbackBy::Budget, reason);
         }
         self.judge_and_act();
+        self.hold_alone(interval, look);
     }
 
     /// A figure of the user's own.
@@ -117,47 +125,7 @@ impl Run {
         self.judge_and_act();
     }
 
-    /// Acts on guardrails that are broken; does the run go on?
-    fn guarded(&mut self) -> bool {
-        self.drop_broken_rivals();
-        if let Some(fired) = self.state.evidence.broken(&self.state.plan) {
-            let name = fired.verdict.name.clone();
-            let reason = format!("guardrail {name}: {}", fired.verdict.why);
-            let lead = self.state.plan.arm();
-            self.lose(lead, RollbackBy::Guardrail(name), reason, Some(fired.verdict));
-        }
-        self.state.phase != Phase::RolledBack
-    }
-
-    fn judge_and_act(&mut self) {
-        self.judge();
-        if let Some(fired) = self.state.evidence.harm(&self.state.plan, self.state.scope()) {
-            self.act_on_harm(fired.index, fired.verdict);
-        } else {
-            self.act_on_margin();
-        }
-        self.judge_rivals();
-    }
-
-    fn act_on_harm(&mut self, index: usize, verdict: Verdict) {
-        let reason = format!("gate {}: {}", verdict.name, verdict.why);
-        let name = verdict.name.clone();
-        if let Some(stage) = self.state.stages.last_mut() {
-            match stage.gates.iter_mut().find(|known| known.name == name) {
-                Some(known) => *known = verdict.clone(),
-                None => stage.gates.push(verdict.clone()),
-            }
-        }
-        match self.state.plan.gates.get(index).map(|gate| gate.on_fail) {
-            Some(OnFail::Pause) => self.pause(Pause::Gate { gate: name }, reason),
-            Some(OnFail::Rollback) | None => {
-                let lead = self.state.plan.arm();
-                self.lose(lead, RollbackBy::Gate(name), reason, Some(verdict));
-            }
-        }
-    }
-
-    fn act_on_margin(&mut self) {
+    pub(super) fn act_on_margin(&mut self) {
         let state = &mut self.state;
         let Some(stage) = state.stages.last_mut() else { return };
         let found = state.evidence.on_margin(&state.plan, &stage.gates, stage.baked_ms);
@@ -179,7 +147,7 @@ impl Run {
     }
 
     /// Writes down what the gates say now.
-    fn judge(&mut self) {
+    pub(super) fn judge(&mut self) {
         let verdicts = self.state.verdicts();
         if matches!(self.state.phase, Phase::HandBack(_)) {
             return;
@@ -203,18 +171,12 @@ impl Run {
     }
 
     pub(super) fn settle_stage(&mut self) {
-        if self.missing_counts() || self.missing_readings() {
+        if self.blind() || self.missing_readings() {
             return;
         }
         if !self.acknowledged() {
             if self.overdue_quorum() {
-                let text = format!("too few proxies took the weights in time: {}", self.followers());
-                self.undecided(
-                    self.state.plan.acknowledge.on_timeout,
-                    Pause::Quorum,
-                    RollbackBy::Quorum,
-                    text,
-                );
+                self.too_few_follow();
             }
             return;
         }
@@ -285,17 +247,6 @@ impl Run {
         true
     }
 
-    /// Acts on missing counts; has the phase changed?
-    fn missing_counts(&mut self) -> bool {
-        if self.fresh() {
-            return false;
-        }
-        let seconds = self.counts_missing_ms() / 1_000;
-        let text = format!("no trustworthy counts for {seconds} s");
-        self.undecided(self.state.plan.no_data.action, Pause::NoData, RollbackBy::NoData, text);
-        !matches!(self.state.phase, Phase::Progressing | Phase::Promoting)
-    }
-
     /// Acts on a source that gives nothing; has the phase changed?
     fn missing_readings(&mut self) -> bool {
         let Some((gate, action, why)) = self.state.unread() else {
@@ -347,6 +298,9 @@ impl Run {
     }
 
     pub(super) fn settle_paused(&mut self, why: &Pause) {
+        if self.blind() {
+            return;
+        }
         let over = match why {
             Pause::Quorum => self.acknowledged().then_some("a quorum follows"),
             Pause::NoData => self.fresh().then_some("counts arrive again"),
@@ -406,6 +360,18 @@ impl Run {
 
     /// At a weight or a shadow, under the gates and times of a planned stage.
     pub(super) fn enter(&mut self, index: usize, (weight_ppm, shadow_ppm): (u32, u32), cause: Cause) {
+        let weights = manifest::Weights { shadow_ppm, ..self.state.plan.weights(weight_ppm, true) };
+        self.enter_with(index, (weight_ppm, shadow_ppm), weights, cause);
+    }
+
+    /// The same with weights of its own.
+    pub(super) fn enter_with(
+        &mut self,
+        index: usize,
+        (weight_ppm, shadow_ppm): (u32, u32),
+        weights: manifest::Weights,
+        cause: Cause,
+    ) {
         self.permit(index);
         self.state.stage = index;
         self.state.phase = self.state.climbing();
@@ -427,9 +393,13 @@ impl Run {
             complete_age_ms: None,
             shown: crate::Counts::default(),
         });
-        self.state.evidence.begin_stage();
+        let state = &mut self.state;
+        let alone = weights.canary_ppm >= split::MILLION && state.plan.returning.is_none();
+        state.alone = alone
+            .then(|| crate::Alone::new(&state.plan, &state.evidence, state.age_ms).map(Box::new))
+            .flatten();
+        state.evidence.begin_stage();
         self.begin_stage_of_rivals();
-        let weights = manifest::Weights { shadow_ppm, ..self.state.plan.weights(weight_ppm, true) };
         self.publish(weights, cause);
     }
 }

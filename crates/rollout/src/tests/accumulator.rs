@@ -5,6 +5,8 @@ use std::sync::Arc;
 use split::{Arm, Cause};
 use tally::{Class, Counted, Progress, Series, Slot, What};
 
+use evidence::ProxyCoverage;
+
 use crate::{Aged, CounterAccumulator, Counts, Interval, Now, Routed, Seen, State};
 
 /// A run whose weights are of epoch 3; `lines` are added to its spec.
@@ -33,8 +35,12 @@ fn aged(age_ms: u32, progress: Progress) -> What {
 const OK: What = What::Finished(Cause::Weight, Class::Ok, None);
 
 /// A look at two proxies that told everything, from second 100 to 101.
+fn told(told: u32) -> ProxyCoverage {
+    ProxyCoverage { told, asked: 2, ..ProxyCoverage::default() }
+}
+
 fn whole() -> Seen {
-    Seen { from_ms: 100_000, to_ms: 101_000, told: 2, asked: 2, ..Seen::default() }
+    Seen { from_ms: 100_000, to_ms: 101_000, coverage: told(2), ..Seen::default() }
 }
 
 fn settled(state: &State) -> CounterAccumulator {
@@ -96,6 +102,15 @@ fn a_filter_that_tells_no_epochs_counts_once_the_weights_have_settled() {
     let old = [Counted { epoch: None, ..counted(Arm::Stable, "v1", 3, OK, 40) }];
     assert_eq!(look(&mut settled(&state), &state, &old).stable.outcomes, 40);
     assert_eq!(look(&mut CounterAccumulator::new(&state), &state, &old).stable.outcomes, 0);
+
+    // Until then nobody knows its shares: what the canary does counts by itself, and nothing is compared.
+    let old = [
+        Counted { epoch: None, ..counted(Arm::Canary, "v2", 3, finished(Cause::Weight, Class::Timeout), 5) },
+        Counted { epoch: None, ..counted(Arm::Stable, "v1", 3, OK, 40) },
+    ];
+    let interval = look(&mut CounterAccumulator::new(&state), &state, &old);
+    let [nameless] = &interval.others[..] else { panic!("{:?}", interval.others) };
+    assert_eq!((interval.canary.errors, nameless.canary.errors, nameless.stable.outcomes), (0, 5, 0));
 }
 
 #[test]
@@ -178,7 +193,11 @@ fn proof_waits_for_the_weights_and_for_a_quorum_of_proxies_and_harm_for_neither(
     let state = state("");
     let mut accumulator = CounterAccumulator::new(&state);
     let bad = [counted(Arm::Canary, "v2", 3, finished(Cause::Weight, Class::ServerError), 9)];
-    let seen = |told, from_ms| Seen { told, from_ms, lacking: "b: silent".to_owned(), ..whole() };
+    let seen = |n, from_ms| Seen {
+        from_ms,
+        coverage: ProxyCoverage { lacking: "b: silent".to_owned(), ..told(n) },
+        ..whole()
+    };
     let mut unproven = |told, from_ms, settled: Option<u64>| {
         settled.into_iter().for_each(|at| accumulator.settle(at));
         let interval = accumulator.interval(&state, &seen(told, from_ms), bad.iter(), None);

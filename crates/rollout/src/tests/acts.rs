@@ -11,7 +11,8 @@ const EVENING_MS: u64 = 1_796_057_400_000;
 const OFFICE: &str =
     "windows: {timeZone: UTC, open: [{from: '09:00', to: '17:00'}, {from: '18:20', to: '22:00'}]}\n";
 
-const ASKS: &str = "stages: [{weight: 5%, bake: 20s, deadline: 24h, approval: true}, {weight: 50%, bake: 1m}, {weight: 100%, bake: 5m}]
+const ASKS: &str = "noData: {action: hold}
+stages: [{weight: 5%, bake: 20s, deadline: 24h, approval: true}, {weight: 50%, bake: 1m}, {weight: 100%, bake: 5m}]
 guardrails: [{name: far, metric: error_rate, max: 99%}]
 ";
 const ERRORS: &str = "gates: [{name: errors, metric: error_rate, max: 20%, onFail: pause}]\n";
@@ -231,7 +232,8 @@ fn a_promotion_in_the_hand_back_says_what_speaks_against_it() {
 #[test]
 fn a_run_that_only_just_moved_is_known_for_it() {
     let lines = "stages: [{weight: 5%, bake: 1h, deadline: 5h, gates: []}, {weight: 50%, bake: 1h, deadline: 5h, gates: []}, {weight: 100%, bake: 1h}]\nacknowledge: {timeout: 30s, onTimeout: pause}";
-    let mut story = Story::of(lines).start();
+    let lines = format!("noData: {{action: hold}}\n{lines}");
+    let mut story = Story::of(&lines).start();
     story.until(5, |state| state.phase == Phase::Progressing);
     assert!(story.state.just_moved().is_some_and(|why| why.contains("on their way")));
     seconds(&mut story, 2);

@@ -195,7 +195,12 @@ fn shares_do_not_rise_while_anything_holds_the_weight() {
         |story| story.take(&Event::Resume(human())),
         "stopped by anna",
     );
-    held("", |story| story.counted = false, |story| story.counted = true, "no trustworthy counts");
+    held(
+        "noData: {action: hold}",
+        |story| story.counted = false,
+        |story| story.counted = true,
+        "no trustworthy counts",
+    );
     held(
         "acknowledge: {timeout: 1h}",
         |story| {

@@ -14,6 +14,7 @@ mod overrides;
 mod practice;
 mod proof;
 mod property;
+mod protection;
 mod ready;
 mod rises;
 mod size;

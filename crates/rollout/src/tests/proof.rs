@@ -170,6 +170,7 @@ fn the_verdict_that_fired_stays() {
 fn no_deadline_runs_out_while_a_complete_stage_waits_for_its_window() {
     let lines = "stages: [{weight: 20%, bake: 11m, deadline: 15m}, {weight: 100%, bake: 1m}]
 onInsufficient: rollback
+noData: {action: hold}
 windows: {open: [{from: '00:10', to: '00:20'}]}
 gates: [{name: e, metric: error_rate, max: 5%}, {name: quality, source: {push: {}}, min: 0.9, failBelow: 0.8, consecutive: 1}]";
     let mut story = Story::of(lines).start();

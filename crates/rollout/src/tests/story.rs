@@ -85,6 +85,8 @@ pub(super) struct Story {
     pub(super) clumped: bool,
     /// Do counts arrive?
     pub(super) counted: bool,
+    /// By how much the wall clock is ahead of the steady one, in milliseconds.
+    pub(super) wall_ms: i64,
     /// Does the deploy tool do its work?
     pub(super) deploys: bool,
     pub(super) ms: u64,
@@ -127,6 +129,7 @@ impl Story {
             grouped: false,
             clumped: false,
             counted: true,
+            wall_ms: 0,
             deploys: true,
             ms: 0,
             rests: BTreeMap::new(),
@@ -155,10 +158,11 @@ impl Story {
     pub(super) fn take(&mut self, event: &Event) {
         let Some(state) = self.state.take() else { panic!("a step went wrong before") };
         let before = self.look.map(|look| (look, state.clone()));
-        let (state, effects) = step(state, event, Now::at_ms(self.ms));
+        let now = Now { unix_ms: self.unix_ms(self.ms), ..Now::at_ms(self.ms) };
+        let (state, effects) = step(state, event, now);
         self.state = Held(Some(state));
         if let Some((look, before)) = before {
-            look(&before, event, &effects, Now::at_ms(self.ms));
+            look(&before, event, &effects, now);
         }
         for effect in &effects {
             if let Effect::Publish(publication) = effect {
@@ -166,6 +170,11 @@ impl Story {
             }
         }
         self.effects.extend(effects);
+    }
+
+    /// What the wall clock shows.
+    fn unix_ms(&self, ms: u64) -> u64 {
+        ms.saturating_add_signed(self.wall_ms)
     }
 
     /// One second: the mesh follows, the load is counted, the deploy tool works, time is told.
@@ -200,8 +209,8 @@ impl Story {
         if self.counted {
             let interval = Interval {
                 epoch,
-                from_ms,
-                to_ms: self.ms,
+                from_ms: self.unix_ms(from_ms),
+                to_ms: self.unix_ms(self.ms),
                 canary,
                 rivals: on_trial,
                 stable,

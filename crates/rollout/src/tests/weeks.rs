@@ -90,6 +90,8 @@ impl Weeks {
         let mut weeks = Self { state: Some(state), dice: Dice(SplitMix64::seeded(seed)), ms: 0 };
         weeks.take(&Event::Start(human()));
         weeks.follow();
+        // Nobody is exposed unseen.
+        weeks.look(MINUTE_MS, Counts::default(), Counts::default());
         weeks.take(&Event::Tick);
         weeks.follow();
         for _ in 0..11 {

@@ -2,12 +2,25 @@
 
 use manifest::{Percent, Span};
 
-use crate::{Answer, HandingBack, Pause, Phase, State, Verdict, WarmingUp};
+use crate::{Answer, AttentionKind, HandingBack, Pause, Phase, State, Verdict, WarmingUp};
 
 impl State {
-    /// One English sentence: why it is where it is, and what comes next.
+    /// One English sentence: why it is where it is, what comes next, and what it lacks.
     #[must_use]
     pub fn message(&self) -> String {
+        let mut message = self.place();
+        for found in self.attention() {
+            // How many proxies follow stands in it already.
+            let said = matches!(found.kind.known(), Some(AttentionKind::NoProxies | AttentionKind::Quorum));
+            if !said && !message.contains(&found.text) {
+                message.push_str("; ");
+                message.push_str(&found.text);
+            }
+        }
+        message
+    }
+
+    fn place(&self) -> String {
         let (canary, weight) = (&self.plan.canary, self.weight());
         match &self.phase {
             Phase::Pending { started_by: None } => "not begun".to_owned(),
@@ -20,6 +33,12 @@ impl State {
             }
             Phase::Pending { started_by: Some(_) } if self.preparing().is_some() => {
                 format!("nobody is exposed: {}", self.preparing().unwrap_or_default())
+            }
+            Phase::Pending { started_by: Some(_) } if self.unseen_since().is_some() => {
+                format!(
+                    "nobody is exposed; waits for a look at its proxies' counters: {}",
+                    self.what_is_unseen()
+                )
             }
             Phase::Pending { started_by: Some(_) } => {
                 format!("nobody is exposed; waits for a quorum of proxies to take weight 0 ({})", self.acks())
@@ -195,6 +214,9 @@ impl State {
     fn acks(&self) -> String {
         let Some(publication) = &self.publication else { return "nothing was published".to_owned() };
         let acks = &publication.acks;
+        if acks.connected == 0 {
+            return "no Envoy is connected".to_owned();
+        }
         let missing = if acks.missing.is_empty() {
             String::new()
         } else {

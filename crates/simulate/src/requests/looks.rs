@@ -1,7 +1,7 @@
 //! What a reader of all proxies makes of its readings, look by look: as `envoy::stats::Counters` and the controller's
 //! scraper do, which read over a network.
 
-use rollout::Seen;
+use rollout::{ProxyCoverage, Seen};
 use tally::{Counted, Follower, Loss, Reading};
 
 /// A proxy is stale after so many looks without an answer.
@@ -64,14 +64,10 @@ impl Looks {
             }
         }
         let lacking = lacking.join("; ");
-        let seen = Seen {
-            from_ms,
-            to_ms: now_ms,
-            gap: (!told && whole == 0).then(|| lacking.clone()),
-            told: whole,
-            asked: u32::try_from(self.proxies.len()).unwrap_or(u32::MAX),
-            lacking,
-        };
+        let asked = u32::try_from(self.proxies.len()).unwrap_or(u32::MAX);
+        let gap = (!told).then(|| lacking.clone());
+        let coverage = ProxyCoverage { told: whole, asked, lacking, ..ProxyCoverage::default() };
+        let seen = Seen { from_ms, to_ms: now_ms, gap, coverage };
         (seen, counted)
     }
 }
@@ -85,8 +81,8 @@ mod tests {
         let mut looks = Looks::new(1_000);
         let mut take = |told: [bool; 2], now_ms| {
             let readings = told.map(|told| told.then(Reading::default)).to_vec();
-            let Seen { from_ms, told, asked, .. } = looks.take(readings, now_ms).0;
-            (from_ms, told, asked)
+            let Seen { from_ms, coverage, .. } = looks.take(readings, now_ms).0;
+            (from_ms, coverage.told, coverage.asked)
         };
         for now_ms in [1_000, 2_000, 3_000] {
             take([true, true], now_ms);
