@@ -236,6 +236,23 @@ fn the_composed_bootstrap_is_fresh() {
     }
 }
 
+/// What the paths below `/tmp` of [`secured`] stand for, the longer names first.
+fn credentials(directory: &Path) -> [&'static str; 5] {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    let names = ["token.json", "token", "ca.pem", "own.pem", "own.key"];
+    for name in names {
+        let text = match name {
+            "token.json" => r#"{"resources": []}"#.to_owned(),
+            "token" => "secret".to_owned(),
+            "own.key" => key.serialize_pem(),
+            _ => certificate.pem(),
+        };
+        fs::write(directory.join(name), text).unwrap();
+    }
+    names
+}
+
 #[test]
 fn envoy_takes_every_kind() {
     let Some(envoy) = env::var_os("SERIN_ENVOY") else {
@@ -248,6 +265,7 @@ fn envoy_takes_every_kind() {
     let directory = tempfile::tempdir().unwrap();
     let wasm = directory.path().join("filter.wasm");
     fs::write(&wasm, wat::parse_str(include_str!("../../tests/it/filter.wat")).unwrap()).unwrap();
+    let names = credentials(directory.path());
     fs::write(directory.path().join("serin.json"), r#"{"resources": []}"#).unwrap();
     for mut bootstrap in kinds() {
         bootstrap.resource.wasm = crate::WasmCode::Local(wasm.clone());
@@ -255,7 +273,11 @@ fn envoy_takes_every_kind() {
             *path = directory.path().to_owned();
         }
         let config = directory.path().join("envoy.yaml");
-        fs::write(&config, bootstrap.to_yaml().unwrap()).unwrap();
+        let mut text = bootstrap.to_yaml().unwrap();
+        for name in names {
+            text = text.replace(&format!("/tmp/{name}"), &directory.path().join(name).display().to_string());
+        }
+        fs::write(&config, text).unwrap();
         let output = Command::new(&envoy).args(["--mode", "validate", "-c"]).arg(&config).output().unwrap();
         assert!(
             output.status.success(),
