@@ -83,6 +83,28 @@ async fn what_is_wrong_is_named_with_its_remedy() {
     assert!(code == 3 && text.contains("serin run"), "{text}");
     let (code, text) = serin.command(&["apply", "-f", "nothing.yaml"]).await;
     assert!(code == 3 && text.contains("nothing.yaml"), "{text}");
+    let (code, text) = serin.command(&["get", "--server", "127.0.0.1:1"]).await;
+    assert!(code == 3 && text.contains("http://127.0.0.1:1"), "{text}");
+    // Apart from what says what became of a rollout.
+    let (code, text) = serin.command(&["get", "--wach"]).await;
+    assert!(code == 64 && text.contains("--watch"), "{code}: {text}");
+    assert_eq!(serin.command(&["--help"]).await.0, 0);
+}
+
+/// `serin explain ... | head`: nobody reads it any more, which is no fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_may_leave() {
+    use std::process::Stdio;
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let command = tokio::process::Command::new(tools::serin())
+        .args(["explain", "--schema"])
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .output();
+    let output = command.await.expect("serin runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(141) && said.is_empty(), "{:?}: {said}", output.status);
 }
 
 /// What `serin bootstrap` prints is a configuration that Envoy takes.

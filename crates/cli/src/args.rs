@@ -24,7 +24,7 @@ pub struct Args {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done (with `get -w`: promoted), 1 rolled back or refused, 2 could not decide, 3 could not run.";
+const EXIT_CODES: &str = "Exit codes: 0 done (with `get -w`: promoted), 1 rolled back or refused, 2 could not decide, 3 could not run, 64 the command cannot be read.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -19,8 +19,22 @@ use api::{Refusal, Verb};
 use args::{Args, Command};
 use clap::Parser;
 
+/// Exit code of a command that cannot be read, apart from those that say what became of a rollout (sysexits: EX_USAGE).
+const USAGE: u8 = 64;
+
+/// Exit code of a command whose reader has gone, as a shell shows a death by SIGPIPE.
+const READER_GONE: i32 = 141;
+
 fn main() -> ExitCode {
-    let args = Args::parse();
+    readers_may_leave();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are asked for; whatever cannot be printed has no reader.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
     match run(args.command) {
         Ok(code) => code,
         // A refusal is the controller's answer, not a fault.
@@ -35,6 +49,18 @@ fn main() -> ExitCode {
             }
         },
     }
+}
+
+/// `serin get | head` is no fault: the standard library panics where a pipe is closed.
+fn readers_may_leave() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |fault| {
+        let said = fault.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if said.starts_with("failed printing to std") && said.contains("Broken pipe") {
+            std::process::exit(READER_GONE);
+        }
+        before(fault);
+    }));
 }
 
 #[tokio::main]

@@ -48,6 +48,9 @@ pub struct View {
     pub epoch: u64,
     /// The version behind the stable route.
     pub stable: String,
+    /// The version that was there when the run was applied; empty: whoever wrote this did not say.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub from: String,
     /// The version rolled out.
     pub canary: String,
     /// The stages entered so far.
@@ -196,6 +199,12 @@ impl From<&manifest::Returning> for ReturningView {
 }
 
 impl View {
+    /// The version it goes from: the run's own, whatever stable serves by now.
+    #[must_use]
+    pub fn begins_at(&self) -> &str {
+        if self.from.is_empty() { &self.stable } else { &self.from }
+    }
+
     /// The stage it is in, or was last.
     #[must_use]
     pub fn current_stage(&self) -> Option<&StageView> {
@@ -304,6 +313,7 @@ impl State {
             bandit: self.bandit_view(),
             epoch: self.epoch,
             stable: self.stable_version.clone(),
+            from: self.plan.stable.clone(),
             canary: self.plan.canary.clone(),
             stages: self
                 .stages

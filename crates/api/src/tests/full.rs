@@ -173,6 +173,7 @@ pub fn view(name: &str) -> View {
         }),
         epoch: 3,
         stable: "v1".to_owned(),
+        from: "v1".to_owned(),
         canary: "v2".to_owned(),
         stages: vec![StageView {
             weight_ppm: 50_000,

@@ -27,12 +27,18 @@ pub struct Client {
     key: Option<String>,
 }
 
+/// `localhost:7070` means `http://localhost:7070`.
+fn with_scheme(server: &str) -> String {
+    let server = server.trim_end_matches('/');
+    if server.contains("://") { server.to_owned() } else { format!("http://{server}") }
+}
+
 impl Client {
     pub fn new(server: &args::Server) -> Self {
         let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
         Self {
             http: plain(),
-            server: server.server.clone(),
+            server: with_scheme(&server.server),
             user: user.unwrap_or_else(|| "somebody".to_owned()),
             seen: None,
             key: None,

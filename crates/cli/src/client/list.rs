@@ -46,7 +46,7 @@ pub fn list(all: &[RunView], attention: bool) -> String {
         [
             format!("{mark} {}", run.name),
             run.phase.to_string(),
-            format!("{} -> {}", run.stable, run.canary),
+            format!("{} -> {}", run.begins_at(), run.canary),
             percent(run.weight_ppm),
             format!("{}/{}", run.stage, run.stage_count),
             cut(&said.cloned().collect::<Vec<_>>().join("; ")),

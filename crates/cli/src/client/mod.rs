@@ -14,6 +14,7 @@ mod show;
 pub mod triggers;
 mod wait;
 
+use std::io::IsTerminal as _;
 use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -119,6 +120,9 @@ pub async fn push(options: args::Push) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Cursor to the corner, and everything after it away.
+const CLEAR: &str = "\x1b[H\x1b[J";
+
 pub async fn get(options: args::Get) -> Result<ExitCode> {
     let client = Client::new(&options.server);
     let Some(name) = &options.name else {
@@ -141,9 +145,15 @@ pub async fn get(options: args::Get) -> Result<ExitCode> {
             Output::Text => show::one(&run, crate::clock::unix_ms()),
         };
         if text != seen {
-            print!("{text}");
             if options.watch && options.output == Output::Text {
-                println!();
+                // On a terminal the screen is drawn anew; elsewhere a blank line divides what came one after the other.
+                if std::io::stdout().is_terminal() {
+                    print!("{CLEAR}{text}");
+                } else {
+                    println!("{text}");
+                }
+            } else {
+                print!("{text}");
             }
             seen = text;
         }

@@ -19,7 +19,7 @@ pub fn one(whole: &RunView, now_ms: u64) -> String {
         "{} run {}: {} -> {}   {}   weight {}   stage {}/{}",
         view.name,
         view.run,
-        view.stable,
+        view.begins_at(),
         view.canary,
         view.phase,
         percent(view.weight_ppm),

@@ -23,10 +23,12 @@ pub async fn wait(options: args::Wait) -> Result<ExitCode> {
     let mut heard = Instant::now();
     let mut awaited = options.run;
     let mut seen = String::new();
+    let mut silent = false;
     loop {
         match look(&client, &options.name, awaited).await {
             Ok(view) => {
                 heard = Instant::now();
+                silent = false;
                 // Whatever is applied meanwhile: it is this run that is waited for.
                 let run = *awaited.get_or_insert(view.run.run);
                 let said = said(&view, run);
@@ -44,6 +46,10 @@ pub async fn wait(options: args::Wait) -> Result<ExitCode> {
             // here, so a refusal is an error like any other.
             Err(error) if error.downcast_ref::<reqwest::Error>().is_none() => {
                 return Err(anyhow!("{error:#}"));
+            }
+            Err(error) if !silent => {
+                eprintln!("{error:#}; asks again for {} s", SILENCE.as_secs());
+                silent = true;
             }
             Err(_) => {}
         }

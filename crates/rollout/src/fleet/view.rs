@@ -87,6 +87,7 @@ pub fn view(name: &str, members: &[&State]) -> View {
         weight_ppm: members.iter().map(|state| state.weights.canary_ppm).max().unwrap_or(0),
         epoch: members.iter().map(|state| state.epoch).max().unwrap_or(0),
         stable: versions(members, |state| &state.stable_version),
+        from: versions(members, |state| &state.plan.stable),
         canary: versions(members, |state| &state.plan.canary),
         stages: Vec::new(),
         exposed,
