@@ -134,7 +134,8 @@ async fn lease(state: State<Api>, question: Query<Question>) -> Response {
 
 /// A proxy that names the document it runs. A name that is none of ours is another document's.
 async fn lease_of(state: State<Api>, Path(document): Path<String>, question: Query<Question>) -> Response {
-    leased(&state, &question, Some(u64::from_str_radix(&document, 16).unwrap_or_default()))
+    // What is no digest says nothing of a document.
+    leased(&state, &question, u64::from_str_radix(&document, 16).ok())
 }
 
 fn leased(api: &Api, question: &Question, document: Option<u64>) -> Response {

@@ -96,9 +96,10 @@ async fn with_body(request: Request) -> Result<Request, Turned> {
     }
     let (mut parts, body) = request.into_parts();
     let form = content::Form::of(parts.uri.path());
-    let says = content::fits(&parts.headers, form)?;
     let body = read(body, form).await?;
-    if !body.is_empty() && !says {
+    // Whose page asks is known already; nothing has no kind, whatever it is called.
+    let says = body.is_empty() || content::fits(&parts.headers, form)?;
+    if !says {
         // Commands and scripts say nothing, or anything, of a body that can only be this.
         parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }

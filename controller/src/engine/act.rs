@@ -27,6 +27,19 @@ impl Engine {
                 run.measured(event);
             }
         }
+        self.together(mates, events).await
+    }
+
+    /// Tells a run again what it heard while a decision about it was late; it was measured then.
+    pub(super) async fn replay(&mut self, name: &str, event: &Event) {
+        let mates = self.mates(name);
+        let Some(index) = mates.iter().position(|mate| mate == name) else { return };
+        let _ = self.together(&mates, vec![(index, event.clone())]).await;
+    }
+
+    async fn together(&mut self, mates: &[String], events: Vec<(usize, Event)>) -> Result<()> {
+        // What makes a decision late is part of that decision.
+        let was_late = self.is_late();
         let by_person = events.iter().any(|(_, event)| event.act().is_some());
         let moved = fleet::step(&self.states(mates), events.clone(), clock::now());
         if let Err(error) = self.take(moved).await {
@@ -37,7 +50,7 @@ impl Engine {
             let moved = fleet::protect(&self.states(mates), events.clone(), clock::now());
             self.take(moved).await?;
         }
-        for (index, event) in &events {
+        for (index, event) in events.iter().filter(|_| was_late) {
             if let Some(name) = mates.get(*index) {
                 self.heard_meanwhile(name, event);
             }

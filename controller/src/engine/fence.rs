@@ -11,6 +11,8 @@ use crate::lease::Shown;
 /// At most one incarnation begins in this time: two controllers that serve the same proxies are for people to part.
 const LEAST_APART_NS: u64 = 30_000_000_000;
 
+const DAY_MS: u64 = 86_400_000;
+
 /// An incarnation above this is nobody's: integers in a policy fit in a double.
 const MOST: u64 = 1 << 52;
 
@@ -68,6 +70,11 @@ impl Engine {
             return;
         }
         let now = clock::now();
+        // An incarnation is the moment it began: what lies far ahead is nobody's, and must not make a number that nothing
+        // can be above.
+        if shown.0 > now.unix_ms.max(self.mesh.incarnation).saturating_add(DAY_MS) {
+            return;
+        }
         let known = self.upkeep.fenced.replace((now.monotonic_ns, shown));
         if known.is_some_and(|(_, known)| known == shown) && self.mesh.incarnation > shown.0 || shown.0 > MOST
         {
@@ -94,6 +101,7 @@ impl Engine {
         let above = Some(shown.1).filter(|generation| *generation < MOST).unwrap_or(0);
         self.mesh.generation = self.mesh.generation.max(above) + 1;
         (self.owed.mesh, self.upkeep.hurry) = (true, true);
+        self.void_late();
         self.publication.begin_incarnation(incarnation);
         let why = "the store was put back to an earlier state: what was decided since is not known";
         for name in self.exercised() {

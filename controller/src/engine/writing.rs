@@ -53,6 +53,8 @@ pub(super) struct UnderWay {
     holds: bool,
     /// A decision that waits for it; `None`: nobody does.
     late: Option<Late>,
+    /// Was it waited for in vain? One wait is enough: the engine has others to serve.
+    waited: bool,
 }
 
 /// How much of what was to be said is in it.
@@ -78,6 +80,10 @@ struct Late {
     numbered: Numbered,
     /// Of each run in it, as it was: its number, and how often something was decided.
     before: Vec<(String, Option<(u64, u64)>)>,
+    /// Of the exercise in it, how often something was decided.
+    exercise: Option<(String, u64)>,
+    /// It is not to take effect, whatever becomes of it.
+    void: bool,
     /// What those runs have heard since.
     since: Vec<(String, Event)>,
 }
@@ -110,7 +116,12 @@ impl RunMark {
 impl Engine {
     /// What the last process took back and could not write holds, where the store does not know better.
     pub(super) fn load_held(&mut self, held: Option<Decision>) {
-        let Some(held) = held.filter(|held| held.incarnation == self.mesh.incarnation) else { return };
+        let Some(held) = held.filter(|held| held.incarnation >= self.mesh.incarnation) else { return };
+        if held.incarnation > self.mesh.incarnation {
+            // The last process began one, and could not write that down either.
+            self.mesh.incarnation = held.incarnation;
+            self.publication.begin_incarnation(held.incarnation);
+        }
         let mut names = Vec::new();
         for record in held.runs {
             let name = record.state.plan.name.clone();
@@ -168,12 +179,14 @@ impl Engine {
             let known = self.exercises.get(name)?;
             Some((name.to_owned(), known.decisions, known.unwritten.len()))
         });
-        let marks = Marks { runs, exercises: exercise.into_iter().collect(), owed: Owed::default() };
+        let exercises: Vec<(String, u64, usize)> = exercise.into_iter().collect();
+        let exercise = exercises.first().map(|(name, decisions, _)| (name.clone(), *decisions));
+        let marks = Marks { runs, exercises, owed: Owed::default() };
         let past = numbered.draft.past.iter().map(|past| &past.state.plan.name);
         let before = names.chain(past).map(|name| (name.clone(), self.decided(name))).collect();
         let begun = Instant::now();
         let written = self.journal.begin(decision);
-        self.writing = Some(UnderWay { written, marks, holds: false, late: None });
+        self.writing = Some(UnderWay { written, marks, holds: false, late: None, waited: false });
         match self.outcome(PATIENCE) {
             Some((done, Ok(()))) => {
                 self.noted(done.marks);
@@ -187,7 +200,8 @@ impl Engine {
             }
             None => {
                 if let Some(writing) = &mut self.writing {
-                    writing.late = Some(Late { numbered, before, since: Vec::new() });
+                    let (void, since) = (false, Vec::new());
+                    writing.late = Some(Late { numbered, before, exercise, void, since });
                 }
                 Err(anyhow!(
                     "the store is slow, it has not answered within {} ms; what was wanted is done when it does: look \
@@ -261,7 +275,7 @@ impl Engine {
         };
         self.owed = Owed::default();
         let written = self.journal.begin(decision);
-        self.writing = Some(UnderWay { written, marks, holds, late: None });
+        self.writing = Some(UnderWay { written, marks, holds, late: None, waited: false });
         self.hear(Duration::ZERO);
     }
 
@@ -272,6 +286,8 @@ impl Engine {
         }
         let elsewhere =
             self.writing.as_ref().is_some_and(|writing| matches!(writing.written, Written::UnderWay(_)));
+        let waited = self.writing.as_ref().is_some_and(|writing| writing.waited);
+        let patience = if waited && patience < LAST { Duration::ZERO } else { patience };
         match self.outcome(patience) {
             Some((done, Ok(()))) => self.noted(done.marks),
             Some((done, Err(error))) => {
@@ -280,7 +296,11 @@ impl Engine {
                 let until = if elsewhere { Instant::now() + AGAIN } else { Instant::now() };
                 self.upkeep.refusal = Some((format!("{error:#}"), until));
             }
-            None => {}
+            None => {
+                if let Some(writing) = &mut self.writing {
+                    writing.waited |= !patience.is_zero();
+                }
+            }
         }
     }
 
@@ -320,14 +340,17 @@ impl Engine {
         let Some((UnderWay { marks, late: Some(late), .. }, outcome)) = self.outcome(Duration::ZERO) else {
             return;
         };
-        let Late { mut numbered, before, since } = late;
         if let Err(error) = outcome {
             return self.unwritten(&error);
         }
         self.noted(marks);
-        if before.iter().any(|(name, before)| self.decided(name) != *before) {
-            return self.is_void(before);
+        let decided = |name: &String| self.exercises.get(name).map(|known| known.decisions);
+        let another = late.exercise.as_ref().is_some_and(|(name, before)| decided(name) != Some(*before));
+        let moved = late.before.iter().any(|(name, before)| self.decided(name) != *before);
+        if late.void || another || moved {
+            return self.is_void(late);
         }
+        let Late { mut numbered, before, since, .. } = late;
         tracing::warn!("the store was slow: a decision took effect late");
         numbered.late(self.mesh.generation);
         let begun = numbered.draft.exercise.as_ref().filter(|draft| draft.begins);
@@ -346,14 +369,17 @@ impl Engine {
             self.exercise(&name, &ExerciseEvent::Begin).await;
         }
         for (name, event) in since {
-            self.advance(&name, &event).await;
+            self.replay(&name, &event).await;
         }
         self.show();
     }
 
     /// Something else was decided while the store was slow: that holds, and is written over what the store took.
-    fn is_void(&mut self, before: Vec<(String, Option<(u64, u64)>)>) {
-        for (name, _) in before {
+    fn is_void(&mut self, late: Late) {
+        if let Some(known) = late.exercise.and_then(|(name, _)| self.exercises.get_mut(&name)) {
+            known.unsaved = true;
+        }
+        for (name, _) in late.before {
             let Some(run) = self.runs.get_mut(&name) else {
                 self.owed.gone.push(name);
                 continue;
@@ -363,6 +389,18 @@ impl Engine {
             run.unsaved = true;
         }
         self.write_owed();
+    }
+
+    /// Whatever is late is not to take effect any more.
+    pub(super) fn void_late(&mut self) {
+        if let Some(late) = self.writing.as_mut().and_then(|writing| writing.late.as_mut()) {
+            late.void = true;
+        }
+    }
+
+    /// Is a decision late?
+    pub(super) fn is_late(&self) -> bool {
+        self.writing.as_ref().is_some_and(|writing| writing.late.is_some())
     }
 
     /// What a run heard while a decision about it is late: it is told again when that takes effect.
@@ -389,6 +427,13 @@ impl Engine {
 
     /// The process ends: what can be written is.
     pub(super) fn close(&mut self) {
+        // What was late does not take effect any more, and must not after the next start.
+        if self.is_late()
+            && let Some((UnderWay { marks, late: Some(late), .. }, Ok(()))) = self.outcome(LAST)
+        {
+            self.noted(marks);
+            self.is_void(late);
+        }
         self.hear(LAST);
         self.upkeep.refusal = None;
         self.checkpoint(0);

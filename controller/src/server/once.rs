@@ -92,7 +92,8 @@ pub async fn once(State(answers): State<Answers>, request: Request, next: Next) 
     let answering = {
         let mut known = answers.0.lock().unwrap_or_else(PoisonError::into_inner);
         match known.by_key.get(&key) {
-            Some((before, _)) if *before != asked && back => None,
+            // Taking back is done as often as it is asked for; the engine knows whether there is anything to do.
+            Some((before, answering)) if back && (*before != asked || answering.peek().is_some()) => None,
             Some((before, _)) if *before != asked => {
                 let why =
                     format!("{KEY_HEADER}: {key:?} was used for another request; give this one its own");
@@ -113,9 +114,9 @@ pub async fn once(State(answers): State<Answers>, request: Request, next: Next) 
         return next.run(Request::from_parts(parts, Body::from(body))).await;
     };
     let answered = answering.await;
-    // What failed may be tried again under its key.
+    // What failed or was refused may be tried again under its key: the reason may have gone.
     let keeps =
-        |(status, _, body): &(StatusCode, _, Bytes)| !status.is_server_error() && body.len() <= LONGEST_KEPT;
+        |(status, _, body): &(StatusCode, _, Bytes)| status.is_success() && body.len() <= LONGEST_KEPT;
     if !answered.as_ref().is_some_and(keeps) {
         answers.0.lock().unwrap_or_else(PoisonError::into_inner).forget(&key);
     }

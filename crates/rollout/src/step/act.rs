@@ -64,10 +64,6 @@ impl Run {
         self.state.publication.as_ref().is_some_and(|publication| publication.quorum_age_ms.is_some())
     }
 
-    pub(super) fn fresh(&self) -> bool {
-        self.state.fresh()
-    }
-
     /// Sends weights to every proxy.
     pub(super) fn publish(&mut self, weights: Weights, cause: Cause) {
         let state = &mut self.state;
@@ -77,6 +73,9 @@ impl Run {
             Some(last) => last.before,
             None => Weights::default(),
         };
+        if (weights.shadow_ppm > 0) != state.shadows() {
+            state.sight.unseen_ms = 0;
+        }
         state.weights = weights;
         state.coverage.begin_stage();
         let id = state.publication.as_ref().map_or(1, |last| last.sent.id.saturating_add(1));
@@ -280,7 +279,8 @@ impl State {
     fn has_just_risen(&self) -> bool {
         let mut stages = self.stages.iter().rev();
         let Some(now) = stages.next().filter(|stage| stage.acknowledged.is_none()) else { return false };
-        stages.next().is_none_or(|before| now.weight_ppm > before.weight_ppm)
+        let before = self.publication.as_ref().map_or(0, |publication| publication.before.canary_ppm);
+        now.weight_ppm > before || stages.next().is_none_or(|before| now.weight_ppm > before.weight_ppm)
     }
 
     /// Are there counts young enough to rely on? Without traffic none are needed.

@@ -121,6 +121,9 @@ impl Run {
     pub(super) fn forgive(&mut self, gate: &str) {
         let state = &mut self.state;
         state.evidence.forgive(gate, &state.plan);
+        if let Some(alone) = &mut state.alone {
+            alone.forgive(&state.plan, gate);
+        }
         for rival in state.arms.rivals.values_mut() {
             rival.evidence.forgive(gate, &state.plan);
         }

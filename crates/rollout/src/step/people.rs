@@ -50,6 +50,7 @@ impl Run {
                 if let Some(publication) = &mut self.state.publication {
                     publication.sent_age_ms = self.state.age_ms;
                 }
+                self.state.sight.unseen_ms = 0;
                 if self.state.counts_age_ms.is_some() {
                     self.state.counts_age_ms = Some(self.state.age_ms);
                 }

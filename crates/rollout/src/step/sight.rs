@@ -5,6 +5,9 @@ use manifest::{Insufficient, OnTimeout, Span};
 use super::Run;
 use crate::{Cause, Interval, Pause, Phase, RollbackBy, Severity};
 
+/// The first stage is tried again after so many times `acknowledge.timeout` at most.
+const MOST_WAITS: u64 = 10;
+
 impl Run {
     /// Notes which proxies a look rests on, whatever it counted.
     pub(super) fn see(&mut self, interval: &Interval) {
@@ -21,6 +24,11 @@ impl Run {
         if whole && interval.gap.is_none() {
             sight.whole_age_ms = Some(age_ms);
         }
+        // Of copies only whole looks count; that some proxy speaks is seen all the same.
+        if self.state.shadows() && self.state.sight.coverage.told > 0 {
+            self.state.sight.unseen_ms = 0;
+        }
+        let sight = &mut self.state.sight;
         let others = interval.others.iter().flat_map(|one| [&one.canary, &one.stable, &one.baseline]);
         let mut all = [&interval.canary, &interval.stable, &interval.baseline].into_iter().chain(others);
         if all.any(|counts| counts.assigned > 0) {
@@ -42,6 +50,14 @@ impl Run {
         true
     }
 
+    /// After a way back to nobody the first stage is tried again later and later: too few proxies may follow again.
+    pub(super) fn waits_after_step_back(&self) -> bool {
+        let state = &self.state;
+        let times = u64::try_from(state.stages.len()).unwrap_or(u64::MAX).min(MOST_WAITS);
+        let sent = state.publication.as_ref().map_or(0, |publication| publication.sent_age_ms);
+        state.age_ms.saturating_sub(sent) < state.plan.acknowledge.timeout_ms.saturating_mul(times)
+    }
+
     /// Acts on counts that do not come any more; has the phase changed?
     pub(super) fn blind(&mut self) -> bool {
         let unseen_ms = self.state.sight.unseen_ms;
@@ -54,6 +70,8 @@ impl Run {
         // Nobody meets a shadow.
         let action = match self.state.plan.no_data.action {
             Insufficient::Rollback if self.state.shadows() => Insufficient::Hold,
+            // There is nothing to pause, and somebody is to know.
+            Insufficient::Pause if matches!(before, Phase::HandBack(_)) => Insufficient::Hold,
             action => action,
         };
         if self.state.ramp().is_some() {
@@ -83,7 +101,10 @@ impl Run {
     fn steps_back(&mut self, why: &str) -> bool {
         let state = &self.state;
         let Some(publication) = state.publication.as_deref() else { return false };
-        let (before, now) = (publication.before, state.weights);
+        let (known, now) = (publication.before, state.weights);
+        // Who was left out since stays out.
+        let mut before = state.plan.weights_by(known.targeted, |arm| state.plan.share_of(arm, &known));
+        before.shadow_ppm = known.shadow_ppm;
         let height = |weights: &manifest::Weights| (weights.canary_ppm, weights.shadow_ppm);
         let rises = state
             .plan
@@ -99,12 +120,14 @@ impl Run {
         let stage = state.plan.stages.iter().rposition(|stage| stage.height() <= height(&before));
         let from = state.weight();
         self.leave_stage();
-        match stage.filter(|_| height(&before) > (0, 0)) {
-            Some(index) => {
+        match height(&before) > (0, 0) {
+            true => {
+                // A weight by hand may lie below the first stage, whose gates hold from there on.
+                let index = stage.unwrap_or(0);
                 self.enter_with(index, height(&before), before, Cause::StepBack);
                 self.state.phase = Phase::Paused(Pause::Quorum);
             }
-            None => {
+            false => {
                 self.state.phase = Phase::Pending { started_by: Some(starter) };
                 self.publish(before, Cause::StepBack);
             }

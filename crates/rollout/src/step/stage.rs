@@ -13,13 +13,14 @@ impl Run {
                 return;
             }
             // The window last: what warms is warm when it opens.
-            let first = self.state.next_seen();
+            let first = self.state.plan.stages.first().map_or(0, manifest::Stage::seen_ppm);
             if self.waits_for_calls()
                 || self.waits_for_endpoints(first)
                 || self.waits_for_warmth()
                 || self.waits_for_fleet(0)
                 || self.waits_for_window()
                 || self.waits_for_sight()
+                || self.waits_after_step_back()
             {
                 return;
             }
@@ -46,7 +47,9 @@ impl Run {
         let live = match state.phase {
             Phase::Progressing | Phase::Promoting | Phase::Paused(_) | Phase::HandBack(_) => true,
             Phase::RolledBack => ramping,
-            Phase::Pending { .. } | Phase::Succeeded => false,
+            // Requests of a stage it came back from may be under way.
+            Phase::Pending { .. } => !state.stages.is_empty(),
+            Phase::Succeeded => false,
         };
         if !live
             || interval.gap.is_some()
@@ -82,7 +85,7 @@ impl Run {
             of_stage: whole
                 && interval.unproven.is_none()
                 && interval.epoch == state.epoch
-                && !matches!(state.phase, Phase::HandBack(_) | Phase::RolledBack),
+                && !matches!(state.phase, Phase::HandBack(_) | Phase::RolledBack | Phase::Pending { .. }),
             concurrent: state.concurrent(),
             warming: state.plan.warm_up_ms > 0 && !warm,
             copies: state.shadows(),
@@ -303,7 +306,10 @@ impl Run {
         }
         let over = match why {
             Pause::Quorum => self.acknowledged().then_some("a quorum follows"),
-            Pause::NoData => self.fresh().then_some("counts arrive again"),
+            Pause::NoData => {
+                let seen = self.state.sight.unseen_ms < self.state.plan.no_data.after_ms;
+                seen.then_some("counts arrive again")
+            }
             Pause::Unread { .. } => self.state.unread().is_none().then_some("its sources can be read again"),
             Pause::Choice => self.choice_is_over().then_some("one is left"),
             Pause::Endpoints => {

@@ -12,7 +12,8 @@ impl crate::State {
 
     /// What the canary has cost, when that is more than it may. What bore all traffic once is past its trial.
     pub(super) fn overspent(&self) -> Option<String> {
-        if self.stages.iter().any(|stage| stage.weight_ppm >= split::MILLION) {
+        if self.stages.iter().any(|stage| stage.weight_ppm >= split::MILLION && stage.acknowledged.is_some())
+        {
             return None;
         }
         let (spent, may) = (self.exposed, self.plan.budget);

@@ -2,7 +2,7 @@
 //!
 //! `cargo test -p rollout --lib -- --nocapture every_state` prints the seconds until the canary has no traffic.
 
-use super::story::{GOOD, Model, Story, human};
+use super::story::{GOOD, Model, Story, human, urged};
 use crate::{Counts, Event, Interval, Pause, Phase, PhaseName, RollbackBy, State, Stratum};
 
 /// The spec of all of them: the default gates, and times that are short.
@@ -189,7 +189,61 @@ fn below_the_quorum_it_goes_back_to_what_all_have() {
     story.until(70, |state| state.phase.name() == PhaseName::Pending);
     assert_eq!(story.state.weights.canary_ppm, 0);
     follow(&mut story);
-    story.until(5, |state| state.phase == Phase::Progressing);
+    let waited = story.until(90, |state| state.phase == Phase::Progressing);
+    assert!(waited >= 55, "it is tried again a while later: {waited} s");
+}
+
+/// Of several versions one that was left out gets nothing back, whatever a quorum had.
+#[test]
+fn a_step_back_brings_nobody_back_who_was_left_out() {
+    let lines = "arms: [{name: b, version: v3}]
+baseline: false
+choose: {after: 20%}
+stages: [{weight: 5%, bake: 60s}, {weight: 20%, bake: 60s}, {weight: 100%, bake: 60s}]
+";
+    let mut story = Story::of(lines).per_second(1_000).start();
+    (0..10).for_each(|_| story.second());
+    story.follow = false;
+    story.until(900, |state| state.stage == 1);
+    story.take(&Event::Drop { arm: split::Arm::parse("b").unwrap(), human: human() });
+    story.until(90, |state| matches!(state.phase, Phase::Paused(Pause::Quorum)));
+    assert_eq!(
+        (story.state.weights.canary_ppm, story.state.weights.rivals_ppm),
+        (50_000, Default::default())
+    );
+}
+
+/// A weight by hand below the first stage is watched as any other, and the first stage waits for proof.
+#[test]
+fn a_step_back_to_a_weight_by_hand_is_watched() {
+    let lines = "stages: [{weight: 5%, bake: 60s}, {weight: 100%, bake: 60s}]\n";
+    let mut story = Story::of(lines).start();
+    (0..10).for_each(|_| story.second());
+    story.take(&Event::SetWeight { human: human(), weight_ppm: 10_000 });
+    (0..10).for_each(|_| story.second());
+    story.follow = false;
+    story.take(&Event::SetWeight { human: urged(), weight_ppm: 30_000 });
+    story.take(&Event::Resume(human()));
+    story.until(90, |state| state.weights.canary_ppm == 10_000);
+    assert_eq!(*story.phase(), Phase::Paused(Pause::Quorum));
+    story.canary = WORST;
+    story.until(3, |state| state.phase == Phase::RolledBack);
+}
+
+/// Whoever resumes a run that nobody can see hears of it once, and not at every tick.
+#[test]
+fn a_pause_without_counts_ends_by_the_clock_that_began_it() {
+    let lines =
+        "noData: {after: 10s, action: pause}\nstages: [{weight: 5%, bake: 10m}, {weight: 100%, bake: 60s}]\n";
+    let mut story = Story::of(lines).start();
+    (0..10).for_each(|_| story.second());
+    story.counted = false;
+    story.until(12, |state| state.phase == Phase::Paused(Pause::NoData));
+    story.take(&Event::Resume(human()));
+    let lines = story.state.history.len();
+    (0..8).for_each(|_| story.second());
+    assert_eq!((story.phase(), story.state.history.len()), (&Phase::Progressing, lines));
+    story.until(5, |state| state.phase == Phase::Paused(Pause::NoData));
 }
 
 fn follow(story: &mut Story) {

@@ -104,6 +104,14 @@ fn check(before: &State, event: &Event, effects: &[Effect], now: Now) {
     if !rises || of_a_person(event) || before.stages.is_empty() {
         return;
     }
+    // From nobody, when too few had followed, it begins at the first stage again.
+    if matches!(before.phase, Phase::Pending { .. }) && before.weights.canary_ppm == 0 {
+        let first = |effect: &Effect| match effect {
+            Effect::Publish(sent) => sent.policy.arms.canary.weight_ppm <= before.plan.stages[0].weight_ppm,
+            _ => true,
+        };
+        return assert!(effects.iter().all(first), "{event:?}: rises past the first stage");
+    }
     assert!(matches!(before.phase, Phase::Progressing), "{event:?}: rises from {:?}", before.phase);
     // The same step, where the fleet permits no more: everything is counted and nothing moves.
     let mut held = before.clone();
