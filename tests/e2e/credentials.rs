@@ -13,7 +13,6 @@ metadata: {name: ranker}
 spec:
   stable: {version: v1}
   canary: {version: v2}
-  gates: []
   stages: [{weight: 50%, bake: 10m, deadline: 1h}, {weight: 100%, bake: 10m}]
 ";
 
