@@ -98,6 +98,11 @@ async fn a_pushed_figure_is_waited_for_and_decides() {
         .until("ranker", "a stage that waits for its figure", |view| gate(view)["verdict"] == "insufficient")
         .await;
     assert!(gate(&view)["why"].as_str().is_some_and(|why| why.contains("no data")), "{view}");
+    // One figure counts until the next is due, a second later: nothing else is to be waited for by then.
+    let baked = |view: &serde_json::Value| {
+        view["message"].as_str().is_some_and(|text| text.contains("baked, waits for proof"))
+    };
+    serin.until("ranker", "the end of the bake", baked).await;
     for (arguments, part) in [
         (["acuracy", "--version", "v2", "0.95"], "what takes figures: accuracy"),
         (["accuracy", "--version", "v3", "0.95"], "\"v2\" (the canary)"),
