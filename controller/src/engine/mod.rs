@@ -15,6 +15,7 @@ mod exercise;
 mod fence;
 mod fleets;
 mod journal;
+mod late;
 mod latency;
 mod practice;
 mod publication;

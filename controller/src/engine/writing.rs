@@ -7,15 +7,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
-use rollout::{Effect, Event, ExerciseEvent, State};
-use store::{Decision, Entry, ExerciseRecord, Kind, RunRecord, Stored};
+use rollout::State;
+use store::{Decision, ExerciseRecord, RunRecord, Stored};
 
 use super::commit::Numbered;
 use super::journal::Written;
+use super::late::Late;
 use super::run::Run;
 use super::scribe::PATIENCE;
 use super::{Engine, upkeep};
-use crate::clock;
 
 /// Whoever took something back is answered when it is written, or after this long with the word that it is not yet.
 const ANSWER: Duration = Duration::from_millis(300);
@@ -28,9 +28,6 @@ const LONG: Duration = Duration::from_millis(50);
 
 /// At the end of the process a write is waited for this long.
 const LAST: Duration = Duration::from_secs(2);
-
-/// Events of runs whose decision is late; more than these are not remembered.
-const SINCE: usize = 2_000;
 
 /// What holds and belongs to no run or exercise that is there.
 #[derive(Clone, Default)]
@@ -48,17 +45,17 @@ pub(super) struct Owed {
 /// A write under way.
 pub(super) struct UnderWay {
     written: Written,
-    marks: Marks,
+    pub marks: Marks,
     /// Does it hold already?
     holds: bool,
     /// A decision that waits for it; `None`: nobody does.
-    late: Option<Late>,
+    pub late: Option<Late>,
     /// Was it waited for in vain? One wait is enough: the engine has others to serve.
     waited: bool,
 }
 
 /// How much of what was to be said is in it.
-struct Marks {
+pub(super) struct Marks {
     runs: Vec<RunMark>,
     /// Name, how often something was decided of it, lines.
     exercises: Vec<(String, u64, usize)>,
@@ -73,19 +70,6 @@ struct RunMark {
     lines: usize,
     /// Counted from the run's first.
     samples: u64,
-}
-
-/// What takes effect when the store answers.
-struct Late {
-    numbered: Numbered,
-    /// Of each run in it, as it was: its number, and how often something was decided.
-    before: Vec<(String, Option<(u64, u64)>)>,
-    /// Of the exercise in it, how often something was decided.
-    exercise: Option<(String, u64)>,
-    /// It is not to take effect, whatever becomes of it.
-    void: bool,
-    /// What those runs have heard since.
-    since: Vec<(String, Event)>,
 }
 
 impl Owed {
@@ -212,7 +196,7 @@ impl Engine {
         }
     }
 
-    fn decided(&self, name: &str) -> Option<(u64, u64)> {
+    pub(super) fn decided(&self, name: &str) -> Option<(u64, u64)> {
         self.runs.get(name).map(|run| (run.state.run, run.decisions))
     }
 
@@ -280,7 +264,7 @@ impl Engine {
     }
 
     /// Hears how the write under way went, if nobody's decision waits for it.
-    fn hear(&mut self, patience: Duration) {
+    pub(super) fn hear(&mut self, patience: Duration) {
         if self.writing.as_ref().is_none_or(|writing| writing.late.is_some()) {
             return;
         }
@@ -304,13 +288,13 @@ impl Engine {
         }
     }
 
-    fn outcome(&mut self, patience: Duration) -> Option<(UnderWay, Result<()>)> {
+    pub(super) fn outcome(&mut self, patience: Duration) -> Option<(UnderWay, Result<()>)> {
         let outcome = self.writing.as_mut()?.written.wait(patience)?;
         Some((self.writing.take()?, outcome))
     }
 
     /// The store has all that was marked.
-    fn noted(&mut self, marks: Marks) {
+    pub(super) fn noted(&mut self, marks: Marks) {
         for mark in marks.runs {
             if let Some(run) = self.runs.get_mut(&mark.name).filter(|run| run.state.run == mark.run) {
                 run.written(mark.moves, mark.lines, mark.samples);
@@ -324,90 +308,6 @@ impl Engine {
         self.upkeep.refusal = None;
         if std::mem::take(&mut self.upkeep.disk_refuses) {
             tracing::info!("the store can be written again");
-        }
-    }
-
-    /// Goes on where the thread that writes is: begins to write what was taken back meanwhile, and adopts a decision for
-    /// which the store took its time.
-    pub(super) async fn settle_late(&mut self) {
-        self.hear(Duration::ZERO);
-        if self.upkeep.hurry {
-            self.write_owed();
-        }
-        if self.writing.as_ref().is_none_or(|writing| writing.late.is_none()) {
-            return;
-        }
-        let Some((UnderWay { marks, late: Some(late), .. }, outcome)) = self.outcome(Duration::ZERO) else {
-            return;
-        };
-        if let Err(error) = outcome {
-            return self.unwritten(&error);
-        }
-        self.noted(marks);
-        let decided = |name: &String| self.exercises.get(name).map(|known| known.decisions);
-        let another = late.exercise.as_ref().is_some_and(|(name, before)| decided(name) != Some(*before));
-        let moved = late.before.iter().any(|(name, before)| self.decided(name) != *before);
-        if late.void || another || moved {
-            return self.is_void(late);
-        }
-        let Late { mut numbered, before, since, .. } = late;
-        tracing::warn!("the store was slow: a decision took effect late");
-        numbered.late(self.mesh.generation);
-        let begun = numbered.draft.exercise.as_ref().filter(|draft| draft.begins);
-        let begun = begun.map(|draft| draft.exercise.name().to_owned());
-        let effects: Vec<(String, Effect)> = self.adopt(numbered, false);
-        // It went out under another number than is on the disk.
-        let moved = before.iter().filter_map(|(name, _)| Some((name, self.runs.get(name)?.state.run)));
-        let moved: Vec<String> = moved.map(|(name, _)| name.clone()).collect();
-        for name in &moved {
-            if let Some(run) = self.runs.get_mut(name) {
-                run.unsaved = true;
-            }
-        }
-        self.carry_out_all(effects).await;
-        if let Some(name) = begun {
-            self.exercise(&name, &ExerciseEvent::Begin).await;
-        }
-        for (name, event) in since {
-            self.replay(&name, &event).await;
-        }
-        self.show();
-    }
-
-    /// Something else was decided while the store was slow: that holds, and is written over what the store took.
-    fn is_void(&mut self, late: Late) {
-        if let Some(known) = late.exercise.and_then(|(name, _)| self.exercises.get_mut(&name)) {
-            known.unsaved = true;
-        }
-        for (name, _) in late.before {
-            let Some(run) = self.runs.get_mut(&name) else {
-                self.owed.gone.push(name);
-                continue;
-            };
-            let what = "what was decided before this is not done: the store took it too late";
-            run.unwritten.push(Entry::new(clock::unix_ms(), Kind::Record, what));
-            run.unsaved = true;
-        }
-        self.write_owed();
-    }
-
-    /// Whatever is late is not to take effect any more.
-    pub(super) fn void_late(&mut self) {
-        if let Some(late) = self.writing.as_mut().and_then(|writing| writing.late.as_mut()) {
-            late.void = true;
-        }
-    }
-
-    /// Is a decision late?
-    pub(super) fn is_late(&self) -> bool {
-        self.writing.as_ref().is_some_and(|writing| writing.late.is_some())
-    }
-
-    /// What a run heard while a decision about it is late: it is told again when that takes effect.
-    pub(super) fn heard_meanwhile(&mut self, name: &str, event: &Event) {
-        let Some(late) = self.writing.as_mut().and_then(|writing| writing.late.as_mut()) else { return };
-        if late.since.len() < SINCE && late.before.iter().any(|(known, _)| known == name) {
-            late.since.push((name.to_owned(), event.clone()));
         }
     }
 
