@@ -92,17 +92,14 @@ async fn what_is_wrong_is_named_with_its_remedy() {
 }
 
 /// `serin explain ... | head`: nobody reads it any more, which is no fault.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_reader_may_leave() {
-    use std::process::Stdio;
+#[test]
+fn a_reader_may_leave() {
+    use std::process::{Command, Stdio};
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let command = tokio::process::Command::new(tools::serin())
-        .args(["explain", "--schema"])
-        .stdout(writer)
-        .stderr(Stdio::piped())
-        .output();
-    let output = command.await.expect("serin runs");
+    let mut command = Command::new(tools::serin());
+    let output = command.args(["explain", "--schema"]).stdout(writer).stderr(Stdio::piped()).output();
+    let output = output.expect("serin runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(141) && said.is_empty(), "{:?}: {said}", output.status);
 }
