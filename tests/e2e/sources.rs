@@ -242,8 +242,8 @@ async fn a_file_is_linted_and_explained_without_a_controller() {
         (vec!["lint", "-f", &file, "--rate", "10"], 0, vec!["figures of your own seldom settle", "fine"]),
         (vec!["explain", "-f", &file, "--rate", "6000/m"], 0, vec!["ranker: from v1 to v2", "Stage 1: 50%"]),
         (vec!["explain", "--schema"], 0, vec!["\"$schema\"", "jsonPointer"]),
-        (vec!["explain"], 2, vec!["--file"]),
-        (vec!["lint", "-f", &file, "--rate=-3"], 2, vec!["--rate"]),
+        (vec!["explain"], 64, vec!["--file"]),
+        (vec!["lint", "-f", &file, "--rate=-3"], 64, vec!["--rate"]),
     ] {
         let output = tokio::process::Command::new(tests::tools::serin()).args(&arguments).output().await;
         let output = output.expect("serin runs");
