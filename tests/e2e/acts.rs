@@ -47,9 +47,9 @@ async fn promotions_at_once_move_one_stage() {
     let _load = Load::start(LoadPlan { rate: 50.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
     serin.apply(STAGES).await;
     let at = |stage: u64| move |view: &Value| view["stage"] == stage && view["exposed"]["requests"] != 0;
-    serin.until("ranker", "its first stage", at(1)).await;
-    // It has been looked at since.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let requests = |view: &Value| view["exposed"]["requests"].as_u64();
+    let first = requests(&serin.until("ranker", "its first stage", at(1)).await);
+    serin.until("ranker", "another look", |view| requests(view) > first).await;
 
     // Who says nothing.
     let (a, b, c) = tokio::join!(promote(&serin, &[]), promote(&serin, &[]), promote(&serin, &[]));

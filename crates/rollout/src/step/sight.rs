@@ -12,6 +12,7 @@ impl Run {
     /// Notes which proxies a look rests on, whatever it counted.
     pub(super) fn see(&mut self, interval: &Interval) {
         let (age_ms, quorum) = (self.state.age_ms, self.state.plan.acknowledge.quorum);
+        let shadows = self.state.shadows();
         let sight = &mut self.state.sight;
         let whole = match &interval.coverage {
             Some(coverage) => coverage.is_whole(quorum),
@@ -25,10 +26,9 @@ impl Run {
             sight.whole_age_ms = Some(age_ms);
         }
         // Of copies only whole looks count; that some proxy speaks is seen all the same.
-        if self.state.shadows() && self.state.sight.coverage.told > 0 {
-            self.state.sight.unseen_ms = 0;
+        if shadows && sight.coverage.told > 0 {
+            sight.unseen_ms = 0;
         }
-        let sight = &mut self.state.sight;
         let others = interval.others.iter().flat_map(|one| [&one.canary, &one.stable, &one.baseline]);
         let mut all = [&interval.canary, &interval.stable, &interval.baseline].into_iter().chain(others);
         if all.any(|counts| counts.assigned > 0) {
@@ -120,17 +120,13 @@ impl Run {
         let stage = state.plan.stages.iter().rposition(|stage| stage.height() <= height(&before));
         let from = state.weight();
         self.leave_stage();
-        match height(&before) > (0, 0) {
-            true => {
-                // A weight by hand may lie below the first stage, whose gates hold from there on.
-                let index = stage.unwrap_or(0);
-                self.enter_with(index, height(&before), before, Cause::StepBack);
-                self.state.phase = Phase::Paused(Pause::Quorum);
-            }
-            false => {
-                self.state.phase = Phase::Pending { started_by: Some(starter) };
-                self.publish(before, Cause::StepBack);
-            }
+        if height(&before) > (0, 0) {
+            // A weight by hand may lie below the first stage, whose gates hold from there on.
+            self.enter_with(stage.unwrap_or(0), height(&before), before, Cause::StepBack);
+            self.state.phase = Phase::Paused(Pause::Quorum);
+        } else {
+            self.state.phase = Phase::Pending { started_by: Some(starter) };
+            self.publish(before, Cause::StepBack);
         }
         self.record(format!("Go back from {from} to {}, which a quorum has: {why}", self.state.weight()));
         let text =
