@@ -71,12 +71,13 @@ async fn credentials_travel_in_their_header_alone() {
 #[tokio::test]
 async fn a_repeated_secret_is_taken_out_before_the_answer_is_cut() {
     let dir = folder();
-    let secret = "0123456789".repeat(10);
+    // Letters alone: digits could be the port of the stand-in.
+    let secret = "opensesame".repeat(10);
     std::fs::write(dir.path().join("long"), &secret).expect("a file");
     let host = StandIn::new(500, &format!("{}{secret}", "x".repeat(150))).start().await;
     let source = Http { access: bearer("long"), ..http(format!("http://{host}"), "/a") };
     let error = figures(&offering(dir.path()), Source::Http(source)).await.expect_err("it answers 500");
-    assert!(error.contains("xxx***") && !error.contains("0123"), "{error}");
+    assert!(error.contains("xxx***") && !error.contains("open"), "{error}");
 }
 
 #[tokio::test]
