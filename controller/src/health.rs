@@ -11,7 +11,7 @@ use crate::evidence::Increments;
 use crate::lease::Leases;
 
 /// An engine that has not come round for so long is stuck, in milliseconds.
-const ENGINE_SILENT_MS: u64 = 10_000;
+pub const ENGINE_SILENT_MS: u64 = 10_000;
 /// The store is tried this often at most, however often somebody asks.
 const TRY_STORE_NS: u64 = 5_000_000_000;
 /// A store that takes longer than this is not one that can be relied on.

@@ -4,27 +4,49 @@ mod demand;
 mod ending;
 mod page;
 mod practice;
+mod selector;
 mod triggers;
 mod watch;
 
 #[cfg(test)]
 mod tests;
 
-use api::{Outcome, PhaseName};
+use api::{Judged, Outcome, PhaseName};
 
 pub use page::CONTENT_TYPE;
+pub use selector::Query;
 
 use crate::engine::{TriggerViews, Views};
 use page::Page;
 
 /// The page that Prometheus reads.
 pub fn render(views: &Views, triggers: &TriggerViews) -> String {
+    page(views, triggers).text()
+}
+
+/// All metrics of runs and triggers as they are now.
+pub fn page(views: &Views, triggers: &TriggerViews) -> Page {
     let mut page = Page::default();
     let phases = page.gauge("serin_rollout_phase", "1 for the phase the rollout is in");
     for view in views.values() {
         for phase in PhaseName::ALL {
             let is = u8::from(view.run.phase == phase);
             phases.set(&[("rollout", &view.run.name), ("phase", &phase.to_string())], is.into());
+        }
+    }
+    let verdicts = page.gauge(
+        "serin_rollout_verdict",
+        "1 for what the run says of the version it rolls out: pass, pending, inconclusive, fail",
+    );
+    for view in views.values() {
+        let judgement = view.judgement(None);
+        for judged in Judged::ALL {
+            let labels = [
+                ("rollout", &*view.run.name),
+                ("version", &judgement.version),
+                ("verdict", &api::Word::<_>::Known(judged).to_string()),
+            ];
+            verdicts.set(&labels, u8::from(judgement.verdict == judged).into());
         }
     }
     let weights =
@@ -81,7 +103,7 @@ pub fn render(views: &Views, triggers: &TriggerViews) -> String {
     parities(&mut page, views);
     practice::put(&mut page, views);
     watch::put(&mut page, views);
-    page.text()
+    page
 }
 
 /// Shares that follow the evidence.

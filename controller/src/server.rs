@@ -2,8 +2,10 @@
 
 mod exercises;
 mod export;
+mod judged;
 mod once;
 mod people;
+mod query;
 mod triggers;
 
 #[cfg(test)]
@@ -88,6 +90,9 @@ pub fn router(api: Api) -> Router {
         .route("/v1/rollouts/{name}", get(one).delete(delete))
         .route("/v1/rollouts/{name}/runs/{run}", get(run))
         .route("/v1/rollouts/{name}/demand", get(demand))
+        .route("/v1/rollouts/{name}/verdict", get(judged::verdict))
+        .route("/v1/rollouts/{name}/hooks/{hook}", post(judged::hook))
+        .route("/api/v1/query", get(query::query).post(query::query))
         .route("/v1/rollouts/{name}/metrics", post(push))
         .route("/v1/rollouts/{name}/drill", post(exercises::drill))
         .route("/v1/rollouts/{name}/drills", get(exercises::drills))

@@ -11,6 +11,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use super::selector::Selector;
+
 /// What the page is.
 pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
@@ -44,6 +46,17 @@ impl Page {
 
     fn metric(&mut self, name: &'static str, help: &'static str, kind: MetricType) -> &mut Metric {
         self.0.push_mut(Metric { name, help, kind, series: Vec::new() })
+    }
+
+    /// The series that are asked for: name, labels and value.
+    pub fn select<'a>(
+        &'a self,
+        selector: &'a Selector,
+    ) -> impl Iterator<Item = (&'static str, &'a [(&'static str, String)], f64)> {
+        let series = self.0.iter().flat_map(|Metric { name, series, .. }| {
+            series.iter().map(|(labels, value)| (*name, labels.as_slice(), *value))
+        });
+        series.filter(|(name, labels, _)| selector.fits(name, labels))
     }
 
     /// The text exposition format, version 0.0.4.

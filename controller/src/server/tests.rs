@@ -1,6 +1,7 @@
 //! Requests through the whole router; what comes to the engine is seen, and answered by nobody.
 
 mod export;
+mod judged;
 mod ready;
 
 use std::path::Path as FilePath;

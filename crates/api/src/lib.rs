@@ -9,6 +9,7 @@ mod act;
 mod applied;
 mod exercise;
 mod export;
+mod judgement;
 mod ready;
 mod refusal;
 mod run;
@@ -19,6 +20,7 @@ pub use act::{ActRequest, DeleteQuery, Done, Figure, RollbackRequest, Verb, Went
 pub use applied::{Applied, ApplyQuery};
 pub use exercise::{Begun, DrillRequest, ParityRequest};
 pub use export::{ExportQuery, ExportedRun, Format, Journal, JournalLine, Table};
+pub use judgement::{Judged, Judgement, JudgementQuery};
 pub use manifest::{Change, Closed, Exercised, Metric};
 pub use ready::{Check, Readiness};
 pub use refusal::{MOVED_ON, Problem, Refusal};

@@ -1,6 +1,7 @@
 //! Everything that travels is read as it is written, and a run is written as it always was.
 
 mod full;
+mod judged;
 
 use std::fmt::Debug;
 
@@ -94,6 +95,11 @@ fn everything_that_is_answered_is_read_as_it_is_written() {
     check_answer(&Done::DONE);
     check_answer(&Begun { number: 3 });
     check_answer(&Problem { error: "not now".to_owned(), code: MOVED_ON.to_owned() });
+    check_answer(&Judgement {
+        stage: 2,
+        weight_ppm: 50_000,
+        ..full::run("ranker", Vec::new()).judgement(None)
+    });
     check_answer(&TriggerApplied {
         name: "registry".to_owned(),
         rollout: "ranker".to_owned(),
