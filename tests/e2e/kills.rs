@@ -169,10 +169,15 @@ fn check_evidence(run: &Value, models: &Models) {
         .map(|look| &look["counts"]["interval"])
         .collect();
     let ms = |look: &Value, field: &str| look[field].as_u64().expect("a moment");
-    for pair in looks.windows(2) {
-        let after = |field: &str| ms(pair[1], field) > ms(pair[0], field);
-        assert!(after("from_ms") && after("to_ms"), "{} and {}", pair[0], pair[1]);
-    }
+    let in_order = |looks: &[&Value], field: &str| {
+        for pair in looks.windows(2) {
+            assert!(ms(pair[1], field) > ms(pair[0], field), "{field}: {} and {}", pair[0], pair[1]);
+        }
+    };
+    in_order(&looks, "to_ms");
+    // A look that nobody answered covers nothing: the next one begins where it did.
+    let told: Vec<&Value> = looks.iter().copied().filter(|look| look["gap"].is_null()).collect();
+    in_order(&told, "from_ms");
     // By the weights of the moment, and by those before.
     let strata =
         || looks.iter().flat_map(|look| look["others"].as_array().into_iter().flatten().chain([*look]));

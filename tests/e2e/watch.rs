@@ -48,7 +48,8 @@ async fn a_model_that_turns_bad_after_its_promotion_is_told_of() {
     let view = serin.until("ranker", "the end", |view| view["phase"] == "Succeeded").await;
     let since = view["watch"]["since_unix_ms"].clone();
     assert_eq!(view["baseline"]["version"], "v2");
-    assert!(view["baseline"]["counts"]["outcomes"].as_u64() >= Some(3_000), "{}", view["baseline"]);
+    // Of some of those who were exposed the answer was still awaited.
+    assert!(view["baseline"]["counts"]["outcomes"].as_u64() >= Some(2_000), "{}", view["baseline"]);
     assert_eq!(view["watch"]["left_out"][0]["name"], "clicks", "{}", view["watch"]);
 
     // At weight 0 stable is counted on, under the new version's name, and by the next controller too.

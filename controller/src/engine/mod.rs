@@ -191,6 +191,9 @@ impl Engine {
         engine.load_held(held);
         engine.publication.leases.revoke(&engine.mesh);
         engine.load_practice()?;
+        // Before anybody can ask: a rollout that is not shown would be taken for one that does not exist.
+        engine.show();
+        engine.show_triggers();
         Ok((engine, seen))
     }
 

@@ -113,6 +113,8 @@ async fn what_is_queued_survives_a_restart_and_begins_by_itself() {
     drop(first);
 
     let mut second = engine(&file);
+    // Shown from the first, before it has done anything.
+    check(&second, 1, "v2", "Pending", Some("v4"), false);
     second.recover().await;
     second.tick().await;
     check(&second, 1, "v2", "Pending", Some("v4"), false);
