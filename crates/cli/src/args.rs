@@ -2,6 +2,7 @@
 
 mod act;
 mod export;
+mod import;
 mod proxies;
 mod trigger;
 mod wait;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 pub use act::{Act, ActOnArm, Meant};
 use clap::{Parser, Subcommand};
 pub use export::Export;
+pub use import::{Form, Import};
 pub use proxies::{Proxies, Shows};
 pub use trigger::{Trigger, TriggerAct};
 pub use wait::{End, Wait};
@@ -70,6 +72,8 @@ pub enum Command {
     Lint(Lint),
     /// Say in plain words what a rollout would do, when, and what would stop it
     Explain(Explain),
+    /// Make rollouts of the manifests of Argo Rollouts, Flagger, KServe, the Gateway API and Istio, and say what is lost
+    Import(Import),
     /// Compare two files of samples once, as a gate would
     Judge(crate::judgement::Options),
     /// How long a rollout takes, and whether there is traffic enough

@@ -6,6 +6,7 @@ mod args;
 mod bootstrap;
 mod client;
 mod clock;
+mod import;
 mod judgement;
 mod lint;
 mod planning;
@@ -87,6 +88,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Push(options) => client::push(options).await,
         Command::Lint(options) => lint::lint(&options),
         Command::Explain(options) => lint::explain(&options),
+        Command::Import(options) => import::import(&options),
         Command::Judge(options) => judgement::judge(&options),
         Command::Plan(options) => planning::plan(&options),
         Command::Simulate(options) => simulation::simulate(&options),

@@ -17,6 +17,15 @@ pub struct Placed {
     pub document: Document,
 }
 
+/// Some files, and those in some folders by name.
+pub fn files_of(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for named in named {
+        files.extend(if named.is_dir() { within(named)? } else { vec![named.clone()] });
+    }
+    Ok(files)
+}
+
 /// All documents of some files and folders, in this order; in a folder by file name.
 pub fn gather(named: &[PathBuf]) -> Result<Vec<Placed>> {
     let mut found = Vec::new();

@@ -139,6 +139,7 @@ const RULES: &[Rule] = &[
         ours: &["judge", "manifest", "notation", "rollout", "split", "tally"],
         never: &[],
     },
+    Rule { package: "import", purity: Purity::Pure, ours: &["manifest"], never: &[] },
     Rule {
         package: "filter",
         purity: Purity::Effects,
@@ -198,6 +199,7 @@ const RULES: &[Rule] = &[
             "api",
             "controller",
             "envoy",
+            "import",
             "judge",
             "manifest",
             "notation",
