@@ -22,9 +22,9 @@ pub fn import(options: &Import) -> anyhow::Result<ExitCode> {
         (Form::Yaml, true) => print!("{}", checked(&imported)),
         (Form::Yaml, false) => {
             eprint!("{}", reported(&imported));
-            if fine {
+            if fine || !options.strict {
                 print!("{}", rollouts(&imported));
-            } else if options.strict && !imported.rollouts.is_empty() {
+            } else if !imported.rollouts.is_empty() {
                 eprintln!("serin import: something is lost, and --strict prints no rollout then");
             }
         }

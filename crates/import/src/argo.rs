@@ -90,18 +90,21 @@ pub(crate) fn template_alone<'a>(
     if kind == Kind::ArgoMetrics {
         partial(&root, "metrics of an AnalysisTemplate", reading.ledger);
         let metrics = root.items();
-        analysis::metrics(&mut draft, &metrics, &Args::default(), &[], false, &mut reading);
+        analysis::metrics(
+            &mut draft,
+            &metrics,
+            &Args { alone: true, ..Args::default() },
+            &[],
+            false,
+            &mut reading,
+        );
     } else {
         common(&root, reading.ledger);
-        let args = Args::default();
+        let args = Args { alone: true, ..Args::default() };
         analysis::template(&mut draft, document, &args, &[], false, &mut reading);
     }
     if draft.gates.is_empty() && kind == Kind::ArgoTemplate {
-        ledger.lost(
-            &root.at("spec").at("metrics"),
-            "no gate is left of it",
-            "see what is said of its metrics",
-        );
+        ledger.lost(&root.at("spec").at("metrics"), "no gate is left of it", "see the notes on its metrics");
     }
     draft.finish(ledger)
 }

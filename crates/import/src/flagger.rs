@@ -271,7 +271,12 @@ fn stages(draft: &mut Draft<'_>, at: &Place<'_>, checks: &Checks, ledger: &mut L
             let what = "without `stepWeight` there are no steps: all traffic goes over at once";
             ledger.approximated(&most, what, "write `stages`");
         }
-        ledger.lost(&step, "it is no step", "write `stages`");
+        if step.is_there() {
+            ledger.lost(&step, "it is no step", "write `stages`");
+        } else {
+            let what = "it has no weights: all traffic goes over at once, in one stage";
+            ledger.approximated(&at.at("(stepWeight)"), what, "write `stages`");
+        }
         draft.rise_to(all);
     }
     let promotion = at.at("stepWeightPromotion");

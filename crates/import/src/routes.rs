@@ -57,6 +57,17 @@ pub(crate) fn of_targets(draft: &mut Draft<'_>, targets: &[Target<'_>], ledger: 
     let name =
         |target: &Target<'_>, otherwise: &str| label(&target.name).unwrap_or_else(|| otherwise.to_owned());
     (draft.stable, draft.canary) = (name(stable, "stable"), name(canary, "canary"));
+    let mut taken = vec![draft.stable.clone(), draft.canary.clone()];
+    let mut unique = |version: String| {
+        let mut number = 2;
+        let mut name = version.clone();
+        while taken.contains(&name) {
+            name = format!("{}-{number}", version.chars().take(58).collect::<String>());
+            number += 1;
+        }
+        taken.push(name.clone());
+        name
+    };
     if draft.stable == draft.canary {
         draft.canary = format!("{}-new", draft.canary.chars().take(58).collect::<String>());
     }
@@ -94,7 +105,7 @@ pub(crate) fn of_targets(draft: &mut Draft<'_>, targets: &[Target<'_>], ledger: 
             target.name
         );
         ledger.approximated(&target.at, what, "write `stages` and `choose`");
-        draft.arms.push(Challenger { name: called, version: name(target, "other") });
+        draft.arms.push(Challenger { name: called, version: unique(name(target, "other")) });
     }
 }
 
@@ -225,6 +236,7 @@ fn hosts(at: &Place<'_>, ledger: &mut Ledger) -> Vec<String> {
     let mut hosts = Vec::new();
     for host in at.items() {
         match host.text() {
+            Some(name) if name == "*" => ledger.ignored(&host, "it fits every host"),
             Some(name) if !name.contains('*') && !name.is_empty() => {
                 ledger.carried(&host, "`match.authority`");
                 hosts.push(name);

@@ -16,11 +16,18 @@ pub(crate) enum Arg {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Args(BTreeMap<String, Arg>);
+pub(crate) struct Args {
+    pub(super) known: BTreeMap<String, Arg>,
+    /// Nobody gives any: the analysis that would was not given.
+    pub(crate) alone: bool,
+}
 
 impl Args {
+    const STABLE: &str = "{{stable}}";
+    const CANARY: &str = "{{canary}}";
+
     pub(crate) fn get(&self, name: &str) -> Option<&Arg> {
-        self.0.get(name)
+        self.known.get(name)
     }
 
     /// Those an analysis gives; `root` is the rollout, whose fields may be named.
@@ -31,7 +38,7 @@ impl Args {
             ledger.carried(&item.at("name"), format!("argument {name}"));
             let from = item.at("valueFrom");
             let arg = if let Some(text) = item.at("value").text() {
-                match outer.fill(&text) {
+                match outer.fill(&of_experiment(&text)) {
                     Ok(text) => {
                         ledger.carried(&item.at("value"), format!("{{{{args.{name}}}}} is {text}"));
                         Arg::Text(text)
@@ -46,7 +53,7 @@ impl Args {
                     }
                 }
             } else if let Some(which) = from.at("podTemplateHashValue").text() {
-                let version = if which == "Stable" { "{{stable}}" } else { "{{canary}}" };
+                let version = if which == "Stable" { Args::STABLE } else { Args::CANARY };
                 let what = format!("the version's name ({version}) stands where the hash of its pods did");
                 let remedy = "have the metrics bear a label with the version, and name it in the query";
                 ledger.approximated(&from.at("podTemplateHashValue"), what, remedy);
@@ -64,18 +71,18 @@ impl Args {
             } else {
                 secret(&from.at("secretKeyRef"), ledger)
             };
-            args.0.insert(name, arg);
+            args.known.insert(name, arg);
         }
         args
     }
 
     /// With the defaults of a template.
     pub(crate) fn with_defaults(&self, list: &Place<'_>, ledger: &mut Ledger) -> Self {
-        let mut args = Self::default();
+        let mut args = Self { alone: self.alone, ..Self::default() };
         for item in list.items() {
             let Some(name) = item.at("name").text() else { continue };
             ledger.carried(&item.at("name"), format!("argument {name}"));
-            let arg = match (self.0.get(&name), item.at("value").text()) {
+            let arg = match (self.known.get(&name), item.at("value").text()) {
                 (Some(given), _) => {
                     ledger.ignored(&item.at("value"), "the analysis gives another");
                     ledger.ignored(&item.at("valueFrom"), "the analysis gives another");
@@ -87,11 +94,11 @@ impl Args {
                 }
                 (None, None) => secret(&item.at("valueFrom").at("secretKeyRef"), ledger),
             };
-            args.0.insert(name, arg);
+            args.known.insert(name, arg);
         }
         // What a template does not declare Argo fills in all the same, once templates are merged.
-        for (name, arg) in &self.0 {
-            args.0.entry(name.clone()).or_insert_with(|| arg.clone());
+        for (name, arg) in &self.known {
+            args.known.entry(name.clone()).or_insert_with(|| arg.clone());
         }
         args
     }
@@ -107,7 +114,12 @@ impl Args {
             let Some(end) = inner.find("}}") else { return Err("{{ without an end".to_owned()) };
             let (name, after) = inner.split_at(end);
             rest = after.get(2..).unwrap_or_default();
-            match name.trim().strip_prefix("args.").and_then(|name| self.0.get(name)) {
+            if [Self::STABLE, Self::CANARY].iter().any(|known| known.trim_matches(['{', '}']) == name.trim())
+            {
+                filled.push_str(&format!("{{{{{}}}}}", name.trim()));
+                continue;
+            }
+            match name.trim().strip_prefix("args.").and_then(|name| self.known.get(name)) {
                 Some(Arg::Text(text)) => filled.push_str(text),
                 _ => return Err(format!("{{{{{}}}}}", name.trim())),
             }
@@ -116,14 +128,34 @@ impl Args {
         Ok(filled)
     }
 
+    /// May somebody fill this placeholder in who was not given?
+    pub(crate) fn awaits(&self, open: &str) -> bool {
+        let name = open.trim_matches(['{', '}']).trim().strip_prefix("args.");
+        self.alone && name.is_some_and(|name| self.known.is_empty() || self.known.contains_key(name))
+    }
+
     /// The secret that a text holds, and what stands before it.
     pub(crate) fn secret(&self, text: &str) -> Option<(String, String)> {
         let (before, rest) = text.split_once("{{")?;
         let name = rest.trim().strip_suffix("}}")?.trim().strip_prefix("args.")?;
-        match self.0.get(name)? {
+        match self.known.get(name)? {
             Arg::Secret(secret) => Some((before.to_owned(), secret.clone())),
             _ => None,
         }
+    }
+}
+
+/// The versions of an experiment are those of its templates, as these are called by everybody.
+fn of_experiment(text: &str) -> String {
+    let inner = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+    let name =
+        inner.and_then(|inner| inner.trim().strip_prefix("templates.")?.strip_suffix(".podTemplateHash"));
+    match name {
+        Some(name) if name.contains("canary") || name.contains("experiment") => Args::CANARY.to_owned(),
+        Some(name) if name.contains("stable") || name.contains("baseline") || name.contains("control") => {
+            Args::STABLE.to_owned()
+        }
+        _ => text.to_owned(),
     }
 }
 

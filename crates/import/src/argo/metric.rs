@@ -67,6 +67,29 @@ pub(super) fn gates<'a>(
         names.extend(asked.source(&[], None).map(|source| draft.gate(frame.with(&side, source), at)));
         return names;
     }
+    if let Asked::Judge(why, scores) = &asked {
+        let gate = match scores {
+            Some((pass, marginal)) => {
+                let side = Side { upper: false, pass: *pass, fail: Some(marginal.min(*pass)) };
+                frame.with(&side, manifest::Source::Push(manifest::Push {}))
+            }
+            None => frame.pushed(&name),
+        };
+        let gate = draft.gate(gate, at);
+        ledger.lost(&at.down("provider.(asked)"), why.clone(), &push_it(&draft.name, &gate));
+        for (_, field) in at.at("provider").fields() {
+            for (_, below) in field.fields() {
+                if !ledger.says_below(&below) {
+                    ledger.lost(&below, why.clone(), "see its gate");
+                }
+            }
+            if !ledger.says_below(&field) {
+                ledger.lost(&field, why.clone(), "see its gate");
+            }
+        }
+        names.push(gate);
+        return names;
+    }
     if conditions.never_fails() {
         let what = "it is no gate: it passes whatever is measured, so none is made of it";
         ledger.lost(at, what, "write a gate with a limit of its own where one was meant");
@@ -74,7 +97,10 @@ pub(super) fn gates<'a>(
     }
     if let Some(why) = conditions.unclear {
         let gate = draft.gate(frame.pushed(&name), at);
-        ledger.lost(&at.at("successCondition"), why, &push_it(&draft.name, &gate));
+        ledger.lost(&at.at("(condition)"), why, &push_it(&draft.name, &gate));
+        if let Asked::Nobody(why) = asked {
+            ledger.lost(&at.at("provider"), why, "see its gate");
+        }
         return vec![gate];
     }
     let figures = figures(&conditions);
@@ -304,12 +330,12 @@ fn conditions(at: &Place<'_>, args: &Args, ledger: &mut Ledger) -> Conditions {
             Err(why) => conditions.unclear = Some(format!("{text}: {why}")),
         }
     }
-    if let (Some(why), failure) = (&conditions.unclear, at.at("failureCondition")) {
-        if failure.is_there() {
-            ledger.lost(&failure, why.clone(), "see its gate");
-        }
-        if at.at("successCondition").is_there() {
-            ledger.lost(&at.at("successCondition"), why.clone(), "see its gate");
+    if let Some(why) = &conditions.unclear {
+        for field in ["successCondition", "failureCondition"] {
+            let place = at.at(field);
+            if place.is_there() {
+                ledger.lost(&place, why.clone(), "see its gate");
+            }
         }
     }
     conditions

@@ -19,6 +19,8 @@ pub(super) enum Asked {
     Web(Box<Http>, Vec<String>),
     /// Serin cannot ask there, and why.
     Nobody(String),
+    /// What judges by itself, whatever the conditions are: why Serin cannot ask it, and the scores that pass and fail.
+    Judge(String, Option<(f64, f64)>),
 }
 
 impl Asked {
@@ -44,7 +46,7 @@ impl Asked {
                     steps.map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect();
                 (!source.json_pointer.is_empty()).then_some(Source::Http(source))
             }
-            Self::Prometheus(_) | Self::Nobody(_) => None,
+            Self::Prometheus(_) | Self::Nobody(_) | Self::Judge(..) => None,
         }
     }
 }
@@ -59,11 +61,18 @@ pub(super) fn asked(at: &Place<'_>, args: &Args, conditions: &Conditions, ledger
     match name.as_str() {
         "prometheus" => prometheus(&place, args, ledger),
         "web" => web(&place, args, conditions, ledger),
-        "job" => Asked::Nobody("Serin runs no jobs: whether one ends well is not asked for".to_owned()),
-        "kayenta" => Asked::Nobody(
-            "Serin does not ask Kayenta: its own gates hold the new version against the old at the same moments".to_owned(),
-        ),
-        _ => Asked::Nobody(format!("Serin does not ask {name}: it asks Prometheus and HTTP servers that answer in JSON")),
+        "job" => Asked::Judge("Serin runs no jobs, and does not ask whether one ends well".to_owned(), None),
+        "plugin" => Asked::Judge("what a plugin measures is not known".to_owned(), None),
+        "kayenta" => {
+            let threshold = place.at("threshold");
+            let scores = threshold.at("pass").number().zip(threshold.at("marginal").number());
+            ledger.carried(&threshold, "the scores that pass and that are marginal are the gate's limits");
+            let what = "Serin does not ask Kayenta: its own gates compare the new version with the old at the same time";
+            Asked::Judge(what.to_owned(), scores)
+        }
+        _ => Asked::Nobody(format!(
+            "Serin does not ask {name}: it asks Prometheus and HTTP servers that answer in JSON"
+        )),
     }
 }
 
@@ -71,8 +80,12 @@ pub(super) fn asked(at: &Place<'_>, args: &Args, conditions: &Conditions, ledger
 fn filled(at: &Place<'_>, args: &Args, ledger: &mut Ledger) -> Result<Option<String>, String> {
     let Some(text) = at.text() else { return Ok(None) };
     args.fill(&text).map(Some).map_err(|open| {
+        let field = at.path.rsplit('.').next().unwrap_or_default().to_owned();
+        if args.awaits(&open) {
+            return format!("{open} in its {field} is given by the analysis that names the template: give its Rollout to `serin import` too");
+        }
         unresolved(at, &open, ledger);
-        format!("{open} in its {} is filled in by nobody", at.path.rsplit('.').next().unwrap_or_default())
+        format!("{open} in its {field} is filled in by nobody")
     })
 }
 

@@ -224,3 +224,24 @@ fn forms_a_document_may_have() {
         assert!(imported.rollouts.is_empty() && said.contains(part), "{wrong}: {said}");
     }
 }
+
+#[test]
+fn what_judges_by_itself_needs_no_condition() {
+    let of = |provider: &str| made(&template(&format!("{{name: m, provider: {provider}}}")));
+    let job = of("{job: {spec: {template: {}}}}");
+    assert!(job.findings.iter().all(|finding| finding.rule != "never-fails"), "{}", report(&job));
+    assert!(matches!(job.rollouts[0].rollout.spec.gates[0].source, Some(Source::Push(_))));
+    let kayenta = of("{kayenta: {address: x, threshold: {pass: 90, marginal: 75}}}");
+    let gate = &kayenta.rollouts[0].rollout.spec.gates[0];
+    assert_eq!((gate.min, gate.fail_below), (Some(Quantity::Plain(90.0)), Some(Quantity::Plain(75.0))));
+}
+
+#[test]
+fn arguments_that_the_analysis_gives_are_waited_for() {
+    let text = template(
+        "{name: m, successCondition: 'result < 1', provider: {prometheus: {query: 'x{v=\"{{args.v}}\"}'}}}",
+    );
+    let alone = made(&text.replace("args: [", "args: [{name: v}, "));
+    assert!(alone.findings.iter().all(|finding| finding.rule != "unresolved"), "{}", report(&alone));
+    noted(&alone, Fate::Lost, "spec.metrics[0].provider", "given by the analysis");
+}

@@ -31,7 +31,9 @@ pub(super) fn metric(
         Asked::Prometheus(source) => Some(source.query.as_str()),
         _ => None,
     };
-    if conditions.says_nothing() {
+    if matches!(asked, Asked::Judge(..)) {
+        // What judges by itself needs no condition.
+    } else if conditions.says_nothing() {
         let filtered = query.and_then(promql::filter).is_some();
         let why = if filtered {
             ": a query that compares is empty where it does not hold, and empty passes too"
@@ -76,6 +78,7 @@ pub(super) fn metric(
     for place in [&success, &at.at("failureCondition")] {
         if let Some(text) = place.text()
             && let Err(open) = args.fill(&text)
+            && !args.awaits(&open)
         {
             unresolved(place, &open, ledger);
         }
