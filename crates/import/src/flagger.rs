@@ -69,7 +69,8 @@ pub(crate) fn canary<'a>(
     let interval = analysis.at("interval");
     let written = interval.text().and_then(|text| duration(&text));
     if interval.is_there() && written.is_none() {
-        let what = format!("{:?} is no time, and a minute is taken", interval.text().unwrap_or_default());
+        let what =
+            format!("{:?} is not a duration, and a minute is taken", interval.text().unwrap_or_default());
         ledger.lost(&interval, what, "write the stages' `bake` and the gates' `every`");
     }
     let interval_ms = written.unwrap_or(INTERVAL_MS).max(LEAST_INTERVAL_MS);
@@ -272,7 +273,7 @@ fn stages(draft: &mut Draft<'_>, at: &Place<'_>, checks: &Checks, ledger: &mut L
             ledger.approximated(&most, what, "write `stages`");
         }
         if step.is_there() {
-            ledger.lost(&step, "it is no step", "write `stages`");
+            ledger.lost(&step, "it is not a step size", "write `stages`");
         } else {
             let what = "it has no weights: all traffic goes over at once, in one stage";
             ledger.approximated(&at.at("(stepWeight)"), what, "write `stages`");

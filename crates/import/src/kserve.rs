@@ -51,7 +51,11 @@ pub(crate) fn service(document: &Document, ledger: &mut Ledger) -> Option<Made> 
             }
             Some(from) => climb(&mut draft, from, &percent, ledger),
             None if percent.is_there() => {
-                ledger.lost(&percent, "it is no share from 0 to 100", "write the first stage's weight");
+                ledger.lost(
+                    &percent,
+                    "it is not a percentage from 0 to 100",
+                    "write the first stage's weight",
+                );
             }
             None => {
                 let what =
@@ -178,7 +182,7 @@ fn check(mode: &Place<'_>, raw: bool, spec: &Place<'_>, ledger: &mut Ledger) {
             ledger.warning("pinned", &percent, what, "remove the field to promote");
         }
         if percent.number().is_none_or(|percent| !(0.0..=100.0).contains(&percent)) {
-            ledger.error("refused", &percent, "it is no share from 0 to 100", "write a whole number");
+            ledger.error("refused", &percent, "it is not a percentage from 0 to 100", "write a whole number");
         }
     }
     if spec.at("canary").is_list() && !raw {

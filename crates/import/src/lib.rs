@@ -133,10 +133,7 @@ fn other(kind: Kind, document: &Document, given: &Given, ledger: &mut Ledger) ->
         Kind::Own => ("it is Serin's already".to_owned(), "check it with `serin lint -f FILE`".to_owned()),
         _ => {
             let group = place.at("apiVersion").text().map_or(String::new(), |group| format!(" ({group})"));
-            (
-                format!("{}{group} is nothing that can be imported", document.kind),
-                format!("give a {SUPPORTED}"),
-            )
+            (format!("{}{group} cannot be imported", document.kind), format!("give a {SUPPORTED}"))
         }
     };
     Some(Refused { file: document.file.clone(), line: Some(place.line()), what, remedy })

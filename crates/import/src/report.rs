@@ -117,6 +117,8 @@ fn name(subject: &str, field: &str) -> String {
 pub(crate) struct Ledger {
     pub(crate) notes: Vec<Note>,
     pub(crate) findings: Vec<Finding>,
+    /// What was noted, so that it is noted once.
+    noted: BTreeSet<(usize, String, Fate, String)>,
     /// Fields that something was said of, by their document's number; each stands for all below it.
     said: BTreeSet<(usize, String)>,
 }
@@ -134,7 +136,7 @@ impl Ledger {
             remedy: remedy.to_owned(),
         };
         // A template that two steps name is read twice.
-        if !self.notes.contains(&note) {
+        if self.noted.insert((at.document.number, note.field.clone(), fate, note.what.clone())) {
             self.notes.push(note);
         }
     }
@@ -226,7 +228,7 @@ impl Ledger {
             below.iter().for_each(|below| self.sweep_at(below, tool));
         } else if at.is_there() && at.path != at.document.within && (at.text().is_some() || !below.is_empty())
         {
-            let what = format!("{tool} has no such field here, and it does nothing there either");
+            let what = format!("{tool} has no such field here, or not in this form");
             self.lost(
                 at,
                 what.clone(),

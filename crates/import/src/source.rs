@@ -70,11 +70,11 @@ pub(crate) fn read(texts: &[crate::Text]) -> (Vec<(Kind, Document)>, Vec<Refused
                     refused.push(Refused {
                         file: text.file.clone(),
                         line: line.map(|line| before + line),
-                        what: format!("it is no YAML: {what}"),
+                        what: format!("it is not valid YAML: {what}"),
                         remedy: if templated {
                             "render it first: `helm template`, `kustomize build` or envsubst".to_owned()
                         } else {
-                            "mend it: `kubectl apply --dry-run=client` would refuse it too".to_owned()
+                            "check it with `kubectl apply --dry-run=client`; give only the documents that are to be imported".to_owned()
                         },
                     });
                 }

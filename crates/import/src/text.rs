@@ -78,10 +78,17 @@ pub(crate) fn tag(image: &str) -> Option<String> {
     }
 }
 
-/// The version that an address of a model tells: the last part of its path.
+/// The version in the address of a model: the part of its path that begins as a number does, or the last.
 pub(crate) fn of_uri(uri: &str) -> Option<String> {
     let path = uri.split_once("://").map_or(uri, |(_, path)| path);
-    label(path.trim_end_matches('/').rsplit('/').next()?)
+    let path = path.split(['?', '#']).next()?.trim_end_matches('/');
+    let numbered = |part: &&str| {
+        let digits = part.strip_prefix(['v', 'V']).unwrap_or(part);
+        digits.starts_with(|c: char| c.is_ascii_digit()) && !part.contains(':')
+    };
+    // `models/iris/1.0/model` is version 1.0.
+    let parts = || path.rsplit('/');
+    label(parts().take(3).find(numbered).or_else(|| parts().next())?)
 }
 
 #[cfg(test)]
@@ -115,6 +122,8 @@ mod tests {
         assert_eq!(tag("registry:5000/a/b"), None);
         assert_eq!(tag("a@sha256:0123456789abcdef").as_deref(), Some("sha256-0123456789ab"));
         assert_eq!(of_uri("gs://ml-models/fraud/v2.1.0/").as_deref(), Some("v2.1.0"));
+        assert_eq!(of_uri("gs://models/iris/1.0/model").as_deref(), Some("1.0"));
+        assert_eq!(of_uri("https://a.b/c/model.bin?raw=true").as_deref(), Some("model.bin"));
         assert_eq!(rollout_name("My_Model.").as_deref(), Some("my-model"));
         assert_eq!(rollout_name("{{}}"), None);
     }

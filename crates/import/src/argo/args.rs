@@ -134,6 +134,12 @@ impl Args {
         self.alone && name.is_some_and(|name| self.known.is_empty() || self.known.contains_key(name))
     }
 
+    /// Is this placeholder that of a secret?
+    pub(crate) fn is_secret(&self, open: &str) -> bool {
+        let name = open.trim_matches(['{', '}']).trim().strip_prefix("args.");
+        matches!(name.and_then(|name| self.known.get(name)), Some(Arg::Secret(_)))
+    }
+
     /// The secret that a text holds, and what stands before it.
     pub(crate) fn secret(&self, text: &str) -> Option<(String, String)> {
         let (before, rest) = text.split_once("{{")?;

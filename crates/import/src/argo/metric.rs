@@ -91,7 +91,7 @@ pub(super) fn gates<'a>(
         return names;
     }
     if conditions.never_fails() {
-        let what = "it is no gate: it passes whatever is measured, so none is made of it";
+        let what = "it is not a gate: it passes whatever is measured, so none is made of it";
         ledger.lost(at, what, "write a gate with a limit of its own where one was meant");
         return names;
     }
@@ -176,7 +176,11 @@ fn frame(at: &Place<'_>, args: &Args, advisory: bool, background: bool, ledger: 
             gate.every = Some(span(ms));
         }
         Some((_, text)) => {
-            ledger.lost(&interval, format!("{text:?} is no time"), "write `every`; it is read once a minute");
+            ledger.lost(
+                &interval,
+                format!("{text:?} is not a duration"),
+                "write `every`; it is read once a minute",
+            );
         }
         None => {}
     }
@@ -191,7 +195,7 @@ fn frame(at: &Place<'_>, args: &Args, advisory: bool, background: bool, ledger: 
                 ledger.approximated(&delay, what, "");
                 gate.start_after = Some(span(ms));
             }
-            None => ledger.lost(&delay, format!("{text:?} is no time"), "write `startAfter`"),
+            None => ledger.lost(&delay, format!("{text:?} is not a duration"), "write `startAfter`"),
         }
     }
     let count = whole(&at.at("count"), args, ledger);
@@ -271,7 +275,7 @@ fn whole(at: &Place<'_>, args: &Args, ledger: &mut Ledger) -> Option<i64> {
     match text.trim().parse::<f64>() {
         Ok(number) if number.fract() == 0.0 && number.abs() < 1e6 => Some(number as i64),
         _ => {
-            ledger.lost(at, format!("{text:?} is no whole number"), "write the number in the gate");
+            ledger.lost(at, format!("{text:?} is not a whole number"), "write the number in the gate");
             None
         }
     }

@@ -64,7 +64,8 @@ pub(super) fn asked(at: &Place<'_>, args: &Args, conditions: &Conditions, ledger
         "job" => Asked::Judge("Serin runs no jobs, and does not ask whether one ends well".to_owned(), None),
         "plugin" => Asked::Judge("what a plugin measures is not known".to_owned(), None),
         "kayenta" => {
-            let threshold = place.at("threshold");
+            let both = [place.at("threshold"), place.at("thresholds")];
+            let threshold = both.into_iter().find(Place::is_there).unwrap_or_else(|| place.at("threshold"));
             let scores = threshold.at("pass").number().zip(threshold.at("marginal").number());
             ledger.carried(&threshold, "the scores that pass and that are marginal are the gate's limits");
             let what = "Serin does not ask Kayenta: its own gates compare the new version with the old at the same time";
@@ -81,6 +82,9 @@ fn filled(at: &Place<'_>, args: &Args, ledger: &mut Ledger) -> Result<Option<Str
     let Some(text) = at.text() else { return Ok(None) };
     args.fill(&text).map(Some).map_err(|open| {
         let field = at.path.rsplit('.').next().unwrap_or_default().to_owned();
+        if args.is_secret(&open) {
+            return format!("{open} in its {field} is a secret, and Serin takes secrets in headers and credentials only");
+        }
         if args.awaits(&open) {
             return format!("{open} in its {field} is given by the analysis that names the template: give its Rollout to `serin import` too");
         }

@@ -221,7 +221,7 @@ pub(super) fn steps<'a>(
 fn weight(draft: &mut Draft<'_>, at: &Place<'_>, most: f64, ledger: &mut Ledger) {
     let Some(weight) = at.number().and_then(|weight| share(weight, most)) else {
         let written = at.text().unwrap_or_default();
-        let what = format!("{written:?} is no weight from 0 to {most}");
+        let what = format!("{written:?} is not a weight from 0 to {most}");
         ledger.error("refused", at, what.clone(), "write a whole number");
         return ledger.lost(at, what, "write the stage's weight");
     };
@@ -273,7 +273,7 @@ fn pause(draft: &mut Draft<'_>, at: &Place<'_>, ledger: &mut Ledger) {
             ledger.carried(&written, format!("`bake`: {} at {}", span(ms), draft.weight()));
         }
         None => {
-            let what = format!("{text:?} is no time");
+            let what = format!("{text:?} is not a duration");
             ledger.error("refused", &written, what.clone(), "write a time such as 10m");
             ledger.lost(&written, what, "write the stage's `bake`");
         }
@@ -301,7 +301,7 @@ fn experiment<'a>(draft: &mut Draft<'a>, at: &Place<'a>, reading: &mut Reading<'
             }
             None => reading.ledger.lost(
                 &at.at("duration"),
-                format!("{text:?} is no time"),
+                format!("{text:?} is not a duration"),
                 "write the stage's `bake`",
             ),
         }

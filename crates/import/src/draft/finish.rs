@@ -84,6 +84,10 @@ impl Draft<'_> {
             beside,
             "leave one out by `{name: latency, level: off}`",
         );
+        if self.hosts.is_empty() && self.prefix.is_none() {
+            let what = "nothing says which requests are its own: it takes all that the filter sees";
+            ledger.approximated(&self.of.at("(match)"), what, "write `match: {authority: [HOST]}`");
+        }
         if self.stages.is_empty() && self.arms.is_empty() {
             let what =
                 "it says no steps: the stages are those of Serin's default preset (5%, 25%, 50%, 100%)";

@@ -216,8 +216,8 @@ fn forms_a_document_may_have() {
         ("kind: Service\n", "give a Rollout"),
         ("apiVersion: serin.dev/v1alpha1\nkind: Rollout\n", "Serin's already"),
         ("a: {{ .Values.x }}: b\n", "helm template"),
-        ("just text\n", "nothing that can be imported"),
-        ("a: 1\na: [\n", "no YAML"),
+        ("just text\n", "cannot be imported"),
+        ("a: 1\na: [\n", "not valid YAML"),
     ] {
         let imported = made(wrong);
         let said = format!("{:?}", imported.refused);
@@ -244,4 +244,32 @@ fn arguments_that_the_analysis_gives_are_waited_for() {
     let alone = made(&text.replace("args: [", "args: [{name: v}, "));
     assert!(alone.findings.iter().all(|finding| finding.rule != "unresolved"), "{}", report(&alone));
     noted(&alone, Fate::Lost, "spec.metrics[0].provider", "given by the analysis");
+    let secret =
+        made(&text.replace("args: [", "args: [{name: v, valueFrom: {secretKeyRef: {name: s, key: k}}}, "));
+    assert!(secret.findings.iter().all(|finding| finding.rule != "unresolved"), "{}", report(&secret));
+    noted(&secret, Fate::Lost, "spec.metrics[0].provider", "is a secret");
+}
+
+#[test]
+fn requests_of_a_route_are_told_apart() {
+    let head = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n";
+    let split = "backendRefs: [{name: a, weight: 9}, {name: b, weight: 1}]";
+    let of_service = made(&format!(
+        "{head}  parentRefs: [{{kind: Service, name: s, namespace: n}}]\n  rules: [{{{split}}}]\n"
+    ));
+    let scope = of_service.rollouts[0].rollout.spec.scope.clone().expect("match");
+    assert_eq!(scope.authority, ["s", "s.n", "s.n.svc", "s.n.svc.cluster.local"]);
+    let exact =
+        made(&format!("{head}  rules: [{{matches: [{{path: {{type: Exact, value: /x}}}}], {split}}}]\n"));
+    noted(&exact, Fate::Approximated, "spec.rules[0].matches[0].path", "also what is below");
+    let twice = made(&format!("{head}  rules: [{{{split}}}, {{{split}}}]\n"));
+    assert_eq!(twice.rollouts.len(), 2);
+    noted(&twice, Fate::Lost, "(match)", "only one of them");
+    noted(&twice, Fate::Approximated, "(match)", "all that the filter sees");
+    let chosen = made(&format!(
+        "{head}  rules: [{{matches: [{{headers: [{{name: x, value: y}}]}}], backendRefs: [{{name: b}}]}}, {{{split}}}]\n"
+    ));
+    noted(&chosen, Fate::Lost, "spec.rules[0].matches", "these requests go to b");
+    let istio = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: r}\nspec:\n  hosts: ['*']\n  http:\n    - {match: [{headers: {x: {exact: y}}}], route: [{destination: {host: b}, weight: 100}]}\n    - {route: [{destination: {host: a}, weight: 9}, {destination: {host: b}, weight: 1}]}\n";
+    noted(&made(istio), Fate::Lost, "spec.http[0].match", "these requests go to b");
 }

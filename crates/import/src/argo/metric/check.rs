@@ -79,6 +79,7 @@ pub(super) fn metric(
         if let Some(text) = place.text()
             && let Err(open) = args.fill(&text)
             && !args.awaits(&open)
+            && !args.is_secret(&open)
         {
             unresolved(place, &open, ledger);
         }
