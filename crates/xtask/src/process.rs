@@ -112,6 +112,12 @@ impl Call {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
+    /// What it writes to its standard output, however it ends; nothing when it cannot be started.
+    pub fn said(mut self) -> String {
+        let output = self.command.stdin(Stdio::null()).stderr(Stdio::null()).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+    }
+
     /// Becomes that command, so that signals and the exit code are its own; returns only the failure to do so.
     pub fn become_it(mut self) -> anyhow::Error {
         let error = self.command.exec();

@@ -12,6 +12,7 @@ use self::sysroot::Sysroot;
 use self::way::{Found, Rustup, TARGET, Way};
 use crate::apt::{self, Apt};
 use crate::cache::Cache;
+use crate::consent::Consent;
 use crate::process::{Call, on_path, say, var};
 use crate::workspace::Workspace;
 
@@ -22,6 +23,8 @@ pub struct Options {
     pub install: bool,
     /// Shrink the result with `wasm-opt`, where there is one.
     pub optimize: bool,
+    /// Who is asked before packages are installed.
+    pub consent: Consent,
 }
 
 /// What rustc uses of WebAssembly by default. wasm-opt must be told, since the module's own list is stripped.
@@ -83,17 +86,17 @@ pub fn build<const N: usize>(
     filters: [Filter; N],
     options: Options,
 ) -> Result<[PathBuf; N]> {
-    let toolchain = toolchain(workspace, cache, options.install)?;
+    let toolchain = toolchain(workspace, cache, options)?;
     for filter in filters {
         compile(workspace, &toolchain, filter, options.optimize)?;
     }
     Ok(filters.map(|filter| workspace.outputs().join(filter.output())))
 }
 
-fn toolchain(workspace: &Workspace, cache: &Cache, install: bool) -> Result<Toolchain> {
+fn toolchain(workspace: &Workspace, cache: &Cache, options: Options) -> Result<Toolchain> {
     let linker = linker();
     let found = look(linker.is_some());
-    let mut chosen = way::way(&found, install);
+    let mut chosen = way::way(&found, options.install);
     if chosen == Way::Rustup {
         say(format!("the toolchain has no standard library for {TARGET}: letting rustup add it"));
         match Call::new("rustup").args(["target", "add", TARGET]).run_aside() {
@@ -108,7 +111,7 @@ fn toolchain(workspace: &Workspace, cache: &Cache, install: bool) -> Result<Tool
             say(format!("{TARGET}: the active toolchain has it"));
             Ok(Toolchain::Active)
         }
-        Way::Debian { install } => debian(workspace, cache, &install, linker),
+        Way::Debian { install } => debian(workspace, cache, &install, linker, options.consent),
         Way::Tell(remedy) => {
             bail!(
                 "the filter needs Rust's standard library for {TARGET}, and this toolchain has none\n  remedy:  {remedy}"
@@ -122,6 +125,7 @@ fn debian(
     cache: &Cache,
     install: &[&str],
     linker: Option<PathBuf>,
+    consent: Consent,
 ) -> Result<Toolchain> {
     if !install.is_empty() {
         let oldest = workspace.oldest_rust;
@@ -135,7 +139,8 @@ fn debian(
         );
         apt::install(
             install,
-            &format!("the filter is built for {TARGET}, and this toolchain cannot be given that target"),
+            &format!("The filter is built for {TARGET}, and this toolchain cannot be given that target"),
+            consent,
         )?;
     }
     let linker = linker.or_else(self::linker).context("no linker for wasm32: apt-get install lld-19")?;

@@ -23,6 +23,10 @@ pub struct Workspace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release(pub u32, pub u32, pub u32);
 
+/// Measured with nothing built before, on two cores that others used as well.
+const FIRST_BUILD: &str = "nothing is built yet: some 400 crates are compiled once, which took 11 minutes on two busy cores; the tests \
+                           come on top of that";
+
 impl Workspace {
     /// Finds the workspace this xtask was built from.
     pub fn find() -> Result<Self> {
@@ -71,6 +75,13 @@ impl Workspace {
     /// The folder of what xtask itself produces.
     pub fn outputs(&self) -> PathBuf {
         self.target.join("serin")
+    }
+
+    /// Says how long the first build takes, before it begins.
+    pub fn announce_first_build(&self) {
+        if !self.binary("serin").exists() {
+            say(FIRST_BUILD);
+        }
     }
 
     /// Builds the binaries `serin` and `demo`. The whole workspace is selected so that third-party crates get
