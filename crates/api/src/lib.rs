@@ -30,7 +30,7 @@ pub use rollout::{
     GateWatchView, GroupView, Kept, KeptView, LeaseSkipped, LeaseView, Likeness, Load, MomentsView, NextStep,
     Outcome, OverrideView, ParityPhase, ParityView, PhaseName, PracticeView, PushView, RecordView,
     ReturningView, RollbackView, ShareView, SplitView, StageView, UnwatchedView, VerdictView, View,
-    WatchStanding, WatchView, Word,
+    WatchStanding, WatchView, WayView, Word,
 };
 pub use run::{Ack, ClaimedBy, Latency, Nack, PastView, QueuedView, RunView};
 pub use time::{instant, moment};

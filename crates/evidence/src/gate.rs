@@ -10,7 +10,7 @@ use crate::margin::{Margin, OnMargin};
 use crate::measure::{estimate, shown};
 use crate::readings::{Arms, Bound, Readings, worse};
 use crate::test::Test;
-use crate::words::{digits, e_value, value};
+use crate::words::{digits, e_value, gathered, value};
 use crate::{Answer, Counts, Reading, Verdict};
 use crate::{Look, Scope};
 
@@ -286,13 +286,13 @@ impl GateEvidence {
                 format!("{n_canary} of at least {} canary requests; {facts}{begins}", gate.min_samples()),
             )
         } else {
-            let (have, want) = (digits(verdict.proof), digits(1.0 / pass));
+            let have = gathered(self.proof_now(compares), pass);
             let again = if self.doubted {
                 "was proven, what came since speaks against it: not proven again"
             } else {
                 "not yet proven"
             };
-            let open = format!("{again} {claim} (evidence {have} of {want}): {facts}{begins}");
+            let open = format!("{again} {claim} (evidence {have} of what proof needs): {facts}{begins}");
             (Answer::Insufficient, open)
         };
         verdict

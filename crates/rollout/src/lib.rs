@@ -63,7 +63,7 @@ pub use state::{
 pub use step::{protect, step};
 pub use view::{
     AgedView, BaselineView, CountsView, ExposedView, GroupView, MomentsView, OverrideView, PhaseName,
-    RecordView, ReturningView, RollbackView, StageView, VerdictView, View,
+    RecordView, ReturningView, RollbackView, StageView, VerdictView, View, WayView,
 };
 pub use watching::{
     Baseline, Drift, GateStanding, GateWatch, GateWatchView, Unwatched, UnwatchedView, WatchEnded,

@@ -5,6 +5,7 @@
 
 mod baseline;
 mod message;
+mod ways;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ use crate::{
 };
 
 pub use baseline::{AgedView, BaselineView, CountsView, GroupView, MomentsView};
+pub use ways::WayView;
 
 /// A run for the eye. The caller adds what the mesh reported (`generation`, `acks`, `refusals`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +35,9 @@ pub struct View {
     /// What holds, blinds or refuses it now, worst first; empty: nothing does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attention: Vec<crate::AttentionView>,
+    /// What a person can do now, the mildest first; empty: nothing, or this is a fleet, an earlier run or a member.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<WayView>,
     /// The stage it is in, from 1; 0 before the first.
     pub stage: usize,
     /// How many there are.
@@ -306,6 +311,7 @@ impl State {
             phase: self.phase.name().into(),
             message: self.message(),
             attention: self.attention(),
+            ways: self.ways(),
             stage: if self.stages.is_empty() { 0 } else { self.stage + 1 },
             stage_count: self.plan.stages.len(),
             weight_ppm: self.weights.canary_ppm,

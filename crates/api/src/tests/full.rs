@@ -145,6 +145,12 @@ pub fn view(name: &str) -> View {
         phase: PhaseName::Paused.into(),
         message: "paused at 5%".to_owned(),
         attention: vec![AttentionView { kind: AttentionKind::Quorum.into(), text: "1 of 2".to_owned() }],
+        ways: vec![WayView {
+            verb: "promote".to_owned(),
+            arm: true,
+            reason: true,
+            does: "on to 25%".to_owned(),
+        }],
         stage: 1,
         stage_count: 4,
         weight_ppm: 50_000,

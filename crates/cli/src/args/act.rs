@@ -27,7 +27,7 @@ pub struct Act {
 /// What an act is meant for. Nothing of it holds up an abort.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Meant {
-    /// Only if it is still what was seen: `revision` of `serin get NAME -o json`. Default: what is there when the command
+    /// Only if it is still what was seen: the `revision` that `serin get NAME` shows. Default: what is there when the command
     /// begins
     #[arg(long)]
     pub revision: Option<String>,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use api::{
     ArmStanding, ArmView, BanditView, CallView, ExposedView, GateWatchView, KeptView, QueuedView, RunView,
-    ShareView, UnwatchedView, VerdictView, WatchView, moment,
+    ShareView, UnwatchedView, VerdictView, WatchView, WayView, moment,
 };
 
 use super::exercise::so_far;
@@ -28,6 +28,9 @@ pub fn one(whole: &RunView, now_ms: u64) -> String {
     );
     if let Some(generation) = whole.generation {
         let _ = write!(out, "   generation {generation}");
+    }
+    if !whole.revision.is_empty() {
+        let _ = write!(out, "   revision {}", whole.revision);
     }
     let _ = writeln!(out, "\n  {}", view.message);
     let ExposedView { requests, errors } = view.exposed;
@@ -92,7 +95,25 @@ pub fn one(whole: &RunView, now_ms: u64) -> String {
         }
         None => {}
     }
+    by_hand(&mut out, &view.name, &view.ways);
     out
+}
+
+/// What a person can type now, and what it does.
+fn by_hand(out: &mut String, name: &str, ways: &[WayView]) {
+    let typed: Vec<String> = ways
+        .iter()
+        .map(|WayView { verb, arm, reason, .. }| {
+            let arm = if *arm { " --arm ARM" } else { "" };
+            let reason = if *reason { " --reason TEXT" } else { "" };
+            format!("serin {verb} {name}{arm}{reason}")
+        })
+        .collect();
+    let Some(wide) = typed.iter().map(String::len).max() else { return };
+    let _ = writeln!(out, "  by hand:");
+    for (typed, way) in typed.iter().zip(ways) {
+        let _ = writeln!(out, "    {typed:<wide$}   {}", way.does);
+    }
 }
 
 /// What is kept warm now that the run is over, and which hooks are still to be called.
@@ -224,13 +245,13 @@ mod tests {
     fn a_rollout_fits_a_terminal() {
         let view: RunView = serde_json::from_str(
             r#"{"name":"ranker","run":2,"phase":"Progressing","message":"bakes","stage":1,"stage_count":4,
-                "weight_ppm":1500,"generation":7,"stable":"v1","canary":"v2","unknown":[1],
+                "weight_ppm":1500,"generation":7,"revision":"2-31","stable":"v1","canary":"v2","unknown":[1],
                 "stages":[{"gates":[{"name":"errors","verdict":"insufficient","why":"12 requests"}]}]}"#,
         )
         .expect("a view");
         assert_eq!(
             one(&view, 0),
-            "ranker run 2: v1 -> v2   Progressing   weight 0.15%   stage 1/4   generation 7\n  bakes\n  \
+            "ranker run 2: v1 -> v2   Progressing   weight 0.15%   stage 1/4   generation 7   revision 2-31\n  bakes\n  \
              insufficient   errors           12 requests\n"
         );
         for (refused, tail) in [
@@ -311,6 +332,16 @@ mod tests {
                       none rises now: v1 has 7 of the 100 answers it takes\n";
         assert!(text.ends_with(shares), "{text}");
         assert_eq!(super::super::exit_code(&view), None);
+    }
+
+    #[test]
+    fn what_can_be_done_is_what_to_type() {
+        let text = r#"{"name":"ranker","run":2,"ways":[
+            {"verb":"promote","arm":true,"reason":true,"does":"on to 25%"},{"verb":"abort","does":"back to stable"}]}"#;
+        let shown = one(&serde_json::from_str(text).expect("a view"), 0);
+        let lines = "  by hand:\n    serin promote ranker --arm ARM --reason TEXT   on to 25%\n    \
+                     serin abort ranker                             back to stable\n";
+        assert!(shown.ends_with(lines), "{shown}");
     }
 
     #[test]

@@ -80,6 +80,7 @@ pub fn view(name: &str, members: &[&State]) -> View {
                 })
             })
             .collect(),
+        ways: Vec::new(),
         stage,
         stage_count: first.map_or(0, |state| state.plan.stages.len()),
         arms: Vec::new(),

@@ -24,5 +24,6 @@ mod tolerance;
 mod unread;
 mod watch;
 mod way_up;
+mod ways;
 mod weeks;
 mod words;
