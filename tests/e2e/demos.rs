@@ -10,9 +10,21 @@ struct Told {
     report: Value,
 }
 
-/// Runs a scenario to its end, with its seed.
+/// Served by any machine that can run the tests at all; evidence takes its time.
+const FEW: &str = "150";
+
+/// Runs a scenario to its end, with its seed, at the rate the machine can serve.
 async fn tell(scenario: &str) -> Told {
     let _machine = alone().await;
+    let told = run(scenario, &[]).await;
+    if told.code == 3 && told.text.contains("too slow now") {
+        run(scenario, &["--rate", FEW]).await
+    } else {
+        told
+    }
+}
+
+async fn run(scenario: &str, more: &[&str]) -> Told {
     let dir = tempfile::tempdir().expect("a folder");
     let report = dir.path().join("report.json");
     let output = tokio::process::Command::new(tools::demo())
@@ -24,15 +36,16 @@ async fn tell(scenario: &str) -> Told {
         .arg(tools::wasm())
         .arg("--serin")
         .arg(tools::serin())
+        .args(more)
         .kill_on_drop(true)
         .output()
         .await
         .expect("the demo runs");
     let text =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let report =
-        std::fs::read_to_string(&report).unwrap_or_else(|error| panic!("no report ({error}):\n{text}"));
-    let report = serde_json::from_str(&report).expect("a report in JSON");
+    let written = std::fs::read_to_string(&report).unwrap_or_default();
+    // Whoever could not run leaves it empty.
+    let report = serde_json::from_str(&written).unwrap_or_default();
     Told { code: output.status.code().unwrap_or(-1), text, report }
 }
 
@@ -43,6 +56,10 @@ fn check(told: &Told, code: i32, outcome: &str) {
     let Told { text, report, .. } = told;
     assert_eq!((told.code, report["outcome"].as_str()), (code, Some(outcome)), "{text}");
     assert_eq!(report["requests"]["failed_by_us"], 0, "{text}");
+    assert_eq!(report["users"]["left_canary"], 0, "{text}");
+    let tried = report["ground"]["tried"].as_array().expect("what was tried before the rollout");
+    assert!(tried[0]["sent_rate"].is_number(), "{text}");
+    assert_eq!(report["rate"], report["ground"]["rate"], "{text}");
     assert_eq!(report["requests"]["mis_tagged"], 0, "{text}");
     assert!(report["requests"]["total"].as_u64().is_some_and(|n| n > 1_000), "{text}");
     assert!(!report["acks"].as_array().expect("acks").is_empty(), "{text}");
@@ -68,7 +85,7 @@ fn check_rolled_back(told: &Told, word: &str) {
 async fn a_good_version_is_promoted_and_the_next_begins_on_the_same_routes() {
     let told = tell("good").await;
     check(&told, 0, "promoted");
-    let shares: Vec<(f64, f64)> = told.report["stages"]
+    let shares: Vec<(f64, f64, f64)> = told.report["stages"]
         .as_array()
         .expect("stages")
         .iter()
@@ -76,13 +93,14 @@ async fn a_good_version_is_promoted_and_the_next_begins_on_the_same_routes() {
             (
                 stage["weight_ppm"].as_f64().expect("a weight") / 1e6,
                 stage["observed_share"].as_f64().expect("a share"),
+                stage["observed_of"].as_f64().expect("users"),
             )
         })
         .collect();
-    for (weight, observed) in &shares {
-        println!("weight {weight}, observed share {observed}");
-        // Thousands of users each: four standard deviations are below this.
-        assert!((weight - observed).abs() < 0.03, "{shares:?}");
+    for (weight, observed, of) in &shares {
+        println!("weight {weight}, observed share {observed} of {of}");
+        let deviation = (weight * (1.0 - weight) / of).sqrt();
+        assert!((weight - observed).abs() <= 5.0 * deviation + 0.002, "{shares:?}");
     }
     assert!(told.text.contains("v2 → v3") || told.text.contains("v3 over v2"), "{}", told.text);
     assert!(told.report["rollback"].is_null());

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use demo::load::self_test::SelfTest;
 use demo::load::{Load, LoadPlan, Popularity, Protocol, Summary, Users};
 use demo::model::{Behaviour, Log, ModelServer};
-use demo::run::{self, Assignment, CouldNotRun, Options, Programs, Progress, Scenario};
+use demo::run::{self, Assignment, CouldNotRun, Options, Programs, Progress, Rate, Scenario};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Sample model servers, a seeded load, and whole rollouts on a real Envoy.
@@ -25,7 +25,9 @@ pub struct Cli {
 enum Command {
     /// Runs one rollout from the first request to the report.
     ///
-    /// Exit codes: 0 promoted, 1 rolled back, 2 undecided, 3 could not run.
+    /// Before the rollout begins, stable alone is measured through Envoy for some seconds, and the load is what it serves.
+    ///
+    /// Exit codes: 0 promoted, 1 rolled back, 2 undecided, 3 could not run, or the machine is too slow.
     Run(Run),
     /// Serves a sample model until told to stop.
     Model(Model),
@@ -68,13 +70,14 @@ struct Run {
     /// Divide stage times by this; what counts as evidence stays as it is.
     #[arg(long, default_value_t = 1.0, value_name = "X")]
     speed: f64,
-    /// Requests per second.
-    #[arg(long, default_value_t = 700.0)]
-    rate: f64,
+    /// Requests per second, whatever the machine serves; without it 700, or fewer where it serves fewer.
+    #[arg(long)]
+    rate: Option<f64>,
     /// Number of users who send them.
     #[arg(long, default_value_t = 20_000)]
     users: u32,
-    /// Leave configuration, logs and database of the run where they are, and say where.
+    /// Leave configuration, logs and database of the run where they are, with a line for each request (requests.csv), and
+    /// say where.
     #[arg(long)]
     keep: bool,
 }
@@ -204,11 +207,8 @@ impl Run {
         if !(0.1..=100.0).contains(&self.speed) {
             bail!("--speed {}: use a number from 0.1 to 100", self.speed);
         }
-        if !(50.0..=20_000.0).contains(&self.rate) {
-            bail!(
-                "--rate {}: use 50 to 20000 requests/s; fewer do not decide anything in minutes",
-                self.rate
-            );
+        if let Some(rate) = self.rate.filter(|rate| !(50.0..=20_000.0).contains(rate)) {
+            bail!("--rate {rate}: use 50 to 20000 requests/s; fewer do not decide anything in minutes");
         }
         if self.users == 0 {
             bail!("--users 0: at least one user must send requests");
@@ -224,7 +224,7 @@ impl Run {
             assignment: self.assignment,
             seed: self.seed,
             speed: self.speed,
-            rate: self.rate,
+            rate: self.rate.map_or(Rate::UpTo(run::USUAL), Rate::Exactly),
             users: self.users,
             keep: self.keep,
         })

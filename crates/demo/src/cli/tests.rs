@@ -22,9 +22,14 @@ fn check_refused(args: &[&str], reason: &str) {
 #[test]
 fn the_command_line_is_whole() {
     Cli::command().debug_assert();
-    let options = options(&["--scenario", "hang", "--headless", "--seed", "7", "--speed", "4"]).unwrap();
+    let options_of = |args: &[&str]| options(args).unwrap();
+    let options = options_of(&["--scenario", "hang", "--headless", "--seed", "7", "--speed", "4"]);
     assert_eq!((options.scenario, options.seed, options.speed), (Scenario::Hang, 7, 4.0));
-    assert_eq!((options.assignment, options.rate, options.users), (Assignment::Sticky, 700.0, 20_000));
+    assert_eq!(
+        (options.assignment, options.rate, options.users),
+        (Assignment::Sticky, Rate::UpTo(700.0), 20_000)
+    );
+    assert_eq!(options_of(&["--rate", "300"]).rate, Rate::Exactly(300.0));
 }
 
 #[test]

@@ -1,18 +1,20 @@
 //! The client's records and the servers' logs, joined by request id.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use serde::Serialize;
 
 use super::latencies::Latencies;
 use super::record::Record;
+use super::spans::Spans;
 use crate::model::Arrival;
 
 /// Every request of the load with every arrival it caused.
 #[derive(Debug)]
 pub struct Ledger<'a> {
     entries: Vec<Entry<'a>>,
+    strain: Spans,
 }
 
 #[derive(Debug)]
@@ -34,6 +36,17 @@ pub enum Reached {
     Canary,
 }
 
+impl Reached {
+    /// As in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Baseline => "baseline",
+            Self::Canary => "canary",
+        }
+    }
+}
+
 /// What a share is a share of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
@@ -41,6 +54,17 @@ pub enum Unit {
     Users,
     /// Requests: for random assignment.
     Requests,
+}
+
+/// A user who had the canary and then stable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Who.
+    pub user: u32,
+    /// When the first answer of the canary was there.
+    pub canary_ns: u64,
+    /// From when to when the first request lasted that stable got after it.
+    pub stable_ns: Range<u64>,
 }
 
 /// Sums over a load.
@@ -60,7 +84,9 @@ pub struct Totals {
     pub failed_seen: u64,
     /// Failures the client saw and a sample server logged as its own for the same request id.
     pub failed_by_servers: u64,
-    /// `failed_seen` less `failed_by_servers`: whoever stands between.
+    /// Failures that no server logged, while the machine did not keep up: nobody can say whose they are otherwise.
+    pub failed_by_machine: u64,
+    /// `failed_seen` less `failed_by_servers` and `failed_by_machine`: whoever stands between.
     pub failed_by_us: u64,
     /// The version header differs from the version of the server the request reached.
     pub mis_tagged: u64,
@@ -93,14 +119,20 @@ impl<'a> Ledger<'a> {
             })
             .collect();
         entries.sort_by_key(|entry| entry.record.sent_ns);
-        Self { entries }
+        Self { entries, strain: Spans::default() }
+    }
+
+    /// The same, with what is known of the machine: what it explains is not put down to whoever stands between.
+    #[must_use]
+    pub fn on(self, strain: Spans) -> Self {
+        Self { strain, ..self }
     }
 
     /// The sums.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for entry in &self.entries {
-            totals.add(entry);
+            totals.add(entry, &self.strain);
         }
         totals
     }
@@ -129,12 +161,15 @@ impl<'a> Ledger<'a> {
     }
 
     /// Users who had reached the canary and later, within the same span, were sent to stable; meant for a span in
-    /// which the weight never falls. A request sent within `grace_ns` of the canary's answer does not count: two
-    /// workers of one proxy take a push up some milliseconds apart.
-    pub fn left_canary(&self, sent_ns: &Range<u64>, grace_ns: u64) -> Vec<u32> {
+    /// which the weight never falls. Only what was sent and over within the span counts: the proxy may have assigned
+    /// what was open at its end by the weights that came then. A request sent within `grace_ns` of the canary's answer
+    /// does not count either: two workers of one proxy take a push up some milliseconds apart.
+    pub fn left_canary(&self, span_ns: &Range<u64>, grace_ns: u64) -> Vec<Left> {
         let mut canary_since: HashMap<u32, u64> = HashMap::new();
-        let mut left = HashSet::new();
-        for entry in self.entries.iter().filter(|entry| sent_ns.contains(&entry.record.sent_ns)) {
+        let mut left: BTreeMap<u32, Left> = BTreeMap::new();
+        let within =
+            |record: &Record| span_ns.contains(&record.sent_ns) && span_ns.contains(&record.finished_ns);
+        for entry in self.entries.iter().filter(|entry| within(entry.record)) {
             let record = entry.record;
             match entry.reached() {
                 Some(Reached::Canary) => {
@@ -142,19 +177,18 @@ impl<'a> Ledger<'a> {
                     *since = record.finished_ns.min(*since);
                 }
                 Some(_) => {
-                    let since = canary_since.get(&record.user);
-                    left.extend(
-                        since
-                            .filter(|since| record.sent_ns > since.saturating_add(grace_ns))
-                            .map(|_| record.user),
-                    );
+                    let since = canary_since.get(&record.user).copied();
+                    if let Some(canary_ns) =
+                        since.filter(|since| record.sent_ns > since.saturating_add(grace_ns))
+                    {
+                        let (user, stable_ns) = (record.user, record.sent_ns..record.finished_ns);
+                        left.entry(user).or_insert(Left { user, canary_ns, stable_ns });
+                    }
                 }
                 None => {}
             }
         }
-        let mut left: Vec<u32> = left.into_iter().collect();
-        left.sort_unstable();
-        left
+        left.into_values().collect()
     }
 
     /// Median and 99th percentile of the time to answer, in milliseconds, of the requests that reached an arm; none
@@ -163,6 +197,24 @@ impl<'a> Ledger<'a> {
         let reached = self.entries.iter().filter(|entry| entry.reached() == Some(arm));
         let latencies: Latencies = reached.map(|entry| entry.record.latency_ns()).collect();
         Some((latencies.quantile_ms(0.5)?, latencies.quantile_ms(0.99)?))
+    }
+
+    /// One line for each request, in order of sending, times in nanoseconds of `CLOCK_MONOTONIC`: for a look at what the
+    /// sums are made of.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_csv(&self, to: &mut impl std::io::Write) -> std::io::Result<()> {
+        writeln!(to, "request_id,user,sent_ns,arrived_ns,finished_ns,reached,status")?;
+        for Entry { record, arrivals } in &self.entries {
+            let last = arrivals.iter().max_by_key(|(_, arrival)| arrival.arrived_ns);
+            let reached = last.map_or("nobody", |(reached, _)| reached.as_str());
+            let arrived = last.map_or(String::new(), |(_, arrival)| arrival.arrived_ns.to_string());
+            let status = record.result.as_ref().map_or("none".to_owned(), u16::to_string);
+            let Record { request_id, user, sent_ns, finished_ns, .. } = record;
+            writeln!(to, "{request_id},{user},{sent_ns},{arrived},{finished_ns},{reached},{status}")?;
+        }
+        to.flush()
     }
 
     /// Distinct users of the whole load.
@@ -185,7 +237,7 @@ impl Entry<'_> {
 }
 
 impl Totals {
-    fn add(&mut self, entry: &Entry<'_>) {
+    fn add(&mut self, entry: &Entry<'_>, strain: &Spans) {
         let record = entry.record;
         self.total += 1;
         *match entry.reached() {
@@ -198,6 +250,8 @@ impl Totals {
             self.failed_seen += 1;
             if entry.arrivals.iter().any(|(_, arrival)| arrival.outcome.is_server_failure()) {
                 self.failed_by_servers += 1;
+            } else if strain.explains(record.sent_ns, record.finished_ns) {
+                self.failed_by_machine += 1;
             } else {
                 self.failed_by_us += 1;
                 let what = match &record.result {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -192,8 +192,12 @@ impl Model {
         let is_grpc = is_grpc(request.headers());
         let draw = current.behaviour.draw(request_id);
         if let Err(e) = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await {
-            open.answered(413, None);
             let why = json!({"error": format!("the body could not be read: {e}")});
+            if !e.is::<LengthLimitError>() {
+                // Whoever sent it broke off: the model has nothing to do with it, and the log says abandoned.
+                return reply::json(StatusCode::BAD_REQUEST, &why);
+            }
+            open.answered(413, None);
             return reply::json(StatusCode::PAYLOAD_TOO_LARGE, &why);
         }
         if draw.fate == Fate::Hang {

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use api::{PhaseName, StageView};
+use notation::seconds;
 
 use super::Options;
 use super::follow::Followed;
+use super::ground::Ground;
 use super::report::{
     HistoryLine, Latency, Outcome, Report, Requests, SelfTestReport, StageReport, UsersReport,
 };
 use super::rollback;
 use super::spec::Assignment;
-use crate::load::{Ledger, Reached, Record, Unit};
+use crate::load::{Ledger, Left, Reached, Record, Spans, Unit, Users};
 use crate::model::Arrival;
 
 /// Everything a report is made of.
@@ -32,6 +34,12 @@ pub struct Account<'a> {
     pub canary: &'a [Arrival],
     /// Requests the load could not send.
     pub unsent: u64,
+    /// What the machine served before the rollout.
+    pub ground: Ground,
+    /// When the machine did not keep up.
+    pub strain: Spans,
+    /// Since when, and until when, that was watched.
+    pub watched_ns: Range<u64>,
     /// What following the rollout showed.
     pub followed: &'a Followed,
 }
@@ -40,11 +48,14 @@ pub struct Account<'a> {
 /// nobody is said to have left the canary by a request within this time of its last answer from there.
 const SETTLE_NS: u64 = 500_000_000;
 
+/// Users named in the report.
+const MAX_EXAMPLES: usize = 5;
+
 impl Account<'_> {
     /// The report.
     pub fn report(self) -> Report {
         let Followed { view, outcome, spec, next, .. } = self.followed;
-        let ledger = Ledger::new(self.records, self.stable, self.canary);
+        let ledger = Ledger::new(self.records, self.stable, self.canary).on(self.strain.clone());
         let rollback = view.run.rollback.as_ref().filter(|_| *outcome == Outcome::RolledBack);
         let why = match (rollback, view.run.phase.known()) {
             (Some(rollback), _) => rollback.reason.clone(),
@@ -53,27 +64,26 @@ impl Account<'_> {
             }
             _ => view.run.message.clone(),
         };
-        let latency_ms =
-            [(Reached::Stable, "stable"), (Reached::Baseline, "baseline"), (Reached::Canary, "canary")]
-                .into_iter()
-                .filter_map(|(arm, name)| {
-                    ledger.latency_ms(arm).map(|(p50, p99)| (name, Latency { p50, p99 }))
-                })
-                .collect::<BTreeMap<_, _>>();
+        let latency_ms = [Reached::Stable, Reached::Baseline, Reached::Canary]
+            .into_iter()
+            .filter_map(|arm| ledger.latency_ms(arm).map(|(p50, p99)| (arm.as_str(), Latency { p50, p99 })))
+            .collect::<BTreeMap<_, _>>();
         Report {
             scenario: self.options.scenario,
             outcome: *outcome,
             why,
             seed: self.options.seed,
             speed: self.options.speed,
-            rate: self.options.rate,
+            rate: self.ground.rate,
+            ground: self.ground.clone(),
+            strained_share: self.strain.share(&self.watched_ns),
             envoy: self.envoy.clone(),
             wasm_sha256: self.wasm_sha256.clone(),
             assignment: self.options.assignment,
             spec: spec.clone(),
             took_ms: (self.followed.ended_ns - self.followed.applied_ns) as f64 / 1e6,
             stages: view.run.stages.iter().map(|stage| self.stage(&ledger, stage)).collect(),
-            users: UsersReport { distinct: ledger.users(), left_canary: self.left_canary(&ledger) },
+            users: self.users(&ledger),
             latency_ms,
             rollback: rollback.map(|rollback| {
                 rollback::measure(
@@ -86,7 +96,7 @@ impl Account<'_> {
             acks: view.acks.clone(),
             refusals: view.refusals.clone(),
             next: next.clone(),
-            self_test: self.self_test(&ledger),
+            self_test: self.self_test(),
             history: view
                 .run
                 .history
@@ -130,8 +140,9 @@ impl Account<'_> {
         }
     }
 
-    /// While the weight rose: from the first stage to the last one's end, or to the rollback.
-    fn left_canary(&self, ledger: &Ledger<'_>) -> Option<u64> {
+    /// While the weight rose: from the first stage to the last one's end, or to the rollback, without the moments at
+    /// which it was taken back.
+    fn left_canary(&self, ledger: &Ledger<'_>) -> Option<Vec<Left>> {
         if self.options.assignment == Assignment::Random {
             return None;
         }
@@ -139,11 +150,40 @@ impl Account<'_> {
         let from = self.monotonic_ns(stages.first()?.entered_unix_ms);
         let to =
             stages.last()?.left_unix_ms.map_or(u64::MAX, |left| self.monotonic_ns(left)).min(self.last_ns());
-        Some(ledger.left_canary(&(from..to), SETTLE_NS).len() as u64)
+        let lived = self.followed.traffic.rising(&(from..to));
+        Some(lived.iter().flat_map(|span| ledger.left_canary(span, SETTLE_NS)).collect())
     }
 
-    /// Puts one failure and one wrong tag into a copy of the records.
-    fn self_test(&self, ledger: &Ledger<'_>) -> SelfTestReport {
+    fn users(&self, ledger: &Ledger<'_>) -> UsersReport {
+        let traffic = &self.followed.traffic;
+        let (leased, unleased): (Vec<Left>, Vec<Left>) = self
+            .left_canary(ledger)
+            .unwrap_or_default()
+            .into_iter()
+            .partition(|left| !traffic.without_lease.touch(&left.stable_ns));
+        let sticky = self.options.assignment == Assignment::Sticky;
+        let seconds = |ns: u64| seconds(ns.saturating_sub(self.followed.applied_ns) as f64 / 1e9);
+        let examples = leased.iter().take(MAX_EXAMPLES).map(|left| {
+            format!(
+                "{}: the canary answered at {}, stable got a request sent at {} and answered at {}",
+                Users::id(left.user),
+                seconds(left.canary_ns),
+                seconds(left.stable_ns.start),
+                seconds(left.stable_ns.end)
+            )
+        });
+        UsersReport {
+            distinct: ledger.users(),
+            left_canary: sticky.then_some(leased.len() as u64),
+            lost_by_lease: sticky.then_some(unleased.len() as u64),
+            requests_without_lease: traffic.requests_without_lease,
+            examples: examples.collect(),
+        }
+    }
+
+    /// Puts one failure and one wrong tag into a copy of the records. The machine excuses none here: what is tried is
+    /// whether the sums see.
+    fn self_test(&self) -> SelfTestReport {
         let mut records = self.records.to_vec();
         let is_tagged = |record: &Record| record.version_tag().is_some();
         let mut fine = records.iter_mut().filter(|record| !record.failed() && is_tagged(record));
@@ -156,7 +196,8 @@ impl Account<'_> {
         {
             *tag = "no-such-version".into();
         }
-        let (before, after) = (ledger.totals(), Ledger::new(&records, self.stable, self.canary).totals());
+        let totals = |records| Ledger::new(records, self.stable, self.canary).totals();
+        let (before, after) = (totals(self.records), totals(&records));
         SelfTestReport {
             failed_by_us: after.failed_by_us - before.failed_by_us,
             mis_tagged: after.mis_tagged - before.mis_tagged,

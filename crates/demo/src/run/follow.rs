@@ -10,14 +10,17 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::account::Account;
+use super::ground::Ground;
+use super::machine::Watch;
 use super::mesh::Mesh;
 use super::progress::Progress;
 use super::report::{NextRollout, Outcome, Report};
-use super::spec::{self, Assignment};
+use super::spec::{self, Assignment, Pace};
 use super::story::{State, Story};
+use super::traffic::Traffic;
 use super::{Options, processes};
 use crate::clock;
-use crate::load::{Load, LoadPlan, Popularity, Users};
+use crate::load::{Ledger, Load, LoadPlan, Popularity, Users};
 use crate::model::{Behaviour, Log};
 
 /// A run that could not be held to its end.
@@ -78,16 +81,30 @@ async fn run_in(options: &Options, dir: &TempDir, progress: &mut Progress) -> an
         scenario.canary_at_first("v2", seed),
     )
     .await?;
+    progress.event("measuring what stable serves through Envoy at weight 0, before anything is rolled out");
+    let ground = Ground::measure(&mesh, options.rate, seed).await?;
+    progress.event(&ground.in_words());
     let load = Load::start(LoadPlan {
-        rate: options.rate,
+        rate: ground.rate,
         users: Users { count: options.users, popularity: Popularity::Zipf(0.6) },
         seed,
         ..LoadPlan::to(mesh.listen)
     })
     .map_err(anyhow::Error::msg)?;
-    let (rate, users) = (options.rate, options.users);
+    let (rate, users) = (ground.rate, options.users);
     progress.event(&format!("{rate} requests/s from up to {users} users through {}", mesh.listen));
-    let mut run = Run { options, dir: dir.path(), mesh, load, progress, story: Story::default() };
+    let watch = Watch::start(mesh.processes());
+    let began_ns = clock::monotonic_ns();
+    let mut run = Run {
+        options,
+        rate,
+        dir: dir.path(),
+        mesh,
+        load,
+        progress,
+        story: Story::default(),
+        traffic: Traffic::default(),
+    };
     let followed = run.follow_to_its_end().await;
     let Run { mesh, load, .. } = run;
     let (stable, canary) = (mesh.stable.log().clone(), mesh.canary.log().clone());
@@ -96,16 +113,28 @@ async fn run_in(options: &Options, dir: &TempDir, progress: &mut Progress) -> an
         Ok(_) => load.stop().await,
         Err(_) => Vec::new(),
     };
+    let (strain, watched_ns) = (watch.strain(), began_ns..clock::monotonic_ns());
     mesh.stop().await;
     let followed = followed?;
+    let (stable, canary) = (stable.arrivals(), canary.arrivals());
+    if options.keep {
+        let file = dir.path().join("requests.csv");
+        let ledger = Ledger::new(&records, &stable, &canary);
+        std::fs::File::create(&file)
+            .and_then(|file| ledger.write_csv(&mut std::io::BufWriter::new(file)))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
     let account = Account {
         options,
         envoy,
         wasm_sha256,
         records: &records,
-        stable: &stable.arrivals(),
-        canary: &canary.arrivals(),
+        stable: &stable,
+        canary: &canary,
         unsent,
+        ground,
+        strain,
+        watched_ns,
         followed: &followed,
     };
     Ok(account.report())
@@ -128,19 +157,28 @@ pub struct Followed {
     pub outcome: Outcome,
     /// The rollout after it.
     pub next: Option<NextRollout>,
+    /// What became of the shares meanwhile.
+    pub traffic: Traffic,
 }
 
 /// A run under way.
 struct Run<'a> {
     options: &'a Options,
+    /// Requests per second.
+    rate: f64,
     dir: &'a Path,
     mesh: Mesh,
     load: Load,
     progress: &'a mut Progress,
     story: Story,
+    traffic: Traffic,
 }
 
 impl Run<'_> {
+    fn pace(&self) -> Pace {
+        Pace { speed: self.options.speed, rate: self.rate }
+    }
+
     async fn follow_to_its_end(&mut self) -> anyhow::Result<Followed> {
         self.wait("requests answered through Envoy", |run| {
             run.load.with(|records| {
@@ -152,6 +190,7 @@ impl Run<'_> {
         let spec = self.apply("v1", "v2").await?;
         let view = self.follow(1).await?;
         let ended_ns = clock::monotonic_ns();
+        let traffic = self.traffic.clone();
         let outcome = match view.run.phase.known() {
             Some(PhaseName::Succeeded) => Outcome::Promoted,
             Some(PhaseName::RolledBack) => Outcome::RolledBack,
@@ -170,13 +209,13 @@ impl Run<'_> {
             Outcome::Promoted => Some(self.next_rollout().await?),
             Outcome::RolledBack | Outcome::Undecided => None,
         };
-        Ok(Followed { spec, applied_ns, applied_unix_ms, ended_ns, view, outcome, next })
+        Ok(Followed { spec, applied_ns, applied_unix_ms, ended_ns, view, outcome, next, traffic })
     }
 
     /// Follows a run of the rollout until nothing more will happen by itself.
     async fn follow(&mut self, run: u64) -> anyhow::Result<RunView> {
         let mut later = self.options.scenario.canary_later("v2", self.options.seed);
-        let deadline = Instant::now() + spec::longest_run(self.options.speed);
+        let deadline = Instant::now() + spec::longest_run(self.pace());
         loop {
             let view = self.look(run).await?;
             if view.run.stage >= 2
@@ -203,6 +242,8 @@ impl Run<'_> {
         if view.run.run < run {
             return Ok(RunView { run: View { run, ..View::default() }, ..RunView::default() });
         }
+        let without_lease = self.mesh.without_lease().await?;
+        self.traffic.look(clock::monotonic_ns(), view.run.weight_ppm, without_lease);
         for news in self.story.news(&view.run) {
             self.progress.event(&news);
         }
@@ -231,8 +272,8 @@ impl Run<'_> {
 
     /// Applies a rollout.
     async fn apply(&mut self, stable: &str, canary: &str) -> anyhow::Result<String> {
-        let Options { assignment, speed, .. } = *self.options;
-        let text = spec::rollout(assignment, stable, canary, self.mesh.stable.addr(), speed);
+        let assignment = self.options.assignment;
+        let text = spec::rollout(assignment, stable, canary, self.mesh.stable.addr(), self.pace());
         let file = self.dir.join(format!("rollout-{canary}.yaml"));
         std::fs::write(&file, &text).with_context(|| format!("cannot write {}", file.display()))?;
         self.mesh.apply(&file).await?;

@@ -34,6 +34,7 @@ pub struct Mesh {
     /// Where clients send requests.
     pub listen: SocketAddr,
     controller: SocketAddr,
+    admin: SocketAddr,
     programs: Programs,
     http: Http,
 }
@@ -103,7 +104,7 @@ impl Mesh {
         let mut envoy = Process::start("envoy", &programs.envoy, &args, dir)?;
         let ready = format!("http://{admin}/ready");
         envoy.wait_until("ready", ENVOY_DEADLINE, || answers(&http, &ready)).await?;
-        Ok(Self { envoy, serin, stable, canary, listen, controller, programs, http })
+        Ok(Self { envoy, serin, stable, canary, listen, controller, admin, programs, http })
     }
 
     /// `serin apply` of a spec in a file.
@@ -131,6 +132,22 @@ impl Mesh {
     pub fn still_runs(&mut self) -> anyhow::Result<()> {
         self.serin.still_runs()?;
         self.envoy.still_runs()
+    }
+
+    /// Requests that the proxy gave to stable because it had lost its lease, so far.
+    ///
+    /// # Errors
+    /// When Envoy does not tell.
+    pub async fn without_lease(&self) -> anyhow::Result<u64> {
+        let url = format!("http://{}/stats?filter=assigned_total.*cause=.=fallback", self.admin);
+        let (status, body) = self.http.get(&url).await?;
+        anyhow::ensure!(status == StatusCode::OK, "GET {url}: {status}: {}", body.trim());
+        Ok(body.lines().filter_map(|line| line.rsplit_once(": ")?.1.trim().parse::<u64>().ok()).sum())
+    }
+
+    /// The ids of both processes.
+    pub fn processes(&self) -> Vec<u32> {
+        [&self.envoy, &self.serin].into_iter().filter_map(Process::id).collect()
     }
 
     /// Ends both processes, each asked first.

@@ -2,7 +2,9 @@
 
 mod account;
 mod follow;
+mod ground;
 mod http;
+mod machine;
 mod mesh;
 mod processes;
 mod progress;
@@ -11,8 +13,10 @@ mod rollback;
 mod scenario;
 mod spec;
 mod story;
+mod traffic;
 
 pub use follow::{CouldNotRun, run};
+pub use ground::{Rate, USUAL};
 pub use mesh::Programs;
 pub use progress::Progress;
 pub use report::{Outcome, Report};
@@ -33,7 +37,7 @@ pub struct Options {
     /// Stage times are divided by this; what counts as evidence is not.
     pub speed: f64,
     /// Requests per second.
-    pub rate: f64,
+    pub rate: Rate,
     /// Number of users who send them.
     pub users: u32,
     /// Leave the run's files where they are.

@@ -51,6 +51,11 @@ impl Process {
         Ok(Self { name, child, output })
     }
 
+    /// Its id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// An error with the last lines of output, when the process has ended.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use api::{Ack, Answer, Nack, VerdictView};
 use notation::{milliseconds, percent, ppm, seconds, thousands};
 use serde::Serialize;
 
+use super::ground::Ground;
 use super::rollback::Rollback;
 use super::scenario::Scenario;
 use super::spec::Assignment;
@@ -27,6 +28,11 @@ pub struct Report {
     pub speed: f64,
     /// Requests per second.
     pub rate: f64,
+    /// What the machine served before the rollout.
+    pub ground: Ground,
+    /// For which share of the run's time the machine did not keep up: this process woke late, or a thread of Envoy or
+    /// of the controller waited for a processor more than it did anything else.
+    pub strained_share: f64,
     /// Envoy's version.
     pub envoy: String,
     /// SHA-256 of the filter.
@@ -103,8 +109,15 @@ pub struct Requests {
 pub struct UsersReport {
     /// Distinct users of the whole run.
     pub distinct: u64,
-    /// Had the canary, then stable, while the weight only rose; sticky assignment keeps this at 0.
+    /// Had the canary, then stable, while the weight only rose and the proxy had its lease; sticky assignment keeps this
+    /// at 0.
     pub left_canary: Option<u64>,
+    /// Had the canary, then stable while the proxy was without a lease: it heard nothing of the controller for too long.
+    pub lost_by_lease: Option<u64>,
+    /// Requests that went to stable for want of a lease.
+    pub requests_without_lease: u64,
+    /// The first few of `left_canary`, in words.
+    pub examples: Vec<String>,
 }
 
 /// Time to answer, in milliseconds.
@@ -148,6 +161,9 @@ pub struct HistoryLine {
     /// What.
     pub what: String,
 }
+
+/// From this share of the time on it is said that the machine did not keep up.
+const TOLD_STRAIN: f64 = 0.05;
 
 impl Outcome {
     /// 0 promoted, 1 rolled back, 2 undecided.
@@ -248,13 +264,17 @@ impl Report {
         let totals = &self.requests.totals;
         let mut lines = vec![
             format!(
-                "Requests   {} (stable {}, canary {}, baseline {}); {} failed by the models, {} by us; {} mis-tagged",
+                "Requests   {} (stable {}, canary {}, baseline {}); {} failed by the models, {} by us{}; {} mis-tagged",
                 thousands(totals.total),
                 thousands(totals.stable),
                 thousands(totals.canary),
                 thousands(totals.baseline),
                 thousands(totals.failed_by_servers),
                 thousands(totals.failed_by_us),
+                match totals.failed_by_machine {
+                    0 => String::new(),
+                    some => format!(", {} by the machine", thousands(some)),
+                },
                 thousands(totals.mis_tagged),
             ),
             format!(
@@ -266,6 +286,20 @@ impl Report {
                 ))
             ),
         ];
+        lines.extend(self.users.examples.iter().map(|example| format!("           {example}")));
+        if self.users.requests_without_lease > 0 {
+            lines.push(format!(
+                "Lease      lost: {} requests went to stable meanwhile, {} users left the canary by it",
+                thousands(self.users.requests_without_lease),
+                thousands(self.users.lost_by_lease.unwrap_or_default())
+            ));
+        }
+        if self.strained_share >= TOLD_STRAIN {
+            lines.push(format!(
+                "Machine    too busy for {} of the time: programs waited for a processor, and answer times tell of that too",
+                percent(self.strained_share, 0)
+            ));
+        }
         for (arm, latency) in &self.latency_ms {
             lines.push(format!(
                 "Latency    {arm}: p50 {}, p99 {}",

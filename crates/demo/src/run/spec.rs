@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::ground::USUAL;
+
 /// The rollout's name.
 pub const NAME: &str = "ranker";
 
@@ -35,30 +37,40 @@ const DEADLINE_S: f64 = 150.0;
 /// A deadline is not shortened further than this: evidence takes its time at any speed.
 const LEAST_DEADLINE_S: f64 = 90.0;
 
-fn deadline_s(speed: f64) -> f64 {
-    (DEADLINE_S / speed).max(LEAST_DEADLINE_S)
+/// How fast a run goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Stage times are divided by this.
+    pub speed: f64,
+    /// Requests per second: with fewer, evidence takes longer, and deadlines wait for it.
+    pub rate: f64,
 }
 
-/// Writes a rollout of `canary` over `stable`, whose server at `stable_addr` is its own deploy tool. Stage times are
-/// divided by `speed`; margins and sample sizes are not.
+fn deadline_s(pace: Pace) -> f64 {
+    let seconds = (DEADLINE_S / pace.speed).max(LEAST_DEADLINE_S);
+    (seconds * (USUAL / pace.rate).max(1.0)).ceil()
+}
+
+/// Writes a rollout of `canary` over `stable`, whose server at `stable_addr` is its own deploy tool. Margins and sample
+/// sizes are the same at any pace.
 pub fn rollout(
     assignment: Assignment,
     stable: &str,
     canary: &str,
     stable_addr: SocketAddr,
-    speed: f64,
+    pace: Pace,
 ) -> String {
     let span = |seconds: f64| match (seconds * 1000.0).max(1.0).round() {
         ms if ms % 1000.0 == 0.0 => format!("{}s", ms / 1000.0),
         ms => format!("{ms}ms"),
     };
-    let time = |seconds: f64| span(seconds / speed);
+    let time = |seconds: f64| span(seconds / pace.speed);
     let assignment = match assignment {
         // The sample models draw each answer anew: requests of one user do not go together.
         Assignment::Sticky => "{mode: sticky, keys: [{header: x-user-id}], unit: request}",
         Assignment::Random => "{mode: random}",
     };
-    let (bake, last_bake, deadline, step) = (time(8.0), time(4.0), span(deadline_s(speed)), time(2.0));
+    let (bake, last_bake, deadline, step) = (time(8.0), time(4.0), span(deadline_s(pace)), time(2.0));
     format!(
         "apiVersion: serin.dev/v1alpha1
 kind: Rollout
@@ -89,8 +101,8 @@ spec:
 
 /// How long a run may take before it counts as undecided: every stage up to its deadline, and a minute for what is
 /// between them.
-pub fn longest_run(speed: f64) -> std::time::Duration {
-    std::time::Duration::from_secs_f64(4.0 * deadline_s(speed) + 60.0)
+pub fn longest_run(pace: Pace) -> std::time::Duration {
+    std::time::Duration::from_secs_f64(4.0 * deadline_s(pace) + 60.0)
 }
 
 #[cfg(test)]
@@ -98,8 +110,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(assignment: Assignment, speed: f64, bake_ms: u64, deadline_ms: u64) {
-        let text = rollout(assignment, "v1", "v2", ([127, 0, 0, 1], 8080).into(), speed);
+    fn check(assignment: Assignment, (speed, rate): (f64, f64), bake_ms: u64, deadline_ms: u64) {
+        let pace = Pace { speed, rate };
+        let text = rollout(assignment, "v1", "v2", ([127, 0, 0, 1], 8080).into(), pace);
         let loaded = ::manifest::load(&text).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         // The many series are meant: this Envoy lives for two minutes.
         let others =
@@ -114,9 +127,11 @@ mod tests {
 
     #[test]
     fn the_rollout_is_one_a_user_may_write() {
-        check(Assignment::Sticky, 1.0, 8_000, 150_000);
-        check(Assignment::Random, 1.0, 8_000, 150_000);
-        check(Assignment::Sticky, 0.5, 16_000, 300_000);
-        check(Assignment::Sticky, 16.0, 500, 90_000);
+        check(Assignment::Sticky, (1.0, 700.0), 8_000, 150_000);
+        check(Assignment::Random, (1.0, 2_000.0), 8_000, 150_000);
+        check(Assignment::Sticky, (0.5, 700.0), 16_000, 300_000);
+        check(Assignment::Sticky, (16.0, 700.0), 500, 90_000);
+        // Half the traffic takes twice as long to prove anything.
+        check(Assignment::Sticky, (1.0, 350.0), 8_000, 300_000);
     }
 }

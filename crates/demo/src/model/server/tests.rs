@@ -156,3 +156,37 @@ async fn a_rate_that_is_none_is_refused() {
     let refused = Load::start(LoadPlan { rate: 0.0, ..LoadPlan::to(addr) }).unwrap_err();
     assert_eq!(refused, "rate is 0; it must be above 0 and at most 100000 requests/s");
 }
+
+/// A request of which a body of 100 bytes is said and less is sent, or more than a megabyte.
+#[track_caller]
+fn check_body(outcome: Outcome, failure: bool) {
+    assert_eq!(outcome.is_server_failure(), failure, "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_not_the_model_s_failure_and_one_too_large_is() {
+    use tokio::io::AsyncWriteExt;
+    let server = start(Behaviour::plain("v1")).await;
+    let mut client = tokio::net::TcpStream::connect(server.addr()).await.unwrap();
+    let head = "POST /v1/predict HTTP/1.1\r\nhost: a\r\nx-request-id: a\r\ncontent-length: 100\r\n\r\nfew";
+    client.write_all(head.as_bytes()).await.unwrap();
+    let until = tokio::time::Instant::now() + Duration::from_secs(20);
+    let logged = |outcome: fn(Outcome) -> bool| {
+        server.log().with(|all| all.first().is_some_and(|arrival| outcome(arrival.outcome)))
+    };
+    let wait = async |outcome: fn(Outcome) -> bool| {
+        while !logged(outcome) {
+            assert!(tokio::time::Instant::now() < until, "{:?}", server.log().arrivals());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    wait(|outcome| outcome == Outcome::Open).await;
+    drop(client);
+    wait(|outcome| outcome != Outcome::Open).await;
+    check_body(server.log().arrivals()[0].outcome, false);
+
+    let request = Request::post("/v1/predict").header("x-request-id", "b");
+    let (status, ..) = send(&server, true, request, &"x".repeat(MAX_BODY_BYTES + 1)).await;
+    assert_eq!(status, 413);
+    check_body(server.log().arrivals()[1].outcome, true);
+}

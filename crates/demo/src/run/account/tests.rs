@@ -1,6 +1,7 @@
 use api::{RollbackView, RunView, View};
 
-use super::super::{Programs, Scenario};
+use super::super::traffic::Traffic;
+use super::super::{Programs, Rate, Scenario};
 use super::*;
 use crate::load::Record;
 use crate::model::Outcome as Ended;
@@ -45,7 +46,7 @@ fn options(assignment: Assignment) -> Options {
         assignment,
         seed: 1,
         speed: 1.0,
-        rate: 700.0,
+        rate: Rate::UpTo(700.0),
         users: 10,
         keep: false,
     }
@@ -79,10 +80,24 @@ fn followed() -> Followed {
         },
         outcome: Outcome::RolledBack,
         next: None,
+        traffic: Traffic::default(),
     }
 }
 
+fn ground() -> Ground {
+    Ground { asked: Rate::UpTo(700.0), rate: 350.0, tried: Vec::new() }
+}
+
 fn report(assignment: Assignment, requests: &[(u64, u32, &str)]) -> Report {
+    report_of(assignment, requests, followed(), Spans::default())
+}
+
+fn report_of(
+    assignment: Assignment,
+    requests: &[(u64, u32, &str)],
+    followed: Followed,
+    strain: Spans,
+) -> Report {
     let (records, arrivals): (Vec<Record>, Vec<Arrival>) =
         requests.iter().map(|(ms, user, version)| request(*ms, *user, version)).unzip();
     let (canary, stable): (Vec<Arrival>, Vec<Arrival>) =
@@ -95,7 +110,10 @@ fn report(assignment: Assignment, requests: &[(u64, u32, &str)]) -> Report {
         stable: &stable,
         canary: &canary,
         unsent: 0,
-        followed: &followed(),
+        ground: ground(),
+        strain,
+        watched_ns: at(0)..at(10_000),
+        followed: &followed,
     }
     .report()
 }
@@ -143,7 +161,53 @@ fn the_rollback_is_measured_at_the_canary() {
 fn one_who_leaves_is_seen() {
     let mut requests = REQUESTS.to_vec();
     requests.push((3_500, 1, "v1"));
-    assert_eq!(report(Assignment::Sticky, &requests).users.left_canary, Some(1));
+    let users = report(Assignment::Sticky, &requests).users;
+    assert_eq!((users.left_canary, users.lost_by_lease), (Some(1), Some(0)));
+    let said =
+        "user-1: the canary answered at 0.6 s, stable got a request sent at 3.5 s and answered at 3.5 s";
+    assert_eq!(users.examples, [said]);
+}
+
+#[test]
+fn what_is_open_at_the_rollback_says_nothing_of_who_left() {
+    // Sent before the decision, answered after it: the proxy may have had the weights of the rollback.
+    let mut requests = REQUESTS.to_vec();
+    requests.push((3_995, 1, "v1"));
+    assert_eq!(report(Assignment::Sticky, &requests).users.left_canary, Some(0));
+}
+
+/// Looks as (at, weight, requests without a lease), and what is said of user 1, who got stable at 3.5 s.
+#[track_caller]
+fn check_traffic(looks: &[(u64, u32, u64)], left: u64, lost_by_lease: u64) {
+    let mut requests = REQUESTS.to_vec();
+    requests.push((3_500, 1, "v1"));
+    let mut followed = followed();
+    looks.iter().for_each(|(ms, weight, without)| followed.traffic.look(at(*ms), *weight, *without));
+    let users = report_of(Assignment::Sticky, &requests, followed, Spans::default()).users;
+    assert_eq!((users.left_canary, users.lost_by_lease), (Some(left), Some(lost_by_lease)));
+    assert_eq!(users.requests_without_lease, looks.last().map_or(0, |look| look.2));
+}
+
+#[test]
+fn a_lost_lease_and_a_weight_taken_back_are_no_broken_promise() {
+    check_traffic(&[], 1, 0);
+    check_traffic(&[(3_000, 500_000, 0), (3_400, 500_000, 0), (3_600, 500_000, 4)], 0, 1);
+    check_traffic(&[(1_000, 500_000, 0), (1_200, 500_000, 4), (3_600, 500_000, 4)], 1, 0);
+    check_traffic(&[(3_000, 500_000, 0), (3_200, 50_000, 0)], 0, 0);
+    // It rises and stays: whoever leaves, leaves.
+    check_traffic(&[(1_000, 250_000, 0), (2_100, 500_000, 0)], 1, 0);
+}
+
+#[test]
+fn the_share_of_time_without_a_machine_is_told() {
+    let mut strain = Spans::default();
+    strain.add(at(1_000)..at(3_500));
+    let report = report_of(Assignment::Sticky, REQUESTS, followed(), strain);
+    assert_eq!((report.strained_share, report.rate), (0.25, 350.0));
+    // On such a machine, too, the self-test must move the sum.
+    assert_eq!(report.self_test.failed_by_us, 1);
+    let said = report.in_words();
+    assert!(said.contains("Machine    too busy for 25 % of the time"), "{said}");
 }
 
 #[test]

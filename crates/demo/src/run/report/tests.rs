@@ -18,6 +18,8 @@ fn report() -> Report {
         seed: 1,
         speed: 1.0,
         rate: 700.0,
+        ground: Ground { asked: super::super::Rate::UpTo(700.0), rate: 700.0, tried: Vec::new() },
+        strained_share: 0.01,
         envoy: "1.40.0".to_owned(),
         wasm_sha256: "ab".to_owned(),
         assignment: Assignment::Sticky,
@@ -59,7 +61,13 @@ fn report() -> Report {
             },
             unsent: 0,
         },
-        users: UsersReport { distinct: 12_000, left_canary: Some(0) },
+        users: UsersReport {
+            distinct: 12_000,
+            left_canary: Some(0),
+            lost_by_lease: Some(0),
+            requests_without_lease: 0,
+            examples: Vec::new(),
+        },
         latency_ms: BTreeMap::from([("canary", Latency { p50: 8.9, p99: 23.4 })]),
         rollback: Some(Rollback {
             decided_ms: 41_000.0,
