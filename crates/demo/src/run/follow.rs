@@ -237,19 +237,39 @@ impl Run<'_> {
 
     /// Reads the rollout, and tells what is new.
     async fn look(&mut self, run: u64) -> anyhow::Result<RunView> {
-        self.mesh.still_runs()?;
-        let view: RunView = self.mesh.controller(&format!("/v1/rollouts/{}", spec::NAME)).await?;
+        let view = self.asked().await?;
         if view.run.run < run {
             return Ok(RunView { run: View { run, ..View::default() }, ..RunView::default() });
         }
-        let without_lease = self.mesh.without_lease().await?;
-        self.traffic.look(clock::monotonic_ns(), view.run.weight_ppm, without_lease);
+        self.watch_traffic(Some(view.run.weight_ppm)).await;
         for news in self.story.news(&view.run) {
             self.progress.event(&news);
         }
         let (observed, unit) = self.observed(&view.run);
         self.progress.state(&State::of(&view.run, observed, unit));
         Ok(view)
+    }
+
+    /// The controller's view. One that is silent for a while, on a busy machine, is waited for: proxies lose their leases
+    /// meanwhile, which is part of what is told.
+    async fn asked(&mut self) -> anyhow::Result<RunView> {
+        let (url, deadline) = (format!("/v1/rollouts/{}", spec::NAME), Instant::now() + PATIENCE);
+        loop {
+            self.mesh.still_runs()?;
+            match self.mesh.controller(&url).await {
+                Ok(view) => return Ok(view),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(error) => self.progress.event(&format!("the controller does not answer: {error:#}")),
+            }
+            self.watch_traffic(None).await;
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn watch_traffic(&mut self, weight_ppm: Option<u32>) {
+        // An Envoy that does not tell in time tells next time: its counters only rise.
+        let without_lease = self.mesh.without_lease().await.ok();
+        self.traffic.look(clock::monotonic_ns(), weight_ppm, without_lease);
     }
 
     /// The canary's share since the stage began, of arrivals at the servers; the report leaves the moments of change

@@ -226,7 +226,7 @@ mod tests {
         check(&tried(700.0, 840.0, 0, Some(100.0)), None);
         check(&tried(700.0, 512.0, 9, Some(21.0)), Some("only 512 could be sent"));
         check(&tried(700.0, 874.0, 9, Some(21.0)), Some("9 of 1,750 got no answer"));
-        check(&tried(700.0, 874.0, 0, Some(412.0)), Some("p99 412 ms, at most 100 ms is good"));
+        check(&tried(700.0, 874.0, 0, Some(412.0)), Some("p99 412.0 ms, at most 100.0 ms is good"));
         check(&tried(700.0, 874.0, 1_750, None), Some("1,750 of 1,750 got no answer"));
         check(&tried(700.0, 0.0, 0, None), Some("only 0 could be sent"));
     }

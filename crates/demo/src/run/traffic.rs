@@ -23,8 +23,11 @@ struct Look {
 }
 
 impl Traffic {
-    /// What a look finds: the canary's weight, and all requests so far that went to stable for want of a lease.
-    pub fn look(&mut self, at_ns: u64, weight_ppm: u32, without_lease: u64) {
+    /// What a look finds: the canary's weight, and all requests so far that went to stable for want of a lease. What
+    /// nobody told is as it was.
+    pub fn look(&mut self, at_ns: u64, weight_ppm: Option<u32>, without_lease: Option<u64>) {
+        let weight_ppm = weight_ppm.or(self.last.map(|last| last.weight_ppm)).unwrap_or(0);
+        let without_lease = without_lease.unwrap_or(self.requests_without_lease);
         let before = self.last.unwrap_or(Look { at_ns, weight_ppm });
         if weight_ppm < before.weight_ppm {
             self.fell.push(before.at_ns..at_ns);
@@ -56,7 +59,7 @@ mod tests {
 
     fn traffic(looks: &[(u64, u32, u64)]) -> Traffic {
         let mut traffic = Traffic::default();
-        looks.iter().for_each(|(at, weight, without)| traffic.look(*at, *weight, *without));
+        looks.iter().for_each(|(at, weight, without)| traffic.look(*at, Some(*weight), Some(*without)));
         traffic
     }
 
@@ -79,6 +82,11 @@ mod tests {
     fn a_lost_lease_is_seen_while_requests_go_to_stable_for_it() {
         let known = traffic(&[(10, 5, 0), (20, 5, 0), (30, 5, 7), (40, 5, 9), (50, 5, 9)]);
         assert_eq!(known.requests_without_lease, 9);
+        let mut silent = known.clone();
+        silent.look(60, None, None);
+        silent.look(70, None, Some(12));
+        assert_eq!((silent.requests_without_lease, silent.without_lease.within(&(0..100))), (12, 30));
+        assert_eq!(silent.rising(&(0..100)), [0..100], "a controller that is silent takes no weight back");
         assert_eq!(known.without_lease.within(&(0..100)), 20);
         assert!(known.without_lease.touch(&(25..26)) && !known.without_lease.touch(&(45..50)));
     }

@@ -182,7 +182,9 @@ fn check_traffic(looks: &[(u64, u32, u64)], left: u64, lost_by_lease: u64) {
     let mut requests = REQUESTS.to_vec();
     requests.push((3_500, 1, "v1"));
     let mut followed = followed();
-    looks.iter().for_each(|(ms, weight, without)| followed.traffic.look(at(*ms), *weight, *without));
+    looks
+        .iter()
+        .for_each(|(ms, weight, without)| followed.traffic.look(at(*ms), Some(*weight), Some(*without)));
     let users = report_of(Assignment::Sticky, &requests, followed, Spans::default()).users;
     assert_eq!((users.left_canary, users.lost_by_lease), (Some(left), Some(lost_by_lease)));
     assert_eq!(users.requests_without_lease, looks.last().map_or(0, |look| look.2));
