@@ -23,8 +23,9 @@ pub fn digits(value: f64) -> String {
 /// How much of the evidence that proof takes is there: 0 % before any, 99 % at most while it is not proven. Evidence
 /// multiplies, so its logarithm grows with the requests.
 pub fn gathered(log_e: f64, alpha: f64) -> String {
-    let share = log_e / -alpha.ln();
-    notation::percent((share * 100.0).floor().max(0.0).min(99.0) / 100.0, 0)
+    // What is no number is no evidence.
+    let share = Some(log_e / -alpha.ln()).filter(|share| !share.is_nan()).unwrap_or(0.0);
+    notation::percent((share * 100.0).floor().clamp(0.0, 99.0) / 100.0, 0)
 }
 
 /// An e-value for display and for JSON, which has no infinity.

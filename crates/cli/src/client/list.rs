@@ -62,8 +62,9 @@ pub fn list(all: &[RunView], attention: bool) -> String {
     // Writing to a String does not fail.
     let _ = writeln!(
         out,
-        "{} rollouts: {attention} {verb} attention, {under_way} under way, {at_rest} at rest",
-        all.len()
+        "{} rollout{}: {attention} {verb} attention, {under_way} under way, {at_rest} at rest",
+        all.len(),
+        if all.len() == 1 { "" } else { "s" }
     );
     out
 }
@@ -159,7 +160,7 @@ mod tests {
         let few = list(&all, true);
         assert!(few.lines().count() == 5 && !few.contains("b-up"), "{few}");
         assert_eq!(list(&[], false), "0 rollouts: 0 want attention, 0 under way, 0 at rest\n");
-        assert_eq!(list(&all[..1], true), "1 rollouts: 0 want attention, 0 under way, 1 at rest\n");
+        assert_eq!(list(&all[..1], true), "1 rollout: 0 want attention, 0 under way, 1 at rest\n");
     }
 
     #[test]

@@ -16,13 +16,14 @@ pub fn one(whole: &RunView, now_ms: u64) -> String {
     let mut out = String::new();
     let _ = write!(
         out,
-        "{} run {}: {} -> {}   {}   weight {}   stage {}/{}",
+        "{} run {}: {} -> {}   {}   weight {}{}   stage {}/{}",
         view.name,
         view.run,
         view.begins_at(),
         view.canary,
         view.phase,
         percent(view.weight_ppm),
+        measured(whole).unwrap_or_default(),
         view.stage,
         view.stage_count,
     );
@@ -97,6 +98,14 @@ pub fn one(whole: &RunView, now_ms: u64) -> String {
     }
     by_hand(&mut out, &view.name, &view.ways);
     out
+}
+
+/// The share of requests that the canary gets, beside the one that was set: with sticky users it is that of those who
+/// come.
+fn measured(whole: &RunView) -> Option<String> {
+    let demand = whole.demand.as_ref().filter(|demand| demand.canary.share_ppm > 0)?;
+    let (canary, all) = (demand.canary.per_second?, demand.per_second.filter(|all| *all > 0.0)?);
+    Some(format!(" (measured {:.1}% of {all:.0} requests/s)", 100.0 * canary / all))
 }
 
 /// What a person can type now, and what it does.
@@ -332,6 +341,24 @@ mod tests {
                       none rises now: v1 has 7 of the 100 answers it takes\n";
         assert!(text.ends_with(shares), "{text}");
         assert_eq!(super::super::exit_code(&view), None);
+    }
+
+    #[test]
+    fn the_share_that_is_there_stands_beside_the_one_that_was_set() {
+        let shown = |demand: &str| {
+            let text = format!(r#"{{"name":"ranker","weight_ppm":50000,"demand":{demand}}}"#);
+            one(&serde_json::from_str(&text).expect("a view"), 0)
+        };
+        let text = shown(r#"{"per_second":484.5,"canary":{"share_ppm":50000,"per_second":22.3}}"#);
+        assert!(text.contains("weight 5% (measured 4.6% of 484 requests/s)   stage"), "{text}");
+        for nothing in [
+            "null",
+            r#"{"per_second":0.0,"canary":{"share_ppm":50000,"per_second":0.0}}"#,
+            r#"{"per_second":null,"canary":{"share_ppm":50000,"per_second":null}}"#,
+            r#"{"per_second":484.5,"canary":{"share_ppm":0,"per_second":0.0}}"#,
+        ] {
+            assert!(shown(nothing).contains("weight 5%   stage"), "{nothing}");
+        }
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use super::gates::with;
 use super::story::{Story, human, urged};
-use crate::{Event, Pause, Phase};
+use crate::{Event, HandingBack, Pause, Phase};
 
 const UNPROVEN: &str = "gates: [{name: e, metric: error_rate, max: 20%, minSamples: 100000}]";
 const TIME_ALONE: &str = "gates: [{name: e, metric: error_rate, max: 20%, level: advisory}]";
 const HAND_BACK: &str = "stages: [{weight: 50%, bake: 1s, deadline: 10m}, {weight: 100%, bake: 1s}]
-handBack: {endpoints: [http://stable], steps: [50%, 0%], step: 10s}
+handBack: {steps: [50%, 0%], step: 10s}
 gates: [{name: e, metric: error_rate, max: 90%, level: advisory}]";
 
 /// As they would be typed, and each is allowed, as it is typed.
@@ -68,8 +68,10 @@ fn at_the_end() {
     let mut story = with(UNPROVEN).start();
     story.take(&Event::Abort(human()));
     check(&story, &["retry --reason"]);
-    let mut story = Story::of(HAND_BACK).start();
-    story.until(600, |state| matches!(state.phase, Phase::HandBack(_)));
+    let mut story = Story::of(HAND_BACK);
+    story.deploys = false;
+    let mut story = story.start();
+    story.until(600, |state| matches!(state.phase, Phase::HandBack(HandingBack::Asked { .. })));
     let ways = story.state.ways();
     let confirm = ways.iter().find(|way| way.verb == "promote").expect("stable serves it, says a person");
     assert!(confirm.does.starts_with("says that stable serves v2 by now"), "{confirm:?}");
