@@ -161,6 +161,9 @@ impl Account<'_> {
             .unwrap_or_default()
             .into_iter()
             .partition(|left| !traffic.without_lease.touch(&left.stable_ns));
+        // Two workers of a proxy that wait for a processor take a push up further apart than they do otherwise.
+        let (starved, leased): (Vec<Left>, Vec<Left>) =
+            leased.into_iter().partition(|left| self.strain.explains(left.canary_ns, left.stable_ns.end));
         let sticky = self.options.assignment == Assignment::Sticky;
         let seconds = |ns: u64| seconds(ns.saturating_sub(self.followed.applied_ns) as f64 / 1e9);
         let examples = leased.iter().take(MAX_EXAMPLES).map(|left| {
@@ -176,6 +179,7 @@ impl Account<'_> {
             distinct: ledger.users(),
             left_canary: sticky.then_some(leased.len() as u64),
             lost_by_lease: sticky.then_some(unleased.len() as u64),
+            lost_by_machine: sticky.then_some(starved.len() as u64),
             requests_without_lease: traffic.requests_without_lease,
             examples: examples.collect(),
         }

@@ -114,6 +114,8 @@ pub struct UsersReport {
     pub left_canary: Option<u64>,
     /// Had the canary, then stable while the proxy was without a lease: it heard nothing of the controller for too long.
     pub lost_by_lease: Option<u64>,
+    /// Had the canary, then stable while the machine did not keep up.
+    pub lost_by_machine: Option<u64>,
     /// Requests that went to stable for want of a lease.
     pub requests_without_lease: u64,
     /// The first few of `left_canary`, in words.
@@ -281,8 +283,12 @@ impl Report {
                 "Users      {}{}",
                 thousands(self.users.distinct),
                 self.users.left_canary.map_or(String::new(), |left| format!(
-                    "; {} left the canary while its weight rose",
-                    thousands(left)
+                    "; {} left the canary while its weight rose{}",
+                    thousands(left),
+                    match self.users.lost_by_machine {
+                        None | Some(0) => String::new(),
+                        Some(some) => format!(", {} more while the machine did not keep up", thousands(some)),
+                    }
                 ))
             ),
         ];

@@ -201,6 +201,20 @@ fn a_lost_lease_and_a_weight_taken_back_are_no_broken_promise() {
 }
 
 #[test]
+fn workers_that_wait_for_a_processor_break_no_promise() {
+    let mut requests = REQUESTS.to_vec();
+    requests.push((3_500, 1, "v1"));
+    let check = |from, to, expected| {
+        let mut strain = Spans::default();
+        strain.add(at(from)..at(to));
+        let report = report_of(Assignment::Sticky, &requests, followed(), strain);
+        assert_eq!((report.users.left_canary, report.users.lost_by_machine), expected);
+    };
+    check(500, 3_600, (Some(0), Some(1)));
+    check(3_400, 3_600, (Some(1), Some(0)));
+}
+
+#[test]
 fn the_share_of_time_without_a_machine_is_told() {
     let mut strain = Spans::default();
     strain.add(at(1_000)..at(3_500));

@@ -65,6 +65,7 @@ fn report() -> Report {
             distinct: 12_000,
             left_canary: Some(0),
             lost_by_lease: Some(0),
+            lost_by_machine: Some(0),
             requests_without_lease: 0,
             examples: Vec::new(),
         },
