@@ -27,11 +27,14 @@ pub(super) fn read<'a>(
         let name = at.at("name").text().unwrap_or_else(|| "webhook".to_owned());
         let kind = at.at("type").text().unwrap_or_else(|| "rollout".to_owned());
         let url = at.at("url").text().unwrap_or_default();
-        let loads = at.down("metadata.cmd").is_there() || at.down("metadata.type").is_there();
+        let command = at.down("metadata.type").text();
+        let loads = at.down("metadata.cmd").is_there() || command.is_some();
+        // The load tester answers for commands of other types, such as bash, when they have ended.
+        let traffic = loads && command.is_none_or(|kind| kind == "cmd");
         let yes = "`approval: true`: a person says yes by `serin approve`, or a program does";
         let ask = "have what answered the webhook call `serin approve` in its place";
         match kind.as_str() {
-            "rollout" | "" if loads => {
+            "rollout" | "" if traffic => {
                 let what = "it makes traffic, and Serin makes none: what counts is what users send";
                 ledger.lost(&at, what, "let it run by itself where there are no users");
             }

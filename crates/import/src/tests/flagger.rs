@@ -67,6 +67,10 @@ fn a_canary_with_its_template() {
     assert!(spec.warm_up_hook.is_some());
     noted(&imported, Fate::Lost, "spec.analysis.webhooks[2]", "makes traffic");
     noted(&imported, Fate::Lost, "spec.analysis.webhooks[3]", "2xx");
+    let tested = CANARY.replace("metadata: {cmd: ", "metadata: {type: bash, cmd: ");
+    let gates =
+        of(&[("canary.yaml", &tested), ("template.yaml", TEMPLATE)]).rollouts[0].rollout.spec.gates.len();
+    assert_eq!(gates, spec.gates.len() + 1, "a command whose end is waited for is a gate");
     assert!(!imported.notes.iter().any(|note| note.what.contains("no such field")), "{}", report(&imported));
     found(&imported, "longer-than-step", 16);
 }
