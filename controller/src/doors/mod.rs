@@ -59,7 +59,7 @@ impl Doors {
 }
 
 /// Is it a proxy's question for its lease? The path may name the document it runs.
-fn is_lease(path: &str) -> bool {
+pub fn is_lease(path: &str) -> bool {
     path.strip_prefix(LEASE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

@@ -7,17 +7,25 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// A connection's use.
 #[derive(Clone, Debug)]
-pub struct Use(Arc<Mutex<State>>);
+pub struct Use(Arc<Mutex<State>>, Arc<Notify>);
+
+/// What was asked last on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    Nothing,
+    Lease,
+    Other,
+}
 
 #[derive(Debug)]
 struct State {
     open: usize,
-    /// Has anything been asked at all?
-    used: bool,
+    asked: Asked,
     /// When the last answer ended, or the connection began.
     since: Instant,
 }
@@ -28,14 +36,15 @@ pub struct Begun(Use);
 
 impl Use {
     pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(State { open: 0, used: false, since: Instant::now() })))
+        let state = State { open: 0, asked: Asked::Nothing, since: Instant::now() };
+        Self(Arc::new(Mutex::new(state)), Arc::default())
     }
 
-    /// A request has come.
-    pub fn begin(&self) -> Begun {
+    /// A request has come; `lease`: of a proxy, for its lease.
+    pub fn begin(&self, lease: bool) -> Begun {
         self.change(|state| {
             state.open += 1;
-            state.used = true;
+            state.asked = if lease { Asked::Lease } else { Asked::Other };
         });
         Begun(self.clone())
     }
@@ -43,8 +52,8 @@ impl Use {
     /// Resolves when nothing was asked for so long; `first`: when nothing ever was.
     pub async fn idle(&self, longest: Duration, first: Duration) {
         loop {
-            let (open, used, since) = self.change(|state| (state.open, state.used, state.since));
-            let until = since + if used { longest } else { first };
+            let (open, asked, since) = self.change(|state| (state.open, state.asked, state.since));
+            let until = since + if asked == Asked::Nothing { first } else { longest };
             if open > 0 {
                 tokio::time::sleep(longest / 4).await;
             } else if until <= Instant::now() {
@@ -53,6 +62,21 @@ impl Use {
                 tokio::time::sleep_until(until).await;
             }
         }
+    }
+
+    /// What was asked last and since when nothing is; `None`: something is being answered.
+    pub fn idle_since(&self) -> Option<(Asked, Instant)> {
+        self.change(|state| (state.open == 0).then_some((state.asked, state.since)))
+    }
+
+    /// It is to end: what has come by then is answered.
+    pub fn send_away(&self) {
+        self.1.notify_one();
+    }
+
+    /// Resolves when it is to end.
+    pub async fn sent_away(&self) {
+        self.1.notified().await;
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {

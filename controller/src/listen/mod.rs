@@ -4,6 +4,7 @@
 //! cannot be opened any more. What is over a bound is closed at once and counted; those who are there stay.
 
 mod held;
+mod places;
 mod stalled;
 pub mod tls;
 
@@ -20,11 +21,12 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use crate::doors::{TurnedAway, Why};
+use crate::doors::{self, TurnedAway, Why};
 use held::{Held, Use};
+use places::Places;
 use stalled::Stalled;
 use tls::Tls;
 
@@ -81,7 +83,7 @@ impl Port {
     /// Serves until it is told to stop.
     pub async fn serve(self, stopped: watch::Receiver<bool>) {
         let Self { socket, router, tls, room, patience, turned_away } = self;
-        let places = Arc::new(Semaphore::new(room));
+        let places = Places::new(room, patience.head);
         let mut stop = stopped.clone();
         let failed = Failed { last: Arc::default(), turned_away: turned_away.clone() };
         loop {
@@ -90,7 +92,7 @@ impl Port {
                 _ = stop.wait_for(|stopped| *stopped) => break,
                 accepted = socket.accept() => accepted,
             };
-            let (stream, _) = match accepted {
+            let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // No descriptor is left, or the peer went away at once: neither is mended by asking again at once.
@@ -99,19 +101,18 @@ impl Port {
                     continue;
                 }
             };
-            let Ok(place) = places.clone().try_acquire_owned() else {
+            let Some(place) = places.take(peer.ip()) else {
                 turned_away.count(Why::Connections);
                 continue;
             };
             let (router, tls, stopped) = (router.clone(), tls.clone(), stopped.clone());
             let failed = failed.clone();
             tokio::spawn(async move {
-                connection(stream, router, tls, patience, failed, stopped).await;
+                connection(stream, router, tls, patience, (failed, place.in_use.clone()), stopped).await;
                 drop(place);
             });
         }
-        let all = places.acquire_many(u32::try_from(room).unwrap_or(u32::MAX));
-        let _ = tokio::time::timeout(GRACE, all).await;
+        let _ = tokio::time::timeout(GRACE, places.empty()).await;
     }
 }
 
@@ -138,29 +139,35 @@ async fn connection(
     router: Router,
     tls: Option<Tls>,
     patience: Patience,
-    failed: Failed,
+    (failed, in_use): (Failed, Use),
     stopped: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
     match tls {
-        None => talk(stream, router, patience, stopped).await,
-        Some(tls) => match tokio::time::timeout(patience.head, tls.accept(stream)).await {
-            Ok(Ok(stream)) => talk(stream, router, patience, stopped).await,
-            Ok(Err(error)) => failed.tell(&error.to_string()),
-            Err(_) => failed.tell("it took too long"),
-        },
+        None => talk(stream, router, patience, in_use, stopped).await,
+        Some(tls) => {
+            let shaken = tokio::select! {
+                shaken = tokio::time::timeout(patience.head, tls.accept(stream)) => shaken,
+                () = in_use.sent_away() => return,
+            };
+            match shaken {
+                Ok(Ok(stream)) => talk(stream, router, patience, in_use, stopped).await,
+                Ok(Err(error)) => failed.tell(&error.to_string()),
+                Err(_) => failed.tell("it took too long"),
+            }
+        }
     }
 }
 
-async fn talk<I>(io: I, router: Router, patience: Patience, mut stopped: watch::Receiver<bool>)
+async fn talk<I>(io: I, router: Router, patience: Patience, in_use: Use, mut stopped: watch::Receiver<bool>)
 where
     I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let in_use = Use::new();
     let service = hyper::service::service_fn({
         let in_use = in_use.clone();
         move |request: Request<Incoming>| {
-            let (begun, router) = (in_use.begin(), router.clone());
+            let lease = doors::is_lease(request.uri().path());
+            let (begun, router) = (in_use.begin(lease), router.clone());
             async move {
                 let answered: Result<Response<Body>, Infallible> =
                     router.oneshot(request.map(Body::new)).await;
@@ -191,6 +198,7 @@ where
             return;
         }
         () = in_use.idle(patience.idle, patience.head) => {}
+        () = in_use.sent_away() => {}
         _ = stopped.wait_for(|stopped| *stopped) => {}
     }
     talking.as_mut().graceful_shutdown();

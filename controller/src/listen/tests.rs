@@ -29,6 +29,7 @@ fn endless() -> Body {
 async fn served(room: usize, patience: Patience, tls: Option<Tls>) -> Served {
     let router =
         Router::new().route("/", get(|| async { "here" })).route("/endless", get(|| async { endless() }));
+    let router = router.route(doors::LEASE, get(|| async { "here" }));
     let socket = listen("--http", "127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let address = socket.local_addr().expect("its address");
     let turned_away = TurnedAway::default();
@@ -91,6 +92,30 @@ async fn who_comes_when_there_is_no_room_is_sent_away_and_who_is_there_stays() {
         }
     })
     .await;
+}
+
+/// A fleet's leases, or a stranger's, take every place there is, again and again; a person is answered at once all the same.
+#[tokio::test]
+async fn a_flood_of_leases_locks_nobody_out() {
+    let served = served(16, Patience::default(), None).await;
+    let mut flood = Vec::new();
+    for round in 0..4 {
+        for n in 0..16 {
+            let mut lease = connect(&served).await;
+            if n % 4 > 0 {
+                ask(&mut lease, doors::LEASE).await;
+            }
+            flood.push(lease);
+        }
+        let mut person = connect(&served).await;
+        ask(&mut person, "/").await;
+        ask(&mut person, "/").await;
+        assert!(!served.turned_away.render(0).contains("connections\"} 1"), "round {round}");
+    }
+    // Those that idle for longest have gone, and were told so.
+    ends(&mut flood[0]).await;
+    let mut last = flood.pop().expect("the last");
+    ask(&mut last, doors::LEASE).await;
 }
 
 #[tokio::test]
