@@ -7,6 +7,7 @@ mod program;
 mod programs;
 mod requests;
 mod running;
+mod strays;
 mod url;
 mod versions;
 

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
+use super::strays::{self, Strays};
 use super::{Call, Calling, DeployHook, Programs};
 
 /// What is kept of what a program says: the end of it.
@@ -42,12 +43,14 @@ impl Program {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(self.programs.inherited());
         command.envs(call.variables.iter().map(|(name, value)| (name, value)));
+        let strays = Strays::new();
+        command.env(strays::VARIABLE, strays.mark());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A group of its own: what it starts is ended with it, and a signal meant for the controller is not meant for it.
         command.process_group(0).kill_on_drop(true);
         let mut child =
             command.spawn().map_err(|error| format!("{program} could not be started: {error}"))?;
-        let mut group = Group::of(&child);
+        let mut group = Group::of(&child, strays);
         let (out, err) = (End::of(child.stdout.take()), End::of(child.stderr.take()));
         let Ok(ended) = tokio::time::timeout(call.timeout, child.wait()).await else {
             group.end(&mut child).await;
@@ -69,23 +72,27 @@ impl Program {
     }
 }
 
-/// A program and what it has started. Ended when it is dropped: by a stop of the controller that waited long enough.
-struct Group(Option<Pid>);
+/// A program and what it has started, whether it is of its group still or not. Ended when it is dropped: by a stop of the
+/// controller that waited long enough.
+struct Group(Option<Pid>, Strays);
 
 impl Group {
-    fn of(child: &Child) -> Self {
+    fn of(child: &Child, strays: Strays) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self(id.and_then(Pid::from_raw))
+        Self(id.and_then(Pid::from_raw), strays)
     }
 
     /// Asks all of it to end, and then ends it.
     async fn end(&mut self, child: &mut Child) {
         let Some(group) = self.0 else { return };
+        self.1.look(group);
         // Whoever has ended by itself meanwhile is no matter.
         let _ = kill_process_group(group, Signal::TERM);
         let _ = tokio::time::timeout(GRACE, child.wait()).await;
+        self.1.look(group);
         let _ = kill_process_group(group, Signal::KILL);
         self.0 = None;
+        self.1.end();
         let _ = child.wait().await;
     }
 
@@ -97,7 +104,9 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
+            self.1.look(group);
             let _ = kill_process_group(group, Signal::KILL);
+            self.1.end();
         }
     }
 }

@@ -160,6 +160,43 @@ async fn a_program_that_does_not_end_is_ended_with_its_children_and_theirs() {
     }
 }
 
+/// Sessions of their own, orphans, and an environment that was cleared: each leaves the group.
+fn scattered(file: &std::path::Path) -> String {
+    let file = file.display();
+    let one = format!("echo $$ >> {file}; while :; do sleep 1; done");
+    let write = |name: &str| format!("cat > {file}.{name} <<'END'\n{one}\nEND\n");
+    format!(
+        "{}setsid sh {file}.own & (setsid sh {file}.own &) ; setsid env -i sh {file}.own & (setsid setsid sh {file}.own & exit 0); while :; do sleep 1; done",
+        write("own")
+    )
+}
+
+#[tokio::test]
+async fn who_left_the_group_is_ended_too() {
+    for stops in [false, true] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("ids");
+        let script = scattered(&file);
+        // What is not of this call is nobody's business.
+        let mut other = std::process::Command::new("sleep").arg("600").spawn().expect("a process");
+        let begun = tokio::spawn(async move {
+            run(&Hooks::any(), &["sh", "-c", &script], if stops { 60_000 } else { 10_000 }).await
+        });
+        let ids = ids(&file, 4).await;
+        if stops {
+            begun.abort();
+        } else {
+            begun.await.expect("no panic").expect_err("it never ends");
+        }
+        for id in ids {
+            assert!(is_gone(&id).await, "{id} lives");
+        }
+        assert_eq!(other.try_wait().expect("known"), None, "it lives");
+        other.kill().expect("ended");
+        let _ = other.wait();
+    }
+}
+
 #[tokio::test]
 async fn a_stop_that_waited_long_enough_ends_all_of_it() {
     let dir = tempfile::tempdir().expect("a folder");
