@@ -21,7 +21,7 @@ mod poll;
 
 pub use news::Confirmed;
 use news::Standing;
-use poll::Polling;
+use poll::{Polling, Tries};
 
 /// What people and registries ask of triggers.
 pub enum TriggerCommand {
@@ -88,6 +88,7 @@ pub struct Trigger {
     confirming: bool,
     /// When the registry last took an alias back, in milliseconds since 1970.
     taken_back_ms: Option<u64>,
+    tries: Tries,
 }
 
 impl Trigger {
@@ -99,6 +100,7 @@ impl Trigger {
             polling: Polling::default(),
             confirming: false,
             taken_back_ms: None,
+            tries: Tries::default(),
         }
     }
 
@@ -298,6 +300,14 @@ impl Engine {
     }
 
     async fn begin_version(&mut self, name: &str, begins: &Pending) -> Result<Outcome, Refusal> {
+        let begun = self.try_version(name, begins).await;
+        if let Some(trigger) = self.triggers.get_mut(name) {
+            trigger.tries.went(begun.is_ok(), clock::monotonic_ns());
+        }
+        begun
+    }
+
+    async fn try_version(&mut self, name: &str, begins: &Pending) -> Result<Outcome, Refusal> {
         let Pending { version, by, again, .. } = begins;
         let spec = self.known(name)?.spec.clone();
         let present = self.lead(&spec.rollout);
@@ -369,10 +379,11 @@ impl Engine {
 
     /// Versions whose turn has come begin, and registries that are due are asked.
     pub(super) async fn settle_triggers(&mut self) {
+        let now_ns = clock::monotonic_ns();
         let waiting: Vec<(String, Pending)> = self
             .triggers
             .iter()
-            .filter(|(_, trigger)| self.is_free(&trigger.spec.rollout))
+            .filter(|(_, trigger)| !trigger.tries.rests(now_ns) && self.is_free(&trigger.spec.rollout))
             .filter_map(|(name, trigger)| Some((name.clone(), trigger.pending.clone()?)))
             .collect();
         for (name, pending) in waiting {

@@ -4,6 +4,8 @@
 //! delivery only says that it is time to ask. Where it cannot, events go by the registry's own time, and versions that mean
 //! "the newest" by their number.
 
+use std::sync::Arc;
+
 use api::{Fired, Refusal};
 use manifest::When;
 use store::{Origin, Outcome, Pending, Triggered};
@@ -24,6 +26,8 @@ type Answer = oneshot::Sender<Result<Fired, Refusal>>;
 /// A delivery, and what the registry says of now.
 pub struct Confirmed {
     pub(super) name: String,
+    /// The trigger as it was when its registry was asked.
+    pub(super) asked: Arc<manifest::Trigger>,
     pub(super) news: News,
     pub(super) said: Result<Option<String>, String>,
     pub(super) answer: Answer,
@@ -132,8 +136,8 @@ impl Engine {
                 return;
             }
         };
-        let asked = trigger.spec.mlflow.clone().filter(|mlflow| mlflow.poll.is_some());
-        let Some(mlflow) = asked else {
+        let asked = trigger.spec.clone();
+        let Some(mlflow) = asked.mlflow.clone().filter(|mlflow| mlflow.poll.is_some()) else {
             let taken = self.take_news(&name, news).await;
             let _ = answer.send(taken);
             return;
@@ -142,13 +146,21 @@ impl Engine {
         tokio::spawn(async move {
             let said = sources.newest(&name, &mlflow).await;
             // The engine has gone: whoever tells of it is told to tell again.
-            let _ = reports.send(Report::Confirmed(Box::new(Confirmed { name, news, said, answer }))).await;
+            let _ = reports
+                .send(Report::Confirmed(Box::new(Confirmed { name, asked, news, said, answer })))
+                .await;
         });
     }
 
     /// The registry has said what is so now.
     pub(in super::super) async fn confirmed(&mut self, confirmed: Confirmed) {
-        let Confirmed { name, news, said, answer } = confirmed;
+        let Confirmed { name, asked, news, said, answer } = confirmed;
+        // What was asked for one template says nothing of another; the run is looked at as it is now.
+        if self.known(&name).is_ok_and(|trigger| trigger.spec != asked) {
+            let why = format!("{name} was changed while its registry was asked; deliver it again");
+            let _ = answer.send(Err(Refusal::Failed(why)));
+            return;
+        }
         let taken = match said {
             Ok(Some(version)) => {
                 let by = format!("{}, and the registry says so", news.by);

@@ -28,6 +28,30 @@ pub struct Polling {
     error: Option<String>,
 }
 
+/// How it goes with what waits. A store that refuses is not asked four times a second, nor is a registry for its sake.
+#[derive(Clone, Copy, Default)]
+pub struct Tries {
+    /// In a row.
+    failures: u32,
+    until_ns: u64,
+}
+
+/// What could not begin is tried again after twice this, then after twice as long each time, up to half a minute.
+const AGAIN_NS: u64 = 500_000_000;
+
+impl Tries {
+    /// It was tried, and begun or not.
+    pub fn went(&mut self, begun: bool, now_ns: u64) {
+        self.failures = if begun { 0 } else { self.failures.saturating_add(1) };
+        self.until_ns = now_ns.saturating_add(AGAIN_NS << self.failures.min(6));
+    }
+
+    /// Is it too early to try again?
+    pub const fn rests(self, now_ns: u64) -> bool {
+        self.failures > 0 && now_ns < self.until_ns
+    }
+}
+
 impl Polling {
     /// The asking of a trigger that was changed: due at once.
     pub fn after(before: &Self) -> Self {

@@ -6,7 +6,7 @@ use envoy::{Ecds, Resource};
 use rollout::Human;
 
 use super::*;
-use crate::engine::Act;
+use crate::engine::{Act, Conditions};
 use crate::hook::Hooks;
 use crate::lease::Leases;
 use crate::publish::Publisher;
@@ -79,7 +79,7 @@ async fn stable_is_known_after_its_rollout_was_deleted() {
     engine.apply(own, "anna".to_owned(), false).await.expect("begun");
     end(&mut engine).await;
     let human = Human { who: "ben".to_owned(), reason: String::new() };
-    engine.delete("ranker", &human).await.expect("deleted");
+    engine.delete_if("ranker", &human, &Conditions::default()).await.expect("deleted");
     keep(&mut engine, &text("")).expect("kept");
     assert!(!go(&mut engine, "8").await.triggered, "stable serves it");
     assert!(go(&mut engine, "10").await.triggered);
@@ -358,12 +358,24 @@ async fn a_registry_is_asked_again_before_anything_begins() {
         other => panic!("{other:?}"),
     }
     assert!(engine.runs.is_empty());
+    let spec = engine.triggers["registry"].spec.clone();
     let hears = |said: Option<&str>, answer| Confirmed {
         name: "registry".to_owned(),
+        asked: spec.clone(),
         news: news.clone(),
         said: Ok(said.map(str::to_owned)),
         answer,
     };
+    // What was asked for another template begins nothing.
+    let (answer, answered) = oneshot::channel();
+    let mut other = (*spec).clone();
+    "other".clone_into(&mut other.rollout);
+    engine.confirmed(Confirmed { asked: Arc::new(other), ..hears(Some("9"), answer) }).await;
+    match answered.await.expect("an answer") {
+        Err(Refusal::Failed(why)) => assert!(why.contains("was changed"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(engine.runs.is_empty());
     // It names another version than it told of.
     let (answer, answered) = oneshot::channel();
     engine.confirmed(hears(Some("9"), answer)).await;
@@ -385,4 +397,41 @@ async fn a_registry_is_asked_again_before_anything_begins() {
     engine.polled("registry", question, Ok(None)).await;
     let withdrawn = "withdrawnbyitsregistrywasaskedandnamesnoversion";
     check(&engine, (2, "v6", "v10"), None, &[("10", "begunrun2"), ("11", withdrawn), ("9", "begunrun1")]);
+}
+
+/// While the store takes nothing, what waits is tried less and less often, and its registry is asked no more than that.
+#[tokio::test]
+async fn a_store_that_refuses_has_nobody_asked_at_every_tick() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut engine = engine(&dir.path().join("serin.db"));
+    let asked = of_model(ALIAS).replace("model: m,", "model: m, url: 'http://127.0.0.1:1',");
+    keep(&mut engine, &asked).expect("kept");
+    let said = || Ok(Some("8".to_owned()));
+    engine.polled("registry", 0, said()).await;
+    engine.go("registry", "9", "a test", Named::Registry).await.expect("waits");
+    check(&engine, (1, "v6", "v8"), Some("9"), &[("8", "begunrun1")]);
+    end(&mut engine).await;
+    engine.journal.refuse_writes(true).expect("a switch");
+    let now = clock::now();
+    let mut asked = 0;
+    for tick in 0..240 {
+        let monotonic_ns = now.monotonic_ns + tick * 250_000_000;
+        clock::fake::set(rollout::Now { monotonic_ns, ..now });
+        let before = engine.triggers["registry"].polling.question();
+        engine.settle_triggers().await;
+        let question = engine.triggers["registry"].polling.question();
+        if question > before {
+            asked += 1;
+            engine.polled("registry", question, Ok(Some("9".to_owned()))).await;
+        }
+    }
+    // In a minute: at 0, 1, 3, 7, 15 and 31 s, and as often as it is asked by itself.
+    assert!((3..=8).contains(&asked), "{asked}");
+    engine.journal.refuse_writes(false).expect("a switch");
+    let monotonic_ns = now.monotonic_ns + 120_000_000_000;
+    clock::fake::set(rollout::Now { monotonic_ns, ..now });
+    engine.settle_triggers().await;
+    let question = engine.triggers["registry"].polling.question();
+    engine.polled("registry", question, Ok(Some("9".to_owned()))).await;
+    check(&engine, (2, "v6", "v9"), None, &[("8", "begunrun1"), ("9", "begunrun2")]);
 }
