@@ -47,6 +47,17 @@ pub struct Source {
     pub runs_filter: bool,
 }
 
+/// What those that are read do not show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// For people.
+    pub text: String,
+    /// Not a single proxy that takes the weights is read.
+    pub blind: bool,
+    /// Proxies that take the weights and are not read.
+    pub missing: Vec<String>,
+}
+
 impl Increments {
     /// As the run sees them: one region's proxies are nothing to another's, whether they answer or not.
     pub fn of(&self, state: &State) -> Seen {
@@ -81,12 +92,8 @@ impl Increments {
     }
 
     /// Which of the proxies that are `connected` are not among those that are read, and which of those that are read run no
-    /// filter, for people; and is not a single one that takes the weights read?
-    pub fn unread<'p>(
-        &self,
-        region: Option<&str>,
-        connected: impl Iterator<Item = &'p str>,
-    ) -> (String, bool) {
+    /// filter; and is not a single one that takes the weights read?
+    pub fn unread<'p>(&self, region: Option<&str>, connected: impl Iterator<Item = &'p str>) -> Unread {
         let answered: Vec<&Source> =
             self.sources_in(region).filter(|source| !source.node.is_empty()).collect();
         let known: BTreeSet<&str> =
@@ -109,7 +116,8 @@ impl Increments {
         }));
         let runs = answered.iter().any(|source| source.runs_filter);
         let blind = !answered.is_empty() && read.is_empty() && !missing.is_empty() && !runs;
-        (text.join("; "), blind)
+        let missing = if answered.is_empty() { Vec::new() } else { missing };
+        Unread { text: text.join("; "), blind, missing: missing.into_iter().map(str::to_owned).collect() }
     }
 
     /// Up to when every proxy had told all it knew when this look began, the silent ones included.
@@ -131,14 +139,36 @@ impl Increments {
         self.sources.iter().filter(is_there)
     }
 
-    /// The evidence of this look for one run.
-    pub fn interval(&self, accumulator: &mut CounterAccumulator, state: &State) -> Interval {
+    /// The evidence of this look for one run. A proxy that the run expects by name and nobody reads lacks all it counted;
+    /// others that nobody reads may not be meant to be.
+    pub fn interval(&self, accumulator: &mut CounterAccumulator, state: &State, unread: &Unread) -> Interval {
+        let mut seen = self.of(state);
+        let coverage = &mut seen.coverage;
+        coverage.unread.clone_from(&unread.text);
+        coverage.blind = unread.blind;
+        let expect = state.plan.acknowledge.expect.as_ref().filter(|expect| !expect.names.is_empty());
+        let expected: Vec<&str> = unread
+            .missing
+            .iter()
+            .filter(|name| expect.is_some_and(|expect| expect.knows(name)))
+            .map(String::as_str)
+            .collect();
+        if let [first, others @ ..] = expected.as_slice() {
+            coverage.asked = coverage.asked.saturating_add(u32::try_from(expected.len()).unwrap_or(u32::MAX));
+            let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+            let lacking = format!("{first}{more}: expected, and no --envoy-admin reads it");
+            coverage.lacking = [std::mem::take(&mut coverage.lacking), lacking]
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .collect::<Vec<_>>()
+                .join("; ");
+        }
         let routed = state.shadows().then(|| {
             let clusters = &state.plan.traffic.clusters;
             let of = |cluster| routed(state, cluster, self);
             Routed { canary: of(&clusters.canary), stable: of(&clusters.stable) }
         });
-        accumulator.interval(state, &self.of(state), self.counted_of(&state.plan.name), routed)
+        accumulator.interval(state, &seen, self.counted_of(&state.plan.name), routed)
     }
 
     /// The counters of one rollout. A hundred rollouts ask at every look: each counter is looked at once for all of them.

@@ -44,7 +44,7 @@ fn a_silent_proxy_costs_its_own_counts_and_no_proof_that_a_quorum_gives() {
         let told = Source { from_ms: 100_000, told: true, ..Source::default() };
         let sources = vec![told, silent];
         let news = Increments { from_ms: 30_000, to_ms: 101_000, sources, ..Increments::default() };
-        news.interval(&mut accumulator, &state).unproven
+        news.interval(&mut accumulator, &state, &Unread::default()).unproven
     };
     let silent = Source { from_ms: 30_000, lacks: Some("silent".to_owned()), ..Source::default() };
     assert_eq!(unproven(silent.clone()), None);
@@ -83,12 +83,12 @@ fn in_a_shadow_the_router_speaks_for_both() {
         of("other", UpstreamWhat::Completed, 5),
     ]
     .into();
-    let interval = news.interval(&mut accumulator, &state);
+    let interval = news.interval(&mut accumulator, &state, &Unread::default());
     assert_eq!((interval.stable.outcomes, interval.stable.errors), (1_000, 9));
     assert_eq!((interval.canary.outcomes, interval.canary.errors), (100, 6));
     assert_eq!(interval.canary.latency.0, [(fast, 97), (slow, 3)].into());
     state.weights.shadow_ppm = 0;
-    assert_eq!(news.interval(&mut accumulator, &state).stable.outcomes, 7);
+    assert_eq!(news.interval(&mut accumulator, &state, &Unread::default()).stable.outcomes, 7);
 }
 
 /// Whoever takes the weights and is not read is named; that not one of them is read is no way to expose anybody.
@@ -103,7 +103,7 @@ fn proxies_that_nobody_reads_are_named() {
             ..Source::default()
         };
         let news = Increments { sources: read.iter().map(source).collect(), ..Increments::default() };
-        let (text, is_blind) = news.unread(None, connected.iter().copied());
+        let Unread { text, blind: is_blind, .. } = news.unread(None, connected.iter().copied());
         assert_eq!(is_blind, blind, "{text}");
         assert_eq!(text.is_empty(), says.is_empty(), "{text}");
         assert!(says.iter().all(|part| text.contains(part)), "{text}");

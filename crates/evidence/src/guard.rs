@@ -123,6 +123,47 @@ impl GuardrailEvidence {
         self.fixed.as_ref().map_or(0.0, |test| test.answers().no_harm)
     }
 
+    /// Says whether all it counted proves that the limit is kept, with a chance of error of `alpha`. Nothing waits for that: a
+    /// guardrail has to be broken to do anything; but it passes by proof alone, as a gate does. `deff`: how much requests of one
+    /// user go together.
+    pub fn proven(
+        &self,
+        guardrail: &Guardrail,
+        (scale, whose): (Scale, &str),
+        (deff, alpha): (f64, f64),
+        said: Verdict,
+    ) -> Verdict {
+        if said.answer != Answer::Pass || guardrail.reads.is_some() {
+            return said;
+        }
+        let metric = guardrail.metric;
+        let all = Test::limit(metric, Limit::of(guardrail.limit), scale).and_then(|mut test| {
+            test.temper(deff)?;
+            test.observe(&self.seen, &Counts::default(), Span { ms: 0, of_stage: true })?;
+            Ok(test.answers().no_harm)
+        });
+        let log_e = all.unwrap_or(0.0);
+        let (beyond, within) = if metric.larger_is_worse() { ("above", "below") } else { ("below", "above") };
+        let (limit, facts) = (value(metric, guardrail.limit), self.facts(guardrail, whose));
+        let (answer, why) = if log_e >= -alpha.ln() {
+            (Answer::Pass, format!("{facts}; proven {within} {limit}"))
+        } else {
+            let why = format!(
+                "{facts}; proven neither {beyond} {limit} nor {within} it yet: no stage waits for that"
+            );
+            (Answer::Insufficient, why)
+        };
+        Verdict { answer, why, proof: crate::words::e_value(log_e), ..said }
+    }
+
+    /// "error_rate is 1.2% of 900 canary requests".
+    fn facts(&self, guardrail: &Guardrail, whose: &str) -> String {
+        let metric = guardrail.metric;
+        let (seen, n) = shown(metric, &self.seen, guardrail.against_stable);
+        let shown = seen.map_or_else(|| "unknown".to_owned(), |seen| value(metric, seen));
+        format!("{} is {shown} of {n} {whose}", metric.name())
+    }
+
     /// What the alarm is about, in numbers that bear it out: those since it began, else those of the whole run.
     fn alarm(&self, guardrail: &Guardrail, whose: &str) -> String {
         let metric = guardrail.metric;
@@ -149,7 +190,6 @@ impl GuardrailEvidence {
         }
         let metric = guardrail.metric;
         let (seen, n_canary) = shown(metric, &self.seen, guardrail.against_stable);
-        let shown = seen.map_or_else(|| "unknown".to_owned(), |seen| value(metric, seen));
         let limit = value(metric, guardrail.limit);
         let side = if metric.larger_is_worse() { "above" } else { "below" };
         let (answer, why) = if broken {
@@ -160,8 +200,7 @@ impl GuardrailEvidence {
         } else if let Some(fault) = self.fault() {
             (Answer::Error, format!("could not be evaluated: {fault}"))
         } else {
-            let why =
-                format!("{} is {shown} of {n_canary} {whose}; not proven {side} {limit}", metric.name());
+            let why = format!("{}; not proven {side} {limit}", self.facts(guardrail, whose));
             (if n_canary == 0 { Answer::Insufficient } else { Answer::Pass }, why)
         };
         said(guardrail, answer, why, (seen, n_canary), super::words::e_value(self.log_e()))

@@ -336,10 +336,13 @@ impl Evidence {
 
     /// What the guardrails say now.
     pub fn guardrail_verdicts(&self, plan: &Plan, scope: Scope) -> Vec<Verdict> {
-        let broken = self.broken_ones(plan);
+        let (broken, clumps, scale) = (self.broken_ones(plan), self.clumps(plan.unit), test::scale(plan));
         let said = |(index, (guardrail, evidence)): (usize, (&Guardrail, &GuardrailEvidence))| {
             let broken = broken.contains(&index);
-            let verdict = self.explained(plan, guardrail.metric, evidence.verdict(guardrail, CANARY, broken));
+            let chance = (clumps.of(guardrail.metric).unwrap_or(1.0), plan.alpha.pass);
+            let verdict = evidence.verdict(guardrail, CANARY, broken);
+            let verdict = evidence.proven(guardrail, (scale, CANARY), chance, verdict);
+            let verdict = self.explained(plan, guardrail.metric, verdict);
             if !broken && scope.copies && !guardrail.metric.decides_in_shadow() {
                 let why = format!("{OF_COPIES}; it guards from the first request on");
                 return Verdict { answer: Answer::NotApplicable, why, ..verdict };

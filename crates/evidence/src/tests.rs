@@ -2,7 +2,7 @@
 
 use manifest::Plan;
 
-use crate::{Counts, Evidence, Interval, Look};
+use crate::{Answer, Counts, Evidence, Interval, Look, Scope};
 
 fn plan() -> Plan {
     let text = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n";
@@ -50,4 +50,45 @@ fn leaving_clients_break_the_limit_of_the_preset_only_beyond_what_stable_shows()
     check(20, 90, None);
     check(300, 300, None);
     check(20, 300, Some("gone-limit"));
+}
+
+/// A guardrail passes by proof alone, and is said to be open until then; whichever it is, no stage waits for it.
+#[test]
+fn a_guardrail_passes_when_its_limit_is_proven_to_be_kept() {
+    let text = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n  guardrails: [{name: alone, metric: error_rate, max: 5%}, {name: beside, metric: error_rate, max: 5%, against: stable}]\n";
+    let plan = manifest::load(text).expect("a rollout").plan;
+    let of =
+        |n: u64, errors: u64| Counts { assigned: n, finished: n, outcomes: n, errors, ..Counts::default() };
+    for (n, errors, looks, answer, says) in [
+        (0, 0, 1, Answer::Insufficient, "of 0 canary requests"),
+        (1, 0, 1, Answer::Insufficient, "proven neither above 5% nor below it yet: no stage waits for that"),
+        (10, 0, 4, Answer::Insufficient, "proven neither above 5% nor below it yet: no stage waits for that"),
+        (100, 4, 20, Answer::Insufficient, "proven neither"),
+        (100, 1, 30, Answer::Pass, "error_rate is 1% of 3000 canary requests; proven below 5%"),
+        (100, 60, 5, Answer::Fail, "is proven above 5%"),
+    ] {
+        let mut evidence = Evidence::new(&plan);
+        for second in 0..looks {
+            let (from_ms, to_ms) = (second * 1_000, second * 1_000 + 1_000);
+            let (canary, stable) = (of(n, errors), of(n, 0));
+            let interval = Interval { epoch: 1, from_ms, to_ms, canary, stable, ..Interval::default() };
+            let look = Look {
+                age_ms: from_ms,
+                baked_ms: from_ms,
+                span_ms: 1_000,
+                of_stage: true,
+                concurrent: true,
+                warming: false,
+                copies: false,
+            };
+            evidence.observe(&plan, &interval, look);
+        }
+        let scope = Scope { exposed: true, concurrent: true, copies: false, baked_ms: 1_000 };
+        for verdict in evidence.guardrail_verdicts(&plan, scope) {
+            let name = &verdict.name;
+            assert_eq!(verdict.answer, answer, "{name}, {errors} of {n}, {looks} looks: {}", verdict.why);
+            assert!(verdict.why.contains(says), "{name}: {}", verdict.why);
+            assert_eq!(verdict.proof >= 20.0, answer == Answer::Pass, "{name}: {}", verdict.proof);
+        }
+    }
 }

@@ -187,6 +187,9 @@ impl CounterAccumulator {
         let Some(settled_ms) = self.settled_ms.filter(|_| self.is_settled(seen)) else {
             return Some("the weights are on their way".to_owned());
         };
+        if seen.coverage.blind {
+            return Some(seen.coverage.unread.clone());
+        }
         if !seen.coverage.is_whole(state.plan.acknowledge.quorum) {
             let ProxyCoverage { told, asked, lacking, .. } = &seen.coverage;
             return Some(format!("{told} of {asked} proxies gave all their counts: {lacking}"));
