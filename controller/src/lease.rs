@@ -35,8 +35,12 @@ struct Remembered {
     pruned_ns: u64,
 }
 
-/// A policy that a proxy runs, as (incarnation, generation), and the proxy.
+/// A policy that a proxy runs, as (incarnation, generation), and the proxy. A generation of [`ANOTHER`] is a document that is
+/// none of ours under a number that is.
 pub type Shown = ((u64, u64), String);
+
+/// Above every generation.
+pub const ANOTHER: u64 = u64::MAX;
 
 /// What a proxy was last told.
 #[derive(Clone, Debug)]
@@ -57,9 +61,9 @@ struct Vouched {
     engine_monotonic_ns: u64,
     /// The highest that a proxy runs and that was never decided here.
     ahead: Option<Shown>,
-    /// The documents of the last generations that this process published after its first, by their digests. The first
-    /// was published by the process before as well, in the words of its release.
+    /// The documents of the last generations by their digests, those that processes before this one published included.
     digests: BTreeMap<u64, Vec<u64>>,
+    /// The first generation that this process published.
     first: Option<u64>,
 }
 
@@ -99,18 +103,31 @@ impl Leases {
         clock::monotonic_ns().saturating_sub(vouched.engine_monotonic_ns) / 1_000_000
     }
 
-    /// A policy goes out.
-    pub fn published(&self, generation: u64, ttl_ms: u32, digests: &[u64]) {
+    /// What processes before this one published, each as generation and digest.
+    pub fn know(&self, published: &[(u64, u64)]) {
         self.change(|vouched| {
-            if *vouched.first.get_or_insert(generation) < generation {
-                vouched.digests.entry(generation).or_default().extend(digests);
-                while vouched.digests.len() > DIGESTS {
-                    vouched.digests.pop_first();
-                }
-            }
-            vouched.generation = generation;
-            vouched.ttl_ms = ttl_ms;
+            published.iter().for_each(|(generation, digest)| vouched.note(*generation, *digest))
         });
+    }
+
+    /// A policy goes out. Returns which of its digests are to be remembered over this process.
+    ///
+    /// A process begins with the generation that the one before it ended with. Where nobody knows what that one made of it,
+    /// in the words of its release, proxies run documents of that number which nothing can be said of.
+    pub fn published(&self, generation: u64, ttl_ms: u32, digests: &[u64]) -> Vec<(u64, u64)> {
+        self.change(|vouched| {
+            let first = *vouched.first.get_or_insert(generation);
+            (vouched.generation, vouched.ttl_ms) = (generation, ttl_ms);
+            if generation <= first && !vouched.digests.contains_key(&generation) {
+                return Vec::new();
+            }
+            let is_new =
+                |digest: &u64| vouched.digests.get(&generation).is_none_or(|known| !known.contains(digest));
+            let new: Vec<(u64, u64)> =
+                digests.iter().filter(|digest| is_new(digest)).map(|digest| (generation, *digest)).collect();
+            new.iter().for_each(|(generation, digest)| vouched.note(*generation, *digest));
+            new
+        })
     }
 
     /// What was published before is nothing that anybody vouches for.
@@ -141,7 +158,7 @@ impl Leases {
                 known.is_some_and(|known| !known.contains(&document))
             });
             if another {
-                vouched.ahead = Some(((asked.0, u64::MAX), question.node.clone()));
+                vouched.ahead = Some(((asked.0, ANOTHER), question.node.clone()));
             } else if vouched.generation > 0
                 && asked > (vouched.incarnation, decided)
                 && vouched.ahead.as_ref().is_none_or(|(known, _)| *known < asked)
@@ -202,12 +219,22 @@ impl Leases {
         told.insert(question.node.clone(), Told { answer, at_monotonic_ns: now_ns });
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vouched)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    fn change<T>(&self, change: impl FnOnce(&mut Vouched) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Vouched {
+    fn note(&mut self, generation: u64, digest: u64) {
+        let known = self.digests.entry(generation).or_default();
+        if !known.contains(&digest) {
+            known.push(digest);
+        }
+        while self.digests.len() > DIGESTS {
+            self.digests.pop_first();
+        }
+    }
+
     /// A proxy hears of each of its policy's rollouts that was taken back since. One that only lags keeps all others; a
     /// filter of an earlier release knows no such grain, and is told that all of it is taken back.
     fn answer(&self, question: &Question) -> Answer {
@@ -260,6 +287,34 @@ mod tests {
                 (lease, noticed),
                 "{generation} {document:?}"
             );
+        }
+    }
+
+    /// The process ends between a publication and the next: what it published is known by the one after it, and so is what
+    /// that one makes of the same generation. Where nothing is known, nothing is held against a proxy.
+    #[test]
+    fn what_was_published_is_known_over_a_restart() {
+        let before = Leases::new(9, 5_000);
+        let mut kept = before.published(4, 5_000, &[44]);
+        assert_eq!(kept, [], "the first is not known to be all there is of its number");
+        kept.extend(before.published(5, 5_000, &[55, 56]));
+        kept.extend(before.published(5, 5_000, &[55]));
+        assert_eq!(kept, [(5, 55), (5, 56)]);
+        let after = Leases::new(9, 5_000);
+        after.know(&kept);
+        assert_eq!(after.published(5, 5_000, &[57]), [(5, 57)], "in the words of another release");
+        for (generation, document, lease) in [
+            (5, 55, Word::Renew),
+            (5, 56, Word::Renew),
+            (5, 57, Word::Renew),
+            (5, 58, Word::Unknown),
+            (4, 1, Word::Renew),
+        ] {
+            let question = Question { incarnation: 9, generation, node: "a".to_owned(), by_rollout: true };
+            let answer = after.answer(&question, Some(document)).expect("an answer");
+            assert_eq!(answer.lease, lease, "{generation} {document}");
+            let another = after.ahead().map(|(shown, _)| shown == (9, ANOTHER));
+            assert_eq!(another, (lease == Word::Unknown).then_some(true), "{generation} {document}");
         }
     }
 

@@ -1,11 +1,14 @@
 //! From the runs to the one policy document that every proxy gets.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
 use envoy::{Documents, Ecds, EcdsFile};
 use futures::future::BoxFuture;
+use ring::digest::SHA256;
 use split::policy::{Lease, Policy, SCHEMA};
 use split::{PolicyError, Splitter};
+
+mod apart;
+
+pub use apart::Apart;
 
 /// Where the heartbeat goes: names that the bootstrap defines too.
 const CLUSTER: &str = "serin";
@@ -19,6 +22,11 @@ pub trait Target: Send + Sync {
 
     /// What is sent from now on is of another incarnation.
     fn begin_incarnation(&self, incarnation: u64);
+
+    /// Resolves when what was sent has left; at once where sending waits for that.
+    fn arrived(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 impl Target for Ecds {
@@ -54,6 +62,7 @@ pub struct Publisher {
 }
 
 /// A policy ready to be sent.
+#[derive(Clone)]
 pub struct PolicySnapshot {
     pub generation: u64,
     pub ttl_ms: u32,
@@ -136,6 +145,13 @@ impl Publisher {
         Ok((written(&policy)?, digest))
     }
 
+    /// Resolves when what was sent has left over every way.
+    pub async fn arrived(&self) {
+        for target in &self.targets {
+            target.arrived().await;
+        }
+    }
+
     /// Sends it, over every way there is.
     pub async fn send(&self, snapshot: &PolicySnapshot) {
         for target in &self.targets {
@@ -153,11 +169,10 @@ fn written(policy: &Policy) -> Result<String, PolicyError> {
     })
 }
 
-/// Tells one document from another of the same number. Only the process that made it compares it.
+/// Tells one document from another of the same number, in this process and in those after it.
 fn digest(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
+    let hash = ring::digest::digest(&SHA256, text.as_bytes());
+    hash.as_ref().first_chunk().copied().map_or(0, u64::from_be_bytes)
 }
 
 /// May a rollout's part of a policy send anybody to the canary?

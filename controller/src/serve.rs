@@ -16,7 +16,7 @@ use crate::hook::{Hooks, Programs};
 use crate::lease::Leases;
 use crate::listen::tls::{Tls, TlsFiles};
 use crate::listen::{self, Patience, Port, listen};
-use crate::publish::{Publisher, Target};
+use crate::publish::{Apart, Publisher, Target};
 use crate::scrape::Scraper;
 use crate::server::{self, Api, Exports};
 use crate::specification::Readers;
@@ -95,7 +95,7 @@ pub async fn run(config: Config) -> Result<()> {
     if let Some(directory) = &config.ecds_file {
         let file = EcdsFile::new(directory, Resource::local(&wasm), incarnation);
         file.prepare().await.context("--ecds-file")?;
-        targets.push(Box::new(file));
+        targets.push(Box::new(Apart::new("--ecds-file", file)?));
     }
     targets.push(Box::new(ecds.clone()));
     let (scraper, refusals, accepted) = Scraper::new(admins.clone(), config.period);
@@ -124,7 +124,9 @@ pub async fn run(config: Config) -> Result<()> {
     let tls = config.proxies.tls.map(Tls::open).transpose().context("--tls-cert")?;
     let proxies = Proxies { tokens, certificate_elsewhere: certified, turned_away: turned_away.clone() };
     let here = Proxies { certificate_elsewhere: false, ..proxies.clone() };
-    if proxies.tokens.is_none() && !certified && !config.ecds.ip().is_loopback() {
+    if proxies.tokens.is_some() || certified {
+        engine.believes_proxies();
+    } else if !config.ecds.ip().is_loopback() {
         tracing::warn!(
             "--ecds {} can be reached from other machines, and whoever reaches it is taken for a proxy: give \
              --proxy-token-file, or --tls-client-ca (docs/securing.md)",

@@ -203,6 +203,8 @@ impl Engine {
         Err(Refusal::Unknown(format!("there is no rollout {name:?}; there are: {there}")))
     }
 
+    /// The same, whatever was seen.
+    #[cfg(test)]
     pub(super) async fn act(&mut self, name: &str, act: Act, human: Human) -> Result<(), Refusal> {
         self.act_if(name, act, human, &Conditions::default()).await
     }
@@ -215,7 +217,19 @@ impl Engine {
         human: Human,
         conditions: &Conditions,
     ) -> Result<(), Refusal> {
-        match self.was_done(name, &act.words(), conditions) {
+        self.act_as(name, act, human, conditions, &act.words()).await
+    }
+
+    /// The same under other words: going back may be an abort, and is kept under its key as what was asked for.
+    pub(super) async fn act_as(
+        &mut self,
+        name: &str,
+        act: Act,
+        human: Human,
+        conditions: &Conditions,
+        words: &str,
+    ) -> Result<(), Refusal> {
+        match self.was_done(name, words, conditions) {
             Ok(true) => return Ok(()),
             Err(refusal) if act != Act::Abort => return Err(refusal),
             _ => {}
@@ -241,7 +255,7 @@ impl Engine {
             }
             return Ok(());
         }
-        self.act_on(name, event, conditions.expect.is_some(), conditions.acted(&act.words())).await
+        self.act_on(name, event, conditions.expect.is_some(), conditions.acted(words)).await
     }
 }
 

@@ -4,12 +4,12 @@
 use api::{Refusal, WentBack};
 use futures::future::join_all;
 use manifest::{KeepWarm, Ready};
-use rollout::{Endpoint, Event, Human, State, fleet};
+use rollout::{Acted, Endpoint, Event, Human, State, fleet};
 use tokio::sync::oneshot;
 
 use super::apply::compiles;
 use super::ready::count;
-use super::{Act, Engine, Report};
+use super::{Act, Conditions, Engine, Report};
 use crate::hook::Hooks;
 use sources::Sources;
 
@@ -20,6 +20,13 @@ pub struct GoBack {
     pub to: Option<String>,
     /// Without anybody's word that it is there.
     pub unverified: bool,
+}
+
+impl GoBack {
+    /// What it is, with all it is about: a key stands for it.
+    fn words(&self) -> String {
+        self.to.as_ref().map_or_else(|| "rollback".to_owned(), |to| format!("rollback to {to}"))
+    }
 }
 
 type Answer = oneshot::Sender<Result<WentBack, Refusal>>;
@@ -46,6 +53,7 @@ pub struct Vouched {
     name: String,
     order: GoBack,
     human: Human,
+    conditions: Conditions,
     ways: Vec<Way>,
     /// Who says so; `None`: nobody was asked.
     said: Result<Option<String>, String>,
@@ -53,12 +61,38 @@ pub struct Vouched {
 }
 
 impl Engine {
-    pub(super) async fn go_back(&mut self, name: String, order: GoBack, human: Human, answer: Answer) {
+    /// `conditions`: what is asked again under its key is not done again, over restarts too: the same word would go back a
+    /// version further.
+    pub(super) async fn go_back(
+        &mut self,
+        name: String,
+        order: GoBack,
+        human: Human,
+        conditions: Conditions,
+        answer: Answer,
+    ) {
+        let raises = self.raises(&name, &order, &human);
+        let run = |engine: &Self| {
+            engine.states(&engine.applied(&name)).iter().map(|state| state.run).max().unwrap_or(0)
+        };
+        let done = match self.was_done(&name, &order.words(), &conditions) {
+            Ok(true) => {
+                let (run, message) = (run(self), format!("{name}: this was done before, under the same key"));
+                Some(Ok(WentBack { name: name.clone(), run, begun: false, message }))
+            }
+            Ok(false) if raises => self.expect(&name, &conditions).err().map(Err),
+            Err(refusal) if raises => Some(Err(refusal)),
+            _ => None,
+        };
+        if let Some(done) = done {
+            let _ = answer.send(done);
+            return;
+        }
         let ways = match self.aim(&name, &order, &human) {
             Ok(Aim::Ways(ways)) => ways,
             Ok(Aim::Abort) => {
-                let run = self.states(&self.applied(&name)).iter().map(|state| state.run).max().unwrap_or(0);
-                let ended = self.act(&name, Act::Abort, human).await;
+                let run = run(self);
+                let ended = self.act_as(&name, Act::Abort, human, &conditions, &order.words()).await;
                 let message = format!("run {run} is taken back to stable");
                 let message = self.with_warning(message);
                 let _ = answer.send(ended.map(|()| WentBack { name, run, begun: false, message }));
@@ -80,7 +114,7 @@ impl Engine {
                 let said: Option<Vec<String>> = said.into_iter().collect();
                 said.map(|said| said.join("; "))
             });
-            let vouched = Box::new(Vouched { name, order, human, ways, said, answer });
+            let vouched = Box::new(Vouched { name, order, human, conditions, ways, said, answer });
             let _ = reports.send(Report::Vouched(vouched)).await;
         });
     }
@@ -92,11 +126,12 @@ impl Engine {
 
     /// Whoever was asked has answered: it begins, unless something else happened meanwhile.
     pub(super) async fn settle_way_back(&mut self, vouched: Vouched) {
-        let Vouched { name, order, human, ways, said, answer } = vouched;
+        let Vouched { name, order, human, conditions, ways, said, answer } = vouched;
         let begun = match (self.aim(&name, &order, &human), said) {
             (Err(refusal), _) => Err(refusal),
             (Ok(Aim::Ways(now)), Ok(said)) if now == ways => {
-                self.begin_way_back(&name, ways, human, said).await
+                let acted = conditions.acted(&order.words());
+                self.begin_way_back(&name, ways, human, said, acted).await
             }
             (Ok(Aim::Ways(now)), Err(why)) if now == ways => Err(Refusal::Conflict(format!("{name}: {why}"))),
             (Ok(_), _) => Err(Refusal::Conflict(format!(
@@ -112,6 +147,7 @@ impl Engine {
         ways: Vec<Way>,
         human: Human,
         said: Option<String>,
+        acted: Option<Acted>,
     ) -> Result<WentBack, Refusal> {
         let present = self.applied(name);
         let plan = |way: &Way| {
@@ -131,7 +167,7 @@ impl Engine {
         let run = states.iter().map(|state| state.run).max().unwrap_or(0) + 1;
         let epoch = states.iter().map(|state| state.epoch).max().unwrap_or(0);
         let waited = self.waiting.get(name).map(|waiting| waiting.view().canary);
-        self.begin(name, plans, &text.unwrap_or_default(), human, (run, epoch), None).await?;
+        self.begin(name, plans, &text.unwrap_or_default(), human, (run, epoch), acted).await?;
         let mut to: Vec<String> = ways.into_iter().map(|way| way.to).collect();
         to.dedup();
         let mut message = format!("everybody goes back to {}", to.join(", "));

@@ -91,30 +91,16 @@ impl Engine {
                 let _ = answer.send(done.map(|()| Done { warnings: warnings(self), ..Done::DONE }));
             }
             Command::Delete { name, human, conditions, answer } => {
-                let deleted = match self.expect(&name, &conditions) {
-                    Ok(()) => self.delete(&name, &human).await,
-                    Err(refusal) => Err(refusal),
-                };
-                let _ = answer.send(deleted);
+                let _ = answer.send(self.delete_if(&name, &human, &conditions).await);
             }
             Command::GoBack { name, order, human, conditions, answer } => {
-                if self.raises(&name, &order, &human)
-                    && let Err(refusal) = self.expect(&name, &conditions)
-                {
-                    let _ = answer.send(Err(refusal));
-                    return;
-                }
-                Box::pin(self.go_back(name, order, human, answer)).await;
+                Box::pin(self.go_back(name, order, human, conditions, answer)).await;
             }
             Command::Push { name, figures, answer } => {
                 let _ = answer.send(self.push(&name, figures));
             }
             Command::Exercise { name, order, human, conditions, answer } => {
-                let begun = match self.expect(&name, &conditions) {
-                    Ok(()) => self.order(&name, order, human, false).await,
-                    Err(refusal) => Err(refusal),
-                };
-                let _ = answer.send(begun);
+                let _ = answer.send(self.order_if(&name, order, human, &conditions).await);
             }
             Command::Exercises { name, what, answer } => {
                 let _ = answer.send(self.past_exercises(&name, what));

@@ -1,17 +1,44 @@
 //! What is over is let go: out of the policy, so that its requests are nobody's. Its runs are kept like all earlier ones.
 
-use rollout::{Human, fleet};
+use rollout::{Acted, Event, Human, State, fleet};
 use serde_json::json;
 
 use super::commit::{Draft, PastRun};
 use super::exercise::ExerciseState;
-use super::{Engine, Refusal};
+use super::{Conditions, Engine, Refusal};
 use crate::clock;
 use store::{Entry, Kind};
 
+/// What it is: a key stands for it.
+const DELETE: &str = "delete";
+
 impl Engine {
-    /// Lets go of what was applied under a name.
-    pub(super) async fn delete(&mut self, name: &str, human: &Human) -> Result<(), Refusal> {
+    /// Lets go of what was applied under a name, if it is what was seen, and once: a rollout of the same name that was
+    /// applied since is another.
+    pub(super) async fn delete_if(
+        &mut self,
+        name: &str,
+        human: &Human,
+        conditions: &Conditions,
+    ) -> Result<(), Refusal> {
+        if self.was_done(name, DELETE, conditions)? || self.was_deleted(name, conditions)? {
+            return Ok(());
+        }
+        self.expect(name, conditions)?;
+        self.delete(name, human, conditions.acted(DELETE)).await
+    }
+
+    /// Was it deleted under this key? What is gone is asked of the store.
+    fn was_deleted(&self, name: &str, conditions: &Conditions) -> Result<bool, Refusal> {
+        let Some(acted) = conditions.acted(DELETE) else { return Ok(false) };
+        let last = self.journal.last(name).map_err(|error| Refusal::unread(&error))?;
+        let Some(last) = last else { return Ok(false) };
+        let past = self.journal.past_runs(name, last.run).map_err(|error| Refusal::unread(&error))?;
+        Ok(past.iter().any(|state| state.acted.contains(&acted)))
+    }
+
+    /// `acted`: the key it is done under.
+    async fn delete(&mut self, name: &str, human: &Human, acted: Option<Acted>) -> Result<(), Refusal> {
         let whom = self.meant(name)?;
         let states = self.states(&whom);
         if let Some(member) = states.iter().find_map(|state| state.plan.member.as_ref())
@@ -49,7 +76,7 @@ impl Engine {
         let past = whom
             .iter()
             .filter_map(|name| self.runs.get(name))
-            .map(|run| PastRun { state: run.state.clone(), entries: vec![entry.clone()] });
+            .map(|run| PastRun { state: with_key(&run.state, acted.as_ref()), entries: vec![entry.clone()] });
         let past = past.collect();
         let draft = Draft { past, unqueue: Some(name.to_owned()), republish: true, ..Draft::default() };
         self.commit(draft).await.map_err(|error| Refusal::unwritten(&error))?;
@@ -58,4 +85,12 @@ impl Engine {
         self.show();
         Ok(())
     }
+}
+
+/// The state with the key of what was done to it last.
+fn with_key(state: &State, acted: Option<&Acted>) -> State {
+    acted.map_or_else(
+        || state.clone(),
+        |acted| rollout::step(state.clone(), &Event::Acted(acted.clone()), clock::now()).0,
+    )
 }

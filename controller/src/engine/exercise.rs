@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use manifest::{Exercised, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS, Percent, Span};
 use rollout::{
-    Acks, CanaryLook, CounterAccumulator, Drill, DrillOrder, Exercise, ExerciseEvent, Heartbeats, Human,
-    Outcome, Parity, ParityOrder, Practised, State,
+    Acks, Acted, CanaryLook, CounterAccumulator, Drill, DrillOrder, Event, Exercise, ExerciseEvent,
+    Heartbeats, Human, Outcome, Parity, ParityOrder, Practised, State,
 };
 
 use super::acknowledged::Acknowledged;
-use super::commit::{Draft, ExerciseDraft};
+use super::commit::{Draft, ExerciseDraft, RunDraft};
 use super::practice::Practising;
 use super::registry::ProxyUpdate;
-use super::{Engine, Refusal};
+use super::{Conditions, Engine, Refusal};
 use crate::clock;
-use crate::evidence::Increments;
+use crate::evidence::{Increments, Unread};
 use store::Entry;
 
 /// What is exercised on one rollout, and was last.
@@ -53,6 +53,16 @@ pub enum Order {
         duration: Option<Span>,
         until_evidence: bool,
     },
+}
+
+impl Order {
+    /// Its kind, as in the API.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Drill { .. } => Exercised::Drill.kind(),
+            Self::Parity { .. } => Exercised::Parity.kind(),
+        }
+    }
 }
 
 impl ExerciseState {
@@ -169,6 +179,36 @@ impl Engine {
         Ok(())
     }
 
+    /// Begins an exercise, if what is there is what was seen, and once; returns its number.
+    pub(super) async fn order_if(
+        &mut self,
+        name: &str,
+        order: Order,
+        by: Human,
+        conditions: &Conditions,
+    ) -> Result<u64, Refusal> {
+        let kind = order.kind();
+        if let Some(number) = self.was_ordered(name, kind, conditions)? {
+            return Ok(number);
+        }
+        self.expect(name, conditions)?;
+        self.order_under(name, order, by, false, conditions.key.as_ref()).await
+    }
+
+    /// The number of the exercise of this kind that was begun under this key.
+    fn was_ordered(&self, name: &str, kind: &str, conditions: &Conditions) -> Result<Option<u64>, Refusal> {
+        let mut acted = self.runs.get(name).into_iter().flat_map(|run| &run.state.acted);
+        let Some(acted) = acted.find(|acted| Some(&acted.key) == conditions.key.as_ref()) else {
+            return Ok(None);
+        };
+        let number = acted.what.strip_prefix(kind).and_then(|rest| rest.trim().parse().ok());
+        // Another act's key is refused in the words that are used for any.
+        if number.is_none() {
+            self.was_done(name, kind, conditions)?;
+        }
+        Ok(number)
+    }
+
     /// Begins an exercise; returns its number.
     pub(super) async fn order(
         &mut self,
@@ -176,6 +216,17 @@ impl Engine {
         order: Order,
         by: Human,
         scheduled: bool,
+    ) -> Result<u64, Refusal> {
+        self.order_under(name, order, by, scheduled, None).await
+    }
+
+    async fn order_under(
+        &mut self,
+        name: &str,
+        order: Order,
+        by: Human,
+        scheduled: bool,
+        key: Option<&String>,
     ) -> Result<u64, Refusal> {
         // Of one that ended while the disk refused, the next one's lines must not be all that is written.
         if self.exercises.get(name).is_some_and(|known| known.unsaved) {
@@ -228,7 +279,15 @@ impl Engine {
         let practised = slot.and_then(|slot| slot.practising.get(&what));
         let practised = practised.map(|known| known.practised().clone().began(clock::unix_ms()));
         let begins = ExerciseDraft { exercise, effects: Vec::new(), practised, begins: true };
-        self.commit(Draft { exercise: Some(begins), ..Draft::default() })
+        // The run keeps the key, in the same transaction.
+        let runs = key.and_then(|key| {
+            let acted = Acted { key: key.clone(), what: format!("{} {number}", what.kind()) };
+            let heard = Event::Acted(acted);
+            let (state, effects) = rollout::step(self.runs.get(name)?.state.clone(), &heard, clock::now());
+            Some(RunDraft { state, heard, effects, begins: None })
+        });
+        let runs = runs.into_iter().collect();
+        self.commit(Draft { runs, exercise: Some(begins), ..Draft::default() })
             .await
             .map_err(|error| Refusal::unwritten(&error))?;
         self.exercise(name, &ExerciseEvent::Begin).await;
@@ -291,7 +350,7 @@ impl Engine {
             else {
                 continue;
             };
-            let interval = Box::new(news.interval(accumulator, state));
+            let interval = Box::new(news.interval(accumulator, state, &Unread::default()));
             self.exercise(&name, &ExerciseEvent::Interval(interval)).await;
         }
     }

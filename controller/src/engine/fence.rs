@@ -1,17 +1,39 @@
 //! A store that is older than what proxies run: a backup that was put in its place, or a process that ended between a push
 //! and its write.
+//!
+//! A new incarnation takes the traffic of versions on trial away, so it is not begun for anybody who says a number:
+//! [`Engine::is_believed`].
 
 use rollout::{Event, Human, State};
 
+use super::commit::Draft;
 use super::{Engine, Inputs};
 use crate::clock;
 use crate::evidence::Increments;
-use crate::lease::Shown;
+use crate::lease::{ANOTHER, Shown};
 
 /// At most one incarnation begins in this time: two controllers that serve the same proxies are for people to part.
 const LEAST_APART_NS: u64 = 30_000_000_000;
 
 const DAY_MS: u64 = 86_400_000;
+
+/// How it is known what a proxy runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Lease,
+    Stream,
+    Gauges,
+}
+
+impl By {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Lease => "its lease",
+            Self::Stream => "its ECDS stream",
+            Self::Gauges => "its counters",
+        }
+    }
+}
 
 /// An incarnation above this is nobody's: integers in a policy fit in a double.
 const MOST: u64 = 1 << 52;
@@ -20,18 +42,25 @@ impl Engine {
     /// Looks whether a proxy that asked for its lease runs what was never decided here.
     pub(super) async fn look_at_leases(&mut self) {
         if let Some(shown) = self.publication.leases.ahead() {
-            self.fence(shown, "its lease").await;
+            self.fence(shown, By::Lease).await;
         }
     }
 
     /// The same of what proxies named when they connected; and of what they refused as older than what they run.
     pub(super) async fn look_at_nodes(&mut self, inputs: &Inputs) {
-        let (ahead, stale) = {
+        // One that is believed first: a stranger's number, however high, hides nobody's.
+        let (believed, doubted, stale) = {
             let nodes = inputs.nodes.borrow();
             let connected = nodes.0.iter().filter(|(_, node)| node.is_connected());
-            let brought = connected.filter_map(|(name, node)| Some((node.brought?, name.clone())));
+            let brought = connected.filter_map(|(name, node)| Some((node.brought?, name)));
+            let ahead = brought.filter(|(shown, _)| self.is_ahead(*shown));
+            let (believed, doubted): (Vec<_>, Vec<_>) =
+                ahead.partition(|(_, name)| self.is_believed(By::Stream, name));
+            let highest = |of: Vec<((u64, u64), &String)>| {
+                of.into_iter().max().map(|(shown, name)| (shown, name.clone()))
+            };
             let stale = inputs.refusals.borrow().get("stale").copied().unwrap_or(0);
-            (brought.max(), stale)
+            (highest(believed), highest(doubted), stale)
         };
         let more = stale.saturating_sub(std::mem::replace(&mut self.upkeep.stale, stale));
         if more > 0 {
@@ -41,8 +70,8 @@ impl Engine {
                 "proxies took a policy for older than the one they run; two pushes at once do that too"
             );
         }
-        if let Some(shown) = ahead {
-            self.fence(shown, "its ECDS stream").await;
+        for shown in believed.into_iter().chain(doubted) {
+            self.fence(shown, By::Stream).await;
         }
     }
 
@@ -57,30 +86,29 @@ impl Engine {
                 .then_some((incarnation, generation))
         });
         if let Some(shown) = shown.max() {
-            self.fence((shown, "an Envoy".to_owned()), "its counters").await;
+            self.fence((shown, "an Envoy".to_owned()), By::Gauges).await;
         }
     }
 
     /// What a proxy runs is above all that was decided here: this store is older than the mesh. It begins an incarnation
     /// above that, so that its pushes are taken and nobody vouches for what went before. What was decided meanwhile nobody
     /// knows, a rollback perhaps: versions on trial get nothing until a person says so.
-    async fn fence(&mut self, (shown, node): Shown, by: &str) {
-        // A number of ours that is another document's is above whatever was decided here.
-        if self.mesh.generation == 0 || shown <= (self.mesh.incarnation, self.mesh.generation) {
+    async fn fence(&mut self, (shown, node): Shown, by: By) {
+        if !self.is_ahead(shown) {
             return;
         }
         let now = clock::now();
-        // An incarnation is the moment it began: what lies far ahead is nobody's, and must not make a number that nothing
-        // can be above.
-        if shown.0 > now.unix_ms.max(self.mesh.incarnation).saturating_add(DAY_MS) {
+        let known = self.upkeep.fenced.replace((now.monotonic_ns, shown));
+        if known.is_some_and(|(_, known)| known == shown) && self.mesh.incarnation > shown.0 {
             return;
         }
-        let known = self.upkeep.fenced.replace((now.monotonic_ns, shown));
-        if known.is_some_and(|(_, known)| known == shown) && self.mesh.incarnation > shown.0 || shown.0 > MOST
-        {
-            return;
+        if !self.is_believed(by, &node) {
+            self.upkeep.fenced = known;
+            return self.doubt(shown, &node, by).await;
         }
         self.pulse.contradicted(1);
+        let stranger = !self.upkeep.proxies_prove && by == By::Stream;
+        let by = by.words();
         if known.is_some_and(|(at, _)| now.monotonic_ns.saturating_sub(at) < LEAST_APART_NS) {
             return tracing::error!(
                 node,
@@ -88,6 +116,7 @@ impl Engine {
                 "runs policy {shown:?}, which is not of this store, again: is another serin at it?"
             );
         }
+        self.upkeep.believed |= stranger;
         let incarnation = now.unix_ms.max(shown.0 + 1).max(self.mesh.incarnation + 1);
         tracing::error!(
             node,
@@ -113,6 +142,53 @@ impl Engine {
         self.publish().await;
         self.write_owed();
         self.show();
+    }
+
+    /// Is it above all that was decided here? A number of ours that is another document's is.
+    fn is_ahead(&self, shown: (u64, u64)) -> bool {
+        // An incarnation is the moment it began: what lies far ahead is nobody's, and must not make a number that nothing
+        // can be above.
+        let latest = clock::unix_ms().max(self.mesh.incarnation).saturating_add(DAY_MS);
+        self.mesh.generation > 0
+            && shown > (self.mesh.incarnation, self.mesh.generation)
+            && shown.0 <= latest.min(MOST)
+    }
+
+    /// Is what is said of a proxy reason enough to take traffic away? What an Envoy's counters say is, since the operator
+    /// named its address; what a proxy says that proved who it is; and once in a process, since a store is put back between
+    /// two, what is said on an ECDS stream by a proxy that rollouts expect, if they expect any by name. A question for a lease
+    /// is asked by whoever likes.
+    fn is_believed(&self, by: By, node: &str) -> bool {
+        if by == By::Gauges || self.upkeep.proxies_prove {
+            return true;
+        }
+        let expected = self.runs.values().filter_map(|run| run.state.plan.acknowledge.expect.as_ref());
+        let mut named = expected.filter(|expect| !expect.names.is_empty()).peekable();
+        let expected = named.peek().is_none() || named.any(|expect| expect.knows(node));
+        by == By::Stream && !self.upkeep.believed && expected
+    }
+
+    /// Somebody who is not believed says that a proxy runs what was never decided here. That is an alarm, and no lease is
+    /// renewed for it. Another document of a number of ours is put right by the next number, with the same weights.
+    async fn doubt(&mut self, shown: (u64, u64), node: &str, by: By) {
+        let now_ns = clock::monotonic_ns();
+        if self.upkeep.doubted_ns.is_some_and(|at| now_ns.saturating_sub(at) < LEAST_APART_NS) {
+            return;
+        }
+        self.upkeep.doubted_ns = Some(now_ns);
+        self.pulse.contradicted(1);
+        tracing::error!(
+            node,
+            by = by.words(),
+            "it is said to run a policy that is not of this store, {shown:?}, by somebody who proves nothing: its lease is not \
+             renewed, and nothing else is done. If the store was put back, connect its ECDS or name its --envoy-admin; \
+             proxies that prove who they are are believed (docs/securing.md)"
+        );
+        if shown.1 == ANOTHER
+            && let Err(error) = self.commit(Draft { republish: true, ..Draft::default() }).await
+        {
+            self.unwritten(&error);
+        }
     }
 
     async fn hold_at_nothing(&mut self, name: &str, why: &str) {

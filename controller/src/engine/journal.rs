@@ -33,6 +33,8 @@ impl Written {
 pub trait Journal: Send {
     /// What the whole mesh is to know.
     fn mesh(&self) -> Result<Mesh>;
+    /// Documents that were published, each as generation and digest.
+    fn published(&self) -> Result<Vec<(u64, u64)>>;
     /// Every present run.
     fn rollouts(&self) -> Result<Vec<Stored>>;
     /// The last of the runs that were followed by another or deleted.
@@ -95,6 +97,10 @@ pub trait Journal: Send {
 impl Journal for Store {
     fn mesh(&self) -> Result<Mesh> {
         self.mesh()
+    }
+
+    fn published(&self) -> Result<Vec<(u64, u64)>> {
+        self.published()
     }
 
     fn rollouts(&self) -> Result<Vec<Stored>> {

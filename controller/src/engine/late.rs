@@ -77,9 +77,13 @@ impl Engine {
 
     /// Something else was decided while the store was slow: that holds, and is written over what the store took.
     pub(super) fn is_void(&mut self, late: Late) {
+        // The store has seen its number: what is decided next has a higher one, by which the two are told apart.
+        self.mesh.generation = self.mesh.generation.max(late.numbered.generation);
         if let Some(known) = late.exercise.and_then(|(name, _)| self.exercises.get_mut(&name)) {
             known.unsaved = true;
         }
+        let begun = late.numbered.draft.runs.iter().filter(|run| run.begins.is_some());
+        self.owed.void.extend(begun.map(|run| (run.state.plan.name.clone(), run.state.run)));
         for (name, _) in late.before {
             let Some(run) = self.runs.get_mut(&name) else {
                 self.owed.gone.push(name);

@@ -58,7 +58,7 @@ pub use triggers::{TriggerCommand, TriggerViews};
 pub use views::Views;
 
 use crate::clock;
-use crate::evidence::{self, Increments};
+use crate::evidence::{self, Increments, Unread};
 use crate::health::Health;
 use crate::hook::Hooks;
 use crate::lease::Leases;
@@ -189,6 +189,7 @@ impl Engine {
         };
         engine.load_exercises()?;
         engine.load_held(held);
+        engine.publication.leases.know(&engine.journal.published()?);
         engine.publication.leases.revoke(&engine.mesh);
         engine.load_practice()?;
         // Before anybody can ask: a rollout that is not shown would be taken for one that does not exist.
@@ -205,6 +206,11 @@ impl Engine {
     /// Says how it stands, from now on.
     pub fn tells(&mut self, health: Health) {
         self.upkeep.health = Some(health);
+    }
+
+    /// Proxies prove who they are, wherever they are heard: what they say they run is believed.
+    pub const fn believes_proxies(&mut self) {
+        self.upkeep.proxies_prove = true;
     }
 
     /// What begins rollouts by itself, for people and tools.
@@ -266,6 +272,7 @@ impl Engine {
         if self.publication.pending {
             self.publish().await;
         }
+        self.publication.leaves().await;
         self.close();
         Ok(())
     }
@@ -306,17 +313,14 @@ impl Engine {
             }
         }
         news.iter().for_each(|name| self.show_run(name));
-        let mut unread: BTreeMap<Option<String>, (String, bool)> = BTreeMap::new();
+        let mut unread: BTreeMap<Option<String>, Unread> = BTreeMap::new();
         for name in self.live() {
             let Some(run) = self.runs.get_mut(&name) else { continue };
-            let mut interval = increments.interval(&mut run.accumulator, &run.state);
-            if let Some(coverage) = &mut interval.coverage {
-                let region = evidence::region(&run.state);
-                let known = unread.entry(region.map(str::to_owned));
-                let found =
-                    known.or_insert_with(|| increments.unread(region, self.registry.connected_in(region)));
-                (coverage.unread, coverage.blind) = found.clone();
-            }
+            let region = evidence::region(&run.state);
+            let unread = unread
+                .entry(region.map(str::to_owned))
+                .or_insert_with(|| increments.unread(region, self.registry.connected_in(region)));
+            let interval = increments.interval(&mut run.accumulator, &run.state, unread);
             if let Some(traffic) = self.traffic.as_mut().filter(|_| !run.state.is_over()) {
                 traffic.keep(&name, &interval);
             }

@@ -16,6 +16,9 @@ use crate::scrape::Wanted;
 /// proxies, not a hundred.
 const PUSH_GAP: Duration = Duration::from_millis(100);
 
+/// At the end of the process what was sent last is waited for this long.
+const LEAVES: Duration = Duration::from_secs(2);
+
 /// How policies leave, and what is vouched for.
 pub(super) struct Publication {
     publisher: Publisher,
@@ -37,6 +40,13 @@ impl Publication {
     pub fn begin_incarnation(&mut self, incarnation: u64) {
         self.publisher.begin_incarnation(incarnation);
         self.leases.begin_incarnation(incarnation);
+    }
+
+    /// The process ends: what was sent leaves, if its way does not hang.
+    pub async fn leaves(&self) {
+        if tokio::time::timeout(LEAVES, self.publisher.arrived()).await.is_err() {
+            tracing::error!("the last policy did not leave over every way there is");
+        }
     }
 
     /// When what is pending is sent.
@@ -80,7 +90,9 @@ impl Engine {
         let vouched = self.vouched();
         match self.publication.publisher.compose(generation, &policies, intervals, vouched) {
             Ok(snapshot) => {
-                self.publication.leases.published(snapshot.generation, snapshot.ttl_ms, &snapshot.digests);
+                let leases = &self.publication.leases;
+                let new = leases.published(snapshot.generation, snapshot.ttl_ms, &snapshot.digests);
+                self.owed.published.extend(new);
                 self.publication.publisher.send(&snapshot).await;
             }
             // Every plan is compiled when it is applied, so this is a fault of ours; the proxies keep what they have,

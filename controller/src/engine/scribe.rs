@@ -112,6 +112,10 @@ impl Journal for Scribe {
         self.reading.mesh()
     }
 
+    fn published(&self) -> Result<Vec<(u64, u64)>> {
+        self.reading.published()
+    }
+
     fn rollouts(&self) -> Result<Vec<Stored>> {
         self.reading.rollouts()
     }

@@ -18,7 +18,9 @@ mod crash;
 mod delete;
 mod disk;
 mod fence;
+mod keys;
 mod lost;
+mod partly;
 mod practice;
 mod world;
 

@@ -40,6 +40,12 @@ pub(super) struct Upkeep {
     pub disk_refuses: bool,
     /// When a proxy last ran what was never decided here, and what.
     pub fenced: Option<(u64, (u64, u64))>,
+    /// Do proxies prove who they are?
+    pub proxies_prove: bool,
+    /// Was a proxy believed in this process that proved nothing?
+    pub believed: bool,
+    /// When it was last told that somebody who is not believed says such a thing.
+    pub doubted_ns: Option<u64>,
     /// Pushes that proxies took for older than what they run.
     pub stale: u64,
     /// Was something taken back that no write has been begun for?
@@ -56,6 +62,11 @@ pub(super) struct Due {
 }
 
 impl Due {
+    /// Is it that of runs that are under way?
+    pub const fn live(self) -> bool {
+        self.live
+    }
+
     /// Is it this run's?
     pub fn of(self, state: &State) -> bool {
         if state.is_over() { self.over } else { self.live }
@@ -75,6 +86,9 @@ impl Upkeep {
             health: None,
             disk_refuses: false,
             fenced: None,
+            proxies_prove: false,
+            believed: false,
+            doubted_ns: None,
             stale: 0,
             hurry: false,
             refusal: None,

@@ -29,6 +29,9 @@ const LONG: Duration = Duration::from_millis(50);
 /// At the end of the process a write is waited for this long.
 const LAST: Duration = Duration::from_secs(2);
 
+/// Documents that are remembered to be written; older ones make room.
+const PUBLISHED: usize = 1_000;
+
 /// What holds and belongs to no run or exercise that is there.
 #[derive(Clone, Default)]
 pub(super) struct Owed {
@@ -38,6 +41,10 @@ pub(super) struct Owed {
     pub unqueue: Vec<String>,
     /// No run bears these names.
     pub gone: Vec<String>,
+    /// Runs that never took effect, although the store has them or will: name and number.
+    pub void: Vec<(String, u64)>,
+    /// Documents that went out, each as generation and digest. It delays nothing that they are not written.
+    pub published: Vec<(u64, u64)>,
     /// Something was revoked, or the incarnation is another.
     pub mesh: bool,
 }
@@ -74,13 +81,18 @@ struct RunMark {
 
 impl Owed {
     fn is_empty(&self) -> bool {
-        self.past.is_empty() && self.unqueue.is_empty() && self.gone.is_empty() && !self.mesh
+        let Self { past, unqueue, gone, void, published: _, mesh } = self;
+        past.is_empty() && unqueue.is_empty() && gone.is_empty() && void.is_empty() && !mesh
     }
 
     fn extend(&mut self, other: Self) {
         self.past.splice(0..0, other.past);
         self.unqueue.extend(other.unqueue);
         self.gone.extend(other.gone);
+        self.void.extend(other.void);
+        self.published.splice(0..0, other.published);
+        let surplus = self.published.len().saturating_sub(PUBLISHED);
+        self.published.drain(..surplus);
         self.mesh |= other.mesh;
     }
 }
@@ -106,6 +118,7 @@ impl Engine {
             self.mesh.incarnation = held.incarnation;
             self.publication.begin_incarnation(held.incarnation);
         }
+        self.leave_out(&held);
         let mut names = Vec::new();
         for record in held.runs {
             let name = record.state.plan.name.clone();
@@ -120,8 +133,9 @@ impl Engine {
             self.runs.insert(name.clone(), run);
             names.push(name);
         }
+        self.owed.past.retain(|past| !names.contains(&past.state.plan.name));
         let of_these = |past: &RunRecord| names.contains(&past.state.plan.name);
-        self.owed.past = held.past.into_iter().filter(of_these).collect();
+        self.owed.past.extend(held.past.into_iter().filter(of_these));
         self.owed.unqueue = held.unqueue.into_iter().filter(|name| names.contains(name)).collect();
         for name in &self.owed.unqueue {
             self.waiting.remove(name);
@@ -134,6 +148,36 @@ impl Engine {
         for (name, below) in held.revoked {
             self.mesh.revoke(&name, below);
         }
+    }
+
+    /// What the tables have and what holds does not: runs that never took effect, and those that ended with no other after
+    /// them. What was written after the reserve has a higher generation, and stays.
+    fn leave_out(&mut self, held: &Decision) {
+        let known = |name: &String| {
+            let run = self.runs.get(name)?;
+            (run.acknowledged.generation <= held.generation).then_some(run.state.run)
+        };
+        let void = held.void.iter().filter(|(name, number)| known(name) == Some(*number));
+        let (void, gone): (Vec<_>, Vec<_>) = (
+            void.cloned().collect(),
+            held.gone.iter().filter(|name| known(name).is_some()).cloned().collect(),
+        );
+        let past = held.past.iter().filter(|past| known(&past.state.plan.name) == Some(past.state.run));
+        let past: Vec<RunRecord> = past.cloned().collect();
+        let names = void.iter().map(|(name, _)| name).chain(&gone);
+        for name in names.chain(past.iter().map(|past| &past.state.plan.name)) {
+            if self.runs.remove(name).is_some() {
+                tracing::warn!(
+                    rollout = name,
+                    "gone by a decision of the last process, which could not write it down"
+                );
+            }
+        }
+        // A name that is written anew is not gone: the store takes out first and puts in then.
+        let names = void.iter().map(|(name, _)| name.clone());
+        self.owed.gone.extend(names.chain(gone));
+        self.owed.void.extend(void);
+        self.owed.past.extend(past);
     }
 
     /// Must a decision that raises something be refused now, because it could not be written?
@@ -226,7 +270,8 @@ impl Engine {
         let runs: Vec<&Run> = self.runs.values().filter(late).collect();
         let exercises: Vec<_> = self.exercises.values().filter(|known| known.unsaved).collect();
         // A store that refused is asked again, whether there is anything to write or not.
-        if runs.is_empty() && exercises.is_empty() && self.owed.is_empty() && !self.upkeep.disk_refuses {
+        let nothing = self.owed.is_empty() && (self.owed.published.is_empty() || !due.live());
+        if runs.is_empty() && exercises.is_empty() && nothing && !self.upkeep.disk_refuses {
             return;
         }
         let holds = self.owes();
@@ -245,13 +290,15 @@ impl Engine {
             Some(ExerciseRecord { exercise, entries, practised: None })
         });
         let revoked = self.mesh.revoked_below.iter().filter(|_| self.owed.mesh);
-        let Owed { past, unqueue, gone, .. } = self.owed.clone();
+        let Owed { past, unqueue, gone, void, published, .. } = self.owed.clone();
         let decision = Decision {
             runs: runs.into_iter().map(|run| run.writing().record()).collect(),
             past,
             exercises: exercises.collect(),
             unqueue,
             gone,
+            void,
+            published,
             incarnation: self.mesh.incarnation,
             generation: self.mesh.generation,
             revoked: revoked.map(|(name, below)| (name.clone(), *below)).collect(),

@@ -20,12 +20,18 @@ pub struct Decision {
     /// No run bears these names.
     #[serde(default)]
     pub gone: Vec<String>,
+    /// Runs that never took effect, although the tables may have them: name and number.
+    #[serde(default)]
+    pub void: Vec<(String, u64)>,
     /// Which store this is, from now on; 0: as before.
     pub incarnation: u64,
     /// The generation of the last policy.
     pub generation: u64,
     /// Rollouts that are taken back, each with the generation below which nobody vouches for it.
     pub revoked: Vec<(String, u64)>,
+    /// Documents that were published: generation and digest.
+    #[serde(default)]
+    pub published: Vec<(u64, u64)>,
     /// It holds already: what the store does not take goes to the reserve.
     pub holds: bool,
 }
@@ -102,6 +108,7 @@ impl Store {
             incarnation: decision.incarnation,
             generation: decision.generation,
             revoked: &decision.revoked,
+            published: &decision.published,
         });
         let Some(reserve) = &mut self.reserve else { return written };
         match written {

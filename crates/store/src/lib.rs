@@ -21,6 +21,7 @@ mod journal;
 mod measured;
 mod migrations;
 mod practice;
+mod published;
 mod queued;
 mod remedy;
 mod reserve;
@@ -122,6 +123,8 @@ pub struct Change<'a> {
     pub generation: u64,
     /// Rollouts that are taken back, each with the generation below which nobody vouches for it.
     pub revoked: &'a [(String, u64)],
+    /// Documents that were published: generation and digest.
+    pub published: &'a [(u64, u64)],
 }
 
 impl Mesh {
@@ -267,7 +270,8 @@ impl Store {
     /// # Errors
     /// When the disk refuses; then nothing was changed.
     pub fn commit(&mut self, change: &Change<'_>) -> Result<()> {
-        let Change { runs, past, exercises, unqueue, gone, incarnation, generation, revoked } = *change;
+        let Change { runs, past, exercises, unqueue, gone, incarnation, generation, revoked, published } =
+            *change;
         self.write(|transaction| {
             for past in past {
                 keep(transaction, past)?;
@@ -285,6 +289,7 @@ impl Store {
             for name in unqueue {
                 transaction.execute("DELETE FROM queued WHERE name = ?", [name])?;
             }
+            published::put(transaction, published)?;
             raise(transaction, (incarnation, generation), revoked)
         })
     }

@@ -3,14 +3,14 @@
 use anyhow::{Result, bail};
 use rusqlite::{Connection, Transaction};
 
-use super::{exercises, journal, measured, practice, queued, triggers};
+use super::{exercises, journal, measured, practice, published, queued, triggers};
 use crate::unix_ms;
 
 /// The present form; a store of a later one is not touched.
 pub const PRESENT: i64 = MIGRATIONS.len() as i64;
 
 /// What brings the tables from each form to the next. Steps that were released are never changed.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     MIGRATION_1,
     queued::MIGRATION_2,
     exercises::MIGRATION_3,
@@ -19,6 +19,7 @@ const MIGRATIONS: [&str; 8] = [
     measured::MIGRATION_6,
     practice::MIGRATION_7,
     MIGRATION_8,
+    published::MIGRATION_9,
 ];
 
 const MIGRATION_1: &str = "

@@ -53,7 +53,7 @@ async fn back(engine: &mut Engine, name: &str, to: &str, reason: &str) -> Result
     let to = Some(to.to_owned()).filter(|to| !to.is_empty());
     let human = Human { who: "ben".to_owned(), reason: reason.to_owned() };
     let (answer, mut answered) = oneshot::channel();
-    engine.go_back(name.to_owned(), GoBack { to, unverified }, human, answer).await;
+    engine.go_back(name.to_owned(), GoBack { to, unverified }, human, Conditions::default(), answer).await;
     loop {
         if let Ok(said) = answered.try_recv() {
             return said;
@@ -182,13 +182,13 @@ async fn what_is_queued_waits_for_what_is_kept_and_a_person_does_not() {
     promote(&mut engine, "ranker");
     // Nor is it let go of unheard.
     let human = |reason: &str| Human { who: "ben".to_owned(), reason: reason.to_owned() };
-    match engine.delete("ranker", &human("")).await {
+    match engine.delete_if("ranker", &human(""), &Conditions::default()).await {
         Err(Refusal::Conflict(why)) => assert!(why.contains("keeps a version warm"), "{why}"),
         other => panic!("{other:?}"),
     }
     assert_eq!(apply(&mut engine, &text("v2", "v3", KEEP)).await.expect("begun"), 2);
     abort_now(&mut engine).await;
-    engine.delete("ranker", &human("retired")).await.expect("a person wants it");
+    engine.delete_if("ranker", &human("retired"), &Conditions::default()).await.expect("a person wants it");
 }
 
 async fn abort_now(engine: &mut Engine) {

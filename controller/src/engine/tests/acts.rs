@@ -227,7 +227,7 @@ async fn rollouts_over_the_same_requests_are_told_of() {
     // What is over still owns them, until it is deleted.
     engine.act("m", Act::Abort, human()).await.expect("aborted");
     assert_eq!(view(&engine, "n").claimed_by.len(), 2);
-    engine.delete("m", &human()).await.expect("deleted");
+    engine.delete_if("m", &human(), &Conditions::default()).await.expect("deleted");
     assert_eq!(view(&engine, "n").claimed_by.len(), 1);
     // Who is no neighbour is not told of.
     let far = "  match: {authority: [far.example], port: 9}\n";

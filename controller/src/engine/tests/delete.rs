@@ -5,7 +5,7 @@ use store::Archive;
 
 async fn delete(engine: &mut Engine, name: &str) -> Result<(), Refusal> {
     let human = Human { who: "ben".to_owned(), reason: "retired".to_owned() };
-    engine.delete(name, &human).await
+    engine.delete_if(name, &human, &Conditions::default()).await
 }
 
 #[track_caller]

@@ -7,7 +7,7 @@ use super::world::{Disk, World};
 use super::*;
 
 /// How the engine hears of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
     Stream,
     Lease,
@@ -34,6 +34,7 @@ fn pair(world: &mut World) -> (u64, u64) {
 async fn check(by: By, abort: bool) {
     let what = format!("{by:?}, aborted: {abort}");
     let mut world = exposed().await;
+    world.proxies_prove = by == By::Lease;
     let backup = world.backup();
     for weight_ppm in [200_000, 300_000] {
         world.act("ranker", Act::SetWeight(weight_ppm), &format!("to {weight_ppm}")).await;
@@ -89,6 +90,66 @@ async fn a_store_that_was_put_back_is_fenced_whoever_tells() {
         for abort in [false, true] {
             check(by, abort).await;
         }
+    }
+}
+
+/// Whoever can ask for a lease, or connect, can name any number. That costs nobody a canary.
+#[tokio::test]
+async fn a_stranger_who_proves_nothing_brings_nothing_down_or_up() {
+    for expects in [false, true] {
+        let mut world = World::on(Disk::apart(), []).await;
+        let expect = if expects { "  acknowledge: {expect: {names: [a, b, 'edge-*']}}\n" } else { "" };
+        world.apply(&spec("v1", "v2", &format!("{STAGES}{expect}"))).await;
+        world.until("ranker", "stage 1", |state| state.weights.canary_ppm == 100_000).await;
+        world.seconds(2).await;
+        let own = pair(&mut world);
+        for claim in [(own.0, own.1 + 50), (own.0 + 1, 1), (own.0 + 1_000, own.1)] {
+            assert_eq!(world.asks(claim), Word::Unknown);
+            world.seconds(31).await;
+            assert_eq!(pair(&mut world), own, "{claim:?}");
+        }
+        assert_eq!(world.asks_of(own, 77), Word::Unknown, "another document of the same number");
+        world.seconds(31).await;
+        let now = pair(&mut world);
+        assert_eq!(now, (own.0, own.1 + 1), "the same weights go out again, once");
+        // A number that is nobody's hides none that is somebody's.
+        world.stranger = Some((u64::MAX, 1));
+        world.second().await;
+        assert_eq!(pair(&mut world), now);
+        world.stranger = Some((own.0, own.1 + 50));
+        world.seconds(2).await;
+        let fenced = pair(&mut world).0 > own.0;
+        assert_eq!(fenced, !expects, "a name that no rollout expects is a stranger's");
+        if expects {
+            assert_eq!(world.in_force("ranker"), (now.1, 100_000));
+            continue;
+        }
+        // Without names or credentials a stream is believed, once: a store is put back between two processes.
+        let fenced = pair(&mut world);
+        world.act("ranker", Act::SetWeight(200_000), "looked at it").await;
+        world.stranger = Some((fenced.0 + 1_000, fenced.1 + 50));
+        world.seconds(40).await;
+        assert_eq!((pair(&mut world).0, world.in_force("ranker").1), (fenced.0, 200_000));
+    }
+}
+
+/// What was published is known over a restart, so another document of its number is vouched for by nobody.
+#[tokio::test]
+async fn documents_are_known_over_a_restart() {
+    let mut world = exposed().await;
+    world.act("ranker", Act::SetWeight(200_000), "to 200000").await;
+    world.second().await;
+    // It is written with the evidence.
+    world.seconds(6).await;
+    world.until_idle().await;
+    let own = pair(&mut world);
+    let digest = world.digest();
+    for _ in 0..2 {
+        assert_eq!(world.asks_of(own, digest), Word::Renew);
+        assert_eq!(world.asks_of(own, digest ^ 1), Word::Unknown);
+        assert_eq!(world.asks_of((own.0, own.1 - 1), digest), Word::Unknown, "of the number before");
+        world.kill().await;
+        assert_eq!(pair(&mut world), own);
     }
 }
 

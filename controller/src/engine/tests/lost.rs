@@ -188,6 +188,47 @@ async fn what_was_taken_back_meanwhile_does_not_rise_when_a_slow_disk_answers() 
     }
 }
 
+/// A run that the store took too late, when it was not to begin any more, does not begin after a restart either.
+#[tokio::test]
+async fn what_never_took_effect_does_not_come_to_life_by_a_restart() {
+    for before in [false, true] {
+        let mut world = World::on(Disk::apart(), []).await;
+        if before {
+            world.apply(&spec("v1", "v2", GATES)).await;
+            world.seconds(2).await;
+            world.act("ranker", Act::Abort, "complaints").await;
+            world.until_written().await;
+        }
+        world.until_idle().await;
+        let stuck = world.lose(Loss::Stuck);
+        let late = world.apply_once(&spec("v1", "v3", GATES)).await;
+        let Err(Refusal::Failed(why)) = late else { panic!("{late:?}") };
+        assert!(why.contains("slow"), "{why}");
+        world.engine_mut().void_late();
+        drop(stuck);
+        world.until_stored("v3").await;
+        let full = world.lose(Loss::Full);
+        world.until_idle().await;
+        let number =
+            |world: &World| world.state("ranker").map(|state| (state.run, state.plan.canary.clone()));
+        let there = before.then(|| (1, "v2".to_owned()));
+        assert_eq!(number(&world), there);
+        world.kill().await;
+        assert_eq!(number(&world), there, "started again on the full disk, {before}");
+        world.seconds(2).await;
+        assert_eq!(number(&world), there, "{before}");
+        drop(full);
+        world.until_written().await;
+        world.kill().await;
+        assert_eq!(number(&world), there, "written, {before}");
+        // And its name and number are free.
+        world.apply(&spec("v1", "v4", GATES)).await;
+        world.until_written().await;
+        world.kill().await;
+        assert_eq!(number(&world).map(|(_, canary)| canary), Some("v4".to_owned()), "{before}");
+    }
+}
+
 /// Back to the version from before, with its whole run, on a full disk.
 #[tokio::test]
 async fn a_promoted_version_is_gone_back_from_without_a_disk() {

@@ -8,7 +8,7 @@ mod traffic;
 
 pub use disk::{Disk, Loss};
 pub use fate::{Fate, Jump};
-pub use traffic::Canary;
+pub use traffic::{Admins, Canary};
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 use super::super::*;
 use crate::clock;
 use crate::evidence::Source;
+use seen::note;
 use {
     sources::{Hosts, Secrets},
     store::{Failpoint, Failpoints, Store},
@@ -78,8 +79,14 @@ pub struct World {
     pub fails: Option<String>,
     /// The policy a proxy named when it connected.
     pub brought: Option<(u64, u64)>,
+    /// The policy that somebody named who connected as a proxy nobody knows.
+    pub stranger: Option<(u64, u64)>,
+    /// Do proxies prove who they are?
+    pub proxies_prove: bool,
     /// What an Envoy's counters say of its policy.
     pub gauges: BTreeMap<String, u64>,
+    /// Whose counters are read; `None`: that does not matter.
+    pub second_admin: Option<Admins>,
     /// Where the store lies.
     disk: Disk,
 }
@@ -118,7 +125,10 @@ impl World {
             canary: Canary::Good,
             fails: None,
             brought: None,
+            stranger: None,
+            proxies_prove: false,
             gauges: BTreeMap::new(),
+            second_admin: None,
             disk,
         };
         clock::fake::set(now);
@@ -151,7 +161,11 @@ impl World {
                     Engine::open(scribe, publisher, leases, sources, Hooks::any())
                 }
             };
-            self.engine = Some(engine.expect("an engine").0);
+            let mut engine = engine.expect("an engine").0;
+            if self.proxies_prove {
+                engine.believes_proxies();
+            }
+            self.engine = Some(engine);
             if self.live(async |engine, _| engine.recover().await).await.is_some() {
                 return;
             }
@@ -327,7 +341,7 @@ impl World {
                 let human = Human { who: "ben".to_owned(), reason: reason.to_owned() };
                 let order = GoBack { to: None, unverified: true };
                 let (answer, mut answered) = oneshot::channel();
-                engine.go_back(name.to_owned(), order, human, answer).await;
+                engine.go_back(name.to_owned(), order, human, Conditions::default(), answer).await;
                 loop {
                     match answered.try_recv() {
                         Ok(said) => return said,
@@ -382,7 +396,11 @@ impl World {
                     .answer(&Question { incarnation, generation, node, by_rollout: true }, None);
             }
         }
-        self.nodes.send_replace(Nodes(["a", "b"].map(|name| (name.to_owned(), node.clone())).into()));
+        let mut nodes: BTreeMap<String, Node> = ["a", "b"].map(|name| (name.to_owned(), node.clone())).into();
+        if self.stranger.is_some() {
+            nodes.insert("stranger".to_owned(), Node { brought: self.stranger, ..node });
+        }
+        self.nodes.send_replace(Nodes(nodes));
         self.living(async |engine, inputs| engine.acknowledged(inputs).await).await;
         let news = self.increments();
         self.living(async |engine, _| engine.counted(&news).await).await;
@@ -415,22 +433,5 @@ impl World {
             })
             .await;
         }
-    }
-}
-
-/// Notes the policy that lies where proxies read it, if it is another than the last.
-fn note(policies: &mut Vec<(u64, BTreeMap<String, u64>)>, file: &std::path::Path) {
-    let Ok(text) = std::fs::read_to_string(file) else { return };
-    let json: serde_json::Value = serde_json::from_str(&text).expect("a policy file");
-    let text = json["resources"][0]["typed_config"]["config"]["configuration"]["value"].as_str();
-    let policy: serde_json::Value = serde_json::from_str(text.expect("a policy")).expect("JSON");
-    let rollouts = policy["rollouts"].as_array().cloned().unwrap_or_default();
-    let weights = rollouts.iter().map(|rollout| {
-        let weight = rollout["arms"]["canary"]["weight_ppm"].as_u64().unwrap_or(0);
-        (rollout["name"].as_str().unwrap_or_default().to_owned(), weight)
-    });
-    let seen = (policy["generation"].as_u64().expect("a generation"), weights.collect());
-    if policies.last() != Some(&seen) {
-        policies.push(seen);
     }
 }

@@ -120,6 +120,22 @@ impl World {
         panic!("never idle");
     }
 
+    /// Until the table of present runs speaks of a version.
+    pub async fn until_stored(&self, version: &str) {
+        let copy = self.watched.lock().expect("not poisoned").copies;
+        let store = rusqlite::Connection::open(self.file(copy)).expect("the store");
+        for _ in 0..1_000 {
+            let found: i64 = store
+                .query_row("SELECT count(*) FROM rollout WHERE instr(spec, ?)", [version], |row| row.get(0))
+                .expect("a number");
+            if found > 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("never stored");
+    }
+
     /// The process ends without a word, and another begins on what it left.
     pub async fn kill(&mut self) {
         self.engine = None;
@@ -149,12 +165,28 @@ impl World {
         self.kill().await;
     }
 
+    /// The digest that the policy in force names itself by.
+    pub fn digest(&self) -> u64 {
+        let text = std::fs::read_to_string(self.dir.path().join("serin.json")).expect("a policy");
+        let (_, rest) = text.split_once("/v1/lease/").expect("a lease");
+        u64::from_str_radix(&rest[..16], 16).expect("a digest")
+    }
+
     /// What a proxy that runs this hears of its lease.
-    pub fn asks(&self, (incarnation, generation): (u64, u64)) -> Word {
+    pub fn asks(&self, shown: (u64, u64)) -> Word {
+        self.asked(shown, None)
+    }
+
+    /// The same of one that says which document of that number it runs.
+    pub fn asks_of(&self, shown: (u64, u64), document: u64) -> Word {
+        self.asked(shown, Some(document))
+    }
+
+    fn asked(&self, (incarnation, generation): (u64, u64), document: Option<u64>) -> Word {
         let node = "a".to_owned();
         let question = Question { incarnation, generation, node, by_rollout: true };
         let engine = self.engine.as_ref().expect("a process");
-        engine.publication.leases.answer(&question, None).expect("an answer").lease
+        engine.publication.leases.answer(&question, document).expect("an answer").lease
     }
 
     /// The last policy that lies where proxies read it: its generation, and the canary's weight.

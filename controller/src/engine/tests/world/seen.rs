@@ -46,3 +46,20 @@ impl World {
         }
     }
 }
+
+/// Notes the policy that lies where proxies read it, if it is another than the last.
+pub(super) fn note(policies: &mut Vec<(u64, BTreeMap<String, u64>)>, file: &std::path::Path) {
+    let Ok(text) = std::fs::read_to_string(file) else { return };
+    let json: serde_json::Value = serde_json::from_str(&text).expect("a policy file");
+    let text = json["resources"][0]["typed_config"]["config"]["configuration"]["value"].as_str();
+    let policy: serde_json::Value = serde_json::from_str(text.expect("a policy")).expect("JSON");
+    let rollouts = policy["rollouts"].as_array().cloned().unwrap_or_default();
+    let weights = rollouts.iter().map(|rollout| {
+        let weight = rollout["arms"]["canary"]["weight_ppm"].as_u64().unwrap_or(0);
+        (rollout["name"].as_str().unwrap_or_default().to_owned(), weight)
+    });
+    let seen = (policy["generation"].as_u64().expect("a generation"), weights.collect());
+    if policies.last() != Some(&seen) {
+        policies.push(seen);
+    }
+}

@@ -16,6 +16,15 @@ pub enum Canary {
     Hangs,
 }
 
+/// Which of the two proxies are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admins {
+    /// "a" alone.
+    One,
+    /// Both; the second may tell nothing.
+    Two { silent: bool },
+}
+
 impl World {
     /// A hundred requests of each arm that has a weight.
     pub(super) fn increments(&mut self) -> Increments {
@@ -56,8 +65,26 @@ impl World {
             to_ms: self.now.unix_ms,
             counted,
             gauges: vec![self.gauges.clone()],
-            sources: vec![Source { from_ms, told: true, ..Source::default() }],
+            sources: self.sources_from(from_ms),
             ..Increments::default()
+        }
+    }
+
+    /// The proxies that are read: "a", and "b" where that is read too. One that is silent tells nothing.
+    fn sources_from(&self, from_ms: u64) -> Vec<Source> {
+        let source = |node: &str, silent: bool| Source {
+            address: format!("http://{node}:9901"),
+            node: node.to_owned(),
+            from_ms,
+            told: !silent,
+            lacks: silent.then(|| format!("{node} does not answer")),
+            runs_filter: true,
+            ..Source::default()
+        };
+        match self.second_admin {
+            None => vec![Source { from_ms, told: true, ..Source::default() }],
+            Some(Admins::One) => vec![source("a", false)],
+            Some(Admins::Two { silent }) => vec![source("a", false), source("b", silent)],
         }
     }
 }
