@@ -1,6 +1,7 @@
 //! The demo, scenario by scenario: what a newcomer sees first.
 
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use tests::{alone, tools};
 
@@ -124,4 +125,22 @@ async fn valid_answers_of_low_confidence_are_rolled_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_canary_that_stops_answering_is_rolled_back() {
     check_rolled_back(&tell("hang").await, "overdue");
+}
+
+/// A model that is told to stop has done what it was asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_ends_with_zero_when_it_is_told_to_stop() {
+    let mut model = tokio::process::Command::new(tools::demo())
+        .args(["model", "--version", "v1", "--listen", "127.0.0.1:0"])
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the model starts");
+    let mut lines = BufReader::new(model.stdout.take().expect("an output")).lines();
+    let said = lines.next_line().await.expect("a line").expect("a line");
+    assert!(said.contains("listens on"), "{said}");
+    let id = model.id().expect("a process").to_string();
+    let told = std::process::Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+    assert!(told.success(), "{told}");
+    assert_eq!(model.wait().await.expect("an end").code(), Some(0));
 }

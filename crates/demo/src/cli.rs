@@ -142,14 +142,23 @@ struct Send {
 const INTERRUPTED: u8 = 130;
 const COULD_NOT_RUN: u8 = 3;
 
+/// How long requests under way may take when `demo model` is told to stop: less than the ten seconds that container
+/// engines wait before they kill.
+const MODEL_GRACE: Duration = Duration::from_secs(5);
+
 /// How often `demo load` says the result of it.
 const SUMMARY_EVERY: Duration = Duration::from_secs(2);
 
 impl Cli {
     /// Runs what was asked for.
     pub async fn run(self) -> ExitCode {
+        let command = match self.command {
+            // Told to stop, a server has done what it was asked for.
+            Command::Model(model) => return ExitCode::from(coded(model.run().await)),
+            command => command,
+        };
         let done = tokio::select! {
-            code = self.command.run() => code,
+            code = command.run() => code,
             name = interrupted() => {
                 // The command was dropped, and with it every child.
                 eprintln!("stopped by {name}");
@@ -162,17 +171,21 @@ impl Cli {
 
 impl Command {
     async fn run(self) -> u8 {
-        let result = match self {
+        coded(match self {
             Self::Run(run) => run.run().await,
             Self::Model(model) => model.run().await,
             Self::Load(send) => send.run().await,
             Self::SelfTest { seed } => self_test(seed).await,
-        };
-        result.unwrap_or_else(|e| {
-            eprintln!("error: {e:#}");
-            COULD_NOT_RUN
         })
     }
+}
+
+/// The exit code; an error is told.
+fn coded(result: anyhow::Result<u8>) -> u8 {
+    result.unwrap_or_else(|e| {
+        eprintln!("error: {e:#}");
+        COULD_NOT_RUN
+    })
 }
 
 impl Run {
@@ -233,12 +246,16 @@ impl Run {
 
 impl Model {
     async fn run(self) -> anyhow::Result<u8> {
-        let listen = self.listen;
+        let interrupted = interrupted();
         // A server that runs for days keeps no log: nobody here would read it.
-        let server = ModelServer::start_with(listen, self.behaviour(), Log::keeping(0)).await?;
+        let server = ModelServer::start_with(self.listen, self.behaviour(), Log::keeping(0)).await?;
         println!("model {} listens on {}", server.behaviour().version, server.addr());
-        server.serve().await;
-        bail!("{listen}: the listener ended");
+        let told = async {
+            let name = interrupted.await;
+            eprintln!("stopped by {name}");
+        };
+        server.serve_until(told, MODEL_GRACE).await;
+        Ok(0)
     }
 
     fn behaviour(self) -> Behaviour {
@@ -297,20 +314,28 @@ fn found(flag: &str, path: &Path, remedy: &str) -> anyhow::Result<PathBuf> {
     std::fs::canonicalize(path).with_context(|| format!("{flag} {}: no such file; {remedy}", path.display()))
 }
 
-/// Ends when the process is asked to, with the name of the signal.
-async fn interrupted() -> &'static str {
-    let wait = async |kind, name| {
-        match signal(kind) {
-            Ok(mut signal) => signal.recv().await,
-            // Without a handler the signal ends the process by itself, and the kernel its children.
-            Err(_) => std::future::pending().await,
-        };
-        name
+/// Ends when the process is asked to, with the name of the signal. Whoever asks from now on is heard.
+fn interrupted() -> impl Future<Output = &'static str> {
+    let wait = |kind, name| {
+        let signal = signal(kind);
+        async move {
+            match signal {
+                Ok(mut signal) => signal.recv().await,
+                // Without a handler the signal ends the process by itself, and the kernel its children.
+                Err(_) => std::future::pending().await,
+            };
+            name
+        }
     };
-    tokio::select! {
-        name = wait(SignalKind::interrupt(), "Ctrl-C") => name,
-        name = wait(SignalKind::terminate(), "SIGTERM") => name,
-        name = wait(SignalKind::hangup(), "SIGHUP") => name,
+    let interrupt = wait(SignalKind::interrupt(), "Ctrl-C");
+    let terminate = wait(SignalKind::terminate(), "SIGTERM");
+    let hangup = wait(SignalKind::hangup(), "SIGHUP");
+    async move {
+        tokio::select! {
+            name = interrupt => name,
+            name = terminate => name,
+            name = hangup => name,
+        }
     }
 }
 

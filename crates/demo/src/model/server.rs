@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -13,7 +15,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::behaviour::{Behaviour, Fate, InvalidBehaviour};
@@ -32,6 +35,8 @@ pub struct ModelServer {
     addr: SocketAddr,
     model: Arc<Model>,
     accepting: JoinHandle<()>,
+    /// Becomes true when no further request is to be taken.
+    stop: watch::Sender<bool>,
 }
 
 /// What all connections share.
@@ -79,8 +84,9 @@ impl ModelServer {
             .map_err(|e| io::Error::new(e.kind(), format!("cannot listen on {addr}: {e}")))?;
         let addr = listener.local_addr()?;
         let model = Arc::new(Model { current: RwLock::new(Arc::new(current)), log });
-        let accepting = tokio::spawn(accept(listener, model.clone()));
-        Ok(Self { addr, model, accepting })
+        let (stop, stopped) = watch::channel(false);
+        let accepting = tokio::spawn(accept(listener, model.clone(), stopped));
+        Ok(Self { addr, model, accepting, stop })
     }
 
     /// Where it listens.
@@ -106,10 +112,12 @@ impl ModelServer {
         self.model.set(behaviour)
     }
 
-    /// Serves until the listener fails, which a healthy machine does not let happen.
-    pub async fn serve(mut self) {
-        // The task is never cancelled while `self` is here, and a panic in it has been printed already.
-        let _ended = (&mut self.accepting).await;
+    /// Serves until `told` is done. Then the port closes, and requests under way have `grace` to be answered.
+    pub async fn serve_until(mut self, told: impl Future<Output = ()>, grace: Duration) {
+        told.await;
+        self.stop.send_replace(true);
+        // Whatever is not answered by then ends with `self`; a panic in the task has been printed already.
+        let _ended = tokio::time::timeout(grace, &mut self.accepting).await;
     }
 }
 
@@ -256,7 +264,7 @@ fn with_confidence(mut response: Response<Reply>, confidence: f64) -> Response<R
     response
 }
 
-async fn accept(listener: TcpListener, model: Arc<Model>) {
+async fn accept(listener: TcpListener, model: Arc<Model>, mut stopped: watch::Receiver<bool>) {
     // Dropped with this task, and every connection with it.
     let mut connections = JoinSet::new();
     loop {
@@ -265,26 +273,42 @@ async fn accept(listener: TcpListener, model: Arc<Model>) {
                 Ok((stream, _)) => stream,
                 // Out of descriptors, or the client is gone already: wait for a connection to end, or a moment.
                 Err(_) => {
-                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                    tokio::time::sleep(Duration::from_millis(10)).await;
                     continue;
                 }
             },
             Some(_ended) = connections.join_next() => continue,
+            () = told_to_stop(&mut stopped) => break,
         };
         // Without it a small answer can wait for the client's delayed acknowledgement.
         let _best_effort = stream.set_nodelay(true);
-        let model = model.clone();
-        connections.spawn(async move {
-            let service = service_fn(move |request| {
-                let model = model.clone();
-                async move { Ok::<_, Infallible>(model.respond(request).await) }
-            });
-            // A connection that breaks is the client's business; what it was doing is in the log.
-            let _ended = auto::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
+        connections.spawn(serve(stream, model.clone(), stopped.clone()));
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Serves one connection until the other side closes it or, once told to stop, no request is under way.
+async fn serve(stream: TcpStream, model: Arc<Model>, mut stopped: watch::Receiver<bool>) {
+    let service = service_fn(move |request| {
+        let model = model.clone();
+        async move { Ok::<_, Infallible>(model.respond(request).await) }
+    });
+    let server = auto::Builder::new(TokioExecutor::new());
+    let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        // A connection that breaks is the client's business; what it was doing is in the log.
+        _ended = connection.as_mut() => {}
+        () = told_to_stop(&mut stopped) => {
+            connection.as_mut().graceful_shutdown();
+            let _ended = connection.await;
+        }
+    }
+}
+
+async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
+    // An error says that the server was dropped, which is a way to be told.
+    let _told = stopped.wait_for(|stopped| *stopped).await;
 }
 
 #[cfg(test)]

@@ -190,3 +190,32 @@ async fn a_body_that_breaks_off_is_not_the_model_s_failure_and_one_too_large_is(
     assert_eq!(status, 413);
     check_body(server.log().arrivals()[1].outcome, true);
 }
+
+#[tokio::test]
+async fn told_to_stop_it_answers_what_is_under_way_and_ends() {
+    let slow = Behaviour { latency_median_ms: 300.0, ..Behaviour::plain("v1") };
+    let server = start(slow).await;
+    let (addr, log) = (server.addr(), server.log().clone());
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let request = Request::get(format!("http://{addr}/predict")).body(Full::default()).unwrap();
+    let asked = tokio::spawn(client.request(request));
+    while log.arrivals().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    server.serve_until(std::future::ready(()), Duration::from_secs(60)).await;
+    assert_eq!(asked.await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn what_hangs_has_its_grace_and_no_more() {
+    let server = start(Behaviour { hang_share: 1.0, ..Behaviour::plain("v1") }).await;
+    let (addr, log) = (server.addr(), server.log().clone());
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let request = Request::get(format!("http://{addr}/predict")).body(Full::default()).unwrap();
+    let asked = tokio::spawn(client.request(request));
+    while log.arrivals().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    server.serve_until(std::future::ready(()), Duration::from_millis(50)).await;
+    assert!(asked.await.unwrap().is_err());
+}
