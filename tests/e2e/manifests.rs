@@ -204,6 +204,10 @@ fn every_file_means_the_same_controller() {
 
     let policy = rules::policy(at(&document("wasmplugin.yaml"), "/spec/pluginConfig")).expect("a policy");
     let lease = policy.lease.expect("a lease");
+    // Of a policy that the controller vouches for the digest follows.
+    let opened =
+        at(&one_of("controller.yaml", "AuthorizationPolicy"), "/spec/rules/0/to/0/operation/paths").clone();
+    assert_eq!(opened, serde_json::json!([lease.path, format!("{}/*", lease.path)]));
     assert_eq!((lease.cluster, lease.authority), (format!("outbound|{}||{host}", PORTS[0]), host.clone()));
 
     let clusters: Value = serde_json::from_str(&more()).expect("JSON");
