@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::cache::Cache;
+use crate::compose::{self, Ran};
 use crate::consent::{self, Consent};
 use crate::process::{Call, say};
 use crate::steps::Steps;
@@ -14,13 +15,14 @@ use crate::workspace::Workspace;
 use crate::{envoy, prometheus};
 
 /// The steps of `test`; `ci` has two more in front.
-const TEST_STEPS: usize = 5;
+const TEST_STEPS: usize = 6;
 
 /// Runs the tests; `args` go to `cargo test`.
 pub fn test(args: &[OsString], yes: bool) -> Result<()> {
     let (also, args) = consent::taken_out(args);
     let workspace = Workspace::find()?;
-    let mut steps = Steps::new(TEST_STEPS);
+    // Whoever asks for some tests does not ask for the last.
+    let mut steps = Steps::new(if args.is_empty() { TEST_STEPS } else { TEST_STEPS - 1 });
     test_steps(&workspace, &mut steps, &args, Consent::here(yes || also))?;
     steps.summary();
     Ok(())
@@ -95,7 +97,14 @@ fn test_steps(workspace: &Workspace, steps: &mut Steps, args: &[OsString], conse
             say(format!("{name}={}", path.display()));
         }
         tests(workspace, args).envs(handed).run()
-    })
+    })?;
+    if args.is_empty() {
+        let why = "envoy/docker-compose.yaml on a container engine (SERIN_ENGINE=none: not)";
+        if let Ran::No(why) = steps.run("compose", why, || compose::run(workspace, &cache, consent))? {
+            steps.skip_last(why);
+        }
+    }
+    Ok(())
 }
 
 /// `--workspace` would override a package the reader selects.

@@ -5,6 +5,7 @@ mod apt;
 mod bench;
 mod cache;
 mod checks;
+mod compose;
 mod consent;
 mod demo;
 mod envoy;
@@ -70,6 +71,12 @@ enum Command {
     Envoy,
     /// Find Prometheus, or unpack Debian's package, and print its path.
     Prometheus,
+    /// Run envoy/docker-compose.yaml on a container engine: yours, or as root on Debian one started for it.
+    Compose {
+        /// In the namespaces made for it.
+        #[arg(long, hide = true)]
+        inside: bool,
+    },
     /// Run a bench in the release profile, or list them.
     Bench {
         /// Which one; without a name all are listed.
@@ -87,7 +94,7 @@ fn main() -> ExitCode {
     let Cli { yes, command } = Cli::parse();
     let could_not = if let Command::Demo { .. } = command { Some(COULD_NOT_RUN) } else { None };
     match run(command, yes) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             say(format!("\nerror: {error:#}"));
             ExitCode::from(could_not.unwrap_or_else(|| code_of(&error)))
@@ -95,9 +102,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, yes: bool) -> Result<()> {
+fn run(command: Command, yes: bool) -> Result<ExitCode> {
     let consent = || Consent::here(yes);
-    match command {
+    let done = match command {
         Command::Demo { args } => demo::run(&args, yes).map(|never| match never {}),
         Command::Test { args } => checks::test(&args, yes),
         Command::Ci => checks::ci(yes),
@@ -116,8 +123,11 @@ fn run(command: Command, yes: bool) -> Result<()> {
             println!("{}", prometheus::ready(&Cache::open()?)?.display());
             Ok(())
         }
+        Command::Compose { inside: true } => return compose::inside(&Workspace::find()?, &Cache::open()?),
+        Command::Compose { inside: false } => compose::command(consent()),
         Command::Bench { name, args } => bench::run(name.as_deref(), &args),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// The exit code of the command that failed, so that ours is cargo's.

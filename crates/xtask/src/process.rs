@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -116,6 +117,25 @@ impl Call {
     pub fn said(mut self) -> String {
         let output = self.command.stdin(Stdio::null()).stderr(Stdio::null()).output();
         output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+    }
+
+    /// Runs it with `input` as its standard input, and its output on standard error.
+    pub fn fed(mut self, input: &str) -> Result<()> {
+        let mut child = self
+            .command
+            .stdin(Stdio::piped())
+            .stdout(std::io::stderr())
+            .spawn()
+            .map_err(|error| self.not_started(&error))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that reads nothing says by its exit code why.
+            let _written = stdin.write_all(input.as_bytes());
+        }
+        let status = child.wait()?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(self.failed(status.to_string(), status.code()).into())
     }
 
     /// Becomes that command, so that signals and the exit code are its own; returns only the failure to do so.
