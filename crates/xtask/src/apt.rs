@@ -109,11 +109,11 @@ impl Intent {
     fn in_words(&self, packages: &[&str]) -> String {
         let mut words = packages.join(" ");
         if let Some(others) = self.new.checked_sub(packages.len()).filter(|others| *others > 0) {
-            words += &format!(" and {others} packages they need");
+            words += &format!(" and what they need ({others} more)");
         }
         match (&self.fetched, &self.kept) {
-            (Some(fetched), Some(kept)) => words + &format!(" ({fetched} to fetch, {kept} on the disk)"),
-            (None, Some(kept)) => words + &format!(" ({kept} on the disk)"),
+            (Some(fetched), Some(kept)) => words + &format!(": {fetched} to fetch, {kept} on the disk"),
+            (None, Some(kept)) => words + &format!(": {kept} on the disk"),
             _ => words,
         }
     }
@@ -190,11 +190,11 @@ Abort.
     fn the_size_is_apts_own_word() {
         check_intent(
             SAID,
-            "rustc-web rust-web-src and 1 packages they need (149 MB to fetch, 779 MB on the disk)",
+            "rustc-web rust-web-src and what they need (1 more): 149 MB to fetch, 779 MB on the disk",
         );
         check_intent(
             &SAID.replace("149 MB", "0 B/149 MB"),
-            "rustc-web rust-web-src and 1 packages they need (0 B/149 MB to fetch, 779 MB on the disk)",
+            "rustc-web rust-web-src and what they need (1 more): 0 B/149 MB to fetch, 779 MB on the disk",
         );
         check_intent("E: Unable to locate package rustc-web", "rustc-web rust-web-src");
         check_intent("", "rustc-web rust-web-src");

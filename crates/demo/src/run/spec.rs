@@ -31,11 +31,11 @@ impl Assignment {
 }
 
 /// Longest time in one stage, in seconds, at normal speed: 5 % of 700 requests/s prove a factor of 2 on 2 % errors
-/// in about half a minute, now and then in two.
-const DEADLINE_S: f64 = 150.0;
+/// in about half a minute, now and then in two, and in four where others use the machine and answer times wander.
+const DEADLINE_S: f64 = 300.0;
 
 /// A deadline is not shortened further than this: evidence takes its time at any speed.
-const LEAST_DEADLINE_S: f64 = 90.0;
+const LEAST_DEADLINE_S: f64 = 180.0;
 
 /// How fast a run goes.
 #[derive(Debug, Clone, Copy)]
@@ -127,11 +127,11 @@ mod tests {
 
     #[test]
     fn the_rollout_is_one_a_user_may_write() {
-        check(Assignment::Sticky, (1.0, 700.0), 8_000, 150_000);
-        check(Assignment::Random, (1.0, 2_000.0), 8_000, 150_000);
-        check(Assignment::Sticky, (0.5, 700.0), 16_000, 300_000);
-        check(Assignment::Sticky, (16.0, 700.0), 500, 90_000);
+        check(Assignment::Sticky, (1.0, 700.0), 8_000, 300_000);
+        check(Assignment::Random, (1.0, 2_000.0), 8_000, 300_000);
+        check(Assignment::Sticky, (0.5, 700.0), 16_000, 600_000);
+        check(Assignment::Sticky, (16.0, 700.0), 500, 180_000);
         // Half the traffic takes twice as long to prove anything.
-        check(Assignment::Sticky, (1.0, 350.0), 8_000, 300_000);
+        check(Assignment::Sticky, (1.0, 350.0), 8_000, 600_000);
     }
 }
