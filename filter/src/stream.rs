@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use split::{Arm, Assignment, Attribute, Cause, Claim, Confidence};
-use tally::{Class, ConfidenceScale, End, Ending, GroupEvent, LATENCY_TOP, Ticket, What};
+use split::{Assignment, Attribute, Cause, Claim, Confidence};
+use tally::{AnswerTime, Class, ConfidenceReading, End, Ending, Outcome, StatusIn, Ticket, grpc_status};
 
 use crate::configure::Active;
 use crate::count::Counters;
@@ -39,21 +39,14 @@ impl split::Request for Live {
 
     fn attribute(&self, attribute: Attribute) -> Option<Cow<'_, [u8]>> {
         match attribute {
-            Attribute::SourceAddress => host::property("source\0address").ok().map(|mut address| {
-                // Envoy gives address:port; the port changes with every connection.
-                if let Some(colon) = address.iter().rposition(|byte| *byte == b':') {
-                    address.truncate(colon);
-                }
-                Cow::Owned(address)
-            }),
+            Attribute::SourceAddress => {
+                host::property("source\0address").ok().map(split::without_port).map(Cow::Owned)
+            }
             Attribute::Port => {
                 host::number("destination\0port").map(|port| Cow::Owned(port.to_string().into_bytes()))
             }
-            Attribute::Direction => Some(Cow::Borrowed(match host::number("xds\0listener_direction")? {
-                1 => b"inbound",
-                2 => b"outbound",
-                _ => b"unspecified",
-            })),
+            Attribute::Direction => host::number("xds\0listener_direction")
+                .map(|number| Cow::Borrowed(split::direction(number).as_bytes())),
             Attribute::Peer => host::property("connection\0uri_san_peer_certificate").ok().map(Cow::Owned),
         }
     }
@@ -109,50 +102,24 @@ impl Stream {
 
     fn finish(&self) -> Option<()> {
         let (claim, counters, assignment) = self.decided()?;
-        let Assignment { arm, cause, group, .. } = assignment;
-        let answer_ns = host::number("response\0backend_latency").and_then(|ns| u64::try_from(ns).ok());
+        let Assignment { arm, cause, .. } = assignment;
+        let answer_ns = nanoseconds("response\0backend_latency");
         let class = class(answer_ns.is_some(), self.trailer_status);
         counters.finished(arm, cause, class);
         if let Some(ticket) = &self.ticket {
-            ticket.end(match class {
-                Class::Gone => Ending::Left,
-                Class::Local | Class::Overflow => Ending::Nobodys,
-                _ => Ending::Answered,
-            });
+            ticket.end(Ending::of(class));
         }
         if !class.is_outcome() {
             return None;
         }
         let retried = host::number("upstream\0request_attempt_count").is_some_and(|tries| tries > 1);
-        if retried && cause == Cause::Weight {
-            counters.count(arm, What::Retried);
+        let time = AnswerTime::of(class, retried, answer_ns, || nanoseconds("request\0duration"));
+        if let Some(ms) = time.and_then(AnswerTime::whole_ms) {
+            counters.latency(arm, ms);
         }
-        let bin = if matches!(class, Class::Timeout | Class::Reset) {
-            // A request the model never answered to the end has no latency of its own; it was longer than any.
-            Some(LATENCY_TOP)
-        } else {
-            // Envoy measures the last try alone; of a request that was tried again, the whole is what its client waited for.
-            let waited_ns =
-                answer_ns.map(|ns| if retried { whole_ns().map_or(ns, |whole| whole.max(ns)) } else { ns });
-            waited_ns.inspect(|ns| counters.latency(arm, ns / 1_000_000)).map(tally::latency_bin)
-        };
-        // Requests of the weights before are of another age in each arm.
-        if let Some(bin) = bin
-            && cause == Cause::Weight
-            && counters.is_present()
-        {
-            counters.count(arm, What::Latency(bin));
-        }
-        if let Some(group) = group
-            && claim.counts_groups()
-            && arm == Arm::Stable
-            && cause == Cause::Weight
-        {
-            counters.count(arm, What::Group(group, GroupEvent::Finished));
-            if class.is_error() {
-                counters.count(arm, What::Group(group, GroupEvent::Error));
-            }
-        }
+        let (is_present, counts_groups) = (counters.is_present(), claim.counts_groups());
+        let outcome = Outcome { assignment, class, retried, time, is_present, counts_groups };
+        outcome.counted().for_each(|what| counters.count(arm, what));
         Some(())
     }
 }
@@ -171,68 +138,49 @@ fn class(answered: bool, trailer_status: Option<i64>) -> Class {
         flags,
         details: std::str::from_utf8(&details).unwrap_or_default(),
         answered,
-        grpc_status: if code == Some(200) { grpc_status(trailer_status) } else { None },
+        grpc_status: if code == Some(200) { grpc(trailer_status) } else { None },
     };
     end.class()
 }
 
 /// The gRPC status of a call that is gRPC's.
-fn grpc_status(trailer: Option<i64>) -> Option<i64> {
-    let content_type = host::header(Map::Request, "content-type").ok()?.to_ascii_lowercase();
-    if content_type.starts_with(b"application/grpc-web") {
-        // Its status is in the body, which is not read; where Envoy translates it, in a trailer or header.
-        return trailer.or_else(|| status_in(Map::Response));
+fn grpc(trailer: Option<i64>) -> Option<i64> {
+    match StatusIn::of(&host::header(Map::Request, "content-type").ok()?)? {
+        StatusIn::Envoy => host::number("response\0grpc_status"),
+        StatusIn::TrailerOrHeader => trailer.or_else(|| status_in(Map::Response)),
     }
-    if content_type.starts_with(b"application/grpc") { host::number("response\0grpc_status") } else { None }
 }
 
 fn status_in(map: Map) -> Option<i64> {
-    let said = host::header(map, "grpc-status").ok()?;
-    std::str::from_utf8(&said).ok()?.trim().parse().ok()
+    grpc_status(&host::header(map, "grpc-status").ok()?)
 }
 
-/// How long the request took as a whole.
-fn whole_ns() -> Option<u64> {
-    host::number("request\0duration").and_then(|ns| u64::try_from(ns).ok())
+fn nanoseconds(property: &str) -> Option<u64> {
+    host::number(property).and_then(|ns| u64::try_from(ns).ok())
 }
 
-/// The model's own confidence when it gives one; else the rollout's in that version. A value that is no number in
-/// range is counted and passed on to nobody, nor is a header of ours that the model wrote.
+/// Counts the confidence of a response and sets the headers that show it; without one they are removed.
 fn show_confidence(
-    confidence: &Confidence,
+    rules: &Confidence,
     fallback: Option<&str>,
     active: &Active,
     counters: &Counters,
     assignment: Assignment,
 ) {
-    let own = host::header(Map::Response, &confidence.from_header).ok();
-    let point = own.as_ref().and_then(|bytes| {
-        let value: f64 = std::str::from_utf8(bytes).ok()?.trim().parse().ok()?;
-        let scale = ConfidenceScale::new(confidence.min, confidence.max)?;
-        scale.point(value, active.draws.borrow_mut().draw())
-    });
-    if let Some(point) = point
-        && assignment.cause == Cause::Weight
-        && counters.is_present()
-    {
-        counters.count(assignment.arm, What::Confidence(point));
+    let model = host::header(Map::Response, &rules.from_header).ok();
+    let is_evidence = assignment.cause == Cause::Weight && counters.is_present();
+    let draw = || active.draws.borrow_mut().draw();
+    let reading = ConfidenceReading::of(rules, model.as_deref(), fallback, is_evidence, draw);
+    if let Some(what) = reading.counted {
+        counters.count(assignment.arm, what);
     }
-    if own.is_some() && point.is_none() {
-        counters.count(assignment.arm, What::ConfidenceInvalid);
+    if let Some((value, source)) = reading.shown {
+        let _ = host::set_header(Map::Response, &rules.header, value);
+        let _ = host::set_header(Map::Response, &rules.source_header, source.as_str().as_bytes());
+    } else {
+        let _ = host::remove_header(Map::Response, &rules.header);
+        let _ = host::remove_header(Map::Response, &rules.source_header);
     }
-    match (own.as_deref().filter(|_| point.is_some()), fallback) {
-        (Some(value), _) => shown(confidence, value.trim_ascii(), b"model"),
-        (None, Some(value)) => shown(confidence, value.as_bytes(), b"rollout"),
-        (None, None) => {
-            let _ = host::remove_header(Map::Response, &confidence.header);
-            let _ = host::remove_header(Map::Response, &confidence.source_header);
-        }
-    }
-}
-
-fn shown(confidence: &Confidence, value: &[u8], source: &[u8]) {
-    let _ = host::set_header(Map::Response, &confidence.header, value);
-    let _ = host::set_header(Map::Response, &confidence.source_header, source);
 }
 
 impl Context for Stream {}

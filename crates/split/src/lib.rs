@@ -30,7 +30,7 @@ pub use draw::Draws;
 pub use overlap::{Overlap, overlap};
 pub use pattern::Pattern;
 pub use point::{GROUPS, Point};
-pub use request::{Attribute, Request};
+pub use request::{Attribute, Request, direction, without_port};
 pub use weight::{MILLION, Weight};
 
 #[cfg(test)]

@@ -23,6 +23,25 @@ pub enum Attribute {
     Peer,
 }
 
+/// A client's address as a proxy gives it, without its port, which changes with every connection.
+#[must_use]
+pub fn without_port(mut address: Vec<u8>) -> Vec<u8> {
+    if let Some(colon) = address.iter().rposition(|byte| *byte == b':') {
+        address.truncate(colon);
+    }
+    address
+}
+
+/// The direction of a listener's traffic, by Envoy's number for it (`envoy.config.core.v3.TrafficDirection`).
+#[must_use]
+pub const fn direction(number: i64) -> &'static str {
+    match number {
+        1 => "inbound",
+        2 => "outbound",
+        _ => "unspecified",
+    }
+}
+
 /// Headers alone, for tests and tools.
 impl Request for &[(&str, &[u8])] {
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
@@ -31,5 +50,29 @@ impl Request for &[(&str, &[u8])] {
 
     fn attribute(&self, _: Attribute) -> Option<Cow<'_, [u8]>> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_loses_its_port_alone() {
+        for (address, expected) in [
+            ("10.0.0.1:43210", "10.0.0.1"),
+            ("[2001:db8::1]:43210", "[2001:db8::1]"),
+            ("/run/model.sock", "/run/model.sock"),
+            ("", ""),
+        ] {
+            assert_eq!(without_port(address.into()), expected.as_bytes(), "{address}");
+        }
+    }
+
+    #[test]
+    fn directions_are_envoys() {
+        for (number, expected) in [(0, "unspecified"), (1, "inbound"), (2, "outbound"), (9, "unspecified")] {
+            assert_eq!(direction(number), expected, "{number}");
+        }
     }
 }

@@ -101,7 +101,7 @@ impl Follower {
                 Epoch::Is(epoch) => counted.push(Counted { series: series.clone(), epoch, n }),
                 Epoch::Ahead => torn = true,
                 Epoch::Unknown => skipped = true,
-                Epoch::Nobodys => {}
+                Epoch::NoOutcome => {}
             }
         }
         // The gauge is read a moment before the counters: a push in between is known at the next reading.
@@ -123,7 +123,7 @@ enum Epoch {
     /// Of one of several.
     Unknown,
     /// Of weights long gone.
-    Nobodys,
+    NoOutcome,
 }
 
 /// The epoch of what was counted between two readings, before and after which these were announced.
@@ -135,14 +135,14 @@ fn epoch(series: &Series, before: Option<&u64>, now: Option<&u64>) -> Epoch {
         // Only requests of the present weights are counted here, and which those were must not have changed.
         What::Latency(_) | What::Confidence(_) | What::ConfidenceInvalid => {
             let same = before.is_none_or(|before| now == Some(before));
-            return if same { Epoch::Is(now.copied()) } else { Epoch::Nobodys };
+            return if same { Epoch::Is(now.copied()) } else { Epoch::NoOutcome };
         }
         // Where weights did not decide, it makes no difference.
         What::Assigned(_, None) | What::Finished(_, _, None) | What::Retried => return Epoch::Is(None),
     };
     let Some(&now) = now else { return Epoch::Is(None) };
     if slot == Slot::Late {
-        return Epoch::Nobodys;
+        return Epoch::NoOutcome;
     }
     match slot.epoch(now) {
         Some(epoch) if now - epoch <= BEHIND => {

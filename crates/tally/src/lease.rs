@@ -1,9 +1,13 @@
 //! What a proxy asks its controller, and is told: does the policy I run still stand?
 //!
-//! `GET /v1/lease?incarnation=1&generation=7&node=...&by_rollout=true`, answered as JSON.
+//! `GET /v1/lease?incarnation=1&generation=7&node=...&by_rollout=true`, answered as JSON. What a proxy keeps of it is a
+//! [`Record`], shared by its VMs.
+
+mod record;
 
 use std::fmt::Write as _;
 
+pub use record::{Due, News, Record, State};
 use serde::{Deserialize, Serialize};
 
 /// What a proxy asks.

@@ -5,16 +5,22 @@
 //! Istio's `extraStatTags` (or our bootstrap's tag expressions) make labels of them, and versions keep their dots.
 
 mod bins;
+mod confidence;
 mod end;
 mod follower;
+mod grpc;
 pub mod lease;
+mod outcome;
 mod series;
 mod slot;
 mod waiting;
 
 pub use bins::{ConfidenceScale, LATENCY_BINS, LATENCY_TOP, latency_bin, latency_upper_ms};
+pub use confidence::{ConfidenceReading, ConfidenceSource};
 pub use end::End;
 pub use follower::{Counted, Follower, Loss, Reading};
+pub use grpc::{StatusIn, grpc_status};
+pub use outcome::{AnswerTime, Outcome};
 pub use series::{Class, GroupEvent, Progress, Series, TAGS, What, epoch_gauge, gauge, policy_refused};
 pub use slot::{SLOTS, Slot};
 pub use waiting::{AGES_MS, Ending, Reached, Ticket, Waiting};

@@ -83,7 +83,7 @@ pub enum Ending {
     /// Its client left first.
     Left,
     /// No model was asked: it is nobody's.
-    Nobodys,
+    NoOutcome,
 }
 
 impl Waiting {
@@ -188,7 +188,7 @@ impl Ticket {
                 count.waiting = count.waiting.saturating_sub(1);
                 if self.bucket.ripe.get() { count.left += 1 } else { count.left_soon += 1 }
             }
-            (Ending::Nobodys, waited) => {
+            (Ending::NoOutcome, waited) => {
                 count.assigned = count.assigned.saturating_sub(1);
                 count.waiting = count.waiting.saturating_sub(u64::from(waited));
             }

@@ -42,8 +42,8 @@ fn a_request_is_counted_once_at_every_age_as_what_it_is_by_then() {
     check(Some((1_000, Ending::Answered)), 3_000, &[(500, Waiting), (2_000, Answered)]);
     check(Some((1_000, Ending::Left)), 3_000, &[(500, Waiting), (2_000, Left)]);
     check(Some((50, Ending::Left)), 3_000, &[(500, LeftSoon), (2_000, LeftSoon)]);
-    check(Some((50, Ending::Nobodys)), 3_000, &[]);
-    check(Some((1_000, Ending::Nobodys)), 3_000, &[(500, Waiting)]);
+    check(Some((50, Ending::NoOutcome)), 3_000, &[]);
+    check(Some((1_000, Ending::NoOutcome)), 3_000, &[(500, Waiting)]);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn the_first_thing_that_becomes_of_a_request_counts_unless_it_is_nobodys() {
     answered.end(Ending::Left);
     let local = waiting.admit(Arm::Stable);
     local.end(Ending::Answered);
-    local.end(Ending::Nobodys);
+    local.end(Ending::NoOutcome);
     (0..10).for_each(|at| tick(&mut waiting, at * 100, &mut seen));
     assert_eq!(seen, Seen::from([((Arm::Stable, 500, Progress::Answered), 1)]));
     assert!(waiting.is_empty());
