@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
+use api::PhaseName::{HandBack, Paused, RolledBack, Succeeded};
+use api::{ArmStanding, ArmView};
 use demo::load::{Load, LoadPlan};
 use demo::model::{Behaviour, ModelServer};
-use serde_json::Value;
 
-use tests::{EnvoyOptions, Models, Serin, alone, until};
+use tests::{EnvoyOptions, Models, Seen, Serin, alone, until};
 
 /// Three versions side by side at 10, then 20 %; the one with fewest errors goes on alone.
 const THREE: &str = "
@@ -30,13 +31,14 @@ spec:
   handBack: {step: 1s}
 ";
 
-fn phase(view: &Value) -> &str {
-    view["phase"].as_str().unwrap_or_default()
+fn arm<'v>(view: &'v Seen, name: &str) -> &'v ArmView {
+    let mut arms = view.run.arms.iter();
+    arms.find(|arm| arm.arm.to_string() == name).unwrap_or_else(|| panic!("no arm {name} in {view}"))
 }
 
-fn arm<'v>(view: &'v Value, name: &str) -> &'v Value {
-    let arms = view["arms"].as_array().expect("arms");
-    arms.iter().find(|arm| arm["arm"] == name).unwrap_or_else(|| panic!("no arm {name} in {view}"))
+/// Has nobody a share any more?
+fn all_back(view: &Seen) -> bool {
+    view.run.arms.iter().all(|arm| arm.weight_ppm == 0)
 }
 
 async fn model(version: &str, error_share: f64) -> ModelServer {
@@ -73,25 +75,26 @@ async fn of_three_the_bad_one_is_dropped_alone_and_the_best_is_promoted() {
     let load = Load::start(LoadPlan { rate: 300.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
     serin.apply(THREE).await;
 
-    let view = serin.until("ranker", "b to be dropped", |view| arm(view, "b")["standing"] == "dropped").await;
-    let reason = arm(&view, "b")["reason"].as_str().expect("a reason");
+    let view = serin
+        .until("ranker", "b to be dropped", |view| arm(view, "b").standing == ArmStanding::Dropped)
+        .await;
+    let reason = arm(&view, "b").reason.as_deref().expect("a reason");
     println!("dropped: {reason}");
     assert!(reason.contains("errors"), "{view}");
-    assert_eq!(arm(&view, "b")["weight_ppm"], 0);
-    assert!(["canary", "c"].iter().all(|name| arm(&view, name)["weight_ppm"].as_u64() > Some(0)), "{view}");
+    assert_eq!(arm(&view, "b").weight_ppm, 0);
+    assert!(["canary", "c"].iter().all(|name| arm(&view, name).weight_ppm > 0), "{view}");
     left_alone(&b, &load, 100).await;
     let met_b = b.log().len();
     let (code, text) = serin.command(&["get", "ranker"]).await;
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("b (v3)   0%   dropped: "), "{text}");
 
-    let view = serin.until("ranker", "a winner", |view| arm(view, "c")["standing"] == "chosen").await;
-    println!("chosen: {}", arm(&view, "c")["reason"]);
-    assert_eq!(arm(&view, "canary")["standing"], "left");
-    assert_eq!(view["canary"], "v4");
+    let view = serin.until("ranker", "a winner", |view| arm(view, "c").standing == ArmStanding::Chosen).await;
+    println!("chosen: {:?}", arm(&view, "c").reason);
+    assert!(arm(&view, "canary").standing == ArmStanding::Left && view.run.canary == "v4", "{view}");
     left_alone(&models.canary, &load, 100).await;
 
-    serin.until("ranker", "the hand-back", |view| phase(view) == "HandBack").await;
+    serin.until("ranker", "the hand-back", |view| view.is(HandBack)).await;
     let before = models.stable.log().len();
     until("everybody on the winner", async || {
         let answer = tests::get(serin.envoy().addr, "/", &[]).await.expect("an answer");
@@ -101,8 +104,8 @@ async fn of_three_the_bad_one_is_dropped_alone_and_the_best_is_promoted() {
     let (code, text) =
         serin.command(&["promote", "ranker", "--reason", "v4 is behind the stable route"]).await;
     assert_eq!(code, 0, "{text}");
-    let view = serin.until("ranker", "the end", |view| phase(view) == "Succeeded").await;
-    assert_eq!((view["stable"].as_str(), view["weight_ppm"].as_u64()), (Some("v4"), Some(0)));
+    let view = serin.until("ranker", "the end", |view| view.is(Succeeded)).await;
+    assert_eq!((view.run.stable.as_str(), view.run.weight_ppm), ("v4", 0));
     let records = load.stop().await;
     assert_eq!(b.log().len(), met_b, "b was dropped for good");
     assert!(models.stable.log().len() > before && c.log().len() > met_b);
@@ -123,7 +126,7 @@ async fn a_person_drops_one_and_chooses_another() {
     let (models, b, _c, serin) = three([0.0; 3]).await;
     let load = Load::start(LoadPlan { rate: 200.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
     serin.apply(&THREE.replace("by: error_rate", "by: person")).await;
-    serin.until("ranker", "the first stage", |view| arm(view, "b")["weight_ppm"] == 100_000).await;
+    serin.until("ranker", "the first stage", |view| arm(view, "b").weight_ppm == 100_000).await;
 
     let (code, text) = serin.command(&["abort", "ranker", "--arm", "d"]).await;
     assert_eq!(code, 1, "{text}");
@@ -132,23 +135,19 @@ async fn a_person_drops_one_and_chooses_another() {
     assert_eq!(code, 0, "{text}");
     left_alone(&b, &load, 100).await;
 
-    serin
-        .until("ranker", "the choice", |view| {
-            phase(view) == "Paused" && view["message"].as_str().is_some_and(|text| text.contains("--arm"))
-        })
-        .await;
+    serin.until("ranker", "the choice", |view| view.is(Paused) && view.run.message.contains("--arm")).await;
     let (code, text) = serin.command(&["promote", "ranker"]).await;
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("v2 (canary), v4 (c)"), "{text}");
     let (code, text) = serin.command(&["promote", "ranker", "--arm", "c"]).await;
     assert_eq!(code, 0, "{text}");
-    let view = serin.until("ranker", "c alone", |view| arm(view, "c")["standing"] == "chosen").await;
-    assert_eq!(arm(&view, "canary")["weight_ppm"], 0);
+    let view = serin.until("ranker", "c alone", |view| arm(view, "c").standing == ArmStanding::Chosen).await;
+    assert_eq!(arm(&view, "canary").weight_ppm, 0);
     left_alone(&models.canary, &load, 100).await;
     let (code, text) = serin.command(&["abort", "ranker"]).await;
     assert_eq!(code, 0, "{text}");
-    let view = serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
-    assert!(view["arms"].as_array().expect("arms").iter().all(|arm| arm["weight_ppm"] == 0), "{view}");
+    let view = serin.until("ranker", "the rollback", |view| view.is(RolledBack)).await;
+    assert!(all_back(&view), "{view}");
     load.stop().await;
 }
 
@@ -179,25 +178,24 @@ async fn shares_follow_the_better_one_and_an_abort_takes_all_back() {
     let (models, b, _c, serin) = three([0.3, 0.0, 0.0]).await;
     let load = Load::start(LoadPlan { rate: 200.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
     serin.apply(FOLLOWING).await;
-    serin.until("ranker", "the first stage", |view| arm(view, "b")["weight_ppm"] == 150_000).await;
+    serin.until("ranker", "the first stage", |view| arm(view, "b").weight_ppm == 150_000).await;
 
     let view = serin
         .until("ranker", "shares to move", |view| {
-            arm(view, "canary")["weight_ppm"] == 50_000
-                && arm(view, "b")["weight_ppm"].as_u64() > Some(150_000)
+            arm(view, "canary").weight_ppm == 50_000 && arm(view, "b").weight_ppm > 150_000
         })
         .await;
-    let shares = view["bandit"]["versions"].as_array().expect("versions").clone();
+    let shares = view.run.bandit.clone().expect("shares that move").versions;
     println!("shares: {shares:?}");
-    let best = |at: usize| shares[at]["best"].as_f64().expect("a chance");
+    let best = |at: usize| shares[at].best.expect("a chance");
     assert!(best(0) < 0.01 && best(1) > best(2), "{view}");
-    let line = view["history"].as_array().expect("lines").last().expect("a line")["what"].clone();
-    assert!(line.as_str().is_some_and(|line| line.starts_with("Shares: v2 5%, v3 ")), "{line}");
+    let line = &view.run.history.last().expect("a line").what;
+    assert!(line.starts_with("Shares: v2 5%, v3 "), "{line}");
     let (code, text) = serin.command(&["get", "ranker"]).await;
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("shares follow error_rate, each between 5% and 20%, up to 60% together"), "{text}");
 
-    let metrics = reqwest::get(serin.url("/metrics")).await.expect("metrics").text().await.expect("text");
+    let metrics = serin.metrics().await;
     for line in [
         "serin_rollout_best_probability{rollout=\"ranker\",version=\"v3\",arm=\"b\"} ",
         "serin_rollout_share_ceiling_ratio{rollout=\"ranker\"} 0.6",
@@ -218,9 +216,9 @@ async fn shares_follow_the_better_one_and_an_abort_takes_all_back() {
 
     let (code, text) = serin.command(&["abort", "ranker", "--reason", "enough"]).await;
     assert_eq!(code, 0, "{text}");
-    let view = serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
-    assert!(view["arms"].as_array().expect("arms").iter().all(|arm| arm["weight_ppm"] == 0), "{view}");
-    assert!(view.get("bandit").is_none(), "{view}");
+    let view = serin.until("ranker", "the rollback", |view| view.is(RolledBack)).await;
+    assert!(all_back(&view), "{view}");
+    assert!(view.run.bandit.is_none(), "{view}");
     left_alone(&models.canary, &load, 100).await;
     left_alone(&b, &load, 100).await;
     load.stop().await;

@@ -8,12 +8,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use api::PhaseName::{Paused, Progressing, RolledBack};
 use demo::load::{Load, LoadPlan};
 use demo::model::Behaviour;
 use hyper::body::{Body, Bytes, Frame};
-use serde_json::Value;
 
-use tests::{EnvoyOptions, EnvoyProcess, Models, Serin, Ways, a_core, alone, until};
+use tests::{Counts, EnvoyOptions, EnvoyProcess, Look, Models, Seen, Serin, Ways, a_core, alone, until};
 
 fn spec(lines: &str) -> String {
     format!(
@@ -27,13 +27,9 @@ const ERRORS: &str =
   guardrails: [{name: errors-limit, metric: error_rate, max: 95%}]
 ";
 
-fn phase(view: &Value) -> &str {
-    view["phase"].as_str().unwrap_or_default()
-}
-
 /// Canary requests that were judged so far.
-fn judged(view: &Value) -> u64 {
-    view["exposed"]["requests"].as_u64().unwrap_or(0)
+fn judged(view: &Seen) -> u64 {
+    view.run.exposed.requests
 }
 
 fn harmful() -> Behaviour {
@@ -46,9 +42,9 @@ fn load(envoy: &EnvoyProcess, rate: f64) -> Load {
 }
 
 /// Begins a rollout; its proxies have the stage, and whoever asks from now on is counted.
-async fn begin(serin: &Serin, proxies: usize, lines: &str) -> Value {
+async fn begin(serin: &Serin, proxies: usize, lines: &str) -> Seen {
     serin.apply(&spec(lines)).await;
-    let ready = |view: &Value| phase(view) == "Progressing" && acks(view) == proxies;
+    let ready = |view: &Seen| view.is(Progressing) && view.acknowledged() == proxies;
     let view = serin.until("ranker", "the stage at every proxy", ready).await;
     // What counters held before a look asked for them belongs to nobody.
     until("two looks", async || {
@@ -67,20 +63,14 @@ async fn two(near: &Models, far: &Models, lines: &str) -> (Serin, Ways) {
     (serin, ways)
 }
 
-/// Proxies that have the run's last publication.
-fn acks(view: &Value) -> usize {
-    let (generation, acks) = (view["generation"].as_u64(), view["acks"].as_array());
-    acks.map_or(0, |acks| acks.iter().filter(|ack| ack["generation"].as_u64() >= generation).count())
-}
-
-async fn judge(serin: &Serin, more: u64) -> Value {
+async fn judge(serin: &Serin, more: u64) -> Seen {
     let due = judged(&serin.view("ranker").await) + more;
     serin.until("ranker", "requests to be judged", |view| judged(view) >= due).await
 }
 
 #[track_caller]
-fn check_harm(view: &Value, what: &str) {
-    let reason = view["rollback"]["reason"].as_str().unwrap_or_default();
+fn check_harm(view: &Seen, what: &str) {
+    let reason = view.reason();
     println!("{reason}");
     assert!(reason.contains("harm is proven") && reason.contains(what), "{view}");
 }
@@ -98,21 +88,21 @@ async fn a_proxy_that_cannot_be_read_costs_its_own_evidence_and_tells_it_later()
     // More than the stage asks for, and no proof of it: what the other proxy would say is not known.
     let silent = far.canary.log().len();
     let view = judge(&serin, 600).await;
-    assert_eq!((phase(&view), &view["stage"]), ("Progressing", &1.into()), "{view}");
+    assert!(view.is_at(Progressing, 1), "{view}");
     assert!(far.canary.log().len() > silent + 100, "it serves all the while");
     ways.admin.open();
-    serin.until("ranker", "the next stage", |view| view["stage"] == 2).await;
+    serin.until("ranker", "the next stage", |view| view.run.stage == 2).await;
     for load in loads {
         load.stop().await;
     }
     // Nothing was lost over it.
     let met = || (near.canary.log().len() + far.canary.log().len()) as u64;
     let view = serin.until("ranker", "every request to be judged", |view| judged(view) >= met()).await;
-    assert_eq!((phase(&view), judged(&view)), ("Progressing", met()), "{view}");
+    assert!(view.is(Progressing) && judged(&view) == met(), "{view}");
 }
 
-fn said(view: &Value, what: &str) -> bool {
-    view["message"].as_str().is_some_and(|message| message.contains(what))
+fn said(view: &Seen, what: &str) -> bool {
+    view.run.message.contains(what)
 }
 
 /// A quorum is enough for proof, whatever the rest would say: the weight rises while one cannot be read.
@@ -131,8 +121,8 @@ async fn a_silent_proxy_stops_no_rollout_whose_quorum_speaks() {
     let (code, text) =
         serin.command(&["promote", "ranker", "--reason", "to a weight it has not told of"]).await;
     assert_eq!(code, 0, "{text}");
-    let view = serin.until("ranker", "the stage after", |view| view["stage"] == 3).await;
-    assert_eq!(phase(&view), "Progressing", "{view}");
+    let view = serin.until("ranker", "the stage after", |view| view.run.stage == 3).await;
+    assert!(view.is(Progressing), "{view}");
     let most = (near.canary.log().len() + told) as u64;
     assert!(judged(&view) <= most && far.canary.log().len() > told, "it was silent all the while: {view}");
     for load in loads {
@@ -152,12 +142,12 @@ async fn harm_at_one_proxy_is_found_while_the_other_stands_still() {
     serin.more[0].stand_still(true);
     serin.until("ranker", "the silence", |view| said(view, "1 of 2 proxies gave all their counts")).await;
     let view = judge(&serin, 100).await;
-    assert_eq!(phase(&view), "Progressing", "silence is no harm: {view}");
+    assert!(view.is(Progressing), "silence is no harm: {view}");
     near.canary.set(harmful()).expect("a behaviour");
-    let view = serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
+    let view = serin.until("ranker", "the rollback", |view| view.is(RolledBack)).await;
     check_harm(&view, "gate errors");
     serin.more[0].stand_still(false);
-    serin.until("ranker", "both proxies to have it", |view| acks(view) == 2).await;
+    serin.until("ranker", "both proxies to have it", |view| view.acknowledged() == 2).await;
     one.stop().await;
 }
 
@@ -169,11 +159,11 @@ async fn a_proxy_that_lags_and_is_in_trouble_blames_nobody_and_hides_nothing() {
     let (near, far) = (Models::plain().await, Models::plain().await);
     let lines = "  acknowledge: {quorum: 50%}\n  stages: [{weight: 50%, bake: 1h, deadline: 3h}, {weight: 60%, bake: 1h, deadline: 3h}, {weight: 100%, bake: 1h}]\n";
     let (serin, ways) = two(&near, &far, &format!("{lines}{ERRORS}")).await;
-    let before = serin.view("ranker").await["epoch"].as_u64().expect("an epoch");
+    let before = serin.view("ranker").await.run.epoch;
     ways.policies.close();
     let (code, text) = serin.command(&["set-weight", "ranker", "5%", "--reason", "too much"]).await;
     assert_eq!(code, 0, "{text}");
-    let lowered = |view: &Value| view["weight_ppm"] == 50_000 && acks(view) == 1;
+    let lowered = |view: &Seen| view.run.weight_ppm == 50_000 && view.acknowledged() == 1;
     serin.until("ranker", "the lower weight at one proxy", lowered).await;
     for models in [&far.stable, &far.canary] {
         let behaviour = Behaviour { error_share: 0.3, latency_median_ms: 50.0, ..models.behaviour() };
@@ -182,18 +172,18 @@ async fn a_proxy_that_lags_and_is_in_trouble_blames_nobody_and_hides_nothing() {
     let loads = [load(serin.envoy(), 200.0), load(&serin.more[0], 100.0)];
     let counts = until("the troubles of the proxy that lags", async || {
         let view = serin.view("ranker").await;
-        assert_eq!((phase(&view), &view["weight_ppm"]), ("Paused", &50_000.into()), "{view}");
+        assert!(view.is(Paused) && view.run.weight_ppm == 50_000, "{view}");
         let counts = counted(&serin).await;
-        let enough = |arm: &str| counts.get(&before).is_some_and(|arms| arms[arm]["errors"] >= 100);
+        let enough = |arm: &str| counts.get(&before).is_some_and(|arms| arms[arm].errors >= 100);
         if enough("canary") && enough("stable") { Ok(counts) } else { Err(counts) }
     })
     .await;
     let view = judge(&serin, 50).await;
-    assert_eq!((phase(&view), &view["weight_ppm"]), ("Paused", &50_000.into()), "{view}");
+    assert!(view.is(Paused) && view.run.weight_ppm == 50_000, "{view}");
     println!("{counts:?}");
 
     near.canary.set(harmful()).expect("a behaviour");
-    let view = serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
+    let view = serin.until("ranker", "the rollback", |view| view.is(RolledBack)).await;
     check_harm(&view, "gate errors");
     for load in loads {
         load.stop().await;
@@ -221,57 +211,53 @@ async fn requests_that_are_open_when_a_person_lowers_the_weight_belong_to_the_we
 ";
     let stages = "  stages: [{weight: 50%, bake: 1h, deadline: 3h}, {weight: 60%, bake: 1h, deadline: 3h}, {weight: 100%, bake: 1h}]\n";
     let view = begin(&serin, 1, &format!("{stages}{guardrails}")).await;
-    let before = view["epoch"].as_u64().expect("an epoch");
+    let before = view.run.epoch;
     let load = load(serin.envoy(), 100.0);
     judge(&serin, 250).await;
     let (code, text) = serin.command(&["set-weight", "ranker", "5%", "--reason", "too much"]).await;
     assert_eq!(code, 0, "{text}");
-    let view = serin.until("ranker", "the lower weight", |view| acks(view) == 1).await;
-    let after = view["epoch"].as_u64().expect("an epoch");
+    let view = serin.until("ranker", "the lower weight", |view| view.acknowledged() == 1).await;
+    let after = view.run.epoch;
     // As many as came to an end under the wrong weights, were they charged by their ends.
     until("requests of the lower weight to end", async || {
         let counts = counted(&serin).await;
-        let ended = counts.get(&after).map_or(0, |arms| arms["canary"]["finished"]);
+        let ended = counts.get(&after).map_or(0, |arms| arms["canary"].finished);
         if ended >= 40 { Ok(()) } else { Err(counts) }
     })
     .await;
     let view = serin.view("ranker").await;
-    assert_eq!((phase(&view), &view["weight_ppm"]), ("Paused", &50_000.into()), "{view}");
+    assert!(view.is(Paused) && view.run.weight_ppm == 50_000, "{view}");
 
     // Once all have ended, each is where it was assigned.
     let sent = load.stop().await.len() as u64;
     let counts = until("every request to be counted", async || {
         let counts = counted(&serin).await;
         let sum =
-            |what: &str| -> u64 { counts.values().flat_map(BTreeMap::values).map(|sums| sums[what]).sum() };
-        if (sum("assigned"), sum("finished")) == (sent, sent) { Ok(counts) } else { Err((sent, counts)) }
+            |what: fn(&Counts) -> u64| -> u64 { counts.values().flat_map(BTreeMap::values).map(what).sum() };
+        let sums = (sum(|counts| counts.assigned), sum(|counts| counts.finished));
+        if sums == (sent, sent) { Ok(counts) } else { Err((sent, counts)) }
     })
     .await;
     println!("{counts:?}");
     for (epoch, arm) in [(before, "canary"), (before, "stable"), (after, "canary"), (after, "stable")] {
-        assert_eq!(
-            counts[&epoch][arm]["finished"], counts[&epoch][arm]["assigned"],
-            "{epoch} {arm}: {counts:?}"
-        );
+        let Counts { assigned, finished, .. } = counts[&epoch][arm];
+        assert_eq!(finished, assigned, "{epoch} {arm}: {counts:?}");
     }
 }
 
-/// What all looks told, by epoch, arm and counter.
-type Counted = BTreeMap<u64, BTreeMap<String, BTreeMap<String, u64>>>;
+/// What all looks counted, by epoch and arm.
+type Counted = BTreeMap<u64, BTreeMap<&'static str, Counts>>;
 
 async fn counted(serin: &Serin) -> Counted {
     let mut counted = Counted::new();
     for look in looks(serin).await {
-        // By the weights of the moment, and by those before.
-        let others = look["others"].as_array().into_iter().flatten();
-        for stratum in others.chain([&look]) {
-            let arms = counted.entry(stratum["epoch"].as_u64().expect("an epoch")).or_default();
-            // The virtual baseline is stable's as well.
-            for (arm, of) in [("canary", "canary"), ("stable", "stable"), ("baseline", "stable")] {
-                let sums = arms.entry(of.to_owned()).or_default();
-                for what in ["assigned", "finished", "errors"] {
-                    *sums.entry(what.to_owned()).or_default() += stratum[arm][what].as_u64().unwrap_or(0);
-                }
+        for stratum in look.strata() {
+            let arms = counted.entry(stratum.epoch).or_default();
+            for (arm, counts) in [("canary", stratum.canary), ("stable", stratum.stable_and_baseline())] {
+                let sums = arms.entry(arm).or_default();
+                sums.assigned += counts.assigned;
+                sums.finished += counts.finished;
+                sums.errors += counts.errors;
             }
         }
     }
@@ -279,13 +265,8 @@ async fn counted(serin: &Serin) -> Counted {
 }
 
 /// What was measured in each look.
-async fn looks(serin: &Serin) -> Vec<Value> {
-    let file = serin.file("export.json", "");
-    let (code, text) = serin.command(&["export", "ranker", "--what", "measurements", "--file", &file]).await;
-    assert_eq!(code, 0, "{text}");
-    let runs: Value = serde_json::from_str(&std::fs::read_to_string(file).expect("a file")).expect("JSON");
-    let looks = runs[0]["measurements"].as_array().into_iter().flatten();
-    looks.map(|look| look["counts"]["interval"].clone()).filter(Value::is_object).collect()
+async fn looks(serin: &Serin) -> Vec<Look> {
+    Look::all(&serin.exported("ranker", &["--what", "measurements"]).await)
 }
 
 /// The first specification of the README and the one in `examples`; and clients that wait for nobody.
@@ -303,8 +284,8 @@ async fn a_canary_that_hangs_is_rolled_back_although_its_clients_give_up_at_once
         let load = Load::start(LoadPlan { rate, timeout, path, ..LoadPlan::to(serin.envoy().addr) });
         let load = load.expect("a load");
         serin.apply(&spec).await;
-        let view = serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
-        let reason = view["rollback"]["reason"].as_str().unwrap_or_default();
+        let view = serin.until("ranker", "the rollback", |view| view.is(RolledBack)).await;
+        let reason = view.reason();
         println!("{reason}");
         // Whichever speaks first: their share is beyond any limit, and no client of stable's leaves.
         let names = ["gate overdue", "guardrail overdue-limit", "guardrail gone-limit"];
@@ -358,9 +339,9 @@ async fn answers_that_stream_prove_what_others_do_whether_or_not_clients_stay() 
     let plan =
         LoadPlan { rate: 50.0, seed: 2, timeout: Duration::from_secs(1), ..LoadPlan::to(serin.envoy().addr) };
     let leave = Load::start(plan).expect("a load");
-    let view = serin.until("ranker", "the proof", |view| view["stage"] == 2).await;
-    assert_eq!(phase(&view), "Progressing", "{view}");
-    println!("{}", view["stages"][0]["gates"]);
+    let view = serin.until("ranker", "the proof", |view| view.run.stage == 2).await;
+    assert!(view.is(Progressing), "{view}");
+    println!("{:?}", view.gates(1));
     let left = leave.stop().await.iter().filter(|record| record.failed()).count();
     assert!(left > 0, "clients that stop");
     assert!(stay.stop().await.iter().all(|record| !record.failed()));

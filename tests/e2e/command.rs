@@ -1,5 +1,6 @@
 //! The `serin` command as a person types it.
 
+use api::{PhaseName, RunView};
 use tests::{EnvoyOptions, Models, Serin, a_core, get, tools, until};
 
 const MINIMAL: &str = "apiVersion: serin.dev/v1alpha1
@@ -19,15 +20,15 @@ async fn a_rollout_is_applied_followed_and_aborted() {
 
     let text = serin.apply(MINIMAL).await;
     assert!(text.contains("serin get ranker -w"), "{text}");
-    serin.until("ranker", "the first stage", |view| view["phase"] == "Progressing").await;
+    serin.until("ranker", "the first stage", |view| view.is(PhaseName::Progressing)).await;
 
     let (code, text) = serin.command(&["get"]).await;
     assert!(code == 0 && text.contains("NAME") && text.contains("ranker"), "{text}");
     let (code, text) = serin.command(&["get", "ranker"]).await;
     assert!(code == 0 && text.contains("v1 -> v2") && text.contains("Progressing"), "{text}");
     let (code, text) = serin.command(&["get", "ranker", "-o", "json"]).await;
-    let view: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    assert!(code == 0 && view["weight_ppm"].as_u64().is_some_and(|ppm| ppm > 0), "{text}");
+    let view: RunView = serde_json::from_str(&text).expect("a run");
+    assert!(code == 0 && view.run.weight_ppm > 0, "{text}");
 
     let again = serin.file("again.yaml", MINIMAL);
     let (code, text) = serin.command(&["apply", "-f", &again]).await;

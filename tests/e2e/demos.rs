@@ -8,6 +8,7 @@ use tests::{alone, tools};
 struct Told {
     code: i32,
     text: String,
+    /// The document that `--report` writes for other tools; the demo alone knows its types.
     report: Value,
 }
 

@@ -1,10 +1,11 @@
 //! What is tried between runs: the rollback path, and a version against itself.
 
-use serde_json::Value;
+use api::PhaseName::{Progressing, RolledBack};
+use api::{DrillPhase, DrillView, Outcome, ParityFinding, ParityPhase, ParityView};
 
 use demo::load::{Load, LoadPlan};
 use demo::model::Behaviour;
-use tests::{EnvoyOptions, Models, Serin, a_core, alone, get, until};
+use tests::{EnvoyOptions, Models, Seen, Serin, a_core, alone, get, until};
 
 const DRILLED: &str = "apiVersion: serin.dev/v1alpha1
 kind: Rollout
@@ -26,6 +27,19 @@ spec:
     - {name: latency, metric: latency_p99, against: stable, margin: 3x, harm: 3x}
 ";
 
+/// The last drill, or the one under way.
+fn drill(view: &Seen) -> DrillView {
+    view.drill.clone().unwrap_or_default()
+}
+
+fn exposing(view: &Seen) -> bool {
+    drill(view).phase == DrillPhase::Exposing
+}
+
+fn cancelled(view: &Seen) -> bool {
+    drill(view).outcome.is_some_and(|outcome| outcome == Outcome::Cancelled)
+}
+
 /// A rollout that was begun and aborted: it rests.
 async fn rested(models: &Models) -> Serin {
     rested_as(models, DRILLED).await
@@ -34,12 +48,12 @@ async fn rested(models: &Models) -> Serin {
 async fn rested_as(models: &Models, spec: &str) -> Serin {
     let serin = Serin::start(models, EnvoyOptions::default()).await;
     serin.apply(spec).await;
-    serin.until("ranker", "the first stage", |view| view["phase"] == "Progressing").await;
+    serin.until("ranker", "the first stage", |view| view.is(Progressing)).await;
     let (code, text) = serin.command(&["drill", "ranker"]).await;
     assert!(code == 1 && text.contains("under way"), "not while a run is live: {text}");
     let (code, text) = serin.command(&["abort", "ranker"]).await;
     assert_eq!(code, 0, "{text}");
-    serin.until("ranker", "the rollback", |view| view["phase"] == "RolledBack").await;
+    serin.until("ranker", "the rollback", |view| view.is(RolledBack)).await;
     serin
 }
 
@@ -54,11 +68,12 @@ async fn a_drill_proves_both_ways_back_and_reports_how_long_they_take() {
     let met = models.canary.log().len();
     let (code, text) = serin.command(&["drill", "ranker", "-o", "json"]).await;
     assert_eq!(code, 0, "{text}");
-    let drill: Value = serde_json::from_str(&text).expect("JSON");
-    println!("drill at 0 %: {}", drill["message"]);
-    assert_eq!(drill["outcome"], "passed");
-    assert!(drill["lease"]["told_ms"].is_u64() && drill["lease"]["proxies"] == 1, "{drill}");
-    assert!(drill["push"]["acknowledged_ms"].is_u64() && drill["push"]["acknowledged"] == 1, "{drill}");
+    let drill: DrillView = serde_json::from_str(&text).expect("a drill");
+    println!("drill at 0 %: {}", drill.message);
+    assert!(drill.outcome.is_some_and(|outcome| outcome == Outcome::Passed), "{text}");
+    assert!(drill.lease.told_ms.is_some() && drill.lease.proxies == 1, "{text}");
+    let push = drill.push.expect("a push");
+    assert!(push.acknowledged_ms.is_some() && push.acknowledged == 1, "{text}");
     assert_eq!(models.canary.log().len(), met, "nobody met the canary");
     // The proxy says so itself.
     let gauges = serin.envoy().counted().await.others;
@@ -91,7 +106,7 @@ async fn a_drill_proves_both_ways_back_and_reports_how_long_they_take() {
 
     let (code, text) = serin.command(&["get", "ranker"]).await;
     assert!(code == 0 && text.contains("drill 3: failed"), "{text}");
-    let metrics = reqwest::get(serin.url("/metrics")).await.expect("metrics").text().await.expect("text");
+    let metrics = serin.metrics().await;
     for line in [
         "serin_drill_seconds{rollout=\"ranker\",way=\"push\"}",
         "serin_drill_passed{rollout=\"ranker\"} 0",
@@ -99,10 +114,9 @@ async fn a_drill_proves_both_ways_back_and_reports_how_long_they_take() {
     ] {
         assert!(metrics.contains(line), "{line} is missing in {metrics}");
     }
-    let all = reqwest::get(serin.url("/v1/rollouts/ranker/drills")).await.expect("an answer");
-    let all: Vec<Value> = all.json().await.expect("the drills");
-    let numbers: Vec<_> = all.iter().map(|drill| drill["number"].as_u64()).collect();
-    assert_eq!(numbers, [Some(3), Some(2), Some(1)]);
+    let all: Vec<DrillView> = serin.read("/v1/rollouts/ranker/drills").await;
+    let numbers: Vec<_> = all.iter().map(|drill| drill.number).collect();
+    assert_eq!(numbers, [3, 2, 1]);
     let records = load.stop().await;
     assert!(records.iter().all(|record| !record.failed()), "a drill fails no request");
 }
@@ -115,15 +129,17 @@ async fn a_drill_begins_when_its_time_has_come() {
     let often = format!("{DRILLED}  practice: {{drill: {{every: 3s}}}}\n");
     let serin = rested_as(&models, &often).await;
     let passed = |number: u64| {
-        move |view: &Value| {
-            view["drill"]["number"].as_u64() >= Some(number) && view["drill"]["outcome"] == "passed"
+        move |view: &Seen| {
+            let drill = drill(view);
+            drill.number >= number && drill.outcome.is_some_and(|outcome| outcome == Outcome::Passed)
         }
     };
     let view = serin.until("ranker", "the second drill by itself", passed(2)).await;
-    assert_eq!((&view["drill"]["scheduled"], &view["drill"]["by"]), (&true.into(), &"its schedule".into()));
+    let DrillView { scheduled, by, .. } = drill(&view);
+    assert_eq!((scheduled, by.as_str()), (true, "its schedule"));
     let (code, text) = serin.command(&["get", "ranker"]).await;
     assert!(code == 0 && text.contains("drill every 3s: ") && text.contains("the last passed"), "{text}");
-    let metrics = reqwest::get(serin.url("/metrics")).await.expect("metrics").text().await.expect("text");
+    let metrics = serin.metrics().await;
     let line = "serin_practice_next_timestamp_seconds{rollout=\"ranker\",exercise=\"drill\"}";
     assert!(metrics.contains(line), "{line} is missing in {metrics}");
 
@@ -144,17 +160,13 @@ async fn a_drill_cut_short_by_a_crash_leaves_nothing_on_the_canary() {
     let (code, text) = serin.command(&begin).await;
     assert_eq!(code, 0, "{text}");
     // Without traffic it waits for a canary request.
-    let exposed = |view: &Value| {
-        view["drill"]["phase"] == "exposing"
-            && view["drill"]["message"] == "the canary has 5% (1 of 1 proxies follow)"
-    };
+    let exposed =
+        |view: &Seen| exposing(view) && drill(view).message == "the canary has 5% (1 of 1 proxies follow)";
     serin.until("ranker", "the canary's weight", exposed).await;
     serin.kill();
     serin.run().await;
-    let view =
-        serin.until("ranker", "the end of the drill", |view| view["drill"]["outcome"].is_string()).await;
-    assert_eq!(view["drill"]["outcome"], "cancelled", "{view}");
-    assert!(view["drill"]["message"].as_str().is_some_and(|text| text.contains("restarted")), "{view}");
+    let view = serin.until("ranker", "the end of the drill", |view| drill(view).outcome.is_some()).await;
+    assert!(cancelled(&view) && drill(&view).message.contains("restarted"), "{view}");
     let before = models.canary.log().len();
     for n in 0..200 {
         let answer =
@@ -166,11 +178,11 @@ async fn a_drill_cut_short_by_a_crash_leaves_nothing_on_the_canary() {
     serin.kill();
     serin.run().await;
     let view = serin.view("ranker").await;
-    assert_eq!(view["drill"]["outcome"], "cancelled", "{view}");
-    let epoch = view["epoch"].as_u64();
+    assert!(cancelled(&view), "{view}");
+    let epoch = view.run.epoch;
     serin.apply(DRILLED).await;
-    let view = serin.until("ranker", "the next run", |view| view["phase"] == "Progressing").await;
-    assert!(view["epoch"].as_u64() > epoch.map(|epoch| epoch + 3), "{view}");
+    let view = serin.until("ranker", "the next run", |view| view.is(Progressing)).await;
+    assert!(view.run.epoch > epoch + 3, "{view}");
 }
 
 /// A real run goes before practice, and a person may end it at any time.
@@ -180,7 +192,6 @@ async fn an_abort_or_a_new_run_ends_a_drill() {
     let models = Models::plain().await;
     let serin = rested(&models).await;
     let begin = ["drill", "ranker", "--weight", "1%", "--reason", "practice", "--detach"];
-    let exposing = |view: &Value| view["drill"]["phase"] == "exposing";
     let (code, text) = serin.command(&begin).await;
     assert_eq!(code, 0, "{text}");
     serin.until("ranker", "the canary's weight", exposing).await;
@@ -188,18 +199,17 @@ async fn an_abort_or_a_new_run_ends_a_drill() {
     assert!(code == 1 && text.contains("drill 1 of ranker is under way"), "one at a time: {text}");
     let (code, text) = serin.command(&["abort", "ranker", "--reason", "enough"]).await;
     assert_eq!(code, 0, "{text}");
-    let ended = |view: &Value| view["drill"]["outcome"] == "cancelled";
-    let view = serin.until("ranker", "the end of the drill", ended).await;
-    assert!(view["drill"]["message"].as_str().is_some_and(|text| text.contains("(enough)")), "{view}");
+    let view = serin.until("ranker", "the end of the drill", cancelled).await;
+    assert!(drill(&view).message.contains("(enough)"), "{view}");
 
     let (code, text) = serin.command(&begin).await;
     assert_eq!(code, 0, "{text}");
     serin.until("ranker", "the canary's weight", exposing).await;
     serin.apply(DRILLED).await;
-    let view = serin.until("ranker", "the run", |view| view["phase"] == "Progressing").await;
-    assert_eq!(view["run"], 2);
-    serin.until("ranker", "the end of the drill", ended).await;
-    assert_eq!(serin.view("ranker").await["phase"], "Progressing", "the run goes on");
+    let view = serin.until("ranker", "the run", |view| view.is(Progressing)).await;
+    assert_eq!(view.run.run, 2);
+    serin.until("ranker", "the end of the drill", cancelled).await;
+    assert!(serin.view("ranker").await.is(Progressing), "the run goes on");
 }
 
 /// Stable against its virtual baseline: nobody meets another version, and parity is proven.
@@ -219,20 +229,20 @@ async fn stable_is_proven_equal_to_itself() {
     // A time too short for proof says so, and how long it would take.
     let (code, text) =
         serin.command(&["aa", "ranker", "--share", "1%", "--duration", "10s", "-o", "json"]).await;
-    let check: Value = serde_json::from_str(&text).expect("JSON");
-    assert_eq!((code, &check["finding"]), (2, &"not_enough".into()), "{text}");
-    println!("too short: {}", check["message"]);
-    let observed = check["split"]["observed"].as_f64().expect("a share");
-    assert!(observed > 0.0 && observed < 0.05, "{check}");
+    let check: ParityView = serde_json::from_str(&text).expect("a check");
+    assert!(code == 2 && check.finding.is_some_and(|finding| finding == ParityFinding::NotEnough), "{text}");
+    println!("too short: {}", check.message);
+    let observed = check.split.observed.expect("a share");
+    assert!(observed > 0.0 && observed < 0.05, "{text}");
 
     let (_, text) = serin.command(&["get", "ranker"]).await;
     assert!(text.contains("A/A check 2: not enough"), "{text}");
-    let metrics = reqwest::get(serin.url("/metrics")).await.expect("metrics").text().await.expect("text");
+    let metrics = serin.metrics().await;
     assert!(metrics.contains("serin_parity_last_success_timestamp_seconds{rollout=\"ranker\"}"), "{metrics}");
     load.stop().await;
     // Stable has its traffic back, undivided.
-    let policy = serin.view("ranker").await;
-    assert_eq!(policy["parity"]["phase"], "ended", "{policy}");
+    let view = serin.view("ranker").await;
+    assert!(view.parity.as_ref().is_some_and(|check| check.phase == ParityPhase::Ended), "{view}");
 }
 
 /// The same version deployed twice, and one of the two deployments is ill: found, named and taken back.

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
+use api::PhaseName::RolledBack;
+use api::RunView;
 use serde_json::{Value, json};
 
 use demo::load::{Load, LoadPlan};
 use demo::model::Behaviour;
-use tests::{EnvoyOptions, Models, Serin, alone};
+use tests::{EnvoyOptions, Models, Seen, Serin, alone};
 
 /// Stages that good evidence of a few hundred requests ends.
 const STAGES: &str = "
@@ -25,20 +27,19 @@ fn spec(name: &str, lines: &str) -> String {
     )
 }
 
-fn member<'v>(view: &'v Value, name: &str) -> &'v Value {
-    let members = view["members"].as_array().expect("members");
-    members.iter().find(|member| member["name"] == name).expect("the member")
+fn member<'v>(view: &'v Seen, name: &str) -> &'v RunView {
+    view.members.iter().find(|member| member.run.name == name).expect("the member")
 }
 
-fn weight(view: &Value, name: &str) -> u64 {
-    member(view, name)["weight_ppm"].as_u64().expect("a weight")
+fn weight(view: &Seen, name: &str) -> u32 {
+    member(view, name).run.weight_ppm
 }
 
 fn bad() -> Behaviour {
     Behaviour { error_share: 0.6, ..Behaviour::plain("v2") }
 }
 
-/// A second model's servers under a path of its own.
+/// A second model's servers under a path of its own, in Envoy's own configuration.
 fn with_ranking(config: &mut Value, stable: SocketAddr, canary: SocketAddr) {
     let cluster = |name: &str, server: SocketAddr| {
         let address = json!({"socket_address": {"address": server.ip(), "port_value": server.port()}});
@@ -82,8 +83,7 @@ async fn two_models_go_up_together_and_come_back_together() {
     // Nobody asks the ranking: retrieval has proven its first stage long since, and waits.
     let view = serin
         .until("shop", "retrieval to be ready", |view| {
-            let message = member(view, "shop.retrieval")["message"].as_str().unwrap_or_default();
-            message.contains("waits for the others")
+            member(view, "shop.retrieval").run.message.contains("waits for the others")
         })
         .await;
     assert_eq!((weight(&view, "shop.retrieval"), weight(&view, "shop.ranking")), (300_000, 300_000));
@@ -95,14 +95,14 @@ async fn two_models_go_up_together_and_come_back_together() {
         serin.until("shop", "the second stage", |view| weight(view, "shop.retrieval") == 600_000).await;
     assert_eq!(weight(&view, "shop.ranking"), 600_000, "{view}");
     ranking.canary.set(bad()).expect("a behaviour");
-    let view = serin.until("shop", "the rollback", |view| view["phase"] == "RolledBack").await;
+    let view = serin.until("shop", "the rollback", |view| view.is(RolledBack)).await;
     for name in ["shop.retrieval", "shop.ranking"] {
-        assert_eq!((weight(&view, name), &member(&view, name)["phase"]), (0, &json!("RolledBack")), "{view}");
+        assert!(weight(&view, name) == 0 && member(&view, name).run.phase == RolledBack, "{view}");
     }
-    let generations: Vec<&Value> =
-        ["shop.retrieval", "shop.ranking"].map(|name| &member(&view, name)["generation"]).to_vec();
-    assert_eq!(generations[0], generations[1], "one publication took both back");
-    let message = view["message"].as_str().expect("a message");
+    let [one_pushed, other_pushed] =
+        ["shop.retrieval", "shop.ranking"].map(|name| member(&view, name).generation);
+    assert_eq!(one_pushed, other_pushed, "one publication took both back");
+    let message = &view.run.message;
     assert!(message.contains("shop.ranking") && message.contains("errors"), "{message}");
     println!("two models: {message}");
     one.stop().await;
@@ -144,13 +144,13 @@ async fn regions_go_in_waves_and_a_bad_one_takes_all_back() {
     let view = serin.until("reco", "the second wave", |view| weight(view, "reco.us") > 0).await;
     assert!(weight(&view, "reco.eu") >= 600_000, "{view}");
     us.canary.set(bad()).expect("a behaviour");
-    let view = serin.until("reco", "the rollback", |view| view["phase"] == "RolledBack").await;
+    let view = serin.until("reco", "the rollback", |view| view.is(RolledBack)).await;
     assert_eq!((weight(&view, "reco.eu"), weight(&view, "reco.us")), (0, 0));
-    let message = view["message"].as_str().expect("a message");
+    let message = &view.run.message;
     assert!(message.contains("reco.us"), "{message}");
     println!("two regions: {message}");
     // Each answered for itself: the first region's own evidence was spotless.
-    let errors = |name: &str| member(&view, name)["exposed"]["errors"].as_u64().expect("a count");
+    let errors = |name: &str| member(&view, name).run.exposed.errors;
     assert!(errors("reco.eu") == 0 && errors("reco.us") > 0, "{view}");
     one.stop().await;
     two.stop().await;

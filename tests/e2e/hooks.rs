@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use api::PhaseName::HandBack;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
 use tokio::net::TcpListener;
 
-use tests::{EnvoyOptions, Models, Serin, a_core, until};
+use tests::{EnvoyOptions, Models, Seen, Serin, a_core, until};
 
 /// A deploy tool behind a login page, which answers every stranger 200.
 async fn behind_a_login() -> (String, Arc<Mutex<Vec<String>>>) {
@@ -43,8 +43,8 @@ spec:
     )
 }
 
-fn message(view: &Value) -> &str {
-    view["message"].as_str().unwrap_or_default()
+fn message(view: &Seen) -> &str {
+    &view.run.message
 }
 
 /// The login page's 200 is nobody's success: stable serves v1, and v1 is not handed over to be deleted.
@@ -60,7 +60,7 @@ async fn a_redirected_hook_hands_nothing_back() {
         )))
         .await;
     let view = serin.until("ranker", "the hand-back to fail", |view| message(view).contains("failed")).await;
-    assert_eq!((&view["phase"], &view["stable"]), (&"HandBack".into(), &"v1".into()), "{view}");
+    assert!(view.is(HandBack) && view.run.stable == "v1", "{view}");
     assert!(
         message(&view).contains("302") && message(&view).contains("to /login; redirects are not followed"),
         "{view}"
@@ -149,6 +149,6 @@ async fn a_stop_waits_for_the_hook_that_is_under_way() {
     serin.stopped().await;
     assert!(done.exists(), "it was waited for");
     serin.run().await;
-    serin.until("ranker", "its way up", |view| view["weight_ppm"] != 0).await;
+    serin.until("ranker", "its way up", |view| view.run.weight_ppm != 0).await;
     assert_eq!(std::fs::read_to_string(&begun).expect("it").lines().count(), 1, "it is not called again");
 }

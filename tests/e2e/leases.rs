@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use api::PhaseName::Progressing;
 use serde_json::{Value, json};
 
 use tests::{
@@ -116,7 +117,7 @@ async fn taking_back_one_rollout_takes_nothing_from_another_on_a_proxy_that_lags
                 "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {{name: {name}}}\nspec:\n  match: {{authority: [{name}.local]}}\n  stable: {{version: v1}}\n  canary: {{version: v2}}\n  assignment: {{mode: sticky, keys: [{{header: x-user-id}}]}}\n  stages: [{{weight: 99%, bake: 1h, deadline: 3h}}, {{weight: 100%, bake: 1h}}]\n"
             ))
             .await;
-        serin.until(name, "the stage", |view| view["phase"] == "Progressing").await;
+        serin.until(name, "the stage", |view| view.is(Progressing)).await;
     }
     let far = &serin.more[0];
     served_by(far, "search.local", "v2").await;
@@ -137,7 +138,7 @@ async fn taking_back_one_rollout_takes_nothing_from_another_on_a_proxy_that_lags
         if now >= renewed + 3 { Ok(()) } else { Err(now) }
     })
     .await;
-    assert_eq!(serin.view("search").await["phase"], "Progressing");
+    assert!(serin.view("search").await.is(Progressing));
     ways.policies.open();
     served_by(far, "ranker.local", "v1").await;
     served_by(far, "search.local", "v2").await;

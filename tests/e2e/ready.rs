@@ -1,16 +1,14 @@
 //! A canary gets traffic only when it is there; whoever scales it is told beforehand.
 
+use api::Demand;
+use api::PhaseName::{Pending, Progressing, RolledBack};
 use demo::load::{Load, LoadPlan};
 use demo::model::{Behaviour, ModelServer};
 use serde_json::{Value, json};
 
 use tests::{EnvoyOptions, Models, PrometheusProcess, Serin, a_core, until};
 
-fn phase(view: &Value) -> &str {
-    view["phase"].as_str().unwrap_or_default()
-}
-
-/// Envoy looks after the canary's endpoints itself, often.
+/// Envoy's own configuration. Envoy looks after the canary's endpoints itself, often.
 fn checked(config: &mut Value) {
     let clusters = config["static_resources"]["clusters"].as_array_mut().expect("clusters");
     let canary = clusters.iter_mut().find(|cluster| cluster["name"] == "canary").expect("a canary");
@@ -21,12 +19,12 @@ fn checked(config: &mut Value) {
     }]);
 }
 
-async fn demand(serin: &Serin) -> Value {
-    let answer = reqwest::get(serin.url("/v1/rollouts/ranker/demand")).await.expect("an answer");
-    answer.json().await.expect("JSON")
+async fn demand(serin: &Serin) -> Demand {
+    serin.read("/v1/rollouts/ranker/demand").await
 }
 
-/// The scaler of the documentation, asked as KEDA asks it: a real Prometheus has one number for its query.
+/// The scaler of the documentation, asked as KEDA asks it: a real Prometheus has one number for its query. Both documents
+/// are others' than ours: KEDA's object and Prometheus' answer.
 async fn as_documented(serin: &Serin) {
     let text = include_str!("../../docs/delivery.md");
     let block = text.split("```yaml\n").find(|block| block.contains("kind: ScaledObject")).expect("a scaler");
@@ -81,29 +79,30 @@ spec:
     serin.apply(&spec).await;
     let view = serin
         .until("ranker", "the missing endpoint", |view| {
-            view["message"].as_str().is_some_and(|message| message.contains("0 of the 1 ready endpoints"))
+            view.run.message.contains("0 of the 1 ready endpoints")
         })
         .await;
-    assert_eq!((phase(&view), &view["weight_ppm"]), ("Pending", &json!(0)));
+    assert!(view.is(Pending) && view.run.weight_ppm == 0, "{view}");
     let (code, text) = serin.command(&["promote", "ranker", "--reason", "now"]).await;
     assert_eq!(code, 1, "{text}");
     let told = demand(&serin).await;
-    assert_eq!((&told["next"]["weight_ppm"], &told["next"]["needs_endpoints"]), (&json!(200_000), &json!(1)));
+    let next = told.next.expect("a next step");
+    assert_eq!((next.weight_ppm, next.needs_endpoints), (200_000, Some(1)));
 
     let canary = ModelServer::start(away, Behaviour::plain("v2")).await.expect("the canary server");
-    serin.until("ranker", "the first stage", |view| phase(view) == "Progressing").await;
+    serin.until("ranker", "the first stage", |view| view.is(Progressing)).await;
     let told = until("a measured share", async || {
         let told = demand(&serin).await;
-        let share = |role: &str| told[role]["per_second"].as_f64().unwrap_or(0.0);
-        if share("canary") > 5.0 && share("stable") > 20.0 { Ok(told) } else { Err(told.to_string()) }
+        let felt = told.canary.per_second > Some(5.0) && told.stable.per_second > Some(20.0);
+        if felt { Ok(told) } else { Err(told) }
     })
     .await;
-    assert_eq!((&told["canary"]["version"], &told["canary"]["ready_endpoints"]), (&json!("v2"), &json!(1)));
+    assert_eq!((told.canary.version.as_str(), told.canary.ready_endpoints), ("v2", Some(1)));
     // All of it comes next: what must be there before.
-    let number = |pointer: &str| told.pointer(pointer).and_then(Value::as_f64).expect("a number");
-    assert!((number("/per_second") - number("/canary/next_per_second")).abs() < 1e-6, "{told}");
-    assert!(number("/next/in_ms") > 0.0, "{told}");
-    let metrics = reqwest::get(serin.url("/metrics")).await.expect("an answer").text().await.expect("text");
+    let (now, then) = told.per_second.zip(told.canary.next_per_second).expect("rates");
+    assert!((now - then).abs() < 1e-6, "{told:?}");
+    assert!(told.next.is_some_and(|next| next.in_ms > Some(0)), "{told:?}");
+    let metrics = serin.metrics().await;
     for line in [
         "serin_demand_peak_requests_per_second{rollout=\"ranker\",role=\"canary\",version=\"v2\"} ",
         "serin_demand_next_step_seconds{rollout=\"ranker\"} ",
@@ -112,13 +111,14 @@ spec:
         assert!(metrics.contains(line), "{line} is missing in:\n{metrics}");
     }
     as_documented(&serin).await;
-    let history = serin.view("ranker").await["history"].to_string();
-    assert!(history.contains("by 7 requests") && history.contains("v2 is warm"), "{history}");
+    let history = serin.view("ranker").await.run.history.clone();
+    let noted = |what: &str| history.iter().any(|line| line.what.contains(what));
+    assert!(noted("by 7 requests") && noted("v2 is warm"), "{history:?}");
 
     // No gate looks at errors here: what takes it back is the count of endpoints alone.
     drop(canary);
-    let view = serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
-    let reason = view["rollback"]["reason"].as_str().unwrap_or_default();
+    let view = serin.until("ranker", "the rollback", |view| view.is(RolledBack)).await;
+    let reason = view.reason();
     println!("endpoint gone: {reason}");
     assert!(reason.contains("no ready endpoint left"), "{view}");
     load.stop().await;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use api::PhaseName::{Paused, RolledBack};
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ spec:
 async fn at_a_stage(models: &Models) -> Serin {
     let serin = Serin::start(models, EnvoyOptions::default()).await;
     serin.apply(SPEC).await;
-    serin.until("ranker", "stage 1", |view| view["weight_ppm"] == 500_000).await;
+    serin.until("ranker", "stage 1", |view| view.run.weight_ppm == 500_000).await;
     share(&serin, "half", |share| (20..80).contains(&share)).await;
     serin
 }
@@ -58,8 +59,9 @@ async fn an_abort_on_a_locked_store_is_done_at_once_and_for_good() {
     serin.kill();
     serin.run().await;
     share(&serin, "nobody, started again", |share| share == 0).await;
-    serin.until("ranker", "taken back", |view| view["phase"] == "RolledBack").await;
+    serin.until("ranker", "taken back", |view| view.is(RolledBack)).await;
     other.execute_batch("ROLLBACK").expect("the lock is given back");
+    // The row itself, which is no answer of the controller.
     until("it is written", async || {
         let state: String = other
             .query_row("SELECT state FROM rollout WHERE name = 'ranker'", [], |row| row.get(0))
@@ -94,10 +96,10 @@ async fn an_aborted_canary_does_not_come_back_with_a_backup_and_pushes_are_taken
     }
     std::fs::copy(&copy, &store).expect("the backup in place");
     serin.run().await;
-    serin.until("ranker", "held", |view| view["phase"] == "Paused" && view["weight_ppm"] == 0).await;
+    serin.until("ranker", "held", |view| view.is(Paused) && view.run.weight_ppm == 0).await;
     share(&serin, "nobody, with the backup", |share| share == 0).await;
     assert!(serin.log().contains("the store is older than the mesh"), "{}", serin.log());
-    let metrics = reqwest::get(serin.url("/metrics")).await.expect("metrics").text().await.expect("a text");
+    let metrics = serin.metrics().await;
     assert!(metrics.contains("serin_contradictions_total "), "{metrics}");
     // What people decide now arrives.
     set(&serin, "40%").await;

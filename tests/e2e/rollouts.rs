@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use demo::load::{Latencies, Load, LoadPlan};
 use demo::model::Behaviour;
-use tests::{EnvoyOptions, Models, Serin, a_core, alone};
+use tests::{EnvoyOptions, Models, Seen, Serin, a_core, alone};
 
 /// Stages that no gate holds up: what is tested is the way, not the evidence.
 const QUICK: &str = "
@@ -20,15 +20,6 @@ spec:
     - {weight: 100%, bake: 1s, deadline: 10s}
 ";
 
-/// A view as the command reads it.
-fn read(view: &Value) -> RunView {
-    serde_json::from_value(view.clone()).expect("a run")
-}
-
-fn is(view: &Value, phase: PhaseName) -> bool {
-    read(view).run.phase == phase
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn rollback_is_fast_and_keep_alive_connections_obey() {
     let _machine = alone().await;
@@ -40,9 +31,7 @@ async fn rollback_is_fast_and_keep_alive_connections_obey() {
         let arrived = models.canary.log().len();
         serin.apply(QUICK).await;
         serin
-            .until("ranker", "the stage", |view| {
-                read(view).run.run == run && is(view, PhaseName::Progressing)
-            })
+            .until("ranker", "the stage", |view| view.run.run == run && view.is(PhaseName::Progressing))
             .await;
         tests::until("canary traffic", async || {
             let now = models.canary.log().len();
@@ -51,18 +40,18 @@ async fn rollback_is_fast_and_keep_alive_connections_obey() {
         .await;
         let (code, text) = serin.command(&["abort", "ranker", "--reason", "measured"]).await;
         assert_eq!(code, 0, "{text}");
-        let view = serin.until("ranker", "the rollback", |view| is(view, PhaseName::RolledBack)).await;
-        let decided = read(&view).run.rollback.expect("a decision").decided_monotonic_ns;
+        let view = serin.until("ranker", "the rollback", |view| view.is(PhaseName::RolledBack)).await;
+        let decided = view.run.rollback.as_ref().expect("a decision").decided_monotonic_ns;
         left_alone(&models, &load).await;
         let last = models.canary.log().last_arrival_ns().expect("an arrival");
         latencies.record_ns(last.saturating_sub(decided));
         // What the proxies tell of it, without any sample server's help.
         let view = serin
             .until("ranker", "the proxies' word", |view| {
-                read(view).rollback_latency.is_some_and(|latency| latency.complete)
+                view.rollback_latency.is_some_and(|latency| latency.complete)
             })
             .await;
-        let latency = read(&view).rollback_latency.expect("a latency");
+        let latency = view.rollback_latency.expect("a latency");
         told.push((latency.from_ms, latency.to_ms));
     }
     load.stop().await;
@@ -72,7 +61,7 @@ async fn rollback_is_fast_and_keep_alive_connections_obey() {
         "20 rollbacks, decision to last canary request: median {median:.1} ms, p99 (largest) {largest:.1} ms"
     );
     println!("as the proxies tell it (ms, from..to): {told:?}");
-    let metrics = reqwest::get(serin.url("/metrics")).await.expect("metrics").text().await.expect("text");
+    let metrics = serin.metrics().await;
     let line = "serin_rollback_latency_seconds{rollout=\"ranker\",bound=\"to\",complete=\"true\"}";
     assert!(metrics.contains(line), "{metrics}");
     assert!(told.iter().all(|(from, to)| from <= to && *to < 30_000), "{told:?}");
@@ -88,19 +77,20 @@ async fn a_restarted_controller_goes_on_with_the_same_rollout() {
     serin.apply(QUICK).await;
     let before = serin
         .until("ranker", "the acknowledged stage", |view| {
-            is(view, PhaseName::Progressing) && !read(view).acks.is_empty()
+            view.is(PhaseName::Progressing) && !view.acks.is_empty()
         })
         .await;
     serin.kill();
     serin.run().await;
-    let after = serin.until("ranker", "the same stage", |view| is(view, PhaseName::Progressing)).await;
-    for field in ["run", "stage", "weight_ppm", "epoch", "generation"] {
-        assert_eq!(after[field], before[field], "{field}");
-    }
-    assert_eq!(after["stages"][0]["entered_unix_ms"], before["stages"][0]["entered_unix_ms"]);
+    let after = serin.until("ranker", "the same stage", |view| view.is(PhaseName::Progressing)).await;
+    let lasting = |view: &Seen| {
+        let run = &view.run;
+        (run.run, run.stage, run.weight_ppm, run.epoch, view.generation, run.stages[0].entered_unix_ms)
+    };
+    assert_eq!(lasting(&after), lasting(&before));
     let (code, text) = serin.command(&["abort", "ranker"]).await;
     assert_eq!(code, 0, "{text}");
-    serin.until("ranker", "the rollback", |view| is(view, PhaseName::RolledBack)).await;
+    serin.until("ranker", "the rollback", |view| view.is(PhaseName::RolledBack)).await;
 }
 
 /// Envoy dies and comes back: it takes the policy again by itself, and what it could not tell is left out.
@@ -110,7 +100,7 @@ async fn a_restarted_envoy_serves_the_same_weights_and_its_counters_are_marked()
     let models = Models::plain().await;
     let mut serin = Serin::start(&models, EnvoyOptions::default()).await;
     serin.apply(QUICK).await;
-    serin.until("ranker", "the stage", |view| is(view, PhaseName::Progressing)).await;
+    serin.until("ranker", "the stage", |view| view.is(PhaseName::Progressing)).await;
     let mut sent = 0;
     let before = evidence_of(&serin, &mut sent, 50).await;
     let envoy = serin.envoy.take().expect("an Envoy").restart().await;
@@ -126,7 +116,7 @@ async fn a_restarted_envoy_serves_the_same_weights_and_its_counters_are_marked()
     // Counters that began again at nothing are neither negative evidence nor evidence twice.
     let after = evidence_of(&serin, &mut sent, before + 50).await;
     assert!(after <= sent, "{after} of {sent}");
-    assert!(is(&serin.view("ranker").await, PhaseName::Progressing));
+    assert!(serin.view("ranker").await.is(PhaseName::Progressing));
 }
 
 /// Sends requests until the first gate rests on as many as wanted. Some are never evidence: those sent while weights
@@ -145,10 +135,8 @@ async fn evidence_of(serin: &Serin, sent: &mut u64, wanted: u64) -> u64 {
 }
 
 /// Requests of both arms that the first gate rests on.
-fn measured(view: &Value) -> u64 {
-    let run = read(view).run;
-    let gate = run.stages.first().and_then(|stage| stage.gates.first());
-    gate.map_or(0, |gate| gate.n_canary + gate.n_control)
+fn measured(view: &Seen) -> u64 {
+    view.gates(1).first().map_or(0, |gate| gate.n_canary + gate.n_control)
 }
 
 /// The controller dies at 50 %: the lease ends the canary without it.
@@ -158,7 +146,7 @@ async fn a_lost_controller_ends_the_canary_by_the_lease() {
     let models = Models::plain().await;
     let mut serin = Serin::start(&models, EnvoyOptions::default()).await;
     serin.apply(QUICK).await;
-    serin.until("ranker", "the stage", |view| is(view, PhaseName::Progressing)).await;
+    serin.until("ranker", "the stage", |view| view.is(PhaseName::Progressing)).await;
     let load = Load::start(LoadPlan { rate: 100.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
     tests::until("canary traffic", async || {
         let now = models.canary.log().len();
@@ -186,16 +174,14 @@ async fn errors_of_the_canary_end_the_rollout() {
     let serin = Serin::start(&models, EnvoyOptions::default()).await;
     let load = Load::start(LoadPlan { rate: 300.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
     serin.apply(QUICK).await;
-    let view = serin.until("ranker", "the rollback", |view| is(view, PhaseName::RolledBack)).await;
+    let view = serin.until("ranker", "the rollback", |view| view.is(PhaseName::RolledBack)).await;
     load.stop().await;
-    let ended = read(&view);
-    assert_eq!(
-        serde_json::to_value(&ended).expect("JSON"),
-        view,
-        "nothing a real run says is lost by reading it"
-    );
-    assert_eq!(ended.run.weight_ppm, 0);
-    let reason = ended.run.rollback.expect("a rollback").reason;
+    // The document itself, beside what is read of it: nothing that a real run says is lost by reading it.
+    let document: Value = serin.read("/v1/rollouts/ranker").await;
+    let read: RunView = serde_json::from_value(document.clone()).expect("a run");
+    assert_eq!(serde_json::to_value(&read).expect("JSON"), document);
+    assert_eq!(view.run.weight_ppm, 0);
+    let reason = view.reason();
     println!("errors: {reason}");
     assert!(reason.contains("error"), "{view}");
     // The very same specification is not tried again unless somebody says so.

@@ -1,10 +1,11 @@
 //! Copies before users.
 
+use api::Answer;
+use api::PhaseName::{Progressing, RolledBack};
 use demo::load::{Load, LoadPlan, Record};
 use demo::model::Behaviour;
-use serde_json::Value;
 
-use tests::{EnvoyOptions, Models, Serin, a_core};
+use tests::{EnvoyOptions, Models, Seen, Serin, a_core};
 
 const SPEC: &str = "
 apiVersion: serin.dev/v1alpha1
@@ -23,7 +24,7 @@ spec:
 ";
 
 struct Shadowed {
-    view: Value,
+    view: Seen,
     answers: Vec<Record>,
     /// The routing header of every request the canary got.
     arms: Vec<String>,
@@ -35,7 +36,7 @@ async fn shadowed(canary: Behaviour) -> Shadowed {
     let serin = Serin::start(&models, EnvoyOptions::default()).await;
     let load = Load::start(LoadPlan { rate: 150.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
     serin.apply(SPEC).await;
-    let over = |view: &Value| view["phase"] == "RolledBack" || view["stage"] == 2;
+    let over = |view: &Seen| view.is(RolledBack) || view.run.stage == 2;
     let view = serin.until("ranker", "the end of the shadow", over).await;
     let answers = load.take_records();
     let arms = models.canary.log().with(|arrivals| {
@@ -49,10 +50,10 @@ async fn shadowed(canary: Behaviour) -> Shadowed {
 async fn a_bad_version_is_rolled_back_before_anybody_met_it() {
     let _core = a_core().await;
     let seen = shadowed(Behaviour { error_share: 0.2, ..Behaviour::plain("v2") }).await;
-    let reason = seen.view["rollback"]["reason"].as_str().unwrap_or_default();
+    let reason = seen.view.reason();
     println!("rolled back from a shadow, after {} copies: {reason}", seen.arms.len());
-    assert!(reason.contains("errors") && seen.view["stage"] == 1, "{}", seen.view);
-    assert_eq!(seen.view["exposed"]["requests"], 0, "nobody meets a shadow");
+    assert!(reason.contains("errors") && seen.view.run.stage == 1, "{}", seen.view);
+    assert_eq!(seen.view.run.exposed.requests, 0, "nobody meets a shadow");
     assert!(!seen.arms.is_empty() && seen.arms.iter().all(|arm| arm == "shadow"), "a copy says what it is");
     let disturbed = seen.answers.iter().filter(|answer| answer.failed()).count();
     assert_eq!(disturbed, 0, "of {} users", seen.answers.len());
@@ -62,20 +63,12 @@ async fn a_bad_version_is_rolled_back_before_anybody_met_it() {
 async fn a_good_version_goes_on_to_users_when_its_copies_prove_it() {
     let _core = a_core().await;
     let seen = shadowed(Behaviour::plain("v2")).await;
-    let gates = &seen.view["stages"][0]["gates"];
-    println!("after {} copies: {}; {}", seen.arms.len(), gates[0]["why"], gates[1]["why"]);
-    assert_eq!(
-        (&seen.view["phase"], &seen.view["stage"]),
-        (&"Progressing".into(), &2.into()),
-        "{}",
-        seen.view
-    );
-    let verdicts: Vec<_> =
-        gates.as_array().into_iter().flatten().map(|gate| gate["verdict"].as_str()).collect();
+    assert!(seen.view.is_at(Progressing, 2), "{}", seen.view);
+    let [errors, latency] = seen.view.gates(1) else { panic!("{}", seen.view) };
+    println!("after {} copies: {}; {}", seen.arms.len(), errors.why, latency.why);
     // Answer times of copies are told, and decide nothing: a copy is sent after the live request.
-    assert_eq!(verdicts, [Some("pass"), Some("not_applicable")], "{gates}");
-    let times = gates[1]["why"].as_str().unwrap_or_default();
-    assert!(times.contains("tells and decides nothing"), "{times}");
+    assert!(errors.answer == Answer::Pass && latency.answer == Answer::NotApplicable, "{}", seen.view);
+    assert!(latency.why.contains("tells and decides nothing"), "{}", latency.why);
     #[allow(clippy::cast_precision_loss)] // counts
     let share = seen.arms.len() as f64 / seen.answers.len() as f64;
     assert!((0.35..0.65).contains(&share), "half of the requests are copied, not {share}");

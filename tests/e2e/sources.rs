@@ -1,20 +1,20 @@
 //! Gates on figures of the user's own.
 
+use api::PhaseName::{Progressing, RolledBack};
+use api::{Answer, VerdictView};
 use demo::load::{Load, LoadPlan};
-use serde_json::Value;
 
-use tests::{EnvoyOptions, Models, PrometheusProcess, Serin, a_core, alone};
-
-fn phase(view: &Value) -> &str {
-    view["phase"].as_str().unwrap_or_default()
-}
+use tests::{EnvoyOptions, Models, PrometheusProcess, Seen, Serin, a_core, alone};
 
 /// The first gate of the stage it is in.
-fn gate(view: &Value) -> &Value {
-    view["stages"]
-        .as_array()
-        .and_then(|stages| stages.last())
-        .map_or(&Value::Null, |stage| &stage["gates"][0])
+fn gate(view: &Seen) -> Option<&VerdictView> {
+    view.run.stages.last()?.gates.first()
+}
+
+/// Passed the first stage by its first gate?
+#[track_caller]
+fn check_passed(view: &Seen) {
+    assert!(view.gates(1).first().is_some_and(|gate| gate.answer == Answer::Pass), "{view}");
 }
 
 /// A real Prometheus reads a real Envoy, and what it says decides: the same query, once within its limit and once not.
@@ -56,19 +56,18 @@ spec:
         )
     };
     serin.apply(&spec("0.9", "")).await;
-    let view = serin.until("ranker", "the second stage", |view| view["stage"] == 2).await;
-    let verdict = &view["stages"][0]["gates"][0];
-    println!("within its limit: {}", verdict["why"]);
-    assert_eq!((&verdict["name"], &verdict["verdict"]), (&"share".into(), &"pass".into()), "{view}");
+    let view = serin.until("ranker", "the second stage", |view| view.run.stage == 2).await;
+    check_passed(&view);
+    println!("within its limit: {}", view.gates(1)[0].why);
+    assert_eq!(view.gates(1)[0].name, "share");
     let (code, text) = serin.command(&["abort", "ranker", "--reason", "seen enough"]).await;
     assert_eq!(code, 0, "{text}");
-    serin.until("ranker", "the end", |view| phase(view) == "RolledBack").await;
+    serin.until("ranker", "the end", |view| view.is(RolledBack)).await;
 
     let range = "          range: {over: 10s, step: 1s}\n          reduce: max";
     serin.apply(&spec("0.0001", range)).await;
-    let view =
-        serin.until("ranker", "the rollback", |view| view["run"] == 2 && phase(view) == "RolledBack").await;
-    let reason = view["rollback"]["reason"].as_str().expect("a reason");
+    let view = serin.until("ranker", "the rollback", |view| view.run.run == 2 && view.is(RolledBack)).await;
+    let reason = view.reason();
     println!("beyond its limit: {reason}");
     assert!(reason.contains("share"), "{view}");
     load.stop().await;
@@ -95,13 +94,13 @@ async fn a_pushed_figure_is_waited_for_and_decides() {
     let serin = Serin::start(&models, EnvoyOptions::default()).await;
     serin.apply(PUSHED).await;
     let view = serin
-        .until("ranker", "a stage that waits for its figure", |view| gate(view)["verdict"] == "insufficient")
+        .until("ranker", "a stage that waits for its figure", |view| {
+            gate(view).is_some_and(|gate| gate.answer == Answer::Insufficient)
+        })
         .await;
-    assert!(gate(&view)["why"].as_str().is_some_and(|why| why.contains("no data")), "{view}");
+    assert!(gate(&view).is_some_and(|gate| gate.why.contains("no data")), "{view}");
     // One figure counts until the next is due, a second later: nothing else is to be waited for by then.
-    let baked = |view: &serde_json::Value| {
-        view["message"].as_str().is_some_and(|text| text.contains("baked, waits for proof"))
-    };
+    let baked = |view: &Seen| view.run.message.contains("baked, waits for proof");
     serin.until("ranker", "the end of the bake", baked).await;
     for (arguments, part) in [
         (["acuracy", "--version", "v2", "0.95"], "what takes figures: accuracy"),
@@ -123,8 +122,8 @@ async fn a_pushed_figure_is_waited_for_and_decides() {
     let (code, text) =
         serin.command(&["push", "ranker", "accuracy", "--version", "v2", "0.95", "--n", "40"]).await;
     assert_eq!(code, 0, "{text}");
-    let view = serin.until("ranker", "the second stage", |view| view["stage"] == 2).await;
-    assert_eq!(view["stages"][0]["gates"][0]["verdict"], "pass", "{view}");
+    let view = serin.until("ranker", "the second stage", |view| view.run.stage == 2).await;
+    check_passed(&view);
 }
 
 /// What Prometheus knows of the time before is the series a reading is held against.
@@ -159,16 +158,15 @@ spec:
         )
     };
     serin.apply(&spec("0.5")).await;
-    let view = serin.until("ranker", "the second stage", |view| view["stage"] == 2).await;
-    assert_eq!(view["stages"][0]["gates"][0]["verdict"], "pass", "{view}");
+    let view = serin.until("ranker", "the second stage", |view| view.run.stage == 2).await;
+    check_passed(&view);
     let (code, text) = serin.command(&["abort", "ranker", "--reason", "seen enough"]).await;
     assert_eq!(code, 0, "{text}");
-    serin.until("ranker", "the end", |view| phase(view) == "RolledBack").await;
+    serin.until("ranker", "the end", |view| view.is(RolledBack)).await;
 
     serin.apply(&spec("0.1")).await;
-    let view =
-        serin.until("ranker", "the rollback", |view| view["run"] == 2 && phase(view) == "RolledBack").await;
-    let reason = view["rollback"]["reason"].as_str().expect("a reason");
+    let view = serin.until("ranker", "the rollback", |view| view.run.run == 2 && view.is(RolledBack)).await;
+    let reason = view.reason();
     println!("out of line: {reason}");
     assert!(reason.contains("an outlier") && reason.contains("below 0.5, the median of"), "{view}");
 }
@@ -196,18 +194,21 @@ spec:
 ",
         )
         .await;
-    serin.until("ranker", "the first stage", |view| phase(view) == "Progressing").await;
+    serin.until("ranker", "the first stage", |view| view.is(Progressing)).await;
     let push = async |value: &str| {
         let (code, text) = serin.command(&["push", "ranker", "complaints", "--version", "v2", value]).await;
         assert_eq!(code, 0, "{text}");
     };
     push("4").await;
-    let view =
-        serin.until("ranker", "a good reading", |view| view["guardrails"][0]["verdict"] == "pass").await;
-    assert_eq!((phase(&view), &view["guardrails"][0]["estimate"]), ("Progressing", &4.0.into()), "{view}");
+    let view = serin
+        .until("ranker", "a good reading", |view| {
+            view.run.guardrails.first().is_some_and(|known| known.answer == Answer::Pass)
+        })
+        .await;
+    assert!(view.is(Progressing) && view.run.guardrails[0].estimate == Some(4.0), "{view}");
     push("7").await;
-    let view = serin.until("ranker", "the rollback", |view| phase(view) == "RolledBack").await;
-    let reason = view["rollback"]["reason"].as_str().expect("a reason");
+    let view = serin.until("ranker", "the rollback", |view| view.is(RolledBack)).await;
+    let reason = view.reason();
     assert!(reason.contains("guardrail complaints: 1 readings in a row are above 5, 0 are borne"), "{view}");
 }
 
@@ -228,8 +229,8 @@ async fn a_queued_version_begins_when_the_run_is_over() {
     assert!(code == 0 && text.contains("v1 -> v2") && text.contains("queued: v3"), "{text}");
     let (code, text) = serin.command(&["abort", "ranker"]).await;
     assert_eq!(code, 0, "{text}");
-    let view = serin.until("ranker", "the next run", |view| view["run"] == 2).await;
-    assert_eq!((&view["canary"], &view["queued"]), (&"v3".into(), &Value::Null), "{view}");
+    let view = serin.until("ranker", "the next run", |view| view.run.run == 2).await;
+    assert!(view.run.canary == "v3" && view.queued.is_none(), "{view}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

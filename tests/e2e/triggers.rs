@@ -2,13 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
+use api::PhaseName::Progressing;
+use api::{Fired, Refusal, TriggerView, VersionOutcome};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ring::hmac;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -56,8 +58,11 @@ async fn alias(
     }
 }
 
-/// Sends what MLflow sends when an alias is set, signed with a secret; returns the status and what it says.
-async fn deliver(serin: &Serin, secret: &str, id: &str, version: &str) -> (u16, Value) {
+/// The controller's answer to a webhook.
+type Delivered = Result<Fired, Refusal>;
+
+/// Sends what MLflow sends when an alias is set, signed with a secret.
+async fn deliver(serin: &Serin, secret: &str, id: &str, version: &str) -> Delivered {
     let body = json!({
         "entity": "model_version_alias", "action": "created", "timestamp": "2026-08-20T10:11:12.131415+00:00",
         "data": {"name": "ranker", "alias": "challenger", "version": version},
@@ -76,31 +81,26 @@ async fn deliver(serin: &Serin, secret: &str, id: &str, version: &str) -> (u16, 
         .send()
         .await
         .expect("an answer");
-    (answer.status().as_u16(), answer.json().await.expect("JSON"))
-}
-
-async fn view(serin: &Serin) -> Value {
-    let answer = reqwest::get(serin.url("/v1/triggers/registry")).await.expect("an answer");
-    answer.json().await.expect("a view")
+    let status = answer.status();
+    if status.is_success() {
+        Ok(answer.json().await.expect("a result"))
+    } else {
+        Err(Refusal::of(status.as_u16(), answer.json().await.expect("a refusal")))
+    }
 }
 
 /// Waits until the trigger is as wanted.
-async fn until_trigger(serin: &Serin, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+async fn until_trigger(serin: &Serin, what: &str, wanted: impl Fn(&TriggerView) -> bool) -> TriggerView {
     until(what, async || {
-        let view = view(serin).await;
-        if wanted(&view) { Ok(view) } else { Err(view.to_string()) }
+        let view: TriggerView = serin.read("/v1/triggers/registry").await;
+        if wanted(&view) { Ok(view) } else { Err(view) }
     })
     .await
 }
 
 /// The outcome of a version.
-fn outcome(view: &Value, version: &str) -> Value {
-    let versions = view["versions"].as_array().expect("versions");
-    versions.iter().find(|one| one["version"] == version).map_or(Value::Null, |one| one["outcome"].clone())
-}
-
-fn phase(view: &Value) -> &str {
-    view["phase"].as_str().unwrap_or_default()
+fn outcome(view: &TriggerView, version: &str) -> Option<VersionOutcome> {
+    view.versions.iter().find(|one| one.version == version)?.outcome.known().cloned()
 }
 
 /// A registry tells of one version by a webhook and of another when it is asked; each is rolled out once, in turn.
@@ -136,42 +136,42 @@ spec:
     let (code, text) = serin.command(&["apply", "-f", &file]).await;
     assert!(code == 0 && text.contains("registry: kept"), "{text}");
     // Asked at once, it names what stable serves.
-    until_trigger(&serin, "the first answer", |view| outcome(view, "1") == "stable").await;
+    until_trigger(&serin, "the first answer", |view| outcome(view, "1") == Some(VersionOutcome::Stable))
+        .await;
 
-    let (status, said) = deliver(&serin, "wrong", "d-1", "2").await;
-    assert!(
-        status == 401 && said["error"].as_str().is_some_and(|why| why.contains("does not fit")),
-        "{said}"
-    );
+    let said = deliver(&serin, "wrong", "d-1", "2").await;
+    assert!(matches!(&said, Err(Refusal::Denied(why)) if why.contains("does not fit")), "{said:?}");
     // A delivery alone begins nothing: the registry is asked what is so now.
-    let (status, said) = deliver(&serin, "s3cret", "d-0", "2").await;
-    assert!(status == 200 && said["triggered"] == false, "{said}");
-    assert!(said["message"].as_str().is_some_and(|why| why.contains("names 1 now, not 2")), "{said}");
+    let said = deliver(&serin, "s3cret", "d-0", "2").await.expect("taken");
+    assert!(!said.triggered && said.message.contains("names 1 now, not 2"), "{said:?}");
     registry.set("2");
-    let (status, said) = deliver(&serin, "s3cret", "d-1", "2").await;
-    assert!(status == 200 && said["triggered"] == true, "{said}");
-    let (status, said) = deliver(&serin, "s3cret", "d-1", "2").await;
-    assert!(status == 200 && said["triggered"] == false, "sent again: {said}");
-    let run = serin.until("ranker", "the first stage", |view| phase(view) == "Progressing").await;
-    assert_eq!((&run["run"], &run["stable"], &run["canary"]), (&json!(1), &json!("v1"), &json!("v2")));
+    let said = deliver(&serin, "s3cret", "d-1", "2").await.expect("taken");
+    assert!(said.triggered, "{said:?}");
+    let said = deliver(&serin, "s3cret", "d-1", "2").await.expect("taken");
+    assert!(!said.triggered, "sent again: {said:?}");
+    let run = serin.until("ranker", "the first stage", |view| view.is(Progressing)).await;
+    assert_eq!((run.run.run, run.run.stable.as_str(), run.run.canary.as_str()), (1, "v1", "v2"));
 
     registry.set("3");
-    let waits = until_trigger(&serin, "version 3 to wait", |view| view["pending"]["version"] == "3").await;
-    assert_eq!(outcome(&waits, "2"), json!({"begun": {"run": 1}}));
+    let third = |view: &TriggerView| view.pending.as_ref().is_some_and(|pending| pending.version == "3");
+    let waits = until_trigger(&serin, "version 3 to wait", third).await;
+    assert_eq!(outcome(&waits, "2"), Some(VersionOutcome::Begun { run: 1 }));
     // What waits and what was done outlive the process.
     serin.kill();
     serin.run().await;
     let (code, text) = serin.command(&["abort", "ranker", "--reason", "seen enough"]).await;
     assert_eq!(code, 0, "{text}");
-    let run = serin.until("ranker", "the second run", |view| view["run"] == 2).await;
-    assert_eq!((&run["stable"], &run["canary"]), (&json!("v1"), &json!("v3")), "{run}");
-    let (_, said) = deliver(&serin, "s3cret", "d-2", "2").await;
-    assert_eq!(said["triggered"], false, "late, and it had its turn: {said}");
+    let run = serin.until("ranker", "the second run", |view| view.run.run == 2).await;
+    assert_eq!((run.run.stable.as_str(), run.run.canary.as_str()), ("v1", "v3"), "{run}");
+    let said = deliver(&serin, "s3cret", "d-2", "2").await.expect("taken");
+    assert!(!said.triggered, "late, and it had its turn: {said:?}");
 
     registry.serving.abort();
-    let silent = until_trigger(&serin, "the silence", |view| view["poll"]["failures"] != 0).await;
-    assert!(silent["poll"]["error"].as_str().is_some_and(|why| why.contains("does not answer")), "{silent}");
-    let metrics = reqwest::get(serin.url("/metrics")).await.expect("an answer").text().await.expect("text");
+    let failing = |view: &TriggerView| view.poll.as_ref().is_some_and(|poll| poll.failures != 0);
+    let silent = until_trigger(&serin, "the silence", failing).await;
+    let error = silent.poll.and_then(|poll| poll.error).unwrap_or_default();
+    assert!(error.contains("does not answer"), "{error}");
+    let metrics = serin.metrics().await;
     let failures = "serin_trigger_poll_failures_total{trigger=\"registry\",rollout=\"ranker\"} 1";
     assert!(metrics.contains(failures), "{metrics}");
     let (code, text) = serin.command(&["trigger", "get", "registry"]).await;
@@ -180,5 +180,5 @@ spec:
     assert!(code == 1 && text.contains("--again"), "{text}");
     let (code, text) = serin.command(&["trigger", "delete", "registry"]).await;
     assert_eq!(code, 0, "{text}");
-    assert_eq!(phase(&serin.view("ranker").await), "Progressing", "what it began goes on");
+    assert!(serin.view("ranker").await.is(Progressing), "what it began goes on");
 }

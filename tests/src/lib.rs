@@ -1,6 +1,9 @@
 //! The harness: what stories are told with. It starts real processes (Envoy with the built filter, the controller,
 //! Prometheus) between sample model servers, waits for what they do, and ends them.
 //!
+//! What the controller answers is read by the types of `api`, as every client reads it. Stories that check the JSON itself
+//! (a field that is absent, a document of Envoy's, Prometheus' or the user's own) say so.
+//!
 //! `SERIN_BIN`, `SERIN_ENVOY` and their like name the programs ([`tools`]); `cargo xtask test` sets them.
 
 #![allow(
@@ -13,9 +16,11 @@
 
 mod envoy_process;
 mod http;
+mod look;
 mod plane;
 mod prometheus_process;
 mod relay;
+mod seen;
 mod serin;
 pub mod tools;
 mod wait;
@@ -24,9 +29,11 @@ use std::sync::Arc;
 
 pub use envoy_process::{EnvoyOptions, EnvoyProcess};
 pub use http::get;
+pub use look::{Counts, Look};
 pub use plane::{Lease, Plane};
 pub use prometheus_process::PrometheusProcess;
 pub use relay::Relay;
+pub use seen::Seen;
 pub use serin::{Serin, Ways, free_port};
 pub use wait::{until, within};
 

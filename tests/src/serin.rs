@@ -2,10 +2,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
+use api::ExportedRun;
+use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
-use super::{EnvoyOptions, EnvoyProcess, Models, Relay, tools, until};
+use super::{EnvoyOptions, EnvoyProcess, Models, Relay, Seen, tools, until};
 use envoy::bootstrap::PolicySource;
 
 /// A controller with its Envoy. Both end with this value.
@@ -203,18 +204,38 @@ impl Serin {
         folder
     }
 
-    pub async fn view(&self, name: &str) -> Value {
-        let answer = reqwest::get(self.url(&format!("/v1/rollouts/{name}"))).await.expect("an answer");
-        answer.json().await.expect("a view")
+    /// What the controller answers at a path, as a client reads it.
+    pub async fn read<T: DeserializeOwned>(&self, path: &str) -> T {
+        let answer = reqwest::get(self.url(path)).await.expect("an answer");
+        answer.json().await.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    pub async fn view(&self, name: &str) -> Seen {
+        Seen(self.read(&format!("/v1/rollouts/{name}")).await)
     }
 
     /// Waits until a rollout is as wanted.
-    pub async fn until(&self, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until(&self, name: &str, what: &str, wanted: impl Fn(&Seen) -> bool) -> Seen {
         until(what, async || {
             let view = self.view(name).await;
             if wanted(&view) { Ok(view) } else { Err(view.to_string()) }
         })
         .await
+    }
+
+    /// The metrics page.
+    pub async fn metrics(&self) -> String {
+        reqwest::get(self.url("/metrics")).await.expect("an answer").text().await.expect("text")
+    }
+
+    /// A run as `serin export` gives it, or the part of it that the further arguments ask for.
+    pub async fn exported(&self, name: &str, more: &[&str]) -> ExportedRun {
+        let file = self.file("export.json", "");
+        let (code, text) = self.command(&[&["export", name, "--file", &file], more].concat()).await;
+        assert_eq!(code, 0, "{text}");
+        let text = std::fs::read_to_string(file).expect("a file");
+        let runs: Vec<ExportedRun> = serde_json::from_str(&text).expect("runs");
+        runs.into_iter().next().expect("a run")
     }
 
     pub fn log(&self) -> String {
