@@ -89,6 +89,18 @@ pub fn run(name: Option<&str>, args: &[OsString]) -> Result<()> {
     bench.run(bench.call(&workspace).args(args))
 }
 
+/// Runs every criterion bench once, in the test profile and with the features of the tests' own build: nothing is measured,
+/// and nothing is compiled that the tests have compiled already.
+pub fn try_all(workspace: &Workspace) -> Result<()> {
+    let names = criterion().flat_map(|bench| ["--bench", bench.name]);
+    let remedy = "see the bench that failed above; run it alone with: cargo xtask bench NAME";
+    workspace.cargo().args(["test", "--workspace"]).args(names).remedy(remedy).run()
+}
+
+fn criterion() -> impl Iterator<Item = &'static Bench> {
+    BENCHES.iter().filter(|bench| bench.kind == Kind::Criterion)
+}
+
 impl Bench {
     fn call(&self, workspace: &Workspace) -> Call {
         // Without the default features nothing is compiled that only `load` needs.

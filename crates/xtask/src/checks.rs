@@ -12,9 +12,9 @@ use crate::process::{Call, say};
 use crate::steps::Steps;
 use crate::wasm::{self, Filter, Options};
 use crate::workspace::Workspace;
-use crate::{envoy, prometheus};
+use crate::{bench, envoy, prometheus};
 
-/// The steps of `test`; `ci` has two more in front.
+/// The steps of `test`; `ci` has two more in front, and one behind.
 const TEST_STEPS: usize = 6;
 
 /// Runs the tests; `args` go to `cargo test`.
@@ -28,10 +28,10 @@ pub fn test(args: &[OsString], yes: bool) -> Result<()> {
     Ok(())
 }
 
-/// What must hold before a change is taken: formatting, lints, tests.
+/// What must hold before a change is taken: formatting, lints, tests, benches that run.
 pub fn ci(yes: bool) -> Result<()> {
     let workspace = Workspace::find()?;
-    let mut steps = Steps::new(TEST_STEPS + 2);
+    let mut steps = Steps::new(TEST_STEPS + 3);
     steps.run("format", "every file as rustfmt writes it", || {
         workspace
             .cargo()
@@ -47,6 +47,9 @@ pub fn ci(yes: bool) -> Result<()> {
             .run()
     })?;
     test_steps(&workspace, &mut steps, &[], Consent::here(yes))?;
+    steps.run("benches", "every criterion bench once, unmeasured: it must still run", || {
+        bench::try_all(&workspace)
+    })?;
     steps.summary();
     Ok(())
 }

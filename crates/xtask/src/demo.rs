@@ -17,7 +17,7 @@ pub fn run(args: &[OsString], yes: bool) -> Result<Infallible> {
     let workspace = Workspace::find()?;
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         workspace.build_binaries()?;
-        return Err(workspace.tool("demo").args(["run", "--help"]).become_it());
+        return Err(workspace.tool("demo").args(["run", "--help"]).exec());
     }
     let (also, args) = consent::taken_out(args);
     let consent = Consent::here(yes || also);
@@ -40,5 +40,5 @@ pub fn run(args: &[OsString], yes: bool) -> Result<Infallible> {
         .arg("--serin")
         .arg(workspace.binary("serin"))
         .args(args);
-    Err(call.become_it())
+    Err(call.exec())
 }

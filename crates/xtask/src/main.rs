@@ -56,7 +56,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Check formatting and lints, then run every test.
+    /// Check formatting and lints, run every test, and every criterion bench once.
     Ci,
     /// Build the filter into target/serin/filter.wasm (and filter-trap.wasm, for tests).
     Wasm {

@@ -139,7 +139,7 @@ impl Call {
     }
 
     /// Becomes that command, so that signals and the exit code are its own; returns only the failure to do so.
-    pub fn become_it(mut self) -> anyhow::Error {
+    pub fn exec(mut self) -> anyhow::Error {
         let error = self.command.exec();
         self.not_started(&error).into()
     }
