@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use manifest::{HandBackHow, HookHow, Plan, VersionIn, WarmUpHow};
 use outbound::{Client, Hosts, RootCertStore};
-use rollout::{CallRequest, Endpoint, HandBackRequest, WarmUpRequest};
+use rollout::{Endpoint, HandBackRequest, HookCallRequest, WarmUpRequest};
 use serde_json::{Value, json};
 
 pub use programs::Programs;
@@ -170,8 +170,8 @@ impl Hooks {
 
     /// After the end of a run: a version is to be put behind the canary route, or can be deleted. A crash can make it
     /// called twice: both times with the same `key`.
-    pub async fn after(&self, request: &CallRequest, key: &str) -> Result<(), String> {
-        let CallRequest { rollout, run, duty, versions, stable, next, keep_ms, how } = request;
+    pub async fn after(&self, request: &HookCallRequest, key: &str) -> Result<(), String> {
+        let HookCallRequest { rollout, run, duty, versions, stable, next, keep_ms, how } = request;
         let keep_seconds = keep_ms.map(|ms| ms / 1_000);
         let hook = match how {
             HookHow::Url(url) => self.url(url),

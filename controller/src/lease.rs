@@ -69,7 +69,7 @@ struct Vouched {
 
 /// Names of proxies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ToldOf {
+pub struct LeaseAnswers {
     /// Told that what they run of a rollout stands.
     pub renewed: Vec<String>,
     /// Told that it is taken back.
@@ -182,9 +182,9 @@ impl Leases {
     }
 
     /// What the proxies that asked for this generation or a later one were last told of a rollout.
-    pub fn told_of(&self, rollout: &str, generation: u64) -> ToldOf {
+    pub fn answers_of(&self, rollout: &str, generation: u64) -> LeaseAnswers {
         let told = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = ToldOf::default();
+        let mut found = LeaseAnswers::default();
         for (node, told) in told.told.iter().filter(|(_, told)| told.answer.generation >= generation) {
             match told.answer.lease {
                 Word::Unknown => {}
@@ -332,15 +332,21 @@ mod tests {
         };
         ask("a", 5, true);
         ask("b", 4, true);
-        assert_eq!(leases.told_of("ranker", 5), ToldOf { renewed: names(&["a"]), revoked: vec![] });
+        assert_eq!(leases.answers_of("ranker", 5), LeaseAnswers { renewed: names(&["a"]), revoked: vec![] });
         let mut mesh = Mesh { generation: 5, ..Mesh::default() };
         mesh.revoke("ranker", 6);
         leases.revoke(&mesh);
         ask("a", 5, true);
         ask("b", 5, false);
-        assert_eq!(leases.told_of("ranker", 5), ToldOf { renewed: vec![], revoked: names(&["a", "b"]) });
+        assert_eq!(
+            leases.answers_of("ranker", 5),
+            LeaseAnswers { renewed: vec![], revoked: names(&["a", "b"]) }
+        );
         // A filter of an earlier release loses every canary, ours one alone.
-        assert_eq!(leases.told_of("other", 5), ToldOf { renewed: names(&["a"]), revoked: names(&["b"]) });
+        assert_eq!(
+            leases.answers_of("other", 5),
+            LeaseAnswers { renewed: names(&["a"]), revoked: names(&["b"]) }
+        );
     }
 
     #[test]
@@ -354,7 +360,7 @@ mod tests {
         for stranger in 0..MOST_REMEMBERED + 100 {
             assert!(ask(format!("stranger-{stranger}")).is_some());
         }
-        let told = leases.told_of("ranker", 5).renewed;
+        let told = leases.answers_of("ranker", 5).renewed;
         assert_eq!((told.len(), told.contains(&"known".to_owned())), (MOST_REMEMBERED, true));
         assert!(leases.has_room("known") && !leases.has_room("another"));
     }

@@ -100,7 +100,7 @@ pub fn page(views: &Views, triggers: &TriggerViews) -> Page {
     demand::put(&mut page, views);
     ending::put(&mut page, views);
     triggers::put(&mut page, triggers);
-    parities(&mut page, views);
+    parity_checks(&mut page, views);
     practice::put(&mut page, views);
     watch::put(&mut page, views);
     page
@@ -134,7 +134,7 @@ fn bandits(page: &mut Page, views: &Views) {
 
 /// A/A checks.
 #[allow(clippy::cast_precision_loss)] // milliseconds
-fn parities(page: &mut Page, views: &Views) {
+fn parity_checks(page: &mut Page, views: &Views) {
     let passes = page.gauge("serin_parity_passed", "1: the last A/A check that ended proved parity");
     for view in views.values() {
         if let Some(outcome) = view.parity.as_ref().and_then(|parity| parity.outcome.as_ref()) {

@@ -156,7 +156,7 @@ fn increments(
             address: span.source.clone(),
             region: regions.get(&span.source).cloned(),
             from_ms: unix_ms(span.from_ns.min(interval.from_ns)),
-            lacks: span.mark.as_ref().filter(|mark| !mark.loses_nothing()).map(|mark| {
+            lacks: span.mark.as_ref().filter(|mark| !mark.is_lossless()).map(|mark| {
                 match errors.get(&span.source) {
                     // It names the address itself, and says what to look at.
                     Some(error) => format!("{mark}: {error}"),

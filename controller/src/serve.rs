@@ -9,17 +9,17 @@ use envoy::stats::Admin;
 use envoy::{Ecds, EcdsFile, Resource};
 use tokio::sync::{mpsc, watch};
 
-use crate::doors::{Doors, Proxies, Tokens, TurnedAway};
+use crate::doors::{Proxies, RefusedRequests, RequestGuard, Tokens};
 use crate::engine::{self, Engine, Inputs, Scribe};
 use crate::health::Health;
 use crate::hook::{Hooks, Programs};
 use crate::lease::Leases;
 use crate::listen::tls::{Tls, TlsFiles};
-use crate::listen::{self, Patience, Port, listen};
+use crate::listen::{self, ConnectionTimeouts, Port, listen};
 use crate::publish::{Apart, Publisher, Target};
 use crate::scrape::Scraper;
 use crate::server::{self, Api, Exports};
-use crate::specification::Readers;
+use crate::specification::SpecificationReaders;
 use crate::traffic::TrafficLog;
 use crate::webhook::Deliveries;
 use sources::{Hosts, Secrets, Sources};
@@ -114,11 +114,11 @@ pub async fn run(config: Config) -> Result<()> {
         engine.record(TrafficLog::new(directory).context("--record")?);
     }
     let health = Health::new(admins.len(), config.period);
-    engine.tells(health.clone());
+    engine.send_health(health.clone());
     engine.ask_at(admins.into_iter().map(|(_, admin)| admin).collect());
     let (triggers, pulse) = (engine.trigger_views(), engine.pulse.clone());
 
-    let turned_away = TurnedAway::default();
+    let turned_away = RefusedRequests::default();
     let tokens = config.proxies.token_file.map(Tokens::open).transpose().context("--proxy-token-file")?;
     let certified = config.proxies.tls.as_ref().is_some_and(|files| files.client_ca.is_some());
     let tls = config.proxies.tls.map(Tls::open).transpose().context("--tls-cert")?;
@@ -151,8 +151,8 @@ pub async fn run(config: Config) -> Result<()> {
         pulse,
         sources,
         deliveries: Deliveries::default(),
-        readers: Readers::default(),
-        doors: Doors::new(config.http, config.allowed_hosts, turned_away.clone()),
+        readers: SpecificationReaders::default(),
+        doors: RequestGuard::new(config.http, config.allowed_hosts, turned_away.clone()),
         exports: Exports::default(),
         health,
         proxies,
@@ -169,7 +169,7 @@ pub async fn run(config: Config) -> Result<()> {
         router,
         tls,
         room,
-        patience: Patience::default(),
+        patience: ConnectionTimeouts::default(),
         turned_away: turned_away.clone(),
     };
     let of_proxies = server::of_proxies(api.clone(), ecds.routes(closed.clone()).into_axum_router(), here);

@@ -33,12 +33,12 @@ use split::Arm;
 use tally::lease::Question;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::doors::{self, Doors, LEASE, LEASE_OF, Proxies, Why, prove};
+use crate::doors::{self, LEASE, LEASE_OF, Proxies, RequestGuard, Why, prove};
 use crate::engine::{Act, Command, GoBack, Pulse, TriggerViews, Views};
 use crate::health::Health;
 use crate::lease::Leases;
 use crate::metrics;
-use crate::specification::{Readers, Specification};
+use crate::specification::{Specification, SpecificationReaders};
 use crate::webhook::Deliveries;
 use people::{conditions, human};
 use sources::Sources;
@@ -58,9 +58,9 @@ pub struct Api {
     /// What registries have sent.
     pub deliveries: Deliveries,
     /// Those who read what people apply.
-    pub readers: Readers,
+    pub readers: SpecificationReaders,
     /// Who may come in.
-    pub doors: Doors,
+    pub doors: RequestGuard,
     /// Is all as it should be?
     pub health: Health,
     /// How exports are written.
@@ -97,14 +97,14 @@ pub fn router(api: Api) -> Router {
         .route("/v1/rollouts/{name}/drill", post(exercises::drill))
         .route("/v1/rollouts/{name}/drills", get(exercises::drills))
         .route("/v1/rollouts/{name}/drills/{number}", get(exercises::one_drill))
-        .route("/v1/rollouts/{name}/parity", get(exercises::parities).post(exercises::parity))
+        .route("/v1/rollouts/{name}/parity", get(exercises::parity_checks).post(exercises::parity))
         .route("/v1/rollouts/{name}/parity/{number}", get(exercises::one_parity))
         .route("/v1/rollouts/{name}/rollback", post(rollback))
         .route("/v1/rollouts/{name}/{act}", post(act))
         .merge(triggers::routes())
         .layer(from_fn_with_state(once::Answers::default(), once::once))
         .with_state(api)
-        .layer(from_fn_with_state(doors, doors::stand))
+        .layer(from_fn_with_state(doors, doors::guard))
 }
 
 /// What is served at the proxies' own port: policies, and the lease.
@@ -239,11 +239,11 @@ async fn act(
     };
     let conditions = conditions(&headers);
     match meant(&verb, weight, arm) {
-        Ok(Meant::Retry) => {
+        Ok(ActPrecondition::Retry) => {
             Answer(ask(&api, |answer| Command::Retry { name, human, conditions, answer }).await)
                 .into_response()
         }
-        Ok(Meant::Act(act)) => {
+        Ok(ActPrecondition::Act(act)) => {
             Answer(ask(&api, |answer| Command::Act { name, act, human, conditions, answer }).await)
                 .into_response()
         }
@@ -251,13 +251,13 @@ async fn act(
     }
 }
 
-enum Meant {
+enum ActPrecondition {
     Act(Act),
     Retry,
 }
 
 /// What a verb means with a weight and an arm.
-fn meant(verb: &str, weight: Option<Percent>, arm: Option<Arm>) -> Result<Meant, Refusal> {
+fn meant(verb: &str, weight: Option<Percent>, arm: Option<Arm>) -> Result<ActPrecondition, Refusal> {
     let of_the_whole = || {
         let text = format!("{verb} is of the whole rollout; an arm can be given to abort and promote");
         Err(Refusal::Invalid(text))
@@ -275,12 +275,12 @@ fn meant(verb: &str, weight: Option<Percent>, arm: Option<Arm>) -> Result<Meant,
         (Ok(Verb::Approve), None) => Act::Approve,
         (Ok(Verb::Pause), None) => Act::Pause,
         (Ok(Verb::Resume), None) => Act::Resume,
-        (Ok(Verb::Retry), None) => return Ok(Meant::Retry),
+        (Ok(Verb::Retry), None) => return Ok(ActPrecondition::Retry),
         // It has a route and a body of its own.
         (Ok(Verb::Rollback), None) => Act::Abort,
         (Err(why), None) => return Err(Refusal::Unknown(why)),
     };
-    Ok(Meant::Act(act))
+    Ok(ActPrecondition::Act(act))
 }
 
 /// Out of the policy; its history stays.

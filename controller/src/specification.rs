@@ -51,15 +51,15 @@ impl ReadTrigger {
 
 /// Those who read what people apply, beside the engine.
 #[derive(Clone, Debug)]
-pub struct Readers(Arc<Semaphore>);
+pub struct SpecificationReaders(Arc<Semaphore>);
 
-impl Default for Readers {
+impl Default for SpecificationReaders {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(2)))
     }
 }
 
-impl Readers {
+impl SpecificationReaders {
     /// Reads something in turn.
     pub async fn read<T: Send + 'static>(
         &self,

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use manifest::Plan;
-use simulate::{Chance, NAMED, Named, Played, Share, Tried, Truth, play};
+use simulate::{CanaryHealth, Chance, NAMED, Named, RunResult, Share, WorldResult, play};
 
 /// A look a second, as `serin run` takes one.
 const EVERY_MS: u64 = 1_000;
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         };
-        let tried = Tried::new(named, &all_runs(named, &plan, runs, seed, stream as u64));
+        let tried = WorldResult::new(named, &all_runs(named, &plan, runs, seed, stream as u64));
         row(named, &tried);
         let expected = tried.as_expected(named);
         surprises += usize::from(!expected);
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 }
 
 /// On all cores; each run's chance is its own, so that the order changes nothing.
-fn all_runs(named: &Named, plan: &Plan, runs: u64, seed: u64, stream: u64) -> Vec<Played> {
+fn all_runs(named: &Named, plan: &Plan, runs: u64, seed: u64, stream: u64) -> Vec<RunResult> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (next, done, world) = (AtomicU64::new(0), Mutex::new(Vec::new()), named.world());
     std::thread::scope(|scope| {
@@ -86,16 +86,16 @@ fn all_runs(named: &Named, plan: &Plan, runs: u64, seed: u64, stream: u64) -> Ve
     done.into_iter().map(|(_, played)| played).collect()
 }
 
-fn row(named: &Named, tried: &Tried) {
+fn row(named: &Named, tried: &WorldResult) {
     let truth = match named.truth {
-        Truth::Healthy { .. } => "healthy",
-        Truth::Harmful { .. } => "harmful",
-        Truth::Open => "cold, then healthy",
+        CanaryHealth::Healthy { .. } => "healthy",
+        CanaryHealth::Harmful { .. } => "harmful",
+        CanaryHealth::Open => "cold, then healthy",
     };
     let by: Vec<String> = tried.by.iter().map(|(by, n)| format!("{by} {n}")).collect();
     let seconds = tried.seconds_to_roll_back.as_ref();
     let verdict = match (tried.bad.is_empty(), named.wrong, named.truth) {
-        (_, false, Truth::Open) => "-".to_owned(),
+        (_, false, CanaryHealth::Open) => "-".to_owned(),
         (true, false, _) => "ok".to_owned(),
         (false, true, _) => format!("bad, as it must: {}", tried.bad.join(", ")),
         (true, true, _) => "**LOOKS WELL, AND MUST NOT**".to_owned(),

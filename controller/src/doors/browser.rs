@@ -4,10 +4,10 @@ use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Request, StatusCode};
 
-use super::{Turned, Why};
+use super::{RefusedRequest, Why};
 
 /// Not one of a browser's, or of a page that came from here. Another port of this machine is another page's.
-pub fn own<B>(request: &Request<B>) -> Result<(), Turned> {
+pub fn own<B>(request: &Request<B>) -> Result<(), RefusedRequest> {
     let headers = request.headers();
     let site = headers.get_all("sec-fetch-site").iter();
     let foreign = |value: &&HeaderValue| !matches!(value.as_bytes(), b"same-origin" | b"none");
@@ -26,8 +26,8 @@ pub fn own<B>(request: &Request<B>) -> Result<(), Turned> {
     Ok(())
 }
 
-fn refused(whose: &str) -> Turned {
-    Turned::new(
+fn refused(whose: &str) -> RefusedRequest {
+    RefusedRequest::new(
         StatusCode::FORBIDDEN,
         Why::Origin,
         format!(

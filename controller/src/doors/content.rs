@@ -3,7 +3,7 @@
 use axum::http::header::{CONTENT_TYPE, ORIGIN, REFERER, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{Turned, Why};
+use super::{RefusedRequest, Why};
 
 /// Rollouts of a whole company's models are shorter; what is longer would be read for seconds.
 const MOST_OF_A_DOCUMENT: usize = 256 * 1024;
@@ -40,21 +40,21 @@ impl Form {
         }
     }
 
-    pub fn too_long(self) -> Turned {
+    pub fn too_long(self) -> RefusedRequest {
         let remedy = match self {
             Self::Document => "divide it into several rollouts, each a document of its own",
             Self::Json => "send it in parts",
         };
         let limit = self.limit() / 1024;
         let text = format!("the body is longer than {limit} KiB, or broke off; {remedy}");
-        Turned::new(StatusCode::PAYLOAD_TOO_LARGE, Why::Body, text)
+        RefusedRequest::new(StatusCode::PAYLOAD_TOO_LARGE, Why::Body, text)
     }
 }
 
 /// Does it say its kind, and is that read there? One that says nothing may be: what browsers send without a type, they say to be of
 /// a page. `curl -d` and many libraries call everything a form unless they are told otherwise, so that is read of whoever
 /// is no browser.
-pub fn fits(headers: &HeaderMap, form: Form) -> Result<bool, Turned> {
+pub fn fits(headers: &HeaderMap, form: Form) -> Result<bool, RefusedRequest> {
     let may_be_browser = may_be_browser(headers);
     let says_nothing =
         |kind: &str| !may_be_browser && matches!(kind, "application/x-www-form-urlencoded" | "text/plain");
@@ -75,7 +75,7 @@ pub fn fits(headers: &HeaderMap, form: Form) -> Result<bool, Turned> {
         }
         if !is_read(&kind) {
             let wanted = form.written();
-            return Err(Turned::new(
+            return Err(RefusedRequest::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 Why::ContentType,
                 format!("{kind:?} is not read here; say what it is, as in curl -H 'content-type: {wanted}'"),

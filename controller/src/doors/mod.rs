@@ -25,7 +25,7 @@ use axum::response::{IntoResponse, Response};
 
 pub use names::Names;
 pub use proxies::{Proxies, Tokens, prove};
-pub use turned::{Turned, TurnedAway, Why};
+pub use turned::{RefusedRequest, RefusedRequests, Why};
 
 /// Where proxies ask for their lease.
 pub const LEASE: &str = "/v1/lease";
@@ -37,19 +37,19 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What stands at the door.
 #[derive(Clone)]
-pub struct Doors {
+pub struct RequestGuard {
     names: Arc<Names>,
-    pub turned_away: TurnedAway,
+    pub turned_away: RefusedRequests,
 }
 
-impl Doors {
+impl RequestGuard {
     /// `bound`: where it listens. `allowed`: what else it is called.
-    pub fn new(bound: SocketAddr, allowed: Vec<sources::Host>, turned_away: TurnedAway) -> Self {
+    pub fn new(bound: SocketAddr, allowed: Vec<sources::Host>, turned_away: RefusedRequests) -> Self {
         Self { names: Arc::new(Names::new(bound.ip(), allowed)), turned_away }
     }
 
     /// May this request come in? What it may bring along is looked at after that.
-    fn admit<B>(&self, request: &axum::http::Request<B>) -> Result<(), Turned> {
+    fn admit<B>(&self, request: &axum::http::Request<B>) -> Result<(), RefusedRequest> {
         self.names.meant(request)?;
         if changes(request) {
             browser::own(request)?;
@@ -70,7 +70,7 @@ fn changes<B>(request: &axum::http::Request<B>) -> bool {
 }
 
 /// The middleware: around everything that is served.
-pub async fn stand(State(doors): State<Doors>, request: Request, next: Next) -> Response {
+pub async fn guard(State(doors): State<RequestGuard>, request: Request, next: Next) -> Response {
     let admitted = match doors.admit(&request) {
         Ok(()) => with_body(request).await,
         Err(turned) => Err(turned),
@@ -90,7 +90,7 @@ pub async fn stand(State(doors): State<Doors>, request: Request, next: Next) -> 
 }
 
 /// A request with all of its body, in a form that can be read.
-async fn with_body(request: Request) -> Result<Request, Turned> {
+async fn with_body(request: Request) -> Result<Request, RefusedRequest> {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(request);
     }
@@ -106,11 +106,11 @@ async fn with_body(request: Request) -> Result<Request, Turned> {
     Ok(Request::from_parts(parts, Body::from(body)))
 }
 
-async fn read(body: Body, form: content::Form) -> Result<Bytes, Turned> {
+async fn read(body: Body, form: content::Form) -> Result<Bytes, RefusedRequest> {
     match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, form.limit())).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(_)) => Err(form.too_long()),
-        Err(_) => Err(Turned::new(
+        Err(_) => Err(RefusedRequest::new(
             StatusCode::REQUEST_TIMEOUT,
             Why::Body,
             format!("the body did not come within {} s; send it again", BODY_TIMEOUT.as_secs()),

@@ -6,7 +6,7 @@ use axum::http::header::HOST;
 use axum::http::uri::Authority;
 use axum::http::{Method, Request, StatusCode};
 
-use super::{Turned, Why, is_lease};
+use super::{RefusedRequest, Why, is_lease};
 
 /// What the filters call the controller when they ask for a lease, wherever it is.
 const OF_THE_LEASE: &str = "serin";
@@ -25,7 +25,7 @@ impl Names {
     }
 
     /// Is this controller meant?
-    pub fn meant<B>(&self, request: &Request<B>) -> Result<(), Turned> {
+    pub fn meant<B>(&self, request: &Request<B>) -> Result<(), RefusedRequest> {
         let said = request.headers().get_all(HOST).iter().map(|value| value.to_str().unwrap_or_default());
         let mut said: Vec<&str> = said.collect();
         said.extend(request.uri().authority().map(Authority::as_str));
@@ -41,7 +41,7 @@ impl Names {
         let stranger = said.iter().find(|host| !known(host)).copied().unwrap_or_default();
         let name =
             stranger.parse::<Authority>().map_or_else(|_| "NAME".to_owned(), |it| it.host().to_owned());
-        Err(Turned::new(
+        Err(RefusedRequest::new(
             StatusCode::MISDIRECTED_REQUEST,
             Why::Host,
             format!(

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use ring::digest::{SHA256, digest};
 use tokio::sync::watch;
 
-use super::{Turned, TurnedAway, Why};
+use super::{RefusedRequest, RefusedRequests, Why};
 
 /// The file is looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
@@ -103,7 +103,7 @@ pub struct Proxies {
     pub tokens: Option<Tokens>,
     /// They show a certificate, which can be done at one port only: elsewhere nobody is a proxy.
     pub certificate_elsewhere: bool,
-    pub turned_away: TurnedAway,
+    pub turned_away: RefusedRequests,
 }
 
 impl Proxies {
@@ -163,7 +163,8 @@ pub async fn prove(State(proxies): State<Proxies>, request: Request, next: Next)
 fn refusal(headers: &HeaderMap, why: &'static str) -> Response {
     let grpc = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     if !grpc {
-        return Turned::new(StatusCode::UNAUTHORIZED, Why::Credentials, why.to_owned()).into_response();
+        return RefusedRequest::new(StatusCode::UNAUTHORIZED, Why::Credentials, why.to_owned())
+            .into_response();
     }
     // UNAUTHENTICATED, as gRPC says it.
     let status = HttpResponse::builder().header(CONTENT_TYPE, "application/grpc").header("grpc-status", "16");

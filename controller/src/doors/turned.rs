@@ -48,9 +48,9 @@ impl Why {
 
 /// How many were not let in since the process began, by why.
 #[derive(Clone, Debug, Default)]
-pub struct TurnedAway(Arc<[AtomicU64; Why::ALL.len()]>);
+pub struct RefusedRequests(Arc<[AtomicU64; Why::ALL.len()]>);
 
-impl TurnedAway {
+impl RefusedRequests {
     /// One more.
     pub fn count(&self, why: Why) {
         let place = Why::ALL.iter().position(|(known, _)| *known == why);
@@ -77,20 +77,20 @@ impl TurnedAway {
 
 /// What one that is not let in is told.
 #[derive(Debug)]
-pub struct Turned {
+pub struct RefusedRequest {
     pub status: StatusCode,
     pub why: Why,
     pub text: String,
 }
 
-impl Turned {
+impl RefusedRequest {
     /// `text`: one sentence with the remedy.
     pub const fn new(status: StatusCode, why: Why, text: String) -> Self {
         Self { status, why, text }
     }
 }
 
-impl IntoResponse for Turned {
+impl IntoResponse for RefusedRequest {
     fn into_response(self) -> Response {
         (self.status, Json(Problem { error: self.text, ..Problem::default() })).into_response()
     }

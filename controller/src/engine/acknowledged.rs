@@ -53,7 +53,7 @@ impl Acknowledged {
         if self.told.is_some() && !update.concerns(region, generation) {
             return None;
         }
-        for news in update.news_of(region).filter(|news| news.came_to_hold(generation)) {
+        for news in update.news_of(region).filter(|news| news.had_quorum(generation)) {
             if expect.is_some_and(|expect| !expect.knows(news.name)) {
                 continue;
             }

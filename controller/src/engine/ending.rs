@@ -1,6 +1,6 @@
 //! After the end of a run: hooks are called, and what is kept warm is looked at.
 
-use rollout::CallRequest;
+use rollout::HookCallRequest;
 
 use super::{Engine, Report};
 use crate::clock;
@@ -10,10 +10,10 @@ const EVERY_NS: u64 = 10_000_000_000;
 
 impl Engine {
     /// Calls a hook; nobody waits for the answer.
-    pub(super) fn call(&self, name: &str, request: CallRequest) {
+    pub(super) fn call(&self, name: &str, request: HookCallRequest) {
         let Some(run) = self.runs.get(name).map(|run| run.state.run) else { return };
         // Names the asking, so that whoever is asked again after a crash knows it for the same.
-        let CallRequest { rollout, run: of, duty, .. } = &request;
+        let HookCallRequest { rollout, run: of, duty, .. } = &request;
         let key = format!("{}-{rollout}-{of}-{}", self.mesh.incarnation, duty.word());
         let (hooks, reports, name) =
             (self.outside.hooks.clone(), self.outside.reports.clone(), name.to_owned());
@@ -28,7 +28,7 @@ impl Engine {
     /// Asks the canary route's endpoints now and then whether what is kept there is there.
     pub(super) fn look_at_kept(&mut self, name: &str) {
         let now_ns = clock::monotonic_ns();
-        let Some(run) = self.runs.get_mut(name).filter(|run| run.state.watches_kept()) else { return };
+        let Some(run) = self.runs.get_mut(name).filter(|run| run.state.polls_kept_version()) else { return };
         let Some(keep) = run.state.plan.keep_warm.clone().filter(|_| now_ns >= run.kept_due_ns) else {
             return;
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use manifest::{Exercised, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS, Percent, Span};
 use rollout::{
-    Acks, Acted, CanaryLook, CounterAccumulator, Drill, DrillOrder, Event, Exercise, ExerciseEvent,
+    Acks, Acted, LastCanaryRequest, CounterAccumulator, Drill, DrillOrder, Event, Exercise, ExerciseEvent,
     Heartbeats, Human, Outcome, Parity, ParityOrder, Practised, State,
 };
 
@@ -326,10 +326,10 @@ impl Engine {
     pub(super) async fn exercises_tick(&mut self) {
         for name in self.exercised() {
             let Some(slot) = self.exercises.get(&name) else { continue };
-            let told = self.publication.leases.told_of(&name, slot.acknowledged.generation);
+            let told = self.publication.leases.answers_of(&name, slot.acknowledged.generation);
             let others = self.exercises.iter().filter(|(other, _)| **other != name);
             let alone = !self.runs.values().any(|run| exposes(&run.state))
-                && !others.filter_map(|(_, slot)| slot.live()).any(Exercise::moves_leases);
+                && !others.filter_map(|(_, slot)| slot.live()).any(Exercise::affects_leases);
             let connected = self.registry.connected().cloned().collect();
             let heard = Heartbeats { connected, renewed: told.renewed, revoked: told.revoked, alone };
             self.exercise(&name, &ExerciseEvent::Heartbeats(heard)).await;
@@ -340,7 +340,7 @@ impl Engine {
     pub(super) async fn exercises_counted(&mut self, news: &Increments) {
         for name in self.exercised() {
             let gauge = tally::gauge("last_canary_assigned_ms", &[("rollout", &name)]);
-            let look = CanaryLook {
+            let look = LastCanaryRequest {
                 whole_since_ms: news.gap.is_none().then_some(news.from_ms),
                 last_ms: news.gauges.iter().filter_map(|gauges| gauges.get(&gauge)).max().copied(),
             };

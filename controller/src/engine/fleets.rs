@@ -121,7 +121,7 @@ impl Engine {
         } else {
             for state in &states {
                 state.allows(&event).map_err(|why| Refusal::Conflict(format!("{name}: {why}")))?;
-                if state.is_over() && !state.takes_when_over(&event) {
+                if state.is_over() && !state.accepts_after_end(&event) {
                     return Err(Refusal::Conflict(format!("{name} is over: {}", state.message())));
                 }
             }

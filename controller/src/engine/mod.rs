@@ -204,7 +204,7 @@ impl Engine {
     }
 
     /// Says how it stands, from now on.
-    pub fn tells(&mut self, health: Health) {
+    pub fn send_health(&mut self, health: Health) {
         self.upkeep.health = Some(health);
     }
 

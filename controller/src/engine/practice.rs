@@ -2,7 +2,7 @@
 //! stands for all rollouts of a proxy.
 
 use manifest::{Exercised, Percent, Span};
-use rollout::{Effect, Exercise, Hindrance, Human, Notice, PracticeView, Practised, Turn};
+use rollout::{Effect, Exercise, Human, Notice, PracticeBlocker, PracticeView, Practised, Turn};
 
 use super::exercise::{ExerciseState, Order};
 use super::fleets::applied_as;
@@ -92,7 +92,7 @@ impl Engine {
                 let known = self.exercises.get(name).and_then(|slot| slot.practising.get(&what));
                 let known = known.map(Practising::practised);
                 let wanted = timetable.map(|by| match known {
-                    Some(known) => known.clone().under(by, now_ms).rectified(now_ms),
+                    Some(known) => known.clone().under(by, now_ms).after_clock_change(now_ms),
                     None => Practised::new(by, now_ms),
                 });
                 if wanted.as_ref() != known {
@@ -195,13 +195,13 @@ impl Engine {
     }
 
     /// What is in the way of practice now.
-    fn hindrance(&self, name: &str, what: Exercised, now_ms: u64) -> Option<Hindrance> {
+    fn hindrance(&self, name: &str, what: Exercised, now_ms: u64) -> Option<PracticeBlocker> {
         let plan = &self.runs.get(name)?.state.plan;
         let mates = self.mates(name);
-        if let Some(found) = self.states(&mates).into_iter().find_map(|mate| mate.hinders(what, now_ms)) {
+        if let Some(found) = self.states(&mates).into_iter().find_map(|mate| mate.blocker(what, now_ms)) {
             return Some(found);
         }
-        let brief = |why| Some(Hindrance { why, brief: true });
+        let brief = |why| Some(PracticeBlocker { why, brief: true });
         if self.waiting.get(applied_as(plan)).is_some_and(|waiting| waiting.queued.refused.is_none()) {
             return brief("another run is about to begin".to_owned());
         }
@@ -211,7 +211,7 @@ impl Engine {
         let moves_leases =
             what == Exercised::Drill || plan.practice.as_ref().is_some_and(|practice| practice.exposes(what));
         let live = self.exercises.iter().filter_map(|(name, slot)| Some((name, slot.live()?)));
-        let first = live.filter(|_| moves_leases).find(|(_, live)| live.moves_leases());
+        let first = live.filter(|_| moves_leases).find(|(_, live)| live.affects_leases());
         first.and_then(|(name, live)| {
             brief(format!("{} {} of {name} comes first", live.words(), live.number()))
         })

@@ -10,7 +10,7 @@ use split::Arm;
 
 use super::{Engine, Report};
 use crate::clock;
-use sources::{Asker, Figures, Purpose, When};
+use sources::{Figures, Purpose, Requester, When};
 
 /// Pushed figures of one run, by gate or guardrail and version. Kept in memory alone: they are stale before a restart matters.
 #[derive(Default)]
@@ -140,7 +140,7 @@ impl Engine {
             let when = When { now_ms: clock::unix_ms(), for_ms: Some(for_ms), every_ms };
             tokio::spawn(async move {
                 let purpose = if protects { Purpose::Protect } else { Purpose::Prove };
-                let asker = Asker { name: &name, purpose };
+                let asker = Requester { name: &name, purpose };
                 let before = async {
                     match history {
                         Some(range) => sources.before(&source, range, asker, when).await,

@@ -8,7 +8,7 @@ use split::Arm;
 
 use super::{Engine, Report};
 use crate::clock;
-use sources::{Asker, Purpose, Sources, When};
+use sources::{Purpose, Requester, Sources, When};
 
 /// Between two counts of one run. Envoy's own health checks are seldom more frequent.
 const EVERY_NS: u64 = 2_000_000_000;
@@ -67,7 +67,7 @@ pub(super) async fn count(
     (rollout, source): (&str, Option<&Source>),
 ) -> Result<Endpoints, String> {
     let Some(source) = source else { return of_envoys(admins, trial, stable).await };
-    let asker = Asker { name: rollout, purpose: Purpose::Protect };
+    let asker = Requester { name: rollout, purpose: Purpose::Protect };
     // How many there are is so whoever has been exposed since when.
     let when = When { now_ms: clock::unix_ms(), for_ms: None, every_ms: OLDEST_MS };
     let sources::Figures { canary, stable, why } = sources.ask(source, asker, when).await?;

@@ -186,7 +186,7 @@ impl ProxyUpdate<'_> {
 
 impl News<'_> {
     /// Did it come to hold a generation just now?
-    pub fn came_to_hold(&self, generation: u64) -> bool {
+    pub fn had_quorum(&self, generation: u64) -> bool {
         let held = self
             .before
             .as_ref()
@@ -309,7 +309,7 @@ mod tests {
         ] {
             let nodes = held(generation, streams);
             let update = roster.update(&nodes, &none);
-            let said = update.news_of(None).any(|news| news.came_to_hold(3));
+            let said = update.news_of(None).any(|news| news.had_quorum(3));
             assert_eq!(said, came, "{generation:?}");
         }
     }

@@ -47,7 +47,7 @@ impl Scribe {
                 None
             }
         };
-        store.impatient()?;
+        store.wait_briefly_for_locks()?;
         let reading = store.beside()?;
         let (jobs, todo) = channel::<Job>();
         let write = move || todo.into_iter().for_each(|job| job(&mut store));

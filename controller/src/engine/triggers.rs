@@ -410,7 +410,7 @@ impl Engine {
             return false;
         }
         if !std::mem::replace(&mut trigger.confirming, true) {
-            trigger.polling.hurry();
+            trigger.polling.poll_now();
         }
         true
     }

@@ -24,15 +24,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use crate::doors::{self, TurnedAway, Why};
+use crate::doors::{self, RefusedRequests, Why};
 use held::{Held, Use};
 use places::Places;
-use stalled::Stalled;
+use stalled::WriteTimeout;
 use tls::Tls;
 
 /// How long peers are waited for.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct ConnectionTimeouts {
     /// A connection on which nothing is asked for this long is closed.
     pub idle: Duration,
     /// A request's head must have come by then; so must a handshake, and the first request.
@@ -41,7 +41,7 @@ pub struct Patience {
     pub stalled: Duration,
 }
 
-impl Default for Patience {
+impl Default for ConnectionTimeouts {
     fn default() -> Self {
         Self {
             idle: Duration::from_secs(60),
@@ -68,8 +68,8 @@ pub struct Port {
     pub tls: Option<Tls>,
     /// How many may be connected.
     pub room: usize,
-    pub patience: Patience,
-    pub turned_away: TurnedAway,
+    pub patience: ConnectionTimeouts,
+    pub turned_away: RefusedRequests,
 }
 
 /// Binds an address; the error names the option.
@@ -120,7 +120,7 @@ impl Port {
 #[derive(Clone)]
 struct Failed {
     last: Arc<Mutex<Option<Instant>>>,
-    turned_away: TurnedAway,
+    turned_away: RefusedRequests,
 }
 
 impl Failed {
@@ -138,7 +138,7 @@ async fn connection(
     stream: TcpStream,
     router: Router,
     tls: Option<Tls>,
-    patience: Patience,
+    patience: ConnectionTimeouts,
     (failed, in_use): (Failed, Use),
     stopped: watch::Receiver<bool>,
 ) {
@@ -159,7 +159,7 @@ async fn connection(
     }
 }
 
-async fn talk<I>(io: I, router: Router, patience: Patience, in_use: Use, mut stopped: watch::Receiver<bool>)
+async fn talk<I>(io: I, router: Router, patience: ConnectionTimeouts, in_use: Use, mut stopped: watch::Receiver<bool>)
 where
     I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
@@ -188,7 +188,7 @@ where
         .max_concurrent_streams(STREAMS)
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING);
-    let io = TokioIo::new(Stalled::new(io, patience.stalled));
+    let io = TokioIo::new(WriteTimeout::new(io, patience.stalled));
     let mut talking = std::pin::pin!(builder.serve_connection(io, service));
     tokio::select! {
         ended = &mut talking => {

@@ -10,13 +10,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 /// Reads and writes as what it wraps, until a write waits for longer than it may.
-pub struct Stalled<I> {
+pub struct WriteTimeout<I> {
     io: I,
     longest: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<I> Stalled<I> {
+impl<I> WriteTimeout<I> {
     pub const fn new(io: I, longest: Duration) -> Self {
         Self { io, longest, waiting: None }
     }
@@ -35,7 +35,7 @@ impl<I> Stalled<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Stalled<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for WriteTimeout<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -45,7 +45,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Stalled<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Stalled<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -16,7 +16,7 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 
 struct Served {
     address: SocketAddr,
-    turned_away: TurnedAway,
+    turned_away: RefusedRequests,
     stop: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<()>,
 }
@@ -26,13 +26,13 @@ fn endless() -> Body {
     Body::from_stream(chunks)
 }
 
-async fn served(room: usize, patience: Patience, tls: Option<Tls>) -> Served {
+async fn served(room: usize, patience: ConnectionTimeouts, tls: Option<Tls>) -> Served {
     let router =
         Router::new().route("/", get(|| async { "here" })).route("/endless", get(|| async { endless() }));
     let router = router.route(doors::LEASE, get(|| async { "here" }));
     let socket = listen("--http", "127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let address = socket.local_addr().expect("its address");
-    let turned_away = TurnedAway::default();
+    let turned_away = RefusedRequests::default();
     let (stop, stopped) = watch::channel(false);
     let port = Port { socket, router, tls, room, patience, turned_away: turned_away.clone() };
     Served { address, turned_away, stop, serving: tokio::spawn(port.serve(stopped)) }
@@ -65,7 +65,7 @@ async fn ends(stream: &mut TcpStream) {
 
 #[tokio::test]
 async fn who_comes_when_there_is_no_room_is_sent_away_and_who_is_there_stays() {
-    let served = served(2, Patience::default(), None).await;
+    let served = served(2, ConnectionTimeouts::default(), None).await;
     let mut first = connect(&served).await;
     let mut second = connect(&served).await;
     ask(&mut first, "/").await;
@@ -97,7 +97,7 @@ async fn who_comes_when_there_is_no_room_is_sent_away_and_who_is_there_stays() {
 /// A fleet's leases, or a stranger's, take every place there is, again and again; a person is answered at once all the same.
 #[tokio::test]
 async fn a_flood_of_leases_locks_nobody_out() {
-    let served = served(16, Patience::default(), None).await;
+    let served = served(16, ConnectionTimeouts::default(), None).await;
     let mut flood = Vec::new();
     for round in 0..4 {
         for n in 0..16 {
@@ -121,7 +121,9 @@ async fn a_flood_of_leases_locks_nobody_out() {
 #[tokio::test]
 async fn who_asks_nothing_or_half_a_thing_is_let_go() {
     let short = Duration::from_millis(200);
-    let served = served(16, Patience { idle: short, head: short, ..Patience::default() }, None).await;
+    let served =
+        served(16, ConnectionTimeouts { idle: short, head: short, ..ConnectionTimeouts::default() }, None)
+            .await;
     let mut silent = connect(&served).await;
     let mut half = connect(&served).await;
     half.write_all(b"GET / HTTP/1.1\r\nhost: loc").await.expect("sent");
@@ -142,7 +144,7 @@ async fn who_asks_nothing_or_half_a_thing_is_let_go() {
 #[tokio::test]
 async fn who_does_not_read_is_left() {
     let stalled = Duration::from_millis(300);
-    let served = served(1, Patience { stalled, ..Patience::default() }, None).await;
+    let served = served(1, ConnectionTimeouts { stalled, ..ConnectionTimeouts::default() }, None).await;
     let mut slow = connect(&served).await;
     slow.write_all(b"GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("sent");
     // Whoever comes next has its place, without a byte being read of the first.
@@ -162,7 +164,7 @@ async fn who_does_not_read_is_left() {
 
 #[tokio::test]
 async fn a_stop_waits_for_nobody_who_stays() {
-    let served = served(16, Patience::default(), None).await;
+    let served = served(16, ConnectionTimeouts::default(), None).await;
     let mut reading = connect(&served).await;
     reading.write_all(b"GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("sent");
     let mut idle = connect(&served).await;
@@ -242,12 +244,14 @@ mod certified {
         write("key", &key);
         write("ca", &ours.0.pem());
         let files = |client_ca| TlsFiles { certificate: path("cert"), key: path("key"), client_ca };
-        let open = served(16, Patience::default(), Some(Tls::open(files(None)).expect("TLS"))).await;
+        let open =
+            served(16, ConnectionTimeouts::default(), Some(Tls::open(files(None)).expect("TLS"))).await;
         assert!(ours.asks(&open, None).await.ends_with("here"));
         assert_eq!(other.asks(&open, None).await, "", "a client knows whom it talks to");
 
         let mutual =
-            served(16, Patience::default(), Some(Tls::open(files(Some(path("ca")))).expect("TLS"))).await;
+            served(16, ConnectionTimeouts::default(), Some(Tls::open(files(Some(path("ca")))).expect("TLS")))
+                .await;
         assert!(ours.asks(&mutual, Some(&ours.signs("envoy-1"))).await.ends_with("here"));
         for own in [None, Some(other.signs("envoy-1"))] {
             assert_eq!(ours.asks(&mutual, own.as_ref()).await, "");

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::{
-    ArmStanding, ArmView, BanditView, Demand, DrillPhase, DrillView, GateStanding, GateWatchView, KeptView,
-    Latency, LeaseView, Load, NextStep, Outcome, PollView, PracticeView, PushView, RunView, ShareView,
-    TriggerView, WatchStanding, WatchView,
+    ArmStanding, ArmView, BanditView, Demand, DrillLeaseView, DrillPhase, DrillPushView, DrillView,
+    GateStanding, GateWatchView, KeepWarmView, Latency, Load, NextStep, Outcome, PollView, PracticeView,
+    RunView, ShareView, TriggerView, WatchStanding, WatchView,
 };
 use manifest::{Exercised, Metric};
 use rollout::{Now, State};
@@ -64,7 +64,7 @@ fn full() -> RunView {
         holds: None,
         versions: vec![share(arm, "v2", Some(0.75)), share(Arm::Stable, "v1", None)],
     });
-    run.kept = Some(KeptView {
+    run.kept = Some(KeepWarmView {
         versions: vec!["v0".to_owned()],
         left_ms: 90_500,
         until_unix_ms: 0,
@@ -145,8 +145,14 @@ fn drill() -> DrillView {
         message: String::new(),
         started_unix_ms: 0,
         ended_unix_ms: None,
-        lease: LeaseView { skipped: None, told_ms: Some(12), proxies: 1, missing: 0, silent: Vec::new() },
-        push: Some(PushView {
+        lease: DrillLeaseView {
+            skipped: None,
+            told_ms: Some(12),
+            proxies: 1,
+            missing: 0,
+            silent: Vec::new(),
+        },
+        push: Some(DrillPushView {
             decided_unix_ms: 0,
             acknowledged_ms: Some(30),
             acknowledged: 1,

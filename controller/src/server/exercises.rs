@@ -62,7 +62,7 @@ async fn begin(
     Ok(Begun { number })
 }
 
-pub async fn parities(State(api): State<Api>, Path(name): Path<String>) -> Answer<Vec<ExerciseView>> {
+pub async fn parity_checks(State(api): State<Api>, Path(name): Path<String>) -> Answer<Vec<ExerciseView>> {
     Answer(all(&api, name, Exercised::Parity).await)
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::{Api, done};
-use crate::doors::{Turned, TurnedAway, Why};
+use crate::doors::{RefusedRequest, RefusedRequests, Why};
 use crate::export;
 use store::Filter;
 
@@ -55,7 +55,8 @@ pub async fn export(State(api): State<Api>, Query(wanted): Query<ExportQuery>) -
     let Ok(place) = api.exports.places.clone().try_acquire_owned() else {
         api.doors.turned_away.count(Why::Exports);
         let why = "several exports are being read already; try again in a minute, or ask for less (name, run, since)";
-        return Turned::new(StatusCode::TOO_MANY_REQUESTS, Why::Exports, why.to_owned()).into_response();
+        return RefusedRequest::new(StatusCode::TOO_MANY_REQUESTS, Why::Exports, why.to_owned())
+            .into_response();
     };
     let (chunks, mut written) = mpsc::channel(4);
     let broken = Arc::new(OnceLock::new());
@@ -103,7 +104,7 @@ struct Chunks {
     runtime: Handle,
     stalled: Duration,
     until: Instant,
-    turned_away: TurnedAway,
+    turned_away: RefusedRequests,
 }
 
 impl Write for Chunks {

@@ -11,20 +11,20 @@ use axum::http::Request;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::doors::{Tokens, TurnedAway};
+use crate::doors::{RefusedRequests, Tokens};
 use sources::{Hosts, Secrets};
 
 struct Served {
     router: Router,
     api: Api,
     commanded: mpsc::Receiver<Command>,
-    turned_away: TurnedAway,
-    readers: Readers,
+    turned_away: RefusedRequests,
+    readers: SpecificationReaders,
 }
 
 fn served(bound: &str, allowed: &[&str]) -> Served {
     let (commands, commanded) = mpsc::channel(8);
-    let (turned_away, readers) = (TurnedAway::default(), Readers::default());
+    let (turned_away, readers) = (RefusedRequests::default(), SpecificationReaders::default());
     let allowed = allowed.iter().map(|host| host.parse().expect("a host")).collect();
     let api = Api {
         commands,
@@ -40,7 +40,7 @@ fn served(bound: &str, allowed: &[&str]) -> Served {
         health: Health::new(0, Duration::from_secs(1)),
         proxies: Proxies::default(),
         ecds: Ecds::new(envoy::Resource::local("/filter.wasm"), 1),
-        doors: Doors::new(bound.parse().expect("an address"), allowed, turned_away.clone()),
+        doors: RequestGuard::new(bound.parse().expect("an address"), allowed, turned_away.clone()),
     };
     Served { router: router(api.clone()), api, commanded, turned_away, readers }
 }
@@ -325,7 +325,7 @@ async fn a_proxy_shows_a_token_and_loses_its_stream_with_it() {
     let (old, new) = ("0123456789abcdef", "fedcba9876543210");
     std::fs::write(&file, old).expect("a file");
     let tokens = Some(Tokens::open(file.clone()).expect("tokens"));
-    let turned_away = TurnedAway::default();
+    let turned_away = RefusedRequests::default();
     let proxies = Proxies { tokens, turned_away: turned_away.clone(), ..Proxies::default() };
     let router = Router::new()
         .route(

@@ -25,12 +25,12 @@ pub use manifest::{Change, Closed, Exercised, Metric};
 pub use ready::{Check, Readiness};
 pub use refusal::{MOVED_ON, Problem, Refusal};
 pub use rollout::{
-    AgedView, Answer, ArmStanding, ArmView, AttentionKind, AttentionView, BanditView, BaselineView, CallView,
-    CountsView, Demand, Difference, DrillPhase, DrillView, Duty, ExposedView, Finding, GateRow, GateStanding,
-    GateWatchView, GroupView, Kept, KeptView, LeaseSkipped, LeaseView, Likeness, Load, MomentsView, NextStep,
-    Outcome, OverrideView, ParityPhase, ParityView, PhaseName, PracticeView, PushView, RecordView,
-    ReturningView, RollbackView, ShareView, SplitView, StageView, UnwatchedView, VerdictView, View,
-    WatchStanding, WatchView, WayView, Word,
+    AgedView, Answer, ArmStanding, ArmView, AttentionKind, AttentionView, BanditView, BaselineView,
+    CountsView, Demand, Difference, DrillLeaseView, DrillPhase, DrillPushView, DrillView, Duty, ExposedView,
+    GateStanding, GateWatchView, GroupView, HookCallView, KeepWarmView, LeaseSkipped, Load, MomentsView,
+    NextStep, Outcome, OverrideView, ParityFinding, ParityGateView, ParityPhase, ParitySplitView,
+    ParityVerdict, ParityView, PhaseName, PracticeView, PromiseView, RecordView, ReturningView, RollbackView,
+    ShareView, StageView, UnwatchedView, VerdictView, View, WatchStanding, WatchView, WayView, Word,
 };
 pub use run::{Ack, ClaimedBy, Latency, Nack, PastView, QueuedView, RunView};
 pub use time::{instant, moment};

@@ -287,7 +287,7 @@ fn words_are_spelled_as_they_were() {
         [GateStanding::Within, GateStanding::Drift, GateStanding::Unknown, GateStanding::Off],
         "within drift unknown off",
     );
-    check([Likeness::Alike, Likeness::Different, Likeness::Open], "alike different open");
+    check([ParityVerdict::Alike, ParityVerdict::Different, ParityVerdict::Open], "alike different open");
     check([Duty::Keep, Duty::Succeeded, Duty::RolledBack], "keep succeeded rolled_back");
     check(Exercised::ALL, "drill parity");
     check(
@@ -295,7 +295,13 @@ fn words_are_spelled_as_they_were() {
         "passed failed undecided cancelled",
     );
     check(
-        [Finding::Parity, Finding::Difference, Finding::SampleRatio, Finding::NotEnough, Finding::Cancelled],
+        [
+            ParityFinding::Parity,
+            ParityFinding::Difference,
+            ParityFinding::SampleRatio,
+            ParityFinding::NotEnough,
+            ParityFinding::Cancelled,
+        ],
         "parity difference sample_ratio not_enough cancelled",
     );
     check(

@@ -10,15 +10,15 @@ mod wait;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub use act::{Act, ActOnArm, Meant};
+pub use act::{Act, ActOnArm, ActPrecondition};
 use clap::{Parser, Subcommand};
 pub use export::Export;
 pub use import::{Form, Import};
-pub use proxies::{Proxies, Shows};
+pub use proxies::{ControllerCredentials, Proxies};
 pub use trigger::{Trigger, TriggerAct};
 pub use wait::{End, Wait};
 
-/// Rolls new model versions out through an Envoy or Istio mesh.
+/// Rolls out new versions of a model through an Envoy or Istio mesh.
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = EXIT_CODES)]
 pub struct Args {
@@ -26,121 +26,124 @@ pub struct Args {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done (with `get -w`: promoted), 1 rolled back or refused, 2 could not decide, 3 could not run, 64 the command cannot be read.";
+const EXIT_CODES: &str = "Exit codes: 0 done (with `get -w`: promoted), 1 rolled back or refused, 2 could not decide, 3 could not run, 64 usage error.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the controller
     Run(Run),
-    /// Begin the rollouts that a file or a folder describes
+    /// Apply rollouts and triggers from a file or a folder
     Apply(Apply),
-    /// Show rollouts, or one of them
+    /// Show all rollouts, or one
     Get(Get),
-    /// Wait until a rollout is over, for pipelines
+    /// Wait until a rollout has ended, for pipelines
     Wait(Wait),
-    /// Run a rollout again that was rolled back, with the specification that the controller has stored
+    /// Start a rolled-back rollout again, with the specification that the controller has stored
     Retry(Retry),
-    /// Send everything back to stable, now
+    /// Roll back now: send all traffic back to stable
     Abort(ActOnArm),
-    /// Go back: to stable while a run lasts, and after it to a version that was there before, at once
+    /// Roll back: to stable while a run lasts; after a promotion, to an earlier version
     Rollback(Rollback),
-    /// Move past what a rollout is waiting for: exactly one stage
+    /// Advance by exactly one stage, past whatever the rollout is waiting for
     Promote(ActOnArm),
-    /// Say yes to the next stage
+    /// Approve the next stage
     Approve(Act),
-    /// Stop a rollout where it is; of one that is over: stop watching what was promoted
+    /// Pause a rollout at its present weight; after its end: pause the watch for drift
     Pause(Act),
-    /// Let a paused rollout go on, or the watch
+    /// Resume a paused rollout, or the watch for drift
     Resume(Act),
-    /// Give the canary a weight by hand; the rollout stands still there until it is resumed
+    /// Set the canary's weight and pause there, until `serin resume`
     SetWeight(SetWeight),
-    /// Delete a rollout that is over: the proxies no longer match its requests, its history is kept
+    /// Delete a finished rollout: proxies stop matching its requests; its history is kept
     Delete(Act),
-    /// Practise a rollback on the live configuration, and say how long each step takes
+    /// Test the rollback path on the live configuration, and report how long each step takes
     Drill(Drill),
-    /// Triggers, which begin rollouts by themselves: list them, name one a version, delete one
+    /// Show, fire or delete triggers, which start rollouts when a model registry has a new version
     Trigger(Trigger),
-    /// A/A check: is a version judged equal to itself, and does each arm get its share of the traffic?
-    Aa(Aa),
-    /// Show the runs of a rollout, or what happened in one: who did what, and why
+    /// A/A check: compare stable with itself, to test the gates and the traffic split
+    #[command(name = "aa")]
+    Parity(Parity),
+    /// List the runs of a rollout, or show the history of one: who did what, and why
     History(History),
-    /// Write what the store holds, as JSON or CSV: runs, stages, gates, measurements, history
+    /// Export runs, stages, gates, measurements and history as JSON or CSV
     Export(Export),
-    /// Push a measured value to a gate whose source is `push`
+    /// Push a value to a gate or guardrail whose source is `push`
     Push(Push),
-    /// Check a rollout's file without a controller
+    /// Check files of rollouts and triggers, without a controller
     Lint(Lint),
-    /// Say in plain words what a rollout would do, when, and what would stop it
+    /// Explain what a rollout would do, when, and what would stop it
     Explain(Explain),
-    /// Make rollouts of the manifests of Argo Rollouts, Flagger, KServe, the Gateway API and Istio, and say what is lost
+    /// Convert manifests of Argo Rollouts, Flagger, KServe, the Gateway API and Istio to rollouts, and list what is lost
     Import(Import),
-    /// Compare two files of samples once, as a gate would
+    /// Compare two files of samples once
     Judge(crate::judgement::Options),
-    /// How long a rollout takes, and whether there is traffic enough
+    /// Estimate how long a rollout takes, and whether there is enough traffic
     Plan(crate::planning::Options),
     /// Simulate a rollout many times, with made-up or recorded traffic
     Simulate(crate::simulation::Options),
-    /// Print an Envoy configuration that works with this controller
+    /// Print an Envoy configuration for use with the controller
     Bootstrap(Bootstrap),
 }
 
 #[derive(Debug, clap::Args)]
 pub struct Run {
-    /// Where the API, the lease and the metrics are served
+    /// Address of the HTTP server: API, leases, metrics
     #[arg(long, default_value = "127.0.0.1:7070", env = "SERIN_HTTP")]
     pub http: SocketAddr,
-    /// Where Envoys fetch the policy (ECDS over gRPC)
+    /// Address of the gRPC server from which Envoys fetch the policy (ECDS)
     #[arg(long, default_value = "127.0.0.1:7071", env = "SERIN_ECDS")]
     pub ecds: SocketAddr,
-    /// The state, a SQLite file
+    /// SQLite file of the controller's state
     #[arg(long, default_value = "serin.db", env = "SERIN_STORE")]
     pub store: PathBuf,
-    /// How long runs are kept after another has followed them
+    /// How long a run is kept after the next one has begun
     #[arg(long, default_value = "200d", env = "SERIN_KEEP")]
     pub keep: manifest::Span,
-    /// The filter, at the path where Envoy finds it
+    /// Path of the filter's wasm file, as Envoy sees it
     #[arg(long, env = "SERIN_WASM")]
     pub wasm: PathBuf,
-    /// The admin address of each Envoy whose counters are evidence, such as http://127.0.0.1:9901; its region may stand
-    /// before it (eu-west=http://...), so that it is known while the Envoy is silent
+    /// Admin address of each Envoy whose counters are read, such as http://127.0.0.1:9901. With a region in front
+    /// (eu-west=http://...) the region is known even while the Envoy does not answer
     #[arg(long, env = "SERIN_ENVOY_ADMIN", value_delimiter = ',')]
     pub envoy_admin: Vec<String>,
-    /// Also write the policy into this directory, for Envoys that watch a file; that of a region into the subdirectory
-    /// of its name, where there is one
+    /// Also write the policy into this directory, for Envoys that watch a file; the policy of a region goes into the
+    /// subdirectory with its name, if there is one
     #[arg(long)]
     pub ecds_file: Option<PathBuf>,
-    /// Keep each rollout's counts in this directory, for `serin simulate --record` (about 40 MB a day and rollout)
+    /// Record each rollout's counts in this directory, for `serin simulate --record` (about 40 MB per day and rollout)
     #[arg(long)]
     pub record: Option<PathBuf>,
-    /// How often counters are read, in milliseconds
+    /// Interval between two readings of the counters, in milliseconds
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(100..=60_000))]
     pub period_ms: u64,
-    /// How often each Envoy asks whether its policy still stands, in milliseconds
+    /// Interval at which each Envoy renews its lease, in milliseconds
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(100..=60_000))]
     pub lease_interval_ms: u32,
-    /// A folder whose files are secrets that rollouts may name: {secret: prometheus/token} is that file in it
+    /// Folder of secrets that rollouts may use: {secret: prometheus/token} is the file prometheus/token in it
     #[arg(long, env = "SERIN_SECRET_DIR", value_name = "DIR")]
     pub secret_dir: Option<PathBuf>,
-    /// Variables that begin so are secrets too: with SECRET_, {secret: prometheus-token} is SECRET_PROMETHEUS_TOKEN
+    /// Environment variables with this prefix are secrets too: with SECRET_, {secret: prometheus-token} is
+    /// SECRET_PROMETHEUS_TOKEN
     #[arg(long, env = "SERIN_SECRET_ENV", value_name = "PREFIX", value_parser = prefix)]
     pub secret_env: Option<String>,
-    /// A host that sources of rollouts may be asked at, such as prometheus or *.example.com, or a network such as 10.0.0.0/8;
-    /// none named: any
+    /// Host that sources of rollouts may query, such as prometheus or *.example.com, or a network such as 10.0.0.0/8.
+    /// Default: any host
     #[arg(long, env = "SERIN_SOURCE_HOST", value_name = "HOST", value_delimiter = ',')]
     pub source_host: Vec<sources::Host>,
-    /// A program that hooks of rollouts may run, as they write it, such as /usr/local/bin/deploy; none named: none; *: any
+    /// Program that hooks of rollouts may run, spelled as in the hook, such as /usr/local/bin/deploy; * allows any. Default:
+    /// none
     #[arg(long, env = "SERIN_HOOK_COMMAND", value_name = "PROGRAM", value_delimiter = ',')]
     pub hook_command: Vec<String>,
-    /// A name that requests may call the controller by, besides localhost and its address, such as serin.models.svc or
-    /// *.example.com: what is asked for by another name comes from a page that was led here
+    /// Host name under which the controller answers, besides localhost and its address, such as serin.models.svc or
+    /// *.example.com. Requests with another host name are refused, against DNS rebinding
     #[arg(long, env = "SERIN_ALLOWED_HOST", value_name = "HOST", value_delimiter = ',')]
     pub allowed_host: Vec<sources::Host>,
-    /// A variable of serin's own that these programs are given, such as KUBECONFIG; beside it they have PATH, HOME, LANG,
-    /// LC_ALL, TZ, TMPDIR, and SERIN_* with what they are called for
+    /// Environment variable that is passed on to these programs, such as KUBECONFIG. They always get PATH, HOME, LANG,
+    /// LC_ALL, TZ, TMPDIR, and SERIN_* variables that describe the call
     #[arg(long, env = "SERIN_HOOK_ENV", value_name = "NAME", value_delimiter = ',')]
     pub hook_env: Vec<String>,
-    /// A host at which hooks of rollouts may be called and endpoints asked for their version, or a network such as
-    /// 10.0.0.0/8; none named: any
+    /// Host that hooks of rollouts may call and whose endpoints are asked for their version, or a network such as
+    /// 10.0.0.0/8. Default: any host
     #[arg(long, env = "SERIN_HOOK_HOST", value_name = "HOST", value_delimiter = ',')]
     pub hook_host: Vec<sources::Host>,
     #[command(flatten)]
@@ -165,38 +168,38 @@ pub struct Server {
 pub struct Apply {
     #[command(flatten)]
     pub server: Server,
-    /// A file of rollouts and triggers, each a document of its own; a folder of such files; - reads standard input
+    /// File with one or more YAML or JSON documents (rollouts, triggers), or a folder of such files; - reads standard input
     #[arg(short, long, required = true, value_name = "FILE|DIR")]
     pub file: Vec<PathBuf>,
-    /// Run a specification again that was rolled back
+    /// Begin even if this version was rolled back before
     #[arg(long)]
     pub again: bool,
-    /// Only say what would become of it, and what differs from what was applied last
+    /// Change nothing; show what apply would do, and the differences to the last applied specification
     #[arg(long)]
     pub dry_run: bool,
-    /// Of several, apply those that are in order although others are not
+    /// Apply the valid documents even if others are invalid
     #[arg(long)]
     pub keep_going: bool,
     #[command(flatten)]
-    pub meant: Meant,
+    pub meant: ActPrecondition,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct Get {
     #[command(flatten)]
     pub server: Server,
-    /// Its name; without one, all are listed
+    /// Name of the rollout; without it, all are listed
     pub name: Option<String>,
-    /// An earlier run, by its number
+    /// Show this run, by its number
     #[arg(long, requires = "name", conflicts_with = "watch")]
     pub run: Option<u64>,
-    /// Follow it to its end
+    /// Follow the rollout to its end
     #[arg(short, long, requires = "name")]
     pub watch: bool,
-    /// Of all, only those that a person should look at
+    /// List only rollouts that need a person
     #[arg(long, conflicts_with = "name")]
     pub needs_attention: bool,
-    /// The form of the answer
+    /// Output format
     #[arg(short, long, default_value = "text")]
     pub output: Output,
 }
@@ -205,13 +208,13 @@ pub struct Get {
 pub struct Retry {
     #[command(flatten)]
     pub server: Server,
-    /// The rollout's name; its run must have been rolled back
+    /// Name of the rollout; its last run must have been rolled back
     pub name: String,
-    /// Why it should go better now; it stands in the history
+    /// Why it should succeed now; recorded in the history
     #[arg(long)]
     pub reason: String,
     #[command(flatten)]
-    pub meant: Meant,
+    pub meant: ActPrecondition,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -224,10 +227,10 @@ pub enum Output {
 pub struct Rollback {
     #[command(flatten)]
     pub act: Act,
-    /// The version, one that was behind the stable route before. Default: the one before the last
+    /// Version to go back to; it must have been behind the stable route before. Default: the previous one
     #[arg(long)]
     pub to: Option<String>,
-    /// Although nobody can say that the version is behind the canary route
+    /// Do not check that the version is deployed behind the canary route
     #[arg(long)]
     pub unverified: bool,
 }
@@ -245,53 +248,53 @@ pub struct SetWeight {
 pub struct Drill {
     #[command(flatten)]
     pub server: Server,
-    /// The rollout's name; its run must be over. Of a fleet, its members are tried one after the other
+    /// Name of the rollout; no run may be under way. The members of a fleet are tested one after the other
     pub name: String,
-    /// The canary's share meanwhile, at most 5%; 0% exposes nobody
+    /// The canary's share during the drill, at most 5%; with 0% no request goes to the canary
     #[arg(long, default_value = "0%")]
     pub weight: manifest::Percent,
-    /// Every way back must be done within this
+    /// Time within which the rollback must reach every proxy
     #[arg(long, default_value = "30s")]
     pub limit: manifest::Span,
-    /// Why; needed to send requests to a version that was rolled back
+    /// Reason; required to send requests to a version that was rolled back
     #[arg(long, default_value = "")]
     pub reason: String,
-    /// Do not wait for its end
+    /// Start it and do not wait for its end
     #[arg(long)]
     pub detach: bool,
-    /// The form of the report
+    /// Output format
     #[arg(short, long, default_value = "text")]
     pub output: Output,
 }
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 parity is proven, 1 a difference or a wrong split is found, or refused, 2 not enough to go by, 3 could not run."
+    after_help = "Exit codes: 0 parity is proven, 1 a difference or a wrong split is found, or refused, 2 too few requests, 3 could not run."
 )]
-pub struct Aa {
+pub struct Parity {
     #[command(flatten)]
     pub server: Server,
-    /// The rollout's name; its run must be over. Of a fleet, its members are tried one after the other
+    /// Name of the rollout; no run may be under way. The members of a fleet are tested one after the other
     pub name: String,
-    /// The second part's share of the traffic, at most 50%. Default: 50%; 5% with --deployed
+    /// Share of the second part of the traffic, at most 50%. Default: 50%; with --deployed 5%
     #[arg(long)]
     pub share: Option<manifest::Percent>,
-    /// The same version is deployed as canary as well and takes the second part; else stable serves both
+    /// The second part goes to the canary route, where the same version is deployed; otherwise stable serves both
     #[arg(long)]
     pub deployed: bool,
-    /// Count for this long; without it, until there is evidence, an hour at most
+    /// Duration of the check. Default: until the gates decide, at most one hour
     #[arg(long)]
     pub duration: Option<manifest::Span>,
-    /// With --duration: be done as soon as parity is proven
+    /// With --duration: end as soon as the gates decide
     #[arg(long)]
     pub until_evidence: bool,
-    /// Why; needed with --deployed where the canary was rolled back
+    /// Reason; required with --deployed if the canary was rolled back
     #[arg(long, default_value = "")]
     pub reason: String,
-    /// Do not wait for its end
+    /// Start it and do not wait for its end
     #[arg(long)]
     pub detach: bool,
-    /// The form of the report
+    /// Output format
     #[arg(short, long, default_value = "text")]
     pub output: Output,
 }
@@ -300,12 +303,12 @@ pub struct Aa {
 pub struct History {
     #[command(flatten)]
     pub server: Server,
-    /// The rollout's name
+    /// Name of the rollout
     pub name: String,
-    /// What happened in this run, by its number
+    /// Show the history of this run, by its number
     #[arg(long)]
     pub run: Option<u64>,
-    /// The form of the answer
+    /// Output format
     #[arg(short, long, default_value = "text")]
     pub output: Output,
 }
@@ -316,22 +319,22 @@ pub struct Push {
     pub server: Server,
     /// The rollout's name
     pub name: String,
-    /// The gate the figure is for; its source is `push`
+    /// Name of the gate or guardrail; its source is `push`
     pub metric: String,
-    /// The version it was measured on
+    /// Version that the value was measured on
     #[arg(long)]
     pub version: String,
-    /// The figure
+    /// The value
     #[arg(allow_negative_numbers = true, value_parser = finite)]
     pub value: f64,
-    /// How many samples it is the mean of: figures of one window are averaged by this weight
+    /// Number of samples that the value is the mean of; values of one window are averaged with this weight
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
 }
 
 fn challenger(text: &str) -> Result<split::Arm, String> {
     let arm = split::Arm::parse(text).filter(|arm| arm.is_challenger());
-    arm.ok_or_else(|| "no version on trial is called so; write canary, or a name under spec.arms".to_owned())
+    arm.ok_or_else(|| "not a new version of the rollout; write canary, or a name under spec.arms".to_owned())
 }
 
 fn arm(text: &str) -> Result<(String, envoy::Endpoint), String> {
@@ -346,23 +349,23 @@ fn finite(text: &str) -> Result<f64, String> {
 
 #[derive(Debug, clap::Args)]
 pub struct Lint {
-    /// A file of rollouts and triggers, each a document of its own; a folder of such files; - reads standard input
+    /// File with one or more YAML or JSON documents (rollouts, triggers), or a folder of such files; - reads standard input
     #[arg(short, long, required = true, value_name = "FILE|DIR")]
     pub file: Vec<PathBuf>,
-    /// Requests over all arms, 100 (a second), 6000/m or 1000/h: also warns of stages too short for their gates
+    /// Traffic of all versions together, 100 (a second), 6000/m or 1000/h: also warns of stages too short for their gates
     #[arg(long, value_parser = crate::planning::per_second)]
     pub rate: Option<f64>,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct Explain {
-    /// The rollout's file; - reads standard input
+    /// File of the rollout; - reads standard input
     #[arg(short, long, required_unless_present = "schema")]
     pub file: Option<PathBuf>,
-    /// Requests over all arms, 100 (a second), 6000/m or 1000/h: also says how long the evidence takes
+    /// Traffic of all versions together, 100 (a second), 6000/m or 1000/h: also estimates how long the gates take
     #[arg(long, value_parser = crate::planning::per_second)]
     pub rate: Option<f64>,
-    /// Print the JSON Schema of a rollout's file instead, or of a trigger's
+    /// Print the JSON Schema of a rollout or of a trigger instead
     #[arg(long, value_name = "KIND", num_args = 0..=1, default_missing_value = "rollout", conflicts_with_all = ["file", "rate"])]
     pub schema: Option<Kind>,
 }
@@ -376,48 +379,48 @@ pub enum Kind {
 
 #[derive(Debug, clap::Args)]
 pub struct Bootstrap {
-    /// Where Envoy listens
+    /// Address that Envoy listens on
     #[arg(long, default_value = "127.0.0.1:10000")]
     pub listen: envoy::Endpoint,
     /// Envoy's admin address; keep it on loopback
     #[arg(long, default_value = "127.0.0.1:9901")]
     pub admin: envoy::Endpoint,
-    /// Where the stable version answers
+    /// Address of the stable version
     #[arg(long)]
     pub stable: envoy::Endpoint,
-    /// Where the canary version answers
+    /// Address of the canary
     #[arg(long)]
     pub canary: envoy::Endpoint,
-    /// Where a further version answers, as NAME=HOST:PORT: an arm of that name can be used by rollouts
+    /// Address of a further version, as NAME=HOST:PORT; rollouts can use NAME under `arms`
     #[arg(long, value_parser = arm, value_name = "NAME=HOST:PORT")]
     pub arm: Vec<(String, envoy::Endpoint)>,
     /// The controller's ECDS address
     #[arg(long, default_value = "127.0.0.1:7071", conflicts_with = "ecds_file")]
     pub ecds: envoy::Endpoint,
-    /// Read the policy from this directory instead
+    /// Read the policy from a file in this directory, in place of --ecds
     #[arg(long)]
     pub ecds_file: Option<PathBuf>,
     /// The controller's HTTP address, for the lease
     #[arg(long, default_value = "127.0.0.1:7070")]
     pub controller: envoy::Endpoint,
     #[command(flatten)]
-    pub shows: Shows,
-    /// The filter, at the path where Envoy finds it
+    pub shows: ControllerCredentials,
+    /// Path of the filter's wasm file, as Envoy sees it
     #[arg(long, env = "SERIN_WASM")]
     pub wasm: PathBuf,
-    /// The name this Envoy goes by
+    /// Node id of this Envoy
     #[arg(long, default_value = "envoy-1")]
     pub node_id: String,
-    /// The region it serves, for rollouts that go region by region
+    /// Region of this Envoy, for rollouts in regions
     #[arg(long)]
     pub region: Option<String>,
-    /// How long a model may take to answer, in milliseconds
+    /// Route timeout, in milliseconds
     #[arg(long, default_value_t = 15_000)]
     pub route_timeout_ms: u64,
-    /// Speak to the models what the client speaks; gRPC needs it
+    /// Use the client's HTTP version towards the models; required for gRPC
     #[arg(long)]
     pub grpc: bool,
-    /// Keep the arm that a deciding proxy before this one chose
+    /// Follow the routing header of a proxy in front of this one, in place of assigning requests
     #[arg(long)]
     pub follow: bool,
 }

@@ -10,7 +10,7 @@ use crate::args;
 use crate::client;
 
 pub fn lint(options: &args::Lint) -> anyhow::Result<ExitCode> {
-    let placed = client::gather(&options.file)?;
+    let placed = client::read_documents(&options.file)?;
     let several = placed.len() > 1;
     let mut all_fine = true;
     let mut plans: Vec<Plan> = Vec::new();

@@ -82,7 +82,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rollback(options) => client::rollback(options).await,
         Command::Drill(options) => client::drill(options).await,
         Command::Trigger(options) => client::triggers::run(options).await,
-        Command::Aa(options) => client::parity(options).await,
+        Command::Parity(options) => client::parity(options).await,
         Command::History(options) => client::history(options).await,
         Command::Export(options) => client::export(options).await,
         Command::Push(options) => client::push(options).await,

@@ -22,7 +22,7 @@ pub struct Groups(Vec<Group>);
 
 /// Design effects; `None`: nobody knows.
 #[derive(Clone, Copy, Debug)]
-pub struct Clumps {
+pub struct UserClustering {
     /// Whoever sent them, requests go together in bursts.
     bursts: Effects,
     /// Of errors, which are counted per group.
@@ -49,9 +49,9 @@ impl Groups {
 
     /// How much requests go together, by what they are judged by.
     #[must_use]
-    pub fn clumps(&self, unit: Unit, bursts: Effects) -> Clumps {
+    pub fn clumps(&self, unit: Unit, bursts: Effects) -> UserClustering {
         if unit == Unit::Request {
-            return Clumps { bursts, errors: Some(1.0), any: Some(1.0) };
+            return UserClustering { bursts, errors: Some(1.0), any: Some(1.0) };
         }
         let errors = match DesignEffect::from_groups(&self.0) {
             Ok(deff) => Some(deff.upper_bound()),
@@ -60,11 +60,15 @@ impl Groups {
         };
         let mut all = self.0.clone();
         all.resize(all.len().max(GROUPS), Group::default());
-        Clumps { bursts, errors, any: DesignEffect::largest(&all).ok().map(|deff| deff.upper_bound()) }
+        UserClustering {
+            bursts,
+            errors,
+            any: DesignEffect::largest(&all).ok().map(|deff| deff.upper_bound()),
+        }
     }
 }
 
-impl Clumps {
+impl UserClustering {
     /// For a metric: how many requests count as one; `None`: not known yet.
     #[must_use]
     pub fn of(self, metric: Metric) -> Option<f64> {

@@ -196,7 +196,7 @@ impl Stratum {
 
 impl Counts {
     /// The same without answer times.
-    pub fn without_times(&self) -> Self {
+    pub fn without_latencies(&self) -> Self {
         Self { latency: Bins::default(), ..self.clone() }
     }
 
@@ -249,7 +249,7 @@ impl Bins {
     /// Values perhaps longer than `ms`: those in the bin it falls into as well, unless it is that bin's end.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // milliseconds below a year
-    pub fn perhaps_longer_than(&self, ms: u64) -> u64 {
+    pub fn may_exceed(&self, ms: u64) -> u64 {
         let bin = tally::latency_bin(ms.saturating_mul(1_000_000));
         let own =
             if tally::latency_upper_ms(bin) > ms as f64 { self.0.get(&bin).copied().unwrap_or(0) } else { 0 };

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use bursts::Bursts;
 pub use bursts::Effects;
 use claims::OF_COPIES;
-pub use clumps::{Clumps, Groups};
+pub use clumps::{Groups, UserClustering};
 pub use contest::Contest;
 use findings::reached;
 pub use gate::GateEvidence;
@@ -140,7 +140,7 @@ impl Evidence {
         }
         let clumps = self.clumps(plan.unit);
         // Gates remember what they saw, for display: answer times are large, and one gate's alone.
-        let bare = (interval.canary.without_times(), control.without_times());
+        let bare = (interval.canary.without_latencies(), control.without_latencies());
         // Known from before this look, so that no look decides how it is read.
         self.bursts.observe(&control, &interval.canary, look.span_ms);
         // Of weights before: a stratum of their own each, and they may show harm only.
@@ -353,7 +353,7 @@ impl Evidence {
     }
 
     /// How much requests of one user go together.
-    pub fn clumps(&self, unit: Unit) -> Clumps {
+    pub fn clumps(&self, unit: Unit) -> UserClustering {
         self.groups.clumps(unit, self.bursts.effects())
     }
 }

@@ -91,7 +91,7 @@ impl Test {
 
     /// The canary against stable.
     pub fn against(metric: Metric, against: Against, scale: Scale) -> Result<Self, JudgeError> {
-        let late = against.has_middle();
+        let late = against.has_marginal_range();
         match metric {
             // External figures have no counts and never come here.
             Metric::ErrorRate
@@ -140,7 +140,7 @@ impl Test {
                         |ms| Trials { n: all, k: beyond(&canary.latency, ms) },
                     )
                 };
-                let (surely, perhaps) = (crate::Bins::longer_than, crate::Bins::perhaps_longer_than);
+                let (surely, perhaps) = (crate::Bins::longer_than, crate::Bins::may_exceed);
                 let counts =
                     [counted(*fail_ms, surely), counted(*pass_ms, surely), counted(*pass_ms, perhaps)];
                 gate.observe(counts, span)

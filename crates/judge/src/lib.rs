@@ -16,6 +16,7 @@
 //! Nothing here reads a clock, draws a random number or touches a file: seeds and counts come in as
 //! arguments. Arm 1 is always the canary, arm 0 the stable (control) version.
 
+pub mod alert;
 pub mod anomaly;
 pub mod anytime;
 pub mod balance;
@@ -30,7 +31,6 @@ pub mod power;
 pub mod random;
 pub mod score;
 pub mod special;
-pub mod trigger;
 pub mod verdict;
 
 pub use error::JudgeError;

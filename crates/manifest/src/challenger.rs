@@ -71,7 +71,7 @@ impl Plan {
     pub fn leave_out(&mut self, arm: Arm) {
         let Some(next) = self.rivals().next().map(|rival| rival.arm) else { return };
         if arm == self.arm() {
-            self.lead_by(next);
+            self.set_lead(next);
         }
         for challenger in self.challengers.iter_mut().filter(|challenger| challenger.arm == arm) {
             challenger.out = true;
@@ -79,7 +79,7 @@ impl Plan {
     }
 
     /// Makes a challenger that is in the lead.
-    pub fn lead_by(&mut self, arm: Arm) {
+    pub fn set_lead(&mut self, arm: Arm) {
         let found = self.challengers.iter().position(|challenger| challenger.arm == arm && !challenger.out);
         if let Some(index) = found
             && let Some(lead) = self.challengers.get(index)
@@ -111,7 +111,7 @@ impl Plan {
         self.arms_in()
             .map(|winner| {
                 let mut alone = self.clone();
-                alone.lead_by(winner);
+                alone.set_lead(winner);
                 let losers: Vec<Arm> = alone.rivals().map(|rival| rival.arm).collect();
                 losers.into_iter().for_each(|loser| alone.leave_out(loser));
                 alone

@@ -198,9 +198,9 @@ impl Gate {
 
     /// Can a value lie between what passes and what fails?
     #[must_use]
-    pub fn has_middle(&self) -> bool {
+    pub fn has_marginal_range(&self) -> bool {
         self.limit.is_some_and(|limit| (limit.pass - limit.fail).abs() > 0.0)
-            || self.against.is_some_and(|against| against.has_middle())
+            || self.against.is_some_and(|against| against.has_marginal_range())
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Counts;
 use crate::watching::derived;
-use evidence::{Clumps, Effects, Evidence, GuardrailEvidence, Verdict, scale};
+use evidence::{Effects, Evidence, GuardrailEvidence, UserClustering, Verdict, scale};
 
 /// For so long it is a fair comparison, on the run's own clock, in milliseconds.
 const FAIR_MS: u64 = 3_600_000;
@@ -18,7 +18,7 @@ const FAIR_MS: u64 = 3_600_000;
 /// Gates that compare, held to limits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Alone {
+pub struct FixedLimits {
     /// When it began, on the run's own clock.
     since_age_ms: u64,
     gates: Vec<Held>,
@@ -33,7 +33,7 @@ struct Held {
     evidence: GuardrailEvidence,
 }
 
-impl Alone {
+impl FixedLimits {
     /// What the stage that ends has shown becomes the limits; `None`: it has shown nothing that could.
     pub(crate) fn new(plan: &Plan, shown: &Evidence, age_ms: u64) -> Option<Self> {
         let gates = || {
@@ -62,7 +62,7 @@ impl Alone {
         &mut self,
         plan: &Plan,
         canary: &Counts,
-        clumps: Clumps,
+        clumps: UserClustering,
         ms: u64,
         age_ms: u64,
     ) -> Option<(usize, Verdict)> {

@@ -15,9 +15,9 @@ use evidence::{Contest, Evidence};
 #[serde(deny_unknown_fields, default)]
 pub struct Arms {
     /// Those that are in beside the lead, whose evidence is the run's own.
-    pub rivals: BTreeMap<Arm, Rival>,
+    pub rivals: BTreeMap<Arm, ChallengerState>,
     /// Who is out, in the order in which they went.
-    pub out: Vec<LeftOut>,
+    pub out: Vec<DroppedArm>,
     /// Who has met each of them.
     pub exposed: BTreeMap<Arm, Exposed>,
     /// The comparison of any two, when a metric chooses.
@@ -29,7 +29,7 @@ pub struct Arms {
 /// A challenger beside the lead.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rival {
+pub struct ChallengerState {
     /// What was measured of it against the same stable.
     pub evidence: Evidence,
     /// Its gates as they last stood in this stage.
@@ -41,7 +41,7 @@ pub struct Rival {
 /// A challenger that was left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LeftOut {
+pub struct DroppedArm {
     /// Its arm.
     pub arm: Arm,
     /// Its version.
@@ -70,7 +70,8 @@ pub struct Chosen {
 
 impl Arms {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let rival = |arm| (arm, Rival { evidence: Evidence::new(plan), ..Rival::default() });
+        let rival =
+            |arm| (arm, ChallengerState { evidence: Evidence::new(plan), ..ChallengerState::default() });
         let by = plan.choose.as_ref().and_then(|choose| choose.by.as_ref());
         Self {
             rivals: plan.rivals().map(|challenger| rival(challenger.arm)).collect(),

@@ -22,7 +22,7 @@ pub enum Effect {
     /// Warm the canary; answer with `WarmedUp` or `WarmUpFailed`.
     WarmUp(WarmUpRequest),
     /// Call a hook after the end; answer with `Called` or `CallFailed`.
-    Call(crate::CallRequest),
+    Call(crate::HookCallRequest),
     /// Write this down.
     Record(Record),
     /// Tell people.

@@ -29,7 +29,7 @@ pub struct Ending {
 #[serde(deny_unknown_fields)]
 pub struct Call {
     /// What it is told.
-    pub request: CallRequest,
+    pub request: HookCallRequest,
     /// Is an answer awaited?
     pub asked: bool,
     /// How often it failed.
@@ -43,7 +43,7 @@ pub struct Call {
 /// The wish to have a hook called about versions that have no traffic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CallRequest {
+pub struct HookCallRequest {
     /// The rollout.
     pub rollout: String,
     /// Its run that is over.
@@ -91,7 +91,7 @@ pub struct RejectedVersion {
 /// A version that is kept warm, for the eye.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct KeptView {
+pub struct KeepWarmView {
     /// Which: of several challengers that were rolled back, all of them.
     pub versions: Vec<String>,
     /// For how long yet, in milliseconds of watched time.
@@ -107,7 +107,7 @@ pub struct KeptView {
 /// A hook that has not succeeded yet, for the eye.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct CallView {
+pub struct HookCallView {
     /// The run it is about.
     pub run: u64,
     /// What it is about.
@@ -156,7 +156,7 @@ impl State {
 
     /// May a person still do this although the run is over? Hooks are called again; a watch is stopped, and goes on.
     #[must_use]
-    pub fn takes_when_over(&self, event: &Event) -> bool {
+    pub fn accepts_after_end(&self, event: &Event) -> bool {
         matches!(event, Event::Resume(_)) || matches!(event, Event::Pause(_)) && self.watched().is_some()
     }
 
@@ -197,7 +197,7 @@ impl State {
 
     /// Does it want [`crate::Event::KeptReports`]?
     #[must_use]
-    pub fn watches_kept(&self) -> bool {
+    pub fn polls_kept_version(&self) -> bool {
         let asked = self.plan.keep_warm.as_ref().is_some_and(|keep| !keep.endpoints.is_empty());
         asked && self.ending.emptied_age_ms.is_some() && !self.kept().is_empty()
     }
@@ -257,8 +257,8 @@ impl State {
     }
 
     /// What a hook after the end is told.
-    pub(crate) fn request_after(&self, how: &manifest::HookHow, next: Option<String>) -> CallRequest {
-        CallRequest {
+    pub(crate) fn request_after(&self, how: &manifest::HookHow, next: Option<String>) -> HookCallRequest {
+        HookCallRequest {
             rollout: self.plan.name.clone(),
             run: self.run,
             duty: if self.promoted() { Duty::Succeeded } else { Duty::RolledBack },
@@ -277,10 +277,10 @@ impl State {
         time.saturating_sub(since)
     }
 
-    pub(crate) fn kept_view(&self) -> Option<KeptView> {
+    pub(crate) fn kept_view(&self) -> Option<KeepWarmView> {
         let versions = self.kept();
         let left_ms = self.kept_for_ms();
-        (!versions.is_empty()).then(|| KeptView {
+        (!versions.is_empty()).then(|| KeepWarmView {
             versions,
             left_ms,
             until_unix_ms: self.last.unix_ms.saturating_add(left_ms),
@@ -289,8 +289,8 @@ impl State {
         })
     }
 
-    pub(crate) fn call_views(&self) -> Vec<CallView> {
-        let view = |call: &Call| CallView {
+    pub(crate) fn call_views(&self) -> Vec<HookCallView> {
+        let view = |call: &Call| HookCallView {
             run: call.request.run,
             duty: call.request.duty.into(),
             versions: call.request.versions.clone(),
@@ -302,7 +302,7 @@ impl State {
 }
 
 impl Call {
-    pub(crate) const fn new(request: CallRequest) -> Self {
+    pub(crate) const fn new(request: HookCallRequest) -> Self {
         Self { request, asked: false, failures: 0, failed: None, due_age_ms: 0 }
     }
 }

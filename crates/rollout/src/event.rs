@@ -103,7 +103,7 @@ pub enum Event {
         /// What it said.
         reason: String,
     },
-    /// What the canary route's endpoints answer, while [`crate::State::watches_kept`].
+    /// What the canary route's endpoints answer, while [`crate::State::polls_kept_version`].
     KeptReports(Vec<Endpoint>),
     /// The next run of this name begins.
     NextRun {

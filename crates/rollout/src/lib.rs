@@ -31,8 +31,8 @@ mod watching;
 mod word;
 
 pub use accumulator::{CounterAccumulator, Routed, Seen};
-pub use alone::Alone;
-pub use arms::{ArmStanding, ArmView, Arms, Chosen, LeftOut, Rival};
+pub use alone::FixedLimits;
+pub use arms::{ArmStanding, ArmView, Arms, ChallengerState, Chosen, DroppedArm};
 pub use attention::{AttentionKind, AttentionView};
 pub use bandit::{Bandit, BanditView, ShareView};
 pub use coverage::Coverage;
@@ -40,25 +40,25 @@ pub use demand::{Demand, Load, NextStep, Rates};
 pub use effect::{
     Below, Cause, Effect, HandBackRequest, Notice, Publication, Record, Severity, WarmUpRequest,
 };
-pub use ending::{Call, CallRequest, CallView, Duty, Ending, KeptView, RejectedVersion};
+pub use ending::{Call, Duty, Ending, HookCallRequest, HookCallView, KeepWarmView, RejectedVersion};
 pub use event::{Acks, Endpoint, Endpoints, Event, Human, Refused};
 pub use evidence::{
     Aged, Answer, Bins, Contest, Counts, Evidence, GateEvidence, Group, GuardrailEvidence, Interval, Moments,
     ProxyCoverage, Reading, Stratum, Verdict, Wanted,
 };
 pub use exercise::{
-    CanaryLook, Cancelled, Difference, Drill, DrillOrder, DrillPhase, DrillView, Ended, Exercise,
-    ExerciseEvent, ExerciseView, Exposure, Finding, GateRow, Heartbeats, Kept, LeasePath, LeaseSkipped,
-    LeaseView, Likeness, Outcome, Parity, ParityOrder, ParityPhase, ParityView, PushPath, PushView, Sent,
-    Split, SplitView,
+    Cancelled, Difference, Drill, DrillLeaseView, DrillOrder, DrillPhase, DrillPushView, DrillView, Ended,
+    Exercise, ExerciseEvent, ExerciseView, Exposure, Heartbeats, LastCanaryRequest, LeasePath, LeaseSkipped,
+    Outcome, Parity, ParityFinding, ParityGateView, ParityOrder, ParityPhase, ParitySplitView, ParityVerdict,
+    ParityView, PromiseView, PushPath, Sent, Split,
 };
 pub use figures::Question;
 pub use now::Now;
-pub use practice::{Hindrance, Late, PracticeView, Practised, Turn};
+pub use practice::{Late, PracticeBlocker, PracticeView, Practised, Turn};
 pub use reception::{Reception, receive};
 pub use state::{
-    Acted, Approval, Exposed, HandingBack, KnownEndpoints, Override, Pause, Phase, PublicationState,
-    RollbackBy, RolledBack, Sight, StageRecord, State, WarmingUp,
+    Acted, Approval, Exposed, HandingBack, KnownEndpoints, Override, Pause, Phase, ProxyVisibility,
+    PublicationState, RollbackBy, RolledBack, StageRecord, State, WarmingUp,
 };
 pub use step::{protect, step};
 pub use view::{

@@ -48,7 +48,7 @@ pub struct Late {
 
 /// What is in the way of practice now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hindrance {
+pub struct PracticeBlocker {
     /// One English clause.
     pub why: String,
     /// Is it gone in a moment, so that nobody need hear of it?
@@ -130,7 +130,7 @@ impl Practised {
 
     /// The wall clock was far ahead when this was written: reckoned from now, so that it comes again at all.
     #[must_use]
-    pub fn rectified(self, now_ms: u64) -> Self {
+    pub fn after_clock_change(self, now_ms: u64) -> Self {
         if self.counted_ms <= now_ms.saturating_add(SET_BACK_MS) {
             return self;
         }
@@ -145,7 +145,7 @@ impl Practised {
         mut self,
         (rollout, what): (&str, Exercised),
         due_ms: u64,
-        hindrance: Option<&Hindrance>,
+        hindrance: Option<&PracticeBlocker>,
         now_ms: u64,
     ) -> (Self, Turn) {
         let latest_ms = self.by.within_ms().map(|within| due_ms.saturating_add(within));
@@ -249,8 +249,8 @@ impl Practised {
 impl State {
     /// What of this run and its schedule is in the way of practice now.
     #[must_use]
-    pub fn hinders(&self, what: Exercised, unix_ms: u64) -> Option<Hindrance> {
-        let lasting = |why| Some(Hindrance { why, brief: false });
+    pub fn blocker(&self, what: Exercised, unix_ms: u64) -> Option<PracticeBlocker> {
+        let lasting = |why| Some(PracticeBlocker { why, brief: false });
         if !self.is_over() {
             let (name, run, phase) = (&self.plan.name, self.run, self.phase.name());
             return lasting(format!("run {run} of {name} is under way ({phase})"));

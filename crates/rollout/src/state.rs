@@ -53,7 +53,7 @@ pub struct State {
     pub bandit: Option<Box<Bandit>>,
     /// What it is held to while nothing stands beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alone: Option<Box<crate::Alone>>,
+    pub alone: Option<Box<crate::FixedLimits>>,
     /// When a quorum first sent the canary traffic, on the run's own clock.
     pub exposed_age_ms: Option<u64>,
     /// Why what is counted now is no proof; harm is looked for all the same.
@@ -76,7 +76,7 @@ pub struct State {
     pub acted: Vec<Acted>,
     /// What is seen of the proxies that carry it.
     #[serde(default)]
-    pub sight: Box<Sight>,
+    pub sight: Box<ProxyVisibility>,
     /// Did all of stable's endpoints report the new version when they were last asked?
     pub stable_ready: bool,
     /// How many endpoints are ready, as far as that is asked for.
@@ -161,7 +161,7 @@ pub struct Exposed {
 /// What is seen of the proxies that carry a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Sight {
+pub struct ProxyVisibility {
     /// Which proxies the last look at the counters rests on.
     pub coverage: evidence::ProxyCoverage,
     /// The last look in which enough of them told all they knew, on the run's own clock.

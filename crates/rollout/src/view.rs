@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::word::number;
 use crate::{
-    Answer, ArmView, CallView, Exposed, KeptView, Override, Record, RolledBack, State, Verdict, WatchView,
-    Word,
+    Answer, ArmView, Exposed, HookCallView, KeepWarmView, Override, Record, RolledBack, State, Verdict,
+    WatchView, Word,
 };
 
 pub use baseline::{AgedView, BaselineView, CountsView, GroupView, MomentsView};
@@ -75,10 +75,10 @@ pub struct View {
     pub returning: Option<ReturningView>,
     /// What is kept warm now that it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub kept: Option<KeptView>,
+    pub kept: Option<KeepWarmView>,
     /// Hooks after the end that have not succeeded yet, those of earlier runs included.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub calls: Vec<CallView>,
+    pub calls: Vec<HookCallView>,
     /// What the version showed when it was promoted; of a fleet its members have their own.
     pub baseline: Option<BaselineView>,
     /// The watch over it since; of a fleet its members have their own.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Counts, Now, State};
 use evidence::{
-    Clumps, Effects, Groups, GuardrailEvidence, at_margin, digits, estimate, proven, scale, value,
+    Effects, Groups, GuardrailEvidence, UserClustering, at_margin, digits, estimate, proven, scale, value,
 };
 
 pub use view::{GateStanding, GateWatchView, UnwatchedView, WatchStanding, WatchView};
@@ -352,7 +352,7 @@ pub(crate) fn derived(
     metric: Metric,
     room: Room,
     seen: &Counts,
-    clumps: Clumps,
+    clumps: UserClustering,
     alpha: f64,
 ) -> Result<f64, String> {
     let n = estimate(metric, seen).1;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 
-use simulate::{Chance, End, NAMED, Named, Played, RequestWorld, Tried, Truth, play};
+use simulate::{CanaryHealth, Chance, End, NAMED, Named, RequestWorld, RunResult, WorldResult, play};
 
 /// Short stages, so that an unoptimised build is soon through.
 const SHORT: &str = "stages: [{weight: 20%, bake: 20s, deadline: 10m}, {weight: 50%, bake: 20s, deadline: 10m}, {weight: 100%, bake: 10s}]";
@@ -15,14 +15,14 @@ fn plan(spec: &str) -> manifest::Plan {
     manifest::load(&text).unwrap().plan
 }
 
-fn runs(named: &Named, plan: &manifest::Plan, world: &RequestWorld, n: u64, seconds: u64) -> Tried {
+fn runs(named: &Named, plan: &manifest::Plan, world: &RequestWorld, n: u64, seconds: u64) -> WorldResult {
     let one = |number| {
         let chance = Chance::new(11, 0, number);
         play(plan, world, named.script, named.gate, chance, 1_000, seconds * 1_000)
     };
-    let played: Vec<Played> = (0..n).map(one).collect();
+    let played: Vec<RunResult> = (0..n).map(one).collect();
     assert!(played.iter().all(|one| one.refused.is_none()), "{played:#?}");
-    Tried::new(named, &played)
+    WorldResult::new(named, &played)
 }
 
 fn named(name: &str) -> &'static Named {
@@ -31,7 +31,7 @@ fn named(name: &str) -> &'static Named {
 
 /// The world of this name at another rate, for so many seconds.
 #[track_caller]
-fn check(name: &str, spec: Option<&str>, rate: f64, n: u64, seconds: u64) -> Tried {
+fn check(name: &str, spec: Option<&str>, rate: f64, n: u64, seconds: u64) -> WorldResult {
     let named = named(name);
     let plan = spec.map_or_else(|| named.plan().unwrap(), plan);
     runs(named, &plan, &RequestWorld { rate, ..named.world() }, n, seconds)
@@ -89,8 +89,8 @@ fn a_seed_fixes_a_run() {
 #[test]
 fn both_truths_are_there_and_both_errors() {
     let of = |keep: fn(&&Named) -> bool| NAMED.iter().filter(keep).count();
-    assert!(of(|named| matches!(named.truth, Truth::Healthy { .. })) >= 15);
-    assert!(of(|named| matches!(named.truth, Truth::Harmful { .. })) >= 10);
-    assert!(of(|named| named.wrong && matches!(named.truth, Truth::Healthy { .. })) >= 1);
-    assert!(of(|named| named.wrong && matches!(named.truth, Truth::Harmful { .. })) >= 1);
+    assert!(of(|named| matches!(named.truth, CanaryHealth::Healthy { .. })) >= 15);
+    assert!(of(|named| matches!(named.truth, CanaryHealth::Harmful { .. })) >= 10);
+    assert!(of(|named| named.wrong && matches!(named.truth, CanaryHealth::Healthy { .. })) >= 1);
+    assert!(of(|named| named.wrong && matches!(named.truth, CanaryHealth::Harmful { .. })) >= 1);
 }

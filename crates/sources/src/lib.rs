@@ -23,14 +23,14 @@ use outbound::{Client, RootCertStore};
 use tokio::time::{Instant, timeout_at};
 
 pub use outbound::{Host, Hosts, Text};
-pub use places::{Asker, Purpose};
+pub use places::{Purpose, Requester};
 pub use provider::Figures;
 pub use secrets::Secrets;
 pub use when::When;
 
 use access::Access;
 use places::Places;
-use provider::{Asking, Provider, Registry};
+use provider::{Provider, QueryContext, Registry};
 
 /// Whoever asks. Cheap to clone.
 #[derive(Clone)]
@@ -115,7 +115,7 @@ impl Sources {
     /// Why there is no answer, in one sentence.
     pub async fn newest(&self, trigger: &str, registry: &manifest::Mlflow) -> Result<Option<String>, String> {
         let Some(registry) = Registry::of(registry) else { return Ok(None) };
-        let asker = Asker { name: trigger, purpose: Purpose::Begin };
+        let asker = Requester { name: trigger, purpose: Purpose::Begin };
         self.asking(&registry, asker, When::default(), async |asking| registry.ask(&asking).await).await
     }
 
@@ -131,7 +131,7 @@ impl Sources {
     ///
     /// # Errors
     /// Why there is no answer, in one sentence.
-    pub async fn ask(&self, source: &Source, asker: Asker<'_>, when: When) -> Result<Figures, String> {
+    pub async fn ask(&self, source: &Source, asker: Requester<'_>, when: When) -> Result<Figures, String> {
         let Some(provider) = provider::of_figures(source) else {
             return Err("figures are pushed here, nobody can be asked".to_owned());
         };
@@ -146,13 +146,13 @@ impl Sources {
         &self,
         source: &Source,
         range: Range,
-        asker: Asker<'_>,
+        asker: Requester<'_>,
         when: When,
     ) -> Result<Option<Spread>, String> {
         let Some(provider) = provider::of_figures(source).filter(|provider| provider.remembers()) else {
             return Ok(None);
         };
-        let asked = async |asking: Asking<'_>| provider.before(range, &asking).await;
+        let asked = async |asking: QueryContext<'_>| provider.before(range, &asking).await;
         let values = self.asking(provider, asker, when, asked).await?;
         Ok(Spread::of(&values).ok())
     }
@@ -161,9 +161,9 @@ impl Sources {
     async fn asking<A, T>(
         &self,
         provider: &dyn Provider<Answer = A>,
-        asker: Asker<'_>,
+        asker: Requester<'_>,
         when: When,
-        ask: impl AsyncFnOnce(Asking<'_>) -> Result<T, String>,
+        ask: impl AsyncFnOnce(QueryContext<'_>) -> Result<T, String>,
     ) -> Result<T, String> {
         let begun = Instant::now();
         let patience = access::patience(provider.access());
@@ -181,7 +181,7 @@ impl Sources {
         let access = timeout_at(deadline, Access::read(provider.access(), &self.secrets)).await;
         let access = access.map_err(|_| format!("the secrets could not be read within {patience:?}"))??;
         let when = when.later(begun.elapsed());
-        let said = ask(Asking { web: &self.web, access: &access, when, deadline }).await;
+        let said = ask(QueryContext { web: &self.web, access: &access, when, deadline }).await;
         drop(place);
         said.map_err(|error| access.scrub.clean(&error))
     }

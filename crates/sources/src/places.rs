@@ -16,7 +16,7 @@ const OF_SERVER: usize = 32;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Asker<'a> {
+pub struct Requester<'a> {
     /// The rollout, or the trigger.
     pub name: &'a str,
     /// What for.
@@ -52,7 +52,7 @@ pub struct Place {
 
 impl Places {
     /// Waits for a place.
-    pub async fn take(&self, asker: Asker<'_>, server: &str) -> Result<Place, String> {
+    pub async fn take(&self, asker: Requester<'_>, server: &str) -> Result<Place, String> {
         let whose =
             Whose::Rollout { name: asker.name.to_owned(), purpose: asker.purpose, server: server.to_owned() };
         let of_rollout = self.of(whose, OF_ROLLOUT).acquire_owned().await;
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     /// Takes places until one must be waited for.
-    fn fill(places: &Places, asker: Asker<'_>, server: &str) -> Vec<Place> {
+    fn fill(places: &Places, asker: Requester<'_>, server: &str) -> Vec<Place> {
         std::iter::from_fn(|| places.take(asker, server).now_or_never().map(|place| place.expect("open")))
             .collect()
     }
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn whoever_hangs_holds_its_own_places_alone() {
         let places = Places::default();
-        let asker = |name, purpose| Asker { name, purpose };
+        let asker = |name, purpose| Requester { name, purpose };
         let noisy = fill(&places, asker("noisy", Purpose::Prove), "slow");
         assert_eq!(noisy.len(), OF_ROLLOUT);
         for (name, purpose, server) in [
@@ -120,12 +120,12 @@ mod tests {
         let names: Vec<String> = (0..10).map(|at| format!("r{at}")).collect();
         let all = |purpose| -> usize {
             let taken: Vec<_> =
-                names.iter().map(|name| fill(&places, Asker { name, purpose }, "p")).collect();
+                names.iter().map(|name| fill(&places, Requester { name, purpose }, "p")).collect();
             taken.iter().map(Vec::len).sum()
         };
         assert_eq!(all(Purpose::Prove), OF_SERVER);
         assert_eq!(all(Purpose::Protect), names.len() * OF_ROLLOUT);
-        let taken = fill(&places, Asker { name: "r0", purpose: Purpose::Prove }, "p");
+        let taken = fill(&places, Requester { name: "r0", purpose: Purpose::Prove }, "p");
         assert!(places.0.lock().expect("not poisoned").len() < 20, "places that nobody has are forgotten");
         drop(taken);
     }

@@ -11,7 +11,7 @@ use outbound::{Answer, Client, HeaderMap, Question, Url};
 use tokio::time::{Instant, timeout_at};
 
 use crate::access::Access;
-use crate::when::{Timely, When};
+use crate::when::{SampleTime, When};
 
 pub use mlflow::Registry;
 
@@ -43,10 +43,10 @@ impl Figure {
     }
 
     /// A value that is one of now; else no data.
-    fn at(value: f64, timely: Timely) -> Self {
+    fn at(value: f64, timely: SampleTime) -> Self {
         match timely {
-            Timely::Yes => Self::of(value),
-            Timely::No(why) => Self { value: None, why: Some(why) },
+            SampleTime::Yes => Self::of(value),
+            SampleTime::No(why) => Self { value: None, why: Some(why) },
         }
     }
 }
@@ -72,7 +72,7 @@ pub trait Provider: Sync {
     fn access(&self) -> &manifest::Access;
 
     /// Asks for what is so now.
-    fn ask<'a>(&'a self, asking: &'a Asking<'a>) -> Answering<'a, Self::Answer>;
+    fn ask<'a>(&'a self, asking: &'a QueryContext<'a>) -> Answering<'a, Self::Answer>;
 
     /// Does it know what it would have answered earlier? Then [`Provider::before`] is asked.
     fn remembers(&self) -> bool {
@@ -80,13 +80,13 @@ pub trait Provider: Sync {
     }
 
     /// The numbers it gave over a time before now.
-    fn before<'a>(&'a self, _range: Range, _asking: &'a Asking<'a>) -> Answering<'a, Vec<f64>> {
+    fn before<'a>(&'a self, _range: Range, _asking: &'a QueryContext<'a>) -> Answering<'a, Vec<f64>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 }
 
 /// What a question needs beside its provider.
-pub struct Asking<'a> {
+pub struct QueryContext<'a> {
     pub web: &'a Client,
     /// The provider's, its secrets read.
     pub access: &'a Access,
@@ -95,7 +95,7 @@ pub struct Asking<'a> {
     pub deadline: Instant,
 }
 
-impl Asking<'_> {
+impl QueryContext<'_> {
     /// One GET. Redirects are for the caller to refuse.
     async fn get(&self, url: &Url) -> Result<Answer, String> {
         self.get_with(url, HeaderMap::new()).await
@@ -103,7 +103,7 @@ impl Asking<'_> {
 
     /// The same with headers beside those of the access.
     async fn get_with(&self, url: &Url, headers: HeaderMap) -> Result<Answer, String> {
-        let Asking { web, access, deadline, .. } = self;
+        let QueryContext { web, access, deadline, .. } = self;
         let question =
             Question::get(url).with(headers).with(access.headers.clone()).over(access.tls.as_ref());
         let asked = async { web.send(question).await?.whole(LONGEST).await };

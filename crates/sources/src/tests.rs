@@ -73,7 +73,7 @@ type Pair = (Option<f64>, Option<f64>);
 /// What is asked for now, of something that has been so for ever, every 30 s.
 const WHEN: When = When { now_ms: NOW_MS, for_ms: None, every_ms: 30_000 };
 
-const ASKER: Asker<'static> = Asker { name: "ranker", purpose: Purpose::Prove };
+const ASKER: Requester<'static> = Requester { name: "ranker", purpose: Purpose::Prove };
 
 async fn figures(sources: &Sources, source: Source) -> Result<Pair, String> {
     sources.ask(&source, ASKER, WHEN).await.map(|Figures { canary, stable, .. }| (canary, stable))

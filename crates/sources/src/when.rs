@@ -22,7 +22,7 @@ pub struct When {
 
 /// A value's time, as far as it matters.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Timely {
+pub enum SampleTime {
     /// It is one of now.
     Yes,
     /// It is none: why, as the end of a sentence.
@@ -62,7 +62,7 @@ impl When {
     /// # Errors
     /// When it is of a time to come.
     #[allow(clippy::cast_precision_loss)] // milliseconds since 1970
-    pub(crate) fn timely(self, at_ms: f64, oldest_ms: f64) -> Result<Timely, String> {
+    pub(crate) fn timely(self, at_ms: f64, oldest_ms: f64) -> Result<SampleTime, String> {
         let age_ms = self.now_ms as f64 - at_ms;
         if age_ms < -AHEAD_MS {
             return Err(format!(
@@ -71,16 +71,19 @@ impl When {
             ));
         }
         if age_ms > oldest_ms {
-            return Ok(Timely::No(format!(
+            return Ok(SampleTime::No(format!(
                 "is {} old, and a reading is no older than {}",
                 span(age_ms),
                 span(oldest_ms)
             )));
         }
         if at_ms + SLACK_MS < self.since_ms() as f64 {
-            return Ok(Timely::No(format!("is {} old, from before what is measured began", span(age_ms))));
+            return Ok(SampleTime::No(format!(
+                "is {} old, from before what is measured began",
+                span(age_ms)
+            )));
         }
-        Ok(Timely::Yes)
+        Ok(SampleTime::Yes)
     }
 }
 
@@ -98,7 +101,11 @@ mod tests {
     #[track_caller]
     fn check(when: When, at_ms: f64, step_ms: f64, expected: Result<bool, ()>) {
         let said = when.timely(at_ms, when.oldest_ms(step_ms));
-        assert_eq!(said.as_ref().map(|timely| *timely == Timely::Yes).map_err(|_| ()), expected, "{said:?}");
+        assert_eq!(
+            said.as_ref().map(|timely| *timely == SampleTime::Yes).map_err(|_| ()),
+            expected,
+            "{said:?}"
+        );
     }
 
     #[test]

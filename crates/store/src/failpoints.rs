@@ -54,7 +54,7 @@ impl crate::Store {
     ///
     /// # Errors
     /// When SQLite takes no such order.
-    pub fn unsynced(&self) -> Result<()> {
+    pub fn without_sync(&self) -> Result<()> {
         Ok(self.connection.pragma_update(None, "synchronous", "OFF")?)
     }
 }

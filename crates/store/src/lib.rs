@@ -198,7 +198,7 @@ impl Store {
     ///
     /// # Errors
     /// When SQLite takes no such order.
-    pub fn impatient(&self) -> Result<()> {
+    pub fn wait_briefly_for_locks(&self) -> Result<()> {
         Ok(self.connection.busy_timeout(LOCKED)?)
     }
 

@@ -43,7 +43,7 @@ pub enum Mark {
 impl Mark {
     /// Did the source contribute all it knows, if not at once?
     #[must_use]
-    pub const fn loses_nothing(&self) -> bool {
+    pub const fn is_lossless(&self) -> bool {
         matches!(self, Self::Lost(Loss::Torn))
     }
 }

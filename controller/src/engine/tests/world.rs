@@ -146,7 +146,7 @@ impl World {
             let copy = self.watched.lock().expect("not poisoned").copies;
             let file = self.file(copy);
             let mut store = Store::open(&file).expect("the store opens");
-            store.unsynced().expect("a switch");
+            store.without_sync().expect("a switch");
             store.failpoints = self.points(copy);
             let incarnation = store.incarnation;
             let resource = || Resource::local("/filter.wasm");

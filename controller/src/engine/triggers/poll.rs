@@ -65,7 +65,7 @@ impl Polling {
     }
 
     /// The next question is due now, unless one is under way.
-    pub fn hurry(&mut self) {
+    pub fn poll_now(&mut self) {
         self.due_ns = 0;
     }
 

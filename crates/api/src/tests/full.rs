@@ -64,14 +64,14 @@ fn drill() -> DrillView {
         message: "late".to_owned(),
         started_unix_ms: 4,
         ended_unix_ms: Some(5),
-        lease: LeaseView {
+        lease: DrillLeaseView {
             skipped: Some(LeaseSkipped::OthersExposed.into()),
             told_ms: Some(6),
             proxies: 7,
             missing: 8,
             silent: vec!["envoy-9".to_owned()],
         },
-        push: Some(PushView {
+        push: Some(DrillPushView {
             decided_unix_ms: 9,
             acknowledged_ms: Some(10),
             acknowledged: 11,
@@ -83,7 +83,7 @@ fn drill() -> DrillView {
         }),
         limit_ms: 14,
         slowest_ms: Some(15),
-        promises: vec![Kept { limit_ms: 16, kept: true }],
+        promises: vec![PromiseView { limit_ms: 16, kept: true }],
     }
 }
 
@@ -99,13 +99,13 @@ fn parity() -> ParityView {
         deployed: true,
         phase: ParityPhase::Watching.into(),
         outcome: Some(Outcome::Undecided.into()),
-        finding: Some(Finding::SampleRatio.into()),
+        finding: Some(ParityFinding::SampleRatio.into()),
         message: "off".to_owned(),
         started_unix_ms: 4,
         ended_unix_ms: Some(5),
         watched_ms: 6,
         wants_ms: Some(7),
-        split: SplitView {
+        split: ParitySplitView {
             expected: 0.5,
             observed: Some(0.25),
             assigned: [8, 9],
@@ -113,10 +113,10 @@ fn parity() -> ParityView {
             spread: Some(1.25),
             causes: vec!["a heavy user".to_owned()],
         },
-        gates: vec![GateRow {
+        gates: vec![ParityGateView {
             name: "errors".to_owned(),
             metric: Metric::ErrorRate.into(),
-            verdict: Likeness::Different.into(),
+            verdict: ParityVerdict::Different.into(),
             first: Some(0.125),
             second: Some(0.25),
             n_first: 10,
@@ -204,14 +204,14 @@ pub fn view(name: &str) -> View {
             reason: "harm".to_owned(),
         }),
         returning: Some(ReturningView { from: "v3".to_owned(), vouched: Some("its endpoints".to_owned()) }),
-        kept: Some(KeptView {
+        kept: Some(KeepWarmView {
             versions: vec!["v1".to_owned()],
             left_ms: 13,
             until_unix_ms: 14,
             there: Some(true),
             was_stable: true,
         }),
-        calls: vec![CallView {
+        calls: vec![HookCallView {
             run: 1,
             duty: Duty::RolledBack.into(),
             versions: vec!["v0".to_owned()],

@@ -1,4 +1,4 @@
-//! What people do to a rollout, and what they mean by it.
+//! Arguments of acts on a rollout.
 
 use super::{Server, challenger};
 
@@ -6,7 +6,7 @@ use super::{Server, challenger};
 pub struct ActOnArm {
     #[command(flatten)]
     pub act: Act,
-    /// Of several versions on trial this one alone: canary, or the name of an arm
+    /// Apply to this version only: canary, or a name under spec.arms
     #[arg(long, value_parser = challenger)]
     pub arm: Option<split::Arm>,
 }
@@ -15,24 +15,24 @@ pub struct ActOnArm {
 pub struct Act {
     #[command(flatten)]
     pub server: Server,
-    /// The rollout's name
+    /// Name of the rollout
     pub name: String,
-    /// Why; it stands in the history
+    /// Reason; recorded in the history
     #[arg(long, default_value = "")]
     pub reason: String,
     #[command(flatten)]
-    pub meant: Meant,
+    pub meant: ActPrecondition,
 }
 
-/// What an act is meant for. Nothing of it holds up an abort.
+/// When an act applies. An abort ignores the revision.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct Meant {
-    /// Only if it is still what was seen: the `revision` that `serin get NAME` shows. Default: what is there when the command
-    /// begins
+pub struct ActPrecondition {
+    /// Refuse the act unless this is still the rollout's revision (`serin get NAME` shows it). Default: the
+    /// revision when the command starts
     #[arg(long)]
     pub revision: Option<String>,
-    /// What is asked again under this key is answered as the first time and not done again, such as the name of a
-    /// pipeline's step. Default: a key of each command's own
+    /// Idempotency key, such as the name of a pipeline's step: a repeated request with the same key gets the first answer
+    /// and is not carried out again. Default: a new key for each command
     #[arg(long, value_name = "KEY", value_parser = key)]
     pub idempotency_key: Option<String>,
 }

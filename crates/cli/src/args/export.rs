@@ -1,4 +1,4 @@
-//! What `serin export` is told.
+//! Arguments of `serin export`.
 
 use std::path::PathBuf;
 
@@ -8,24 +8,24 @@ use super::Server;
 pub struct Export {
     #[command(flatten)]
     pub server: Server,
-    /// The rollout's name; without one, all
+    /// Name of the rollout; without it, all
     pub name: Option<String>,
-    /// One run, by its number
+    /// Only this run, by its number
     #[arg(long, requires = "name")]
     pub run: Option<u64>,
-    /// Only runs still under way then: 2026-03-01, 2026-03-01T09:30:00Z, or 30d for 30 days ago
+    /// Only runs that had not ended by this time: 2026-03-01, 2026-03-01T09:30:00Z, or 30d for 30 days ago
     #[arg(long)]
     pub since: Option<String>,
-    /// Only runs that had begun by then
+    /// Only runs that began before this time
     #[arg(long)]
     pub until: Option<String>,
-    /// The form
+    /// Format of the export
     #[arg(long, default_value = "json")]
     pub format: Format,
-    /// The table; JSON holds all of them without it
+    /// Table to export; required for CSV, JSON has all without it
     #[arg(long, required_if_eq("format", "csv"))]
     pub what: Option<Table>,
-    /// Write here and not to standard output
+    /// Write to this file in place of standard output
     #[arg(long)]
     pub file: Option<PathBuf>,
 }
@@ -33,9 +33,9 @@ pub struct Export {
 /// [`api::Format`], as it is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A list of runs, each with everything
+    /// A list of runs with all their tables
     Json,
-    /// One table, a header first
+    /// One table, with a header
     Csv,
 }
 
@@ -46,9 +46,9 @@ pub enum Table {
     Runs,
     /// A line per stage that was entered
     Stages,
-    /// A line per change of a gate's answer
+    /// A line per change of a gate's verdict
     Gates,
-    /// A line per look (later: per minute) and arm, and per reading
+    /// A line per evaluation (after an hour: per minute) and arm, and per measurement of a source
     Measurements,
     /// A line per act, decision, publication and notice
     History,

@@ -14,30 +14,30 @@ pub struct Trigger {
 
 #[derive(Debug, Subcommand)]
 pub enum TriggerAct {
-    /// Show triggers, or one of them
+    /// Show all triggers, or one
     Get {
-        /// Its name; without one, all are listed
+        /// Name of the trigger; without it, all are listed
         name: Option<String>,
-        /// The form of the answer
+        /// Output format
         #[arg(short, long, default_value = "text")]
         output: Output,
     },
-    /// Roll a version of the registry out, as if the registry had said so
+    /// Roll out a version of the registry, as if the registry had announced it
     Fire {
-        /// The trigger's name
+        /// Name of the trigger
         name: String,
-        /// The registry's version
+        /// Version number in the registry
         version: String,
-        /// A version that had its turn
+        /// Roll out a version again that was handled before
         #[arg(long)]
         again: bool,
-        /// Why; it stands in the history
+        /// Reason; recorded in the history
         #[arg(long, default_value = "")]
         reason: String,
     },
-    /// Forget a trigger; what it began goes on
+    /// Delete a trigger; runs that it started continue
     Delete {
-        /// The trigger's name
+        /// Name of the trigger
         name: String,
     },
 }

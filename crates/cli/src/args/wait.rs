@@ -1,23 +1,23 @@
-//! What `serin wait` may be told.
+//! Arguments of `serin wait`.
 
 use super::Server;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 it ended as wanted, 1 it ended the other way, 2 the timeout came first, 3 could not ask."
+    after_help = "Exit codes: 0 it ended as requested, 1 it ended otherwise, 2 timeout, 3 the controller could not be reached."
 )]
 pub struct Wait {
     #[command(flatten)]
     pub server: Server,
-    /// Its name
+    /// Name of the rollout
     pub name: String,
-    /// The end that is wanted
+    /// The end to wait for
     #[arg(long = "for", default_value = "promoted")]
     pub end: End,
-    /// Wait no longer than this; without it, as long as it takes
+    /// Longest time to wait. Default: no limit
     #[arg(long)]
     pub timeout: Option<manifest::Span>,
-    /// Which run, by its number; it may be yet to begin. Without it, the present one
+    /// Number of the run; it may not have begun yet. Default: the present run
     #[arg(long)]
     pub run: Option<u64>,
 }
@@ -27,9 +27,9 @@ pub struct Wait {
 pub enum End {
     /// Stable serves the new version
     Promoted,
-    /// Everything went back
+    /// All traffic went back to stable
     RolledBack,
-    /// Either
+    /// Either end
     Over,
 }
 

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use api::{Applied, ApplyQuery, TriggerApplied, TriggerQuery};
 
-use super::files::{Placed, gather};
-use super::seen::seen_or_new;
+use super::files::{Placed, read_documents};
+use super::seen::at_seen_revision;
 use super::{Answer, Client, refusal};
 use crate::args;
 
@@ -40,7 +40,7 @@ impl Item {
 }
 
 pub async fn apply(options: args::Apply) -> Result<ExitCode> {
-    let items: Vec<Item> = gather(&options.file)?.into_iter().map(Item::of).collect();
+    let items: Vec<Item> = read_documents(&options.file)?.into_iter().map(Item::of).collect();
     // Of one alone the controller says what is wrong.
     let several = items.len() > 1;
     let bad = if several { faults(&items) } else { BTreeMap::new() };
@@ -104,7 +104,7 @@ async fn send(client: &Client, options: &args::Apply, item: &Item) -> Result<Ans
     if dry_run || item.problems.is_some() {
         return client.post_text("/v1/rollouts", &query, item.text.clone()).await;
     }
-    let client = seen_or_new(client, &item.name, &options.meant).await?;
+    let client = at_seen_revision(client, &item.name, &options.meant).await?;
     client.post_text("/v1/rollouts", &query, item.text.clone()).await
 }
 

@@ -46,7 +46,7 @@ impl Client {
     }
 
     /// The same, for acts that are meant for what was seen.
-    pub fn meaning(&self, seen: Option<String>, key: Option<String>) -> Self {
+    pub fn with_precondition(&self, seen: Option<String>, key: Option<String>) -> Self {
         Self { seen, key, ..self.clone() }
     }
 

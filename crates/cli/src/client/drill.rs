@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use api::{DrillRequest, DrillView, Exercised, Kept, Outcome, Word};
+use api::{DrillRequest, DrillView, Exercised, Outcome, PromiseView, Word};
 
 use super::Client;
 use super::exercise::{Exercise, Shown, exercise, so_far};
@@ -67,9 +67,11 @@ fn report(drill: &DrillView) -> String {
             let _ = writeln!(out, "  canary     last request {ms} ms after the decision{bound}");
         }
     }
-    let limit =
-        Kept { limit_ms: drill.limit_ms, kept: drill.slowest_ms.is_some_and(|ms| ms <= drill.limit_ms) };
-    let mut promises: Vec<&Kept> = drill.promises.iter().collect();
+    let limit = PromiseView {
+        limit_ms: drill.limit_ms,
+        kept: drill.slowest_ms.is_some_and(|ms| ms <= drill.limit_ms),
+    };
+    let mut promises: Vec<&PromiseView> = drill.promises.iter().collect();
     if !promises.iter().any(|promise| promise.limit_ms == limit.limit_ms) {
         promises.push(&limit);
     }

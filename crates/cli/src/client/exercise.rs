@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Answer, Client, LOOK, refusal, seen};
-use crate::args::{Meant, Output};
+use crate::args::{ActPrecondition, Output};
 
 /// One kind of exercise, as it is answered.
 pub(super) trait Exercise: DeserializeOwned {
@@ -63,7 +63,7 @@ async fn one<T: Exercise>(
     shown: &Shown,
 ) -> Result<u8> {
     let below = format!("/v1/rollouts/{name}");
-    let asking = seen(client, name, &Meant::default()).await?;
+    let asking = seen(client, name, &ActPrecondition::default()).await?;
     let Begun { number } = asking.post(&format!("{below}/{}", T::ASKED_AT), request).await?.read()?;
     if shown.detach {
         println!("{name}: {} {number} begun; see: serin get {name}", T::WHAT.words());

@@ -27,7 +27,7 @@ pub fn files_of(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 /// All documents of some files and folders, in this order; in a folder by file name.
-pub fn gather(named: &[PathBuf]) -> Result<Vec<Placed>> {
+pub fn read_documents(named: &[PathBuf]) -> Result<Vec<Placed>> {
     let mut found = Vec::new();
     for named in named {
         let files = if named.is_dir() { within(named)? } else { vec![named.clone()] };
@@ -79,18 +79,22 @@ mod tests {
         write(".hidden.yaml", "name: x\n");
         write("notes.md", "name: y\n");
         let named = |named: &[PathBuf]| -> Vec<String> {
-            let placed = gather(named).expect("documents").into_iter();
+            let placed = read_documents(named).expect("documents").into_iter();
             placed.map(|one| one.place.replace(&format!("{}/", dir.path().display()), "")).collect()
         };
         assert_eq!(named(&[dir.path().to_owned()]), ["a.yaml", "b.yml:1", "b.yml:2", "d.json"]);
         assert_eq!(named(&[dir.path().join("d.json"), dir.path().join("a.yaml")]), ["d.json", "a.yaml"]);
         for (wrong, part) in [("none.yaml", "cannot be read"), ("empty.yaml", "holds no document")] {
-            let error = gather(&[dir.path().join(wrong)]).err().expect("refused");
+            let error = read_documents(&[dir.path().join(wrong)]).err().expect("refused");
             assert!(format!("{error:#}").contains(part), "{error:#}");
         }
         let empty = tempfile::tempdir().expect("a folder");
         assert!(
-            gather(&[empty.path().to_owned()]).err().expect("refused").to_string().contains("holds no .yaml")
+            read_documents(&[empty.path().to_owned()])
+                .err()
+                .expect("refused")
+                .to_string()
+                .contains("holds no .yaml")
         );
     }
 }

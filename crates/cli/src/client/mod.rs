@@ -26,7 +26,7 @@ pub use apply::apply;
 use connection::{Answer, Client, refusal};
 pub use drill::drill;
 pub use export::{export, history};
-pub use files::{Placed, files_of, gather};
+pub use files::{Placed, files_of, read_documents};
 pub use parity::parity;
 use seen::seen;
 pub use wait::wait;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use api::{Exercised, Outcome, ParityRequest, ParityView, SplitView, Word};
+use api::{Exercised, Outcome, ParityRequest, ParitySplitView, ParityView, Word};
 
 use super::Client;
 use super::exercise::{Exercise, Shown, exercise, so_far};
@@ -28,8 +28,8 @@ impl Exercise for ParityView {
     }
 }
 
-pub async fn parity(options: args::Aa) -> Result<ExitCode> {
-    let args::Aa { server, name, share, deployed, duration, until_evidence, reason, detach, output } =
+pub async fn parity(options: args::Parity) -> Result<ExitCode> {
+    let args::Parity { server, name, share, deployed, duration, until_evidence, reason, detach, output } =
         options;
     let request = ParityRequest { share, deployed, duration, until_evidence, reason };
     exercise::<ParityView>(&Client::new(&server), &name, &request, Shown { detach, output }).await
@@ -45,7 +45,7 @@ fn report(parity: &ParityView) -> String {
         "{} A/A check {}, {} against itself: {finding}\n  {}",
         parity.name, parity.number, parity.version, parity.message
     );
-    let SplitView { expected, observed, e_value, causes, .. } = &parity.split;
+    let ParitySplitView { expected, observed, e_value, causes, .. } = &parity.split;
     let observed = observed.map_or("nothing".to_owned(), |share| format!("{:.3}%", share * 100.0));
     let _ = writeln!(
         out,

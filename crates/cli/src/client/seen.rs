@@ -4,20 +4,25 @@ use anyhow::Result;
 use api::{NO_RUN, Refusal, RunView};
 
 use super::connection::{Client, refusal};
-use crate::args::Meant;
+use crate::args::ActPrecondition;
 
 /// A client that says what is seen of a rollout: what its user says, or what is there now. Of a rollout that is not there
 /// it says nothing.
-pub async fn seen(client: &Client, name: &str, meant: &Meant) -> Result<Client> {
+pub async fn seen(client: &Client, name: &str, meant: &ActPrecondition) -> Result<Client> {
     saying(client, name, meant, None).await
 }
 
 /// The same of a rollout that need not be there yet.
-pub async fn seen_or_new(client: &Client, name: &str, meant: &Meant) -> Result<Client> {
+pub async fn at_seen_revision(client: &Client, name: &str, meant: &ActPrecondition) -> Result<Client> {
     saying(client, name, meant, Some(NO_RUN)).await
 }
 
-async fn saying(client: &Client, name: &str, meant: &Meant, absent: Option<&str>) -> Result<Client> {
+async fn saying(
+    client: &Client,
+    name: &str,
+    meant: &ActPrecondition,
+    absent: Option<&str>,
+) -> Result<Client> {
     let seen = match &meant.revision {
         Some(revision) => Some(revision.clone()),
         None => match refusal(client.get(&format!("/v1/rollouts/{name}")).await)? {
@@ -27,5 +32,5 @@ async fn saying(client: &Client, name: &str, meant: &Meant, absent: Option<&str>
         },
     };
     // A controller of an earlier release tells of no revision.
-    Ok(client.meaning(seen.filter(|seen| !seen.is_empty()), meant.idempotency_key.clone()))
+    Ok(client.with_precondition(seen.filter(|seen| !seen.is_empty()), meant.idempotency_key.clone()))
 }

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use api::{
-    ArmStanding, ArmView, BanditView, CallView, ExposedView, GateWatchView, KeptView, QueuedView, RunView,
-    ShareView, UnwatchedView, VerdictView, WatchView, WayView, moment,
+    ArmStanding, ArmView, BanditView, ExposedView, GateWatchView, HookCallView, KeepWarmView, QueuedView,
+    RunView, ShareView, UnwatchedView, VerdictView, WatchView, WayView, moment,
 };
 
 use super::exercise::so_far;
@@ -126,8 +126,8 @@ fn by_hand(out: &mut String, name: &str, ways: &[WayView]) {
 }
 
 /// What is kept warm now that the run is over, and which hooks are still to be called.
-fn kept(out: &mut String, name: &str, kept: Option<&KeptView>, calls: &[CallView]) {
-    if let Some(KeptView { versions, left_ms, until_unix_ms, there, was_stable }) = kept {
+fn kept(out: &mut String, name: &str, kept: Option<&KeepWarmView>, calls: &[HookCallView]) {
+    if let Some(KeepWarmView { versions, left_ms, until_unix_ms, there, was_stable }) = kept {
         let (versions, left) =
             (versions.join(", "), manifest::Span::from_ms(left_ms.div_ceil(1_000) * 1_000));
         let until = api::moment(*until_unix_ms);
@@ -145,7 +145,7 @@ fn kept(out: &mut String, name: &str, kept: Option<&KeptView>, calls: &[CallView
         };
         let _ = writeln!(out, "{back}");
     }
-    for CallView { run, duty, versions, failed, again_ms } in calls {
+    for HookCallView { run, duty, versions, failed, again_ms } in calls {
         let wants = duty.known().map_or("deleted", |duty| duty.wants());
         let _ = write!(out, "  hook after run {run}: {} to be {wants}", versions.join(", "));
         let _ = match (failed, again_ms) {

@@ -1,7 +1,7 @@
 //! Named triggers, as typed and as judged: `error_rate=errors,max=5%`.
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use judge::trigger::{Trigger, TriggerFinding};
+use judge::alert::{AlertFinding, AlertRule};
 use serde::Serialize;
 
 use super::rule::number;
@@ -12,7 +12,7 @@ use crate::table::columns;
 /// A trigger on a column.
 #[derive(Debug)]
 pub struct Rule {
-    pub trigger: Trigger,
+    pub trigger: AlertRule,
     pub column: String,
 }
 
@@ -21,7 +21,7 @@ pub struct Rule {
 pub struct Found {
     pub column: String,
     #[serde(flatten)]
-    pub finding: TriggerFinding,
+    pub finding: AlertFinding,
     /// Rows without a value, left out; with pairs, rows without a partner: canary, stable.
     pub missing: [usize; 2],
 }
@@ -31,9 +31,9 @@ impl Rule {
     pub fn parse(text: &str) -> Result<Self> {
         let mut parts = text.split(',').map(str::trim);
         let (name, column) = parts.next().and_then(|head| head.split_once('=')).unwrap_or((text, ""));
-        let known = Trigger::named(name);
+        let known = AlertRule::named(name);
         let mut trigger = known.ok_or_else(|| {
-            anyhow!("--trigger {name:?} is unknown; known are {}", Trigger::NAMES.join(", "))
+            anyhow!("--trigger {name:?} is unknown; known are {}", AlertRule::NAMES.join(", "))
         })?;
         if column.is_empty() {
             bail!("--trigger {name}: on which column? Write {name}=COLUMN");
@@ -42,25 +42,27 @@ impl Rule {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
             let value = amount(value).with_context(|| format!("--trigger {name}: {part}"))?;
             let place = match (&mut trigger, key) {
-                (Trigger::PredictionDistributionShift { p, .. }, "p") => p,
-                (Trigger::PredictionDistributionShift { d, .. }, "d") => d,
-                (Trigger::ErrorRate { limit, .. } | Trigger::LatencyP99 { limit, .. }, "max") => limit,
-                (Trigger::ErrorRate { ratio, .. } | Trigger::LatencyP99 { ratio, .. }, "ratio") => ratio,
-                (Trigger::ErrorRate { floor, .. }, "floor") => floor,
-                (Trigger::EmbeddingDrift { warn, .. } | Trigger::PredictionChange { warn, .. }, "warn") => {
-                    warn
-                }
-                (Trigger::EmbeddingDrift { fail, .. } | Trigger::PredictionChange { fail, .. }, "fail") => {
-                    fail
-                }
-                (Trigger::PredictionChange { by, .. }, "by") => by,
+                (AlertRule::PredictionDistributionShift { p, .. }, "p") => p,
+                (AlertRule::PredictionDistributionShift { d, .. }, "d") => d,
+                (AlertRule::ErrorRate { limit, .. } | AlertRule::LatencyP99 { limit, .. }, "max") => limit,
+                (AlertRule::ErrorRate { ratio, .. } | AlertRule::LatencyP99 { ratio, .. }, "ratio") => ratio,
+                (AlertRule::ErrorRate { floor, .. }, "floor") => floor,
+                (
+                    AlertRule::EmbeddingDrift { warn, .. } | AlertRule::PredictionChange { warn, .. },
+                    "warn",
+                ) => warn,
+                (
+                    AlertRule::EmbeddingDrift { fail, .. } | AlertRule::PredictionChange { fail, .. },
+                    "fail",
+                ) => fail,
+                (AlertRule::PredictionChange { by, .. }, "by") => by,
                 (other, _) => {
                     let keys = match other {
-                        Trigger::PredictionDistributionShift { .. } => "p and d",
-                        Trigger::ErrorRate { .. } => "max, ratio and floor",
-                        Trigger::LatencyP99 { .. } => "max and ratio",
-                        Trigger::EmbeddingDrift { .. } => "warn and fail",
-                        Trigger::PredictionChange { .. } => "by, warn and fail",
+                        AlertRule::PredictionDistributionShift { .. } => "p and d",
+                        AlertRule::ErrorRate { .. } => "max, ratio and floor",
+                        AlertRule::LatencyP99 { .. } => "max and ratio",
+                        AlertRule::EmbeddingDrift { .. } => "warn and fail",
+                        AlertRule::PredictionChange { .. } => "by, warn and fail",
                     };
                     bail!("--trigger {name}: {part:?} is unknown; known are {keys}")
                 }
@@ -77,7 +79,7 @@ impl Rule {
                 bail!("{}: it compares input by input; name the input's column with --pair-by", wrong());
             };
             let (pairs, alone) = match self.trigger {
-                Trigger::EmbeddingDrift { .. } => pair::cosines(&self.column, id, control, canary)?,
+                AlertRule::EmbeddingDrift { .. } => pair::cosines(&self.column, id, control, canary)?,
                 _ => pair::differences(&self.column, id, control, canary)?,
             };
             (self.trigger.judge_pairs(&pairs), alone)

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::config::ScoreThresholds;
-use super::foreign::{Form, Shape, Sieve, one_object, strict, unwrapped};
+use super::foreign::{Form, IgnoredFields, Shape, one_object, strict, unwrapped};
 use super::table::{Zone, moment};
 use crate::client;
 
@@ -16,22 +16,22 @@ use crate::client;
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Several judgements, as Kayenta's standalone analysis makes them")]
 pub struct AnalysisOptions {
-    /// A judgement this often (analysisIntervalMins); every one must score above --marginal, the last reach --pass
+    /// Interval between judgements (analysisIntervalMins); every score must be above --marginal, and the last reach --pass
     #[arg(long, requires_all = ["config", "timestamp"])]
     interval: Option<Span>,
-    /// How long the analysis lasts (lifetimeDurationMins) [default: as long as the rows do]
+    /// Duration of the analysis (lifetimeDurationMins) [default: to the last row]
     #[arg(long, requires_all = ["config", "timestamp"])]
     lifetime: Option<Span>,
-    /// How far back each judgement looks (lookbackMins); 0s: to the start, a growing window [default: 0s]
+    /// Window of each judgement (lookbackMins); 0s: from the start, a growing window [default: 0s]
     #[arg(long, requires_all = ["config", "timestamp"])]
     lookback: Option<Span>,
-    /// Warm-up that is left out at the beginning (beginAfterMins) [default: 0s]
+    /// Warm-up at the beginning that is left out (beginAfterMins) [default: 0s]
     #[arg(long, requires_all = ["config", "timestamp"])]
     begin_after: Option<Span>,
-    /// The time between two points; missing ones then count as NaN [default: what is missing stays unknown]
+    /// Time between two points; missing points then count as NaN [default: missing points are not known]
     #[arg(long, requires_all = ["config", "timestamp"])]
     step: Option<Span>,
-    /// All of it from Kayenta's execution request (JSON); options win over what it says
+    /// Kayenta's execution request (JSON) with all of these; command-line options take precedence
     #[arg(long, requires_all = ["config", "timestamp"])]
     execution: Option<PathBuf>,
 }
@@ -152,7 +152,7 @@ impl Execution {
             None => (whole, ""),
         };
         let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-        let mut sieve = Sieve::default();
+        let mut sieve = IgnoredFields::default();
         let mut sift = || {
             sieve.keep(&mut value, path, &EXECUTION)?;
             match value.get_mut("scopes") {

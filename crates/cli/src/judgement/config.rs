@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Options;
-use super::foreign::{Form, Shape, Sieve, one_object, strict, unwrapped};
+use super::foreign::{Form, IgnoredFields, Shape, one_object, strict, unwrapped};
 use crate::client;
 
 /// The only judge whose rules are known here.
@@ -113,7 +113,7 @@ impl CanaryConfig {
 
     pub fn parse(file: &str, text: &str) -> Result<Self> {
         let mut whole = one_object(file, text)?;
-        let mut sieve = Sieve::default();
+        let mut sieve = IgnoredFields::default();
         let (mut value, path, request) = match unwrapped(&mut whole) {
             Some([config, request]) => (config, "canaryConfig", Some(request)),
             None => (whole, "", None),
@@ -196,7 +196,7 @@ impl CanaryConfig {
 }
 
 /// Leaves what decides.
-fn sift(sieve: &mut Sieve, config: &mut Value, path: &str) -> Result<()> {
+fn sift(sieve: &mut IgnoredFields, config: &mut Value, path: &str) -> Result<()> {
     sieve.keep(config, path, &CONFIG)?;
     let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     if let Some(judge) = config.get_mut("judge") {

@@ -27,11 +27,11 @@ const ALIKE: f64 = 0.6;
 
 /// Separates what decides from the rest.
 #[derive(Default)]
-pub struct Sieve {
+pub struct IgnoredFields {
     aside: Vec<String>,
 }
 
-impl Sieve {
+impl IgnoredFields {
     /// Leaves in an object only what decides; what is no object is left for [`strict`] to refuse.
     pub fn keep(&mut self, value: &mut Value, path: &str, shape: &Shape) -> Result<()> {
         let Value::Object(object) = value else { return Ok(()) };

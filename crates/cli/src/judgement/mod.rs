@@ -1,5 +1,6 @@
 //! `serin judge`: two files of samples, one verdict.
 
+mod alert;
 mod analysis;
 mod asked;
 mod compat;
@@ -12,7 +13,6 @@ mod segment;
 mod series;
 mod show;
 mod table;
-mod trigger;
 mod whole;
 
 #[cfg(test)]
@@ -30,84 +30,84 @@ use crate::args::Output;
 use analysis::{Analysis, AnalysisOptions};
 use config::CanaryConfig;
 use rule::{Kind, Rule, Side, TestName};
-use segment::Must;
+use segment::SegmentPolicy;
 use table::{Table, Zone};
 
 /// Options of `serin judge`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Options {
-    /// Stable's samples: CSV with a header, or one JSON object per line; a column per metric
+    /// File of stable's samples: CSV with a header, or one JSON object per line; a column per metric
     #[arg(long, visible_alias = "stable")]
     pub control: PathBuf,
-    /// The canary's samples, in the same form
+    /// File of the canary's samples, in the same format
     #[arg(long)]
     pub canary: PathBuf,
-    /// Judge as Kayenta does, by this canary configuration (JSON)
+    /// Judge as Kayenta does, with this canary configuration (JSON)
     #[arg(long, conflicts_with_all = ["metric", "direction", "margin", "kind", "test", "alpha", "fail", "min_samples", "seed", "trigger", "rules", "segment", "min_segment_n", "segments_must", "share", "unit", "pair_by"])]
     pub config: Option<PathBuf>,
-    /// A column to judge; more rules for it alone may follow: ctr,direction=higher_is_better,margin=5%,weight=3,critical
+    /// Column to judge, with options of its own: ctr,direction=higher_is_better,margin=5%,weight=3,critical
     #[arg(long)]
     pub metric: Vec<String>,
-    /// A named trigger on a column: prediction_distribution_shift=score, error_rate=errors, latency_p99=ms,
-    /// embedding_drift=vector, prediction_change=label; its limits may follow: error_rate=errors,max=5%,ratio=3x
+    /// Limit with a severity on a column: prediction_distribution_shift=score, error_rate=errors, latency_p99=ms,
+    /// embedding_drift=vector, prediction_change=label; with limits of its own: error_rate=errors,max=5%,ratio=3x
     #[arg(long)]
     pub trigger: Vec<String>,
-    /// More metrics, triggers and segments, as lists in a YAML file
+    /// YAML file with lists of further metrics, triggers and segments
     #[arg(long)]
     pub rules: Option<PathBuf>,
-    /// Which way the metrics are good
+    /// Whether higher or lower values are better
     #[arg(long)]
     pub direction: Option<Side>,
-    /// How much worse is acceptable: a part of stable's mean (5%), a factor on it (1.2x), or a number in its unit (0.01)
+    /// How much worse is acceptable: a percentage of stable's mean (5%), a factor (1.2x), or a number in its unit (0.01)
     #[arg(long)]
     pub margin: Option<String>,
-    /// What a value is; without it, columns of 0 and 1 are rates and all others are compared by rank
+    /// Kind of the values. Default: columns of 0 and 1 are rates, all others are compared by rank
     #[arg(long)]
     pub kind: Option<Kind>,
-    /// The test, where the kind's own is not wanted
+    /// Statistical test. Default: that of the kind
     #[arg(long)]
     pub test: Option<TestName>,
-    /// Chance of a false proof, one-sided
+    /// One-sided probability of a false proof
     #[arg(long)]
     pub alpha: Option<f64>,
-    /// Fewer values than this in an arm are insufficient
+    /// A file with fewer values than this is insufficient
     #[arg(long, default_value_t = 10)]
     pub min_samples: u64,
-    /// Also judge each value of these columns by itself; a+b cuts by both together
+    /// Also judge each value of these columns separately; a+b combines two columns
     #[arg(long, value_delimiter = ',')]
     pub segment: Vec<String>,
-    /// Fewer values than this in an arm of a segment are insufficient
+    /// A segment with fewer values than this in either file is insufficient
     #[arg(long, default_value_t = 100)]
     pub min_segment_n: u64,
-    /// What segments must do for the whole to pass
+    /// Whether undecided segments prevent a pass
     #[arg(long, default_value = "pass")]
-    pub segments_must: Must,
-    /// The canary's configured share of the traffic (5%), where the files hold all of it: checks that it arrived
+    pub segments_must: SegmentPolicy,
+    /// The canary's configured share of the traffic (5%), if the files contain all of it: checks the observed share
     #[arg(long, value_parser = crate::planning::share)]
     pub share: Option<f64>,
-    /// The column of what is independent of one another, such as the user: its rows become one observation, their mean
+    /// Column of the independent unit, such as the user: all its rows become one observation, their mean
     #[arg(long)]
     pub unit: Option<String>,
-    /// The column that names the input, where both files hold the same inputs
+    /// Column that identifies an input, if both files contain the same inputs
     #[arg(long)]
     pub pair_by: Option<String>,
-    /// The seed of the bootstrap; the same seed gives the same interval
+    /// Seed of the bootstrap; the same seed gives the same interval
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// The column with the time, where rows are points in time; the arms must then cover the same time
+    /// Column with the time of each row; both files must then cover the same time
     #[arg(long)]
     pub timestamp: Option<String>,
-    /// A score from here passes [default: 95, or the configuration's]
+    /// Lowest score that passes [default: 95, or the configuration's]
     #[arg(long)]
     pub pass: Option<f64>,
-    /// A score up to here fails [default: 60]
+    /// Highest score that fails [default: 60]
     #[arg(long)]
     pub fail: Option<f64>,
-    /// With --config, a score from here is marginal [default: the configuration's]
+    /// With --config, lowest score that is marginal [default: the configuration's]
     #[arg(long, requires = "config")]
     pub marginal: Option<f64>,
-    /// The form of the answer
+    /// Output format
     #[arg(short, long, default_value = "text")]
     pub output: Output,
     #[command(flatten)]

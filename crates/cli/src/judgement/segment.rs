@@ -13,13 +13,13 @@ const MOST: usize = 200;
 /// Chance of a false alarm over the mix of the arms, or over their shares: it stops the judging, so it must be rare.
 const ALPHA: f64 = 0.001;
 
-/// Whether undecided segments hold the verdict up.
+/// Whether undecided segments prevent a pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Must {
+pub enum SegmentPolicy {
     /// Every segment must pass
     #[default]
     Pass,
-    /// No segment may be proven worse; undecided ones are shown and do not hold the verdict up
+    /// No segment may be proven worse; undecided segments are listed and ignored
     NotFail,
 }
 
@@ -159,7 +159,7 @@ impl Segment {
 }
 
 /// Does the canary have the configured share of all rows?
-pub fn share_kept(control: &Table, canary: &Table, share: f64) -> Result<Option<String>> {
+pub fn check_share(control: &Table, canary: &Table, share: f64) -> Result<Option<String>> {
     let (n1, n0) = (canary.rows() as u64, control.rows() as u64);
     let p = share_mismatch(&[[n1, n0]], share)?.into_iter().flatten().next();
     #[allow(clippy::cast_precision_loss)] // rows

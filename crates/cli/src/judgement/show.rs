@@ -5,7 +5,7 @@ use judge::JUDGE;
 use super::own::Judged;
 use super::segment::{Answer, Dimension};
 use super::whole::Whole;
-use super::{Verdict, short, trigger};
+use super::{Verdict, alert, short};
 use crate::table::{Side, columns};
 
 /// What it is about, the answer, and why.
@@ -16,7 +16,7 @@ pub fn text(whole: &Whole) -> String {
     let mut out = metrics(&together);
     if !whole.triggers.is_empty() {
         out += if out.is_empty() { "" } else { "\n" };
-        out += &trigger::text(&whole.triggers);
+        out += &alert::text(&whole.triggers);
     }
     for dimension in &whole.dimensions {
         out += "\n";

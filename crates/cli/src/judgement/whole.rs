@@ -2,16 +2,16 @@
 
 use anyhow::{Result, bail};
 use judge::JUDGE;
+use judge::alert::Alarm;
 use judge::multiplicity::{Adjust, adjust_p};
 use judge::score::{ScoreThresholds, WeightedGate, score};
-use judge::trigger::Alarm;
 use judge::verdict::Correction;
 use serde_json::json;
 
+use super::alert::{self, Found};
 use super::asked::Asked;
 use super::own::{Judged, Samples, kind, one};
-use super::segment::{Answer, Dimension, Must, share_kept};
-use super::trigger::{self, Found};
+use super::segment::{Answer, Dimension, SegmentPolicy, check_share};
 use super::{Judgement, Kind, Options, Rule, Table, Verdict, show};
 
 /// Everything that was found.
@@ -62,7 +62,7 @@ pub fn judgement(
     let triggers = asked
         .triggers
         .iter()
-        .map(|text| trigger::Rule::parse(text)?.judge(control, canary, options.pair_by.as_deref()))
+        .map(|text| alert::Rule::parse(text)?.judge(control, canary, options.pair_by.as_deref()))
         .collect::<Result<Vec<Found>>>()?;
     let mut kinds = rules.iter().map(|rule| kind(rule, control, canary)).collect::<Result<Vec<Kind>>>()?;
     let units = match &options.unit {
@@ -117,7 +117,7 @@ pub fn judgement(
     }
     let together = if rules.is_empty() { None } else { Some(of_all(&judged, None, thresholds)?) };
     let lost = match options.share {
-        Some(share) => share_kept(control, canary, share)?,
+        Some(share) => check_share(control, canary, share)?,
         None => None,
     };
     let (verdict, because) = combined(
@@ -172,7 +172,7 @@ fn combined(
     dimensions: &[Dimension],
     triggers: &[Found],
     lost: Option<String>,
-    must: Must,
+    must: SegmentPolicy,
 ) -> (Verdict, Vec<String>) {
     let with_alarm = |alarm: Alarm| -> Vec<String> {
         let found = triggers.iter().filter(|found| found.finding.alarm == alarm);
@@ -201,7 +201,7 @@ fn combined(
     if comparable {
         failing.extend(of_all(Verdict::Fail, "all traffic together fails"));
     }
-    let hold = must == Must::Pass;
+    let hold = must == SegmentPolicy::Pass;
     let when = |wanted: bool, found: Vec<String>| if wanted { found } else { Vec::new() };
     let rungs = [
         (Verdict::Fail, failing),
@@ -293,7 +293,7 @@ impl Whole {
             if small > 0 {
                 notes.push(format!(
                     "{part} of the canary's rows are in segments without enough data; they are shown, and {}",
-                    if options.segments_must == Must::Pass {
+                    if options.segments_must == SegmentPolicy::Pass {
                         "hold the verdict up (--segments-must not-fail lets it stand without them)"
                     } else {
                         "the verdict says nothing about them"

@@ -25,26 +25,26 @@ pub use amount::{per_second, share};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Options {
-    /// Requests over all arms: 100 (a second), 6000/m or 1000/h
+    /// Traffic of all versions together: 100 (a second), 6000/m or 1000/h
     #[arg(long, value_parser = per_second)]
     pub rate: f64,
-    /// The rollout's file: its weights, margin, alpha and times are taken; - reads standard input
+    /// File of a rollout, for its weights, margin, alpha and times; - reads standard input
     #[arg(short, long, conflicts_with_all = ["schedule", "margin", "alpha"])]
     pub file: Option<PathBuf>,
-    /// Stable's share of errors (or of whatever event is watched)
+    /// Stable's error rate (or the rate of another event)
     #[arg(long, default_value = "1%", value_parser = share)]
     pub baseline: f64,
     /// The smallest harm that matters: a factor (2x), or points more (+0.5%) or less (-0.5%)
     #[arg(long, default_value = "2x", allow_hyphen_values = true)]
     pub harm: String,
-    /// How much worse is acceptable, as a factor: no harm beyond it is to be proven [default: 1.5x, or the harm itself
-    /// where it is a fall]
+    /// How much worse is acceptable, as a factor: a stage must prove that the canary is not worse [default: 1.5x, or the
+    /// harm itself if it is a fall]
     #[arg(long)]
     pub margin: Option<manifest::Margin>,
-    /// Chance of a false decision, one-sided [default: 0.05]
+    /// One-sided probability of a false decision [default: 0.05]
     #[arg(long)]
     pub alpha: Option<f64>,
-    /// Chance of finding the harm
+    /// Probability of detecting the harm
     #[arg(long, default_value_t = 0.8)]
     pub power: f64,
     /// Weights of the stages
@@ -53,16 +53,16 @@ pub struct Options {
     /// Price of one hour of the canary's machines, in any currency; they cost the same at 1 % as at 50 %
     #[arg(long, default_value_t = 0.0)]
     pub cost: f64,
-    /// Requests of one user during a stage, where users stick to a version: shows how many users are exposed
+    /// Requests per user during a stage, with sticky users: shows how many users are exposed
     #[arg(long)]
     pub requests_per_user: Option<f64>,
-    /// How much requests of one user go together (1: not at all)
+    /// Design effect: correlation of the requests of one user (1: none)
     #[arg(long, default_value_t = 1.0)]
     pub design_effect: f64,
     /// Also plan for a mean: the smallest change that matters, in standard deviations
     #[arg(long)]
     pub effect_size: Option<f64>,
-    /// The form of the answer
+    /// Output format
     #[arg(short, long, default_value = "text")]
     pub output: Output,
 }

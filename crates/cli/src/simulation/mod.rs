@@ -31,24 +31,24 @@ use worlds::{Asked, Trouble, Worlds};
 /// Options of `serin simulate`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// The rollout's file; - reads standard input
+    /// File of the rollout; - reads standard input
     #[arg(short, long)]
     pub file: Option<PathBuf>,
-    /// Requests over all arms: 100 (a second), 6000/m or 1000/h
+    /// Traffic of all versions together: 100 (a second), 6000/m or 1000/h
     #[arg(long, value_parser = per_second)]
     pub rate: Option<f64>,
-    /// Runs of each world
+    /// Number of runs per world
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub runs: u64,
-    /// The same seed gives the same runs
+    /// Seed; the same seed gives the same runs
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// A canary's harm: errors=x2, p99=+20% (every time that much longer), confidence=-2%; @10m begins ten minutes in,
-    /// @0s..3m lasts three
+    /// Harm of the canary: errors=x2, p99=+20% (all answer times longer), confidence=-2%; @10m begins after ten minutes,
+    /// @0s..3m lasts for the first three
     /// [default: errors x2 and x5, p99 +20% and +50%, confidence -2% and -5%]
     #[arg(long)]
     pub harm: Vec<String>,
-    /// Stable's share of errors
+    /// Stable's error rate
     #[arg(long, default_value = "1%", value_parser = share)]
     pub errors: f64,
     /// Stable's median answer time
@@ -57,45 +57,45 @@ pub struct Options {
     /// Stable's 99th percentile of answer times
     #[arg(long, default_value = "200ms")]
     pub p99: manifest::Span,
-    /// Stable's mean confidence, as a part of its range
+    /// Stable's mean confidence, as a fraction of its range
     #[arg(long, default_value_t = 0.85)]
     pub confidence: f64,
-    /// Standard deviation of the confidence, as a part of its range
+    /// Standard deviation of the confidence, as a fraction of its range
     #[arg(long, default_value_t = 0.078)]
     pub confidence_sd: f64,
-    /// Share of errors of both versions during two of every twenty minutes, in a world of its own
+    /// World `bursts`: error rate of both versions during two of every twenty minutes
     #[arg(long, default_value = "5%", value_parser = share)]
     pub bursts: f64,
-    /// Worlds in which something is not as it should be: none, bursts, users, slow-proxy, cold-start; or worlds of single
-    /// requests by their names, which `list` shows
+    /// Worlds to simulate, each with one cause of trouble: none, bursts, users, slow-proxy, cold-start; or the name of a world
+    /// of single requests (`list` shows them)
     #[arg(long, value_delimiter = ',', default_value = "bursts")]
     pub world: Vec<Asked>,
-    /// In every world, users make so many requests each and errors happen to a few of them [default: each request is
-    /// another user's; 20 in the world `users`]
+    /// Requests per user, in every world; errors then happen to a few users [default: one request per user; 20 in the world
+    /// `users`]
     #[arg(long)]
     pub requests_per_user: Option<f64>,
-    /// The share of users whom all errors happen to, where users make more than one request
+    /// Share of the users who get all errors, if users make more than one request
     #[arg(long, default_value = "5%", value_parser = share)]
     pub prone: f64,
-    /// For so long in every minute one of two proxies says nothing, and so late it takes new weights: world `slow-proxy`
+    /// World `slow-proxy`: for how long in every minute one of two proxies does not answer; it takes new weights as late
     #[arg(long, default_value = "15s")]
     pub silence: manifest::Span,
-    /// How a canary that is as good begins: world `cold-start`
+    /// World `cold-start`: how an equally good canary begins
     #[arg(long, default_value = "p99=x5@0s..3m")]
     pub cold: String,
-    /// Real traffic to follow, as `serin run --record` keeps it: one interval of counts per line, as JSON
+    /// Recorded traffic to replay, from `serin run --record`: one interval of counts per line, as JSON
     #[arg(long)]
     pub record: Option<PathBuf>,
-    /// Time between two looks at the counters
+    /// Interval between two readings of the counters
     #[arg(long, default_value = "1s")]
     pub every: manifest::Span,
-    /// Threads [default: one per core]
+    /// Number of threads [default: one per core]
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Draw pictures into this directory
+    /// Write charts (SVG) into this directory
     #[arg(long)]
     pub svg: Option<PathBuf>,
-    /// The form of the answer
+    /// Output format
     #[arg(short, long, default_value = "text")]
     pub output: Output,
 }

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use manifest::Plan;
 use notation::{count, duration};
 use serde::Serialize;
-use simulate::{Chance, Named, Played, Tried, horizon_ms, play};
+use simulate::{Chance, Named, RunResult, WorldResult, horizon_ms, play};
 
 use super::show::share;
 use super::worlds::truth;
@@ -18,7 +18,7 @@ pub struct Answer {
     seed: u64,
     runs: u64,
     every_ms: u64,
-    worlds: Vec<Tried>,
+    worlds: Vec<WorldResult>,
     #[serde(skip)]
     named: Vec<&'static Named>,
 }
@@ -36,7 +36,7 @@ pub fn answer(options: &Options, named: &[&'static Named]) -> Result<Answer> {
     let plan = plan(options)?;
     possible(options, &plan)?;
     let bar = progress(named.len() as u64 * options.runs);
-    let worlds: Vec<Tried> = named
+    let worlds: Vec<WorldResult> = named
         .iter()
         .enumerate()
         .map(|(stream, one)| tried(options, &plan, one, stream as u64, &bar))
@@ -77,14 +77,20 @@ fn possible(options: &Options, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn tried(options: &Options, plan: &Plan, named: &Named, stream: u64, bar: &indicatif::ProgressBar) -> Tried {
+fn tried(
+    options: &Options,
+    plan: &Plan,
+    named: &Named,
+    stream: u64,
+    bar: &indicatif::ProgressBar,
+) -> WorldResult {
     let mut world = named.world();
     world.rate = options.rate.unwrap_or(world.rate);
-    let played: Vec<Played> = in_parallel(options, options.runs, bar, |number| {
+    let played: Vec<RunResult> = in_parallel(options, options.runs, bar, |number| {
         let chance = Chance::new(options.seed, stream, number);
         play(plan, &world, named.script, named.gate, chance, options.every.ms(), horizon_ms(plan))
     });
-    Tried::new(named, &played)
+    WorldResult::new(named, &played)
 }
 
 pub fn text(answer: &Answer) -> String {

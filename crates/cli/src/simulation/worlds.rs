@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
-use simulate::{NAMED, Named, Truth};
+use simulate::{CanaryHealth, NAMED, Named};
 
 /// What is not as it should be while the canary is as good as stable; counts are made up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,9 +93,9 @@ impl Worlds {
 /// What is true of the canary in a world of requests.
 pub const fn truth(named: &Named) -> &'static str {
     match named.truth {
-        Truth::Healthy { .. } => "as good as stable",
-        Truth::Harmful { .. } => "harmful",
-        Truth::Open => "cold at first, then as good as stable",
+        CanaryHealth::Healthy { .. } => "as good as stable",
+        CanaryHealth::Harmful { .. } => "harmful",
+        CanaryHealth::Open => "cold at first, then as good as stable",
     }
 }
 

@@ -255,7 +255,7 @@ impl Run<'_> {
     async fn asked(&mut self) -> anyhow::Result<RunView> {
         let (url, deadline) = (format!("/v1/rollouts/{}", spec::NAME), Instant::now() + PATIENCE);
         loop {
-            self.mesh.still_runs()?;
+            self.mesh.check_running()?;
             match self.mesh.controller(&url).await {
                 Ok(view) => return Ok(view),
                 Err(error) if Instant::now() > deadline => return Err(error),
@@ -346,7 +346,7 @@ impl Run<'_> {
     async fn wait(&mut self, what: &str, done: impl Fn(&Self) -> bool) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while !done(self) {
-            self.mesh.still_runs()?;
+            self.mesh.check_running()?;
             if Instant::now() > deadline {
                 bail!("waited {} s in vain for {what}", PATIENCE.as_secs());
             }

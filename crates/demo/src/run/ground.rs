@@ -30,12 +30,12 @@ pub struct Ground {
     /// Requests per second that the run sends.
     pub rate: f64,
     /// Each load that was tried.
-    pub tried: Vec<Tried>,
+    pub tried: Vec<WorldResult>,
 }
 
 /// One load on stable alone, through Envoy at weight 0.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Tried {
+pub struct WorldResult {
     /// For a run with so many requests per second; tried was [`HEADROOM`] times as many.
     pub rate: f64,
     /// Requests per second that the client could send.
@@ -92,12 +92,12 @@ impl Ground {
         Self::found(asked, tried)
     }
 
-    fn found(asked: Rate, tried: Vec<Tried>) -> anyhow::Result<Self> {
+    fn found(asked: Rate, tried: Vec<WorldResult>) -> anyhow::Result<Self> {
         let served = tried.last().filter(|one| one.lacks().is_none()).map(|one| one.rate);
         let rate = match (asked, served) {
             (Rate::Exactly(rate), _) | (Rate::UpTo(_), Some(rate)) => rate,
             (Rate::UpTo(_), None) => {
-                let last = tried.last().map_or(String::new(), Tried::in_words);
+                let last = tried.last().map_or(String::new(), WorldResult::in_words);
                 bail!(
                     "this machine is too slow now: {last}, with stable alone; end what else runs here and try again, \
                      or go on all the same with --rate N (what fails is the machine's then)"
@@ -143,7 +143,7 @@ fn rates(asked: Rate) -> Vec<f64> {
     std::iter::once(wanted).chain(lower.map(f64::round)).collect()
 }
 
-impl Tried {
+impl WorldResult {
     /// Why the machine does not serve it; none: it does.
     fn lacks(&self) -> Option<String> {
         let due = HEADROOM * self.rate;
@@ -182,7 +182,7 @@ impl Tried {
     }
 }
 
-async fn try_at(mesh: &Mesh, rate: f64, seed: u64) -> anyhow::Result<Tried> {
+async fn try_at(mesh: &Mesh, rate: f64, seed: u64) -> anyhow::Result<WorldResult> {
     let due = HEADROOM * rate;
     let begun_ns = clock::monotonic_ns();
     let load = Load::start(LoadPlan {
@@ -203,7 +203,7 @@ async fn try_at(mesh: &Mesh, rate: f64, seed: u64) -> anyhow::Result<Tried> {
     let measured: Vec<Record> =
         records.into_iter().filter(|record| record.sent_ns >= measured_from).collect();
     let failed = mesh.stable.log().with(|stable| Ledger::new(&measured, stable, &[]).totals().failed_by_us);
-    Ok(Tried::of(rate, &measured, failed))
+    Ok(WorldResult::of(rate, &measured, failed))
 }
 
 #[cfg(test)]
@@ -211,12 +211,12 @@ mod tests {
     use super::*;
     use crate::load::NoResponse;
 
-    fn tried(rate: f64, sent_rate: f64, failed: u64, p99_ms: Option<f64>) -> Tried {
-        Tried { rate, sent_rate, requests: 1_750, failed, p99_ms }
+    fn tried(rate: f64, sent_rate: f64, failed: u64, p99_ms: Option<f64>) -> WorldResult {
+        WorldResult { rate, sent_rate, requests: 1_750, failed, p99_ms }
     }
 
     #[track_caller]
-    fn check(one: &Tried, lacks: Option<&str>) {
+    fn check(one: &WorldResult, lacks: Option<&str>) {
         assert_eq!(one.lacks().as_deref(), lacks);
     }
 
@@ -254,19 +254,19 @@ mod tests {
             record(1_500, 8, Ok(200)),
             record(2_000, 2_000, Err(NoResponse::Timeout)),
         ];
-        let one = Tried::of(700.0, &records, 1);
+        let one = WorldResult::of(700.0, &records, 1);
         assert_eq!((one.sent_rate, one.requests, one.failed), (2.0, 3, 1));
         assert!(one.p99_ms.is_some_and(|ms| (ms - 8.0).abs() < 0.1), "{one:?}");
-        assert_eq!(Tried::of(700.0, &[], 0), Tried { requests: 0, ..tried(700.0, 0.0, 0, None) });
+        assert_eq!(WorldResult::of(700.0, &[], 0), WorldResult { requests: 0, ..tried(700.0, 0.0, 0, None) });
     }
 
-    fn words(asked: Rate, all: &[Tried]) -> Result<(f64, String), String> {
+    fn words(asked: Rate, all: &[WorldResult]) -> Result<(f64, String), String> {
         let ground = Ground::found(asked, all.to_vec()).map_err(|error| error.to_string())?;
         Ok((ground.rate, ground.in_words()))
     }
 
     #[track_caller]
-    fn check_words(asked: Rate, all: &[Tried], rate: f64, part: &str) {
+    fn check_words(asked: Rate, all: &[WorldResult], rate: f64, part: &str) {
         let (found, said) = words(asked, all).expect("a rate");
         assert_eq!(found, rate);
         assert!(said.contains(part), "{said}");

@@ -129,9 +129,9 @@ impl Mesh {
     ///
     /// # Errors
     /// With its last lines of output.
-    pub fn still_runs(&mut self) -> anyhow::Result<()> {
-        self.serin.still_runs()?;
-        self.envoy.still_runs()
+    pub fn check_running(&mut self) -> anyhow::Result<()> {
+        self.serin.check_running()?;
+        self.envoy.check_running()
     }
 
     /// Requests that the proxy gave to stable because it had lost its lease, so far.

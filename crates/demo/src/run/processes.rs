@@ -60,7 +60,7 @@ impl Process {
     ///
     /// # Errors
     /// When it has ended, which no process of a run does by itself.
-    pub fn still_runs(&mut self) -> anyhow::Result<()> {
+    pub fn check_running(&mut self) -> anyhow::Result<()> {
         match self.child.try_wait().with_context(|| format!("cannot ask after {}", self.name))? {
             None => Ok(()),
             Some(status) => bail!("{}", self.last_words(status)),
@@ -82,7 +82,7 @@ impl Process {
     {
         let until = Instant::now() + deadline;
         while !ready().await {
-            self.still_runs()?;
+            self.check_running()?;
             if Instant::now() > until {
                 let secs = deadline.as_secs();
                 bail!("{} was not {what} within {secs} s\n{}", self.name, last_lines(&self.output));

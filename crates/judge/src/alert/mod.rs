@@ -78,7 +78,7 @@ impl fmt::Display for Alarm {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub enum Trigger {
+pub enum AlertRule {
     /// The canary's values are distributed otherwise than stable's: Kolmogorov-Smirnov p below `p` and statistic above
     /// `d`. Both, since with much data a p-value alone finds differences too small to matter.
     PredictionDistributionShift {
@@ -136,7 +136,7 @@ pub struct Condition {
 /// What a trigger found.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct TriggerFinding {
+pub struct AlertFinding {
     /// The rules and their version: [`TRIGGERS`].
     pub rules: String,
     /// The rule's name.
@@ -153,7 +153,7 @@ pub struct TriggerFinding {
     pub conditions: Vec<Condition>,
 }
 
-impl Trigger {
+impl AlertRule {
     /// Names of all built-in rules.
     pub const NAMES: [&'static str; 5] = [
         "prediction_distribution_shift",
@@ -200,7 +200,7 @@ impl Trigger {
     /// # Errors
     /// An empty sample, a value not finite, a rate that is not of 0 and 1, a limit outside its range, or a trigger of
     /// pairs.
-    pub fn judge(&self, canary: &[f64], stable: &[f64]) -> Result<TriggerFinding, JudgeError> {
+    pub fn judge(&self, canary: &[f64], stable: &[f64]) -> Result<AlertFinding, JudgeError> {
         crate::error::sample("canary", canary)?;
         crate::error::sample("stable", stable)?;
         let (conditions, figures) = match *self {
@@ -219,7 +219,7 @@ impl Trigger {
     ///
     /// # Errors
     /// No pair, a figure outside its range, limits out of order, or a trigger of samples.
-    pub fn judge_pairs(&self, pairs: &[f64]) -> Result<TriggerFinding, JudgeError> {
+    pub fn judge_pairs(&self, pairs: &[f64]) -> Result<AlertFinding, JudgeError> {
         let (conditions, figures) = match *self {
             Self::EmbeddingDrift { warn, fail } => embedding::judge(pairs, warn, fail)?,
             Self::PredictionChange { by, warn, fail } => change::judge(pairs, by, warn, fail)?,
@@ -234,8 +234,8 @@ impl Trigger {
         n_control: usize,
         conditions: Vec<Condition>,
         figures: Vec<(&'static str, f64)>,
-    ) -> TriggerFinding {
-        TriggerFinding {
+    ) -> AlertFinding {
+        AlertFinding {
             rules: TRIGGERS.to_owned(),
             trigger: self.name().to_owned(),
             alarm: conditions.iter().map(|condition| condition.alarm).max().unwrap_or(Alarm::Insufficient),

@@ -85,7 +85,7 @@ pub struct BoundedMeans {
 /// What [`BoundedMeans::log_e_since`](EProcess::log_e_since) compares with.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct BettingMark {
+pub struct BettingSnapshot {
     canary: Scores,
     stable: Scores,
 }
@@ -199,7 +199,7 @@ impl BoundedMeans {
 
 impl EProcess for BoundedMeans {
     type Observation = (Vec<f64>, Vec<f64>);
-    type Mark = BettingMark;
+    type Mark = BettingSnapshot;
 
     fn observe(&mut self, observation: &(Vec<f64>, Vec<f64>)) -> Result<(), JudgeError> {
         self.update(&observation.0, &observation.1)
@@ -213,11 +213,11 @@ impl EProcess for BoundedMeans {
         self.max_log_e
     }
 
-    fn mark(&self) -> BettingMark {
-        BettingMark { canary: self.canary.clone(), stable: self.stable.clone() }
+    fn mark(&self) -> BettingSnapshot {
+        BettingSnapshot { canary: self.canary.clone(), stable: self.stable.clone() }
     }
 
-    fn log_e_since(&self, mark: &BettingMark) -> f64 {
+    fn log_e_since(&self, mark: &BettingSnapshot) -> f64 {
         self.evidence(&self.canary.since(&mark.canary), &self.stable.since(&mark.stable))
     }
 }

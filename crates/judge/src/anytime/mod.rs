@@ -25,7 +25,7 @@ mod tail_ratio;
 mod temper;
 
 pub use asymptotic::{RatioSums, asymptotic_radius, asymptotic_rho2, ratio_difference};
-pub use betting::{BettingMark, BoundedMeans};
+pub use betting::{BettingSnapshot, BoundedMeans};
 pub use combine::{AlphaSplit, average, e_bh};
 pub use dkw::{Order, StochasticOrder, hr_dkw_radius, quantile_radius};
 pub use drift::{BucketDrift, BucketStratum};

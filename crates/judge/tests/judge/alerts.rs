@@ -1,6 +1,6 @@
 //! The built-in triggers: when they fire, when they are quiet, and when they may not say either.
 
-use judge::trigger::{Alarm, Trigger};
+use judge::alert::{Alarm, AlertRule};
 
 /// `n` values spread evenly over 0 to 1, moved by `shift`, in no order.
 fn spread(n: u32, shift: f64) -> Vec<f64> {
@@ -18,7 +18,7 @@ fn times(n: usize, slow: usize, ms: f64) -> Vec<f64> {
 
 #[track_caller]
 fn check(name: &str, canary: &[f64], stable: &[f64], alarm: Alarm, says: &str) {
-    let finding = Trigger::named(name).unwrap().judge(canary, stable).unwrap();
+    let finding = AlertRule::named(name).unwrap().judge(canary, stable).unwrap();
     let text: Vec<&str> = finding.conditions.iter().map(|c| c.why.as_str()).collect();
     assert_eq!(finding.alarm, alarm, "{text:#?}");
     assert!(text.iter().any(|t| t.contains(says)), "{says:?} is not in {text:#?}");
@@ -37,7 +37,7 @@ fn a_shift_needs_both_size_and_proof() {
     check(name, &spread(9, 0.9), &stable, Alarm::Insufficient, "9 values in the smaller arm < 10");
     // Few values are enough for what nobody could miss.
     check(name, &spread(20, 0.8), &stable, Alarm::Critical, "beyond");
-    let finding = Trigger::named(name).unwrap().judge(&spread(2_000, 0.2), &stable).unwrap();
+    let finding = AlertRule::named(name).unwrap().judge(&spread(2_000, 0.2), &stable).unwrap();
     let names: Vec<&str> = finding.figures.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["ks", "p", "psi", "psi_by_chance", "js_bits"]);
     assert!(
@@ -104,7 +104,7 @@ fn a_slow_tail_is_critical_and_a_slower_one_a_warning() {
 
 #[track_caller]
 fn cosines(values: &[f64], alarm: Alarm, says: &str) {
-    let finding = Trigger::named("embedding_drift").unwrap().judge_pairs(values).unwrap();
+    let finding = AlertRule::named("embedding_drift").unwrap().judge_pairs(values).unwrap();
     assert_eq!(finding.alarm, alarm, "{finding:?}");
     assert!(finding.conditions.iter().any(|c| c.why.contains(says)), "{finding:?}");
 }
@@ -123,7 +123,7 @@ fn embeddings_drift_by_their_mean_cosine() {
 fn answers_change_for_a_share_of_inputs() {
     let of = |by: f64, changed: usize, n: usize| {
         let pairs: Vec<f64> = (0..n).map(|i| if i < changed { 0.3 } else { 0.01 }).collect();
-        let rule = Trigger::PredictionChange { by, warn: 0.05, fail: 0.10 };
+        let rule = AlertRule::PredictionChange { by, warn: 0.05, fail: 0.10 };
         rule.judge_pairs(&pairs).unwrap().alarm
     };
     assert_eq!(of(0.1, 40, 1_000), Alarm::Quiet);
@@ -133,7 +133,7 @@ fn answers_change_for_a_share_of_inputs() {
     assert_eq!(of(0.1, 3, 20), Alarm::Insufficient);
     assert_eq!(of(0.1, 0, 99), Alarm::Insufficient);
     let refused = |pairs: &[f64], warn: f64| {
-        Trigger::PredictionChange { by: 0.0, warn, fail: 0.1 }.judge_pairs(pairs).unwrap_err().to_string()
+        AlertRule::PredictionChange { by: 0.0, warn, fail: 0.1 }.judge_pairs(pairs).unwrap_err().to_string()
     };
     assert!(refused(&[], 0.05).contains("differences") && refused(&[-1.0], 0.05).contains("difference"));
     assert!(refused(&[1.0], 0.5).contains("fail"));
@@ -141,21 +141,21 @@ fn answers_change_for_a_share_of_inputs() {
 
 #[test]
 fn misuse_is_refused_by_name() {
-    for name in Trigger::NAMES {
-        let trigger = Trigger::named(name).unwrap();
+    for name in AlertRule::NAMES {
+        let trigger = AlertRule::named(name).unwrap();
         assert_eq!(trigger.name(), name);
         assert!(trigger.judge(&[], &[1.0]).is_err() && trigger.judge(&[f64::NAN], &[1.0]).is_err());
     }
-    assert_eq!(Trigger::named("latency"), None);
-    let refused = |trigger: Trigger| trigger.judge(&[1.0], &[1.0]).unwrap_err().to_string();
-    assert!(refused(Trigger::ErrorRate { limit: 5.0, ratio: 3.0, floor: 0.0 }).contains("limit"));
-    assert!(refused(Trigger::ErrorRate { limit: 0.5, ratio: -3.0, floor: 0.0 }).contains("ratio"));
-    assert!(refused(Trigger::PredictionDistributionShift { p: 2.0, d: 0.1 }).contains('p'));
-    assert!(refused(Trigger::LatencyP99 { limit: f64::NAN, ratio: 2.0 }).contains("limit"));
-    assert!(refused(Trigger::EmbeddingDrift { warn: 0.9, fail: 0.8 }).contains("pairs"));
-    let errors = Trigger::named("error_rate").unwrap();
+    assert_eq!(AlertRule::named("latency"), None);
+    let refused = |trigger: AlertRule| trigger.judge(&[1.0], &[1.0]).unwrap_err().to_string();
+    assert!(refused(AlertRule::ErrorRate { limit: 5.0, ratio: 3.0, floor: 0.0 }).contains("limit"));
+    assert!(refused(AlertRule::ErrorRate { limit: 0.5, ratio: -3.0, floor: 0.0 }).contains("ratio"));
+    assert!(refused(AlertRule::PredictionDistributionShift { p: 2.0, d: 0.1 }).contains('p'));
+    assert!(refused(AlertRule::LatencyP99 { limit: f64::NAN, ratio: 2.0 }).contains("limit"));
+    assert!(refused(AlertRule::EmbeddingDrift { warn: 0.9, fail: 0.8 }).contains("pairs"));
+    let errors = AlertRule::named("error_rate").unwrap();
     assert!(errors.judge(&[0.5], &[0.0]).unwrap_err().to_string().contains("an error"));
-    let drift = Trigger::EmbeddingDrift { warn: 0.8, fail: 0.9 };
+    let drift = AlertRule::EmbeddingDrift { warn: 0.8, fail: 0.9 };
     assert!(drift.judge_pairs(&[1.0]).unwrap_err().to_string().contains("fail"));
     assert!(errors.judge_pairs(&[1.0]).is_err());
 }

@@ -8,6 +8,7 @@
     reason = "tests read fixtures and may stop at the first surprise"
 )]
 
+mod alerts;
 mod anomaly;
 mod bandit;
 mod classical;
@@ -21,5 +22,4 @@ mod properties;
 #[path = "../vectors/run.rs"]
 mod run;
 mod sequential;
-mod triggers;
 mod vectors;

@@ -17,7 +17,7 @@ pub(super) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
 }
 
 fn words(gate: &Gate) -> Option<String> {
-    if gate.has_middle() {
+    if gate.has_marginal_range() {
         return Some(between(gate));
     }
     let both = both(gate)?;

@@ -37,7 +37,7 @@ impl Against {
 
     /// Does harm begin beyond the margin, with something between the two?
     #[must_use]
-    pub fn has_middle(&self) -> bool {
+    pub fn has_marginal_range(&self) -> bool {
         self.harm > self.margin || self.harm_points > self.margin_points
     }
 

@@ -10,7 +10,7 @@ pub(super) fn warnings(at: &str, gate: &Gate) -> Option<Problem> {
         ("maxHold", gate.marginal.hold_ms.is_some()),
     ];
     let (field, _) = asked.into_iter().find(|(_, asked)| *asked)?;
-    if !gate.has_middle() {
+    if !gate.has_marginal_range() {
         return Some(Problem::warning(
             format!("{at}.{field}"),
             format!("nothing lies between what passes gate {} and what fails it", gate.name),

@@ -74,7 +74,7 @@ fn the_baseline_takes_what_room_there_is_above() {
     let mut plan = plan(&format!("{THREE}baseline: true"));
     let baseline = |plan: &Plan, ppm| plan.weights(ppm, true).baseline_ppm;
     assert_eq!((baseline(&plan, 50_000), baseline(&plan, 250_000)), (50_000, 250_000));
-    plan.lead_by(arm("c"));
+    plan.set_lead(arm("c"));
     plan.leave_out(Arm::Canary);
     plan.leave_out(arm("b"));
     // c begins at 50 %.

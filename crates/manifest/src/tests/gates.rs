@@ -63,7 +63,7 @@ fn harm_begins_beyond_what_equal_versions_differ_by() {
             load(&format!("{MINIMAL}{lines}")).unwrap_or_else(|problems| panic!("{gate}: {problems}"));
         let against = loaded.plan.gates[0].against.unwrap();
         assert_eq!((against.harm, against.harm_points), harm, "{gate}");
-        assert!(!against.has_middle(), "{gate}: what is worse than the margin is harm");
+        assert!(!against.has_marginal_range(), "{gate}: what is worse than the margin is harm");
         let said = explain(&loaded.plan, None);
         assert!(said.contains(fails), "{gate}: {said}");
     }

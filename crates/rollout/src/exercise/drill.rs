@@ -12,7 +12,7 @@ use std::sync::Arc;
 use manifest::{Percent, Plan, Weights};
 use serde::{Deserialize, Serialize};
 
-use super::{CanaryLook, Ended, ExerciseEvent, Heartbeats, Outcome, Sent};
+use super::{Ended, ExerciseEvent, Heartbeats, LastCanaryRequest, Outcome, Sent};
 use crate::{Acks, Below, Cause, Effect, Human, Notice, Now, Publication, Record, Severity, State};
 
 /// A canary request is waited for this long once a quorum has the weight; then it is taken back without one.
@@ -262,7 +262,7 @@ impl Step {
         self.effects.push(Effect::Revoke { below: Below::InForce });
     }
 
-    fn look(&mut self, look: CanaryLook) {
+    fn look(&mut self, look: LastCanaryRequest) {
         let since = |moment: Now| look.last_ms.filter(|last| *last >= moment.unix_ms);
         match (self.drill.phase, &mut self.drill.push) {
             (DrillPhase::Exposing, _) => {

@@ -21,8 +21,8 @@ use crate::{Acks, Effect, Human, Interval, Now, Phase, State};
 pub use differ::Difference;
 pub use drill::{Cancelled, Drill, DrillOrder, DrillPhase, Exposure, LeasePath, LeaseSkipped, PushPath};
 pub use parity::{Parity, ParityOrder, ParityPhase};
-pub use parity_report::{Finding, GateRow, Likeness, ParityView, SplitView};
-pub use report::{DrillView, ExerciseView, Kept, LeaseView, PushView};
+pub use parity_report::{ParityFinding, ParityGateView, ParitySplitView, ParityVerdict, ParityView};
+pub use report::{DrillLeaseView, DrillPushView, DrillView, ExerciseView, PromiseView};
 pub use sent::Sent;
 pub use shares::Split;
 
@@ -48,7 +48,7 @@ pub enum ExerciseEvent {
     /// Who has asked for the lease of its last publication, or of a later one, and was told what.
     Heartbeats(Heartbeats),
     /// A look at the gauges of all proxies.
-    Look(CanaryLook),
+    Look(LastCanaryRequest),
     /// A look at the counters.
     Interval(Box<Interval>),
     /// Somebody or something wants it over; why, in a few words.
@@ -73,7 +73,7 @@ pub struct Heartbeats {
 
 /// When any proxy last sent a request to the canary, as a look at all of them found it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CanaryLook {
+pub struct LastCanaryRequest {
     /// Every proxy spoke at this moment or later, in milliseconds since 1970; `None`: one or more were silent.
     pub whole_since_ms: Option<u64>,
     /// The last canary request of any proxy, in milliseconds since 1970; `None`: there never was one.
@@ -172,7 +172,7 @@ impl Exercise {
 
     /// Does it revoke leases, which stand for all rollouts of a proxy?
     #[must_use]
-    pub const fn moves_leases(&self) -> bool {
+    pub const fn affects_leases(&self) -> bool {
         match self {
             Self::Drill(_) => true,
             Self::Parity(parity) => parity.order.deployed,

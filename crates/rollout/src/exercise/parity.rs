@@ -11,7 +11,7 @@
 use manifest::{Against, Plan, Weights};
 use serde::{Deserialize, Serialize};
 
-use super::{Ended, ExerciseEvent, Finding, Outcome, Sent, Split};
+use super::{Ended, ExerciseEvent, Outcome, ParityFinding, Sent, Split};
 use crate::{
     Acks, Answer, Below, Cause, Counts, Effect, Human, Interval, Notice, Now, Publication, Record, Severity,
     State,
@@ -71,7 +71,7 @@ pub struct Parity {
     /// Does traffic arrive in the shares it was split in?
     pub split: Split,
     /// What was found.
-    pub finding: Option<(Finding, String)>,
+    pub finding: Option<(ParityFinding, String)>,
     /// How it ended.
     pub ended: Option<Ended>,
 }
@@ -201,9 +201,9 @@ impl Step {
             ExerciseEvent::Begin if self.parity.sent.is_none() => self.begin(),
             ExerciseEvent::Acks(acks) => self.acknowledge(acks),
             ExerciseEvent::Interval(interval) => self.count(interval),
-            ExerciseEvent::Cancel(why) => self.find(Finding::Cancelled, why.clone()),
+            ExerciseEvent::Cancel(why) => self.find(ParityFinding::Cancelled, why.clone()),
             ExerciseEvent::Restart => {
-                self.find(Finding::Cancelled, "the controller was restarted".to_owned());
+                self.find(ParityFinding::Cancelled, "the controller was restarted".to_owned());
             }
             _ => {}
         }
@@ -275,22 +275,22 @@ impl Step {
         let parity = &self.parity;
         if parity.split.is_off() {
             let why = parity.split.sentence();
-            return self.find(Finding::SampleRatio, why);
+            return self.find(ParityFinding::SampleRatio, why);
         }
         if let Some(broken) = parity.forward.broken(&parity.plan) {
             let why = format!("guardrail {}: {}", broken.verdict.name, broken.verdict.why);
-            return self.find(Finding::Difference, why);
+            return self.find(ParityFinding::Difference, why);
         }
         let (log_e, proven) = parity.difference();
         if proven {
             let worst = log_e.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(at, _)| at);
             let why =
                 parity.row(worst).map_or_else(String::new, |row| format!("gate {}: {}", row.name, row.why));
-            return self.find(Finding::Difference, why);
+            return self.find(ParityFinding::Difference, why);
         }
         if parity.order.until_evidence && parity.alike() {
             let why = parity.parity_sentence();
-            self.find(Finding::Parity, why);
+            self.find(ParityFinding::Parity, why);
         }
     }
 
@@ -303,15 +303,15 @@ impl Step {
             ParityPhase::Probing if sent.quorum.is_some() => self.split_traffic(),
             ParityPhase::Probing | ParityPhase::Watching if sent.quorum.is_none() && waited >= timeout => {
                 let why = format!("too few proxies took the split in time: {}", sent.followers());
-                self.find(Finding::NotEnough, why);
+                self.find(ParityFinding::NotEnough, why);
             }
             ParityPhase::Watching => {
                 let began = self.parity.began.unwrap_or(self.now);
                 if self.now.since_ms(began) >= self.parity.order.duration_ms {
                     let (finding, why) = if self.parity.alike() {
-                        (Finding::Parity, self.parity.parity_sentence())
+                        (ParityFinding::Parity, self.parity.parity_sentence())
                     } else {
-                        (Finding::NotEnough, self.parity.not_enough_sentence())
+                        (ParityFinding::NotEnough, self.parity.not_enough_sentence())
                     };
                     self.find(finding, why);
                 }
@@ -322,14 +322,14 @@ impl Step {
     }
 
     /// That is the answer; traffic goes back to one part.
-    fn find(&mut self, finding: Finding, why: String) {
+    fn find(&mut self, finding: ParityFinding, why: String) {
         if self.parity.sent.is_none() {
             self.parity.finding.get_or_insert((finding, why));
             return self.end();
         }
         let again = self.parity.phase == ParityPhase::TakingBack;
         self.parity.finding.get_or_insert((finding, why));
-        if again && finding != Finding::Cancelled {
+        if again && finding != ParityFinding::Cancelled {
             return;
         }
         self.parity.phase = ParityPhase::TakingBack;
@@ -342,12 +342,12 @@ impl Step {
     fn end(&mut self) {
         let parity = &mut self.parity;
         let (finding, why) =
-            parity.finding.clone().unwrap_or((Finding::Cancelled, "it never began".to_owned()));
+            parity.finding.clone().unwrap_or((ParityFinding::Cancelled, "it never began".to_owned()));
         let outcome = match finding {
-            Finding::Parity => Outcome::Passed,
-            Finding::Difference | Finding::SampleRatio => Outcome::Failed,
-            Finding::NotEnough => Outcome::Undecided,
-            Finding::Cancelled => Outcome::Cancelled,
+            ParityFinding::Parity => Outcome::Passed,
+            ParityFinding::Difference | ParityFinding::SampleRatio => Outcome::Failed,
+            ParityFinding::NotEnough => Outcome::Undecided,
+            ParityFinding::Cancelled => Outcome::Cancelled,
         };
         let late = parity.sent.as_ref().filter(|sent| parity.order.deployed && sent.all.is_none());
         let why = match late {

@@ -12,7 +12,7 @@ use evidence::{digits, e_value, value};
 /// What an A/A check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Finding {
+pub enum ParityFinding {
     /// Every gate is proven within its margin, in both directions.
     Parity,
     /// Two parts of the same traffic, served by the same version, differ.
@@ -25,7 +25,7 @@ pub enum Finding {
     Cancelled,
 }
 
-impl Finding {
+impl ParityFinding {
     /// As in a sentence.
     #[must_use]
     pub const fn words(self) -> &'static str {
@@ -64,7 +64,7 @@ pub struct ParityView {
     /// How it ended.
     pub outcome: Option<Word<Outcome>>,
     /// What was found.
-    pub finding: Option<Word<Finding>>,
+    pub finding: Option<Word<ParityFinding>>,
     /// One English sentence.
     pub message: String,
     /// When it was asked for.
@@ -76,9 +76,9 @@ pub struct ParityView {
     /// How much more time it wants at this traffic, in milliseconds; `None`: none, or nobody knows.
     pub wants_ms: Option<u64>,
     /// The split.
-    pub split: SplitView,
+    pub split: ParitySplitView,
     /// The gates.
-    pub gates: Vec<GateRow>,
+    pub gates: Vec<ParityGateView>,
     /// Gates that cannot be asked here.
     pub left_out: Vec<String>,
 }
@@ -86,7 +86,7 @@ pub struct ParityView {
 /// The split for the eye.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct SplitView {
+pub struct ParitySplitView {
     /// The configured share of the second part, 0 to 1.
     #[serde(deserialize_with = "number")]
     pub expected: f64,
@@ -106,13 +106,13 @@ pub struct SplitView {
 /// A gate for the eye.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct GateRow {
+pub struct ParityGateView {
     /// Its name.
     pub name: String,
     /// What is measured.
     pub metric: Word<Metric>,
     /// Are the parts alike?
-    pub verdict: Word<Likeness>,
+    pub verdict: Word<ParityVerdict>,
     /// The first part's value.
     pub first: Option<f64>,
     /// The second part's.
@@ -138,7 +138,7 @@ pub struct GateRow {
 /// Are two parts alike?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Likeness {
+pub enum ParityVerdict {
     /// They are proven alike.
     Alike,
     /// They are proven different.
@@ -151,7 +151,8 @@ impl Parity {
     /// The check for the eye.
     #[must_use]
     pub fn view(&self) -> ParityView {
-        let gates: Vec<GateRow> = (0..self.plan.gates.len()).filter_map(|gate| self.row(gate)).collect();
+        let gates: Vec<ParityGateView> =
+            (0..self.plan.gates.len()).filter_map(|gate| self.row(gate)).collect();
         ParityView {
             name: self.plan.name.clone(),
             number: self.number,
@@ -169,7 +170,7 @@ impl Parity {
             ended_unix_ms: self.ended.as_ref().map(|ended| ended.at.unix_ms),
             watched_ms: self.watched_ms,
             wants_ms: wants(&gates),
-            split: SplitView {
+            split: ParitySplitView {
                 expected: self.split.expected(),
                 observed: self.split.observed(),
                 assigned: self.split.assigned,
@@ -186,7 +187,7 @@ impl Parity {
         }
     }
 
-    pub(super) fn row(&self, index: usize) -> Option<GateRow> {
+    pub(super) fn row(&self, index: usize) -> Option<ParityGateView> {
         let gate = self.plan.gates.get(index)?;
         let forward = self.forward.verdict(&self.plan, index, self.scope(), false)?;
         let backward = self.backward.verdict(&self.plan, index, self.scope(), false)?;
@@ -194,12 +195,12 @@ impl Parity {
         let proven = log_e >= -self.plan.alpha.gates.ln();
         let alike = forward.answer == Answer::Pass && backward.answer == Answer::Pass;
         let verdict = match (proven, alike) {
-            (true, _) => Likeness::Different,
-            (false, true) => Likeness::Alike,
-            (false, false) => Likeness::Open,
+            (true, _) => ParityVerdict::Different,
+            (false, true) => ParityVerdict::Alike,
+            (false, false) => ParityVerdict::Open,
         };
         let proof = forward.proof.min(backward.proof);
-        Some(GateRow {
+        Some(ParityGateView {
             name: gate.name.clone(),
             metric: gate.metric().into(),
             verdict: verdict.into(),
@@ -210,7 +211,9 @@ impl Parity {
             e_value: e_value(log_e),
             proof,
             why: why(gate.metric(), verdict, log_e, &forward, &backward),
-            wants_ms: (verdict == Likeness::Open).then(|| self.wants(index, &forward, &backward)).flatten(),
+            wants_ms: (verdict == ParityVerdict::Open)
+                .then(|| self.wants(index, &forward, &backward))
+                .flatten(),
             difference: self.differs(index),
         })
     }
@@ -248,7 +251,8 @@ impl Parity {
     }
 
     pub(super) fn not_enough_sentence(&self) -> String {
-        let gates: Vec<GateRow> = (0..self.plan.gates.len()).filter_map(|gate| self.row(gate)).collect();
+        let gates: Vec<ParityGateView> =
+            (0..self.plan.gates.len()).filter_map(|gate| self.row(gate)).collect();
         if gates.is_empty() {
             return "no gate compares anything that is counted here".to_owned();
         }
@@ -256,8 +260,11 @@ impl Parity {
             return "no requests were counted; is there traffic, and are the proxies' counters read?"
                 .to_owned();
         }
-        let open: Vec<&str> =
-            gates.iter().filter(|row| row.verdict == Likeness::Open).map(|row| row.name.as_str()).collect();
+        let open: Vec<&str> = gates
+            .iter()
+            .filter(|row| row.verdict == ParityVerdict::Open)
+            .map(|row| row.name.as_str())
+            .collect();
         let more = wants(&gates).map_or_else(
             || "how much longer it would take is not known".to_owned(),
             |ms| format!("it would take about {} more at this traffic", minutes(ms)),
@@ -265,7 +272,7 @@ impl Parity {
         format!("{} not proven after {}; {more}", open.join(", "), minutes(self.watched_ms))
     }
 
-    fn message(&self, gates: &[GateRow]) -> String {
+    fn message(&self, gates: &[ParityGateView]) -> String {
         if let Some(ended) = &self.ended {
             return ended.why.clone();
         }
@@ -276,7 +283,7 @@ impl Parity {
             }
             (_, None) => format!("waits for a quorum of proxies ({followers})"),
             (_, Some(_)) => {
-                let alike = gates.iter().filter(|row| row.verdict == Likeness::Alike).count();
+                let alike = gates.iter().filter(|row| row.verdict == ParityVerdict::Alike).count();
                 let [first, second] = self.split.assigned;
                 format!(
                     "{alike} of {} gates are proven alike on {first} and {second} requests, after {}",
@@ -289,8 +296,8 @@ impl Parity {
 }
 
 /// The longest any gate wants; `None` when one cannot say.
-fn wants(gates: &[GateRow]) -> Option<u64> {
-    let open = gates.iter().filter(|row| row.verdict == Likeness::Open);
+fn wants(gates: &[ParityGateView]) -> Option<u64> {
+    let open = gates.iter().filter(|row| row.verdict == ParityVerdict::Open);
     open.map(|row| row.wants_ms).try_fold(0, |most, wants| wants.map(|ms| ms.max(most))).filter(|ms| *ms > 0)
 }
 
@@ -300,7 +307,7 @@ fn minutes(ms: u64) -> Span {
     Span::from_ms(ms.div_ceil(unit) * unit)
 }
 
-fn why(metric: Metric, verdict: Likeness, log_e: f64, forward: &Verdict, backward: &Verdict) -> String {
+fn why(metric: Metric, verdict: ParityVerdict, log_e: f64, forward: &Verdict, backward: &Verdict) -> String {
     let shown = |verdict: &Verdict| {
         verdict.estimate.map_or_else(|| "nothing".to_owned(), |estimate| value(metric, estimate))
     };
@@ -313,9 +320,9 @@ fn why(metric: Metric, verdict: Likeness, log_e: f64, forward: &Verdict, backwar
         forward.n_canary
     );
     match verdict {
-        Likeness::Different => format!("{facts} (e-value {})", digits(e_value(log_e))),
-        Likeness::Alike => format!("proven within the margin both ways: {facts}"),
-        Likeness::Open => {
+        ParityVerdict::Different => format!("{facts} (e-value {})", digits(e_value(log_e))),
+        ParityVerdict::Alike => format!("proven within the margin both ways: {facts}"),
+        ParityVerdict::Open => {
             let open = if forward.answer == Answer::Pass { backward } else { forward };
             if open.why.starts_with("unit unknown") {
                 open.why.clone()

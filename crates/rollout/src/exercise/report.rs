@@ -49,21 +49,21 @@ pub struct DrillView {
     /// When it ended.
     pub ended_unix_ms: Option<u64>,
     /// The lease revoked alone.
-    pub lease: LeaseView,
+    pub lease: DrillLeaseView,
     /// The push.
-    pub push: Option<PushView>,
+    pub push: Option<DrillPushView>,
     /// What it was held against, in milliseconds.
     pub limit_ms: u64,
     /// The longest way back found, in milliseconds; `None`: one never ended.
     pub slowest_ms: Option<u64>,
     /// Held against other promises.
-    pub promises: Vec<Kept>,
+    pub promises: Vec<PromiseView>,
 }
 
 /// The lease revoked alone, for the eye.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct LeaseView {
+pub struct DrillLeaseView {
     /// Why it was not tried.
     pub skipped: Option<Word<LeaseSkipped>>,
     /// From the revocation to the last proxy that was told, in milliseconds.
@@ -79,7 +79,7 @@ pub struct LeaseView {
 /// The push, for the eye.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct PushView {
+pub struct DrillPushView {
     /// When it was decided, in milliseconds since 1970.
     pub decided_unix_ms: u64,
     /// From the decision to the last acknowledgement, in milliseconds.
@@ -101,7 +101,7 @@ pub struct PushView {
 /// A promise, and whether the drill keeps it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Kept {
+pub struct PromiseView {
     /// In milliseconds.
     pub limit_ms: u64,
     /// Is it kept?
@@ -126,7 +126,7 @@ impl Drill {
     #[must_use]
     pub fn view(&self) -> DrillView {
         let slowest_ms = self.slowest_ms();
-        let kept = |limit_ms| Kept { limit_ms, kept: slowest_ms.is_some_and(|ms| ms <= limit_ms) };
+        let kept = |limit_ms| PromiseView { limit_ms, kept: slowest_ms.is_some_and(|ms| ms <= limit_ms) };
         let proven = |_: &u64| self.push.is_some();
         DrillView {
             name: self.plan.name.clone(),
@@ -141,14 +141,14 @@ impl Drill {
             message: self.message(),
             started_unix_ms: self.started.unix_ms,
             ended_unix_ms: self.ended.as_ref().map(|ended| ended.at.unix_ms),
-            lease: LeaseView {
+            lease: DrillLeaseView {
                 skipped: self.lease.skipped.map(Word::from),
                 told_ms: self.lease_ms(),
                 proxies: self.lease.proxies,
                 missing: self.lease.missing,
                 silent: self.lease.silent.clone(),
             },
-            push: self.push.as_ref().zip(self.sent.as_ref()).map(|(push, sent)| PushView {
+            push: self.push.as_ref().zip(self.sent.as_ref()).map(|(push, sent)| DrillPushView {
                 decided_unix_ms: push.decided.unix_ms,
                 acknowledged_ms: push.acknowledged_ms,
                 acknowledged: sent.acks.acknowledged,

@@ -16,7 +16,7 @@ pub fn acts(members: &[&State], event: &Event) -> Result<Vec<(usize, Event)>, St
     let mut taken = Vec::new();
     for (index, event) in wanted {
         let Some(state) = members.get(index) else { continue };
-        let allowed = if state.is_over() && !state.takes_when_over(&event) {
+        let allowed = if state.is_over() && !state.accepts_after_end(&event) {
             Err(format!("it is over: {}", state.message()))
         } else {
             state.allows(&event)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use split::Arm;
 
 use super::{Run, named};
-use crate::arms::{Chosen, LeftOut, Rival};
+use crate::arms::{ChallengerState, Chosen, DroppedArm};
 use crate::{
     Below, Cause, Counts, Effect, Human, Interval, Pause, Phase, RollbackBy, Severity, State, Stratum,
     Verdict,
@@ -165,7 +165,7 @@ impl Run {
         }
         Arc::make_mut(&mut state.plan).leave_out(arm);
         if was_lead {
-            self.lead_by(self.state.plan.arm(), None);
+            self.set_lead(self.state.plan.arm(), None);
         }
         let state = &mut self.state;
         if let Some(contest) = &mut state.arms.contest {
@@ -175,11 +175,11 @@ impl Run {
             bandit.leave(arm);
         }
         state.set_shares(&shares);
-        state.arms.out.push(LeftOut { arm, version, at: self.now, by, reason, verdicts });
+        state.arms.out.push(DroppedArm { arm, version, at: self.now, by, reason, verdicts });
     }
 
     /// The evidence of a challenger becomes the run's; `former` stays in beside it.
-    fn lead_by(&mut self, arm: Arm, former: Option<Arm>) {
+    fn set_lead(&mut self, arm: Arm, former: Option<Arm>) {
         let state = &mut self.state;
         let Some(next) = state.arms.rivals.remove(&arm) else { return };
         let evidence = std::mem::replace(&mut state.evidence, next.evidence);
@@ -188,9 +188,9 @@ impl Run {
             None => next.gates,
         };
         if let Some(former) = former {
-            state.arms.rivals.insert(former, Rival { evidence, gates, reanalyzed: false });
+            state.arms.rivals.insert(former, ChallengerState { evidence, gates, reanalyzed: false });
         }
-        Arc::make_mut(&mut state.plan).lead_by(arm);
+        Arc::make_mut(&mut state.plan).set_lead(arm);
         self.forget_shown();
     }
 
@@ -231,7 +231,7 @@ impl Run {
         let former = self.state.plan.arm();
         if winner != former {
             let shares = self.state.shares();
-            self.lead_by(winner, Some(former));
+            self.set_lead(winner, Some(former));
             self.state.set_shares(&shares);
         }
         let losers = self.rivals();
@@ -285,7 +285,7 @@ impl Run {
         self.state.arms.rivals.keys().copied().collect()
     }
 
-    fn rival(&self, arm: Arm) -> Option<&Rival> {
+    fn rival(&self, arm: Arm) -> Option<&ChallengerState> {
         self.state.arms.rivals.get(&arm)
     }
 }
@@ -315,7 +315,7 @@ impl State {
 
     /// Gates that are open, of challengers beside the lead: "b: errors".
     pub(crate) fn rivals_open(&self) -> Vec<String> {
-        let of = |(arm, rival): (&Arm, &Rival)| {
+        let of = |(arm, rival): (&Arm, &ChallengerState)| {
             let names = rival
                 .gates
                 .iter()

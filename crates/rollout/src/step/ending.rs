@@ -1,7 +1,7 @@
 //! After the end: the version without traffic is kept for a while, then somebody is told that it can go.
 
 use super::{Run, named};
-use crate::ending::{Call, CallRequest, Duty};
+use crate::ending::{Call, Duty, HookCallRequest};
 use crate::{Below, Cause, Effect, Endpoint, Human, Severity, State};
 
 /// A hook that failed is called again after this long, then after twice as long, and so on, in milliseconds.
@@ -66,7 +66,7 @@ impl Run {
         self.state.ending.placing = true;
         let request = self.state.request_after(&how, None);
         let versions = self.state.kept();
-        self.ask_for(CallRequest { duty: Duty::Keep, versions, keep_ms, ..request });
+        self.ask_for(HookCallRequest { duty: Duty::Keep, versions, keep_ms, ..request });
     }
 
     fn end_keeping(&mut self) {
@@ -82,7 +82,7 @@ impl Run {
         }
     }
 
-    fn ask_for(&mut self, request: CallRequest) {
+    fn ask_for(&mut self, request: HookCallRequest) {
         let (versions, wants) = (request.versions.join(", "), request.duty.wants());
         self.record(format!("Ask for {versions} to be {wants}"));
         self.state.ending.calls.push(Call::new(request));
@@ -163,7 +163,7 @@ impl Run {
 
     /// What the canary route's endpoints serve while a version is kept there.
     pub(super) fn kept_reports(&mut self, endpoints: &[Endpoint]) {
-        if !self.state.watches_kept() {
+        if !self.state.polls_kept_version() {
             return;
         }
         let kept = self.state.kept();

@@ -402,7 +402,7 @@ impl Run {
         let state = &mut self.state;
         let alone = weights.canary_ppm >= split::MILLION && state.plan.returning.is_none();
         state.alone = alone
-            .then(|| crate::Alone::new(&state.plan, &state.evidence, state.age_ms).map(Box::new))
+            .then(|| crate::FixedLimits::new(&state.plan, &state.evidence, state.age_ms).map(Box::new))
             .flatten();
         state.evidence.begin_stage();
         self.begin_stage_of_rivals();

@@ -2,8 +2,8 @@
 
 use super::story::{Held, Story, human, urged};
 use crate::{
-    CallRequest, Cause, Duty, Effect, Endpoint, Event, HandingBack, Human, Now, Phase, Reception, RollbackBy,
-    State, receive,
+    Cause, Duty, Effect, Endpoint, Event, HandingBack, HookCallRequest, Human, Now, Phase, Reception,
+    RollbackBy, State, receive,
 };
 
 const PLAN: &str = "stages: [{weight: 5%, bake: 2s}, {weight: 100%, bake: 2s}]
@@ -29,7 +29,7 @@ fn aborted(more: &str) -> Story {
     story
 }
 
-fn calls(story: &Story) -> Vec<CallRequest> {
+fn calls(story: &Story) -> Vec<HookCallRequest> {
     let calls = story.effects.iter().filter_map(|effect| match effect {
         Effect::Call(request) => Some(request.clone()),
         _ => None,

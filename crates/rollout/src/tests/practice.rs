@@ -3,7 +3,7 @@
 use manifest::{Exercised, Timetable};
 
 use super::story::{HEAD, human};
-use crate::{Event, Hindrance, Now, Practised, Reception, Severity, State, Turn, receive, step};
+use crate::{Event, Now, PracticeBlocker, Practised, Reception, Severity, State, Turn, receive, step};
 
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
@@ -27,7 +27,7 @@ const OFTEN: &str = "every: 7d";
 struct Diary {
     practised: Practised,
     by: Timetable,
-    hindrance: Option<Hindrance>,
+    hindrance: Option<PracticeBlocker>,
     begun: Vec<u64>,
     told: Vec<(Severity, String)>,
 }
@@ -43,7 +43,7 @@ impl Diary {
         // What is stored can be taken up at any moment.
         let text = serde_json::to_string(&self.practised).expect("JSON");
         let practised: Practised = serde_json::from_str(&text).expect("read back");
-        let practised = practised.under(&self.by, now_ms).rectified(now_ms);
+        let practised = practised.under(&self.by, now_ms).after_clock_change(now_ms);
         let Some(due) = practised.due(now_ms) else {
             self.practised = practised;
             return;
@@ -69,7 +69,7 @@ impl Diary {
     }
 
     fn hinder(&mut self, why: Option<&str>) {
-        self.hindrance = why.map(|why| Hindrance { why: why.to_owned(), brief: false });
+        self.hindrance = why.map(|why| PracticeBlocker { why: why.to_owned(), brief: false });
     }
 }
 
@@ -141,7 +141,7 @@ fn what_is_hindered_waits_and_people_hear_of_it_once() {
 
     // Of what is gone in a moment nobody hears.
     let mut diary = Diary::new(WEEKLY, MONDAY - DAY);
-    diary.hindrance = Some(Hindrance { why: "others come first".to_owned(), brief: true });
+    diary.hindrance = Some(PracticeBlocker { why: "others come first".to_owned(), brief: true });
     diary.live(MONDAY - DAY, MONDAY + HOUR);
     assert_eq!((diary.told.len(), diary.practised.late.is_some()), (0, true));
 }
@@ -214,7 +214,7 @@ fn begun(lines: &str) -> State {
 fn a_run_windows_and_freezes_are_in_its_way() {
     #[track_caller]
     fn check(state: &State, unix_ms: u64, expected: Option<&str>) {
-        let why = state.hinders(Exercised::Drill, unix_ms).map(|hindrance| hindrance.why);
+        let why = state.blocker(Exercised::Drill, unix_ms).map(|hindrance| hindrance.why);
         match (why, expected) {
             (None, None) => {}
             (Some(why), Some(part)) => assert!(why.contains(part), "{why}"),

@@ -3,7 +3,7 @@
 use tally::Class;
 
 use super::pods::{Fleet, Served};
-use super::world::{Differs, RequestWorld};
+use super::world::{CanaryDifference, RequestWorld};
 use crate::Chance;
 
 /// How soon the proxy, or a broken connection, answers.
@@ -41,7 +41,7 @@ impl Fate {
     /// Draws it.
     pub(super) fn draw(world: &RequestWorld, sent: Sent, pods: &mut Fleet, chance: &mut Chance) -> Self {
         let answers = &world.answers;
-        let differs = if sent.challenger { world.canary } else { Differs::NONE };
+        let differs = if sent.challenger { world.canary } else { CanaryDifference::NONE };
         if hits(answers.local, chance) {
             return Self::at(AT_ONCE_S, Class::Local);
         }

@@ -20,7 +20,7 @@ mod street;
 mod tried;
 mod world;
 
-pub use named::{NAMED, Named, Truth};
-pub use play::{Played, Script, play};
-pub use tried::Tried;
-pub use world::{Answers, Clients, Counting, Differs, Pods, Proxy, RequestWorld};
+pub use named::{CanaryHealth, NAMED, Named};
+pub use play::{RunResult, Script, play};
+pub use tried::WorldResult;
+pub use world::{Answers, CanaryDifference, Clients, Counting, Pods, Proxy, RequestWorld};

@@ -5,7 +5,7 @@ mod table;
 use manifest::{Plan, Problems};
 
 use super::play::Script;
-use super::world::{Differs, RequestWorld};
+use super::world::{CanaryDifference, RequestWorld};
 
 pub use table::NAMED;
 
@@ -17,7 +17,7 @@ pub struct Named {
     /// What happens in it, in one sentence.
     pub about: &'static str,
     /// How it should end.
-    pub truth: Truth,
+    pub truth: CanaryHealth,
     /// The gate whose passing would prove what is not so.
     pub gate: Option<&'static str>,
     /// What stands under `spec` beside the two versions; empty: the default preset.
@@ -34,7 +34,7 @@ pub struct Named {
 
 /// What is true of the canary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Truth {
+pub enum CanaryHealth {
     /// It is as good as stable.
     Healthy {
         /// Is there time enough that it must be promoted?
@@ -59,7 +59,7 @@ impl Named {
     /// The world.
     #[must_use]
     pub fn world(&self) -> RequestWorld {
-        let mut world = RequestWorld { canary: Differs::NONE, ..RequestWorld::default() };
+        let mut world = RequestWorld { canary: CanaryDifference::NONE, ..RequestWorld::default() };
         (self.change)(&mut world);
         world
     }

@@ -6,7 +6,7 @@ use split::policy;
 use tally::ConfidenceScale;
 
 use super::looks::Looks;
-use super::street::{Street, TICK_MS};
+use super::street::{TICK_MS, TrafficSimulation};
 use super::world::RequestWorld;
 use crate::run::{ended, passing_readings};
 use crate::{Chance, End};
@@ -16,7 +16,7 @@ pub type Script = &'static [(u64, u32)];
 
 /// How a rollout went.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Played {
+pub struct RunResult {
     /// How it ended.
     pub end: End,
     /// Why, in one sentence.
@@ -46,14 +46,14 @@ pub fn play(
     chance: Chance,
     every_ms: u64,
     horizon_ms: u64,
-) -> Played {
+) -> RunResult {
     let plan = bare(plan);
     let scale = plan.traffic.confidence.as_ref().and_then(|own| ConfidenceScale::new(own.min, own.max));
     let state = State::new(plan.clone(), 1, 0, Now::at_ms(0));
     let mut played = Play {
         accumulator: CounterAccumulator::new(&state),
         state,
-        street: Street::new(world, scale, chance),
+        street: TrafficSimulation::new(world, scale, chance),
         looks: Looks::new(every_ms),
         acknowledged: None,
         exposed_ms: None,
@@ -100,7 +100,7 @@ fn bare(plan: &Plan) -> Plan {
 struct Play<'w> {
     state: State,
     accumulator: CounterAccumulator,
-    street: Street<'w>,
+    street: TrafficSimulation<'w>,
     looks: Looks,
     /// The publication and how many have taken it, as the machine was told last.
     acknowledged: Option<(u64, u32)>,
@@ -181,9 +181,9 @@ impl Play<'_> {
         format!("{}{}", self.state.message(), whys.concat())
     }
 
-    fn over(self, end: End, end_ms: u64) -> Played {
+    fn over(self, end: End, end_ms: u64) -> RunResult {
         let why = self.state.rollback.as_ref().map(|rollback| rollback.reason.clone());
-        Played {
+        RunResult {
             end,
             why: why.unwrap_or_else(|| self.open()),
             end_ms,

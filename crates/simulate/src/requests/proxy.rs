@@ -176,8 +176,8 @@ impl Instance {
         let forgotten = self.counting == Counting::WithoutLeft && class == Class::Gone;
         if let Some(ticket) = flight.ticket.take() {
             ticket.end(match class {
-                Class::Local => Ending::Nobodys,
-                Class::Gone if forgotten => Ending::Nobodys,
+                Class::Local => Ending::NoOutcome,
+                Class::Gone if forgotten => Ending::NoOutcome,
                 Class::Gone => Ending::Left,
                 _ => Ending::Answered,
             });

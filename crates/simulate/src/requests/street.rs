@@ -21,7 +21,7 @@ pub(super) const TICK_MS: u64 = 100;
 const LONGEST: u64 = 2_048;
 
 /// The world at work.
-pub(super) struct Street<'w> {
+pub(super) struct TrafficSimulation<'w> {
     world: &'w RequestWorld,
     chance: Chance,
     draws: Draws,
@@ -48,7 +48,7 @@ impl split::Request for Ask {
     }
 }
 
-impl<'w> Street<'w> {
+impl<'w> TrafficSimulation<'w> {
     pub(super) fn new(world: &'w RequestWorld, scale: Option<ConfidenceScale>, mut chance: Chance) -> Self {
         let draws = Draws::seeded(chance.bits());
         let due = (0..LONGEST).map(|_| Vec::new()).collect();

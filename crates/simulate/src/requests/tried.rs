@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::named::{Named, Truth};
-use super::play::Played;
+use super::named::{CanaryHealth, Named};
+use super::play::RunResult;
 use crate::{End, Share, Spread};
 
 /// The most false rollbacks, and the most false passes, a world may have: the plans' alpha.
@@ -15,7 +15,7 @@ const LEAST_FOUND: f64 = 0.9;
 
 /// Many runs of one world.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Tried {
+pub struct WorldResult {
     /// The world's name.
     pub world: &'static str,
     /// Runs.
@@ -44,13 +44,13 @@ pub struct Tried {
     pub bad: Vec<String>,
 }
 
-impl Tried {
+impl WorldResult {
     /// Sums up runs.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // milliseconds below a year
-    pub fn new(named: &Named, played: &[Played]) -> Self {
+    pub fn new(named: &Named, played: &[RunResult]) -> Self {
         let runs = played.len() as u64;
-        let share = |keep: &dyn Fn(&Played) -> bool| {
+        let share = |keep: &dyn Fn(&RunResult) -> bool| {
             Share::new(played.iter().filter(|played| keep(played)).count() as u64, runs)
         };
         let mut by = BTreeMap::new();
@@ -64,11 +64,11 @@ impl Tried {
             Some(most) => played.iter().find(|one| taken_back(&one.end) == Some(most)),
             None => played.iter().find(|one| one.end != End::Promoted),
         };
-        let seconds = |keep: &dyn Fn(&Played) -> bool, of: &dyn Fn(&Played) -> u64| {
+        let seconds = |keep: &dyn Fn(&RunResult) -> bool, of: &dyn Fn(&RunResult) -> u64| {
             Spread::new(played.iter().filter(|one| keep(one)).map(|one| of(one) as f64 / 1e3).collect())
         };
-        let back = |one: &Played| taken_back(&one.end).is_some();
-        let promoted = |one: &Played| one.end == End::Promoted;
+        let back = |one: &RunResult| taken_back(&one.end).is_some();
+        let promoted = |one: &RunResult| one.end == End::Promoted;
         let mut tried = Self {
             world: named.name,
             runs,
@@ -92,7 +92,7 @@ impl Tried {
     fn judge(&mut self, named: &Named) {
         self.bad.extend(self.refused.clone());
         match named.truth {
-            Truth::Healthy { promoted } => {
+            CanaryHealth::Healthy { promoted } => {
                 if self.rolled_back.lo > MOST_FALSE {
                     self.bad.push("false rollbacks".to_owned());
                 }
@@ -100,7 +100,7 @@ impl Tried {
                     self.bad.push("not promoted".to_owned());
                 }
             }
-            Truth::Harmful { found } => {
+            CanaryHealth::Harmful { found } => {
                 if found && self.rolled_back.hi < LEAST_FOUND {
                     self.bad.push("not found".to_owned());
                 }
@@ -111,7 +111,7 @@ impl Tried {
                     self.bad.push("false passes".to_owned());
                 }
             }
-            Truth::Open => {}
+            CanaryHealth::Open => {}
         }
     }
 

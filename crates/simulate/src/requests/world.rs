@@ -16,7 +16,7 @@ pub struct RequestWorld {
     /// The proxies, whose shares make up all traffic.
     pub proxies: Vec<Proxy>,
     /// How the canary differs.
-    pub canary: Differs,
+    pub canary: CanaryDifference,
     /// How is counted.
     pub counting: Counting,
 }
@@ -113,7 +113,7 @@ pub struct Proxy {
 
 /// How the canary differs from stable.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Differs {
+pub struct CanaryDifference {
     /// Errors at once, as a factor.
     pub errors: f64,
     /// Timeouts, as a factor.
@@ -138,7 +138,7 @@ pub enum Counting {
     WithoutLeft,
 }
 
-impl Differs {
+impl CanaryDifference {
     /// In nothing.
     pub const NONE: Self = Self { errors: 1.0, timeouts: 1.0, times: 1.0, hangs: 0.0, cuts: 0.0 };
 }
@@ -200,7 +200,7 @@ impl Default for RequestWorld {
                 cold_s: 0.0,
             },
             proxies: vec![Proxy::sound(0.5), Proxy::sound(0.5)],
-            canary: Differs::NONE,
+            canary: CanaryDifference::NONE,
             counting: Counting::Right,
         }
     }

@@ -4,9 +4,9 @@ use manifest::Http;
 use outbound::StatusCode;
 use serde_json::Value;
 
-use super::{Answering, Asking, Figure, Figures, Provider};
+use super::{Answering, Figure, Figures, Provider, QueryContext};
 use crate::moment::{self, Zone};
-use crate::{json, when::Timely};
+use crate::{json, when::SampleTime};
 
 impl Provider for Http {
     type Answer = Figures;
@@ -19,14 +19,14 @@ impl Provider for Http {
         &self.access
     }
 
-    fn ask<'a>(&'a self, asking: &'a Asking<'a>) -> Answering<'a, Figures> {
+    fn ask<'a>(&'a self, asking: &'a QueryContext<'a>) -> Answering<'a, Figures> {
         Box::pin(fields(self, asking))
     }
 }
 
-async fn fields(source: &Http, asking: &Asking<'_>) -> Result<Figures, String> {
+async fn fields(source: &Http, asking: &QueryContext<'_>) -> Result<Figures, String> {
     super::refuse_file(source.bearer_token_file.as_ref())?;
-    let Asking { web, access, .. } = asking;
+    let QueryContext { web, access, .. } = asking;
     let url = web.url(&source.url)?;
     let shown = outbound::shown(&url);
     let answer = asking.get(&url).await?;
@@ -41,7 +41,7 @@ async fn fields(source: &Http, asking: &Asking<'_>) -> Result<Figures, String> {
     })?;
     let named = |error| format!("{shown}: {error}");
     let timely = match &source.time_pointer {
-        None => Timely::Yes,
+        None => SampleTime::Yes,
         Some(pointer) => time(&body, pointer, asking).map_err(named)?,
     };
     let value = |pointer: &str| {
@@ -53,7 +53,7 @@ async fn fields(source: &Http, asking: &Asking<'_>) -> Result<Figures, String> {
 }
 
 /// When what is read was measured: is it of now?
-fn time(body: &Value, pointer: &str, asking: &Asking<'_>) -> Result<Timely, String> {
+fn time(body: &Value, pointer: &str, asking: &QueryContext<'_>) -> Result<SampleTime, String> {
     let read = match body.pointer(pointer) {
         None | Some(Value::Null) => {
             return Err(format!("{pointer} (timePointer) holds nothing; point at the time of the value"));
@@ -79,8 +79,8 @@ fn time(body: &Value, pointer: &str, asking: &Asking<'_>) -> Result<Timely, Stri
     let timely = asking.when.timely(seconds * 1e3, asking.when.oldest_present_ms());
     let timely = timely.map_err(|why| format!("the value {why}"))?;
     Ok(match timely {
-        Timely::Yes => Timely::Yes,
-        Timely::No(why) => Timely::No(format!("the value {why}")),
+        SampleTime::Yes => SampleTime::Yes,
+        SampleTime::No(why) => SampleTime::No(format!("the value {why}")),
     })
 }
 

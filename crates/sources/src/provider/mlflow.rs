@@ -5,7 +5,7 @@ use outbound::{HeaderMap, HeaderName, HeaderValue, Url};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{Answering, Asking, Provider};
+use super::{Answering, Provider, QueryContext};
 
 /// Versions asked for at once.
 const PAGE: &str = "100";
@@ -84,7 +84,7 @@ impl Provider for Registry<'_> {
         &self.poll.access
     }
 
-    fn ask<'a>(&'a self, asking: &'a Asking<'a>) -> Answering<'a, Option<String>> {
+    fn ask<'a>(&'a self, asking: &'a QueryContext<'a>) -> Answering<'a, Option<String>> {
         let question = Question { asking, url: self.url(), workspace: self.mlflow.workspace.as_deref() };
         let Mlflow { model, when, .. } = self.mlflow;
         Box::pin(async move {
@@ -98,7 +98,7 @@ impl Provider for Registry<'_> {
 
 /// One way to ask, for several requests.
 struct Question<'a> {
-    asking: &'a Asking<'a>,
+    asking: &'a QueryContext<'a>,
     url: &'a str,
     workspace: Option<&'a str>,
 }

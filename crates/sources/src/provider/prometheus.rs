@@ -7,8 +7,8 @@ use outbound::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Answering, Asking, Figure, Figures, Provider};
-use crate::when::{Timely, When};
+use super::{Answering, Figure, Figures, Provider, QueryContext};
+use crate::when::{SampleTime, When};
 
 /// The answer's envelope, as far as it is needed; the rest is theirs to change.
 #[derive(Deserialize)]
@@ -62,7 +62,7 @@ impl Provider for Prometheus {
         &self.access
     }
 
-    fn ask<'a>(&'a self, asking: &'a Asking<'a>) -> Answering<'a, Figures> {
+    fn ask<'a>(&'a self, asking: &'a QueryContext<'a>) -> Answering<'a, Figures> {
         Box::pin(now(self, asking))
     }
 
@@ -70,12 +70,12 @@ impl Provider for Prometheus {
         true
     }
 
-    fn before<'a>(&'a self, range: Range, asking: &'a Asking<'a>) -> Answering<'a, Vec<f64>> {
+    fn before<'a>(&'a self, range: Range, asking: &'a QueryContext<'a>) -> Answering<'a, Vec<f64>> {
         Box::pin(before(self, range, asking))
     }
 }
 
-async fn now(source: &Prometheus, asking: &Asking<'_>) -> Result<Figures, String> {
+async fn now(source: &Prometheus, asking: &QueryContext<'_>) -> Result<Figures, String> {
     super::refuse_file(source.bearer_token_file.as_ref())?;
     let when = asking.when;
     // Of what was before the stage, or before the canary had traffic, nothing is asked for.
@@ -112,7 +112,7 @@ enum Spell {
 }
 
 /// The numbers it gave over a time that ended one step ago: of stable, where stable is asked for.
-async fn before(source: &Prometheus, range: Range, asking: &Asking<'_>) -> Result<Vec<f64>, String> {
+async fn before(source: &Prometheus, range: Range, asking: &QueryContext<'_>) -> Result<Vec<f64>, String> {
     let question = source.stable_query.as_ref().unwrap_or(&source.query);
     let to_ms = asking.when.now_ms.saturating_sub(range.step.ms());
     let from_ms = to_ms.saturating_sub(range.over.ms());
@@ -126,9 +126,9 @@ async fn query(
     source: &Prometheus,
     question: &str,
     spell: Spell,
-    asking: &Asking<'_>,
+    asking: &QueryContext<'_>,
 ) -> Result<Data, String> {
-    let Asking { web, access, .. } = asking;
+    let QueryContext { web, access, .. } = asking;
     let mut url = web.url(&source.url)?;
     place(&mut url, question, spell);
     url.query_pairs_mut().append_pair("timeout", &format!("{}ms", access.timeout.as_millis()));
@@ -203,7 +203,7 @@ fn present(sample: &Sample, when: When) -> Result<Figure, String> {
 }
 
 /// Is a time of the answer, in seconds since 1970, one of now?
-fn of_now(seconds: f64, oldest_ms: f64, when: When) -> Result<Timely, String> {
+fn of_now(seconds: f64, oldest_ms: f64, when: When) -> Result<SampleTime, String> {
     if !(0.0..1e11).contains(&seconds) {
         return Err(format!(
             "gives the time {seconds}, which is no number of seconds since 1970; does Prometheus answer?"
@@ -211,8 +211,8 @@ fn of_now(seconds: f64, oldest_ms: f64, when: When) -> Result<Timely, String> {
     }
     let timely = when.timely(seconds * 1e3, oldest_ms).map_err(|why| format!("gives a value that {why}"))?;
     Ok(match timely {
-        Timely::Yes => Timely::Yes,
-        Timely::No(why) => Timely::No(format!("the query's newest value {why}")),
+        SampleTime::Yes => SampleTime::Yes,
+        SampleTime::No(why) => SampleTime::No(format!("the query's newest value {why}")),
     })
 }
 
@@ -254,7 +254,7 @@ fn reduced(mut values: Vec<Sample>, reduce: Reduce, spell: Spell, when: When) ->
     let Some(newest) = values.last() else { return Ok(Figure::default()) };
     // A range has its steps whatever `every` says, and its last value is one step old at most.
     let asked = if matches!(spell, Spell::Over { .. }) { When { every_ms: 0, ..when } } else { when };
-    if let Timely::No(why) = of_now(newest.0, asked.oldest_ms(step_ms), when)? {
+    if let SampleTime::No(why) = of_now(newest.0, asked.oldest_ms(step_ms), when)? {
         return Ok(Figure { value: None, why: Some(why) });
     }
     let ours = values.iter().filter(|(seconds, _)| seconds * 1e3 >= when.since_ms() as f64);

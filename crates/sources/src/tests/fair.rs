@@ -24,7 +24,7 @@ fn source(host: &str, path: &str, timeout_ms: u64) -> Source {
 
 /// Waits until whoever asks has all the places it can have: the next question is not even asked, and says so, because
 /// waiting is part of the time it has.
-async fn full(sources: &Sources, host: &str, asker: Asker<'_>) {
+async fn full(sources: &Sources, host: &str, asker: Requester<'_>) {
     loop {
         match sources.ask(&source(host, "/x", 50), asker, WHEN).await {
             Err(error) if error.contains("was not asked within 50ms") => {
@@ -39,12 +39,13 @@ async fn full(sources: &Sources, host: &str, asker: Asker<'_>) {
 async fn forty_questions_that_hang_delay_nobody_elses() {
     let host = half_a_server().await;
     let sources = sources();
-    let asker = |name, purpose| Asker { name, purpose };
+    let asker = |name, purpose| Requester { name, purpose };
     let mut hanging = tokio::task::JoinSet::new();
     for at in 0..40 {
         for purpose in [Purpose::Prove, Purpose::Protect] {
             let (sources, source) = (sources.clone(), source(&host, &format!("/hole/{at}"), 60_000));
-            hanging.spawn(async move { sources.ask(&source, Asker { name: "noisy", purpose }, WHEN).await });
+            hanging
+                .spawn(async move { sources.ask(&source, Requester { name: "noisy", purpose }, WHEN).await });
         }
     }
     for purpose in [Purpose::Prove, Purpose::Protect] {
@@ -69,7 +70,7 @@ async fn what_protects_does_not_wait_for_what_proves() {
         hanging.spawn(async move { sources.ask(&source, ASKER, WHEN).await });
     }
     full(&sources, &host, ASKER).await;
-    let guard = Asker { purpose: Purpose::Protect, ..ASKER };
+    let guard = Requester { purpose: Purpose::Protect, ..ASKER };
     let said = sources.ask(&source(&host, "/x", 10_000), guard, WHEN).await;
     assert_eq!(said.expect("an answer").canary, Some(1.0));
     hanging.abort_all();

@@ -2,8 +2,8 @@
 
 use crate::tests::story::HEAD;
 use crate::{
-    Acks, CanaryLook, Drill, DrillOrder, DrillPhase, Effect, Event, Exercise, ExerciseEvent, Heartbeats,
-    Human, LeaseSkipped, Now, Outcome, State, step,
+    Acks, Drill, DrillOrder, DrillPhase, Effect, Event, Exercise, ExerciseEvent, Heartbeats, Human,
+    LastCanaryRequest, LeaseSkipped, Now, Outcome, State, step,
 };
 
 fn human() -> Human {
@@ -109,7 +109,7 @@ impl Mesh {
             let exposed = self.weights.last().is_some_and(|ppm| *ppm > 0);
             let began = self.drill().exposure.began;
             let last_ms = if exposed { self.now_ms } else { self.pushed_ms + tail_ms };
-            self.take(&ExerciseEvent::Look(CanaryLook {
+            self.take(&ExerciseEvent::Look(LastCanaryRequest {
                 whole_since_ms: Some(self.now_ms),
                 last_ms: began.map(|_| last_ms),
             }));

@@ -4,8 +4,8 @@ use judge::random::SplitMix64;
 
 use crate::tests::story::HEAD;
 use crate::{
-    Acks, Counts, Effect, Event, Exercise, ExerciseEvent, Finding, Group, Human, Interval, Likeness, Now,
-    Outcome, Parity, ParityOrder, ParityPhase, State, step,
+    Acks, Counts, Effect, Event, Exercise, ExerciseEvent, Group, Human, Interval, Now, Outcome, Parity,
+    ParityFinding, ParityOrder, ParityPhase, ParityVerdict, State, step,
 };
 
 const GATES: &str = "gates:
@@ -148,7 +148,7 @@ fn run_out(parity: Parity, traffic: Traffic, seed: u64) -> (Parity, Vec<u32>) {
 }
 
 #[track_caller]
-fn check(parity: Parity, traffic: Traffic, outcome: Outcome, finding: Finding, why: &str) -> Parity {
+fn check(parity: Parity, traffic: Traffic, outcome: Outcome, finding: ParityFinding, why: &str) -> Parity {
     let (parity, _) = run_out(parity, traffic, 7);
     let view = parity.view();
     assert_eq!(
@@ -163,18 +163,23 @@ fn check(parity: Parity, traffic: Traffic, outcome: Outcome, finding: Finding, w
 
 #[test]
 fn a_version_is_proven_equal_to_itself() {
-    let parity =
-        check(check_of(false, |_| ()), HONEST, Outcome::Passed, Finding::Parity, "find v1 equal to itself");
+    let parity = check(
+        check_of(false, |_| ()),
+        HONEST,
+        Outcome::Passed,
+        ParityFinding::Parity,
+        "find v1 equal to itself",
+    );
     let view = parity.view();
     assert!(
-        view.gates.len() == 2 && view.gates.iter().all(|row| row.verdict == Likeness::Alike),
+        view.gates.len() == 2 && view.gates.iter().all(|row| row.verdict == ParityVerdict::Alike),
         "{:?}",
         view.gates
     );
     assert_eq!(view.left_out, ["sales"], "a source that knows versions cannot tell parts");
     // A time that was asked for is used up, and makes the answer no worse.
     let parity = check_of(false, |order| (order.until_evidence, order.duration_ms) = (false, 2_400_000));
-    let parity = check(parity, HONEST, Outcome::Passed, Finding::Parity, "find v1 equal to itself");
+    let parity = check(parity, HONEST, Outcome::Passed, ParityFinding::Parity, "find v1 equal to itself");
     assert!(parity.watched_ms >= 2_400_000, "{}", parity.watched_ms);
     // By how much it differs from itself, gate by gate.
     for row in parity.view().gates {
@@ -188,17 +193,22 @@ fn the_same_version_deployed_twice_is_probed_first() {
     let parity = check_of(false, |order| (order.deployed, order.share_ppm) = (true, 100_000));
     let (parity, shares) = run_out(parity, Traffic { share: 0.1, ..HONEST }, 3);
     assert_eq!(shares, [0, 100_000, 0]);
-    assert_eq!(parity.finding.map(|(finding, _)| finding), Some(Finding::Parity));
+    assert_eq!(parity.finding.map(|(finding, _)| finding), Some(ParityFinding::Parity));
 }
 
 #[test]
 fn a_difference_is_found_whichever_part_is_worse() {
     for errors in [[0.01, 0.03], [0.03, 0.01]] {
         let traffic = Traffic { errors, ..HONEST };
-        let parity =
-            check(check_of(false, |_| ()), traffic, Outcome::Failed, Finding::Difference, "gate errors");
+        let parity = check(
+            check_of(false, |_| ()),
+            traffic,
+            Outcome::Failed,
+            ParityFinding::Difference,
+            "gate errors",
+        );
         let row = parity.view().gates.into_iter().find(|row| row.name == "errors").expect("the gate");
-        assert!(row.verdict == Likeness::Different && row.e_value >= 25.0, "{row:?}");
+        assert!(row.verdict == ParityVerdict::Different && row.e_value >= 25.0, "{row:?}");
     }
 }
 
@@ -206,7 +216,7 @@ fn a_difference_is_found_whichever_part_is_worse() {
 fn a_split_that_is_off_stops_the_judging() {
     let traffic = Traffic { share: 0.47, ..HONEST };
     let parity =
-        check(check_of(false, |_| ()), traffic, Outcome::Failed, Finding::SampleRatio, "older policy");
+        check(check_of(false, |_| ()), traffic, Outcome::Failed, ParityFinding::SampleRatio, "older policy");
     assert!(parity.view().split.e_value >= 1_000.0);
 }
 
@@ -214,12 +224,23 @@ fn a_split_that_is_off_stops_the_judging() {
 fn too_little_traffic_says_how_long_it_would_take() {
     let order = |order: &mut ParityOrder| order.duration_ms = 300_000;
     let little = Traffic { rate: 5, ..HONEST };
-    let parity =
-        check(check_of(false, order), little, Outcome::Undecided, Finding::NotEnough, "more at this traffic");
+    let parity = check(
+        check_of(false, order),
+        little,
+        Outcome::Undecided,
+        ParityFinding::NotEnough,
+        "more at this traffic",
+    );
     let wants_ms = parity.view().wants_ms.expect("a time");
     assert!((100_000..100_000_000).contains(&wants_ms), "{wants_ms}");
     let none = Traffic { rate: 0, ..HONEST };
-    check(check_of(false, order), none, Outcome::Undecided, Finding::NotEnough, "no requests were counted");
+    check(
+        check_of(false, order),
+        none,
+        Outcome::Undecided,
+        ParityFinding::NotEnough,
+        "no requests were counted",
+    );
 }
 
 /// Looked at every ten seconds: what is not there is found as seldom as promised, at random and among users of whom a
@@ -235,8 +256,8 @@ fn what_is_not_there_is_seldom_found() {
             let traffic = Traffic { rate: 40, users, ..HONEST };
             let (parity, _) = run_out(check_of(sticky, order), traffic, seed);
             match parity.finding {
-                Some((Finding::Difference, _)) => differences += 1,
-                Some((Finding::SampleRatio, _)) => ratios += 1,
+                Some((ParityFinding::Difference, _)) => differences += 1,
+                Some((ParityFinding::SampleRatio, _)) => ratios += 1,
                 _ => {}
             }
             assert!(!sticky || parity.split.spread().is_some_and(|spread| spread > 1.5), "users go together");

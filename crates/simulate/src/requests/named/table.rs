@@ -1,12 +1,12 @@
 //! The table of worlds.
 
-use super::{Named, Truth};
+use super::{CanaryHealth, Named};
 use crate::requests::play::Script;
 use crate::requests::world::{Counting, Proxy, RequestWorld};
 
-const HEALTHY: Truth = Truth::Healthy { promoted: false };
-const PROMOTED: Truth = Truth::Healthy { promoted: true };
-const HARMFUL: Truth = Truth::Harmful { found: true };
+const HEALTHY: CanaryHealth = CanaryHealth::Healthy { promoted: false };
+const PROMOTED: CanaryHealth = CanaryHealth::Healthy { promoted: true };
+const HARMFUL: CanaryHealth = CanaryHealth::Harmful { found: true };
 
 /// Healthy, for the time the default preset takes.
 const CALM: Named = Named {
@@ -163,7 +163,7 @@ pub const NAMED: &[Named] = &[
     Named {
         name: "cold-pods",
         about: "each new pod of the canary is five times as slow for three minutes, and the plan knows no warmUp",
-        truth: Truth::Open,
+        truth: CanaryHealth::Open,
         change: |world| (world.pods.cold, world.pods.cold_s) = (5.0, 180.0),
         ..CALM
     },
@@ -327,7 +327,7 @@ pub const NAMED: &[Named] = &[
     Named {
         name: "timeouts",
         about: "1 % of stable's requests run into a timeout of 15 s, and 2.3 % of the canary's: not within 2x",
-        truth: Truth::Harmful { found: false },
+        truth: CanaryHealth::Harmful { found: false },
         gate: Some("errors"),
         spec: WITHIN_2X,
         seconds: 160,
@@ -340,7 +340,7 @@ pub const NAMED: &[Named] = &[
     Named {
         name: "timeouts-in-steps",
         about: "the same with 3 %, up in steps of 20 s",
-        truth: Truth::Harmful { found: false },
+        truth: CanaryHealth::Harmful { found: false },
         gate: Some("errors"),
         spec: WITHIN_2X_IN_STEPS,
         seconds: 300,
