@@ -1,4 +1,4 @@
-//! What people ask of a run: `POST /v1/rollouts/{name}/{verb}`, and what they are answered.
+//! Acts on a run, `POST /v1/rollouts/{name}/{verb}`, and their answers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,21 +10,21 @@ use split::Arm;
 /// What a person can do to a rollout: the last part of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// Back to stable; with an arm: without that challenger.
+    /// Roll back to stable; with an arm: drop that version only.
     Abort,
-    /// Back to stable, or to a version from before ([`RollbackRequest`]).
+    /// Roll back to stable, or to an earlier version ([`RollbackRequest`]).
     Rollback,
-    /// To 100 % without waiting; with an arm: with that challenger alone.
+    /// Advance by one stage without waiting; with an arm: choose that version.
     Promote,
-    /// Yes to the next stage.
+    /// Approve the next stage.
     Approve,
-    /// Stop with the weight as it is.
+    /// Pause at the present weight.
     Pause,
-    /// Go on.
+    /// Resume.
     Resume,
-    /// What was rolled back begins once more.
+    /// Start a rolled-back run again.
     Retry,
-    /// Another weight within the stage.
+    /// Set the weight.
     SetWeight,
 }
 
@@ -94,10 +94,10 @@ pub struct ActRequest {
 pub struct RollbackRequest {
     /// Why.
     pub reason: String,
-    /// The version; absent: the one from before.
+    /// The version; absent: the previous one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// Without anybody's word that it is there.
+    /// Do not check that the version is deployed.
     pub unverified: bool,
 }
 
@@ -109,7 +109,7 @@ pub struct WentBack {
     pub name: String,
     /// The run that began, or that was ended.
     pub run: u64,
-    /// Did a run of its own begin for it? Else the present one was ended.
+    /// Did a run begin for it? Otherwise the present one was aborted.
     pub begun: bool,
     /// One English sentence.
     pub message: String,
@@ -123,7 +123,7 @@ pub struct DeleteQuery {
     pub reason: String,
 }
 
-/// A figure for a gate that takes them: `POST /v1/rollouts/{name}/metrics`, one or a list.
+/// A pushed value for a gate or guardrail with the source `push`: `POST /v1/rollouts/{name}/metrics`, one or a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
@@ -142,13 +142,13 @@ const fn one() -> u64 {
     1
 }
 
-/// The answer where there is nothing more to say.
+/// The answer to an act without a result of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Done {
     /// Was it done?
     pub done: bool,
-    /// What a person should know of it all the same, each in one English sentence.
+    /// Warnings, each in one English sentence.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

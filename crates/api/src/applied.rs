@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct ApplyQuery {
     /// One that was rolled back is wanted once more.
     pub again: bool,
-    /// Only say what would become of it.
+    /// Change nothing; answer what it would do.
     pub dry_run: bool,
 }
 
@@ -29,10 +29,10 @@ pub struct Applied {
     pub rescheduled: bool,
     /// The run that is aborted for it.
     pub replaces: Option<u64>,
-    /// It was only asked, and nothing was done.
+    /// It was a dry run: nothing was changed.
     pub dry_run: bool,
-    /// When it was only asked: what differs from what was applied last, field by field.
+    /// Of a dry run: the differences to the last applied specification, field by field.
     pub changes: Vec<Change>,
-    /// What a person should know of it.
+    /// Warnings, each in one English sentence.
     pub warnings: Vec<String>,
 }

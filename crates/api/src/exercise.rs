@@ -1,16 +1,16 @@
-//! What is tried between runs: `POST /v1/rollouts/{name}/drill` and `.../parity`. The result of it is read at
+//! Drills and A/A checks: `POST /v1/rollouts/{name}/drill` and `.../parity`. The result of it is read at
 //! `.../drills/{number}` ([`crate::DrillView`]) and `.../parity/{number}` ([`crate::ParityView`]).
 
 use manifest::{Percent, Span};
 use serde::{Deserialize, Serialize};
 
-/// What a drill is asked for with; everything has a default.
+/// The parameters of a drill; every field has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DrillRequest {
     /// The canary's share while it is exposed.
     pub weight: Percent,
-    /// Every way back must be done within this.
+    /// The time within which the rollback must reach every proxy.
     pub limit: Span,
     /// Why.
     pub reason: String,
@@ -22,7 +22,7 @@ impl Default for DrillRequest {
     }
 }
 
-/// What an A/A check is asked for with; everything has a default.
+/// The parameters of an A/A check; every field has a default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ParityRequest {
@@ -40,7 +40,7 @@ pub struct ParityRequest {
     pub reason: String,
 }
 
-/// It began.
+/// A drill or an A/A check began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Begun {

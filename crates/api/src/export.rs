@@ -68,7 +68,7 @@ pub struct ExportedRun {
     /// The last moment it heard of, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_unix_ms: Option<u64>,
-    /// It, for the eye.
+    /// The run, as the API shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub view: Option<View>,
     /// The stages that were entered.

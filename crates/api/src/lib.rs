@@ -39,18 +39,18 @@ pub use trigger::{
     VersionOutcome,
 };
 
-/// The header that says who asks, as they say themselves.
+/// The header that names the user, as the client states it.
 pub const USER_HEADER: &str = "x-serin-user";
 
-/// The header that says of what an act is meant: the [`RunView::revision`] that was seen, or [`NO_RUN`]. What has moved on
+/// The header with the revision that an act is for: [`RunView::revision`], or [`NO_RUN`]. If the rollout has moved on, the act
 /// is refused ([`Refusal::MovedOn`]).
 pub const EXPECT_HEADER: &str = "x-serin-expect";
 
-/// What is expected where nothing is there yet.
+/// The value of [`EXPECT_HEADER`] for a rollout that does not exist yet.
 pub const NO_RUN: &str = "none";
 
-/// The header with a key of the client's own: a request that is repeated under it is answered as the first was, and nothing
-/// more is done.
+/// The header with an idempotency key: a repeated request with the same key gets the first answer and is not carried out
+/// again.
 pub const KEY_HEADER: &str = "idempotency-key";
 
 #[cfg(test)]

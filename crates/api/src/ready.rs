@@ -1,4 +1,4 @@
-//! Is a controller fit to do its work?
+//! Is the controller ready?
 
 use serde::{Deserialize, Serialize};
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Readiness {
-    /// Is everything?
+    /// Are all checks passed?
     pub ready: bool,
-    /// What was looked at.
+    /// The checks.
     pub checks: Vec<Check>,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Check {
     /// `engine`: decisions are taken. `store`: they can be written. `counters`: at least one proxy's were read lately.
     pub name: String,
-    /// Is it as it should be?
+    /// Is it passed?
     pub ready: bool,
-    /// What is wrong with it, or worth knowing.
+    /// What is wrong, or a remark.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
@@ -34,7 +34,7 @@ impl Readiness {
 }
 
 impl Check {
-    /// `wrong`: why it is not as it should be.
+    /// `wrong`: why it is not passed.
     #[must_use]
     pub fn of(name: &str, wrong: Option<String>) -> Self {
         Self { name: name.to_owned(), ready: wrong.is_none(), why: wrong }

@@ -1,10 +1,10 @@
-//! Why something was not done: a status of HTTP, and one sentence.
+//! Refusals: an HTTP status, and one sentence.
 
 use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
-/// Why something was not done. The variant travels as the status of the answer, the sentence in [`Problem`].
+/// Why a request was refused. The variant travels as the status of the answer, the sentence in [`Problem`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The request is wrong.
@@ -13,21 +13,21 @@ pub enum Refusal {
     /// There is no such rollout.
     #[error("{0}")]
     Unknown(String),
-    /// Not now.
+    /// Not in the present state.
     #[error("{0}")]
     Conflict(String),
-    /// It is not what you saw any more: look again.
+    /// The rollout has moved on since the revision that the act names.
     #[error("{0}")]
     MovedOn(String),
-    /// Not from you.
+    /// Not authorised.
     #[error("{0}")]
     Denied(String),
-    /// Our fault.
+    /// The controller failed.
     #[error("{0}")]
     Failed(String),
 }
 
-/// The body of an answer that something was not done.
+/// The body of a refusal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Problem {

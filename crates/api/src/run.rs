@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunView {
-    /// What the machine says of it.
+    /// The run's state.
     #[serde(flatten)]
     pub run: View,
-    /// A word for what is to be seen of it, another one whenever it has moved on; acts say it ([`crate::EXPECT_HEADER`]).
-    /// Absent: it is an earlier run.
+    /// The revision, which changes whenever the rollout moves on; acts name it ([`crate::EXPECT_HEADER`]). Absent: it is an
+    /// earlier run.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub revision: String,
-    /// The generation of the policy it was last part of as something new; absent: it is an earlier run.
+    /// The generation of the policy that last changed this rollout; absent: it is an earlier run.
     pub generation: Option<u64>,
     /// Acknowledgements, oldest first.
     pub acks: Vec<Ack>,
     /// Refusals, oldest first.
     pub refusals: Vec<Nack>,
-    /// After a rollback: how long the canary still got requests, as the proxies tell it.
+    /// After a rollback: for how long the canary still got requests, by the proxies' own counters.
     pub rollback_latency: Option<Latency>,
     /// The last drill of the rollback path, or the one under way.
     pub drill: Option<DrillView>,
@@ -30,12 +30,12 @@ pub struct RunView {
     pub parity: Option<ParityView>,
     /// When parity was last proven, in milliseconds since 1970.
     pub parity_passed_unix_ms: Option<u64>,
-    /// What is tried between runs by itself; a fleet's members each have their own.
+    /// Scheduled drills and A/A checks; a fleet's members each have their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub practice: Vec<PracticeView>,
-    /// What its versions have to bear, now and next; a fleet's members each have their own.
+    /// The load of its versions, now and next; a fleet's members each have their own.
     pub demand: Option<Demand>,
-    /// What comes after it.
+    /// The specification that is queued.
     pub queued: Option<QueuedView>,
     /// Rollouts before it in the policy that take its requests, all of them or some.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -49,7 +49,7 @@ pub struct RunView {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PastView {
-    /// What the machine says of it.
+    /// The run's state.
     #[serde(flatten)]
     pub run: View,
     /// Of a fleet: its members.
@@ -90,7 +90,7 @@ pub struct Latency {
     pub from_ms: u64,
     /// At most.
     pub to_ms: u64,
-    /// Have all proxies spoken since, and taken the rollback? While not, it is a lower bound.
+    /// Have all proxies acknowledged the rollback and reported since? While not, it is a lower bound.
     pub complete: bool,
 }
 
@@ -100,7 +100,7 @@ pub struct Latency {
 pub struct ClaimedBy {
     /// Its name.
     pub name: String,
-    /// Does it take all of them? Then nobody ever meets the canary.
+    /// Does it take all of them? Then the canary gets no request.
     pub all: bool,
 }
 
@@ -116,12 +116,12 @@ pub struct QueuedView {
     pub who: String,
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
-    /// Its turn came and it was not taken: why.
+    /// Why it could not begin when the run before was over.
     pub refused: Option<String>,
 }
 
 impl RunView {
-    /// Is it shown as part of its fleet?
+    /// Is it a member of a fleet?
     #[must_use]
     pub const fn is_member(&self) -> bool {
         self.run.model.is_some() || self.run.region.is_some()

@@ -1,4 +1,4 @@
-//! What begins rollouts by itself: `/v1/triggers`.
+//! Triggers, which start rollouts: `/v1/triggers`.
 
 use manifest::When;
 use rollout::Word;
@@ -15,47 +15,47 @@ pub struct TriggerView {
     pub rollout: String,
     /// The registry's model; absent: no registry is known.
     pub model: Option<String>,
-    /// What it waits for.
+    /// The condition under which a version is released.
     pub when: Option<Word<When, Value>>,
     /// Does it take webhooks?
     pub webhook: bool,
-    /// How asking the registry goes; absent: it is not asked.
+    /// The polling of the registry; absent: it is not polled.
     pub poll: Option<PollView>,
-    /// The version that waits until the present run is over.
+    /// The version that is queued until the present run is over.
     pub pending: Option<PendingView>,
     /// The outcome of versions, the latest first.
     pub versions: Vec<TriggeredView>,
 }
 
-/// How asking a registry goes.
+/// The polling of a registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PollView {
-    /// Whom.
+    /// The registry's URL.
     pub url: String,
     /// How often, in milliseconds.
     pub every_ms: u64,
     /// When the registry last answered; absent: not since this controller began.
     pub last_success_unix_ms: Option<u64>,
-    /// Questions without an answer, in a row.
+    /// Failed polls in a row.
     pub failures: u32,
-    /// Questions without an answer since this controller began.
+    /// Failed polls since this controller started.
     pub failures_total: u64,
-    /// Why the last one had none.
+    /// Why the last poll failed.
     pub error: Option<String>,
 }
 
-/// A version that waits.
+/// A queued version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PendingView {
     /// The registry's.
     pub version: String,
-    /// How it was heard of.
+    /// How the controller learned of it.
     pub by: String,
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
-    /// Does a person want it although it was rolled back once?
+    /// Was it requested by a person although it was rolled back before?
     pub again: bool,
 }
 
@@ -65,7 +65,7 @@ pub struct PendingView {
 pub struct TriggeredView {
     /// The registry's.
     pub version: String,
-    /// How it was heard of.
+    /// How the controller learned of it.
     pub by: String,
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
@@ -94,14 +94,14 @@ pub enum VersionOutcome {
         /// Why.
         why: String,
     },
-    /// A later version came while it waited, or before it was heard of.
+    /// A later version replaced it, or was known before it.
     PassedOver {
         /// That version.
         by_version: String,
     },
-    /// The registry took its word back while it waited.
+    /// The registry withdrew it while it was queued.
     Withdrawn {
-        /// How that was heard of.
+        /// How the controller learned of it.
         by: String,
     },
 }
@@ -110,11 +110,11 @@ pub enum VersionOutcome {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TriggerQuery {
-    /// Only say what would become of it.
+    /// Change nothing; answer what it would do.
     pub dry_run: bool,
 }
 
-/// The outcome of a trigger, or would.
+/// The result of applying a trigger, or of a dry run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TriggerApplied {
@@ -124,9 +124,9 @@ pub struct TriggerApplied {
     pub rollout: String,
     /// This very trigger was there before.
     pub unchanged: bool,
-    /// It was only asked, and nothing was done.
+    /// It was a dry run: nothing was changed.
     pub dry_run: bool,
-    /// What a person should know of it.
+    /// Warnings, each in one English sentence.
     pub warnings: Vec<String>,
 }
 
@@ -136,7 +136,7 @@ pub struct TriggerApplied {
 pub struct FireRequest {
     /// The registry's version.
     pub version: String,
-    /// Although it had its turn.
+    /// Even if the version was handled before.
     #[serde(default)]
     pub again: bool,
     /// Why.
@@ -148,7 +148,7 @@ pub struct FireRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Fired {
-    /// Did anything come of it now?
+    /// Did it start or queue a run?
     pub triggered: bool,
     /// The registry's version; absent: a webhook told of none.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// What is known of one gate.
+/// The verdict of one gate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Verdict {
@@ -21,7 +21,7 @@ pub struct Verdict {
     pub harm: f64,
     /// The e-value for "no harm beyond the margin", of this stage.
     pub proof: f64,
-    /// Does it decide anything here?
+    /// Is it a hard gate (it decides), not an advisory one?
     pub hard: bool,
     /// One English sentence.
     pub why: String,

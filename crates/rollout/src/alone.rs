@@ -84,7 +84,7 @@ impl FixedLimits {
         })
     }
 
-    /// A person goes on in spite of a gate: what was seen of it so far counts no more.
+    /// A person advances in spite of a gate: what was seen of it so far counts no more.
     pub(crate) fn forgive(&mut self, plan: &Plan, gate: &str) {
         for held in self.gates.iter_mut().filter(|held| held.limit.name == gate) {
             held.evidence = GuardrailEvidence::new(&held.limit, scale(plan));

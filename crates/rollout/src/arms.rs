@@ -88,7 +88,7 @@ impl Arms {
     }
 }
 
-/// A challenger for the eye.
+/// A challenger, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ArmView {
@@ -123,7 +123,7 @@ pub enum ArmStanding {
 }
 
 impl State {
-    /// Every challenger for the eye; none when there is only one.
+    /// Every challenger, as the API shows it; none when there is only one.
     pub(crate) fn arm_views(&self) -> Vec<ArmView> {
         self.plan.challengers.iter().map(|challenger| self.arm_view(challenger.arm)).collect()
     }

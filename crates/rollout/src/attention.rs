@@ -11,7 +11,7 @@ const A_MOMENT_MS: u64 = 10_000;
 /// A rollout that gets no request for so long is told of, in milliseconds.
 const NO_REQUESTS_MS: u64 = 60_000;
 
-/// One thing that wants attention, for the eye.
+/// One reason why a rollout needs attention, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AttentionView {

@@ -109,7 +109,7 @@ fn sample(by: Metric, counts: &Counts) -> Sample {
     Sample { n: scores.n as f64, sum: scores.sum, squares: scores.sum_squares }
 }
 
-/// Shares that follow the evidence, for the eye.
+/// Shares that follow the evidence, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BanditView {

@@ -1,4 +1,4 @@
-//! What the versions have to bear, now and next: for whoever scales them.
+//! The load of the versions, now and next, for autoscalers.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use split::Arm;
 
 use crate::{HandingBack, Pause, Phase, State, Word};
 
-/// What the versions have to bear, now and next.
+/// The load of the versions, now and next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Demand {
@@ -26,7 +26,7 @@ pub struct Demand {
     pub waits_for: String,
 }
 
-/// What one version has to bear.
+/// The load of one version.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Load {

@@ -88,7 +88,7 @@ pub struct RejectedVersion {
     pub reason: String,
 }
 
-/// A version that is kept warm, for the eye.
+/// A version that is kept warm, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KeepWarmView {
@@ -104,7 +104,7 @@ pub struct KeepWarmView {
     pub was_stable: bool,
 }
 
-/// A hook that has not succeeded yet, for the eye.
+/// A hook that has not succeeded yet, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HookCallView {

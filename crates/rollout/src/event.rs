@@ -35,7 +35,7 @@ pub enum Event {
         /// Who says so.
         human: Human,
     },
-    /// Yes to the next stage.
+    /// Approve the next stage.
     Approve(Human),
     /// Stop where it is.
     Pause(Human),

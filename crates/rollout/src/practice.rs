@@ -60,13 +60,13 @@ pub struct PracticeBlocker {
 pub enum Turn {
     /// It begins.
     Begin,
-    /// Not now.
+    /// Not in the present state.
     Wait,
     /// Not now, and people should know.
     Say(Notice),
 }
 
-/// Practice for the eye.
+/// Practice, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PracticeView {
@@ -230,7 +230,7 @@ impl Practised {
         expected_ms.filter(|expected| (self.since_ms..=now_ms).contains(expected))
     }
 
-    /// It for the eye.
+    /// The run, as the API shows it.
     #[must_use]
     pub fn view(&self, what: Exercised, now_ms: u64) -> PracticeView {
         let next = self.next(now_ms);

@@ -2,7 +2,7 @@ use manifest::{Plan, Supersede};
 
 use crate::{Phase, RejectedVersion, State};
 
-/// What becomes of a plan that is applied under a name.
+/// What applying a plan does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reception {
     /// A run begins: [`State::new`] with these numbers, then [`crate::Event::Start`].

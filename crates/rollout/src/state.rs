@@ -12,11 +12,11 @@ use evidence::Evidence;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// The how-manieth run of this name, from 1.
+    /// The number of this run among those of its name, from 1.
     pub run: u64,
     /// What it does. Every step makes a new state, and hardly any a new plan: they share it.
     pub plan: Arc<Plan>,
-    /// Where it is.
+    /// The phase.
     pub phase: Phase,
     /// The stage it is in, or was last, from 0.
     pub stage: usize,
@@ -41,7 +41,7 @@ pub struct State {
     /// What named persons went past.
     #[serde(default)]
     pub overrides: Vec<Override>,
-    /// Who has met the canary.
+    /// How many requests the canary has served.
     pub exposed: Exposed,
     /// What was measured; of several challengers, of the lead.
     pub evidence: Evidence,
@@ -108,7 +108,7 @@ pub struct State {
     /// The watch over it since.
     #[serde(default)]
     pub watching: Option<Box<Watching>>,
-    /// What happened, oldest first.
+    /// The history, oldest first.
     pub history: Vec<crate::Record>,
 }
 

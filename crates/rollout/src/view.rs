@@ -20,19 +20,19 @@ use crate::{
 pub use baseline::{AgedView, BaselineView, CountsView, GroupView, MomentsView};
 pub use ways::WayView;
 
-/// A run for the eye. The caller adds what the mesh reported (`generation`, `acks`, `refusals`).
+/// A run, as the API shows it. The caller adds what the mesh reported (`generation`, `acks`, `refusals`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct View {
     /// The rollout's name.
     pub name: String,
-    /// The how-manieth run of this name.
+    /// The number of this run among those of its name, from 1.
     pub run: u64,
-    /// Where it is.
+    /// The phase.
     pub phase: Word<PhaseName>,
-    /// One English sentence: why it is where it is, and what comes next.
+    /// One English sentence: the reason for the present state, and what comes next.
     pub message: String,
-    /// What holds, blinds or refuses it now, worst first; empty: nothing does.
+    /// Reasons why it needs attention, the worst first; empty: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attention: Vec<crate::AttentionView>,
     /// What a person can do now, the mildest first; empty: nothing, or this is a fleet, an earlier run or a member.
@@ -40,20 +40,20 @@ pub struct View {
     pub ways: Vec<WayView>,
     /// The stage it is in, from 1; 0 before the first.
     pub stage: usize,
-    /// How many there are.
+    /// The number of stages.
     pub stage_count: usize,
     /// The canary's weight, in parts per million; of several challengers, the lead's.
     pub weight_ppm: u32,
     /// Every challenger, when there are several.
     pub arms: Vec<ArmView>,
-    /// How the shares follow the evidence; absent: they stand still at this stage.
+    /// The bandit's shares; absent: weights are constant in this stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bandit: Option<crate::BanditView>,
     /// The epoch of these weights.
     pub epoch: u64,
     /// The version behind the stable route.
     pub stable: String,
-    /// The version that was there when the run was applied; empty: whoever wrote this did not say.
+    /// The version that was there when the run was applied; empty: the release that wrote this did not record it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub from: String,
     /// The version rolled out.
@@ -64,16 +64,16 @@ pub struct View {
     pub closed: Option<manifest::Closed>,
     /// What named persons went past.
     pub overrides: Vec<OverrideView>,
-    /// Who has met the canary.
+    /// How many requests the canary has served.
     pub exposed: ExposedView,
-    /// The guardrails as they stand.
+    /// The verdicts of the guardrails.
     pub guardrails: Vec<VerdictView>,
     /// The rollback, when there was one.
     pub rollback: Option<RollbackView>,
-    /// It goes back to a version from before.
+    /// The run goes back to an earlier version (`serin rollback`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub returning: Option<ReturningView>,
-    /// What is kept warm now that it is over.
+    /// The version that is kept warm after the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<KeepWarmView>,
     /// Hooks after the end that have not succeeded yet, those of earlier runs included.
@@ -83,7 +83,7 @@ pub struct View {
     pub baseline: Option<BaselineView>,
     /// The watch over it since; of a fleet its members have their own.
     pub watch: Option<WatchView>,
-    /// What happened, oldest first.
+    /// The history, oldest first.
     pub history: Vec<RecordView>,
     /// Of a member of a fleet: which of the models.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,7 +132,7 @@ impl fmt::Display for PhaseName {
     }
 }
 
-/// What is known of one gate, for the eye.
+/// The verdict of one gate, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct VerdictView {
@@ -155,7 +155,7 @@ pub struct VerdictView {
     /// The e-value for "no harm beyond the margin".
     #[serde(deserialize_with = "number")]
     pub proof: f64,
-    /// Does it decide anything here?
+    /// Is it a hard gate (it decides), not an advisory one?
     pub hard: bool,
     /// One English sentence.
     pub why: String,
@@ -170,7 +170,7 @@ impl From<&Verdict> for VerdictView {
     }
 }
 
-/// Who has met a version on trial, for the eye.
+/// How many requests a new version has served, as the API shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ExposedView {
@@ -186,7 +186,7 @@ impl From<Exposed> for ExposedView {
     }
 }
 
-/// Going back to a version from before, for the eye.
+/// Going back to an earlier version, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReturningView {
@@ -217,7 +217,7 @@ impl View {
     }
 }
 
-/// A stage for the eye.
+/// A stage, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StageView {
@@ -233,7 +233,7 @@ pub struct StageView {
     pub gates: Vec<VerdictView>,
 }
 
-/// A rollback for the eye.
+/// A rollback, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RollbackView {
@@ -245,7 +245,7 @@ pub struct RollbackView {
     pub reason: String,
 }
 
-/// What a named person went past, for the eye.
+/// What a person overrode, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OverrideView {
@@ -268,7 +268,7 @@ impl From<&Override> for OverrideView {
     }
 }
 
-/// A line of history for the eye.
+/// A line of history, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RecordView {
@@ -297,7 +297,7 @@ impl From<&Record> for RecordView {
 }
 
 impl State {
-    /// The run for the eye.
+    /// The run, as the API shows it.
     #[must_use]
     pub fn view(&self) -> View {
         // As they stood when it was decided: nothing guards any more.

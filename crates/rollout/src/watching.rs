@@ -31,7 +31,7 @@ const RECENT_MS: u64 = 600_000;
 /// The watch begins anew so often, in milliseconds: a test that has seen months of health finds harm late.
 pub(crate) const ANEW_MS: u64 = 7 * 86_400_000;
 
-/// What a version showed while it bore much or all of the traffic.
+/// A version's counters from the end of its rollout.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Baseline {

@@ -31,7 +31,7 @@ pub enum Class {
     Upgrade,
     /// The client went away first, or broke the protocol: no outcome.
     Gone,
-    /// The proxy answered by itself (a redirect route, a rate limit, a denial): no model was asked, so it is nobody's
+    /// The proxy answered by itself (a redirect route, a rate limit, a denial): no model was asked, so it is no
     /// outcome.
     Local,
     /// The version's cluster took no more requests (a circuit breaker): no model was asked, so it is nobody's outcome; but

@@ -82,7 +82,7 @@ pub enum Ending {
     Answered,
     /// Its client left first.
     Left,
-    /// No model was asked: it is nobody's.
+    /// No model was asked: it is no outcome.
     NoOutcome,
 }
 

@@ -35,7 +35,7 @@ pub struct DrillOrder {
     pub limit_ms: u64,
     /// Who wants it, and why.
     pub by: Human,
-    /// Did its time come, rather than a person?
+    /// Was it scheduled?
     pub scheduled: bool,
 }
 
@@ -57,7 +57,7 @@ pub struct Drill {
     pub started: Now,
     /// The epoch of its last publication.
     pub epoch: u64,
-    /// Where it is.
+    /// The phase.
     pub phase: DrillPhase,
     /// Its last publication.
     pub sent: Option<Sent>,

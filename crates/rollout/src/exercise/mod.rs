@@ -1,4 +1,4 @@
-//! What is tried between runs: the rollback path (a drill), and whether stable is found equal to itself (parity).
+//! Drills and A/A checks: the rollback path (a drill), and whether stable is found equal to itself (parity).
 //!
 //! An exercise borrows the configuration of a rollout whose run is over, and gives it back as it was. It changes in
 //! [`Exercise::step`] alone, exactly as a run does in [`crate::step`]: effects are values, the state can be stored
@@ -161,7 +161,7 @@ impl Exercise {
         self.exercised().words()
     }
 
-    /// Did its time come, rather than a person?
+    /// Was it scheduled?
     #[must_use]
     pub const fn is_scheduled(&self) -> bool {
         match self {

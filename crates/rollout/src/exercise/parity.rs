@@ -32,7 +32,7 @@ pub struct ParityOrder {
     pub until_evidence: bool,
     /// Who wants it, and why.
     pub by: Human,
-    /// Did its time come, rather than a person?
+    /// Was it scheduled?
     pub scheduled: bool,
 }
 
@@ -56,7 +56,7 @@ pub struct Parity {
     pub started: Now,
     /// The epoch of its last publication.
     pub epoch: u64,
-    /// Where it is.
+    /// The phase.
     pub phase: ParityPhase,
     /// Its last publication.
     pub sent: Option<Sent>,

@@ -39,7 +39,7 @@ impl ParityFinding {
     }
 }
 
-/// An A/A check for the eye.
+/// An A/A check, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ParityView {
@@ -49,17 +49,17 @@ pub struct ParityView {
     pub number: u64,
     /// The run whose configuration it borrowed.
     pub run: u64,
-    /// Who wanted it.
+    /// Who ordered it.
     pub by: String,
     /// Why.
     pub reason: String,
-    /// Did its time come, rather than a person?
+    /// Was it scheduled?
     pub scheduled: bool,
     /// The version compared with itself.
     pub version: String,
     /// Was it deployed twice? Otherwise stable served both parts.
     pub deployed: bool,
-    /// Where it is.
+    /// The phase.
     pub phase: Word<ParityPhase>,
     /// How it ended.
     pub outcome: Option<Word<Outcome>>,
@@ -83,7 +83,7 @@ pub struct ParityView {
     pub left_out: Vec<String>,
 }
 
-/// The split for the eye.
+/// The split, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ParitySplitView {
@@ -103,7 +103,7 @@ pub struct ParitySplitView {
     pub causes: Vec<String>,
 }
 
-/// A gate for the eye.
+/// A gate, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ParityGateView {
@@ -135,7 +135,7 @@ pub struct ParityGateView {
     pub difference: Option<Difference>,
 }
 
-/// Are two parts alike?
+/// Are two parts of the traffic alike, by one gate?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ParityVerdict {
@@ -148,7 +148,7 @@ pub enum ParityVerdict {
 }
 
 impl Parity {
-    /// The check for the eye.
+    /// The check, as the API shows it.
     #[must_use]
     pub fn view(&self) -> ParityView {
         let gates: Vec<ParityGateView> =

@@ -10,7 +10,7 @@ use crate::Word;
 /// Promises people make about rollbacks, in milliseconds: half a minute, two, five.
 const PROMISES_MS: [u64; 3] = [30_000, 120_000, 300_000];
 
-/// An exercise for the eye. It is written alone: whoever asks for one knows which kind was asked for.
+/// An exercise, as the API shows it. Its JSON does not name the kind: a client asks for one kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ExerciseView {
@@ -20,7 +20,7 @@ pub enum ExerciseView {
     Parity(Box<super::ParityView>),
 }
 
-/// A drill for the eye.
+/// A drill, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DrillView {
@@ -30,15 +30,15 @@ pub struct DrillView {
     pub number: u64,
     /// The run whose configuration it borrowed.
     pub run: u64,
-    /// Who wanted it.
+    /// Who ordered it.
     pub by: String,
     /// Why.
     pub reason: String,
-    /// Did its time come, rather than a person?
+    /// Was it scheduled?
     pub scheduled: bool,
     /// The canary's share while it was exposed, in parts per million.
     pub weight_ppm: u32,
-    /// Where it is.
+    /// The phase.
     pub phase: Word<DrillPhase>,
     /// How it ended.
     pub outcome: Option<Word<Outcome>>,
@@ -52,15 +52,15 @@ pub struct DrillView {
     pub lease: DrillLeaseView,
     /// The push.
     pub push: Option<DrillPushView>,
-    /// What it was held against, in milliseconds.
+    /// The limit, in milliseconds.
     pub limit_ms: u64,
     /// The longest way back found, in milliseconds; `None`: one never ended.
     pub slowest_ms: Option<u64>,
-    /// Held against other promises.
+    /// Other time limits, and whether the drill kept them.
     pub promises: Vec<PromiseView>,
 }
 
-/// The lease revoked alone, for the eye.
+/// The lease revoked alone, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DrillLeaseView {
@@ -76,7 +76,7 @@ pub struct DrillLeaseView {
     pub silent: Vec<String>,
 }
 
-/// The push, for the eye.
+/// The push, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DrillPushView {
@@ -98,7 +98,7 @@ pub struct DrillPushView {
     pub last_canary_complete: bool,
 }
 
-/// A promise, and whether the drill keeps it.
+/// A time limit, and whether the drill kept it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PromiseView {
@@ -122,7 +122,7 @@ impl Outcome {
 }
 
 impl Drill {
-    /// The drill for the eye.
+    /// The drill, as the API shows it.
     #[must_use]
     pub fn view(&self) -> DrillView {
         let slowest_ms = self.slowest_ms();

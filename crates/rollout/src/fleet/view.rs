@@ -39,7 +39,7 @@ pub fn phase(members: &[&State]) -> PhaseName {
     }
 }
 
-/// The whole for the eye: where the last of those who are on the way is, and what it waits for. Gates are with the
+/// The whole, as the API shows it: where the last of those who are on the way is, and what it waits for. Gates are with the
 /// members.
 #[must_use]
 pub fn view(name: &str, members: &[&State]) -> View {
@@ -118,7 +118,7 @@ fn versions(members: &[&State], of: fn(&State) -> &String) -> String {
     seen.join(", ")
 }
 
-/// One English sentence: why it is where it is, and what comes next.
+/// One English sentence: the reason for the present state, and what comes next.
 fn message(fleet: &Fleet, members: &[&State]) -> String {
     let word = phase(members);
     let gone = members.iter().filter(|state| went_back(state));

@@ -1,4 +1,4 @@
-//! What a named person went past: a window that is closed, a gate that has proven nothing.
+//! What a person overrode: a window that is closed, a gate that has proven nothing.
 
 use split::Arm;
 

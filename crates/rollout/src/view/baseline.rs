@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::word::number;
 use crate::{Aged, Baseline, Bins, Counts, Group, Moments};
 
-/// What a version showed while it bore much or all of the traffic, for the eye.
+/// A version's counters from the end of its rollout, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BaselineView {
@@ -23,7 +23,7 @@ pub struct BaselineView {
     pub counts: CountsView,
 }
 
-/// Counts of requests, for the eye; see [`Counts`].
+/// Counts of requests, as the API shows it; see [`Counts`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CountsView {
@@ -55,7 +55,7 @@ pub struct CountsView {
     pub groups: Option<Vec<GroupView>>,
 }
 
-/// Requests that reached an age, for the eye.
+/// Requests that reached an age, as the API shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgedView {
@@ -68,7 +68,7 @@ pub struct AgedView {
     pub left_soon: u64,
 }
 
-/// Count, sum and sum of squares of a score, for the eye.
+/// Count, sum and sum of squares of a score, as the API shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MomentsView {
@@ -82,7 +82,7 @@ pub struct MomentsView {
     pub sum_squares: f64,
 }
 
-/// One group's outcomes, for the eye.
+/// One group's outcomes, as the API shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GroupView {

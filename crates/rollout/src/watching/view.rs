@@ -7,7 +7,7 @@ use super::{GateWatch, Unwatched, Watching};
 use crate::word::number;
 use crate::{State, Word};
 
-/// A watch for the eye.
+/// A watch, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WatchView {
@@ -29,7 +29,7 @@ pub struct WatchView {
     pub left_out: Vec<UnwatchedView>,
 }
 
-/// A gate in a watch, for the eye.
+/// A gate in a watch, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GateWatchView {
@@ -82,7 +82,7 @@ pub enum GateStanding {
     Off,
 }
 
-/// A gate that is not watched, for the eye.
+/// A gate that is not watched, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UnwatchedView {
@@ -100,7 +100,7 @@ impl From<&Unwatched> for UnwatchedView {
 }
 
 impl State {
-    /// The watch for the eye, when there is or was one.
+    /// The watch, as the API shows it, when there is or was one.
     pub(crate) fn watch_view(&self) -> Option<WatchView> {
         let watching = self.watching.as_deref()?;
         let standing = match (&watching.ended, &watching.paused_by) {

@@ -100,7 +100,7 @@ impl Record {
     }
 
     /// How the lease of a policy stands now. A policy that a newer one has superseded is not judged any more; one that is
-    /// newer than the record has nobody's word.
+    /// newer than the record is not confirmed by anyone.
     #[must_use]
     pub fn standing(&self, pair: (u64, u64), now_ns: u64) -> Standing {
         match (self.pair.cmp(&pair), self.state) {
