@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::expect::Expect;
 
-/// The proof that the proxies follow.
+/// How many proxies must acknowledge new weights, and how soon.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -24,8 +24,8 @@ pub struct Acknowledge {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum OnTimeout {
-    /// Back to the weights a quorum had last, so that all proxies split alike; from there it goes on when a quorum follows
-    /// again.
+    /// Back to the weights a quorum had last, so that all proxies split alike; from there it goes on when a quorum
+    /// follows again.
     #[default]
     StepBack,
     /// Stay, keep counting, and tell people.

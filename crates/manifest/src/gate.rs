@@ -132,7 +132,7 @@ pub enum Basis {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Figure {
-    /// Which way is better.
+    /// Whether lower or higher is better.
     pub better: Better,
     /// Where it is read.
     pub source: Source,

@@ -6,7 +6,7 @@ use split::policy;
 
 use crate::plan::{Budget, Insufficient, NoData, OnTimeout, Plan, Stage, Unit, VersionIn};
 
-/// The version without traffic stays behind the canary route for a while.
+/// Keep-warm: the version without traffic stays behind the canary route for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -21,7 +21,7 @@ pub struct KeepWarm {
     pub version_in: VersionIn,
 }
 
-/// Who is told that a version can be deleted.
+/// The hooks that learn which versions can be deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]

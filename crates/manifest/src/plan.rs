@@ -24,7 +24,7 @@ use crate::window::Windows;
 pub struct Plan {
     /// Its name; also its label in every counter.
     pub name: String,
-    /// The version everybody gets today.
+    /// The version that serves all traffic today.
     pub stable: String,
     /// The version to be rolled out; of several, the lead's.
     pub canary: String,
@@ -67,9 +67,9 @@ pub struct Plan {
     /// What warms the canary before its first request.
     #[serde(default)]
     pub warm_up_hook: Option<Box<WarmUpHook>>,
-    /// The proof that the proxies follow.
+    /// How many proxies must acknowledge new weights, and how soon.
     pub acknowledge: Acknowledge,
-    /// What happens while no counts arrive.
+    /// What happens while no counts can be read.
     pub no_data: NoData,
     /// What a run does with the routes when it is done.
     pub hand_back: HandBack,
@@ -84,12 +84,12 @@ pub struct Plan {
     pub returning: Option<Returning>,
     /// When the weight may rise by itself; `None`: always.
     pub windows: Option<Windows>,
-    /// What is tried between runs by itself.
+    /// Scheduled exercises between runs.
     #[serde(default)]
     pub practice: Option<Box<Practice>>,
     /// What becomes of another version that is applied under this name while the run lasts.
     pub supersede: Supersede,
-    /// How traffic comes back.
+    /// How traffic returns to stable.
     pub rollback: Rollback,
     /// Keeps a virtual baseline: as much of stable's traffic as the canary gets, counted apart.
     pub baseline: bool,
@@ -152,7 +152,7 @@ impl Default for Clusters {
     }
 }
 
-/// One step of the way up.
+/// One stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -217,7 +217,7 @@ pub struct Budget {
     pub errors: Option<u64>,
 }
 
-/// What happens while no counts arrive.
+/// What happens while no counts can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

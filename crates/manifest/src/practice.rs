@@ -19,7 +19,7 @@ pub const PARITY_MS: RangeInclusive<u64> = 10_000..=7 * 86_400_000;
 /// minutes, the slowest rollback anybody promises.
 pub const DRILL_WAITS_MS: u64 = 300_000;
 
-/// What is tried between runs by itself.
+/// Scheduled exercises between runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -62,7 +62,7 @@ pub struct ParityPractice {
     pub deployed: bool,
 }
 
-/// What can be tried.
+/// The kinds of exercise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exercised {

@@ -14,12 +14,12 @@ use crate::amount::Span;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Source {
-    /// A query of Prometheus, or of whatever speaks its API; a scalar, or one series. Empty, NaN, and values older than `every` are no data; an infinite one on the
-    /// worse side is bad.
+    /// A query of Prometheus, or of whatever speaks its API; a scalar, or one series. Empty, NaN, and values older than
+    /// `every` are no data; an infinite one on the worse side is bad.
     Prometheus(Prometheus),
     /// A field of a JSON answer.
     Http(Http),
-    /// Numbers come by themselves (`serin push`).
+    /// Values are pushed (`serin push`).
     Push(Push),
 }
 
@@ -34,13 +34,13 @@ pub struct Prometheus {
     /// Stable's value, in PromQL; needed with `against: stable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable_query: Option<String>,
-    /// Ask for the values of some time that ends now, in place of the present one.
+    /// Query the values over a time that ends now, in place of the present value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<Range>,
-    /// What becomes of several values of one series (`range`, or a query such as `x[5m]`). Default: last.
+    /// How several values of one series become one number (`range`, or a query such as `x[5m]`). Default: last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reduce: Option<Reduce>,
-    /// Credentials, certificates and patience.
+    /// Credentials, certificates and timeout.
     #[serde(default, skip_serializing_if = "Access::is_plain")]
     pub access: Access,
     /// Read from older stores alone; `access.bearer` took its place.
@@ -49,7 +49,7 @@ pub struct Prometheus {
     pub bearer_token_file: Option<String>,
 }
 
-/// Some time that ends now.
+/// A time that ends now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Range {
@@ -85,11 +85,11 @@ pub struct Http {
     /// Stable's value in the answer, as a JSON pointer; needed with `against: stable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable_pointer: Option<String>,
-    /// When the values were measured, as a JSON pointer to a time: 2026-01-31T12:00:00Z, or a number since 1970 in seconds,
+    /// The time of the measurement, as a JSON pointer to 2026-01-31T12:00:00Z, or a number since 1970 in seconds,
     /// milliseconds, microseconds or nanoseconds. Values older than `every`, and from before the stage, are no data then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_pointer: Option<String>,
-    /// Credentials, certificates and patience.
+    /// Credentials, certificates and timeout.
     #[serde(default, skip_serializing_if = "Access::is_plain")]
     pub access: Access,
     /// Read from older stores alone; `access.bearer` took its place.
@@ -98,12 +98,12 @@ pub struct Http {
     pub bearer_token_file: Option<String>,
 }
 
-/// Numbers that come by themselves.
+/// Pushed values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Push {}
 
-/// Credentials, certificates and patience.
+/// Credentials, certificates and timeout.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Access {
@@ -116,10 +116,10 @@ pub struct Access {
     /// A bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer: Option<Secret>,
-    /// How the server is trusted, and what it is shown.
+    /// TLS: authorities to trust, and a client certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// From the question to the last byte of the answer. Default: 10s.
+    /// The timeout, to the last byte of the answer. Default: 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
 }
@@ -128,13 +128,13 @@ pub struct Access {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Value {
-    /// As it stands here, for everybody to read.
+    /// A literal text, readable by everyone.
     Value(String),
-    /// The name of a secret the controller's operator offers.
+    /// The name of a secret that the controller's operator defines.
     Secret(String),
 }
 
-/// A secret, by the name under which the controller's operator offers it (`serin run --secret-dir`, `--secret-env`).
+/// A secret, by the name that the controller's operator defines (`serin run --secret-dir`, `--secret-env`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Secret {
@@ -152,23 +152,23 @@ pub struct Basic {
     pub password: Secret,
 }
 
-/// How a server is trusted, and what it is shown.
+/// TLS: authorities to trust, and a client certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {
     /// Certificates of the authorities to trust, as PEM. Default: those the controller's system trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<Value>,
-    /// The certificate to show, with its chain, as PEM.
+    /// The client certificate, with its chain, as PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Value>,
     /// The key of that certificate, as PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Secret>,
-    /// The name the server's certificate must bear. Default: the URL's host.
+    /// The name in the server's certificate. Default: the URL's host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
-    /// Believes whoever answers. Default: false.
+    /// Accept any certificate. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insecure_skip_verify: bool,
 }

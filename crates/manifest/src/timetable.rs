@@ -14,9 +14,9 @@ use crate::window::{Day, days_in_words};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Timetable {
-    /// The place whose wall clock counts, such as Europe/Berlin; `None`: the distance from UTC counts.
+    /// The time zone, such as Europe/Berlin; `None`: the fixed offset applies.
     pub time_zone: Option<String>,
-    /// Minutes that local time is ahead of UTC, all the year.
+    /// The fixed offset: minutes that local time is ahead of UTC.
     pub utc_offset_minutes: i16,
     /// Its times.
     pub times: Times,

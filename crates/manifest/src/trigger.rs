@@ -48,7 +48,7 @@ pub struct Mlflow {
 pub struct Poll {
     /// The tracking server's address.
     pub url: String,
-    /// Credentials, certificates and patience.
+    /// Credentials, certificates and timeout.
     pub access: Access,
     /// How often, in milliseconds.
     pub every_ms: u64,

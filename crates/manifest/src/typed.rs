@@ -43,7 +43,7 @@ pub use traffic::{
 pub use trigger::{Mlflow, TRIGGER, Tag, Template, Trigger, TriggerSpec, Webhook, When};
 pub use watch::{Watch, WatchedGate};
 
-/// The form of this document.
+/// The version of this document's format.
 pub const API_VERSION: &str = "serin.dev/v1alpha1";
 /// The kind of this document.
 pub const KIND: &str = "Rollout";
@@ -58,95 +58,95 @@ pub struct Rollout {
     /// `Rollout`.
     #[schemars(extend("const" = "Rollout"))]
     pub kind: String,
-    /// What it is called.
+    /// Its name.
     pub metadata: Metadata,
-    /// What it does.
+    /// Its specification.
     pub spec: RolloutSpec,
 }
 
-/// What a rollout is called.
+/// The name of a rollout.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
     /// Letters, digits, `.`, `_` and `-`, at most 63: it is a label in every counter.
     pub name: String,
-    /// The Kubernetes namespace; without meaning elsewhere.
+    /// The Kubernetes namespace; ignored elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// For the reader's tools; without meaning here.
+    /// For other tools; Serin ignores it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// For the reader's tools; without meaning here.
+    /// For other tools; Serin ignores it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What a rollout does.
+/// The specification of a rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RolloutSpec {
-    /// The version everybody gets today.
+    /// The version that serves all traffic today.
     pub stable: Version,
     /// The version to roll out.
     pub canary: Version,
-    /// Models that go up as one: every stage wants the gates of all of them, and the harm of one takes all back. Gates of
-    /// `spec.gates` with a `source` are measured once for all of them, the others for each.
+    /// Models that are rolled out together: a stage ends when the gates of all of them have passed, and the harm of one
+    /// rolls all back. Gates of `spec.gates` with a `source` are measured once for all models, the others for each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Model>,
-    /// Regions that go one after the other.
+    /// Regions that are rolled out one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regions: Option<Regions>,
-    /// Further versions on trial beside the canary, each with an arm of its own. A stage's weight is what each of them
-    /// gets; each is held against stable by itself, and one that proves harmful is dropped alone.
+    /// Further new versions beside the canary, each with an arm of its own. A stage's weight applies to each of them;
+    /// each is compared with stable separately, and a harmful one is dropped alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arms: Vec<Challenger>,
     /// With `arms`: how one of them is chosen. Default: a person chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choose: Option<Choose>,
-    /// Moves shares within a stage towards the version that does best, between a floor and a ceiling. Default: a stage's
-    /// weight stands still.
+    /// Moves shares within a stage towards the best version, between a floor and a ceiling. Default: a stage's weight is
+    /// constant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandit: Option<Bandit>,
-    /// Who is asked when it is not clear what to do; shown in notices.
+    /// The person to ask; shown in notices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     /// Which requests the rollout owns. Default: all.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub scope: Option<Match>,
-    /// Names of headers, and who decides.
+    /// Names of headers and clusters, and which proxy decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing: Option<Routing>,
-    /// How requests are spread over the versions. Default: at random, each request by itself.
+    /// How requests are assigned to the versions. Default: each request at random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assignment: Option<Assignment>,
-    /// Requests for which the version is given. First that fits.
+    /// Requests with a fixed version. The first that fits applies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
-    /// Requests with a weight of their own. First that fits. Not evidence.
+    /// Requests with a weight of their own. The first that fits applies. They are not evidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cohorts: Vec<Cohort>,
     /// Where the model's confidence is read and shown. Default: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Confidence>,
-    /// The dead-man's switch.
+    /// The lease: without the controller, the canary's traffic ends when it expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
-    /// Stages and gates to start from; what is written here goes before.
+    /// Stages and gates to start from; fields of this document override them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
-    /// The way up. Default: the preset's.
+    /// The stages. Default: the preset's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stages: Option<Vec<Stage>>,
-    /// What every stage must prove. One with the name of a gate of the preset changes only the fields it gives.
+    /// What every stage must prove. A gate with the name of one of the preset changes only the fields that it has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
-    /// Limits of the whole run. One with the name of a guardrail of the preset changes only the fields it gives.
+    /// Limits of the whole run. A guardrail with the name of one of the preset changes only the fields that it has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guardrails: Vec<Guardrail>,
-    /// The chance of rolling back a canary that is as good as stable, divided.
+    /// The probability of rolling back a canary that is as good as stable, divided between guardrails and gates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha: Option<Alpha>,
-    /// What the canary may cost before it bears all traffic. Default: no limit.
+    /// How many requests and errors the canary may have before 100 %. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
     /// Which outcomes count as errors. Default: too_many, server_error, timeout, reset, grpc_error.
@@ -155,51 +155,52 @@ pub struct RolloutSpec {
     /// A request not answered for this long is overdue. Default: 2s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overdue_after: Option<Span>,
-    /// The canary's first minutes, which are not evidence (cold caches). Default: 0s.
+    /// The first minutes of each stage, which are not evidence (cold caches). Default: 0s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm_up: Option<Span>,
-    /// Endpoints the canary must have before its weight rises. Default: they are not counted.
+    /// Ready endpoints that the canary must have before its weight rises. Default: they are not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready: Option<Ready>,
-    /// What warms the canary before its first request. Default: nothing.
+    /// A hook that warms up the canary before its first request. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm_up_hook: Option<WarmUpHook>,
     /// What happens at a stage's deadline without enough evidence. Default: pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_insufficient: Option<Insufficient>,
-    /// The proof that the proxies follow.
+    /// How many proxies must acknowledge new weights, and how soon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledge: Option<Acknowledge>,
-    /// What happens while no counts arrive.
+    /// What happens while no counts can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_data: Option<NoData>,
     /// When the weight may rise by itself. Default: always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows: Option<Windows>,
-    /// What is tried between runs by itself: the rollback path, and a version against itself. Default: nothing.
+    /// Scheduled drills and A/A checks between runs. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub practice: Option<Practice>,
-    /// What becomes of another version that is applied under this name while the run lasts. Default: reject.
+    /// What happens when another version is applied under this name while a run lasts: this field of the new
+    /// specification decides. Default: reject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supersede: Option<Supersede>,
-    /// How traffic comes back. Default: at once.
+    /// How traffic returns to stable on a rollback without proven harm. Default: at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
-    /// As much of stable's traffic as the canary gets is counted apart, for comparison. Default: true; with `arms`
+    /// Counts as much of stable's traffic as the canary gets separately, as a control group. Default: true; with `arms`
     /// false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<bool>,
     /// How the new version gets behind the stable route at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hand_back: Option<HandBack>,
-    /// For how long, after the run is over, the version without traffic stays deployed behind the canary route.
-    /// Default: not at all.
+    /// Keeps the version without traffic deployed behind the canary route for a while after the run. Default: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_warm: Option<KeepWarm>,
-    /// Called when the run is over and nothing is kept warm any longer: what has no traffic can be deleted.
+    /// Hooks for the time when the run is over and nothing is kept warm any longer: versions without traffic can be
+    /// deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<AfterRun>,
-    /// What is watched of the new version after it was promoted. Default: nothing.
+    /// Watches the new version for drift after its promotion. Default: no watch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<Watch>,
 }

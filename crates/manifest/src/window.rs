@@ -17,14 +17,14 @@ pub(crate) use zone::{known, like, offset};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Windows {
-    /// The place whose wall clock counts, such as Europe/Berlin; `None`: the distance from UTC counts.
+    /// The time zone, such as Europe/Berlin; `None`: the fixed offset applies.
     #[serde(default)]
     pub time_zone: Option<String>,
-    /// Minutes that local time is ahead of UTC, all the year.
+    /// The fixed offset: minutes that local time is ahead of UTC.
     pub utc_offset_minutes: i16,
     /// Open in any of these; none: always.
     pub open: Vec<Window>,
-    /// Closed in any of these, whatever is open.
+    /// Closed in any of these, even within a window.
     pub freezes: Vec<Freeze>,
 }
 
@@ -41,7 +41,7 @@ pub struct Window {
     pub to_minute: u16,
 }
 
-/// Days on which nothing rises.
+/// Days on which no weight rises.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -56,7 +56,7 @@ pub struct Freeze {
     pub reason: String,
 }
 
-/// A time at which nothing rises.
+/// A time at which no weight rises.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Closed {

@@ -5,19 +5,20 @@ use crate::amount::Margin;
 use crate::anomaly::Sides;
 use crate::source::Range;
 
-/// A reading that is an outlier is a bad one. The series it is held against is stable's readings of this run, where the
-/// source gives any, else its own earlier ones. A rule of thumb: nothing is proven.
+/// Outlier detection: a measurement that is an outlier is bad. It is compared with stable's measurements in this run,
+/// or, if the source gives none, with its own earlier ones. A heuristic: it proves nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Anomaly {
-    /// The modified z-score (distance from the median in robust standard deviations) beyond which it is one.
+    /// The modified z-score (distance from the median in robust standard deviations) above which a value is an outlier.
     /// Default: 3.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub z: Option<f64>,
-    /// The readings the series must have, from 5 to 100; with fewer a reading is neither good nor bad. Default: 12.
+    /// The smallest number of measurements to compare with, 5 to 100; with fewer a measurement is neither good nor bad.
+    /// Default: 12.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_readings: Option<u32>,
-    /// A distance from the median up to this is none: a part of the median (1%), or points. Default: 1%.
+    /// A value this close to the median is never an outlier: a percentage of the median (1%), or points. Default: 1%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least: Option<Margin>,
     /// Which side counts. Default: worse.

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::amount::Percent;
 
-/// A further version on trial, beside the canary.
+/// A further new version beside the canary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Challenger {
-    /// What the routing header says for it; its route and cluster are called so. 1 to 16 lower-case letters, digits and
+    /// Its value of the routing header, and the name of its route and cluster. 1 to 16 lower-case letters, digits and
     /// dashes.
     pub name: String,
     /// Letters, digits, `.`, `_` and `-`, at most 63: it is a label in every counter.
@@ -20,14 +20,14 @@ pub struct Challenger {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Choose {
-    /// By which metric; without a clear winner at the stage's deadline a person is asked. Default: person.
+    /// The metric; without a proven winner at the stage's deadline a person is asked. Default: person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<ChooseBy>,
-    /// The weight of the last stage that all of them enter; the chosen one goes on alone. Default: the last stage at
-    /// which all of them fit beside stable.
+    /// The weight of the last stage with all versions; the chosen one continues alone. Default: the last stage at which
+    /// all of them fit beside stable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Percent>,
-    /// The chance that one is chosen although another is better. Default: 0.05.
+    /// The probability of choosing a version that is not the best. Default: 0.05.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
 }
@@ -46,6 +46,6 @@ pub enum ChooseBy {
     ConfidenceMean,
     /// The lowest share of requests not answered in time.
     Overdue,
-    /// The lowest share of clients that went away.
+    /// The lowest share of clients that left before the answer.
     GoneRate,
 }

@@ -11,31 +11,31 @@ use crate::plan::{Insufficient, OnTimeout};
 use crate::source::Source;
 use crate::window::Day;
 
-/// One step of the way up.
+/// One stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stage {
     /// The canary's share of the traffic. Needed unless there is a `shadow`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<Percent>,
-    /// In place of `weight`: stable answers, and the canary gets a copy of this share of the requests. Nobody sees
-    /// its answers; errors and answer times are read from Envoy's counters of the two clusters.
+    /// In place of `weight`: stable answers, and the canary gets a copy of this share of the requests (shadow traffic).
+    /// Its answers are discarded; errors and answer times are read from Envoy's counters of the two clusters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Percent>,
-    /// The shortest time at this weight.
+    /// The minimum time at this weight.
     pub bake: Span,
-    /// The longest time at this weight without enough evidence. Default: three times the bake, at least 1m.
+    /// The maximum time at this weight without enough evidence. Default: three times the bake, at least 1m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Span>,
     /// The names of the gates that must pass here. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<Vec<String>>,
-    /// A person must say yes before the next stage. Default: false.
+    /// The next stage needs an approval (`serin approve`). Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<bool>,
 }
 
-/// A claim a stage must prove.
+/// A gate: a claim that a stage must prove.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gate {
@@ -44,11 +44,11 @@ pub struct Gate {
     /// What is measured. Needed unless the preset has a gate of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
-    /// Where a metric of your own is read, in place of `metric`. Its readings are counted, not tested: it passes after
-    /// `consecutive` good ones (default 3) and fails after more than `failureLimit` bad ones (default 2).
+    /// A metric of your own, in place of `metric`. Its measurements are counted, not tested statistically: the gate
+    /// passes after `consecutive` good ones (default 3) and fails after more than `failureLimit` bad ones (default 2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// With `source`: which way is better. Default: as `max` or `min` says.
+    /// With `source`: whether lower or higher is better. Default: as `max` or `min` implies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub better: Option<Better>,
     /// Proven at most this: pass.
@@ -66,49 +66,50 @@ pub struct Gate {
     /// Compare with stable's traffic of the same moments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub against: Option<Control>,
-    /// With `against`: proven not worse than this: pass. It is what a stage must prove, not what is put up with: see
-    /// `harm`. A factor (1.5x) or a part (2%) of stable's value,
-    /// or percentage points (0.5pp; hundredths of a mean's or a reading's unit).
+    /// With `against`: proven not worse than this: pass. This is what a stage must prove, not what a run tolerates: see
+    /// `harm`. A factor (1.5x), a percentage of stable's value (2%), or percentage points (0.5pp; hundredths of the
+    /// unit of a mean or measurement).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<Margin>,
-    /// With `against`: proven worse than this: fail, at any moment of the run, also within the margin. A value between
-    /// `harm` and `margin` passes until there is proof that it is harm. Equal versions differ by a few per cent, so it
-    /// is not nothing. Default: 1.05x for rates (a tenth of a margin in points) and 1.13x for latencies, but no more
-    /// than the margin; the margin for means and readings.
+    /// With `against`: proven worse than this: fail, at any time of the run, even within the margin. A value between
+    /// `harm` and `margin` may pass at first and fail later. Equal versions differ by a few per cent, so it is above
+    /// zero. Default: 1.05x for rates (a tenth of a margin in points) and 1.13x for latencies, but no more than the
+    /// margin; the margin for means and readings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub harm: Option<Margin>,
     /// With `against` and a rate: as long as the canary is not proven above this, being worse than stable is no
     /// harm. Default: 0%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_below: Option<Percent>,
-    /// With `against` and a rate: proven below this is a pass too, even when stable is better; without it two
-    /// versions that never fail could never be told to be alike. Default: 1%; none where the margin is in points.
+    /// With `against` and a rate: proven below this is a pass too, even if stable is better; without it, two versions
+    /// without any error could never be proven alike. Default: 1%; none if the margin is in points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass_below: Option<Percent>,
-    /// With `source`: a reading that is an outlier against others is a bad one.
+    /// With `source`: a measurement that is an outlier is bad.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anomaly: Option<Anomaly>,
-    /// Canary requests a pass needs at least. Default: 100; 300 for means.
+    /// The smallest number of canary requests for a pass. Default: 100; 300 for means.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_samples: Option<u64>,
-    /// Whether it decides. Default: hard.
+    /// Whether the gate decides. Default: hard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<Level>,
     /// What proven harm does. Default: rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_fail: Option<OnFail>,
-    /// What a value between good and bad does. Default: hold.
+    /// What a value between pass and fail does. Default: hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_marginal: Option<OnMarginal>,
-    /// Evaluations between good and bad that are borne in a stage; with one more `onMarginal` is done, and not before,
-    /// whatever is proven. Default: it is done at the first proof, or the first such reading of a `source`.
+    /// How many marginal evaluations a stage allows; the next one triggers `onMarginal`. Default: `onMarginal` applies
+    /// when the value is proven marginal, or at the first marginal measurement of a `source`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marginal_limit: Option<u32>,
-    /// With `onMarginal: reanalyze`: how often a stage begins the evidence again before it holds. Default: 1.
+    /// With `onMarginal: reanalyze`: how often a stage discards its evidence and measures again before it holds.
+    /// Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reanalyses: Option<u32>,
-    /// How long it may be held between good and bad, people's time not counted, before a person is asked. Default: until
-    /// the stage's deadline.
+    /// How long a marginal gate may hold the stage before a person is asked; time spent waiting for people does not
+    /// count. Default: until the stage's deadline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_hold: Option<Span>,
     /// How long after a stage's start its evidence begins. Default: 0s.
@@ -120,26 +121,26 @@ pub struct Gate {
     /// Time between the evaluations that `consecutive`, `failureLimit` and `marginalLimit` count. Default: 1m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<Span>,
-    /// Good evaluations in a row, beside the proof. Default: 0.
+    /// Good evaluations in a row that a pass needs in addition to the proof. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consecutive: Option<u32>,
-    /// Bad evaluations that are borne; one more fails the gate, proof or not. Default: only proof fails it.
+    /// How many bad evaluations are allowed; the next one fails the gate, proven or not. Default: only a proof fails it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_limit: Option<u32>,
-    /// With `source`: what is done when it answers without a number. Default: after more than 3 readings, hold.
+    /// With `source`: what happens when it answers without a number. Default: after more than 3 in a row, hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_data: Option<Unread>,
-    /// With `source`: what is done when it cannot be read. Default: after more than 3 readings, hold.
+    /// With `source`: what happens when it cannot be read. Default: after more than 3 in a row, hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_error: Option<Unread>,
 }
 
-/// What is done about readings in vain. They are neither good nor bad: the stage cannot end on them, and its deadline is
-/// not moved.
+/// What happens after measurements without a result. They are neither good nor bad: the stage cannot end on them, and its
+/// deadline stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Unread {
-    /// How many in a row are borne. Default: 3.
+    /// How many in a row are allowed. Default: 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// What happens after one more: hold (and say so), pause until it can be read again, or rollback. Default: hold.
@@ -147,13 +148,13 @@ pub struct Unread {
     pub action: Option<Insufficient>,
 }
 
-/// Which way is better.
+/// Whether lower or higher is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Better {
-    /// As of accuracy or revenue.
+    /// Such as accuracy or revenue.
     Higher,
-    /// As of cost or complaints.
+    /// Such as cost or complaints.
     Lower,
 }
 
@@ -173,7 +174,7 @@ pub enum Level {
     Hard,
     /// It is reported and decides nothing.
     Advisory,
-    /// It is not there: for leaving out a gate of the preset.
+    /// Removes a gate of the preset.
     Off,
 }
 
@@ -186,39 +187,38 @@ pub struct Guardrail {
     /// What is measured. Needed unless there is a `source`, or the preset has a guardrail of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
-    /// Where a figure of your own is read, in place of `metric`, whenever the canary has traffic. Its readings are
-    /// counted, not tested: more than `failureLimit` in a row beyond the limit roll back.
+    /// A metric of your own, in place of `metric`, measured whenever the canary has traffic. Its measurements are
+    /// counted, not tested statistically: more than `failureLimit` in a row beyond the limit roll back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// Proven above this, or read so too often: rollback.
+    /// Proven above this, or measured above it too often: rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<Quantity>,
-    /// Proven below this, or read so too often: rollback.
+    /// Proven below this, or measured below it too often: rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<Quantity>,
-    /// With a share of requests: while stable serves beside the canary, only what is beyond the limit and worse than
-    /// stable's at the same moments is a reason to roll back: a service that is slow by nature is not the canary's doing.
-    /// Default: the limit is absolute.
+    /// For a share of requests: while stable serves too, roll back only if the canary is beyond the limit and worse than
+    /// stable at the same time. Default: the limit is absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub against: Option<Control>,
-    /// With `source`: the time between two readings. Default: 1m.
+    /// With `source`: the time between two measurements. Default: 1m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<Span>,
-    /// With `source`: how many readings in a row may be beyond the limit. Default: 2.
+    /// With `source`: how many measurements in a row may be beyond the limit. Default: 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_limit: Option<u32>,
-    /// With `source`: what is done when it answers without a number. Default: after more than 3 readings, hold.
+    /// With `source`: what happens when it answers without a number. Default: after more than 3 in a row, hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_data: Option<Unread>,
-    /// With `source`: what is done when it cannot be read. Default: after more than 3 readings, hold.
+    /// With `source`: what happens when it cannot be read. Default: after more than 3 in a row, hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_error: Option<Unread>,
-    /// `off`: it is not there: for leaving out a guardrail of the preset. Default: hard.
+    /// `off` removes a guardrail of the preset. Default: hard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<Level>,
 }
 
-/// How much a canary may cost on its way to 100 %; more is a rollback, proven or not.
+/// How much a canary may cost before 100 %; more is a rollback, whether harm is proven or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Budget {
@@ -230,7 +230,7 @@ pub struct Budget {
     pub errors: Option<u64>,
 }
 
-/// The chance of rolling back a canary that is as good as stable, divided.
+/// The probability of rolling back a canary that is as good as stable, divided between guardrails and gates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Alpha {
@@ -240,19 +240,19 @@ pub struct Alpha {
     /// All hard gates together. Default: 0.04.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<f64>,
-    /// The chance that a gate passes a canary that is just beyond its margin. Default: 0.05.
+    /// The probability that a gate passes a canary that is just beyond its margin. Default: 0.05.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass: Option<f64>,
 }
 
-/// The proof that the proxies follow.
+/// How many proxies must acknowledge new weights, and how soon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Acknowledge {
-    /// Share of the connected proxies that must have the new weights before a stage's clock starts. Default: 95%.
+    /// Share of the connected proxies that must have the new weights before a stage's bake time starts. Default: 95%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorum: Option<Percent>,
-    /// How long they may take. Default: 60s.
+    /// How long they may take to acknowledge. Default: 60s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
     /// What happens when they take longer. Default: stepBack.
@@ -263,33 +263,33 @@ pub struct Acknowledge {
     pub expect: Option<Expect>,
 }
 
-/// What happens while no counts arrive.
+/// What happens while no counts can be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NoData {
     /// Counts older than this are no data. Default: 30s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Span>,
-    /// What happens then. Default: rollback, since a canary that nobody can see is not to have users. With hold it keeps
-    /// its weight, and it may get its first users although no proxy's counters can be read.
+    /// What happens then. Default: rollback, since a canary that cannot be observed must not have users. With hold it
+    /// keeps its weight, and it may get its first users before any counters were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<Insufficient>,
 }
 
-/// The times at which the weight may rise by itself. It may always fall, and a named person may always promote.
+/// The times at which a weight may rise by itself. It may always fall, and a person may always promote.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Windows {
-    /// The place whose wall clock counts, such as Europe/Berlin: daylight saving is reckoned with. Default: UTC.
+    /// The time zone, such as Europe/Berlin, with daylight saving. Default: UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// In place of `timeZone`: local time's distance from UTC all the year, such as +02:00.
+    /// In place of `timeZone`: a fixed offset from UTC, such as +02:00.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub utc_offset: Option<String>,
     /// Open in any of these. Default: always.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<Window>,
-    /// Closed in any of these, whatever is open.
+    /// Closed in any of these, even within a window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freezes: Vec<Freeze>,
 }
@@ -303,11 +303,11 @@ pub struct Window {
     pub days: Vec<Day>,
     /// When it begins, such as 09:00.
     pub from: String,
-    /// When it ends, such as 17:30; not later than the beginning: on the next day.
+    /// When it ends, such as 17:30; if that is not after the beginning, on the next day.
     pub to: String,
 }
 
-/// Days on which nothing rises.
+/// Days on which no weight rises.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Freeze {
@@ -320,14 +320,14 @@ pub struct Freeze {
     pub reason: Option<String>,
 }
 
-/// How traffic comes back.
+/// How traffic returns to stable.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rollback {
-    /// Weights on the way down, falling. Default: none, at once.
+    /// Falling weights of a stepwise rollback. Default: none, at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ramp: Vec<Percent>,
-    /// The time at each of them. Default: 10s.
+    /// The time at each weight. Default: 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Span>,
 }

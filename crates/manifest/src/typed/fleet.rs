@@ -8,13 +8,13 @@ use crate::amount::Span;
 use crate::fleet::{After, HowMany};
 use crate::plan::ErrorClass;
 
-/// One of the models that go up as one. What it leaves out is as in the spec around it.
+/// One of several models that are rolled out together. Fields that it leaves out are those of `spec`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Model {
-    /// Its name; with the rollout's before it (`NAME.MODEL`) a label in every counter.
+    /// Its name; `NAME.MODEL`, with the rollout's name, is a label in every counter.
     pub name: String,
-    /// The version everybody gets today.
+    /// The version that serves all traffic today.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<Version>,
     /// The version to roll out.
@@ -23,7 +23,7 @@ pub struct Model {
     /// Which requests are this model's.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub scope: Option<Match>,
-    /// Names of headers, and who decides.
+    /// Names of headers and clusters, and which proxy decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing: Option<Routing>,
     /// Where the model's confidence is read and shown.
@@ -35,11 +35,10 @@ pub struct Model {
     /// A request not answered for this long is overdue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overdue_after: Option<Span>,
-    /// What this model must prove beside `spec.gates`. One with the name of a gate there changes only the fields it
-    /// gives.
+    /// Gates of this model in addition to `spec.gates`. A gate with the same name changes only the fields that it has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
-    /// Limits of this model beside `spec.guardrails`.
+    /// Guardrails of this model in addition to `spec.guardrails`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guardrails: Vec<Guardrail>,
     /// How this model's new version gets behind its stable route.
@@ -53,25 +52,25 @@ pub struct Model {
     pub after: Option<AfterRun>,
 }
 
-/// The regions, and what they mean to each other. A proxy's region is `node.locality.region` of its bootstrap.
+/// The regions, and how they depend on each other. A proxy's region is `node.locality.region` of its bootstrap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Regions {
-    /// Regions that go together, wave after wave. Each wave goes the whole way up, stage by stage.
+    /// Waves of regions. The regions of a wave advance together through all stages.
     pub waves: Vec<Vec<String>>,
-    /// How far a wave must be before the next begins: `proven` (its last stage is complete; nothing is handed back
-    /// before the last wave is there too), `succeeded` (its stable route serves the new version), or the number of a
-    /// stage that must be complete. Default: proven.
+    /// How far a wave must be before the next begins: `proven` (its last stage is complete; the hand-back waits for all
+    /// waves), `succeeded` (its stable route serves the new version), or the number of a stage that must be complete.
+    /// Default: proven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<After>,
-    /// How long it must have been there. Default: 0s.
+    /// How long it must have been that far. Default: 0s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soak: Option<Span>,
-    /// How many regions must have gone back before all do: `any`, `all`, or a number. Default: any.
+    /// How many regions must have been rolled back before all are: `any`, `all`, or a number. Default: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort: Option<HowMany>,
-    /// How many regions of a wave must have proven a stage before those go on; one that cannot decide stays where it
-    /// is. `all`, or a number. Default: all.
+    /// How many regions of a wave must have proven a stage before they advance; a region that cannot decide stays at its
+    /// stage. `all`, or a number. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advance: Option<HowMany>,
 }

@@ -9,7 +9,7 @@ use crate::amount::{Percent, Span};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HandBack {
-    /// Called when the new version is to be put there. Default: a person or a deploy tool does it by itself.
+    /// The hook that puts the new version there. Default: a person or a deploy tool does it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<Hook>,
     /// URLs of stable's endpoints; the weight goes down when all of them report the new version.
@@ -21,18 +21,18 @@ pub struct HandBack {
     /// The field of their JSON answers that names the version, in place of a header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json_pointer: Option<String>,
-    /// The canary's weights on the way from 100 % to 0, falling. Default: 50%, 0%.
+    /// The canary's falling weights from 100 % to 0. Default: 50%, 0%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<Percent>>,
-    /// The shortest time at each of them. Default: 10s.
+    /// The minimum time at each weight. Default: 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Span>,
-    /// When people are reminded that stable still serves the old version. Default: 10m.
+    /// After this time a notice says that stable still serves the old version. Default: 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remind_after: Option<Span>,
 }
 
-/// What is called: exactly one of the two.
+/// A hook: exactly one of `url` and `command`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Hook {

@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 use super::Hook;
 use crate::amount::Span;
 
-/// For how long, after a run is over, the version without traffic stays deployed behind the canary route: after a
+/// Keep-warm: after a run, the version without traffic stays deployed behind the canary route for a while: after a
 /// promotion the old one, after a rollback the new one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KeepWarm {
-    /// For how long, from the moment at which every proxy has weight 0. Default: 30m.
+    /// How long, from the time when every proxy has weight 0. Default: 30m.
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     pub time: Option<Span>,
-    /// Called after a promotion, as soon as nobody gets the canary route any more, to put the old version behind it.
-    /// Default: a person or a deploy tool does it by itself.
+    /// The hook that puts the old version behind the canary route after a promotion, called when the route has no
+    /// traffic. Default: a person or a deploy tool does it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<Hook>,
     /// URLs of the canary route's endpoints: before traffic goes back to a version, all of them must report it.
@@ -29,8 +29,8 @@ pub struct KeepWarm {
     pub json_pointer: Option<String>,
 }
 
-/// Hooks that are called when a run is over, every proxy has weight 0, and nothing is kept warm any longer: what they
-/// are told of can be deleted.
+/// Hooks that are called when a run is over, every proxy has weight 0, and nothing is kept warm any longer: the
+/// versions that they get can be deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AfterRun {

@@ -11,11 +11,11 @@ use crate::source::Source;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ready {
-    /// At least so many. Default: 1.
+    /// The minimum number. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<u32>,
-    /// At least this part of the ready endpoints stable has for the same traffic: with 100%, stage weight 50% and 10
-    /// endpoints of stable, 5. Default: 0%.
+    /// The minimum as a percentage of the ready endpoints that stable has for the same traffic: with 100%, a stage of
+    /// 50% and 10 endpoints of stable, 5. Default: 0%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_stable: Option<Percent>,
     /// Where they are counted: the canary's value is its ready endpoints, stable's those of stable. Default: the healthy
@@ -25,15 +25,15 @@ pub struct Ready {
     /// How long a step waits for them. Default: 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
-    /// What happens when it waited longer. Default: pause.
+    /// What happens after that. Default: pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_timeout: Option<Insufficient>,
-    /// What happens when the canary has traffic and no endpoint is left. Default: rollback, since all it gets fails.
+    /// What happens when the canary has traffic and no endpoint is left. Default: rollback, since all its requests fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_loss: Option<Insufficient>,
 }
 
-/// What warms the canary before its first request: exactly one of `url`, `command` and `requests`.
+/// A hook that warms up the canary before its first request: exactly one of `url`, `command` and `requests`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WarmUpHook {
@@ -43,7 +43,7 @@ pub struct WarmUpHook {
     /// A program and its arguments, run by the controller; exit code 0 is success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
-    /// Requests of the controller's own.
+    /// Requests that the controller sends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<WarmUpRequests>,
     /// How long it may take. Default: 5m.
@@ -51,15 +51,15 @@ pub struct WarmUpHook {
     pub timeout: Option<Span>,
 }
 
-/// Requests of the controller's own, straight to the canary.
+/// Requests that the controller sends directly to the canary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WarmUpRequests {
-    /// Where the canary answers, past the proxies.
+    /// The canary's own URL, without the proxies.
     pub url: String,
     /// How many, one after the other.
     pub count: u32,
-    /// What they carry: a POST of this JSON text. Default: a GET.
+    /// The body of a POST, as JSON text. Default: a GET without a body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
 }

@@ -36,7 +36,7 @@ pub enum Direction {
     Unspecified,
 }
 
-/// Names of headers, and who decides.
+/// Names of headers and clusters, and which proxy decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Routing {
@@ -46,11 +46,11 @@ pub struct Routing {
     /// The response header with the version. Default: x-serin-version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_header: Option<String>,
-    /// The clusters behind the routes, as Envoy calls them: a shadow's outcome is read from their counters.
+    /// The names of the clusters in Envoy: errors of shadow traffic are read from their counters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clusters: Option<Clusters>,
-    /// Not empty: this proxy keeps the arm that a hop before it chose, when that hop's certificate names one of
-    /// these URIs.
+    /// If not empty: this proxy keeps the arm that a proxy in front of it chose, if the certificate of that proxy names
+    /// one of these URIs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follow: Vec<String>,
 }
@@ -74,19 +74,19 @@ pub struct Assignment {
     /// Default: random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
-    /// Sticky: where a user's key is looked for, in order.
+    /// Sticky: where to find the user's key, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<Key>,
-    /// Sticky: what becomes of a request without a key. Default: random.
+    /// Sticky: how a request without a key is assigned. Default: random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_key: Option<NoKey>,
-    /// What keys are hashed with. Default: the rollout's name and the canary's version.
+    /// The salt of the hash. Default: the rollout's name and the canary's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salt: Option<String>,
-    /// Random: where the draw comes from. Default: stream.
+    /// Random: the source of randomness. Default: stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// What the statistics count. Default: user when sticky, request else.
+    /// The unit of the statistics. Default: user if sticky, otherwise request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<Unit>,
 }
@@ -95,14 +95,14 @@ pub struct Assignment {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Mode {
-    /// Each request by itself.
+    /// Each request independently.
     #[default]
     Random,
     /// The same user always gets the same version at the same weight.
     Sticky,
 }
 
-/// Where a key is looked for.
+/// Where to find a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Key {
@@ -116,7 +116,7 @@ pub enum Key {
     SourceAddress(bool),
 }
 
-/// What becomes of a request without a key.
+/// How a request without a key is assigned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum NoKey {
@@ -132,7 +132,7 @@ pub enum NoKey {
 pub enum Source {
     /// The proxy's own stream, which no client can choose.
     Stream,
-    /// The hash of `x-request-id`, for chains whose edge makes the ids.
+    /// The hash of `x-request-id`, for chains of proxies whose edge generates the ids.
     RequestId,
 }
 

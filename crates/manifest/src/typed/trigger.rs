@@ -20,7 +20,7 @@ pub struct Trigger {
     /// `Trigger`.
     #[schemars(extend("const" = "Trigger"))]
     pub kind: String,
-    /// What it is called.
+    /// Its name.
     pub metadata: Metadata,
     /// What it waits for, and what it begins.
     pub spec: TriggerSpec,
@@ -54,7 +54,7 @@ pub struct Mlflow {
     /// The tracking server's address, to be asked again and again. Default: it is not asked, and only webhooks tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Credentials, certificates and patience.
+    /// Credentials, certificates and timeout.
     #[serde(default, skip_serializing_if = "Access::is_plain")]
     pub access: Access,
     /// How often it is asked, 5s at least. Default: 1m.
@@ -113,7 +113,7 @@ pub struct Webhook {
 pub struct Template {
     /// What the rollout is called.
     pub metadata: Metadata,
-    /// What it does. `canary.version` holds `{{version}}`, which becomes the registry's version number;
+    /// Its specification. `canary.version` holds `{{version}}`, which becomes the registry's version number;
     /// `stable.version` is what is behind the stable route before the first run, and is known afterwards.
     /// `supersede` is `queue` when left out.
     pub spec: RolloutSpec,
