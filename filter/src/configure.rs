@@ -32,7 +32,7 @@ pub struct Active {
 
 impl Active {
     /// How the lease of a rollout stands, by its place in the policy.
-    pub fn standing(&self, rollout: usize) -> Standing {
+    pub fn standing_of(&self, rollout: usize) -> Standing {
         match self.revoked.get(rollout) {
             Some(revoked) if revoked.get() => Standing::Revoked,
             _ => self.standing.get(),
@@ -115,7 +115,7 @@ impl Root {
 impl Context for Root {
     fn on_http_call_response(&mut self, _: u32, _: usize, _: usize, _: usize) {
         if let Some(active) = &self.active {
-            lease::answered(active);
+            lease::take_answer(active);
         }
     }
 }

@@ -75,12 +75,12 @@ impl Counters {
     }
 
     /// A request is given an arm; one that the weights decided is followed.
-    pub fn assigned(&self, arm: Arm, cause: Cause) -> Option<Ticket> {
+    pub fn count_assigned(&self, arm: Arm, cause: Cause) -> Option<Ticket> {
         self.count(arm, What::Assigned(cause, self.slot(cause)));
         (cause == Cause::Weight).then(|| self.waiting.borrow_mut().admit(arm))
     }
 
-    pub fn finished(&self, arm: Arm, cause: Cause, class: Class) {
+    pub fn count_finished(&self, arm: Arm, cause: Cause, class: Class) {
         self.count(arm, What::Finished(cause, class, self.slot(cause)));
     }
 
@@ -104,7 +104,7 @@ impl Counters {
     }
 
     /// For people's dashboards: Envoy's own histogram, of every cause.
-    pub fn latency(&self, arm: Arm, milliseconds: u64) {
+    pub fn record_latency(&self, arm: Arm, milliseconds: u64) {
         let id = *self.latency.borrow_mut().entry(arm).or_insert_with(|| {
             let version = self.version(arm);
             let tags = [("rollout", &*self.rollout), ("version", &version), ("arm", arm.as_str())];
@@ -116,7 +116,7 @@ impl Counters {
     }
 
     /// A request goes to a version on trial. When, is written at the next tick: a request need not pay for it.
-    pub fn challenger(&self) {
+    pub fn note_challenger(&self) {
         self.challenger_since_tick.set(true);
     }
 

@@ -64,7 +64,7 @@ fn ask(terms: &Lease, pair: (u64, u64)) {
 }
 
 /// The answer is in the host's buffer. One that cannot be read, or is of another policy, changes nothing.
-pub fn answered(active: &Active) {
+pub fn take_answer(active: &Active) {
     let status = host::header(Map::CallResponse, ":status");
     if status.is_ok_and(|status| status != b"200") {
         return;

@@ -66,22 +66,22 @@ impl Stream {
             return None;
         }
         let mut assignment =
-            claim.assign(&Live, active.standing(claim.index()), &mut active.draws.borrow_mut());
+            claim.assign(&Live, active.standing_of(claim.index()), &mut active.draws.borrow_mut());
         if host::set_header(Map::Request, claim.header(), assignment.route().as_str().as_bytes()).is_err() {
             // Without the header the route is stable's, and so it is counted.
             assignment = Assignment::stable(Cause::Fallback);
         }
         let counters = active.counters.get(claim.index())?;
-        self.ticket = counters.assigned(assignment.arm, assignment.cause);
+        self.ticket = counters.count_assigned(assignment.arm, assignment.cause);
         if assignment.arm.is_challenger() {
-            counters.challenger();
+            counters.note_challenger();
         }
         self.decided = Some(Decided { rollout: claim.index(), assignment });
         Some(())
     }
 
     /// The rollout and counters of a request this proxy decided.
-    fn decided(&self) -> Option<(Claim<'_>, &Counters, Assignment)> {
+    fn decision(&self) -> Option<(Claim<'_>, &Counters, Assignment)> {
         let (active, decided) = (self.active.as_ref()?, self.decided?);
         let claim = active.splitter.rollout(decided.rollout)?;
         Some((claim, active.counters.get(decided.rollout)?, decided.assignment))
@@ -91,7 +91,7 @@ impl Stream {
         if let Some(ticket) = &self.ticket {
             ticket.end(Ending::Answered);
         }
-        let (claim, counters, assignment) = self.decided()?;
+        let (claim, counters, assignment) = self.decision()?;
         let version = claim.version(assignment.arm);
         let _ = host::set_header(Map::Response, claim.version_header(), version.as_bytes());
         if let (Some(confidence), Some(active)) = (claim.confidence(), &self.active) {
@@ -101,11 +101,11 @@ impl Stream {
     }
 
     fn finish(&self) -> Option<()> {
-        let (claim, counters, assignment) = self.decided()?;
+        let (claim, counters, assignment) = self.decision()?;
         let Assignment { arm, cause, .. } = assignment;
         let answer_ns = nanoseconds("response\0backend_latency");
         let class = class(answer_ns.is_some(), self.trailer_status);
-        counters.finished(arm, cause, class);
+        counters.count_finished(arm, cause, class);
         if let Some(ticket) = &self.ticket {
             ticket.end(Ending::of(class));
         }
@@ -115,7 +115,7 @@ impl Stream {
         let retried = host::number("upstream\0request_attempt_count").is_some_and(|tries| tries > 1);
         let time = AnswerTime::of(class, retried, answer_ns, || nanoseconds("request\0duration"));
         if let Some(ms) = time.and_then(AnswerTime::whole_ms) {
-            counters.latency(arm, ms);
+            counters.record_latency(arm, ms);
         }
         let (is_present, counts_groups) = (counters.is_present(), claim.counts_groups());
         let outcome = Outcome { assignment, class, retried, time, is_present, counts_groups };

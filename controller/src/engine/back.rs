@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::apply::compiles;
 use super::ready::count;
 use super::{Act, Conditions, Engine, Report};
-use crate::hook::Hooks;
+use hooks::Hooks;
 use sources::Sources;
 
 /// What a person wants.

@@ -60,7 +60,7 @@ pub use views::Views;
 use crate::clock;
 use crate::evidence::{self, Increments, Unread};
 use crate::health::Health;
-use crate::hook::Hooks;
+use hooks::Hooks;
 use crate::lease::Leases;
 use crate::publish::Publisher;
 use crate::scrape::Wanted;

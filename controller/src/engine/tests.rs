@@ -7,7 +7,7 @@ use envoy::{Ecds, Resource};
 use rollout::Human;
 
 use super::*;
-use crate::hook::Programs;
+use hooks::Programs;
 use sources::{Hosts, Secrets};
 use store::Store;
 

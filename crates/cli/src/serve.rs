@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use controller::{Config, ProxyTerms};
+use server::{Config, ProxyTerms};
 use sources::{Hosts, Secrets};
 use tracing_subscriber::EnvFilter;
 
@@ -15,7 +15,7 @@ use crate::args::Run;
 pub async fn run(options: Run) -> Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     log::init(filter);
-    controller::run(Config {
+    server::run(Config {
         http: options.http,
         ecds: options.ecds,
         store: options.store,

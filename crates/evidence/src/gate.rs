@@ -127,7 +127,7 @@ impl GateEvidence {
         if gate.metric().is_external() || (gate.consecutive == 0 && !counts) {
             return;
         }
-        if let Some(window) = self.readings.window(gate, canary, control, look.age_ms) {
+        if let Some(window) = self.readings.add_to_window(gate, canary, control, look.age_ms) {
             let stable = estimate(gate.metric(), &window.control).0.filter(|_| look.concurrent);
             self.readings.note(gate, estimate(gate.metric(), &window.canary).0, stable, None);
         }

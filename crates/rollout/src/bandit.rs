@@ -82,7 +82,7 @@ impl Bandit {
     }
 
     /// A version's chance of being the best when shares were last considered.
-    pub(crate) fn best(&self, arm: Arm) -> Option<f64> {
+    pub(crate) fn best_of(&self, arm: Arm) -> Option<f64> {
         self.best.get(&arm).copied()
     }
 
@@ -189,7 +189,7 @@ impl State {
                 _ => self.plan.share_of(arm, &self.weights),
             };
             let version = self.plan.version_of(arm).unwrap_or(&self.stable_version).to_owned();
-            ShareView { arm: arm.into(), version, share_ppm, best: bandit.best(arm) }
+            ShareView { arm: arm.into(), version, share_ppm, best: bandit.best_of(arm) }
         };
         let wanted = self.weights.canary_ppm.saturating_mul(2).min(range.most_ppm());
         Some(BanditView {

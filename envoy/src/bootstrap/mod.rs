@@ -155,7 +155,7 @@ impl Bootstrap {
     pub fn to_json(&self) -> Result<Value, BootstrapError> {
         self.check()?;
         Ok(json!({
-            "node": self.node(),
+            "node": self.node_json(),
             "admin": {"address": self.admin.to_json()},
             "stats_config": statistics::config(&self.latency_buckets_ms),
             "static_resources": self.resources(),
@@ -171,7 +171,7 @@ impl Bootstrap {
         resources
     }
 
-    fn node(&self) -> Value {
+    fn node_json(&self) -> Value {
         let mut node = json!({"id": self.node_id, "cluster": self.node_cluster});
         if let (Some(region), Some(fields)) = (&self.region, node.as_object_mut()) {
             fields.insert("locality".to_owned(), json!({"region": region}));

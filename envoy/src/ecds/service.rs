@@ -250,7 +250,7 @@ impl<R> Talk<R> {
                     if let Some(due) = due {
                         let nonce = self.session.offer(due.generation);
                         if let Some(joined) = &mut self.joined {
-                            joined.offered(&due);
+                            joined.record_offer(&due);
                         }
                         let version =
                             Version { incarnation: due.incarnation, generation: due.generation };
@@ -345,7 +345,7 @@ impl Joined {
         Ok(joined)
     }
 
-    fn offered(&mut self, published: &Published) {
+    fn record_offer(&mut self, published: &Published) {
         self.offered.insert(published.generation, published.at);
     }
 

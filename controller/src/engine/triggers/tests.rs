@@ -7,7 +7,7 @@ use rollout::Human;
 
 use super::*;
 use crate::engine::{Act, Conditions};
-use crate::hook::Hooks;
+use hooks::Hooks;
 use crate::lease::Leases;
 use crate::publish::Publisher;
 use sources::{Hosts, Secrets, Sources};

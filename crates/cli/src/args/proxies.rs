@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use controller::TlsFiles;
+use server::TlsFiles;
 use envoy::bootstrap::{Authority, Credentials, TokenFile};
 
 #[derive(Debug, clap::Args)]

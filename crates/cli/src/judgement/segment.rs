@@ -160,7 +160,7 @@ impl Segment {
 
 /// Does the canary have the configured share of all rows?
 pub fn check_share(control: &Table, canary: &Table, share: f64) -> Result<Option<String>> {
-    let (n1, n0) = (canary.rows() as u64, control.rows() as u64);
+    let (n1, n0) = (canary.row_count() as u64, control.row_count() as u64);
     let p = share_mismatch(&[[n1, n0]], share)?.into_iter().flatten().next();
     #[allow(clippy::cast_precision_loss)] // rows
     let measured = notation::percent(n1 as f64 / (n1 + n0) as f64, 2);

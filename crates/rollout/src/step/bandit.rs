@@ -95,7 +95,7 @@ impl State {
     fn shares_line(&self) -> String {
         let arms = || self.plan.arms_in();
         let version = |arm: Arm| self.plan.version_of(arm).unwrap_or_default();
-        let best = |arm: Arm| chance(self.bandit.as_ref().and_then(|bandit| bandit.best(arm)));
+        let best = |arm: Arm| chance(self.bandit.as_ref().and_then(|bandit| bandit.best_of(arm)));
         let share = |arm: Arm| Percent::from_ppm(self.plan.share_of(arm, &self.weights));
         let shares: Vec<String> = arms().map(|arm| format!("{} {}", version(arm), share(arm))).collect();
         let chances: Vec<String> = arms().map(best).collect();

@@ -29,7 +29,7 @@ const WIDE: [(&str, &str); 7] = [
 ];
 
 /// Every tracked file that is in the checkout.
-fn tracked() -> Vec<PathBuf> {
+pub fn tracked() -> Vec<PathBuf> {
     let remedy = "this test asks git which files belong to the project: install git and run it in a clone";
     let output = Command::new("git")
         .args(["-c", "safe.directory=*", "ls-files", "-z"])

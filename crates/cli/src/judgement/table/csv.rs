@@ -13,7 +13,7 @@ const LOOK: usize = 50;
 
 const REMEDY: &str = "begin the file with a line that says it, such as sep=;";
 
-pub fn rows(file: &str, text: &str) -> Result<Table> {
+pub fn table(file: &str, text: &str) -> Result<Table> {
     // Excel's own way of saying it.
     let (said, text, before) = match text.split_once('\n') {
         Some((first, rest)) => match said(first) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Row, Table};
 
-pub fn rows(file: &str, text: &str) -> Result<Table> {
+pub fn table(file: &str, text: &str) -> Result<Table> {
     let mut names: Vec<String> = Vec::new();
     let mut rows = Vec::new();
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

@@ -64,8 +64,8 @@ impl Table {
             Some('[') => bail!(
                 "{file} is one JSON array; write one object per line instead (jq -c '.[]' {file} > rows.jsonl)"
             ),
-            Some('{') => json::rows(file, text)?,
-            Some(_) => csv::rows(file, text)?,
+            Some('{') => json::table(file, text)?,
+            Some(_) => csv::table(file, text)?,
         };
         if table.rows.is_empty() {
             bail!("{file} has a header and no rows; give at least one row of samples");
@@ -242,7 +242,7 @@ impl Table {
             .collect()
     }
 
-    pub fn rows(&self) -> usize {
+    pub fn row_count(&self) -> usize {
         self.rows.len()
     }
 

@@ -1,7 +1,7 @@
 //! What comes after the end of runs: what is kept warm, and hooks that are to be called.
 
 use super::page::Page;
-use crate::engine::Views;
+use controller::engine::Views;
 
 #[allow(clippy::cast_precision_loss)] // milliseconds, and a few hooks
 pub fn put(page: &mut Page, views: &Views) {

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 
 use super::{Answer, Api, shown};
-use crate::health::ENGINE_SILENT_MS;
+use controller::health::ENGINE_SILENT_MS;
 
 /// A verdict, also while there is none: "not yet" is an answer, not an error.
 pub async fn verdict(

@@ -3,7 +3,7 @@
 use api::TriggerView;
 
 use super::page::{Metric, Page};
-use crate::engine::TriggerViews;
+use controller::engine::TriggerViews;
 
 pub fn put(page: &mut Page, triggers: &TriggerViews) {
     type Kind = for<'a> fn(&'a mut Page, &'static str, &'static str) -> &'a mut Metric;

@@ -1,7 +1,7 @@
 //! Practice that begins by itself.
 
 use super::page::Page;
-use crate::engine::Views;
+use controller::engine::Views;
 
 pub fn put(page: &mut Page, views: &Views) {
     let all = || views.values().flat_map(|view| view.practice.iter().map(move |practice| (view, practice)));

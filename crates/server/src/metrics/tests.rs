@@ -13,7 +13,7 @@ use rollout::{Now, State};
 use split::Arm;
 
 use super::render;
-use crate::engine::{TriggerViews, Views};
+use controller::engine::{TriggerViews, Views};
 
 fn load(version: &str) -> Load {
     Load {

@@ -1,7 +1,7 @@
-//! What the user has called at a moment of a rollout, in whatever deploys for this mesh.
+//! How is something of the user's called at a moment of a rollout?
 //!
-//! The engine knows a [`DeployHook`]: something that is called with what it should know, and succeeds or says why not. A
-//! URL is one, a program is another, requests that warm a model are a third; [`Hooks`] says which a rollout means.
+//! A [`DeployHook`] is called with a [`Call`] and succeeds, or says why not. A URL is one, a program is another, requests that
+//! warm up a model are a third; [`Hooks`] finds the one that a rollout names.
 
 mod program;
 mod programs;
@@ -67,13 +67,16 @@ impl Hooks {
     }
 
     /// Of a controller that may ask anybody, and run these programs.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "test-util"))]
+    #[allow(clippy::expect_used, clippy::missing_panics_doc, reason = "for tests alone")]
+    #[must_use]
     pub fn of(programs: Programs) -> Self {
         Self::new(Arc::new(RootCertStore::empty()), Hosts::default(), programs).expect("a client")
     }
 
     /// Of a controller that may ask anybody, and run any program.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "test-util"))]
+    #[must_use]
     pub fn any() -> Self {
         Self::of(Programs::named(vec![Programs::ANY.to_owned()], Vec::new()))
     }

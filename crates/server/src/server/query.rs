@@ -10,8 +10,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
 use super::Api;
-use crate::clock;
-use crate::health::ENGINE_SILENT_MS;
+use controller::clock;
+use controller::health::ENGINE_SILENT_MS;
 use crate::metrics::{self, Query};
 
 /// Values are of now. Clocks may differ by so much, and one may ask a little late, in seconds.

@@ -34,12 +34,12 @@ use tally::lease::Question;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::doors::{self, LEASE, LEASE_OF, Proxies, RequestGuard, Why, prove};
-use crate::engine::{Act, Command, GoBack, Pulse, TriggerViews, Views};
-use crate::health::Health;
-use crate::lease::Leases;
+use controller::engine::{Act, Command, GoBack, Pulse, TriggerViews, Views};
+use controller::health::Health;
+use controller::lease::Leases;
 use crate::metrics;
-use crate::specification::{Specification, SpecificationReaders};
-use crate::webhook::Deliveries;
+use controller::specification::{Specification, SpecificationReaders};
+use controller::webhook::Deliveries;
 use people::{conditions, human};
 use sources::Sources;
 use store::Archive;

@@ -3,8 +3,8 @@
 use api::Readiness;
 
 use super::*;
-use crate::clock;
-use crate::evidence::{Increments, Source};
+use controller::clock;
+use controller::evidence::{Increments, Source};
 use store::Store;
 
 async fn readiness(router: &Router) -> (u16, Readiness) {

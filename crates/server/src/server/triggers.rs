@@ -11,10 +11,10 @@ use rollout::Human;
 
 use super::people::human;
 use super::{Answer, Api, ask, done};
-use crate::clock;
-use crate::engine::{Command, TriggerCommand};
-use crate::specification::ReadTrigger;
-use crate::webhook::{self, Said};
+use controller::clock;
+use controller::engine::{Command, TriggerCommand};
+use controller::specification::ReadTrigger;
+use controller::webhook::{self, Said};
 use sources::Text;
 
 pub fn routes() -> Router<Api> {

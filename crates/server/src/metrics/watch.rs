@@ -3,7 +3,7 @@
 use api::{GateStanding, WatchStanding, WatchView};
 
 use super::page::Page;
-use crate::engine::Views;
+use controller::engine::Views;
 
 #[allow(clippy::cast_precision_loss)] // milliseconds
 pub fn put(page: &mut Page, views: &Views) {

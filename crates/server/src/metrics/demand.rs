@@ -3,7 +3,7 @@
 use api::{Demand, Load};
 
 use super::page::Page;
-use crate::engine::Views;
+use controller::engine::Views;
 
 /// Absent: not known. A scaler that reads nothing keeps what it has; a 0 would make it let go.
 pub fn put(page: &mut Page, views: &Views) {

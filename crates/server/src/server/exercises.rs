@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::people::{conditions, human};
 use super::{Answer, Api, ask};
-use crate::engine::{Command, Order};
+use controller::engine::{Command, Order};
 
 pub async fn drill(
     State(api): State<Api>,

@@ -5,7 +5,7 @@ use api::{EXPECT_HEADER, KEY_HEADER, Refusal, USER_HEADER};
 use axum::http::HeaderMap;
 use rollout::Human;
 
-use crate::engine::Conditions;
+use controller::engine::Conditions;
 
 /// Longer ones are refused, in characters.
 const LONGEST_NAME: usize = 128;

@@ -106,7 +106,7 @@ async fn a_program_is_given_few_of_the_controllers_variables() {
             &[][..],
             "test -n \"$PATH\" && test \"$SERIN_KEY\" = k && test -z \"$CARGO_PKG_NAME$CARGO_MANIFEST_DIR\"",
         ),
-        (&["CARGO_PKG_NAME"], "test \"$CARGO_PKG_NAME\" = controller && test -z \"$CARGO_MANIFEST_DIR\""),
+        (&["CARGO_PKG_NAME"], "test \"$CARGO_PKG_NAME\" = hooks && test -z \"$CARGO_MANIFEST_DIR\""),
     ] {
         let given = given.iter().map(|&name: &&str| name.to_owned()).collect();
         let hooks = Hooks::of(Programs::named(vec!["sh".to_owned()], given));

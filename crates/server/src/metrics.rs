@@ -16,7 +16,7 @@ use api::{Judged, Outcome, PhaseName};
 pub use page::CONTENT_TYPE;
 pub use selector::Query;
 
-use crate::engine::{TriggerViews, Views};
+use controller::engine::{TriggerViews, Views};
 use page::Page;
 
 /// The page that Prometheus reads.

@@ -1,0 +1,14 @@
+//! How do people, proxies and monitoring reach the controller?
+//!
+//! [`run`] puts the process together and is all that the outside calls: listeners and who may use them (`listen`, `doors`),
+//! the API (`server`), the metrics page (`metrics`), exports (`export`). What is decided is decided in `controller`.
+
+mod doors;
+mod export;
+mod listen;
+mod metrics;
+mod serve;
+mod server;
+
+pub use listen::tls::TlsFiles;
+pub use serve::{Config, ProxyTerms, run};
