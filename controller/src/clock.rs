@@ -1,4 +1,4 @@
-//! The two clocks, read here and nowhere else in this crate.
+//! The two clocks, read here and nowhere else in the process.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use rollout::Now;
 use rustix::time::{ClockId, clock_gettime};
 
 pub fn now() -> Now {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "test-util"))]
     if let Some(now) = fake::now() {
         return now;
     }
@@ -29,7 +29,7 @@ pub fn monotonic_ns() -> u64 {
 }
 
 /// Clocks that a test sets; each thread has its own.
-#[cfg(test)]
+#[cfg(any(test, feature = "test-util"))]
 pub mod fake {
     use std::cell::Cell;
 

@@ -68,7 +68,13 @@ pub fn stable_for(gate: &Gate, good: u32) -> String {
 
 impl Readings {
     /// Adds counts; returns the window's when it is time for a reading.
-    pub fn add_to_window(&mut self, gate: &Gate, canary: &Counts, control: &Counts, age_ms: u64) -> Option<Arms> {
+    pub fn add_to_window(
+        &mut self,
+        gate: &Gate,
+        canary: &Counts,
+        control: &Counts,
+        age_ms: u64,
+    ) -> Option<Arms> {
         let since = *self.last_age_ms.get_or_insert(age_ms);
         self.window.add(canary, control);
         (age_ms.saturating_sub(since) >= gate.every_ms).then(|| {

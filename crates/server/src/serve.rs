@@ -10,18 +10,18 @@ use envoy::{Ecds, EcdsFile, Resource};
 use tokio::sync::{mpsc, watch};
 
 use crate::doors::{Proxies, RefusedRequests, RequestGuard, Tokens};
-use controller::engine::{self, Engine, Inputs, Scribe};
-use controller::health::Health;
-use hooks::{Hooks, Programs};
-use controller::lease::Leases;
 use crate::listen::tls::{Tls, TlsFiles};
 use crate::listen::{self, ConnectionTimeouts, Port, listen};
+use crate::server::{self, Api, Exports};
+use controller::engine::{self, Engine, Inputs, Scribe};
+use controller::health::Health;
+use controller::lease::Leases;
 use controller::publish::{Apart, Publisher, Target};
 use controller::scrape::Scraper;
-use crate::server::{self, Api, Exports};
 use controller::specification::SpecificationReaders;
 use controller::traffic::TrafficLog;
 use controller::webhook::Deliveries;
+use hooks::{Hooks, Programs};
 use sources::{Hosts, Secrets, Sources};
 use store::{Archive, Store};
 

@@ -34,10 +34,10 @@ use tally::lease::Question;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::doors::{self, LEASE, LEASE_OF, Proxies, RequestGuard, Why, prove};
+use crate::metrics;
 use controller::engine::{Act, Command, GoBack, Pulse, TriggerViews, Views};
 use controller::health::Health;
 use controller::lease::Leases;
-use crate::metrics;
 use controller::specification::{Specification, SpecificationReaders};
 use controller::webhook::Deliveries;
 use people::{conditions, human};

@@ -7,9 +7,9 @@ use rollout::Human;
 
 use super::*;
 use crate::engine::{Act, Conditions};
-use hooks::Hooks;
 use crate::lease::Leases;
 use crate::publish::Publisher;
+use hooks::Hooks;
 use sources::{Hosts, Secrets, Sources};
 use store::Store;
 

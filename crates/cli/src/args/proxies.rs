@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use server::TlsFiles;
 use envoy::bootstrap::{Authority, Credentials, TokenFile};
+use server::TlsFiles;
 
 #[derive(Debug, clap::Args)]
 pub struct Proxies {

@@ -10,9 +10,9 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
 use super::Api;
+use crate::metrics::{self, Query};
 use controller::clock;
 use controller::health::ENGINE_SILENT_MS;
-use crate::metrics::{self, Query};
 
 /// Values are of now. Clocks may differ by so much, and one may ask a little late, in seconds.
 const NOW_S: f64 = 60.0;

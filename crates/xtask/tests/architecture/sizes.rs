@@ -28,7 +28,8 @@ fn crate_of(path: &Path) -> Option<String> {
 fn lines(text: &str) -> usize {
     let lines: Vec<&str> = text.lines().collect();
     let tests = lines.windows(3).position(|three| {
-        three[0] == "#[cfg(test)]" && three[1..].iter().any(|line| line.starts_with("mod ") && line.ends_with('{'))
+        three[0] == "#[cfg(test)]"
+            && three[1..].iter().any(|line| line.starts_with("mod ") && line.ends_with('{'))
     });
     tests.unwrap_or(lines.len())
 }
