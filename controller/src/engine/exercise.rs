@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use manifest::{Exercised, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS, Percent, Span};
 use rollout::{
-    Acks, Acted, LastCanaryRequest, CounterAccumulator, Drill, DrillOrder, Event, Exercise, ExerciseEvent,
-    Heartbeats, Human, Outcome, Parity, ParityOrder, Practised, State,
+    Acks, Acted, CounterAccumulator, Drill, DrillOrder, Event, Exercise, ExerciseEvent, Heartbeats, Human,
+    LastCanaryRequest, Outcome, Parity, ParityOrder, Practised, State,
 };
 
 use super::acknowledged::Acknowledged;

@@ -9,8 +9,7 @@ use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-
-use crate::clock;
+use rustix::time::{ClockId, clock_gettime};
 
 /// The variable that tells one call's processes from all others.
 pub const VARIABLE: &str = "SERIN_CALL";
@@ -31,7 +30,8 @@ impl Strays {
     pub fn new() -> Self {
         static CALLS: AtomicU64 = AtomicU64::new(0);
         let call = CALLS.fetch_add(1, Ordering::Relaxed);
-        let mark = format!("{}-{}-{call}", std::process::id(), clock::monotonic_ns());
+        let time = clock_gettime(ClockId::Monotonic);
+        let mark = format!("{}-{}.{:09}-{call}", std::process::id(), time.tv_sec, time.tv_nsec);
         Self { mark, below: BTreeMap::new() }
     }
 

@@ -159,8 +159,13 @@ async fn connection(
     }
 }
 
-async fn talk<I>(io: I, router: Router, patience: ConnectionTimeouts, in_use: Use, mut stopped: watch::Receiver<bool>)
-where
+async fn talk<I>(
+    io: I,
+    router: Router,
+    patience: ConnectionTimeouts,
+    in_use: Use,
+    mut stopped: watch::Receiver<bool>,
+) where
     I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let service = hyper::service::service_fn({
