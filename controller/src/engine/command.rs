@@ -78,7 +78,11 @@ impl Engine {
             }
             Command::Apply { spec, who, again, conditions, answer, .. } => {
                 let human = Human { who, reason: String::new() };
-                let applied = self.apply_if(&spec, human, again, &conditions).await;
+                let mut applied = self.apply_if(&spec, human, again, &conditions).await;
+                // Another timetable holds at once and is written meanwhile.
+                if let Ok(applied) = &mut applied {
+                    applied.warnings.extend(self.not_yet_written());
+                }
                 let _ = answer.send(applied);
             }
             Command::Retry { name, human, conditions, answer } => {
