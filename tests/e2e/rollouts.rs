@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use demo::load::{Latencies, Load, LoadPlan};
 use demo::model::Behaviour;
-use tests::{EnvoyOptions, Models, Seen, Serin, a_core, alone};
+use tests::{EnvoyOptions, Models, Seen, Serin, a_core, alone, left_alone};
 
 /// Stages that no gate holds up: what is tested is the way, not the evidence.
 const QUICK: &str = "
@@ -189,17 +189,4 @@ async fn errors_of_the_canary_end_the_rollout() {
     let (code, text) = serin.command(&["apply", "-f", &file]).await;
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("--again"), "{text}");
-}
-
-/// Waits until a hundred requests went by and none of them reached the canary.
-async fn left_alone(models: &Models, load: &Load) {
-    let seen = std::cell::Cell::new((models.canary.log().len(), load.sent()));
-    tests::until("the canary to be left alone", async || {
-        let now = models.canary.log().len();
-        if now > seen.get().0 {
-            seen.set((now, load.sent()));
-        }
-        if load.sent() >= seen.get().1 + 100 { Ok(()) } else { Err(now) }
-    })
-    .await;
 }

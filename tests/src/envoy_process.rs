@@ -88,14 +88,21 @@ impl EnvoyProcess {
         (options.edit)(&mut config);
         let file = dir.path().join("envoy.json");
         std::fs::write(&file, config.to_string()).expect("the bootstrap");
-        Self::spawn(dir, options.hot).await
+        Self::spawn(dir, options.hot, None).await
+    }
+
+    /// Starts one with a configuration of the story's own, and waits until it listens at that port of 127.0.0.1.
+    pub async fn listening_at(config: serde_json::Value, port: u16) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("envoy.json"), config.to_string()).expect("the bootstrap");
+        Self::spawn(dir, false, Some(port)).await
     }
 
     pub async fn with_models(models: &Models, options: EnvoyOptions) -> Self {
         Self::start(models.stable.addr(), models.canary.addr(), options).await
     }
 
-    async fn spawn(dir: TempDir, hot: bool) -> Self {
+    async fn spawn(dir: TempDir, hot: bool, port: Option<u16>) -> Self {
         let path = |name: &str| dir.path().join(name);
         let _ = std::fs::remove_file(path("admin"));
         let log = std::fs::File::create(path("log")).expect("a log");
@@ -123,10 +130,13 @@ impl EnvoyProcess {
             envoy.alive();
             let text = envoy.ask("/listeners?format=json").await.map_err(|error| error.to_string())?;
             let json: serde_json::Value = serde_json::from_str(&text).map_err(|_| text.clone())?;
-            let address = &json["listener_statuses"][0]["local_address"]["socket_address"];
-            let (host, port) = (address["address"].as_str(), address["port_value"].as_u64());
-            let (Some(host), Some(port)) = (host, port) else { return Err(text) };
-            format!("{host}:{port}").parse().map_err(|_| text)
+            let listeners = json["listener_statuses"].as_array().cloned().unwrap_or_default();
+            let mut addresses = listeners.iter().filter_map(|listener| {
+                let address = &listener["local_address"]["socket_address"];
+                let (host, port) = (address["address"].as_str()?, address["port_value"].as_u64()?);
+                format!("{host}:{port}").parse::<SocketAddr>().ok()
+            });
+            addresses.find(|address| port.is_none_or(|port| address.port() == port)).ok_or(text)
         })
         .await;
         until("Envoy to be ready", async || {
@@ -146,7 +156,7 @@ impl EnvoyProcess {
         let _ = self.child.wait();
         self.keep_ports();
         let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a folder"));
-        Self::spawn(dir, self.hot).await
+        Self::spawn(dir, self.hot, None).await
     }
 
     /// Starts a new process beside this one that takes its listeners over; the old one drains for a minute.

@@ -14,6 +14,7 @@
     reason = "a story fails by panicking, wherever it is told; Clippy's own exemption ends at the tests themselves"
 )]
 
+mod cluster;
 mod envoy_process;
 mod http;
 mod look;
@@ -22,20 +23,23 @@ mod prometheus_process;
 mod relay;
 mod seen;
 mod serin;
+mod sidecar;
 pub mod tools;
 mod wait;
 
 use std::sync::Arc;
 
+pub use cluster::{Cluster, kubectl};
 pub use envoy_process::{EnvoyOptions, EnvoyProcess};
-pub use http::get;
+pub use http::{Answer, get};
 pub use look::{Counts, Look};
 pub use plane::{Lease, Plane};
 pub use prometheus_process::PrometheusProcess;
 pub use relay::Relay;
 pub use seen::Seen;
 pub use serin::{Serin, Ways, free_port};
-pub use wait::{until, within};
+pub use sidecar::sidecar;
+pub use wait::{left_alone, until, within};
 
 use demo::model::{Behaviour, ModelServer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};

@@ -66,6 +66,15 @@ impl Serin {
         serin
     }
 
+    /// Starts a controller at those addresses, of HTTP and of policies, beside an Envoy that is there.
+    pub async fn beside(envoy: EnvoyProcess, [http, ecds]: [SocketAddr; 2]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (arguments, envoy) = (Vec::new(), Some(envoy));
+        let mut serin = Self { child: None, dir, http, ecds, arguments, envoy, more: Vec::new() };
+        serin.run().await;
+        serin
+    }
+
     /// Starts one more Envoy, of models of its own, and the controller again, which then reads both.
     pub async fn add(&mut self, models: &Models, options: EnvoyOptions) {
         self.add_at(self.ecds, models, options).await;

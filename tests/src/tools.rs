@@ -25,6 +25,11 @@ pub fn demo() -> PathBuf {
     from("SERIN_DEMO")
 }
 
+/// What starts a cluster.
+pub fn xtask() -> PathBuf {
+    from("SERIN_XTASK")
+}
+
 /// A real Prometheus.
 pub fn prometheus() -> PathBuf {
     let path = std::env::var_os("SERIN_PROMETHEUS").map(PathBuf::from).filter(|path| path.is_file());

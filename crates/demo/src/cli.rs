@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use demo::load::self_test::SelfTest;
 use demo::load::{Load, LoadPlan, Popularity, Protocol, Summary, Users};
 use demo::model::{Behaviour, Log, ModelServer};
-use demo::run::{self, Assignment, CouldNotRun, Options, Programs, Progress, Rate, Scenario};
+use demo::run::{self, Assignment, CouldNotRun, Istio, Options, Programs, Progress, Rate, Scenario};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Sample model servers, a seeded load, and whole rollouts on a real Envoy.
@@ -52,6 +52,9 @@ struct Run {
     /// The controller.
     #[arg(long, env = "SERIN_BIN", value_name = "PATH")]
     serin: PathBuf,
+    /// The record of a cluster (`cluster.json`) whose istiod configures Envoy; without one `serin bootstrap` does.
+    #[arg(long, value_name = "FILE")]
+    istio: Option<PathBuf>,
     /// What happens to the new version.
     #[arg(long, value_enum, default_value_t = Scenario::Good)]
     scenario: Scenario,
@@ -230,6 +233,7 @@ impl Run {
             envoy: found("--envoy", &self.envoy, "`cargo xtask demo` installs one")?,
             wasm: found("--wasm", &self.wasm, "`cargo xtask wasm` builds it")?,
             serin: found("--serin", &self.serin, "`cargo build -p controller` builds it")?,
+            istio: self.istio.as_deref().map(Istio::read).transpose()?,
         };
         Ok(Options {
             programs,

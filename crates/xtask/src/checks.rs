@@ -12,10 +12,10 @@ use crate::process::{Call, say};
 use crate::steps::Steps;
 use crate::wasm::{self, Filter, Options};
 use crate::workspace::Workspace;
-use crate::{bench, envoy, prometheus};
+use crate::{bench, envoy, mesh, prometheus};
 
 /// The steps of `test`; `ci` has two more in front, and one behind.
-const TEST_STEPS: usize = 6;
+const TEST_STEPS: usize = 7;
 
 /// Runs the tests; `args` go to `cargo test`.
 pub fn test(args: &[OsString], yes: bool) -> Result<()> {
@@ -23,8 +23,9 @@ pub fn test(args: &[OsString], yes: bool) -> Result<()> {
     let workspace = Workspace::find()?;
     // Whoever asks for some tests does not ask for the last.
     let mut steps = Steps::new(if args.is_empty() { TEST_STEPS } else { TEST_STEPS - 1 });
-    test_steps(&workspace, &mut steps, &args, Consent::here(yes || also))?;
+    let skipped = test_steps(&workspace, &mut steps, &args, Consent::here(yes || also))?;
     steps.summary();
+    skipped.iter().for_each(say);
     Ok(())
 }
 
@@ -46,17 +47,25 @@ pub fn ci(yes: bool) -> Result<()> {
             .remedy("change what clippy names above    (no clippy: rustup component add clippy)")
             .run()
     })?;
-    test_steps(&workspace, &mut steps, &[], Consent::here(yes))?;
+    let skipped = test_steps(&workspace, &mut steps, &[], Consent::here(yes))?;
     steps.run("benches", "every criterion bench once, unmeasured: it must still run", || {
         bench::try_all(&workspace)
     })?;
     steps.summary();
+    skipped.iter().for_each(say);
     Ok(())
 }
 
-fn test_steps(workspace: &Workspace, steps: &mut Steps, args: &[OsString], consent: Consent) -> Result<()> {
+/// Returns the line about skipped stories, which is printed last.
+fn test_steps(
+    workspace: &Workspace,
+    steps: &mut Steps,
+    args: &[OsString],
+    consent: Consent,
+) -> Result<Option<String>> {
     workspace.announce_first_build();
     let cache = Cache::open()?;
+    let mesh = mesh::way(&cache, args)?;
     let [plain, trap] = steps.run(
         "filter",
         "the wasm32 module that Envoy loads, as shipped and with the test-only trap",
@@ -87,7 +96,7 @@ fn test_steps(workspace: &Workspace, steps: &mut Steps, args: &[OsString], conse
             .remedy("see the compiler's message above")
             .run()
     })?;
-    let mut handed: Vec<(&str, PathBuf)> = vec![
+    let mut handed: Vec<(&'static str, PathBuf)> = vec![
         ("SERIN_BIN", workspace.binary("serin")),
         ("SERIN_DEMO", workspace.binary("demo")),
         ("SERIN_ENVOY", envoy),
@@ -99,7 +108,7 @@ fn test_steps(workspace: &Workspace, steps: &mut Steps, args: &[OsString], conse
         for (name, path) in &handed {
             say(format!("{name}={}", path.display()));
         }
-        tests(workspace, args).envs(handed).run()
+        tests(workspace, args).envs(handed.iter().cloned()).run()
     })?;
     if args.is_empty() {
         let why = "envoy/docker-compose.yaml on a container engine (SERIN_ENGINE=none: not)";
@@ -107,7 +116,10 @@ fn test_steps(workspace: &Workspace, steps: &mut Steps, args: &[OsString], conse
             steps.skip_last(why);
         }
     }
-    Ok(())
+    steps.run("mesh", "stories on a real API server and a real istiod", || match mesh {
+        mesh::Way::Skip(why) => Ok(Some(mesh::skipped(workspace, why))),
+        way => mesh::run(workspace, &cache, way, args, &handed).map(|()| None),
+    })
 }
 
 /// `--workspace` would override a package the reader selects.

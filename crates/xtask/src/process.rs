@@ -138,6 +138,12 @@ impl Call {
         Err(self.failed(status.to_string(), status.code()).into())
     }
 
+    /// Runs it with its output shown as ours; its exit code, whatever that is.
+    pub fn code(mut self) -> Result<i32> {
+        let status = self.command.status().map_err(|error| self.not_started(&error))?;
+        status.code().ok_or_else(|| self.failed(status.to_string(), None).into())
+    }
+
     /// Becomes that command, so that signals and the exit code are its own; returns only the failure to do so.
     pub fn exec(mut self) -> anyhow::Error {
         let error = self.command.exec();

@@ -74,6 +74,9 @@ async fn run_in(options: &Options, dir: &TempDir, progress: &mut Progress) -> an
     let Options { seed, scenario, .. } = *options;
     progress.event(&format!("scenario {scenario}: {}", scenario.in_words()));
     progress.event(&format!("starting v1, v2, the controller and Envoy {envoy}"));
+    if options.programs.istio.is_some() {
+        progress.event("istiod brings routes and filter, the controller the policy");
+    }
     let mesh = Mesh::start(
         options.programs.clone(),
         dir.path(),
@@ -88,6 +91,7 @@ async fn run_in(options: &Options, dir: &TempDir, progress: &mut Progress) -> an
         rate: ground.rate,
         users: Users { count: options.users, popularity: Popularity::Zipf(0.6) },
         seed,
+        authority: mesh.authority.clone(),
         ..LoadPlan::to(mesh.listen)
     })
     .map_err(anyhow::Error::msg)?;

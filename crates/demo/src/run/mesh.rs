@@ -9,6 +9,8 @@ use http::StatusCode;
 
 use super::http::Http;
 use super::processes::{Process, free_ports, output_of};
+use super::through_istio::Istio;
+use crate::istio::Service;
 use crate::model::{Behaviour, ModelServer};
 
 /// The programs a run needs, by absolute path.
@@ -20,6 +22,8 @@ pub struct Programs {
     pub wasm: PathBuf,
     /// The controller and its command line.
     pub serin: PathBuf,
+    /// A cluster whose istiod configures the proxy.
+    pub istio: Option<Istio>,
 }
 
 /// Everything that runs, in the order in which it is stopped.
@@ -33,6 +37,8 @@ pub struct Mesh {
     pub canary: ModelServer,
     /// Where clients send requests.
     pub listen: SocketAddr,
+    /// The name by which they know the service.
+    pub authority: String,
     controller: SocketAddr,
     admin: SocketAddr,
     programs: Programs,
@@ -78,7 +84,19 @@ impl Mesh {
             ("--node-id", "envoy-1".to_owned()),
             ("--route-timeout-ms", "3000".to_owned()),
         ]));
-        let yaml = output_of(&programs.serin, &bootstrap).await?;
+        let service = Service {
+            namespace: format!("demo-{}", std::process::id()),
+            port: listen.port(),
+            stable: stable.addr(),
+            canary: canary.addr(),
+        };
+        let (yaml, authority) = match &programs.istio {
+            None => (output_of(&programs.serin, &bootstrap).await?, "models.local".to_owned()),
+            Some(istio) => {
+                let config = istio.prepare(dir, &service, &programs.wasm, [admin, controller, ecds]).await?;
+                (config.to_string(), service.host())
+            }
+        };
         let envoy_yaml = dir.join("envoy.yaml");
         std::fs::write(&envoy_yaml, yaml)
             .with_context(|| format!("cannot write {}", envoy_yaml.display()))?;
@@ -104,7 +122,7 @@ impl Mesh {
         let mut envoy = Process::start("envoy", &programs.envoy, &args, dir)?;
         let ready = format!("http://{admin}/ready");
         envoy.wait_until("ready", ENVOY_DEADLINE, || answers(&http, &ready)).await?;
-        Ok(Self { envoy, serin, stable, canary, listen, controller, admin, programs, http })
+        Ok(Self { envoy, serin, stable, canary, listen, authority, controller, admin, programs, http })
     }
 
     /// `serin apply` of a spec in a file.

@@ -13,6 +13,7 @@ mod rollback;
 mod scenario;
 mod spec;
 mod story;
+mod through_istio;
 mod traffic;
 
 pub use follow::{CouldNotRun, run};
@@ -22,6 +23,7 @@ pub use progress::Progress;
 pub use report::{Outcome, Report};
 pub use scenario::Scenario;
 pub use spec::Assignment;
+pub use through_istio::Istio;
 
 /// What to run.
 #[derive(Debug, Clone)]

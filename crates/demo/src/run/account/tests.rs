@@ -39,7 +39,8 @@ fn request(ms: u64, user: u32, version: &str) -> (Record, Arrival) {
 }
 
 fn options(assignment: Assignment) -> Options {
-    let programs = Programs { envoy: "envoy".into(), wasm: "filter.wasm".into(), serin: "serin".into() };
+    let programs =
+        Programs { envoy: "envoy".into(), wasm: "filter.wasm".into(), serin: "serin".into(), istio: None };
     Options {
         programs,
         scenario: Scenario::Errors,

@@ -1,0 +1,144 @@
+//! Where a story plays: a namespace of its own with two model servers behind the shipped routes.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use demo::istio::{Pod, Service};
+use demo::load::{Ledger, Load, LoadPlan};
+use tests::{Answer, Cluster, EnvoyProcess, Models, free_port, sidecar, tools};
+
+/// One for all stories. The keeper of it ends it when this process ends.
+pub async fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+    let start = || {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mesh-{}", std::process::id()));
+        Cluster::start(&folder)
+    };
+    CLUSTER.get_or_init(async || tokio::task::spawn_blocking(start).await.expect("a cluster")).await
+}
+
+/// A file of `istio/`.
+pub fn text(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../istio").join(file);
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// The only document of a text.
+pub fn document(text: &str) -> Value {
+    serde_saphyr::from_str(text).expect("YAML")
+}
+
+pub struct Stage {
+    pub service: Service,
+    pub models: Models,
+    /// Those of the callers' pods.
+    labels: &'static [(&'static str, &'static str)],
+}
+
+impl Stage {
+    /// Sets it: the service, its subsets and routes.
+    pub async fn set(namespace: &'static str, labels: &'static [(&'static str, &'static str)]) -> Self {
+        let (models, port) = (Models::plain().await, free_port().port());
+        let (stable, canary) = (models.stable.addr(), models.canary.addr());
+        let service = Service { namespace: namespace.to_owned(), port, stable, canary };
+        let stage = Self { service, models, labels };
+        // A story that failed may have left istiod killed.
+        cluster().await.up(&[]).await;
+        for manifest in stage.service.manifests() {
+            cluster().await.apply(&manifest).await;
+        }
+        stage
+    }
+
+    /// A file of `istio/` for this namespace.
+    pub fn text(&self, file: &str) -> String {
+        self.service.manifest(&text(file))
+    }
+
+    /// The shipped plugin of that file, changed by `change` (its policy) and with a module from `url`.
+    pub fn plugin(&self, file: &str, url: &str, sha256: &str, change: impl FnOnce(&mut Value)) -> String {
+        let mut plugin = document(&self.text(file));
+        let spec = match plugin["spec"].get("wasm") {
+            Some(_) => &mut plugin["spec"]["wasm"],
+            None => &mut plugin["spec"],
+        };
+        spec["url"] = url.into();
+        spec["sha256"] = sha256.into();
+        change(&mut spec["pluginConfig"]);
+        plugin.to_string()
+    }
+
+    /// The pod of a caller.
+    pub fn pod(&self, clusters: &[(&str, SocketAddr)]) -> Pod {
+        let labels =
+            self.labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let clusters = clusters.iter().map(|(name, at)| ((*name).to_owned(), *at)).collect();
+        Pod { name: "storefront-1".to_owned(), labels, clusters }
+    }
+
+    /// A plain Envoy as the caller's sidecar, started with these clusters.
+    pub async fn sidecar(&self, clusters: &[(&str, SocketAddr)]) -> EnvoyProcess {
+        sidecar(cluster().await, &self.service, &self.pod(clusters)).await
+    }
+
+    fn listener(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.service.port).into()
+    }
+
+    /// One request through the sidecar.
+    pub async fn ask(&self, headers: &[(&str, &str)]) -> Result<Answer, String> {
+        let host = self.service.host();
+        let headers = [&[("host", host.as_str())], headers].concat();
+        tests::get(self.listener(), "/", &headers).await.map_err(|error| error.to_string())
+    }
+
+    /// Waits until a request is answered by that model, tagged with that version.
+    pub async fn answered_by(&self, model: &str, version: Option<&str>) {
+        tests::until("the version asked for", async || {
+            let answer = self.ask(&[("x-user-id", "u")]).await?;
+            let fits = answer.status == 200 && answer.model() == Some(model) && answer.version() == version;
+            if fits { Ok(()) } else { Err(format!("{answer:?}")) }
+        })
+        .await;
+    }
+
+    /// A client that names an arm itself is served by stable, whatever it names.
+    pub async fn a_forged_header_is_worth_nothing(&self) {
+        for forged in ["canary", "shadow", "CANARY"] {
+            let answer = self.ask(&[("x-serin-arm", forged), ("x-user-id", "u")]).await.expect("an answer");
+            assert_eq!((answer.status, answer.model()), (200, Some("v1")), "{forged}: {answer:?}");
+        }
+    }
+
+    pub fn load(&self) -> Load {
+        let (authority, target) = (self.service.host(), self.listener());
+        Load::start(LoadPlan { authority, rate: 100.0, ..LoadPlan::to(target) }).expect("a load")
+    }
+
+    /// Ends the load: no request of it failed and none was tagged wrongly. How many there were.
+    pub async fn nothing_was_lost(&self, load: Load) -> u64 {
+        let records = load.stop().await;
+        let (stable, canary) = (self.models.stable.log().arrivals(), self.models.canary.log().arrivals());
+        let totals = Ledger::new(&records, &stable, &canary).totals();
+        assert!(totals.total > 0);
+        assert_eq!((totals.failed_by_us, totals.mis_tagged), (0, 0), "{totals:?}");
+        totals.total
+    }
+}
+
+/// The filter as a file that a plain Envoy reads.
+pub fn module() -> String {
+    format!("file://{}", tools::wasm().display())
+}
+
+/// The whole of a policy's weight to the canary, under a generation; nobody vouches for it, so it has no lease.
+pub fn weight(ppm: u32, generation: u64) -> impl Fn(&mut Value) {
+    move |policy| {
+        policy["generation"] = generation.into();
+        policy["rollouts"][0]["arms"]["canary"]["weight_ppm"] = ppm.into();
+        policy.as_object_mut().expect("a policy").remove("lease");
+    }
+}
