@@ -8,6 +8,8 @@ use manifest::ErrorClass;
 use rollout::{Bins, CounterAccumulator, Counts, Interval, ProxyCoverage, Routed, Seen, State};
 use tally::Counted;
 
+use crate::scrape::HOW;
+
 /// Increments of counters between two looks at all proxies.
 #[derive(Clone, Debug, Default)]
 pub struct Increments {
@@ -45,6 +47,15 @@ pub struct Source {
     pub node: String,
     /// Does it show that it runs the filter?
     pub runs_filter: bool,
+    /// How old its last reading was when this look ended, in milliseconds.
+    pub delay_ms: u64,
+}
+
+impl Source {
+    /// Is it read where nothing says which Envoy that is?
+    fn is_nameless(&self) -> bool {
+        self.node == self.address
+    }
 }
 
 /// What those that are read do not show.
@@ -66,12 +77,13 @@ impl Increments {
         let lacking: Vec<&str> = there().filter_map(|source| source.lacks.as_deref()).collect();
         let gap = match region {
             Some(region) if there().next().is_none() => {
-                Some(format!("no Envoy of region {region} is read: give serin run --envoy-admin its address"))
+                Some(format!("no Envoy of region {region} is read: {HOW} with its address"))
             }
             Some(_) if !there().any(|source| source.told) => Some(lacking.join("; ")),
             Some(_) => None,
             None => self.gap.clone(),
         };
+        let gap = gap.or_else(|| self.too_old(state));
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Seen {
             // One that told nothing says nothing of when the others' counts began.
@@ -91,6 +103,29 @@ impl Increments {
         }
     }
 
+    /// How old the newest counts are, where that is longer than the plan goes without any: the past of so long ago is no
+    /// sight of the present.
+    fn too_old(&self, state: &State) -> Option<String> {
+        let told = self.there(state).filter(|source| source.told);
+        let delay_ms = told.map(|source| source.delay_ms).min()?;
+        let most_ms = state.plan.no_data.after_ms;
+        (delay_ms >= most_ms).then(|| {
+            format!(
+                "the newest counts are {} s old, and noData.after is {} s",
+                delay_ms / 1_000,
+                most_ms / 1_000
+            )
+        })
+    }
+
+    /// The middle proxy's delay among those that told something, in milliseconds; `None`: none did.
+    pub fn delay_ms(&self) -> Option<u64> {
+        let told = self.sources.iter().filter(|source| source.told);
+        let mut delays: Vec<u64> = told.map(|source| source.delay_ms).collect();
+        delays.sort_unstable();
+        delays.get(delays.len() / 2).copied()
+    }
+
     /// Which of the proxies that are `connected` are not among those that are read, and which of those that are read run no
     /// filter; and is not a single one that takes the weights read?
     pub fn unread<'p>(&self, region: Option<&str>, connected: impl Iterator<Item = &'p str>) -> Unread {
@@ -98,21 +133,36 @@ impl Increments {
             self.sources_in(region).filter(|source| !source.node.is_empty()).collect();
         let known: BTreeSet<&str> =
             answered.iter().flat_map(|source| [source.node.as_str(), source.address.as_str()]).collect();
-        let (read, missing): (Vec<&str>, Vec<&str>) = connected.partition(|name| known.contains(name));
+        // Istio's proxies are called sidecar~IP~POD.NAMESPACE~DOMAIN.
+        let pod = |name: &str| name.split('~').nth(2).filter(|pod| known.contains(pod)).is_some();
+        let (read, missing): (Vec<&str>, Vec<&str>) =
+            connected.partition(|name| known.contains(name) || pod(name));
         let mut text = Vec::new();
         // Until one has answered, what it lacks is said elsewhere.
         if let (false, [first, others @ ..]) = (answered.is_empty(), missing.as_slice()) {
             let more =
                 if others.is_empty() { String::new() } else { format!(" (and {} more)", others.len()) };
-            text.push(format!(
-                "{first}{more} takes the weights, and nobody reads its counters: give serin run --envoy-admin its address"
-            ));
+            // A page of metrics does not say whose it is.
+            let nameless = |source: &&&Source| source.runs_filter && source.is_nameless();
+            let nameless = answered.iter().filter(nameless).count().saturating_sub(read.len());
+            if nameless == 0 {
+                text.push(format!(
+                    "{first}{more} takes the weights, and nobody reads its counters: {HOW} with its address"
+                ));
+            } else if missing.len() > nameless {
+                text.push(format!(
+                    "{} proxies take the weights, and the counters of {} are read: {HOW}, so that all are read",
+                    missing.len() + read.len(),
+                    nameless + read.len()
+                ));
+            }
         }
         let is_read =
             |source: &Source| read.iter().any(|name| *name == source.node || *name == source.address);
         let without = answered.iter().filter(|source| !source.runs_filter && !is_read(source));
-        text.extend(without.map(|source| {
-            format!("the Envoy at {} ({}) does not run the filter", source.address, source.node)
+        text.extend(without.map(|source| match source.is_nameless() {
+            true => format!("the Envoy at {} does not run the filter", source.address),
+            false => format!("the Envoy at {} ({}) does not run the filter", source.address, source.node),
         }));
         let runs = answered.iter().any(|source| source.runs_filter);
         let blind = !answered.is_empty() && read.is_empty() && !missing.is_empty() && !runs;

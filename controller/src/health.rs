@@ -26,7 +26,7 @@ struct Known {
     /// Did the store refuse the engine's last write?
     store_refuses: bool,
     /// How many proxies' counters are to be read.
-    admins: usize,
+    proxies: usize,
     /// When one of them was last read.
     seen_ns: Option<u64>,
     /// What became of the last try of the store, and when that was.
@@ -36,13 +36,13 @@ struct Known {
 }
 
 impl Health {
-    /// `admins`: how many proxies' counters are to be read. `period`: how often.
-    pub fn new(admins: usize, period: Duration) -> Self {
+    /// `proxies`: how many proxies' counters are to be read. `period`: how often.
+    pub fn new(proxies: usize, period: Duration) -> Self {
         let blind = (period * 5).max(Duration::from_secs(10));
         let blind_ns = u64::try_from(blind.as_nanos()).unwrap_or(u64::MAX);
         Self(Arc::new(Mutex::new(Known {
             store_refuses: false,
-            admins,
+            proxies,
             seen_ns: None,
             tried: None,
             blind_ns,
@@ -75,16 +75,17 @@ impl Health {
     }
 
     fn counters(&self) -> Check {
-        let (admins, seen_ns, blind_ns) = self.change(|known| (known.admins, known.seen_ns, known.blind_ns));
-        if admins == 0 {
-            let why = "nobody's counters are read: give serin run --envoy-admin".to_owned();
+        let (proxies, seen_ns, blind_ns) =
+            self.change(|known| (known.proxies, known.seen_ns, known.blind_ns));
+        if proxies == 0 {
+            let why = format!("nobody's counters are read: {}", crate::scrape::HOW);
             return Check { why: Some(why), ..Check::of("counters", None) };
         }
         let age_ns = seen_ns.map(|seen_ns| clock::monotonic_ns().saturating_sub(seen_ns));
         let blind = match age_ns {
             Some(age_ns) if age_ns <= blind_ns => None,
             Some(age_ns) => Some(format!("no Envoy's counters were read for {} s", age_ns / 1_000_000_000)),
-            None => Some("no Envoy's counters were read yet; is --envoy-admin their address?".to_owned()),
+            None => Some("no Envoy's counters were read yet; is --envoy-admin or --proxy-metrics their address, or does --prometheus read them?".to_owned()),
         };
         Check::of("counters", blind)
     }

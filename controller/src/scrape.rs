@@ -4,21 +4,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use envoy::ecds::{Acknowledged, Node, Nodes};
-use envoy::stats::{Admin, Counters, Interval, Snapshot};
+use envoy::ecds::Nodes;
+use envoy::stats::{Admin, Metrics, ReadError, Snapshot};
+use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use tally::Counted;
 use tokio::sync::{mpsc, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
+
+mod behind;
+mod look;
+
+use behind::Names;
+pub use behind::{Behind, System};
+pub use look::Look;
 
 use crate::clock;
-use crate::evidence::{Increments, Source};
+use crate::evidence::Increments;
 
 /// A source is stale after this many periods without an answer.
 const STALE_PERIODS: u32 = 5;
 
 /// A look is closed after this long, whoever has not answered: others may show harm meanwhile.
 const LONGEST_PATIENCE: Duration = Duration::from_millis(200);
+
+/// How counters come to be read, for people.
+pub const HOW: &str = "give serin run --envoy-admin, --proxy-metrics or --prometheus";
+
+/// How often names are looked up: pods come and go in seconds.
+pub const LOOK_UP: Duration = Duration::from_secs(5);
 
 /// What is wanted of every Envoy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,193 +59,205 @@ impl Wanted {
             known.pop_first();
         }
     }
+
+    /// What is known of the epochs by which a proxy assigned, beside its own gauges; `None`: those are believed. While two
+    /// processes live gauges are sums, and where nothing else names the policy nobody knows.
+    pub fn epochs_of(&self, snapshot: &Snapshot) -> Option<Arc<BTreeMap<String, u64>>> {
+        let generation = snapshot.accepted_generation(self.incarnation);
+        let known = generation.and_then(|generation| self.epochs.get(&generation).cloned());
+        let sums = snapshot.inherits && snapshot.age.is_some() && generation.is_none();
+        known.or_else(|| sums.then(Arc::default))
+    }
 }
 
+/// A way to one proxy's counters. Another way is another reader.
+pub trait Reader: Send + Sync {
+    /// Where it is read, for people; what [`Snapshot::source`] will say.
+    fn source(&self) -> &str;
+
+    /// Reads what is wanted.
+    fn read<'a>(&'a self, wanted: &'a Wanted) -> BoxFuture<'a, Result<Snapshot, ReadError>>;
+}
+
+impl Reader for Admin {
+    fn source(&self) -> &str {
+        self.source()
+    }
+
+    fn read<'a>(&'a self, wanted: &'a Wanted) -> BoxFuture<'a, Result<Snapshot, ReadError>> {
+        Box::pin(self.read_with(&wanted.clusters, Some(&wanted.scope)))
+    }
+}
+
+impl Reader for Metrics {
+    fn source(&self) -> &str {
+        self.source()
+    }
+
+    fn read<'a>(&'a self, wanted: &'a Wanted) -> BoxFuture<'a, Result<Snapshot, ReadError>> {
+        Box::pin(self.read_with(&wanted.clusters, Some(&wanted.scope)))
+    }
+}
+
+/// A reader, with the region that its operator names.
+pub type Placed = (Option<String>, Arc<dyn Reader>);
+
 pub struct Scraper {
-    admins: Vec<(Option<String>, Admin)>,
+    readers: BTreeMap<String, Placed>,
+    /// Names whose addresses are read as well.
+    behind: Vec<Behind>,
+    names: Arc<dyn Names>,
+    /// How often these names are looked up.
+    look_up: Duration,
+    /// Pages that a name leads to no more; they are read for as long as they answer.
+    leaving: BTreeSet<String>,
+    /// What each name has led to.
+    found: BTreeMap<String, BTreeSet<String>>,
     period: Duration,
-    /// Refusals since this process began, by the filter's own reason.
-    refusals: watch::Sender<BTreeMap<String, u64>>,
-    /// What each Envoy's admin says it has accepted: the acknowledgements of a policy that travels as a file.
-    nodes: watch::Sender<Nodes>,
-    seen: BTreeMap<String, BTreeMap<String, u64>>,
+    look: Look,
 }
 
 impl Scraper {
     pub fn new(
-        admins: Vec<(Option<String>, Admin)>,
+        readers: Vec<Placed>,
         period: Duration,
     ) -> (Self, watch::Receiver<BTreeMap<String, u64>>, watch::Receiver<Nodes>) {
-        let (refusals, refused) = watch::channel(BTreeMap::new());
-        let (nodes, known) = watch::channel(Nodes::default());
-        (Self { admins, period, refusals, nodes, seen: BTreeMap::new() }, refused, known)
+        let (look, refused, known) = Look::new(period * STALE_PERIODS);
+        let readers = readers.into_iter().map(|placed| (placed.1.source().to_owned(), placed)).collect();
+        let scraper = Self {
+            readers,
+            behind: Vec::new(),
+            names: Arc::new(System),
+            look_up: LOOK_UP,
+            leaving: BTreeSet::new(),
+            found: BTreeMap::new(),
+            period,
+            look,
+        };
+        (scraper, refused, known)
+    }
+
+    /// Reads whoever is behind these names, too.
+    pub fn behind(self, behind: Vec<Behind>, names: Arc<dyn Names>, look_up: Duration) -> Self {
+        Self { behind, names, look_up, ..self }
     }
 
     /// Runs until nobody listens any more.
     pub async fn run(mut self, out: mpsc::Sender<Increments>, wanted: watch::Receiver<Wanted>) {
-        let mut counters = Counters::new(self.period * STALE_PERIODS, clock::monotonic_ns());
-        // Where each is: as its operator says, else as it says itself, once it has answered.
-        let mut regions: BTreeMap<String, String> = BTreeMap::new();
-        for (region, admin) in &self.admins {
-            regions.extend(region.clone().map(|region| (admin.source().to_owned(), region)));
-            counters.expect(admin.source());
+        for (source, (region, _)) in &self.readers {
+            self.look.expect(source, region.as_deref());
+        }
+        for behind in &self.behind {
+            self.look.expect(&behind.told, behind.region.as_deref());
         }
         let mut ticks = tokio::time::interval(self.period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // One that hangs keeps nobody waiting: what it says is part of the look that is open when it has said it.
-        let mut readings = FuturesUnordered::new();
-        let mut idle: BTreeSet<usize> = (0..self.admins.len()).collect();
-        let mut errors: BTreeMap<String, String> = BTreeMap::new();
-        let mut gauges: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+        let (mut readings, mut lookups) = (FuturesUnordered::new(), FuturesUnordered::new());
+        let mut idle: BTreeSet<String> = self.readers.keys().cloned().collect();
+        let mut looked_up: Option<Instant> = None;
         loop {
             let due = ticks.tick().await;
             let due_ns = clock::monotonic_ns()
                 .saturating_sub(u64::try_from(due.elapsed().as_nanos()).unwrap_or(u64::MAX));
-            for index in std::mem::take(&mut idle) {
-                let Some((_, admin)) = self.admins.get(index).cloned() else { continue };
+            if lookups.is_empty() && looked_up.is_none_or(|at| at.elapsed() >= self.look_up) {
+                looked_up = Some(Instant::now());
+                for behind in self.behind.clone() {
+                    let names = self.names.clone();
+                    lookups.push(async move { (behind.pages(names.as_ref()).await, behind) });
+                }
+            }
+            for source in std::mem::take(&mut idle) {
+                let Some((_, reader)) = self.readers.get(&source).cloned() else { continue };
                 let wanted = wanted.borrow().clone();
                 readings.push(async move {
-                    let reading = admin.read_with(&wanted.clusters, Some(&wanted.scope)).await;
-                    (index, admin, wanted, reading)
+                    let reading = reader.read(&wanted).await;
+                    (source, wanted, reading)
                 });
             }
             let patience = tokio::time::sleep_until(due + self.patience());
             tokio::pin!(patience);
-            while !readings.is_empty() {
-                let (index, admin, wanted, reading) = tokio::select! {
-                    Some(read) = readings.next() => read,
+            while !readings.is_empty() || !lookups.is_empty() {
+                tokio::select! {
+                    Some((source, wanted, reading)) = readings.next(), if !readings.is_empty() => {
+                        if self.take(&source, reading, &wanted) {
+                            idle.insert(source);
+                        }
+                    }
+                    Some((found, behind)) = lookups.next(), if !lookups.is_empty() => {
+                        idle.extend(self.found(&behind, found));
+                    }
                     () = &mut patience => break,
-                };
-                idle.insert(index);
-                match reading {
-                    Ok(mut snapshot) => {
-                        let generation = snapshot.accepted_generation(wanted.incarnation);
-                        snapshot.epochs =
-                            generation.and_then(|generation| wanted.epochs.get(&generation).cloned());
-                        regions.entry(snapshot.source.clone()).or_insert_with(|| snapshot.region.clone());
-                        note(&self.refusals, &mut self.seen, &snapshot);
-                        self.nodes.send_if_modified(|nodes| know(nodes, &snapshot, wanted.incarnation));
-                        errors.remove(admin.source());
-                        gauges.insert(snapshot.source.clone(), snapshot.others.clone());
-                        counters.observe(snapshot);
-                    }
-                    Err(error) => {
-                        tracing::debug!("{}: {error}", admin.source());
-                        self.nodes.send_if_modified(|nodes| lose(nodes, admin.source()));
-                        errors.insert(admin.source().to_owned(), error.to_string());
-                    }
                 }
             }
-            let interval = counters.close(clock::monotonic_ns());
-            let gauges = std::mem::take(&mut gauges).into_values().collect();
-            let increments = Increments { due_ns, ..increments(interval, gauges, &regions, &errors) };
+            let increments = Increments { due_ns, ..self.look.close() };
             if out.send(increments).await.is_err() {
                 return;
             }
         }
     }
 
+    /// A proxy was read, or was not; is it to be read again?
+    fn take(&mut self, source: &str, reading: Result<Snapshot, ReadError>, wanted: &Wanted) -> bool {
+        match reading {
+            Ok(snapshot) => self.look.take(snapshot, wanted),
+            Err(_) if self.leaving.remove(source) => {
+                self.readers.remove(source);
+                self.look.gone(source);
+                return false;
+            }
+            Err(error) => self.look.fails(source, error.to_string()),
+        }
+        true
+    }
+
+    /// A name was looked up; who is new?
+    fn found(&mut self, behind: &Behind, found: Result<BTreeSet<String>, String>) -> Vec<String> {
+        let pages = match found {
+            Ok(pages) if !pages.is_empty() => pages,
+            // A resolver that knows nothing takes nobody away: whoever is gone answers no more.
+            Ok(_) => return self.unnamed(behind, format!("{}: the name has no address", behind.told)),
+            Err(why) => return self.unnamed(behind, why),
+        };
+        self.look.forget(&behind.told);
+        let (mut new, mine) = (Vec::new(), self.pages_of(behind));
+        for page in &pages {
+            self.leaving.remove(page);
+            if self.readers.contains_key(page) {
+                continue;
+            }
+            match Behind::reader(page) {
+                Ok(reader) => {
+                    self.look.expect(page, behind.region.as_deref());
+                    self.readers.insert(page.clone(), (behind.region.clone(), Arc::new(reader)));
+                    new.push(page.clone());
+                }
+                Err(error) => tracing::warn!("{error}"),
+            }
+        }
+        self.leaving.extend(mine.into_iter().filter(|page| !pages.contains(page)));
+        self.found.entry(behind.told.clone()).or_default().extend(pages);
+        new
+    }
+
+    fn unnamed(&mut self, behind: &Behind, why: String) -> Vec<String> {
+        if self.pages_of(behind).is_empty() {
+            self.look.expect(&behind.told, behind.region.as_deref());
+            self.look.fails(&behind.told, why);
+        } else {
+            tracing::warn!("{why}");
+        }
+        Vec::new()
+    }
+
+    /// The pages that a name has led to and that are still read.
+    fn pages_of(&self, behind: &Behind) -> Vec<String> {
+        let all = self.found.get(&behind.told).into_iter().flatten();
+        all.filter(|page| self.readers.contains_key(*page)).cloned().collect()
+    }
+
     /// For how long a look waits for proxies that have not answered.
     fn patience(&self) -> Duration {
         (self.period / 2).min(LONGEST_PATIENCE)
     }
-}
-
-/// What a look at all Envoys means: everything, or why not everything.
-fn increments(
-    interval: Interval,
-    gauges: Vec<BTreeMap<String, u64>>,
-    regions: &BTreeMap<String, String>,
-    errors: &BTreeMap<String, String>,
-) -> Increments {
-    let wall = clock::now();
-    let unix_ms = |ns: u64| wall.unix_ms.saturating_sub(wall.monotonic_ns.saturating_sub(ns) / 1_000_000);
-    // What the slowest source tells of began before the interval itself did.
-    let from_ns = interval.spans.iter().map(|span| span.from_ns).fold(interval.from_ns, u64::min);
-    let sources: Vec<Source> = interval
-        .spans
-        .iter()
-        .map(|span| Source {
-            address: span.source.clone(),
-            region: regions.get(&span.source).cloned(),
-            from_ms: unix_ms(span.from_ns.min(interval.from_ns)),
-            lacks: span.mark.as_ref().filter(|mark| !mark.is_lossless()).map(|mark| {
-                match errors.get(&span.source) {
-                    // It names the address itself, and says what to look at.
-                    Some(error) => format!("{mark}: {error}"),
-                    None => format!("{}: {mark}", span.source),
-                }
-            }),
-            node: span.node.clone(),
-            runs_filter: span.runs_filter,
-            told: span.to_ns > span.from_ns,
-        })
-        .collect();
-    let gap = if sources.is_empty() {
-        Some("no Envoy's counters are read: give serin run --envoy-admin".to_owned())
-    } else if sources.iter().any(|source| source.told) {
-        None
-    } else if sources.iter().any(|source| source.lacks.is_none()) {
-        Some("no proxy has answered since the last look".to_owned())
-    } else {
-        let lacks: Vec<&str> = sources.iter().filter_map(|source| source.lacks.as_deref()).collect();
-        Some(lacks.join("; "))
-    };
-    let counted = interval.counts.into_iter().map(|((series, epoch), n)| Counted { series, epoch, n });
-    Increments {
-        sources,
-        from_ms: unix_ms(from_ns),
-        to_ms: unix_ms(interval.to_ns),
-        counted: counted.collect(),
-        upstreams: interval.upstreams,
-        gap,
-        gauges,
-        ..Increments::default()
-    }
-}
-
-/// Counts the filter's refusals since this process began; what stood there before belongs to the past.
-fn note(
-    refusals: &watch::Sender<BTreeMap<String, u64>>,
-    seen: &mut BTreeMap<String, BTreeMap<String, u64>>,
-    snapshot: &Snapshot,
-) {
-    let now: BTreeMap<String, u64> =
-        snapshot.refusals().into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect();
-    let Some(before) = seen.insert(snapshot.source.clone(), now.clone()) else { return };
-    refusals.send_if_modified(|total| {
-        let mut news = false;
-        for (reason, count) in &now {
-            let more = count.saturating_sub(before.get(reason).copied().unwrap_or(0));
-            if more > 0 {
-                *total.entry(reason.clone()).or_default() += more;
-                news = true;
-            }
-        }
-        news
-    });
-}
-
-/// Notes what an Envoy has accepted; says whether that is news.
-fn know(nodes: &mut Nodes, snapshot: &Snapshot, incarnation: u64) -> bool {
-    let node = nodes
-        .0
-        .entry(snapshot.source.clone())
-        .or_insert_with(|| Node { connected_unix_ms: snapshot.unix_ms, ..Node::default() });
-    let generation = snapshot.accepted_generation(incarnation);
-    let news = node.streams == 0 || node.acknowledged.map(|ack| ack.generation) != generation;
-    node.streams = 1;
-    node.region.clone_from(&snapshot.region);
-    node.disconnected_unix_ms = None;
-    node.acknowledged =
-        generation.map(|generation| Acknowledged { generation, unix_ms: snapshot.unix_ms, latency_ms: None });
-    news
-}
-
-/// Notes that an Envoy does not answer; says whether that is news.
-fn lose(nodes: &mut Nodes, source: &str) -> bool {
-    let Some(node) = nodes.0.get_mut(source).filter(|node| node.streams > 0) else { return false };
-    node.streams = 0;
-    node.disconnected_unix_ms = Some(clock::unix_ms());
-    true
 }

@@ -23,6 +23,8 @@ mod drills;
 #[cfg(test)]
 mod envoy_alone;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod fates;
 #[cfg(test)]
 mod fleets;

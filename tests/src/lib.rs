@@ -37,7 +37,7 @@ pub use plane::{Lease, Plane};
 pub use prometheus_process::PrometheusProcess;
 pub use relay::Relay;
 pub use seen::Seen;
-pub use serin::{Serin, Ways, free_port};
+pub use serin::{Evidence, Serin, Ways, free_port};
 pub use sidecar::sidecar;
 pub use wait::{left_alone, until, within};
 

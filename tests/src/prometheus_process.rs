@@ -53,6 +53,12 @@ scrape_configs:
         prometheus
     }
 
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }

@@ -9,6 +9,17 @@ use tempfile::TempDir;
 use super::{EnvoyOptions, EnvoyProcess, Models, Relay, Seen, tools, until};
 use envoy::bootstrap::PolicySource;
 
+/// How the controller comes to the counters of its Envoys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// By their admin ports.
+    Admin,
+    /// By their pages for Prometheus.
+    Pages,
+    /// By these options of `serin run`.
+    Options(Vec<String>),
+}
+
 /// A controller with its Envoy. Both end with this value.
 pub struct Serin {
     child: Option<Child>,
@@ -17,6 +28,8 @@ pub struct Serin {
     ecds: SocketAddr,
     /// Further options of `serin run`.
     arguments: Vec<String>,
+    /// Told to the controller when it starts next.
+    pub evidence: Evidence,
     pub envoy: Option<EnvoyProcess>,
     /// Further Envoys under the same controller.
     pub more: Vec<EnvoyProcess>,
@@ -60,8 +73,8 @@ impl Serin {
         let options =
             EnvoyOptions { policy: Some(PolicySource::Grpc(ecds.into())), lease: Some(lease), ..options };
         let envoy = EnvoyProcess::start(stable, canary, options).await;
-        let mut serin =
-            Self { child: None, dir, http, ecds, arguments, envoy: Some(envoy), more: Vec::new() };
+        let (evidence, envoy, more) = (Evidence::Admin, Some(envoy), Vec::new());
+        let mut serin = Self { child: None, dir, http, ecds, arguments, evidence, envoy, more };
         serin.run().await;
         serin
     }
@@ -70,7 +83,7 @@ impl Serin {
     pub async fn beside(envoy: EnvoyProcess, [http, ecds]: [SocketAddr; 2]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let (arguments, envoy) = (Vec::new(), Some(envoy));
-        let mut serin = Self { child: None, dir, http, ecds, arguments, envoy, more: Vec::new() };
+        let mut serin = Self { child: None, dir, http, ecds, arguments, evidence: Evidence::Admin, envoy, more: Vec::new() };
         serin.run().await;
         serin
     }
@@ -117,8 +130,16 @@ impl Serin {
     /// Starts the controller and waits for nothing.
     pub fn spawn(&mut self) {
         let admins = std::iter::once(self.envoy()).chain(&self.more);
-        let admin: Vec<String> = admins.map(|envoy| format!("http://{}", envoy.read_at)).collect();
-        let admin = admin.join(",");
+        let read_at = |path: &str| {
+            let all: Vec<String> =
+                admins.clone().map(|envoy| format!("http://{}{path}", envoy.read_at)).collect();
+            all.join(",")
+        };
+        let evidence = match &self.evidence {
+            Evidence::Admin => vec!["--envoy-admin".to_owned(), read_at("")],
+            Evidence::Pages => vec!["--proxy-metrics".to_owned(), read_at("/stats/prometheus")],
+            Evidence::Options(options) => options.clone(),
+        };
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -131,7 +152,8 @@ impl Serin {
             .arg(self.dir.path().join("serin.db"))
             .arg("--wasm")
             .arg(tools::wasm())
-            .args(["--envoy-admin", &admin, "--period-ms", "250"])
+            .args(evidence)
+            .args(["--period-ms", "250"])
             .arg("--secret-dir")
             .arg(self.secrets())
             .args(&self.arguments)
@@ -140,6 +162,13 @@ impl Serin {
             .spawn()
             .expect("serin starts");
         self.child = Some(child);
+    }
+
+    /// Starts the controller again, which comes to the counters in this way from now on.
+    pub async fn read_by(&mut self, evidence: Evidence) {
+        self.evidence = evidence;
+        self.kill();
+        self.run().await;
     }
 
     /// Ends the controller as a crash would.

@@ -328,6 +328,7 @@ impl Engine {
         }
         self.exercises_counted(increments).await;
         Box::pin(self.look_at_gauges(increments)).await;
+        self.pulse.told(increments.delay_ms());
         self.pulse.looked(increments.due_ns, begun_ns, clock::monotonic_ns());
     }
 

@@ -14,6 +14,8 @@ pub struct Pulse(Arc<Mutex<Beats>>);
 #[derive(Debug, Default)]
 struct Beats {
     looks: u64,
+    /// How old the counts of the last look were that told any, in milliseconds.
+    delay_ms: Option<u64>,
     /// Proxies that ran what this store never issued, and policies that proxies took for older than what they run.
     contradictions: u64,
     /// Sums over all looks, in seconds.
@@ -40,6 +42,12 @@ impl Pulse {
         beats.last.push_back((late, took));
     }
 
+    /// Counts came that were so old; `None`: none came.
+    pub fn told(&self, delay_ms: Option<u64>) {
+        let mut beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        beats.delay_ms = delay_ms.or(beats.delay_ms);
+    }
+
     /// A proxy contradicted what this store says of it.
     pub fn contradicted(&self, times: u64) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contradictions += times;
@@ -55,6 +63,16 @@ impl Pulse {
              older than that\n# TYPE serin_contradictions_total counter\nserin_contradictions_total {}\n",
             beats.contradictions
         );
+        if let Some(delay_ms) = beats.delay_ms {
+            #[allow(clippy::cast_precision_loss)] // milliseconds of a delay
+            let delay_s = delay_ms as f64 / 1e3;
+            // Writing to a String does not fail.
+            let _ = write!(
+                out,
+                "# HELP serin_counts_delay_seconds how old the newest counts of the middle proxy were when they were last \
+                 looked at\n# TYPE serin_counts_delay_seconds gauge\nserin_counts_delay_seconds {delay_s}\n"
+            );
+        }
         for (name, help, last, sum) in [
             (
                 "serin_look_lateness_seconds",
@@ -101,8 +119,11 @@ mod tests {
             let due_ns = look * 1_000_000_000;
             pulse.looked(due_ns, due_ns + 1_000_000, due_ns + 1_000_000 * look);
         }
+        pulse.told(Some(1_500));
+        pulse.told(None);
         let text = pulse.render();
         for line in [
+            "serin_counts_delay_seconds 1.5",
             "serin_look_lateness_seconds{quantile=\"0.5\"} 0.05",
             "serin_look_lateness_seconds{quantile=\"0.99\"} 0.099",
             "serin_look_lateness_seconds{quantile=\"1\"} 0.1",

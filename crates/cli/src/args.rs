@@ -3,6 +3,7 @@
 mod act;
 mod export;
 mod import;
+mod prometheus;
 mod proxies;
 mod trigger;
 mod wait;
@@ -14,6 +15,7 @@ pub use act::{Act, ActOnArm, ActPrecondition};
 use clap::{Parser, Subcommand};
 pub use export::Export;
 pub use import::{Form, Import};
+pub use prometheus::Prometheus;
 pub use proxies::{ControllerCredentials, Proxies};
 pub use trigger::{Trigger, TriggerAct};
 pub use wait::{End, Wait};
@@ -106,6 +108,13 @@ pub struct Run {
     /// (eu-west=http://...) the region is known even while the Envoy does not answer
     #[arg(long, env = "SERIN_ENVOY_ADMIN", value_delimiter = ',')]
     pub envoy_admin: Vec<String>,
+    /// The same where the admin address cannot be reached: a page with the Envoy's metrics for Prometheus, such as
+    /// http://10.0.0.7:15020/stats/prometheus of an Istio sidecar, or dns://NAME:15020/stats/prometheus for every address of
+    /// a name, such as that of a headless service; its region may stand before it
+    #[arg(long, env = "SERIN_PROXY_METRICS", value_delimiter = ',', value_name = "URL")]
+    pub proxy_metrics: Vec<String>,
+    #[command(flatten)]
+    pub prometheus: Prometheus,
     /// Also write the policy into this directory, for Envoys that watch a file; the policy of a region goes into the
     /// subdirectory with its name, if there is one
     #[arg(long)]

@@ -22,6 +22,8 @@ pub async fn run(options: Run) -> Result<ExitCode> {
         keep_ms: options.keep.ms(),
         wasm: options.wasm,
         envoy_admins: options.envoy_admin,
+        proxy_metrics: options.proxy_metrics,
+        prometheus: options.prometheus.terms(),
         ecds_file: options.ecds_file,
         record: options.record,
         period: Duration::from_millis(options.period_ms),

@@ -62,6 +62,16 @@ impl<'a> Question<'a> {
         question
     }
 
+    /// A POST of the fields of a form.
+    #[must_use]
+    pub fn post_form(url: &'a Url, fields: &[(&str, &str)]) -> Self {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let mut question = Self { method: Method::POST, body: body.into(), ..Self::get(url) };
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        question.headers.insert(CONTENT_TYPE, kind);
+        question
+    }
+
     /// With these headers as well.
     #[must_use]
     pub fn with(mut self, headers: HeaderMap) -> Self {

@@ -90,7 +90,9 @@ impl State {
     fn without_metrics(&self) -> Option<String> {
         let begun = self.publication.as_deref()?.quorum_age_ms?;
         let seen = self.sight.whole_age_ms.unwrap_or(0).max(begun);
-        let lacks = self.age_ms.saturating_sub(seen) >= A_MOMENT_MS || self.sight.unseen_ms >= A_MOMENT_MS;
+        // Looks may be rare, as those by way of Prometheus are: one that is not due yet is not missing.
+        let moment_ms = self.coverage.look_ms().saturating_mul(2).clamp(A_MOMENT_MS, NO_REQUESTS_MS);
+        let lacks = self.age_ms.saturating_sub(seen) >= moment_ms || self.sight.unseen_ms >= moment_ms;
         lacks.then(|| self.what_is_unseen())
     }
 

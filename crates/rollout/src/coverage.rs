@@ -67,6 +67,11 @@ impl Coverage {
         self.open_ms <= self.span_ms.saturating_mul(LOOKS_MISSED).saturating_add(SLACK_MS)
     }
 
+    /// How long the last look lasted, in milliseconds.
+    pub(crate) const fn look_ms(&self) -> u64 {
+        self.span_ms
+    }
+
     /// The run's own clock without the time nobody counted, in milliseconds.
     pub(crate) const fn covered(&self, age_ms: u64) -> u64 {
         age_ms.saturating_sub(self.blind_ms)

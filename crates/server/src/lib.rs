@@ -7,8 +7,10 @@ mod doors;
 mod export;
 mod listen;
 mod metrics;
+mod prometheus;
 mod serve;
 mod server;
 
 pub use listen::tls::TlsFiles;
+pub use prometheus::Terms as PrometheusTerms;
 pub use serve::{Config, ProxyTerms, run};

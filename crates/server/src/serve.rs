@@ -2,22 +2,26 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use envoy::stats::Admin;
+use envoy::stats::{Admin, Metrics, ReadError};
 use envoy::{Ecds, EcdsFile, Resource};
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
 use crate::doors::{Proxies, RefusedRequests, RequestGuard, Tokens};
 use crate::listen::tls::{Tls, TlsFiles};
 use crate::listen::{self, ConnectionTimeouts, Port, listen};
+use crate::prometheus::{self, Prometheus};
 use crate::server::{self, Api, Exports};
 use controller::engine::{self, Engine, Inputs, Scribe};
+use controller::evidence::Increments;
 use controller::health::Health;
 use controller::lease::Leases;
 use controller::publish::{Apart, Publisher, Target};
-use controller::scrape::Scraper;
+use controller::scrape::{self, Behind, Placed, Reader, Scraper, System, Wanted};
 use controller::specification::SpecificationReaders;
 use controller::traffic::TrafficLog;
 use controller::webhook::Deliveries;
@@ -40,6 +44,10 @@ pub struct Config {
     /// The admin addresses of the Envoys whose counters are evidence, each with its region before it (`eu-west=http://...`)
     /// or without.
     pub envoy_admins: Vec<String>,
+    /// The pages for Prometheus of the Envoys whose counters are evidence, with or without a region before each.
+    pub proxy_metrics: Vec<String>,
+    /// Where counters are asked for in the place of both.
+    pub prometheus: prometheus::Terms,
     /// Also write the policy into this directory.
     pub ecds_file: Option<PathBuf>,
     /// Keep each rollout's counts in this directory.
@@ -73,6 +81,10 @@ pub struct ProxyTerms {
     pub tls: Option<TlsFiles>,
 }
 
+/// What reads the counters, whichever way, until nobody listens any more.
+type Counts =
+    Box<dyn FnOnce(mpsc::Sender<Increments>, watch::Receiver<Wanted>) -> BoxFuture<'static, ()> + Send>;
+
 /// Serves until it is told to stop.
 ///
 /// # Errors
@@ -86,9 +98,24 @@ pub async fn run(config: Config) -> Result<()> {
     let admins = config
         .envoy_admins
         .iter()
-        .map(|told| admin(told))
+        .map(|told| placed(told, Admin::new))
         .collect::<Result<Vec<_>, _>>()
         .context("--envoy-admin")?;
+    let (names, pages): (Vec<_>, Vec<_>) =
+        config.proxy_metrics.iter().partition(|told| told.contains("dns://"));
+    let behind = names
+        .into_iter()
+        .map(|told| placed(told, |name| Ok(name.to_owned())))
+        .map(|placed| placed.and_then(|(region, name)| Behind::new(&name, region)))
+        .collect::<Result<Vec<_>, _>>()
+        .context("--proxy-metrics")?;
+    let pages = pages
+        .into_iter()
+        .map(|told| placed(told, Metrics::new))
+        .collect::<Result<Vec<_>, _>>()
+        .context("--proxy-metrics")?;
+    let readers: Vec<Placed> =
+        admins.iter().cloned().map(reader).chain(pages.into_iter().map(reader)).collect();
 
     let ecds = Ecds::new(Resource::local(&wasm), incarnation);
     let mut targets: Vec<Box<dyn Target>> = Vec::new();
@@ -98,13 +125,24 @@ pub async fn run(config: Config) -> Result<()> {
         targets.push(Box::new(Apart::new("--ecds-file", file)?));
     }
     targets.push(Box::new(ecds.clone()));
-    let (scraper, refusals, accepted) = Scraper::new(admins.clone(), config.period);
+    let roots = outbound::system();
+    let asks = !config.prometheus.urls.is_empty();
+    let proxies = if asks { config.prometheus.urls.len() } else { readers.len() + behind.len() };
+    let (counts, refusals, accepted): (Counts, _, _) = if asks {
+        let (prometheus, refusals, accepted) = Prometheus::new(&config.prometheus, config.period, &roots)
+            .map_err(|error| anyhow!(error))
+            .context("--prometheus")?;
+        (Box::new(|out, wanted| Box::pin(prometheus.run(out, wanted))), refusals, accepted)
+    } else {
+        let (scraper, refusals, accepted) = Scraper::new(readers, config.period);
+        let scraper = scraper.behind(behind, Arc::new(System), scrape::LOOK_UP);
+        (Box::new(|out, wanted| Box::pin(scraper.run(out, wanted))), refusals, accepted)
+    };
     // A policy that travels as a file is acknowledged by nobody; what Envoy accepted is then read from its admin.
     let nodes = if config.ecds_file.is_some() { accepted } else { ecds.nodes() };
 
     let lease = Leases::new(incarnation, config.lease_interval_ms.saturating_mul(5));
     let publisher = Publisher::new(targets, incarnation, config.lease_interval_ms);
-    let roots = outbound::system();
     let sources = Sources::new(config.secrets, roots.clone(), config.source_hosts)?;
     let programs = Programs::named(config.hook_commands, config.hook_env);
     let hooks = Hooks::new(roots, config.hook_hosts, programs).map_err(|error| anyhow!(error))?;
@@ -113,7 +151,10 @@ pub async fn run(config: Config) -> Result<()> {
     if let Some(directory) = &config.record {
         engine.record(TrafficLog::new(directory).context("--record")?);
     }
-    let health = Health::new(admins.len(), config.period);
+    let health = Health::new(
+        proxies,
+        if asks { config.period.max(prometheus::USUAL_INTERVAL) } else { config.period },
+    );
     engine.send_health(health.clone());
     engine.ask_at(admins.into_iter().map(|(_, admin)| admin).collect());
     let (triggers, pulse) = (engine.trigger_views(), engine.pulse.clone());
@@ -162,7 +203,7 @@ pub async fn run(config: Config) -> Result<()> {
         // The sender going away is a stop as well.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
-    tokio::spawn(scraper.run(counted, engine.wanted()));
+    tokio::spawn(counts(counted, engine.wanted()));
     let (people, mesh) = listen::rooms();
     let port = |socket, router, tls, room| Port {
         socket,
@@ -195,12 +236,19 @@ pub async fn run(config: Config) -> Result<()> {
     Ok(())
 }
 
-/// An Envoy's admin address, with its region before it where the operator says so (`eu-west=http://...`).
-fn admin(told: &str) -> Result<(Option<String>, Admin), envoy::stats::ReadError> {
+/// The address of an Envoy, with its region before it where the operator says so (`eu-west=http://...`).
+fn placed<R>(
+    told: &str,
+    read: impl Fn(&str) -> Result<R, ReadError>,
+) -> Result<(Option<String>, R), ReadError> {
     match told.split_once('=').filter(|(region, _)| !region.contains("://")) {
-        Some((region, url)) => Ok((Some(region.to_owned()), Admin::new(url)?)),
-        None => Ok((None, Admin::new(told)?)),
+        Some((region, url)) => Ok((Some(region.to_owned()), read(url)?)),
+        None => Ok((None, read(told)?)),
     }
+}
+
+fn reader((region, reader): (Option<String>, impl Reader + 'static)) -> Placed {
+    (region, Arc::new(reader))
 }
 
 async fn signal() {

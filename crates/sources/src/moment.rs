@@ -50,6 +50,13 @@ pub fn of_text(text: &str) -> Result<(f64, Zone), NoMoment> {
     if PLAUSIBLE.contains(&seconds) { Ok((seconds, zone)) } else { Err(NoMoment::Implausible) }
 }
 
+/// The `Date` of an answer over HTTP, in milliseconds since 1970.
+#[must_use]
+pub fn http_date_ms(text: &str) -> Option<u64> {
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    u64::try_from(date.timestamp().as_millisecond()).ok()
+}
+
 /// `2026-01-31T12:00:00[.123456789](Z|+01:00)`, with a space for the T, `/` for `-`, and a zone set apart or left out.
 fn iso(text: &str) -> Option<(Timestamp, Zone)> {
     let mut text = text.trim().to_owned();

@@ -7,6 +7,7 @@
 mod bins;
 mod confidence;
 mod end;
+mod flat;
 mod follower;
 mod grpc;
 pub mod lease;
@@ -18,6 +19,7 @@ mod waiting;
 pub use bins::{ConfidenceScale, LATENCY_BINS, LATENCY_TOP, latency_bin, latency_upper_ms};
 pub use confidence::{ConfidenceReading, ConfidenceSource};
 pub use end::End;
+pub use flat::{FlatName, FlatNames};
 pub use follower::{Counted, Follower, Loss, Reading};
 pub use grpc::{StatusIn, grpc_status};
 pub use outcome::{AnswerTime, Outcome};

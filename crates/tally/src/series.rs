@@ -231,43 +231,51 @@ impl Series {
         let name = name.strip_prefix("wasmcustom.").unwrap_or(name).strip_prefix(PREFIX)?;
         let (what, tags) = name.split_once("_total.")?;
         let tags = Tags(tags);
-        let cause = || tags.parse("cause", Cause::parse);
+        Self::of_tags(what, |tag| tags.get(tag))
+    }
+
+    /// Reads a counter as Prometheus shows it where its tags are labels: its name without labels
+    /// (`serin_assigned_total`), and what each label says; `None` when it is not one of our counters.
+    #[must_use]
+    pub fn labelled<'l>(name: &str, label: impl Fn(&str) -> Option<&'l str>) -> Option<Self> {
+        Self::of_tags(name.strip_prefix(PREFIX)?.strip_suffix("_total")?, label)
+    }
+
+    /// `what` as it stands between the prefix and `_total`.
+    pub(crate) fn of_tags<'n>(what: &str, tag: impl Fn(&str) -> Option<&'n str>) -> Option<Self> {
+        let cause = || Cause::parse(tag("cause")?);
         // Absent is no slot; one that cannot be read is no name of ours.
-        let slot = || match tags.get("slot") {
+        let slot = || match tag("slot") {
             None => Some(None),
             Some(text) => Slot::parse(text).map(Some),
         };
-        let bin = |bins: u16| tags.parse("bin", |text| text.parse().ok().filter(|bin| *bin < bins));
+        let bin = |bins: u16| tag("bin")?.parse().ok().filter(|bin| *bin < bins);
+        let class = |text: &str| Class::ALL.into_iter().find(|class| class.as_str() == text);
+        let progress = |text: &str| Progress::ALL.into_iter().find(|progress| progress.as_str() == text);
+        let event =
+            |text: &str| [GroupEvent::Finished, GroupEvent::Error].into_iter().find(|it| it.as_str() == text);
         let what = match what {
             "assigned" => What::Assigned(cause()?, slot()?),
-            "finished" => What::Finished(
-                cause()?,
-                tags.parse("class", |text| Class::ALL.into_iter().find(|class| class.as_str() == text))?,
-                slot()?,
-            ),
+            "finished" => What::Finished(cause()?, class(tag("class")?)?, slot()?),
             "aged" => What::Aged {
                 slot: slot()??,
-                age_ms: tags.parse("age", |text| text.parse().ok())?,
-                progress: tags.parse("progress", |text| {
-                    Progress::ALL.into_iter().find(|progress| progress.as_str() == text)
-                })?,
+                age_ms: tag("age")?.parse().ok()?,
+                progress: progress(tag("progress")?)?,
             },
             "retried" => What::Retried,
             "latency" => What::Latency(bin(LATENCY_BINS)?),
             "confidence" => What::Confidence(bin(ConfidenceScale::POINTS)?),
             "confidence_invalid" => What::ConfidenceInvalid,
             "group" => What::Group(
-                tags.parse("group", |text| text.parse().ok().filter(|group| *group < GROUPS))?,
-                tags.parse("event", |text| {
-                    [GroupEvent::Finished, GroupEvent::Error].into_iter().find(|event| event.as_str() == text)
-                })?,
+                tag("group")?.parse().ok().filter(|group| *group < GROUPS)?,
+                event(tag("event")?)?,
             ),
             _ => return None,
         };
         Some(Self {
-            rollout: tags.get("rollout")?.to_owned(),
-            version: tags.get("version")?.to_owned(),
-            arm: tags.parse("arm", Arm::parse)?,
+            rollout: tag("rollout")?.to_owned(),
+            version: tag("version")?.to_owned(),
+            arm: Arm::parse(tag("arm")?)?,
             what,
         })
     }
@@ -279,10 +287,6 @@ struct Tags<'n>(&'n str);
 impl<'n> Tags<'n> {
     fn get(&self, name: &str) -> Option<&'n str> {
         self.0.split(";.;").find_map(|tag| tag.strip_prefix(name)?.strip_prefix("=.="))
-    }
-
-    fn parse<T>(&self, name: &str, read: impl FnOnce(&'n str) -> Option<T>) -> Option<T> {
-        self.get(name).and_then(read)
     }
 }
 

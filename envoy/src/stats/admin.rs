@@ -31,8 +31,18 @@ pub enum ReadError {
         "no answer from Envoy's admin interface at {0}: {1}; is Envoy running, and is that its `admin` address?"
     )]
     Silent(String, String),
+    /// Not the `http://` address of a page for Prometheus.
+    #[error(
+        "'{0}' is no page of metrics; write http://HOST:PORT/PATH, such as http://10.0.0.7:15020/stats/prometheus"
+    )]
+    Page(String),
+    /// Nobody answers there.
+    #[error(
+        "no metrics from {0}: {1}; does the proxy run, and may this machine ask it (NetworkPolicy, mTLS)?"
+    )]
+    NoPage(String, String),
     /// Something answers that is not an Envoy this crate knows.
-    #[error("{0} does not answer like Envoy's admin interface: {1}")]
+    #[error("{0} does not answer like Envoy: {1}")]
     Foreign(String, String),
     /// The process changed between two questions of one reading.
     #[error("Envoy at {0} restarted while it was read")]
@@ -44,8 +54,8 @@ impl ReadError {
     #[must_use]
     pub const fn label(&self) -> &'static str {
         match self {
-            Self::Address(_) => "address",
-            Self::Silent(..) => "silent",
+            Self::Address(_) | Self::Page(_) => "address",
+            Self::Silent(..) | Self::NoPage(..) => "silent",
             Self::Foreign(..) => "foreign",
             Self::Changed(_) => "changed",
         }
@@ -221,7 +231,7 @@ impl Identity {
 }
 
 /// The innermost reason: "connection refused" rather than "error sending request".
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;

@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use tally::{Follower, Loss, Series};
 
+use super::age::ProcessTracker;
 use super::{Snapshot, Upstream};
 
 /// Turns successive snapshots of any number of Envoys into counts per interval.
@@ -20,10 +21,12 @@ pub struct Counters {
 #[derive(Clone, Debug, Default)]
 struct Source {
     follower: Follower,
+    processes: ProcessTracker,
     last: Option<Snapshot>,
     /// Begin of the span that the open interval knows of.
     from_ns: u64,
     mark: Option<Mark>,
+    gone: bool,
 }
 
 /// Why an interval is not whole.
@@ -38,6 +41,8 @@ pub enum Mark {
     },
     /// No answer at all yet.
     Unread,
+    /// It is there no more: what it counted after its last reading is lost.
+    Gone,
 }
 
 impl Mark {
@@ -54,6 +59,7 @@ impl fmt::Display for Mark {
             Self::Lost(loss) => loss.fmt(f),
             Self::Stale { silent_ms } => write!(f, "stale source: no answer for {silent_ms} ms"),
             Self::Unread => f.write_str("stale source: never answered"),
+            Self::Gone => f.write_str("went away; what it counted after its last reading is lost"),
         }
     }
 }
@@ -122,14 +128,38 @@ impl Counters {
         self.sources.entry(source.to_owned()).or_default();
     }
 
+    /// A source that has not answered for `stale_after` is stale, from now on.
+    pub const fn stale_after(&mut self, stale_after: Duration) {
+        // 584 years, if somebody asks for more.
+        let ns = stale_after.as_nanos();
+        self.stale_after_ns = if ns > u64::MAX as u128 { u64::MAX } else { ns as u64 };
+    }
+
+    /// Nothing more comes from a source: what it counted up to its last reading stands, the open interval says that the rest
+    /// is lost, and then it is forgotten.
+    pub fn retire(&mut self, source: &str) {
+        if let Some(source) = self.sources.get_mut(source) {
+            source.mark = Some(Mark::Gone);
+            source.gone = true;
+        }
+    }
+
     /// Expects nothing more from a source, and forgets it.
     pub fn remove(&mut self, source: &str) {
         self.sources.remove(source);
     }
 
     /// Takes in a reading.
-    pub fn observe(&mut self, snapshot: Snapshot) {
+    pub fn observe(&mut self, mut snapshot: Snapshot) {
         let source = self.sources.entry(snapshot.source.clone()).or_default();
+        if let Some(age) = &snapshot.age {
+            // Two may tell of one proxy, each with a delay of its own: the past is known already.
+            if source.last.as_ref().is_some_and(|last| last.monotonic_ns >= snapshot.monotonic_ns) {
+                return;
+            }
+            let less = source.last.as_ref().is_some_and(|last| is_less(&snapshot, last));
+            snapshot.process = source.processes.name(age, snapshot.monotonic_ns, less);
+        }
         let (counted, loss) = source.follower.take(snapshot.reading());
         for one in counted {
             *self.counts.entry((one.series, one.epoch)).or_default() += one.n;
@@ -156,6 +186,7 @@ impl Counters {
             .map(|(name, source)| source.close(name, now_ns, stale_after_ns))
             .collect();
         let from_ns = std::mem::replace(&mut self.from_ns, now_ns);
+        self.sources.retain(|_, source| !source.gone);
         Interval {
             from_ns,
             to_ns: now_ns,
@@ -193,6 +224,11 @@ impl Source {
             mark: mark.or(stale),
         }
     }
+}
+
+/// Does a counter stand lower than it did? One that is missing does not say so: the reading may lack it.
+fn is_less(next: &Snapshot, last: &Snapshot) -> bool {
+    next.counters.iter().any(|(series, now)| last.counters.get(series).is_some_and(|before| now < before))
 }
 
 /// By how much the counters of clusters grew that both readings asked for: what one had counted before belongs to

@@ -73,6 +73,30 @@ fn what_a_cluster_counted_before_it_was_asked_for_belongs_to_nobody() {
     assert!(counters.close(45 * MS).upstreams.is_empty(), "somebody reset the cluster's counters");
 }
 
+/// Where only the age of a process is told: each reading is second, uptime, stable, canary.
+#[test]
+fn processes_that_tell_their_age_alone_are_followed_too() {
+    let intervals = |readings: &[(u64, u64, u64, u64)]| {
+        let mut counters = Counters::new(Duration::from_secs(60), 0);
+        let told = readings.iter().map(|(at_s, uptime_s, stable, canary)| {
+            let age = super::super::Age { uptime_s: *uptime_s, initialised: None };
+            let reading = snapshot("a", "", at_s * 1_000, *stable, *canary);
+            counters.observe(Snapshot { age: Some(age), ..reading });
+            show(&counters.close((at_s * 1_000 + 1) * MS))
+        });
+        told.collect::<Vec<_>>()
+    };
+    let first = "0+0 a: first reading";
+    assert_eq!(intervals(&[(1_000, 90, 5, 1), (1_001, 90, 7, 1), (1_002, 95, 7, 2)]), [first, "2+0", "0+1"]);
+    assert_eq!(intervals(&[(1_000, 90, 5, 1), (1_001, 0, 7, 3)]), [first, "7+3 a: envoy restarted"]);
+    // Both younger than a flush: what stands lower is another process's.
+    assert_eq!(intervals(&[(1_000, 0, 5, 1), (1_001, 0, 3, 1)]), [first, "3+1 a: envoy restarted"]);
+    // A reading of before the last one is none.
+    assert_eq!(intervals(&[(1_000, 90, 5, 1), (1_002, 92, 9, 1), (1_001, 91, 7, 1)]), [first, "4+0", "0+0"]);
+    // What is missing may be missing in the reading alone: nothing of it is counted.
+    assert_eq!(intervals(&[(1_000, 0, 5, 1), (1_001, 0, 5, 0)]), [first, "0+0 a: counters were reset"]);
+}
+
 #[test]
 fn intervals() {
     // The first reading is a baseline; then what was added.

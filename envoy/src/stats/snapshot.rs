@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tally::{Reading, Series};
 
 use super::Upstream;
+use super::age::Age;
 use super::upstream::quote;
 use crate::{NAME, Version};
 
@@ -18,8 +19,12 @@ pub struct Snapshot {
     /// `node.locality.region` of that Envoy; empty when it names none.
     #[serde(default)]
     pub region: String,
-    /// Names the process: the instant Envoy took its bootstrap, in its own words. Compared, never computed with.
+    /// Names the process: the instant Envoy took its bootstrap, in its own words. Compared, never computed with. Empty where
+    /// the process says no more than its age.
     pub process: String,
+    /// What the process says of its age, where nothing else names it.
+    #[serde(skip)]
+    pub age: Option<Age>,
     /// When it was read, milliseconds since 1970; for people.
     pub unix_ms: u64,
     /// When it was read, by `CLOCK_MONOTONIC` of this machine ([`crate::monotonic_ns`]).

@@ -44,7 +44,7 @@ impl UpstreamWhat {
 const TIME: &str = "upstream_rq_time";
 
 /// A cluster's name within the names of its statistics: Envoy allows no colon there.
-fn in_names(cluster: &str) -> String {
+pub(super) fn in_names(cluster: &str) -> String {
     cluster.replace(':', "_")
 }
 

@@ -1,0 +1,114 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, Url};
+
+use super::{Labels, ReadError, Snapshot, admin, exposition};
+use crate::clock::{monotonic_ns, unix_ms};
+
+/// As of an admin endpoint: one hop away, or as good as silent.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A sidecar's page has some hundred KiB; whoever sends more than this is not one.
+const LONGEST: usize = 64 << 20;
+
+/// A page for Prometheus with the counters of one Envoy: its own `/stats/prometheus`, or the merged one of Istio's agent
+/// (port 15020).
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    source: String,
+    url: Url,
+    client: Client,
+}
+
+impl Metrics {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// When `url` is no `http://HOST:PORT/PATH`.
+    pub fn new(url: &str) -> Result<Self, ReadError> {
+        let address = || ReadError::Page(url.to_owned());
+        let parsed = Url::parse(url)
+            .ok()
+            .filter(|url| url.scheme() == "http" && url.has_host() && url.path().len() > 1)
+            .ok_or_else(address)?;
+        // For the same reasons as of an admin endpoint.
+        let client = Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .timeout(TIMEOUT)
+            .pool_max_idle_per_host(0)
+            .build();
+        Ok(Self { source: url.to_owned(), url: parsed, client: client.map_err(|_| address())? })
+    }
+
+    /// The address, as given; what [`Snapshot::source`] will say.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Reads everything of ours, of the counters those in scope (pairs of rollout and version; `None`: all that have labels),
+    /// and what Envoy itself counts of these clusters, answer times excepted. Such a page does not say whose it is:
+    /// [`Snapshot::node`] is the address.
+    ///
+    /// # Errors
+    /// When nobody answers, or what is no such page, or one on which two versions cannot be told apart.
+    pub async fn read_with(
+        &self,
+        clusters: &BTreeSet<String>,
+        scope: Option<&Arc<BTreeSet<(String, String)>>>,
+    ) -> Result<Snapshot, ReadError> {
+        let page = self.page().await?;
+        let (unix_ms, monotonic_ns) = (unix_ms(), monotonic_ns());
+        let foreign = |why: String| ReadError::Foreign(self.source.clone(), why);
+        let labels = Labels::new(scope.map(Arc::as_ref), clusters);
+        let mut snapshot = Snapshot {
+            source: self.source.clone(),
+            node: self.source.clone(),
+            unix_ms,
+            monotonic_ns,
+            scope: scope.cloned(),
+            ..Snapshot::default()
+        };
+        let mut lines = 0_usize;
+        for line in page.lines() {
+            lines += usize::from(line.starts_with("# TYPE ") || line.contains("envoy_"));
+            if !Labels::wants(line.trim_start()) {
+                continue;
+            }
+            let Some(sample) = exposition::line(line) else { continue };
+            let label = |name: &str| {
+                sample.labels.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_ref())
+            };
+            labels
+                .take(&mut snapshot, sample.name, label, sample.value)
+                .map_err(|why| foreign(why.to_string()))?;
+        }
+        if lines == 0 {
+            return Err(foreign("it shows no metric in Prometheus' text format".to_owned()));
+        }
+        labels.finish(&mut snapshot);
+        Ok(snapshot)
+    }
+
+    async fn page(&self) -> Result<String, ReadError> {
+        let silent =
+            |error: reqwest::Error| ReadError::NoPage(self.source.clone(), admin::root_cause(&error));
+        let foreign = |why: String| ReadError::Foreign(self.source.clone(), why);
+        let mut response = self.client.get(self.url.clone()).send().await.map_err(silent)?;
+        if !response.status().is_success() {
+            return Err(foreign(format!("it answers {}", response.status())));
+        }
+        let mut body = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(silent)? {
+            if body.len() + part.len() > LONGEST {
+                return Err(foreign(format!("its page is longer than {} MiB", LONGEST >> 20)));
+            }
+            body.extend_from_slice(&part);
+        }
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+}
