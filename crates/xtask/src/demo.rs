@@ -46,7 +46,10 @@ pub fn run(args: &[OsString], yes: bool) -> Result<Infallible> {
     if !through_istio {
         return Err(call.exec());
     }
-    let keeper = Keeper::start(&workspace.outputs().join(format!("cluster-{}", std::process::id())))?;
+    let keeper = Keeper::start(
+        &workspace.binary("xtask"),
+        &workspace.outputs().join(format!("cluster-{}", std::process::id())),
+    )?;
     let code = call.arg("--istio").arg(keeper.record()).code()?;
     drop(keeper);
     std::process::exit(code)

@@ -191,6 +191,7 @@ async fn try_at(mesh: &Mesh, rate: f64, seed: u64) -> anyhow::Result<WorldResult
         seed,
         timeout: TIMEOUT,
         requests: Some((due * (WARM_UP + LONG).as_secs_f64()) as u64),
+        authority: mesh.authority.clone(),
         ..LoadPlan::to(mesh.listen)
     })
     .map_err(anyhow::Error::msg)?;

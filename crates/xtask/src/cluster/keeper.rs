@@ -17,9 +17,8 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts one in that folder.
-    pub fn start(folder: &Path) -> Result<Self> {
-        let xtask = std::env::current_exe().context("this program has no path")?;
+    /// Starts one in that folder; `xtask` is this program as it was just built, which may not be the file we run from.
+    pub fn start(xtask: &Path, folder: &Path) -> Result<Self> {
         let mut child = Command::new(xtask)
             .args(["cluster", "up", "--hold", "--dir"])
             .arg(folder)
