@@ -54,6 +54,21 @@ impl Target for EcdsFile {
     }
 }
 
+impl Target for istio::Plugin {
+    fn publish<'a>(&'a self, snapshot: &'a PolicySnapshot) -> BoxFuture<'a, ()> {
+        let region = self.place().region.as_deref();
+        let policy = region.map_or(&*snapshot.documents.common, |region| snapshot.documents.of(region));
+        // It is JSON: a proxy's reader has read it.
+        if let Err(error) = self.publish(policy) {
+            tracing::error!("{}: {error}", self.place());
+        }
+        Box::pin(std::future::ready(()))
+    }
+
+    /// The policy says it.
+    fn begin_incarnation(&self, _: u64) {}
+}
+
 /// Sends policies out.
 pub struct Publisher {
     targets: Vec<Box<dyn Target>>,

@@ -13,4 +13,4 @@ mod server;
 
 pub use listen::tls::TlsFiles;
 pub use prometheus::Terms as PrometheusTerms;
-pub use serve::{Config, ProxyTerms, run};
+pub use serve::{Config, Plugins, ProxyTerms, run};

@@ -3,6 +3,7 @@
 mod demand;
 mod ending;
 mod page;
+mod plugins;
 mod practice;
 mod selector;
 mod triggers;
@@ -12,6 +13,7 @@ mod watch;
 mod tests;
 
 use api::{Judged, Outcome, PhaseName};
+use istio::Plugin;
 
 pub use page::CONTENT_TYPE;
 pub use selector::Query;
@@ -20,12 +22,12 @@ use controller::engine::{TriggerViews, Views};
 use page::Page;
 
 /// The page that Prometheus reads.
-pub fn render(views: &Views, triggers: &TriggerViews) -> String {
-    page(views, triggers).text()
+pub fn render(views: &Views, triggers: &TriggerViews, plugins: &[Plugin]) -> String {
+    page(views, triggers, plugins).text()
 }
 
-/// All metrics of runs and triggers as they are now.
-pub fn page(views: &Views, triggers: &TriggerViews) -> Page {
+/// All metrics of runs, triggers and plugins as they are now.
+pub fn page(views: &Views, triggers: &TriggerViews, plugins: &[Plugin]) -> Page {
     let mut page = Page::default();
     let phases = page.gauge("serin_rollout_phase", "1 for the phase the rollout is in");
     for view in views.values() {
@@ -103,6 +105,7 @@ pub fn page(views: &Views, triggers: &TriggerViews) -> Page {
     parity_checks(&mut page, views);
     practice::put(&mut page, views);
     watch::put(&mut page, views);
+    plugins::put(&mut page, plugins);
     page
 }
 

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use envoy::stats::{Admin, Metrics, ReadError};
 use envoy::{Ecds, EcdsFile, Resource};
 use futures::future::BoxFuture;
+use istio::Plugin;
 use tokio::sync::{mpsc, watch};
 
 use crate::doors::{Proxies, RefusedRequests, RequestGuard, Tokens};
@@ -50,6 +51,8 @@ pub struct Config {
     pub prometheus: prometheus::Terms,
     /// Also write the policy into this directory.
     pub ecds_file: Option<PathBuf>,
+    /// Also write the policy into these plugins of Istio.
+    pub plugins: Plugins,
     /// Keep each rollout's counts in this directory.
     pub record: Option<PathBuf>,
     /// How often counters are read.
@@ -70,6 +73,29 @@ pub struct Config {
     pub hook_hosts: Hosts,
     /// How proxies prove who they are.
     pub proxies: ProxyTerms,
+}
+
+/// The objects of Kubernetes by which istiod takes the policy to the proxies.
+#[derive(Clone, Debug)]
+pub struct Plugins {
+    /// Which.
+    pub places: Vec<istio::Place>,
+    /// Where their proxies ask for their lease.
+    pub lease: istio::LeaseAddress,
+}
+
+impl Plugins {
+    async fn keep(self) -> Result<Vec<Plugin>> {
+        let mut kept = Vec::new();
+        if self.places.is_empty() {
+            return Ok(kept);
+        }
+        let client = Plugin::client().await?;
+        for place in self.places {
+            kept.push(Plugin::keep(client.clone(), place, self.lease.clone()).await?);
+        }
+        Ok(kept)
+    }
 }
 
 /// How proxies prove who they are at the ECDS port, and when they ask for their lease.
@@ -125,6 +151,14 @@ pub async fn run(config: Config) -> Result<()> {
         targets.push(Box::new(Apart::new("--ecds-file", file)?));
     }
     targets.push(Box::new(ecds.clone()));
+    let by_istiod = !config.plugins.places.is_empty();
+    let mut allowed_hosts = config.allowed_hosts;
+    if by_istiod {
+        // Sidecars ask for their lease by this name.
+        allowed_hosts.extend(config.plugins.lease.host.parse());
+    }
+    let plugins = config.plugins.keep().await.context("--istio-plugin")?;
+    targets.extend(plugins.iter().cloned().map(|plugin| Box::new(plugin) as Box<dyn Target>));
     let roots = outbound::system();
     let asks = !config.prometheus.urls.is_empty();
     let proxies = if asks { config.prometheus.urls.len() } else { readers.len() + behind.len() };
@@ -138,8 +172,8 @@ pub async fn run(config: Config) -> Result<()> {
         let scraper = scraper.behind(behind, Arc::new(System), scrape::LOOK_UP);
         (Box::new(|out, wanted| Box::pin(scraper.run(out, wanted))), refusals, accepted)
     };
-    // A policy that travels as a file is acknowledged by nobody; what Envoy accepted is then read from its admin.
-    let nodes = if config.ecds_file.is_some() { accepted } else { ecds.nodes() };
+    // A policy that travels as a file or by istiod is acknowledged by nobody; what Envoy accepted is then read from it.
+    let nodes = if config.ecds_file.is_some() || by_istiod { accepted } else { ecds.nodes() };
 
     let lease = Leases::new(incarnation, config.lease_interval_ms.saturating_mul(5));
     let publisher = Publisher::new(targets, incarnation, config.lease_interval_ms);
@@ -193,11 +227,12 @@ pub async fn run(config: Config) -> Result<()> {
         sources,
         deliveries: Deliveries::default(),
         readers: SpecificationReaders::default(),
-        doors: RequestGuard::new(config.http, config.allowed_hosts, turned_away.clone()),
+        doors: RequestGuard::new(config.http, allowed_hosts, turned_away.clone()),
         exports: Exports::default(),
         health,
         proxies,
         ecds: ecds.clone(),
+        plugins: plugins.into(),
     };
     let stops = |mut stopped: watch::Receiver<bool>| async move {
         // The sender going away is a stop as well.

@@ -27,6 +27,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use envoy::Ecds;
+use istio::Plugin;
 use manifest::Percent;
 use serde::Serialize;
 use split::Arm;
@@ -69,6 +70,8 @@ pub struct Api {
     pub proxies: Proxies,
     /// Who asks for policies.
     pub ecds: Ecds,
+    /// The objects that policies are written into.
+    pub plugins: Arc<[Plugin]>,
 }
 
 /// Of a proxy's name, in bytes: as long as one that asks for policies may have.
@@ -170,7 +173,7 @@ async fn ready(State(api): State<Api>) -> Response {
 }
 
 async fn metrics(State(api): State<Api>) -> Response {
-    let text = metrics::render(&api.views.borrow(), &api.triggers.borrow())
+    let text = metrics::render(&api.views.borrow(), &api.triggers.borrow(), &api.plugins)
         + &api.pulse.render()
         + &api.doors.turned_away.render(api.ecds.refused());
     ([("content-type", metrics::CONTENT_TYPE)], text).into_response()

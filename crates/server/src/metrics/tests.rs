@@ -194,5 +194,5 @@ fn trigger() -> (TriggerView, Arc<manifest::Trigger>) {
 fn the_page_is_as_dashboards_know_it() {
     let views: Views = Arc::new([("ranker".to_owned(), Arc::new(full()))].into());
     let triggers: TriggerViews = Arc::new([("t".to_owned(), trigger())].into());
-    assert_eq!(render(&views, &triggers), include_str!("tests/page.txt"));
+    assert_eq!(render(&views, &triggers, &[]), include_str!("tests/page.txt"));
 }

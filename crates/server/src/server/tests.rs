@@ -39,6 +39,7 @@ fn served(bound: &str, allowed: &[&str]) -> Served {
         exports: Exports::default(),
         health: Health::new(0, Duration::from_secs(1)),
         proxies: Proxies::default(),
+        plugins: Arc::default(),
         ecds: Ecds::new(envoy::Resource::local("/filter.wasm"), 1),
         doors: RequestGuard::new(bound.parse().expect("an address"), allowed, turned_away.clone()),
     };

@@ -160,6 +160,12 @@ const RULES: &[Rule] = &[
         never: &["k8s-openapi", "kube", "murmur3", "proxy-wasm", "rusqlite", "statrs", "wasmtime"],
     },
     Rule {
+        package: "istio",
+        purity: Purity::Effects,
+        ours: &[],
+        never: &["axum", "clap", "murmur3", "proxy-wasm", "rusqlite", "statrs", "tonic", "wasmtime"],
+    },
+    Rule {
         package: "api",
         purity: Purity::Effects,
         ours: &["manifest", "rollout", "split"],
@@ -195,7 +201,7 @@ const RULES: &[Rule] = &[
         package: "controller",
         purity: Purity::Effects,
         ours: &[
-            "api", "envoy", "hooks", "judge", "manifest", "outbound", "rollout", "sources", "split", "store",
+            "api", "envoy", "hooks", "istio", "judge", "manifest", "outbound", "rollout", "sources", "split", "store",
             "tally",
         ],
         never: &["clap", "murmur3", "prometheus-client", "proxy-wasm", "statrs", "wasmtime"],
@@ -208,6 +214,7 @@ const RULES: &[Rule] = &[
             "controller",
             "envoy",
             "hooks",
+            "istio",
             "manifest",
             "outbound",
             "rollout",
@@ -223,7 +230,7 @@ const RULES: &[Rule] = &[
         package: "cli",
         purity: Purity::Effects,
         ours: &[
-            "api", "envoy", "import", "judge", "manifest", "notation", "rollout", "server", "simulate",
+            "api", "envoy", "import", "istio", "judge", "manifest", "notation", "rollout", "server", "simulate",
             "sources", "split",
         ],
         never: &["axum", "murmur3", "proxy-wasm", "rusqlite", "statrs", "tonic", "wasmtime"],
