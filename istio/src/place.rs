@@ -101,9 +101,10 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: Option<(Option<&str>, &str, &str)>) {
         let read = text.parse::<Place>();
-        let found = read.as_ref().ok().map(|place| {
-            (place.region.as_deref(), place.namespace.as_str(), place.name.as_str())
-        });
+        let found = read
+            .as_ref()
+            .ok()
+            .map(|place| (place.region.as_deref(), place.namespace.as_str(), place.name.as_str()));
         assert_eq!(found, expected, "{text}");
         if let Err(error) = read {
             assert!(error.contains("NAMESPACE/NAME"), "{error}");
@@ -114,7 +115,9 @@ mod tests {
     fn a_place_is_read() {
         check("models/serin", Some((None, "models", "serin")));
         check("eu-west=models/serin", Some((Some("eu-west"), "models", "serin")));
-        for wrong in ["", "serin", "models/", "/serin", "=models/serin", "a/b/c", "Models/serin", "models/serin?x"] {
+        for wrong in
+            ["", "serin", "models/", "/serin", "=models/serin", "a/b/c", "Models/serin", "models/serin?x"]
+        {
             check(wrong, None);
         }
     }

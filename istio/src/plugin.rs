@@ -47,7 +47,9 @@ pub enum PluginError {
     )]
     Unconfigured(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The API server did not answer, or refused.
-    #[error("{place} cannot be read: {source}; may the service account get and patch {kind}s in its namespace?")]
+    #[error(
+        "{place} cannot be read: {source}; may the service account get and patch {kind}s in its namespace?"
+    )]
     Unread {
         /// Which object.
         place: Place,
@@ -64,7 +66,9 @@ pub enum PluginError {
     )]
     Absent(Place),
     /// Two filters would decide.
-    #[error("there is both a TrafficExtension and a WasmPlugin {0}, and two filters would decide; delete one of them")]
+    #[error(
+        "there is both a TrafficExtension and a WasmPlugin {0}, and two filters would decide; delete one of them"
+    )]
     Twice(Place),
     /// It installs something else.
     #[error("the TrafficExtension {0} has no spec.wasm: it installs no filter of ours")]

@@ -181,7 +181,11 @@ async fn a_policy_takes_the_place_of_what_was_there_and_the_rest_stays() {
             "/wasm/pluginConfig",
         ),
         ("trafficextensions", json!({"phase": "STATS", "wasm": {"url": "oci://f"}}), "/wasm/pluginConfig"),
-        ("wasmplugins", json!({"phase": "STATS", "url": "oci://f", "pluginConfig": left_over}), "/pluginConfig"),
+        (
+            "wasmplugins",
+            json!({"phase": "STATS", "url": "oci://f", "pluginConfig": left_over}),
+            "/pluginConfig",
+        ),
     ] {
         let server = ApiServer::of(&[(plural, spec)]);
         let plugin = server.plugin().await.expect("a plugin");
@@ -211,7 +215,10 @@ async fn what_somebody_else_changes_is_put_right() {
     let standing = until(&plugin, "a repair", |standing| standing.repaired == 1).await;
     assert_eq!((standing.written, standing.error), (2, None));
     let spec = server.spec("trafficextensions");
-    assert_eq!((&spec["wasm"]["url"], &spec["wasm"]["pluginConfig"]["generation"]), (&"oci://g".into(), &3.into()));
+    assert_eq!(
+        (&spec["wasm"]["url"], &spec["wasm"]["pluginConfig"]["generation"]),
+        (&"oci://g".into(), &3.into())
+    );
 }
 
 #[tokio::test]

@@ -83,7 +83,16 @@ impl Serin {
     pub async fn beside(envoy: EnvoyProcess, [http, ecds]: [SocketAddr; 2]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let (arguments, envoy) = (Vec::new(), Some(envoy));
-        let mut serin = Self { child: None, dir, http, ecds, arguments, evidence: Evidence::Admin, envoy, more: Vec::new() };
+        let mut serin = Self {
+            child: None,
+            dir,
+            http,
+            ecds,
+            arguments,
+            evidence: Evidence::Admin,
+            envoy,
+            more: Vec::new(),
+        };
         serin.run().await;
         serin
     }

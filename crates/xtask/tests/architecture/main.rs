@@ -201,8 +201,8 @@ const RULES: &[Rule] = &[
         package: "controller",
         purity: Purity::Effects,
         ours: &[
-            "api", "envoy", "hooks", "istio", "judge", "manifest", "outbound", "rollout", "sources", "split", "store",
-            "tally",
+            "api", "envoy", "hooks", "istio", "judge", "manifest", "outbound", "rollout", "sources", "split",
+            "store", "tally",
         ],
         never: &["clap", "murmur3", "prometheus-client", "proxy-wasm", "statrs", "wasmtime"],
     },
@@ -230,8 +230,8 @@ const RULES: &[Rule] = &[
         package: "cli",
         purity: Purity::Effects,
         ours: &[
-            "api", "envoy", "import", "istio", "judge", "manifest", "notation", "rollout", "server", "simulate",
-            "sources", "split",
+            "api", "envoy", "import", "istio", "judge", "manifest", "notation", "rollout", "server",
+            "simulate", "sources", "split",
         ],
         never: &["axum", "murmur3", "proxy-wasm", "rusqlite", "statrs", "tonic", "wasmtime"],
     },
