@@ -87,6 +87,23 @@ pub enum Command {
     Bootstrap(Bootstrap),
 }
 
+/// The objects by which istiod takes the policy to the proxies.
+#[derive(Debug, clap::Args)]
+pub struct IstioPlugins {
+    /// Also write the policy into this TrafficExtension or WasmPlugin, by which istiod takes it to the proxies: NAMESPACE/NAME, or
+    /// REGION=NAMESPACE/NAME for the proxies of a region; found by the pod's service account, or by KUBECONFIG
+    #[arg(long, env = "SERIN_ISTIO_PLUGIN", value_name = "NAMESPACE/NAME", value_delimiter = ',')]
+    pub istio_plugin: Vec<istio::Place>,
+    /// The service of the mesh at which these proxies ask whether their policy still stands: this controller's --http
+    #[arg(
+        long,
+        env = "SERIN_ISTIO_LEASE",
+        value_name = "HOST:PORT",
+        default_value = "serin.serin-system.svc.cluster.local:7070"
+    )]
+    pub istio_lease: istio::LeaseAddress,
+}
+
 #[derive(Debug, clap::Args)]
 pub struct Run {
     /// Address of the HTTP server: API, leases, metrics
@@ -119,18 +136,8 @@ pub struct Run {
     /// subdirectory with its name, if there is one
     #[arg(long)]
     pub ecds_file: Option<PathBuf>,
-    /// Also write the policy into this TrafficExtension or WasmPlugin, by which istiod takes it to the proxies: NAMESPACE/NAME, or
-    /// REGION=NAMESPACE/NAME for the proxies of a region; found by the pod's service account, or by KUBECONFIG
-    #[arg(long, env = "SERIN_ISTIO_PLUGIN", value_name = "NAMESPACE/NAME", value_delimiter = ',')]
-    pub istio_plugin: Vec<istio::Place>,
-    /// The service of the mesh at which these proxies ask whether their policy still stands: this controller's --http
-    #[arg(
-        long,
-        env = "SERIN_ISTIO_LEASE",
-        value_name = "HOST:PORT",
-        default_value = "serin.serin-system.svc.cluster.local:7070"
-    )]
-    pub istio_lease: istio::LeaseAddress,
+    #[command(flatten)]
+    pub plugins: IstioPlugins,
     /// Record each rollout's counts in this directory, for `serin simulate --record` (about 40 MB per day and rollout)
     #[arg(long)]
     pub record: Option<PathBuf>,
