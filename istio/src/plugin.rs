@@ -1,9 +1,11 @@
 //! The object that installs the filter, kept as the controller wants it.
 
+use std::path::Path as FilePath;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::api::DynamicObject;
-use kube::{Api, Client};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Api, Client, Config};
 use tokio::sync::watch;
 
 use crate::document::{LeaseAddress, plugin_config};
@@ -43,7 +45,7 @@ pub struct Shared(Arc<Mutex<Standing>>);
 pub enum PluginError {
     /// Where the API server is is not known.
     #[error(
-        "the Kubernetes API server cannot be found: {0}; run in a pod with a service account, or name a kubeconfig by KUBECONFIG"
+        "the Kubernetes API server cannot be found: {0}; run in a pod with a service account, or name a kubeconfig (--kubeconfig, KUBECONFIG)"
     )]
     Unconfigured(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The API server did not answer, or refused.
@@ -76,12 +78,17 @@ pub enum PluginError {
 }
 
 impl Plugin {
-    /// A client of the API server that the environment names: the pod's service account, or a kubeconfig.
+    /// A client of the API server that this kubeconfig names; without one, of the environment's: the file in `KUBECONFIG`, else the
+    /// pod's service account.
     ///
     /// # Errors
-    /// Where neither is to be had.
-    pub async fn client() -> Result<Client, PluginError> {
-        Client::try_default().await.map_err(|error| PluginError::Unconfigured(error.into()))
+    /// Where none is to be had.
+    pub async fn client(kubeconfig: Option<&FilePath>) -> Result<Client, PluginError> {
+        let config = match kubeconfig {
+            None => Config::infer().await.map_err(|error| PluginError::Unconfigured(error.into()))?,
+            Some(path) => of_file(path).await.map_err(|error| PluginError::Unconfigured(error.into()))?,
+        };
+        Client::try_from(config).map_err(|error| PluginError::Unconfigured(error.into()))
     }
 
     /// Finds the object, and keeps it from now on in a task of its own. Nothing is written before the first policy.
@@ -133,6 +140,11 @@ impl Shared {
     pub fn change<T>(&self, change: impl FnOnce(&mut Standing) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+async fn of_file(path: &FilePath) -> Result<Config, KubeconfigError> {
+    let kubeconfig = Kubeconfig::read_from(path)?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await
 }
 
 async fn find(client: &Client, place: &Place) -> Result<(Kind, Api<DynamicObject>), PluginError> {

@@ -8,6 +8,8 @@
 #[cfg(test)]
 mod agent;
 #[cfg(test)]
+mod controlled;
+#[cfg(test)]
 mod fast_lane;
 #[cfg(test)]
 mod latency;

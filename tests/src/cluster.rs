@@ -40,6 +40,11 @@ impl Cluster {
         parts.into_iter().find(|part| part["name"] == name).unwrap_or_else(|| panic!("no {name} here"))
     }
 
+    /// The file that names the API server.
+    pub fn kubeconfig(&self) -> String {
+        self.record()["kubeconfig"].as_str().expect("a kubeconfig").to_owned()
+    }
+
     /// Host and port of a part, by purpose.
     pub fn address(&self, part: &str, purpose: &str) -> std::net::SocketAddr {
         let part = self.part(part);

@@ -80,19 +80,20 @@ impl Serin {
     }
 
     /// Starts a controller at those addresses, of HTTP and of policies, beside an Envoy that is there.
-    pub async fn beside(envoy: EnvoyProcess, [http, ecds]: [SocketAddr; 2]) -> Self {
+    pub async fn beside(envoy: EnvoyProcess, addresses: [SocketAddr; 2]) -> Self {
+        Self::beside_with(envoy, addresses, Evidence::Admin, Vec::new()).await
+    }
+
+    /// The same with another way to the counters, and further options of `serin run`.
+    pub async fn beside_with(
+        envoy: EnvoyProcess,
+        [http, ecds]: [SocketAddr; 2],
+        evidence: Evidence,
+        arguments: Vec<String>,
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let (arguments, envoy) = (Vec::new(), Some(envoy));
-        let mut serin = Self {
-            child: None,
-            dir,
-            http,
-            ecds,
-            arguments,
-            evidence: Evidence::Admin,
-            envoy,
-            more: Vec::new(),
-        };
+        let envoy = Some(envoy);
+        let mut serin = Self { child: None, dir, http, ecds, arguments, evidence, envoy, more: Vec::new() };
         serin.run().await;
         serin
     }

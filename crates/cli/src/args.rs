@@ -91,7 +91,7 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct IstioPlugins {
     /// Also write the policy into this TrafficExtension or WasmPlugin, by which istiod takes it to the proxies: NAMESPACE/NAME, or
-    /// REGION=NAMESPACE/NAME for the proxies of a region; found by the pod's service account, or by KUBECONFIG
+    /// REGION=NAMESPACE/NAME for the proxies of a region; its API server is named by --kubeconfig, KUBECONFIG, or the pod's service account
     #[arg(long, env = "SERIN_ISTIO_PLUGIN", value_name = "NAMESPACE/NAME", value_delimiter = ',')]
     pub istio_plugin: Vec<istio::Place>,
     /// The service of the mesh at which these proxies ask whether their policy still stands: this controller's --http
@@ -102,6 +102,9 @@ pub struct IstioPlugins {
         default_value = "serin.serin-system.svc.cluster.local:7070"
     )]
     pub istio_lease: istio::LeaseAddress,
+    /// Names the API server of Kubernetes, in place of KUBECONFIG and the pod's service account
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

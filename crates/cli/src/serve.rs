@@ -25,7 +25,11 @@ pub async fn run(options: Run) -> Result<ExitCode> {
         proxy_metrics: options.proxy_metrics,
         prometheus: options.prometheus.terms(),
         ecds_file: options.ecds_file,
-        plugins: Plugins { places: options.plugins.istio_plugin, lease: options.plugins.istio_lease },
+        plugins: Plugins {
+            places: options.plugins.istio_plugin,
+            lease: options.plugins.istio_lease,
+            kubeconfig: options.plugins.kubeconfig,
+        },
         record: options.record,
         period: Duration::from_millis(options.period_ms),
         lease_interval_ms: options.lease_interval_ms,

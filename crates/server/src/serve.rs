@@ -82,6 +82,8 @@ pub struct Plugins {
     pub places: Vec<istio::Place>,
     /// Where their proxies ask for their lease.
     pub lease: istio::LeaseAddress,
+    /// Names the API server; `None`: the environment does.
+    pub kubeconfig: Option<PathBuf>,
 }
 
 impl Plugins {
@@ -90,7 +92,7 @@ impl Plugins {
         if self.places.is_empty() {
             return Ok(kept);
         }
-        let client = Plugin::client().await?;
+        let client = Plugin::client(self.kubeconfig.as_deref()).await?;
         for place in self.places {
             kept.push(Plugin::keep(client.clone(), place, self.lease.clone()).await?);
         }
