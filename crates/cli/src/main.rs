@@ -67,7 +67,7 @@ fn readers_may_leave() {
 #[tokio::main]
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(options) => serve::run(options).await,
+        Command::Run(options) => serve::run(*options).await,
         Command::Apply(options) => client::apply(options).await,
         Command::Get(options) => client::get(options).await,
         Command::Wait(options) => client::wait(options).await,

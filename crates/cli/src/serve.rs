@@ -35,14 +35,14 @@ pub async fn run(options: Run) -> Result<ExitCode> {
         lease_interval_ms: options.lease_interval_ms,
         secrets: Secrets { dir: options.secret_dir, env_prefix: options.secret_env },
         source_hosts: Hosts::new("--source-host", options.source_host),
-        hook_commands: options.hook_command,
+        hook_commands: options.hooks.hook_command,
         allowed_hosts: options.allowed_host,
         proxies: ProxyTerms {
             token_file: options.proxies.proxy_token_file.clone(),
             tls: options.proxies.tls(),
         },
-        hook_env: options.hook_env,
-        hook_hosts: Hosts::new("--hook-host", options.hook_host),
+        hook_env: options.hooks.hook_env,
+        hook_hosts: Hosts::new("--hook-host", options.hooks.hook_host),
     })
     .await?;
     Ok(ExitCode::SUCCESS)
