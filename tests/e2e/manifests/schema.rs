@@ -5,13 +5,15 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 /// The kinds that Kubernetes itself serves; their schemas are in no custom resource definition.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("v1", "Namespace"),
     ("v1", "ServiceAccount"),
     ("v1", "PersistentVolumeClaim"),
     ("v1", "Service"),
     ("v1", "ConfigMap"),
     ("apps/v1", "Deployment"),
+    ("rbac.authorization.k8s.io/v1", "Role"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
 ];
 
 /// By `apiVersion` and `kind`.
