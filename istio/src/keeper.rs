@@ -50,6 +50,8 @@ enum Done {
 enum Failed {
     #[error("{0}")]
     Refused(#[from] kube::Error),
+    #[error("it is there no more; install it again, and where it was made anew as another kind, restart serin run")]
+    Absent,
     #[error("the API server did not answer within {} ms", .0.as_millis())]
     Silent(Duration),
     #[error(
@@ -122,7 +124,7 @@ async fn write(
 ) -> Result<Done, Failed> {
     let silent = |_| Failed::Silent(within);
     let wanted: Value = serde_json::from_str(wanted)?;
-    let object = timeout(within, api.get(name)).await.map_err(silent)??;
+    let object = timeout(within, api.get_opt(name)).await.map_err(silent)??.ok_or(Failed::Absent)?;
     let present = kind.policy(&object);
     if present == Some(&wanted) {
         return Ok(Done::Unchanged);

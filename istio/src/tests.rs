@@ -18,7 +18,7 @@ use crate::{Place, Plugin, PluginError, Standing};
 
 const PATIENCE: Patience = Patience {
     look: Duration::from_millis(40),
-    answer: Duration::from_millis(300),
+    answer: Duration::from_secs(30),
     again: Duration::from_millis(10),
 };
 
@@ -27,7 +27,8 @@ struct Kept {
     /// By kind's plural.
     objects: BTreeMap<String, Value>,
     version: u64,
-    patches: usize,
+    /// The generations that were written.
+    written: Vec<u64>,
     /// Instead of an answer to a patch.
     fails: Option<Fails>,
     /// Changes the object between a read and the next patch, once.
@@ -93,9 +94,13 @@ impl ApiServer {
     }
 
     async fn plugin(&self) -> Result<Plugin, PluginError> {
+        self.plugin_with(PATIENCE).await
+    }
+
+    async fn plugin_with(&self, patience: Patience) -> Result<Plugin, PluginError> {
         let place: Place = "models/serin".parse().expect("a place");
         let lease = "serin.serin-system.svc.cluster.local:7070".parse().expect("an address");
-        Plugin::kept(self.client().await, place, lease, PATIENCE).await
+        Plugin::kept(self.client().await, place, lease, patience).await
     }
 }
 
@@ -115,7 +120,6 @@ async fn patch(State(server): State<ApiServer>, Path(plural): Path<String>, body
         None => {}
     }
     server.kept(|kept| {
-        kept.patches += 1;
         if std::mem::take(&mut kept.meanwhile) {
             kept.version += 1;
             let version = kept.version.to_string();
@@ -130,6 +134,9 @@ async fn patch(State(server): State<ApiServer>, Path(plural): Path<String>, body
         }
         kept.version += 1;
         patched["metadata"]["resourceVersion"] = kept.version.to_string().into();
+        let spec = &patched["spec"];
+        let policy = spec.pointer("/wasm/pluginConfig").or(spec.get("pluginConfig")).expect("a policy");
+        kept.written.push(policy["generation"].as_u64().expect("a generation"));
         *object = patched.clone();
         Json(patched).into_response()
     })
@@ -201,7 +208,7 @@ async fn a_policy_takes_the_place_of_what_was_there_and_the_rest_stays() {
         plugin.publish(&policy(3)).expect("the same");
         plugin.publish(&policy(4)).expect("another");
         until(&plugin, "generation 4", |standing| standing.generation == 4).await;
-        assert_eq!(server.kept(|kept| kept.patches), 2, "what stands already is not written again");
+        assert_eq!(server.kept(|kept| kept.written.clone()), [3, 4], "what stands already is not written again");
     }
 }
 
@@ -225,7 +232,11 @@ async fn what_somebody_else_changes_is_put_right() {
 async fn whatever_fails_is_tried_again_and_the_newest_goes_first() {
     for fails in [Fails::Status(500), Fails::Status(403), Fails::Status(409), Fails::Silent] {
         let server = ApiServer::of(&[("wasmplugins", json!({"url": "oci://f"}))]);
-        let plugin = server.plugin().await.expect("a plugin");
+        let answer = match fails {
+            Fails::Silent => Duration::from_millis(300),
+            Fails::Status(_) => PATIENCE.answer,
+        };
+        let plugin = server.plugin_with(Patience { answer, ..PATIENCE }).await.expect("a plugin");
         server.kept(|kept| kept.fails = Some(fails));
         plugin.publish(&policy(1)).expect("a policy");
         let standing = until(&plugin, "a failure", |standing| standing.failed > 0).await;
@@ -234,7 +245,9 @@ async fn whatever_fails_is_tried_again_and_the_newest_goes_first() {
         plugin.publish(&policy(3)).expect("a policy");
         server.kept(|kept| kept.fails = None);
         let standing = until(&plugin, "generation 3", |standing| standing.generation == 3).await;
-        assert_eq!((standing.written, standing.error), (1, None), "{fails:?}: 1 and 2 are passed over");
+        assert_eq!(standing.error, None, "{fails:?}");
+        let written = server.kept(|kept| kept.written.clone());
+        assert!(!written.contains(&2), "{fails:?}: {written:?}");
         assert_eq!(server.spec("wasmplugins")["pluginConfig"]["generation"], 3);
     }
 }

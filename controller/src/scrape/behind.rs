@@ -57,7 +57,9 @@ impl Behind {
         let found = names.look_up(&self.host).await;
         let found = found.map_err(|why| format!("{}: the name has no address: {why}", self.told))?;
         let page = |ip: IpAddr| format!("http://{}/{}", SocketAddr::new(ip, self.port), self.path);
-        Ok(found.into_iter().map(page).collect())
+        // A pod of two families is one proxy, and is read once.
+        let v4 = found.iter().any(IpAddr::is_ipv4);
+        Ok(found.into_iter().filter(|ip| ip.is_ipv4() == v4).map(page).collect())
     }
 
     /// The reader of one of them.

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// at most 5 minutes), and in whole seconds.
 const OLDEST_AGE: Duration = Duration::from_secs(302);
 
+/// A successor begins after the last reading, give or take this much.
+const CLOCK_STEP_NS: u64 = 10_000_000_000;
+
 /// What a process says of its age.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Age {
@@ -25,7 +28,9 @@ impl Age {
         let uptime_ns = self.uptime_s.saturating_mul(1_000_000_000);
         let oldest_ns = u64::try_from(OLDEST_AGE.as_nanos()).unwrap_or(u64::MAX);
         let begun_after = at_ns.saturating_sub(uptime_ns).saturating_sub(oldest_ns) > last_ns;
-        self.uptime_s < last.uptime_s || differ || begun_after
+        // Envoy reckons its age by the wall clock of its node: one that is set back makes it younger, but not as young as a successor.
+        let young_ns = at_ns.saturating_sub(last_ns).saturating_add(CLOCK_STEP_NS);
+        (self.uptime_s < last.uptime_s && uptime_ns <= young_ns) || differ || begun_after
     }
 }
 

@@ -125,7 +125,8 @@ impl Counters {
 
     /// Expects readings from a source, so that its silence is noticed.
     pub fn expect(&mut self, source: &str) {
-        self.sources.entry(source.to_owned()).or_default();
+        // One that left and is back within the same look stays.
+        self.sources.entry(source.to_owned()).or_default().gone = false;
     }
 
     /// A source that has not answered for `stale_after` is stale, from now on.
@@ -152,6 +153,7 @@ impl Counters {
     /// Takes in a reading.
     pub fn observe(&mut self, mut snapshot: Snapshot) {
         let source = self.sources.entry(snapshot.source.clone()).or_default();
+        source.gone = false;
         if let Some(age) = &snapshot.age {
             // Two may tell of one proxy, each with a delay of its own: the past is known already.
             if source.last.as_ref().is_some_and(|last| last.monotonic_ns >= snapshot.monotonic_ns) {

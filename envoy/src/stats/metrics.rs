@@ -90,6 +90,12 @@ impl Metrics {
         if lines == 0 {
             return Err(foreign("it shows no metric in Prometheus' text format".to_owned()));
         }
+        // Istio's agent answers with its own metrics where it cannot read its Envoy, and ends as usual an answer that broke off. The age
+        // comes after the counters.
+        if snapshot.age.is_none() || !page.ends_with('\n') {
+            let why = "it lacks envoy_server_uptime: Istio's agent could not read its Envoy, or the page was cut off";
+            return Err(foreign(why.to_owned()));
+        }
         labels.finish(&mut snapshot);
         Ok(snapshot)
     }

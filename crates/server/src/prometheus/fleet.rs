@@ -49,8 +49,6 @@ pub struct Gathered<'w> {
     labels: Labels<'w>,
     /// By target: the name of its proxy, and its scrapes by their time.
     targets: BTreeMap<String, (String, Scrapes)>,
-    /// Does a target have labels of its own that are called as ours are?
-    pub renamed: bool,
     error: Option<String>,
 }
 
@@ -68,14 +66,13 @@ pub struct Readings {
 impl<'w> Gathered<'w> {
     pub fn new(wanted: &'w Wanted) -> Self {
         let labels = Labels::new(Some(&wanted.scope), &wanted.clusters);
-        Self { wanted, labels, targets: BTreeMap::new(), renamed: false, error: None }
+        Self { wanted, labels, targets: BTreeMap::new(), error: None }
     }
 
     /// Takes in one series.
     pub fn take(&mut self, series: &Series<'_>) {
         let Some(name) = series.metric.get("__name__") else { return };
         let (target, proxy) = whose(series);
-        self.renamed |= series.metric.0.iter().any(|(name, _)| name.0.starts_with("exported_"));
         let (_, scrapes) = self.targets.entry(target).or_insert_with(|| (proxy, BTreeMap::new()));
         for (seconds, value) in &series.values {
             let (Some(at_ms), Ok(value)) = (milliseconds(*seconds), value.0.parse()) else { continue };

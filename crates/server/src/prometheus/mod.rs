@@ -83,7 +83,6 @@ struct Server {
     web: Client,
     terms: Terms,
     fleet: Fleet,
-    renamed: bool,
     /// By how much its clock is ahead of ours, in milliseconds.
     ahead_ms: i64,
     /// Since when it answers without a break, by `CLOCK_MONOTONIC`.
@@ -206,7 +205,6 @@ impl Server {
             web,
             terms: terms.clone(),
             fleet: Fleet::default(),
-            renamed: true,
             ahead_ms: 0,
             answers_since_ns: None,
         })
@@ -230,7 +228,6 @@ impl Server {
         let body = self.post(&format!("up{{{}}} == 0", self.matchers("")), 0, &headers, tls.as_ref()).await?;
         answer::read(&body, |series| failing.extend([fleet::whose(&series).0]))?;
         let now = clock::now();
-        self.renamed = gathered.renamed;
         let ahead_ms = self.ahead_ms;
         let readings = tokio::task::block_in_place(|| self.fleet.settle(gathered, now, ahead_ms))?;
         Ok(Found { readings, failing, now })
@@ -241,13 +238,9 @@ impl Server {
         let labels = Labels::new(Some(&wanted.scope), &wanted.clusters);
         let of = |values: BTreeSet<&str>| values.into_iter().map(quoted).collect::<Vec<_>>().join("|");
         let rollouts = of(wanted.scope.iter().map(|(rollout, _)| rollout.as_str()).collect());
-        let versions = of(wanted.scope.iter().map(|(_, version)| version.as_str()).collect());
-        // What is not there fits an empty alternative: gauges have no version.
-        let mut matchers = format!(r#"__name__=~"{}",rollout=~"|{rollouts}""#, labels.names());
-        // Where a target has such a label of its own, ours is called otherwise.
-        if !self.renamed {
-            matchers.push_str(&format!(r#",version=~"|{versions}""#));
-        }
+        // What is not there fits an empty alternative. Versions are told apart when samples are read: a target's own label `version`, as
+        // Istio's pods often have one, would hide its gauges.
+        let matchers = format!(r#"__name__=~"{}",rollout=~"|{rollouts}""#, labels.names());
         let interval_ms = self.fleet.interval_ms.unwrap_or(2 * USUAL_INTERVAL_MS);
         format!("{{{}}}[{}ms]", self.matchers(&matchers), AHEAD_MS + 2 * interval_ms + SLACK_MS)
     }

@@ -1,7 +1,7 @@
 //! For tools that move traffic or release versions themselves and ask whether they may: Argo Rollouts' web metric, Flagger's
 //! webhooks.
 
-use api::{Judged, Judgement, JudgementQuery, Refusal};
+use api::{Judged, Judgement, JudgementQuery, PhaseName, Refusal};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -34,19 +34,24 @@ pub async fn hook(
     Path((name, hook)): Path<(String, String)>,
     query: Result<Query<JudgementQuery>, QueryRejection>,
 ) -> Response {
-    let said = query
-        .map_err(|error| error.body_text())
-        .and_then(|Query(query)| judgement(&api, &name, &query).map_err(|refusal| refusal.to_string()));
-    let (status, text) = match said.and_then(|judgement| asked(&hook, &judgement)) {
+    let said = query.map_err(|error| error.body_text()).and_then(|Query(query)| {
+        let judgement = judgement(&api, &name, &query).map_err(|refusal| refusal.to_string())?;
+        asked(&hook, &judgement, query.version.is_some())
+    });
+    let (status, text) = match said {
         Ok(why) => (StatusCode::OK, why),
         Err(why) => (StatusCode::FORBIDDEN, why),
     };
     (status, text + "\n").into_response()
 }
 
-/// What a judgement means for a hook: `Ok` is yes, with why.
-fn asked(hook: &str, judgement: &Judgement) -> Result<String, String> {
-    let Judgement { verdict, why, version, .. } = judgement;
+/// What a judgement means for a hook: `Ok` is yes, with why. `named`: the version is the one that was asked about.
+fn asked(hook: &str, judgement: &Judgement, named: bool) -> Result<String, String> {
+    let Judgement { verdict, why, version, run, .. } = judgement;
+    // What Flagger has begun since is another version, perhaps.
+    if !named && hook.starts_with("confirm-") && judgement.phase == PhaseName::Succeeded {
+        return Err(format!("run {run} of {version} is over; ask with ?version=, or apply the new version first"));
+    }
     let Some(judged) = verdict.known() else { return Err(format!("the verdict {verdict} is not known")) };
     let yes = match hook {
         // Traffic or the promotion waits until the version is proven.
