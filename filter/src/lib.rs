@@ -1,7 +1,7 @@
 //! The proxy-wasm filter: host calls around `split`.
 //!
 //! ```text
-//! on_configure        policy text -> Splitter; a bad or stale one is refused, the last good one stays
+//! on_configure        policy text -> Splitter; a bad one is refused, a stale one passed over: the last good one stays
 //! on_tick             is the lease alive? one VM in the process asks the controller
 //! on_request_headers  claim, assign, count, set the routing header
 //! on_response_headers version and confidence headers

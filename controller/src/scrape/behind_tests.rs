@@ -39,6 +39,20 @@ impl Names for Book {
     }
 }
 
+#[tokio::test]
+async fn a_pod_of_two_families_is_read_once() {
+    let book = Book(Arc::new(Mutex::new(Ok(Vec::new()))));
+    let behind = Behind::new("dns://pods:1/x", None).expect("a name");
+    for (addresses, expected) in [
+        (&["10.0.0.1", "fd00::1"][..], &["http://10.0.0.1:1/x"][..]),
+        (&["fd00::1"], &["http://[fd00::1]:1/x"]),
+    ] {
+        book.set(Ok(addresses));
+        let pages = behind.pages(&book).await.expect("addresses");
+        assert_eq!(pages.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    }
+}
+
 /// The first look that is as wanted.
 async fn until(
     looks: &mut mpsc::Receiver<Increments>,

@@ -232,7 +232,7 @@ impl Run {
         let programs = Programs {
             envoy: found("--envoy", &self.envoy, "`cargo xtask demo` installs one")?,
             wasm: found("--wasm", &self.wasm, "`cargo xtask wasm` builds it")?,
-            serin: found("--serin", &self.serin, "`cargo build -p controller` builds it")?,
+            serin: found("--serin", &self.serin, "`cargo build -p cli` builds it")?,
             istio: self.istio.as_deref().map(Istio::read).transpose()?,
         };
         Ok(Options {

@@ -91,6 +91,8 @@ mod tests {
         check(&[(1_000, 0, Some("3449.27")), (1_007, 5, Some("812.5"))], &[1]);
         check(&[(1_000, 0, Some("3449.27")), (1_002, 0, None), (1_007, 5, Some("812.5"))], &[2]);
         check(&[(1_000, 0, None), (1_002, 0, Some("3449.27"))], &[]);
+        // The node's clock is set back by a minute, then the process is replaced.
+        check(&[(1_000, 500, None), (1_005, 445, None), (1_010, 450, None), (1_015, 2, None)], &[3]);
         // Envoy flushes as rarely as it may.
         check(&[(1_000, 300, None), (1_299, 300, None), (1_301, 600, None)], &[]);
     }

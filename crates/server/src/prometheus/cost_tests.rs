@@ -1,4 +1,4 @@
-//! What an answer costs that tells of a large fleet. `cargo test -p controller --release --lib prometheus::cost -- --ignored
+//! What an answer costs that tells of a large fleet. `cargo test -p server --release --lib prometheus::cost -- --ignored
 //! --nocapture` prints it; `SIDECARS` is their number.
 
 use std::collections::BTreeSet;

@@ -101,6 +101,8 @@ async fn flagger_is_told_yes_only_when_it_is_certain() {
     hooks(&moving(Said::Fail), &["rollback"]).await;
     hooks(&of(run(PhaseName::Paused, Said::Pass)), &[]).await;
     hooks(&of(run(PhaseName::RolledBack, Said::Pass)), &["rollback"]).await;
+    // An earlier run lends its end to nobody.
+    hooks(&of(run(PhaseName::Succeeded, Said::Pass)), &["pre-rollout", "rollout"]).await;
     hooks(&of(RunView::default()), &[]).await;
     hooks(&served("127.0.0.1:7070", &[]), &[]).await;
 }
