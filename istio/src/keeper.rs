@@ -50,7 +50,9 @@ enum Done {
 enum Failed {
     #[error("{0}")]
     Refused(#[from] kube::Error),
-    #[error("it is there no more; install it again, and where it was made anew as another kind, restart serin run")]
+    #[error(
+        "it is there no more; install it again, and where it was made anew as another kind, restart serin run"
+    )]
     Absent,
     #[error("the API server did not answer within {} ms", .0.as_millis())]
     Silent(Duration),

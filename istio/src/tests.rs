@@ -208,7 +208,11 @@ async fn a_policy_takes_the_place_of_what_was_there_and_the_rest_stays() {
         plugin.publish(&policy(3)).expect("the same");
         plugin.publish(&policy(4)).expect("another");
         until(&plugin, "generation 4", |standing| standing.generation == 4).await;
-        assert_eq!(server.kept(|kept| kept.written.clone()), [3, 4], "what stands already is not written again");
+        assert_eq!(
+            server.kept(|kept| kept.written.clone()),
+            [3, 4],
+            "what stands already is not written again"
+        );
     }
 }
 

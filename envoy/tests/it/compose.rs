@@ -120,7 +120,9 @@ fn what_is_copied_into_a_build_is_named() {
     for name in &named {
         assert!(root.join(name).exists(), "{name}");
     }
-    for name in ["README.md", "docs", "examples", "istio/README.md", "istio/controller.yaml", "target", ".git"] {
+    for name in
+        ["README.md", "docs", "examples", "istio/README.md", "istio/controller.yaml", "target", ".git"]
+    {
         assert!(!named.iter().any(|allowed| Path::new(allowed).starts_with(name)), "{name}");
     }
     // Every member of the workspace, or cargo reads none.

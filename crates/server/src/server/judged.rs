@@ -50,7 +50,9 @@ fn asked(hook: &str, judgement: &Judgement, named: bool) -> Result<String, Strin
     let Judgement { verdict, why, version, run, .. } = judgement;
     // What Flagger has begun since is another version, perhaps.
     if !named && hook.starts_with("confirm-") && judgement.phase == PhaseName::Succeeded {
-        return Err(format!("run {run} of {version} is over; ask with ?version=, or apply the new version first"));
+        return Err(format!(
+            "run {run} of {version} is over; ask with ?version=, or apply the new version first"
+        ));
     }
     let Some(judged) = verdict.known() else { return Err(format!("the verdict {verdict} is not known")) };
     let yes = match hook {
