@@ -5,7 +5,7 @@ use api::{GateStanding, GateWatchView, WatchView};
 use demo::load::{Load, LoadPlan};
 use demo::model::Behaviour;
 
-use tests::{EnvoyOptions, Models, Seen, Serin, alone};
+use tests::{EnvoyOptions, Models, Seen, Serin, alone, until};
 
 const SPEC: &str = "
 apiVersion: serin.dev/v1alpha1
@@ -58,6 +58,16 @@ async fn a_model_that_turns_bad_after_its_promotion_is_told_of() {
     let left_out: Vec<String> = watch(&view).left_out.into_iter().map(|gate| gate.name).collect();
     assert_eq!(left_out, ["clicks"]);
 
+    // The end is shown while it is being written; only what the store has survives the kill.
+    until("the end in the store", async || {
+        let stored = serin.exported("ranker", &["--run", "1"]).await.view;
+        if stored.as_ref().is_some_and(|view| view.phase == Succeeded) {
+            Ok(())
+        } else {
+            Err(format!("{stored:?}"))
+        }
+    })
+    .await;
     // At weight 0 stable is counted on, under the new version's name, and by the next controller too.
     serin.kill();
     serin.run().await;
