@@ -73,6 +73,8 @@ pub struct Follower {
     last: Option<Reading>,
     /// Readings in a row that were put off.
     put_off: u8,
+    /// Where counters stood that the same process showed no longer: a page of which a part is missing.
+    absent: BTreeMap<Series, u64>,
 }
 
 impl Follower {
@@ -84,6 +86,9 @@ impl Follower {
         };
         let empty = Reading::default();
         let restarted = last.process != next.process;
+        if restarted {
+            self.absent.clear();
+        }
         if restarted && next.inherits {
             // Which of them were counted by the process before, and read there, nobody knows.
             self.last = Some(next);
@@ -91,12 +96,19 @@ impl Follower {
         }
         let before = if restarted { &empty } else { last };
         let Some(grown) = grown(before, &next) else {
+            let lacking = last.counters.iter().filter(|(series, _)| !next.counters.contains_key(series));
+            self.absent.extend(lacking.map(|(series, n)| (series.clone(), *n)));
             self.last = Some(next);
             return (Vec::new(), Some(Loss::Reset));
         };
         let mut counted = Vec::with_capacity(grown.len());
-        let (mut torn, mut skipped) = (false, false);
+        let (mut torn, mut skipped, mut back) = (false, false, false);
         for (series, n) in grown {
+            // One that is back with all it ever counted tells nothing new; one that stands lower began anew.
+            if self.absent.get(series).is_some_and(|stood| n >= *stood) {
+                back = true;
+                continue;
+            }
             match epoch(series, before.epochs.get(&series.rollout), next.epochs.get(&series.rollout)) {
                 Epoch::Is(epoch) => counted.push(Counted { series: series.clone(), epoch, n }),
                 Epoch::Ahead => torn = true,
@@ -110,8 +122,13 @@ impl Follower {
             return (Vec::new(), Some(Loss::Torn));
         }
         self.put_off = 0;
+        self.absent.retain(|series, _| !next.counters.contains_key(series));
         self.last = Some(next);
-        let loss = if restarted { Some(Loss::Restarted) } else { (skipped || torn).then_some(Loss::Skipped) };
+        let loss = match (restarted, back) {
+            (true, _) => Some(Loss::Restarted),
+            (false, true) => Some(Loss::Reset),
+            (false, false) => (skipped || torn).then_some(Loss::Skipped),
+        };
         (counted, loss)
     }
 }

@@ -118,3 +118,42 @@ impl Metrics {
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// What is read of a page; `Err`: a part of why it is no reading.
+    async fn check(page: &str, expected: Result<(), &str>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let answer =
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{page}", page.len());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a reader");
+            let _question = stream.read(&mut [0; 4_096]).await.expect("a question");
+            stream.write_all(answer.as_bytes()).await.expect("an answer");
+        });
+        let metrics = Metrics::new(&format!("http://{address}/stats/prometheus")).expect("an address");
+        let read =
+            metrics.read_with(&BTreeSet::new(), None).await.map(drop).map_err(|error| error.to_string());
+        match (read, expected) {
+            (Ok(()), Ok(())) => {}
+            (Err(error), Err(part)) => assert!(error.contains(part), "{part:?} is missing in {error}"),
+            (read, expected) => panic!("{page}: {read:?}, not {expected:?}"),
+        }
+    }
+
+    /// Istio's agent answers so where it cannot read its Envoy: every counter would have begun anew.
+    #[tokio::test]
+    async fn a_page_without_its_envoy_is_no_reading() {
+        let agent = "# TYPE istio_agent_process_open_fds gauge\nistio_agent_process_open_fds 7\n";
+        let envoy = "# TYPE envoy_server_uptime gauge\nenvoy_server_uptime 12\n";
+        check(&format!("{agent}{envoy}"), Ok(())).await;
+        check(agent, Err("could not read its Envoy")).await;
+        check(&format!("{agent}{}", envoy.trim_end()), Err("cut off")).await;
+        check("<html></html>", Err("no metric")).await;
+    }
+}

@@ -110,3 +110,21 @@ fn what_was_not_asked_for_is_neither_new_nor_gone() {
         None,
     );
 }
+
+/// A part of a page is missing, and comes back.
+#[test]
+fn what_is_back_with_all_it_ever_counted_is_not_counted_again() {
+    let both = |stable, canary| reading(7, &[(assigned(2), stable), (assigned(3), canary)]);
+    let part = |stable| reading(7, &[(assigned(2), stable)]);
+    check(&[both(5, 100), part(6)], &[], Some(Loss::Reset));
+    check(&[both(5, 100), part(6), both(8, 104)], &[(Some(6), 2)], Some(Loss::Reset));
+    check(&[both(5, 100), part(6), both(8, 104), both(9, 107)], &[(Some(6), 1), (Some(7), 3)], None);
+    // Away for more than a reading, and for the second time.
+    let twice = [both(5, 100), part(6), part(7), both(8, 104), part(8), both(8, 110)];
+    check(&twice, &[], Some(Loss::Reset));
+    // Counters that were set to zero are counted from there.
+    check(&[both(5, 100), part(6), both(6, 3)], &[(Some(7), 3)], None);
+    // Another process knows nothing of it.
+    let next = Reading { process: "q".to_owned(), ..both(1, 200) };
+    check(&[both(5, 100), part(6), next], &[(Some(6), 1), (Some(7), 200)], Some(Loss::Restarted));
+}

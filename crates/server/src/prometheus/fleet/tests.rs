@@ -156,6 +156,14 @@ fn a_part_of_a_scrape_is_waited_for_and_then_taken_for_the_whole() {
     let part = "0+0 part of a.models";
     let reset = "0+0 a.models: counters were reset";
     check(&answers, 0, &["0+0 a.models: first reading", part, part, part, reset]);
+    // When the rest is back, all that its process ever counted is nothing new.
+    let whole = [a(5_500, 61, 14, 500)];
+    let answers = [&answers[..], &[(6_000, &whole[..])]].concat();
+    check(
+        &answers,
+        0,
+        &["0+0 a.models: first reading", part, part, part, reset, "2+0 a.models: counters were reset"],
+    );
 }
 
 #[test]
