@@ -6,9 +6,8 @@ use std::time::Duration;
 use api::{Check, Readiness};
 use store::Archive;
 
-use crate::clock;
-use crate::evidence::Increments;
-use crate::lease::Leases;
+use lease::Leases;
+use scrape::Increments;
 
 /// An engine that has not come round for so long is stuck, in milliseconds.
 pub const ENGINE_SILENT_MS: u64 = 10_000;
@@ -78,7 +77,7 @@ impl Health {
         let (proxies, seen_ns, blind_ns) =
             self.change(|known| (known.proxies, known.seen_ns, known.blind_ns));
         if proxies == 0 {
-            let why = format!("nobody's counters are read: {}", crate::scrape::HOW);
+            let why = format!("nobody's counters are read: {}", scrape::HOW);
             return Check { why: Some(why), ..Check::of("counters", None) };
         }
         let age_ns = seen_ns.map(|seen_ns| clock::monotonic_ns().saturating_sub(seen_ns));

@@ -7,7 +7,6 @@ use store::Failpoint;
 
 use super::commit::{Draft, RunDraft};
 use super::{Engine, Report};
-use crate::clock;
 
 impl Engine {
     /// Lets the machine take one event. When what follows of it cannot be written down, the event still counts, and what

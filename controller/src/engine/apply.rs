@@ -9,7 +9,6 @@ use split::policy::{Policy, SCHEMA};
 use super::commit::{Beginning, Draft, PastRun, RunDraft};
 use super::receive::Received;
 use super::{Act, Conditions, Engine, Run, record};
-use crate::clock;
 use crate::specification::Specification;
 
 /// What a key of an applied specification stands for.

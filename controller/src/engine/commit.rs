@@ -15,7 +15,6 @@ use store::{Decision, Entry, ExerciseRecord, RunRecord, Stored, Writing};
 
 use super::run::Run;
 use super::{Engine, record};
-use crate::clock;
 
 /// What is to change together, before anything of it is numbered or written.
 #[derive(Default)]

@@ -6,7 +6,6 @@ use serde_json::json;
 use super::commit::{Draft, PastRun};
 use super::exercise::ExerciseState;
 use super::{Conditions, Engine, Refusal};
-use crate::clock;
 use store::{Entry, Kind};
 
 /// What it is: a key stands for it.

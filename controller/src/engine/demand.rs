@@ -6,7 +6,7 @@ use rollout::{Rates, State};
 use split::Arm;
 use tally::What;
 
-use crate::evidence::Increments;
+use scrape::Increments;
 
 /// Long enough that a scaler is not shaken by every second, short enough that it sees a step within one.
 const WINDOW_MS: u64 = 30_000;
@@ -83,7 +83,7 @@ mod tests {
     use tally::{Counted, Series};
 
     use super::*;
-    use crate::evidence::Source;
+    use scrape::Source;
 
     fn look(from_ms: u64, to_ms: u64, counts: &[(&str, Arm, Cause, u64)], gap: bool) -> Increments {
         let counters = counts.iter().map(|(rollout, arm, cause, n)| {

@@ -3,7 +3,6 @@
 use rollout::HookCallRequest;
 
 use super::{Engine, Report};
-use crate::clock;
 
 /// Between two questions to the endpoints of a version that is kept.
 const EVERY_NS: u64 = 10_000_000_000;

@@ -13,8 +13,7 @@ use super::commit::{Draft, ExerciseDraft, RunDraft};
 use super::practice::Practising;
 use super::registry::ProxyUpdate;
 use super::{Conditions, Engine, Refusal};
-use crate::clock;
-use crate::evidence::{Increments, Unread};
+use scrape::{Increments, Unread};
 use store::Entry;
 
 /// What is exercised on one rollout, and was last.

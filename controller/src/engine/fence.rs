@@ -8,9 +8,8 @@ use rollout::{Event, Human, State};
 
 use super::commit::Draft;
 use super::{Engine, Inputs};
-use crate::clock;
-use crate::evidence::Increments;
-use crate::lease::{ANOTHER, Shown};
+use lease::{ANOTHER, Shown};
+use scrape::Increments;
 
 /// At most one incarnation begins in this time: two controllers that serve the same proxies are for people to part.
 const LEAST_APART_NS: u64 = 30_000_000_000;

@@ -9,7 +9,6 @@ use store::{Entry, Kind};
 use super::Engine;
 use super::commit::Numbered;
 use super::writing::UnderWay;
-use crate::clock;
 
 /// Events of runs whose decision is late; more than these are not remembered.
 const SINCE: usize = 2_000;

@@ -3,7 +3,7 @@
 use api::Latency;
 use rollout::State;
 
-use crate::evidence::Increments;
+use scrape::Increments;
 
 /// A filter writes the time of its last canary request at its next tick: never too early, late by at most this.
 const TICK_MS: u64 = 100;

@@ -54,25 +54,22 @@ use exercise::ExerciseState;
 pub use exercise::Order;
 pub use pulse::Pulse;
 pub use scribe::Scribe;
-pub use triggers::{TriggerCommand, TriggerViews};
+pub use triggers::{News, TriggerCommand, TriggerViews};
 pub use views::Views;
 
-use crate::clock;
-use crate::evidence::{self, Increments, Unread};
 use crate::health::Health;
-use crate::lease::Leases;
 use crate::publish::Publisher;
-use crate::scrape::Wanted;
-use crate::traffic::TrafficLog;
 use hooks::Hooks;
 use journal::Journal;
+use lease::Leases;
 use publication::Publication;
 use queue::Waiting;
 use registry::ProxyRegistry;
 use report::Report;
 use run::Run;
+use scrape::{Increments, Unread, Wanted};
 use sources::Sources;
-use store::Mesh;
+use store::{Mesh, TrafficLog};
 use triggers::Trigger;
 use upkeep::Upkeep;
 use writing::{Owed, UnderWay};
@@ -316,7 +313,7 @@ impl Engine {
         let mut unread: BTreeMap<Option<String>, Unread> = BTreeMap::new();
         for name in self.live() {
             let Some(run) = self.runs.get_mut(&name) else { continue };
-            let region = evidence::region(&run.state);
+            let region = scrape::region(&run.state);
             let unread = unread
                 .entry(region.map(str::to_owned))
                 .or_insert_with(|| increments.unread(region, self.registry.connected_in(region)));

@@ -7,7 +7,6 @@ use rollout::{Effect, Exercise, Human, Notice, PracticeBlocker, PracticeView, Pr
 use super::exercise::{ExerciseState, Order};
 use super::fleets::applied_as;
 use super::{Engine, Refusal, record};
-use crate::clock;
 
 /// Times are looked for this often.
 const LOOK_NS: u64 = 1_000_000_000;

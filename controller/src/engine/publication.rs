@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Engine;
-use crate::lease::Leases;
 use crate::publish::{Part, Publisher};
-use crate::scrape::Wanted;
+use lease::Leases;
+use scrape::Wanted;
 
 /// Pushes that take nothing back are this far apart: a hundred runs that go on within it are one push to a thousand
 /// proxies, not a hundred.

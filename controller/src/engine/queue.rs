@@ -5,7 +5,6 @@ use manifest::{Plan, Supersede};
 use rollout::{Event, Human, Reception, fleet};
 
 use super::Engine;
-use crate::clock;
 use store::Queued;
 
 /// One that waits.

@@ -9,7 +9,6 @@ use rollout::{Event, Question, Reading, State, Wanted, fleet};
 use split::Arm;
 
 use super::{Engine, Report};
-use crate::clock;
 use sources::{Figures, Purpose, Requester, When};
 
 /// Pushed figures of one run, by gate or guardrail and version. Kept in memory alone: they are stale before a restart matters.

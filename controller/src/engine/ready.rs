@@ -7,7 +7,6 @@ use rollout::{Endpoints, WarmUpRequest};
 use split::Arm;
 
 use super::{Engine, Report};
-use crate::clock;
 use sources::{Purpose, Requester, Sources, When};
 
 /// Between two counts of one run. Envoy's own health checks are seldom more frequent.

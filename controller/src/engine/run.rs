@@ -11,7 +11,6 @@ use super::demand::Measured;
 use super::publication::region;
 use super::readings::Pushed;
 use super::registry::ProxyUpdate;
-use crate::clock;
 use store::{Entry, Sample, Stored, Writing};
 
 /// Measurements kept while the store refuses; older ones make room.

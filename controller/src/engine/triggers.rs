@@ -11,16 +11,14 @@ use manifest::{Problem, Supersede};
 use tokio::sync::oneshot;
 
 use super::Engine;
-use crate::clock;
 use crate::specification::ReadTrigger;
-use crate::webhook::News;
 use store::{Origin, Outcome, Pending, StoredTrigger, Triggered};
 
 mod news;
 mod poll;
 
-pub use news::Confirmed;
 use news::Standing;
+pub use news::{Confirmed, News};
 use poll::{Polling, Tries};
 
 /// What people and registries ask of triggers.

@@ -5,7 +5,6 @@ use std::time::Instant;
 use rollout::{Now, State};
 
 use super::Engine;
-use crate::clock;
 use crate::health::Health;
 
 /// Evidence without a decision is written this often: losing less than this much of it is a gap, not a fault.

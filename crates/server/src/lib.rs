@@ -1,4 +1,4 @@
-//! How do people, proxies and monitoring reach the controller?
+//! How do people, proxies, registries and monitoring reach the controller?
 //!
 //! [`run`] puts the process together and is all that the outside calls: listeners and who may use them (`listen`, `doors`),
 //! the API (`server`), the metrics page (`metrics`), exports (`export`). What is decided is decided in `controller`.
@@ -7,10 +7,10 @@ mod doors;
 mod export;
 mod listen;
 mod metrics;
-mod prometheus;
 mod serve;
 mod server;
+mod webhook;
 
 pub use listen::tls::TlsFiles;
-pub use prometheus::Terms as PrometheusTerms;
+pub use scrape::prometheus::Terms as PrometheusTerms;
 pub use serve::{Config, Plugins, ProxyTerms, run};

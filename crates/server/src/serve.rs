@@ -15,19 +15,19 @@ use tokio::sync::{mpsc, watch};
 use crate::doors::{Proxies, RefusedRequests, RequestGuard, Tokens};
 use crate::listen::tls::{Tls, TlsFiles};
 use crate::listen::{self, ConnectionTimeouts, Port, listen};
-use crate::prometheus::{self, Prometheus};
 use crate::server::{self, Api, Exports};
+use crate::webhook::Deliveries;
 use controller::engine::{self, Engine, Inputs, Scribe};
-use controller::evidence::Increments;
 use controller::health::Health;
-use controller::lease::Leases;
 use controller::publish::{Apart, Publisher, Target};
-use controller::scrape::{self, Behind, Placed, Reader, Scraper, System, Wanted};
 use controller::specification::SpecificationReaders;
-use controller::traffic::TrafficLog;
-use controller::webhook::Deliveries;
 use hooks::{Hooks, Programs};
+use lease::Leases;
+use scrape::Increments;
+use scrape::prometheus::{self, Prometheus};
+use scrape::{Behind, Placed, Reader, Scraper, System, Wanted};
 use sources::{Hosts, Secrets, Sources};
+use store::TrafficLog;
 use store::{Archive, Store};
 
 /// What the operator says; every field is an option of `serin run`.

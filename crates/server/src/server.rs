@@ -36,11 +36,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::doors::{self, LEASE, LEASE_OF, Proxies, RequestGuard, Why, prove};
 use crate::metrics;
+use crate::webhook::Deliveries;
 use controller::engine::{Act, Command, GoBack, Pulse, TriggerViews, Views};
 use controller::health::Health;
-use controller::lease::Leases;
 use controller::specification::{Specification, SpecificationReaders};
-use controller::webhook::Deliveries;
+use lease::Leases;
 use people::{conditions, human};
 use sources::Sources;
 use store::Archive;

@@ -26,6 +26,7 @@ mod queued;
 mod remedy;
 mod reserve;
 mod retention;
+mod traffic;
 mod triggers;
 mod versions;
 
@@ -36,6 +37,7 @@ pub use failpoints::{Failpoint, Failpoints};
 pub use journal::{Entry, Kind};
 pub use measured::{Counted, Sample};
 pub use queued::Queued;
+pub use traffic::TrafficLog;
 pub use triggers::{Origin, Outcome, Pending, StoredTrigger, Triggered};
 
 /// The store, open for writing by this process alone.

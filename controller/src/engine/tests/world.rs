@@ -23,8 +23,7 @@ use rollout::{Human, Now, State};
 use tokio::sync::oneshot;
 
 use super::super::*;
-use crate::clock;
-use crate::evidence::Source;
+use scrape::Source;
 use seen::note;
 use {
     sources::{Hosts, Secrets},

@@ -12,13 +12,24 @@ use store::{Origin, Outcome, Pending, Triggered};
 use tokio::sync::oneshot;
 
 use super::{Engine, Named, Trigger};
-use crate::clock;
 use crate::engine::Report;
-use crate::webhook::News;
 
 /// Events that are less apart happened at one moment: a registry of several processes has several clocks, and versions are
 /// numbered by one hand.
 const ONE_MOMENT_MS: u64 = 1_000;
+
+/// What a registry says has happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// The version it is about; `None`: whatever was meant before.
+    pub version: Option<String>,
+    /// Is it to be rolled out, or no longer?
+    pub go: bool,
+    /// How it was heard of.
+    pub by: String,
+    /// When it happened, in milliseconds since 1970, by the registry's own word.
+    pub said_ms: Option<u64>,
+}
 
 /// Who waits for what becomes of a delivery.
 type Answer = oneshot::Sender<Result<Fired, Refusal>>;

@@ -8,7 +8,6 @@ use manifest::Poll;
 
 use super::super::{Engine, Report};
 use super::Named;
-use crate::clock;
 
 const NS_PER_MS: u64 = 1_000_000;
 /// A registry that does not answer is asked ever less often, down to this.

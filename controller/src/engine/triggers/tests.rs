@@ -7,9 +7,9 @@ use rollout::Human;
 
 use super::*;
 use crate::engine::{Act, Conditions};
-use crate::lease::Leases;
 use crate::publish::Publisher;
 use hooks::Hooks;
+use lease::Leases;
 use sources::{Hosts, Secrets, Sources};
 use store::Store;
 

@@ -11,7 +11,6 @@ use serde::Serialize;
 
 use super::Api;
 use crate::metrics::{self, Query};
-use controller::clock;
 use controller::health::ENGINE_SILENT_MS;
 
 /// Values are of now. Clocks may differ by so much, and one may ask a little late, in seconds.

@@ -11,10 +11,9 @@ use rollout::Human;
 
 use super::people::human;
 use super::{Answer, Api, ask, done};
-use controller::clock;
+use crate::webhook::{self, Said};
 use controller::engine::{Command, TriggerCommand};
 use controller::specification::ReadTrigger;
-use controller::webhook::{self, Said};
 use sources::Text;
 
 pub fn routes() -> Router<Api> {

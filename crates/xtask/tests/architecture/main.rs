@@ -196,13 +196,27 @@ const RULES: &[Rule] = &[
         ours: &["manifest", "outbound", "rollout"],
         never: &["axum", "prost", "reqwest", "rusqlite", "tonic"],
     },
+    Rule { package: "clock", purity: Purity::Effects, ours: &["rollout"], never: &["tokio"] },
+    Rule {
+        package: "lease",
+        purity: Purity::Effects,
+        ours: &["clock", "store", "tally"],
+        never: &["axum", "hyper", "tokio", "tonic"],
+    },
+    // What it finds is evidence; what follows from that is decided elsewhere.
+    Rule {
+        package: "scrape",
+        purity: Purity::Effects,
+        ours: &["clock", "envoy", "manifest", "outbound", "rollout", "sources", "tally"],
+        never: &["kube", "rusqlite", "wasmtime"],
+    },
     // Nobody talks to it but by channels: HTTP is the server's.
     Rule {
         package: "controller",
         purity: Purity::Effects,
         ours: &[
-            "api", "envoy", "hooks", "istio", "judge", "manifest", "outbound", "rollout", "sources", "split",
-            "store", "tally",
+            "api", "clock", "envoy", "hooks", "istio", "judge", "lease", "manifest", "outbound", "rollout",
+            "scrape", "sources", "split", "store", "tally",
         ],
         never: &["clap", "murmur3", "prometheus-client", "proxy-wasm", "statrs", "wasmtime"],
     },
@@ -211,13 +225,16 @@ const RULES: &[Rule] = &[
         purity: Purity::Effects,
         ours: &[
             "api",
+            "clock",
             "controller",
             "envoy",
             "hooks",
             "istio",
+            "lease",
             "manifest",
             "outbound",
             "rollout",
+            "scrape",
             "sources",
             "split",
             "store",

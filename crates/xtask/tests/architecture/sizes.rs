@@ -6,11 +6,11 @@ use std::path::Path;
 use crate::files::tracked;
 use crate::graph::root;
 
-/// A crate with more lines than this answers more than one question. The aim is 11,000, and this is where it must be split.
-const CRATE: usize = 11_500;
+/// A crate with more lines than this answers more than one question.
+const CRATE: usize = 11_000;
 
-/// What must stay smaller, since everything meets in it: the aim is 8,000.
-const SMALLER: [(&str, usize); 1] = [("controller", 9_000)];
+/// What must stay smaller, since everything meets in it.
+const SMALLER: [(&str, usize); 1] = [("controller", 8_000)];
 
 /// The crate that a Rust file belongs to, by its folder; `None`: it is a test.
 fn crate_of(path: &Path) -> Option<String> {

@@ -5,7 +5,6 @@ use rollout::{Answer as Said, PhaseName, View};
 use serde_json::Value;
 
 use super::*;
-use controller::clock;
 
 fn run(phase: PhaseName, answer: Said) -> RunView {
     let gate = VerdictView {

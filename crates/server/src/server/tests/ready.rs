@@ -3,8 +3,7 @@
 use api::Readiness;
 
 use super::*;
-use controller::clock;
-use controller::evidence::{Increments, Source};
+use scrape::{Increments, Source};
 use store::Store;
 
 async fn readiness(router: &Router) -> (u16, Readiness) {

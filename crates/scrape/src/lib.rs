@@ -1,4 +1,7 @@
-//! Reads every Envoy's counters, again and again, and says what happened between two looks.
+//! What did all proxies count between two looks, and what of it is a run's?
+//!
+//! [`Scraper`] reads each proxy's counters at its own address; [`prometheus`] asks a server that has scraped them. Either
+//! makes [`Increments`] of what it reads, and those make the interval of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,14 +15,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 mod behind;
+mod increments;
 mod look;
+pub mod prometheus;
 
 use behind::Names;
 pub use behind::{Behind, System};
+pub use increments::{Increments, Source, Unread, region};
 pub use look::Look;
-
-use crate::clock;
-use crate::evidence::Increments;
 
 /// A source is stale after this many periods without an answer.
 const STALE_PERIODS: u32 = 5;
@@ -102,6 +105,7 @@ impl Reader for Metrics {
 /// A reader, with the region that its operator names.
 pub type Placed = (Option<String>, Arc<dyn Reader>);
 
+/// Reads all proxies once a period.
 pub struct Scraper {
     readers: BTreeMap<String, Placed>,
     /// Names whose addresses are read as well.
@@ -118,6 +122,7 @@ pub struct Scraper {
 }
 
 impl Scraper {
+    /// It, the filters' refusals by reason, and the policies that proxies run.
     pub fn new(
         readers: Vec<Placed>,
         period: Duration,

@@ -11,7 +11,7 @@ use rollout::Now;
 
 use super::answer;
 use super::fleet::{Fleet, Gathered};
-use controller::scrape::Wanted;
+use crate::Wanted;
 
 /// Series of one sidecar: the usual ones of a rollout, answer times included.
 const SERIES: usize = 300;

@@ -9,8 +9,7 @@ use tally::Counted;
 use tokio::sync::watch;
 
 use super::{HOW, Wanted};
-use crate::clock;
-use crate::evidence::{Increments, Source};
+use crate::{Increments, Source};
 
 /// The look that is open, and what is remembered from look to look.
 pub struct Look {

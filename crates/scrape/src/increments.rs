@@ -8,13 +8,16 @@ use manifest::ErrorClass;
 use rollout::{Bins, CounterAccumulator, Counts, Interval, ProxyCoverage, Routed, Seen, State};
 use tally::Counted;
 
-use crate::scrape::HOW;
+use crate::HOW;
 
 /// Increments of counters between two looks at all proxies.
 #[derive(Clone, Debug, Default)]
 pub struct Increments {
+    /// When the first of what is counted here can have happened, in milliseconds since 1970.
     pub from_ms: u64,
+    /// When the look ended, in milliseconds since 1970.
     pub to_ms: u64,
+    /// The filters' counters, by series and epoch.
     pub counted: Vec<Counted>,
     /// What Envoys counted of the clusters behind shadows.
     pub upstreams: BTreeMap<Upstream, u64>,
@@ -237,6 +240,7 @@ impl Increments {
     }
 }
 
+/// The region whose proxies alone are the run's; `None`: all are.
 pub fn region(state: &State) -> Option<&str> {
     state.plan.member.as_ref().and_then(|member| member.region.as_deref())
 }

@@ -15,6 +15,8 @@ pub struct TrafficLog {
 }
 
 impl TrafficLog {
+    /// # Errors
+    /// When the directory cannot be made.
     pub fn new(directory: &Path) -> Result<Self> {
         std::fs::create_dir_all(directory)
             .with_context(|| format!("{} cannot be made; name a directory that can", directory.display()))?;

@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use store::Mesh;
 use tally::lease::{Answer, Question, Word};
 
-use crate::clock;
-
 /// A controller whose engine has not come round for this long must not vouch for anything.
 const ENGINE_SILENT_MS: u64 = 10_000;
 

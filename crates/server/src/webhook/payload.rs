@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use controller::engine::News;
 use manifest::{Mlflow, Trigger, When};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -14,19 +15,6 @@ pub enum Said {
     News(News),
     /// Nothing: why.
     Nothing(String),
-}
-
-/// What a registry says has happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
-    /// The version it is about; `None`: whatever was meant before.
-    pub version: Option<String>,
-    /// Is it to be rolled out, or no longer?
-    pub go: bool,
-    /// How it was heard of.
-    pub by: String,
-    /// When it happened, in milliseconds since 1970, by the registry's own word.
-    pub said_ms: Option<u64>,
 }
 
 /// MLflow's envelope; strange fields are theirs to add.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderMap;
 
-pub use payload::{News, Said, read};
+pub use payload::{Said, read};
 pub use signature::{Delivery, Unsigned};
 
 use signature::verify;

@@ -1,10 +1,12 @@
-//! The two clocks, read here and nowhere else in the process.
+//! What time is it, by which clock, and how does a test set it? The controller's process reads both clocks here and nowhere else.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rollout::Now;
 use rustix::time::{ClockId, clock_gettime};
 
+/// Both clocks.
+#[must_use]
 pub fn now() -> Now {
     #[cfg(any(test, feature = "test-util"))]
     if let Some(now) = fake::now() {
@@ -19,11 +21,14 @@ pub fn now() -> Now {
     }
 }
 
+/// The wall clock, in milliseconds since 1970.
+#[must_use]
 pub fn unix_ms() -> u64 {
     now().unix_ms
 }
 
 /// `CLOCK_MONOTONIC`: the same for every process of this machine, so that others can subtract from it.
+#[must_use]
 pub fn monotonic_ns() -> u64 {
     now().monotonic_ns
 }
@@ -39,10 +44,13 @@ pub mod fake {
         static NOW: Cell<Option<Now>> = const { Cell::new(None) };
     }
 
+    /// What this thread's test has set; `None`: nothing, the clocks of the machine count.
+    #[must_use]
     pub fn now() -> Option<Now> {
         NOW.get()
     }
 
+    /// Sets both clocks of this thread.
     pub fn set(now: Now) {
         NOW.set(Some(now));
     }

@@ -8,7 +8,7 @@ use envoy::stats::{Age, Labels, Snapshot};
 use tally::TAGS;
 
 use super::answer::Series;
-use controller::scrape::Wanted;
+use crate::Wanted;
 use rollout::Now;
 
 /// A scrape that lacks counters of the one before is waited for so many times: parts of one come at different times where

@@ -25,9 +25,8 @@ use rollout::Now;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use controller::clock;
-use controller::evidence::Increments;
-use controller::scrape::{Look, Wanted};
+use crate::Increments;
+use crate::{Look, Wanted};
 use fleet::{Fleet, Gathered};
 
 /// For how long an answer is waited for.

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::super::{Scraper, Wanted};
 use super::*;
-use crate::evidence::Increments;
+use crate::Increments;
 
 #[test]
 fn names_are_read_as_written() {
