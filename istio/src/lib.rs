@@ -7,6 +7,7 @@
 
 mod document;
 mod keeper;
+pub mod objects;
 mod place;
 mod plugin;
 

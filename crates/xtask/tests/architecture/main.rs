@@ -162,7 +162,7 @@ const RULES: &[Rule] = &[
     Rule {
         package: "istio",
         purity: Purity::Effects,
-        ours: &[],
+        ours: &["api", "manifest"],
         never: &["axum", "clap", "murmur3", "proxy-wasm", "rusqlite", "statrs", "tonic", "wasmtime"],
     },
     Rule {
