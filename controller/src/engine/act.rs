@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use rollout::fleet::Moved;
-use rollout::{Effect, Event, HandingBack, Phase, Publication, Severity, State, fleet};
+use rollout::{Effect, Event, HandBackProgress, Phase, Publication, Severity, State, fleet};
 use store::Failpoint;
 
 use super::commit::{Draft, RunDraft};
@@ -136,7 +136,7 @@ impl Engine {
     /// Names the asking, so that whoever is asked again after a crash knows it for the same.
     fn key(&self, state: &State) -> String {
         let asked = match &state.phase {
-            Phase::HandBack(HandingBack::Asked { since_age_ms, .. }) => *since_age_ms,
+            Phase::HandBack(HandBackProgress::Asked { since_age_ms, .. }) => *since_age_ms,
             _ => 0,
         };
         format!("{}-{}-{}-{asked}", self.mesh.incarnation, state.plan.name, state.run)

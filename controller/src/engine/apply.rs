@@ -1,8 +1,8 @@
 //! What people ask for: a new run, or something of a running one.
 
 use api::{Applied, Refusal};
-use manifest::{Exercised, Plan};
-use rollout::{Acted, Event, Exercise, ExerciseView, Human, Now, Reception, State, fleet};
+use manifest::{ExerciseKind, Plan};
+use rollout::{Acted, Admission, Event, Exercise, ExerciseView, Human, Now, State, fleet};
 use split::Splitter;
 use split::policy::{Policy, SCHEMA};
 
@@ -45,27 +45,27 @@ impl Engine {
         let text = spec.text.as_str();
         let Received { name, plans, run, reception, mut warnings } = self.receive(spec, again)?;
         let mut applied = Applied { name: name.clone(), run, ..Applied::default() };
-        if matches!(reception, Reception::Begin { .. } | Reception::Replace | Reception::Queue) {
+        if matches!(reception, Admission::Begin { .. } | Admission::Replace | Admission::Queue) {
             self.expect(&name, conditions)?;
         }
         match reception {
-            Reception::Begin { run, epoch } => {
+            Admission::Begin { run, epoch } => {
                 let acted = conditions.acted(APPLY);
                 self.begin(&name, plans, text, human, (run, epoch), acted).await?;
                 applied.run = run;
             }
-            Reception::Unchanged => {
+            Admission::Unchanged => {
                 // Whoever applies what is there wants nothing else to come.
                 warnings.extend(self.withdraw(&name)?);
                 applied.unchanged = true;
             }
-            Reception::Practice => {
+            Admission::Practice => {
                 self.reschedule(&name, &plans, text, &human).await?;
                 warnings.extend(self.withdraw(&name)?);
                 applied.rescheduled = true;
             }
-            Reception::Refused(why) => return Err(Refusal::Conflict(why)),
-            Reception::Replace | Reception::Queue => {
+            Admission::Refused(why) => return Err(Refusal::Conflict(why)),
+            Admission::Replace | Admission::Queue => {
                 warnings.extend(self.wait(&name, plans, text, human.who)?);
                 self.serve(&name).await;
                 let now = self.applied(&name);
@@ -169,7 +169,11 @@ impl Engine {
     }
 
     /// What was exercised, the newest first.
-    pub(super) fn past_exercises(&self, name: &str, what: Exercised) -> Result<Vec<ExerciseView>, Refusal> {
+    pub(super) fn past_exercises(
+        &self,
+        name: &str,
+        what: ExerciseKind,
+    ) -> Result<Vec<ExerciseView>, Refusal> {
         let read = self.journal.past_exercises(name, what);
         let mut all = read.map_err(|error| Refusal::unread(&error))?;
         // What is under way is known better here than in the store.
@@ -284,14 +288,14 @@ fn last(run: &Run, next: u64, now: Now) -> PastRun {
 
 /// Why plans that would wait could never begin; better said now than in an hour.
 pub(super) fn never_fits(present: &[&State], plans: &[Plan]) -> Option<String> {
-    if let Reception::Replace = fleet::receive(present, plans, false) {
+    if let Admission::Replace = fleet::receive(present, plans, false) {
         let abort = || Event::Abort(Human { who: String::new(), reason: String::new() });
         let events = (0..present.len()).map(|index| (index, abort())).collect();
         let aborted: Vec<State> =
             fleet::step(present, events, clock::now()).into_iter().map(|moved| moved.state).collect();
         let aborted: Vec<&State> = aborted.iter().collect();
         return match fleet::receive(&aborted, plans, false) {
-            Reception::Refused(why) => Some(why),
+            Admission::Refused(why) => Some(why),
             _ => None,
         };
     }

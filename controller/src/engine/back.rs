@@ -1,7 +1,7 @@
 //! A person goes back: to stable while a run lasts, and after it to any version that was behind the stable route
 //! before, if somebody can say that it is behind the canary route.
 
-use api::{Refusal, WentBack};
+use api::{Refusal, RollbackReply};
 use futures::future::join_all;
 use manifest::{KeepWarm, Ready};
 use rollout::{Acted, Endpoint, Event, Human, State, fleet};
@@ -15,21 +15,21 @@ use sources::Sources;
 
 /// What a person wants.
 #[derive(Clone, Debug, Default)]
-pub struct GoBack {
+pub struct RollbackOrder {
     /// The version; `None`: the one from before.
     pub to: Option<String>,
     /// Without anybody's word that it is there.
     pub unverified: bool,
 }
 
-impl GoBack {
+impl RollbackOrder {
     /// What it is, with all it is about: a key stands for it.
     fn words(&self) -> String {
         self.to.as_ref().map_or_else(|| "rollback".to_owned(), |to| format!("rollback to {to}"))
     }
 }
 
-type Answer = oneshot::Sender<Result<WentBack, Refusal>>;
+type Answer = oneshot::Sender<Result<RollbackReply, Refusal>>;
 
 /// From one version back to another, of one run or member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ enum Aim {
 /// The answer to the question whether a version is there, with all that is needed to act on it.
 pub struct Vouched {
     name: String,
-    order: GoBack,
+    order: RollbackOrder,
     human: Human,
     conditions: Conditions,
     ways: Vec<Way>,
@@ -66,7 +66,7 @@ impl Engine {
     pub(super) async fn go_back(
         &mut self,
         name: String,
-        order: GoBack,
+        order: RollbackOrder,
         human: Human,
         conditions: Conditions,
         answer: Answer,
@@ -78,7 +78,7 @@ impl Engine {
         let done = match self.was_done(&name, &order.words(), &conditions) {
             Ok(true) => {
                 let (run, message) = (run(self), format!("{name}: this was done before, under the same key"));
-                Some(Ok(WentBack { name: name.clone(), run, begun: false, message }))
+                Some(Ok(RollbackReply { name: name.clone(), run, begun: false, message }))
             }
             Ok(false) if raises => self.expect(&name, &conditions).err().map(Err),
             Err(refusal) if raises => Some(Err(refusal)),
@@ -95,7 +95,7 @@ impl Engine {
                 let ended = self.act_as(&name, Act::Abort, human, &conditions, &order.words()).await;
                 let message = format!("run {run} is taken back to stable");
                 let message = self.with_warning(message);
-                let _ = answer.send(ended.map(|()| WentBack { name, run, begun: false, message }));
+                let _ = answer.send(ended.map(|()| RollbackReply { name, run, begun: false, message }));
                 return;
             }
             Err(refusal) => {
@@ -120,7 +120,7 @@ impl Engine {
     }
 
     /// Does it send traffic to another version, rather than take it back to the one that stable serves?
-    pub(super) fn raises(&self, name: &str, order: &GoBack, human: &Human) -> bool {
+    pub(super) fn raises(&self, name: &str, order: &RollbackOrder, human: &Human) -> bool {
         matches!(self.aim(name, order, human), Ok(Aim::Ways(_)))
     }
 
@@ -148,7 +148,7 @@ impl Engine {
         human: Human,
         said: Option<String>,
         acted: Option<Acted>,
-    ) -> Result<WentBack, Refusal> {
+    ) -> Result<RollbackReply, Refusal> {
         let present = self.applied(name);
         let plan = |way: &Way| {
             let plan = &self.runs.get(&way.name)?.state.plan;
@@ -175,7 +175,7 @@ impl Engine {
             message.push_str(&format!("; {waited}, which waited, does not begin"));
         }
         let message = self.with_warning(message);
-        Ok(WentBack { name: name.to_owned(), run, begun: true, message })
+        Ok(RollbackReply { name: name.to_owned(), run, begun: true, message })
     }
 
     fn with_warning(&mut self, message: String) -> String {
@@ -185,7 +185,7 @@ impl Engine {
         }
     }
 
-    fn aim(&self, name: &str, order: &GoBack, human: &Human) -> Result<Aim, Refusal> {
+    fn aim(&self, name: &str, order: &RollbackOrder, human: &Human) -> Result<Aim, Refusal> {
         let whom = self.applied(name);
         if whom.is_empty() {
             self.there_is(name)?;
@@ -211,7 +211,7 @@ impl Engine {
     }
 
     /// The way back of one run that is over, or nearly.
-    fn way(&self, state: &State, order: &GoBack) -> Result<Way, Refusal> {
+    fn way(&self, state: &State, order: &RollbackOrder) -> Result<Way, Refusal> {
         let stable = &state.stable_version;
         let conflict = |why: String| Err(Refusal::Conflict(format!("{}: {why}", state.plan.name)));
         let known = self.versions_before(state)?;
@@ -281,7 +281,7 @@ impl Engine {
 }
 
 /// What going back means while runs last; `None`: they are over, or stable serves the new version already.
-fn under_way(name: &str, states: &[&State], order: &GoBack) -> Result<Option<Aim>, Refusal> {
+fn under_way(name: &str, states: &[&State], order: &RollbackOrder) -> Result<Option<Aim>, Refusal> {
     let Some(live) = states.iter().find(|state| !state.is_over()) else { return Ok(None) };
     let (run, stable, canary) = (live.run, &live.stable_version, &live.plan.canary);
     if live.plan.returning.is_some() {

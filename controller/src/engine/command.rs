@@ -1,11 +1,11 @@
 //! What people ask for, and who of the engine answers.
 
-use api::{Applied, Done, Figure, PastView, Refusal, WentBack};
-use manifest::Exercised;
+use api::{Applied, Done, Figure, PastView, Refusal, RollbackReply};
+use manifest::ExerciseKind;
 use rollout::{ExerciseView, Human};
 use tokio::sync::oneshot;
 
-use super::back::GoBack;
+use super::back::RollbackOrder;
 use super::exercise::Order;
 use super::triggers::TriggerCommand;
 use super::{Act, Conditions, Engine};
@@ -44,12 +44,12 @@ pub enum Command {
         answer: oneshot::Sender<Result<(), Refusal>>,
     },
     /// Back to stable, or to a version that was there before.
-    GoBack {
+    RollbackOrder {
         name: String,
-        order: GoBack,
+        order: RollbackOrder,
         human: Human,
         conditions: Conditions,
-        answer: oneshot::Sender<Result<WentBack, Refusal>>,
+        answer: oneshot::Sender<Result<RollbackReply, Refusal>>,
     },
     /// Figures for gates that take them.
     Push { name: String, figures: Vec<Figure>, answer: oneshot::Sender<Result<(), Refusal>> },
@@ -62,7 +62,11 @@ pub enum Command {
         answer: oneshot::Sender<Result<u64, Refusal>>,
     },
     /// What was tried, the newest first.
-    Exercises { name: String, what: Exercised, answer: oneshot::Sender<Result<Vec<ExerciseView>, Refusal>> },
+    Exercises {
+        name: String,
+        what: ExerciseKind,
+        answer: oneshot::Sender<Result<Vec<ExerciseView>, Refusal>>,
+    },
     /// An earlier run, as it ended.
     Past { name: String, run: u64, answer: oneshot::Sender<Result<Box<PastView>, Refusal>> },
     /// Something of what begins rollouts by itself.
@@ -97,7 +101,7 @@ impl Engine {
             Command::Delete { name, human, conditions, answer } => {
                 let _ = answer.send(self.delete_if(&name, &human, &conditions).await);
             }
-            Command::GoBack { name, order, human, conditions, answer } => {
+            Command::RollbackOrder { name, order, human, conditions, answer } => {
                 Box::pin(self.go_back(name, order, human, conditions, answer)).await;
             }
             Command::Push { name, figures, answer } => {

@@ -10,7 +10,7 @@
 
 use anyhow::Result;
 use rollout::fleet::Moved;
-use rollout::{Below, Effect, Event, Exercise, Practised, State};
+use rollout::{Below, Effect, Event, Exercise, PracticeSchedule, State};
 use store::{Decision, Entry, ExerciseRecord, RunRecord, Stored, Writing};
 
 use super::run::Run;
@@ -53,7 +53,7 @@ pub(super) struct ExerciseDraft {
     /// It was not there before.
     pub begins: bool,
     /// It begins: how far the practice of its kind is with that.
-    pub practised: Option<Practised>,
+    pub schedule: Option<PracticeSchedule>,
 }
 
 /// A run as it ends for good, and what is to be said of it beside what waits to be written.
@@ -179,7 +179,7 @@ impl Engine {
             ExerciseRecord {
                 exercise: draft.exercise.clone(),
                 entries: known.iter().chain(exercise_entries).cloned().collect(),
-                practised: draft.practised.clone(),
+                schedule: draft.schedule.clone(),
             }
         });
         Decision {
@@ -287,12 +287,12 @@ impl Engine {
             }
             effects.extend(of_run.into_iter().map(|effect| (name.clone(), effect)));
         }
-        if let Some(ExerciseDraft { exercise, effects: of_it, practised, .. }) = draft.exercise {
+        if let Some(ExerciseDraft { exercise, effects: of_it, schedule, .. }) = draft.exercise {
             let name = exercise.name().to_owned();
             let publishes = of_it.iter().any(|effect| matches!(effect, Effect::Publish(_)));
             let reasons = publishes.then(|| self.registry.reasons());
             let known = self.exercises.entry(name.clone()).or_default();
-            known.adopt(exercise, practised, reasons.map(|reasons| (of_exercise, reasons)));
+            known.adopt(exercise, schedule, reasons.map(|reasons| (of_exercise, reasons)));
             known.decisions += u64::from(!of_it.is_empty());
             known.unsaved |= owed;
             if owed {

@@ -56,7 +56,8 @@ impl Engine {
         if let Some(live) =
             whom.iter().find_map(|name| self.exercises.get(name).and_then(ExerciseState::live))
         {
-            let why = format!("a {} of {name} is under way: end it first (serin abort {name})", live.kind());
+            let why =
+                format!("a {} of {name} is under way: end it first (serin abort {name})", live.kind().name());
             return Err(Refusal::Conflict(why));
         }
         if states.iter().any(|state| state.is_to_tell()) && human.reason.trim().is_empty() {

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use manifest::{Exercised, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS, Percent, Span};
+use manifest::{ExerciseKind, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS, Percent, Span};
 use rollout::{
     Acks, Acted, CounterAccumulator, Drill, DrillOrder, Event, Exercise, ExerciseEvent, Heartbeats, Human,
-    LastCanaryRequest, Outcome, Parity, ParityOrder, Practised, State,
+    LastCanaryRequest, Outcome, Parity, ParityOrder, PracticeSchedule, State,
 };
 
 use super::acknowledged::Acknowledged;
 use super::commit::{Draft, ExerciseDraft, RunDraft};
-use super::practice::Practising;
+use super::practice::ScheduledPractice;
 use super::registry::ProxyUpdate;
 use super::{Conditions, Engine, Refusal};
 use scrape::{Increments, Unread};
@@ -22,9 +22,9 @@ pub struct ExerciseState {
     /// The last of each kind; at most one of them is not over.
     last: Vec<Exercise>,
     /// When one of each kind last passed, in milliseconds since 1970.
-    passed: BTreeMap<Exercised, u64>,
+    passed: BTreeMap<ExerciseKind, u64>,
     /// What begins by itself.
-    pub practising: BTreeMap<Exercised, Practising>,
+    pub scheduled: BTreeMap<ExerciseKind, ScheduledPractice>,
     /// How far the last publication has come.
     pub acknowledged: Acknowledged,
     /// How its counters are read.
@@ -58,8 +58,8 @@ impl Order {
     /// Its kind, as in the API.
     const fn kind(&self) -> &'static str {
         match self {
-            Self::Drill { .. } => Exercised::Drill.kind(),
-            Self::Parity { .. } => Exercised::Parity.kind(),
+            Self::Drill { .. } => ExerciseKind::Drill.name(),
+            Self::Parity { .. } => ExerciseKind::Parity.name(),
         }
     }
 }
@@ -78,7 +78,7 @@ impl ExerciseState {
 
     /// As the last process left it and could not write it down, unless the store knows better.
     pub fn held(&mut self, exercise: Exercise, entries: Vec<Entry>) {
-        let known = self.last(exercise.exercised());
+        let known = self.last(exercise.kind());
         let knows = known.is_some_and(|known| {
             known.number() > exercise.number() || known.number() == exercise.number() && known.is_over()
         });
@@ -92,11 +92,11 @@ impl ExerciseState {
         self.last.iter().find(|exercise| !exercise.is_over())
     }
 
-    pub fn last(&self, what: Exercised) -> Option<&Exercise> {
-        self.last.iter().find(|exercise| exercise.exercised() == what)
+    pub fn last(&self, what: ExerciseKind) -> Option<&Exercise> {
+        self.last.iter().find(|exercise| exercise.kind() == what)
     }
 
-    pub fn passed(&self, what: Exercised) -> Option<u64> {
+    pub fn passed(&self, what: ExerciseKind) -> Option<u64> {
         self.passed.get(&what).copied()
     }
 
@@ -119,12 +119,12 @@ impl ExerciseState {
     pub fn adopt(
         &mut self,
         exercise: Exercise,
-        practised: Option<Practised>,
+        schedule: Option<PracticeSchedule>,
         published: Option<(u64, &BTreeMap<String, u64>)>,
     ) {
-        if let Some(practised) = practised {
-            let what = exercise.exercised();
-            self.practising.insert(what, Practising::new(practised, what, clock::unix_ms()));
+        if let Some(schedule) = schedule {
+            let what = exercise.kind();
+            self.scheduled.insert(what, ScheduledPractice::new(schedule, what, clock::unix_ms()));
         }
         self.put(exercise);
         let epoch = self.epoch();
@@ -147,9 +147,9 @@ impl ExerciseState {
 
     fn put(&mut self, exercise: Exercise) {
         if let Some(ended) = exercise.ended().filter(|ended| ended.outcome == Outcome::Passed) {
-            self.passed.insert(exercise.exercised(), ended.at.unix_ms);
+            self.passed.insert(exercise.kind(), ended.at.unix_ms);
         }
-        let same = |known: &Exercise| known.exercised() == exercise.exercised();
+        let same = |known: &Exercise| known.kind() == exercise.kind();
         if !self.last.iter().any(|known| same(known) && known.number() == exercise.number()) {
             self.counting = match &exercise {
                 Exercise::Parity(parity) if !exercise.is_over() => {
@@ -253,7 +253,7 @@ impl Engine {
         }
         let exercise = match order {
             Order::Drill { weight, limit } => {
-                let number = number(slot, Exercised::Drill);
+                let number = number(slot, ExerciseKind::Drill);
                 drill(
                     state,
                     number,
@@ -271,16 +271,16 @@ impl Engine {
                     by,
                     scheduled,
                 };
-                parity(state, number(slot, Exercised::Parity), epoch, order)?
+                parity(state, number(slot, ExerciseKind::Parity), epoch, order)?
             }
         };
-        let (number, what) = (exercise.number(), exercise.exercised());
-        let practised = slot.and_then(|slot| slot.practising.get(&what));
-        let practised = practised.map(|known| known.practised().clone().began(clock::unix_ms()));
-        let begins = ExerciseDraft { exercise, effects: Vec::new(), practised, begins: true };
+        let (number, what) = (exercise.number(), exercise.kind());
+        let schedule = slot.and_then(|slot| slot.scheduled.get(&what));
+        let schedule = schedule.map(|known| known.schedule().clone().began(clock::unix_ms()));
+        let begins = ExerciseDraft { exercise, effects: Vec::new(), schedule, begins: true };
         // The run keeps the key, in the same transaction.
         let runs = key.and_then(|key| {
-            let acted = Acted { key: key.clone(), what: format!("{} {number}", what.kind()) };
+            let acted = Acted { key: key.clone(), what: format!("{} {number}", what.name()) };
             let heard = Event::Acted(acted);
             let (state, effects) = rollout::step(self.runs.get(name)?.state.clone(), &heard, clock::now());
             Some(RunDraft { state, heard, effects, begins: None })
@@ -303,7 +303,7 @@ impl Engine {
     pub(super) async fn exercise(&mut self, name: &str, event: &ExerciseEvent) {
         let Some(live) = self.exercises.get(name).and_then(ExerciseState::live) else { return };
         let (exercise, effects) = live.clone().step(event, clock::now());
-        let draft = ExerciseDraft { exercise, effects, practised: None, begins: false };
+        let draft = ExerciseDraft { exercise, effects, schedule: None, begins: false };
         if let Err(error) = self.commit(Draft { exercise: Some(draft), ..Draft::default() }).await {
             return self.unwritten(&error);
         }
@@ -317,13 +317,13 @@ impl Engine {
 
     /// Whatever the last process was exercising is taken back, before anything is published.
     pub(super) async fn take_back_exercises(&mut self) {
-        for name in self.exercised() {
+        for name in self.exercise_names() {
             self.exercise(&name, &ExerciseEvent::Restart).await;
         }
     }
 
     pub(super) async fn exercises_tick(&mut self) {
-        for name in self.exercised() {
+        for name in self.exercise_names() {
             let Some(slot) = self.exercises.get(&name) else { continue };
             let told = self.publication.leases.answers_of(&name, slot.acknowledged.generation);
             let others = self.exercises.iter().filter(|(other, _)| **other != name);
@@ -337,7 +337,7 @@ impl Engine {
     }
 
     pub(super) async fn exercises_counted(&mut self, news: &Increments) {
-        for name in self.exercised() {
+        for name in self.exercise_names() {
             let gauge = tally::gauge("last_canary_assigned_ms", &[("rollout", &name)]);
             let look = LastCanaryRequest {
                 whole_since_ms: news.gap.is_none().then_some(news.from_ms),
@@ -360,7 +360,7 @@ impl Engine {
     }
 
     /// Names of the rollouts on which something is exercised.
-    pub(super) fn exercised(&self) -> Vec<String> {
+    pub(super) fn exercise_names(&self) -> Vec<String> {
         let live = self.exercises.iter().filter(|(_, slot)| slot.live().is_some());
         live.map(|(name, _)| name.clone()).collect()
     }

@@ -132,7 +132,7 @@ impl Engine {
         self.void_late();
         self.publication.begin_incarnation(incarnation);
         let why = "the store was put back to an earlier state: what was decided since is not known";
-        for name in self.exercised() {
+        for name in self.exercise_names() {
             self.end_exercise(&name, why.to_owned()).await;
         }
         for name in self.live() {

@@ -4,8 +4,8 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use anyhow::Result;
-use manifest::Exercised;
-use rollout::{Exercise, Practised, State};
+use manifest::ExerciseKind;
+use rollout::{Exercise, PracticeSchedule, State};
 use store::{
     Decision, Entry, Failpoint, LastRun, Mesh, Pending, Queued, Store, Stored, StoredTrigger, Triggered,
 };
@@ -46,11 +46,11 @@ pub trait Journal: Send {
     /// The last exercise of each kind of each rollout.
     fn exercises(&self) -> Result<Vec<Exercise>>;
     /// Those of one rollout and kind, the newest first.
-    fn past_exercises(&self, name: &str, what: Exercised) -> Result<Vec<Exercise>>;
+    fn past_exercises(&self, name: &str, what: ExerciseKind) -> Result<Vec<Exercise>>;
     /// When one of each rollout and kind last passed, in milliseconds since 1970.
-    fn passed_exercises(&self) -> Result<Vec<(String, Exercised, u64)>>;
+    fn passed_exercises(&self) -> Result<Vec<(String, ExerciseKind, u64)>>;
     /// How far the practice of each rollout is that begins by itself.
-    fn practised(&self) -> Result<Vec<(String, Exercised, Practised)>>;
+    fn practice_schedules(&self) -> Result<Vec<(String, ExerciseKind, PracticeSchedule)>>;
     /// What waits until the present run of its name is over.
     fn queued(&self) -> Result<Vec<Queued>>;
     /// What begins rollouts by itself.
@@ -65,11 +65,11 @@ pub trait Journal: Send {
     /// Nothing waits under this name any more.
     fn unqueue(&mut self, name: &str) -> Result<()>;
     /// How far the practice of one kind is; `None`: there is none any more.
-    fn save_practised(
+    fn save_schedule(
         &mut self,
         of: (&str, u64),
-        what: Exercised,
-        practised: Option<&Practised>,
+        what: ExerciseKind,
+        schedule: Option<&PracticeSchedule>,
         entries: &[Entry],
     ) -> Result<()>;
     /// Keeps a trigger, in place of the one of its name.
@@ -123,16 +123,16 @@ impl Journal for Store {
         self.exercises()
     }
 
-    fn past_exercises(&self, name: &str, what: Exercised) -> Result<Vec<Exercise>> {
+    fn past_exercises(&self, name: &str, what: ExerciseKind) -> Result<Vec<Exercise>> {
         self.past_exercises(name, what)
     }
 
-    fn passed_exercises(&self) -> Result<Vec<(String, Exercised, u64)>> {
+    fn passed_exercises(&self) -> Result<Vec<(String, ExerciseKind, u64)>> {
         self.passed_exercises()
     }
 
-    fn practised(&self) -> Result<Vec<(String, Exercised, Practised)>> {
-        self.practised()
+    fn practice_schedules(&self) -> Result<Vec<(String, ExerciseKind, PracticeSchedule)>> {
+        self.practice_schedules()
     }
 
     fn queued(&self) -> Result<Vec<Queued>> {
@@ -159,14 +159,14 @@ impl Journal for Store {
         self.unqueue(name)
     }
 
-    fn save_practised(
+    fn save_schedule(
         &mut self,
         of: (&str, u64),
-        what: Exercised,
-        practised: Option<&Practised>,
+        what: ExerciseKind,
+        schedule: Option<&PracticeSchedule>,
         entries: &[Entry],
     ) -> Result<()> {
-        self.save_practised(of, what, practised, entries)
+        self.save_schedule(of, what, schedule, entries)
     }
 
     fn keep_trigger(&mut self, name: &str, spec: &str) -> Result<()> {

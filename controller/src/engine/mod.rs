@@ -47,13 +47,13 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use api::Refusal;
 pub use apply::compiles;
-pub use back::GoBack;
+pub use back::RollbackOrder;
 pub use command::Command;
 pub use conditions::Conditions;
 use exercise::ExerciseState;
 pub use exercise::Order;
 pub use pulse::Pulse;
-pub use scribe::Scribe;
+pub use scribe::StoreWriter;
 pub use triggers::{News, TriggerCommand, TriggerViews};
 pub use views::Views;
 

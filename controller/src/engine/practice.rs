@@ -1,8 +1,8 @@
 //! Practice that begins by itself: at most one exercise at a time that moves leases, over all rollouts, since a lease
 //! stands for all rollouts of a proxy.
 
-use manifest::{Exercised, Percent, Span};
-use rollout::{Effect, Exercise, Human, Notice, PracticeBlocker, PracticeView, Practised, Turn};
+use manifest::{ExerciseKind, Percent, Span};
+use rollout::{Effect, Exercise, Human, Notice, PracticeBlocker, PracticeSchedule, PracticeView, Turn};
 
 use super::exercise::{ExerciseState, Order};
 use super::fleets::applied_as;
@@ -12,34 +12,34 @@ use super::{Engine, Refusal, record};
 const LOOK_NS: u64 = 1_000_000_000;
 
 /// The practice of one kind on one rollout. Reckoning by a wall clock costs something, so what is shown is kept.
-pub struct Practising {
-    practised: Practised,
+pub struct ScheduledPractice {
+    schedule: PracticeSchedule,
     view: PracticeView,
     /// The time since which one should have passed.
     expected_ms: Option<u64>,
 }
 
-impl Practising {
-    pub fn new(practised: Practised, what: Exercised, now_ms: u64) -> Self {
-        let (view, expected_ms) = (practised.view(what, now_ms), practised.expected(now_ms));
-        Self { practised, view, expected_ms }
+impl ScheduledPractice {
+    pub fn new(schedule: PracticeSchedule, what: ExerciseKind, now_ms: u64) -> Self {
+        let (view, expected_ms) = (schedule.view(what, now_ms), schedule.expected(now_ms));
+        Self { schedule, view, expected_ms }
     }
 
-    pub const fn practised(&self) -> &Practised {
-        &self.practised
+    pub const fn schedule(&self) -> &PracticeSchedule {
+        &self.schedule
     }
 }
 
 impl ExerciseState {
     /// Practice that begins by itself, for people and tools.
     pub fn practice(&self) -> Vec<PracticeView> {
-        let view = |(what, known): (&Exercised, &Practising)| {
-            let live = self.live().is_some_and(|live| live.exercised() == *what);
+        let view = |(what, known): (&ExerciseKind, &ScheduledPractice)| {
+            let live = self.live().is_some_and(|live| live.kind() == *what);
             let passed = self.passed(*what);
             let late = known.expected_ms.is_some_and(|ms| passed.is_none_or(|passed| passed < ms));
             PracticeView { overdue: late && !live, ..known.view.clone() }
         };
-        self.practising.iter().map(view).collect()
+        self.scheduled.iter().map(view).collect()
     }
 }
 
@@ -47,9 +47,9 @@ impl Engine {
     /// What the store holds of practice.
     pub(super) fn load_practice(&mut self) -> anyhow::Result<()> {
         let now_ms = clock::unix_ms();
-        for (name, what, practised) in self.journal.practised()? {
-            let known = Practising::new(practised, what, now_ms);
-            self.exercises.entry(name).or_default().practising.insert(what, known);
+        for (name, what, schedule) in self.journal.practice_schedules()? {
+            let known = ScheduledPractice::new(schedule, what, now_ms);
+            self.exercises.entry(name).or_default().scheduled.insert(what, known);
         }
         Ok(())
     }
@@ -57,19 +57,19 @@ impl Engine {
     /// Begins whatever is due and may begin; who has waited longest first.
     pub(super) async fn practise(&mut self) {
         let now = clock::now();
-        if now.monotonic_ns.saturating_sub(self.upkeep.practised_ns) < LOOK_NS {
+        if now.monotonic_ns.saturating_sub(self.upkeep.practice_looked_ns) < LOOK_NS {
             return;
         }
-        self.upkeep.practised_ns = now.monotonic_ns;
+        self.upkeep.practice_looked_ns = now.monotonic_ns;
         if let Err(error) = self.keep_timetables(now.unix_ms).await {
             return self.unwritten(&error);
         }
         let mut due = Vec::new();
         for (name, slot) in &self.exercises {
-            for (what, known) in &slot.practising {
+            for (what, known) in &slot.scheduled {
                 let soon = known.view.next_unix_ms.is_some_and(|next| next <= now.unix_ms);
                 if soon && self.runs.contains_key(name) {
-                    due.extend(known.practised.due(now.unix_ms).map(|due| (due, name.clone(), *what)));
+                    due.extend(known.schedule.due(now.unix_ms).map(|due| (due, name.clone(), *what)));
                 }
             }
         }
@@ -85,14 +85,14 @@ impl Engine {
     async fn keep_timetables(&mut self, now_ms: u64) -> anyhow::Result<()> {
         let mut changes = Vec::new();
         for (name, run) in &self.runs {
-            for what in Exercised::ALL {
+            for what in ExerciseKind::ALL {
                 let practice = run.state.plan.practice.as_ref();
                 let timetable = practice.and_then(|practice| practice.timetable(what));
-                let known = self.exercises.get(name).and_then(|slot| slot.practising.get(&what));
-                let known = known.map(Practising::practised);
+                let known = self.exercises.get(name).and_then(|slot| slot.scheduled.get(&what));
+                let known = known.map(ScheduledPractice::schedule);
                 let wanted = timetable.map(|by| match known {
                     Some(known) => known.clone().under(by, now_ms).after_clock_change(now_ms),
-                    None => Practised::new(by, now_ms),
+                    None => PracticeSchedule::new(by, now_ms),
                 });
                 if wanted.as_ref() != known {
                     changes.push((name.clone(), what, wanted));
@@ -101,34 +101,34 @@ impl Engine {
         }
         // Of what was let go nothing is due.
         for (name, slot) in self.exercises.iter().filter(|(name, _)| !self.runs.contains_key(*name)) {
-            changes.extend(slot.practising.keys().map(|what| (name.clone(), *what, None)));
+            changes.extend(slot.scheduled.keys().map(|what| (name.clone(), *what, None)));
         }
         for (name, what, wanted) in changes {
-            self.keep_practised(&name, what, wanted, None).await?;
+            self.keep_schedule(&name, what, wanted, None).await?;
         }
         Ok(())
     }
 
     /// Writes down how far it is, and tells people what they should know.
-    async fn keep_practised(
+    async fn keep_schedule(
         &mut self,
         name: &str,
-        what: Exercised,
-        practised: Option<Practised>,
+        what: ExerciseKind,
+        schedule: Option<PracticeSchedule>,
         notice: Option<Notice>,
     ) -> anyhow::Result<()> {
         let now_ms = clock::unix_ms();
         let run = self.runs.get(name).map_or(0, |run| run.state.run);
         let effects: Vec<Effect> = notice.into_iter().map(Effect::Notify).collect();
         let entries = record::of_effects(&effects, now_ms, self.mesh.generation);
-        self.journal.save_practised((name, run), what, practised.as_ref(), &entries)?;
+        self.journal.save_schedule((name, run), what, schedule.as_ref(), &entries)?;
         for effect in effects {
             self.carry_out(name, effect).await;
         }
         let slot = self.exercises.entry(name.to_owned()).or_default();
-        match practised {
-            Some(practised) => slot.practising.insert(what, Practising::new(practised, what, now_ms)),
-            None => slot.practising.remove(&what),
+        match schedule {
+            Some(schedule) => slot.scheduled.insert(what, ScheduledPractice::new(schedule, what, now_ms)),
+            None => slot.scheduled.remove(&what),
         };
         self.show_run(name);
         Ok(())
@@ -137,42 +137,42 @@ impl Engine {
     async fn take_turn(
         &mut self,
         name: &str,
-        what: Exercised,
+        what: ExerciseKind,
         due_ms: u64,
         now_ms: u64,
     ) -> anyhow::Result<()> {
-        let known = self.exercises.get(name).and_then(|slot| slot.practising.get(&what));
-        let Some(known) = known.map(|known| known.practised.clone()) else { return Ok(()) };
+        let known = self.exercises.get(name).and_then(|slot| slot.scheduled.get(&what));
+        let Some(known) = known.map(|known| known.schedule.clone()) else { return Ok(()) };
         let hindrance = self.hindrance(name, what, now_ms);
-        let (practised, turn) = known.clone().turn((name, what), due_ms, hindrance.as_ref(), now_ms);
-        let (practised, notice) = match turn {
-            Turn::Wait => (practised, None),
-            Turn::Say(notice) => (practised, Some(notice)),
+        let (schedule, turn) = known.clone().turn((name, what), due_ms, hindrance.as_ref(), now_ms);
+        let (schedule, notice) = match turn {
+            Turn::Wait => (schedule, None),
+            Turn::Say(notice) => (schedule, Some(notice)),
             Turn::Begin => match self.begin_practice(name, what).await {
                 // That it began is written with it. What the store would not take is tried again.
                 Ok(()) | Err(Refusal::Failed(_)) => return Ok(()),
                 Err(refusal) => {
                     let why = refusal.text().to_owned();
-                    match practised.give_up((name, what), due_ms, why, now_ms) {
-                        (practised, Turn::Say(notice)) => (practised, Some(notice)),
-                        (practised, _) => (practised, None),
+                    match schedule.give_up((name, what), due_ms, why, now_ms) {
+                        (schedule, Turn::Say(notice)) => (schedule, Some(notice)),
+                        (schedule, _) => (schedule, None),
                     }
                 }
             },
         };
-        if practised != known {
-            self.keep_practised(name, what, Some(practised), notice).await?;
+        if schedule != known {
+            self.keep_schedule(name, what, Some(schedule), notice).await?;
         }
         Ok(())
     }
 
-    async fn begin_practice(&mut self, name: &str, what: Exercised) -> Result<(), Refusal> {
+    async fn begin_practice(&mut self, name: &str, what: ExerciseKind) -> Result<(), Refusal> {
         let state = &self.named(name)?.state;
         let Some(practice) = state.plan.practice.clone() else { return Ok(()) };
         let barred = state.may_expose(None).err();
         let mut reason = String::new();
         let order = match (what, &practice.drill, &practice.parity) {
-            (Exercised::Drill, Some(drill), _) => {
+            (ExerciseKind::Drill, Some(drill), _) => {
                 let mut weight = Percent::from_ppm(drill.weight_ppm);
                 if let Some(why) = barred.filter(|_| drill.weight_ppm > 0) {
                     // The way back can be proven all the same.
@@ -181,7 +181,7 @@ impl Engine {
                 }
                 Order::Drill { weight, limit: Span::from_ms(drill.limit_ms) }
             }
-            (Exercised::Parity, _, Some(parity)) => Order::Parity {
+            (ExerciseKind::Parity, _, Some(parity)) => Order::Parity {
                 share: Some(Percent::from_ppm(parity.share_ppm)),
                 deployed: parity.deployed,
                 duration: Some(Span::from_ms(parity.duration_ms)),
@@ -194,7 +194,7 @@ impl Engine {
     }
 
     /// What is in the way of practice now.
-    fn hindrance(&self, name: &str, what: Exercised, now_ms: u64) -> Option<PracticeBlocker> {
+    fn hindrance(&self, name: &str, what: ExerciseKind, now_ms: u64) -> Option<PracticeBlocker> {
         let plan = &self.runs.get(name)?.state.plan;
         let mates = self.mates(name);
         if let Some(found) = self.states(&mates).into_iter().find_map(|mate| mate.blocker(what, now_ms)) {
@@ -207,8 +207,8 @@ impl Engine {
         if let Some(live) = self.exercises.get(name).and_then(ExerciseState::live) {
             return brief(format!("{} {} is under way", live.words(), live.number()));
         }
-        let moves_leases =
-            what == Exercised::Drill || plan.practice.as_ref().is_some_and(|practice| practice.exposes(what));
+        let moves_leases = what == ExerciseKind::Drill
+            || plan.practice.as_ref().is_some_and(|practice| practice.exposes(what));
         let live = self.exercises.iter().filter_map(|(name, slot)| Some((name, slot.live()?)));
         let first = live.filter(|_| moves_leases).find(|(_, live)| live.affects_leases());
         first.and_then(|(name, live)| {
@@ -219,12 +219,12 @@ impl Engine {
     /// A run begins over what began by itself: its time has still come when that is over.
     pub(super) async fn cut_short(&mut self, name: &str) {
         let Some(slot) = self.exercises.get(name) else { return };
-        let scheduled = slot.live().filter(|live| live.is_scheduled()).map(Exercise::exercised);
-        let Some((what, known)) = scheduled.and_then(|what| Some((what, slot.practising.get(&what)?))) else {
+        let scheduled = slot.live().filter(|live| live.is_scheduled()).map(Exercise::kind);
+        let Some((what, known)) = scheduled.and_then(|what| Some((what, slot.scheduled.get(&what)?))) else {
             return;
         };
-        let practised = known.practised.clone().cut_short();
-        if let Err(error) = self.keep_practised(name, what, Some(practised), None).await {
+        let schedule = known.schedule.clone().cut_short();
+        if let Err(error) = self.keep_schedule(name, what, Some(schedule), None).await {
             self.unwritten(&error);
         }
     }

@@ -2,7 +2,7 @@
 
 use api::{QueuedView, Refusal};
 use manifest::{Plan, Supersede};
-use rollout::{Event, Human, Reception, fleet};
+use rollout::{Admission, Event, Human, fleet};
 
 use super::Engine;
 use store::Queued;
@@ -95,8 +95,8 @@ impl Engine {
             let (text, who) = (waiting.queued.spec.clone(), waiting.queued.who.clone());
             let present = self.applied(name);
             match fleet::receive(&self.states(&present), &plans, false) {
-                Reception::Queue => return,
-                Reception::Replace => {
+                Admission::Queue => return,
+                Admission::Replace => {
                     let canary = plans.first().map_or("another", |plan| &plan.canary);
                     let human = Human { who, reason: format!("{canary} takes its place") };
                     let abort = |index| (index, Event::Abort(human.clone()));
@@ -105,15 +105,15 @@ impl Engine {
                         return self.unwritten(&error);
                     }
                 }
-                Reception::Begin { .. } if waits_for_kept(&plans) && self.keeps_old(name) => return,
-                Reception::Begin { run, epoch } => {
+                Admission::Begin { .. } if waits_for_kept(&plans) && self.keeps_old(name) => return,
+                Admission::Begin { run, epoch } => {
                     let human = Human { who, reason: String::new() };
                     if let Err(refusal) = self.begin(name, plans, &text, human, (run, epoch), None).await {
                         tracing::error!(rollout = name, "what waits cannot begin: {refusal:?}");
                     }
                     return;
                 }
-                Reception::Practice => {
+                Admission::Practice => {
                     if let Err(refusal) =
                         self.reschedule(name, &plans, &text, &Human { who, reason: String::new() }).await
                     {
@@ -125,13 +125,13 @@ impl Engine {
                     }
                     return;
                 }
-                Reception::Unchanged => {
+                Admission::Unchanged => {
                     if let Err(refusal) = self.withdraw(name) {
                         tracing::error!(rollout = name, "{refusal:?}");
                     }
                     return;
                 }
-                Reception::Refused(why) => return self.not_taken(name, why),
+                Admission::Refused(why) => return self.not_taken(name, why),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use api::{Applied, Refusal};
 use manifest::{Change, Loaded, Plan, Problem};
-use rollout::{Human, PhaseName, Reception, fleet};
+use rollout::{Admission, Human, PhaseName, fleet};
 
 use super::apply::{never_fits, with_command};
 use super::fleets::applied_as;
@@ -16,8 +16,8 @@ pub(super) struct Received {
     pub plans: Vec<Plan>,
     /// Of the runs that are there.
     pub run: u64,
-    /// Never [`Reception::Refused`].
-    pub reception: Reception,
+    /// Never [`Admission::Refused`].
+    pub reception: Admission,
     pub warnings: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ impl Engine {
         let present = self.states(&present);
         let run = present.iter().map(|present| present.run).max().unwrap_or(1);
         let mut reception = fleet::receive(&present, &plans, again);
-        if let Reception::Begin { run, epoch } = &mut reception
+        if let Admission::Begin { run, epoch } = &mut reception
             && present.is_empty()
         {
             match self.journal.last(&name).map_err(|error| Refusal::unread(&error))? {
@@ -52,9 +52,9 @@ impl Engine {
             }
         }
         let why = match &reception {
-            Reception::Refused(why) => Some(with_command(&present, &name, &plans, why.clone())),
-            Reception::Replace | Reception::Queue => never_fits(&present, &plans),
-            Reception::Begin { .. } | Reception::Unchanged | Reception::Practice => None,
+            Admission::Refused(why) => Some(with_command(&present, &name, &plans, why.clone())),
+            Admission::Replace | Admission::Queue => never_fits(&present, &plans),
+            Admission::Begin { .. } | Admission::Unchanged | Admission::Practice => None,
         };
         match why {
             Some(why) => Err(Refusal::Conflict(why)),
@@ -67,14 +67,14 @@ impl Engine {
         let Received { name, run, reception, mut warnings, .. } = self.receive(spec, again)?;
         let mut would = Applied { run, dry_run: true, ..Applied::default() };
         match reception {
-            Reception::Begin { run, .. } => would.run = run,
-            Reception::Replace => {
+            Admission::Begin { run, .. } => would.run = run,
+            Admission::Replace => {
                 would.replaces = Some(run);
                 would.run = run.saturating_add(1);
             }
-            Reception::Queue => would.queued = true,
-            Reception::Practice => would.rescheduled = true,
-            Reception::Unchanged | Reception::Refused(_) => would.unchanged = true,
+            Admission::Queue => would.queued = true,
+            Admission::Practice => would.rescheduled = true,
+            Admission::Unchanged | Admission::Refused(_) => would.unchanged = true,
         }
         let waiting = self.waiting.get(&name).map(|waiting: &Waiting| waiting.view().canary);
         warnings.extend(waiting.map(|canary| format!("{canary}, which waits, would wait no longer")));

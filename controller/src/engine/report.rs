@@ -1,6 +1,6 @@
 //! What comes back from work that was started elsewhere, so that the engine never waits for anything but the store.
 
-use rollout::{Duty, Endpoint, Endpoints, Event};
+use rollout::{Endpoint, Endpoints, Event, PostRunHook};
 use split::Arm;
 
 use super::Engine;
@@ -44,7 +44,7 @@ pub enum Report {
         name: String,
         run: u64,
         of: u64,
-        duty: Duty,
+        duty: PostRunHook,
         result: Result<(), String>,
     },
     /// What the canary route's endpoints serve.

@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use manifest::Exercised;
-use rollout::{Exercise, Practised, State};
+use manifest::ExerciseKind;
+use rollout::{Exercise, PracticeSchedule, State};
 use store::{
     Decision, Entry, Failpoint, LastRun, Mesh, Pending, Queued, Store, Stored, StoredTrigger, Triggered,
 };
@@ -22,7 +22,7 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 type Job = Box<dyn FnOnce(&mut Store) + Send>;
 
 /// The store as the engine has it: it reads here, and writes there.
-pub struct Scribe {
+pub struct StoreWriter {
     reading: Store,
     jobs: Sender<Job>,
     /// Jobs that were handed over and are not done.
@@ -35,7 +35,7 @@ pub struct Scribe {
     held: Option<Decision>,
 }
 
-impl Scribe {
+impl StoreWriter {
     /// Takes the store to a thread of its own.
     pub fn new(mut store: Store) -> Result<Self> {
         let held = match store.with_reserve() {
@@ -107,7 +107,7 @@ pub(super) fn waited<T>(outcome: &Receiver<Result<T>>, patience: Duration) -> Op
     }
 }
 
-impl Journal for Scribe {
+impl Journal for StoreWriter {
     fn mesh(&self) -> Result<Mesh> {
         self.reading.mesh()
     }
@@ -136,16 +136,16 @@ impl Journal for Scribe {
         self.reading.exercises()
     }
 
-    fn past_exercises(&self, name: &str, what: Exercised) -> Result<Vec<Exercise>> {
+    fn past_exercises(&self, name: &str, what: ExerciseKind) -> Result<Vec<Exercise>> {
         self.reading.past_exercises(name, what)
     }
 
-    fn passed_exercises(&self) -> Result<Vec<(String, Exercised, u64)>> {
+    fn passed_exercises(&self) -> Result<Vec<(String, ExerciseKind, u64)>> {
         self.reading.passed_exercises()
     }
 
-    fn practised(&self) -> Result<Vec<(String, Exercised, Practised)>> {
-        self.reading.practised()
+    fn practice_schedules(&self) -> Result<Vec<(String, ExerciseKind, PracticeSchedule)>> {
+        self.reading.practice_schedules()
     }
 
     fn queued(&self) -> Result<Vec<Queued>> {
@@ -174,15 +174,15 @@ impl Journal for Scribe {
         self.write(move |store| store.unqueue(&name))
     }
 
-    fn save_practised(
+    fn save_schedule(
         &mut self,
         (name, run): (&str, u64),
-        what: Exercised,
-        practised: Option<&Practised>,
+        what: ExerciseKind,
+        schedule: Option<&PracticeSchedule>,
         entries: &[Entry],
     ) -> Result<()> {
-        let (name, practised, entries) = (name.to_owned(), practised.cloned(), entries.to_vec());
-        self.write(move |store| store.save_practised((&name, run), what, practised.as_ref(), &entries))
+        let (name, schedule, entries) = (name.to_owned(), schedule.cloned(), entries.to_vec());
+        self.write(move |store| store.save_schedule((&name, run), what, schedule.as_ref(), &entries))
     }
 
     fn keep_trigger(&mut self, name: &str, spec: &str) -> Result<()> {

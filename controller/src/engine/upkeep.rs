@@ -30,7 +30,7 @@ pub(super) struct Upkeep {
     pruned_ns: u64,
     prune_every_ns: u64,
     /// When practice was last looked after.
-    pub practised_ns: u64,
+    pub practice_looked_ns: u64,
     /// The clocks at the last look at them.
     clocks: Now,
     /// Who is told how it stands; `None`: nobody asked for it.
@@ -80,7 +80,7 @@ impl Upkeep {
             seldom_ns: now.monotonic_ns,
             pruned_ns: now.monotonic_ns,
             prune_every_ns: 0,
-            practised_ns: 0,
+            practice_looked_ns: 0,
             clocks: now,
             health: None,
             disk_refuses: false,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::{DrillView, ParityView, RunView};
-use manifest::Exercised;
+use manifest::ExerciseKind;
 use rollout::ExerciseView;
 
 use super::exercise::ExerciseState;
@@ -16,14 +16,14 @@ use super::{Engine, claims};
 pub type Views = Arc<BTreeMap<String, Arc<RunView>>>;
 
 fn drill(slot: Option<&ExerciseState>) -> Option<DrillView> {
-    match slot?.last(Exercised::Drill)?.view() {
+    match slot?.last(ExerciseKind::Drill)?.view() {
         ExerciseView::Drill(view) => Some(*view),
         ExerciseView::Parity(_) => None,
     }
 }
 
 fn parity(slot: Option<&ExerciseState>) -> Option<ParityView> {
-    match slot?.last(Exercised::Parity)?.view() {
+    match slot?.last(ExerciseKind::Parity)?.view() {
         ExerciseView::Parity(view) => Some(*view),
         ExerciseView::Drill(_) => None,
     }
@@ -96,9 +96,12 @@ impl Engine {
             refusals: run.acknowledged.refusals.clone(),
             rollback_latency: run.latency,
             drill: drill(self.exercises.get(name)),
-            drill_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed(Exercised::Drill)),
+            drill_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed(ExerciseKind::Drill)),
             parity: parity(self.exercises.get(name)),
-            parity_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed(Exercised::Parity)),
+            parity_passed_unix_ms: self
+                .exercises
+                .get(name)
+                .and_then(|slot| slot.passed(ExerciseKind::Parity)),
             practice: self.exercises.get(name).map(ExerciseState::practice).unwrap_or_default(),
             demand: Some(run.state.demand(run.measured.rates().as_ref())),
             queued: self.waiting.get(name).map(Waiting::view),

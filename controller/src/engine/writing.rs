@@ -287,7 +287,7 @@ impl Engine {
         };
         let exercises = exercises.into_iter().filter_map(|known| {
             let (exercise, entries) = (known.latest()?.clone(), known.unwritten.clone());
-            Some(ExerciseRecord { exercise, entries, practised: None })
+            Some(ExerciseRecord { exercise, entries, schedule: None })
         });
         let revoked = self.mesh.revoked_below.iter().filter(|_| self.owed.mesh);
         let Owed { past, unqueue, gone, void, published, .. } = self.owed.clone();

@@ -104,7 +104,7 @@ pub struct RollbackRequest {
 /// The result of going back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct WentBack {
+pub struct RollbackReply {
     /// The rollout.
     pub name: String,
     /// The run that began, or that was ended.

@@ -16,21 +16,22 @@ mod run;
 mod time;
 mod trigger;
 
-pub use act::{ActRequest, DeleteQuery, Done, Figure, RollbackRequest, Verb, WentBack};
+pub use act::{ActRequest, DeleteQuery, Done, Figure, RollbackReply, RollbackRequest, Verb};
 pub use applied::{Applied, ApplyQuery};
 pub use exercise::{Begun, DrillRequest, ParityRequest};
 pub use export::{ExportQuery, ExportedRun, Format, Journal, JournalLine, Table};
 pub use judgement::{Judged, Judgement, JudgementQuery};
-pub use manifest::{Change, Closed, Exercised, Metric};
+pub use manifest::{Change, Closed, ExerciseKind, Metric};
 pub use ready::{Check, Readiness};
 pub use refusal::{MOVED_ON, Problem, Refusal};
 pub use rollout::{
     AgedView, Answer, ArmStanding, ArmView, AttentionKind, AttentionView, BanditView, BaselineView,
-    CountsView, Demand, Difference, DrillLeaseView, DrillPhase, DrillPushView, DrillView, Duty, ExposedView,
+    CountsView, Demand, Difference, DrillLeaseView, DrillPhase, DrillPushView, DrillView, ExposedView,
     GateStanding, GateWatchView, GroupView, HookCallView, KeepWarmView, LeaseSkipped, Load, MomentsView,
     NextStep, Outcome, OverrideView, ParityFinding, ParityGateView, ParityPhase, ParitySplitView,
-    ParityVerdict, ParityView, PhaseName, PracticeView, PromiseView, RecordView, ReturningView, RollbackView,
-    ShareView, StageView, UnwatchedView, VerdictView, View, WatchStanding, WatchView, WayView, Word,
+    ParityVerdict, ParityView, PhaseName, PostRunHook, PracticeView, PromiseView, RecordView, ReturningView,
+    RollbackView, ShareView, StageView, UnwatchedView, VerdictView, View, WatchStanding, WatchView, WayView,
+    Word,
 };
 pub use run::{Ack, ClaimedBy, Latency, Nack, PastView, QueuedView, RunView};
 pub use time::{instant, moment};

@@ -86,7 +86,7 @@ fn everything_that_is_answered_is_read_as_it_is_written() {
         }],
         warnings: vec!["no gate".to_owned()],
     });
-    check_answer(&WentBack {
+    check_answer(&RollbackReply {
         name: "ranker".to_owned(),
         run: 2,
         begun: true,
@@ -288,8 +288,8 @@ fn words_are_spelled_as_they_were() {
         "within drift unknown off",
     );
     check([ParityVerdict::Alike, ParityVerdict::Different, ParityVerdict::Open], "alike different open");
-    check([Duty::Keep, Duty::Succeeded, Duty::RolledBack], "keep succeeded rolled_back");
-    check(Exercised::ALL, "drill parity");
+    check([PostRunHook::Keep, PostRunHook::Succeeded, PostRunHook::RolledBack], "keep succeeded rolled_back");
+    check(ExerciseKind::ALL, "drill parity");
     check(
         [Outcome::Passed, Outcome::Failed, Outcome::Undecided, Outcome::Cancelled],
         "passed failed undecided cancelled",

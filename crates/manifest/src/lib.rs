@@ -64,8 +64,8 @@ pub use plan::{
     Plan, Rollback, Stage, Supersede, Traffic, Unit, VersionIn, Weights,
 };
 pub use practice::{
-    DRILL_WAITS_MS, DrillPractice, Exercised, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS, ParityPractice,
-    Practice,
+    DRILL_WAITS_MS, DrillPractice, ExerciseKind, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS,
+    ParityPractice, Practice,
 };
 pub use preset::{preset_text, presets};
 pub use problem::{Problem, Problems, Severity};

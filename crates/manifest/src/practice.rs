@@ -65,14 +65,14 @@ pub struct ParityPractice {
 /// The kinds of exercise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Exercised {
+pub enum ExerciseKind {
     /// The rollback path.
     Drill,
     /// A version against itself.
     Parity,
 }
 
-impl Exercised {
+impl ExerciseKind {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Drill, Self::Parity];
 
@@ -87,7 +87,7 @@ impl Exercised {
 
     /// The name it has in the store, in metrics and in the API.
     #[must_use]
-    pub const fn kind(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Drill => "drill",
             Self::Parity => "parity",
@@ -98,19 +98,19 @@ impl Exercised {
 impl Practice {
     /// When an exercise is due; `None`: not by itself.
     #[must_use]
-    pub fn timetable(&self, what: Exercised) -> Option<&Timetable> {
+    pub fn timetable(&self, what: ExerciseKind) -> Option<&Timetable> {
         match what {
-            Exercised::Drill => self.drill.as_ref().map(|drill| &drill.timetable),
-            Exercised::Parity => self.parity.as_ref().map(|parity| &parity.timetable),
+            ExerciseKind::Drill => self.drill.as_ref().map(|drill| &drill.timetable),
+            ExerciseKind::Parity => self.parity.as_ref().map(|parity| &parity.timetable),
         }
     }
 
     /// Does an exercise send requests to the canary?
     #[must_use]
-    pub fn exposes(&self, what: Exercised) -> bool {
+    pub fn exposes(&self, what: ExerciseKind) -> bool {
         match what {
-            Exercised::Drill => self.drill.as_ref().is_some_and(|drill| drill.weight_ppm > 0),
-            Exercised::Parity => self.parity.as_ref().is_some_and(|parity| parity.deployed),
+            ExerciseKind::Drill => self.drill.as_ref().is_some_and(|drill| drill.weight_ppm > 0),
+            ExerciseKind::Parity => self.parity.as_ref().is_some_and(|parity| parity.deployed),
         }
     }
 }

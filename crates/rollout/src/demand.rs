@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use split::Arm;
 
-use crate::{HandingBack, Pause, Phase, State, Word};
+use crate::{HandBackProgress, Pause, Phase, State, Word};
 
 /// The load of the versions, now and next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -165,8 +165,8 @@ impl State {
                 };
                 (self.next_height().unwrap_or_else(|| self.lowered(0)), in_ms)
             }
-            Phase::HandBack(HandingBack::Asked { .. }) => (self.lowered(0), None),
-            Phase::HandBack(HandingBack::Lowering { step }) if self.weights.canary_ppm > 0 => {
+            Phase::HandBack(HandBackProgress::Asked { .. }) => (self.lowered(0), None),
+            Phase::HandBack(HandBackProgress::Lowering { step }) if self.weights.canary_ppm > 0 => {
                 let since = self.publication.as_ref().and_then(|publication| publication.quorum_age_ms);
                 let waited = since.map_or(0, |since| self.age_ms.saturating_sub(since));
                 let in_ms = self.plan.hand_back.step_ms.saturating_sub(waited);

@@ -49,14 +49,14 @@ pub struct HookCallRequest {
     /// Its run that is over.
     pub run: u64,
     /// What it is about.
-    pub duty: Duty,
+    pub duty: PostRunHook,
     /// The versions without traffic: to be put behind the canary route, or to be deleted.
     pub versions: Vec<String>,
     /// The version behind the stable route.
     pub stable: String,
     /// The version whose run ended the keeping before its time.
     pub next: Option<String>,
-    /// For how long it is to stay there, in milliseconds; of [`Duty::Keep`].
+    /// For how long it is to stay there, in milliseconds; of [`PostRunHook::Keep`].
     pub keep_ms: Option<u64>,
     /// How.
     pub how: manifest::HookHow,
@@ -65,7 +65,7 @@ pub struct HookCallRequest {
 /// What a hook after the end is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Duty {
+pub enum PostRunHook {
     /// The old version is to be put behind the canary route.
     Keep,
     /// The run was a promotion: the old version can be deleted.
@@ -111,7 +111,7 @@ pub struct HookCallView {
     /// The run it is about.
     pub run: u64,
     /// What it is about.
-    pub duty: Word<Duty>,
+    pub duty: Word<PostRunHook>,
     /// The versions it is told of.
     pub versions: Vec<String>,
     /// What it said when it last failed.
@@ -120,7 +120,7 @@ pub struct HookCallView {
     pub again_ms: Option<u64>,
 }
 
-impl Duty {
+impl PostRunHook {
     /// What is wanted of the hook.
     #[must_use]
     pub const fn wants(self) -> &'static str {
@@ -214,7 +214,8 @@ impl State {
     pub fn is_being_deleted(&self, version: &str) -> bool {
         self.ending.calls.iter().any(|call| {
             let told = call.asked || call.failures > 0;
-            told && call.request.duty != Duty::Keep && call.request.versions.iter().any(|it| it == version)
+            told && call.request.duty != PostRunHook::Keep
+                && call.request.versions.iter().any(|it| it == version)
         })
     }
 
@@ -240,7 +241,7 @@ impl State {
             }
             for mut call in calls {
                 call.request.versions.retain(|version| !own.contains(version));
-                if call.request.duty == Duty::Keep || call.request.versions.is_empty() {
+                if call.request.duty == PostRunHook::Keep || call.request.versions.is_empty() {
                     continue;
                 }
                 // Its clock begins anew, and nobody who was asked answers to it.
@@ -261,7 +262,7 @@ impl State {
         HookCallRequest {
             rollout: self.plan.name.clone(),
             run: self.run,
-            duty: if self.promoted() { Duty::Succeeded } else { Duty::RolledBack },
+            duty: if self.promoted() { PostRunHook::Succeeded } else { PostRunHook::RolledBack },
             versions: self.idle_versions(),
             stable: self.stable_version.clone(),
             next,

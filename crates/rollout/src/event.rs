@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use split::Arm;
 
-use crate::{Duty, Interval, Reading};
+use crate::{Interval, PostRunHook, Reading};
 
 /// Everything that can happen to a run. Closed: what is not here changes nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,14 +92,14 @@ pub enum Event {
         /// The run it is about: this one, or one before it.
         run: u64,
         /// What it is about.
-        duty: Duty,
+        duty: PostRunHook,
     },
     /// A hook after the end failed.
     CallFailed {
         /// The run it is about.
         run: u64,
         /// What it is about.
-        duty: Duty,
+        duty: PostRunHook,
         /// What it said.
         reason: String,
     },

@@ -40,7 +40,7 @@ pub use demand::{Demand, Load, NextStep, Rates};
 pub use effect::{
     Below, Cause, Effect, HandBackRequest, Notice, Publication, Record, Severity, WarmUpRequest,
 };
-pub use ending::{Call, Duty, Ending, HookCallRequest, HookCallView, KeepWarmView, RejectedVersion};
+pub use ending::{Call, Ending, HookCallRequest, HookCallView, KeepWarmView, PostRunHook, RejectedVersion};
 pub use event::{Acks, Endpoint, Endpoints, Event, Human, Refused};
 pub use evidence::{
     Aged, Answer, Bins, Contest, Counts, Evidence, GateEvidence, Group, GuardrailEvidence, Interval, Moments,
@@ -54,10 +54,10 @@ pub use exercise::{
 };
 pub use figures::Question;
 pub use now::Now;
-pub use practice::{Late, PracticeBlocker, PracticeView, Practised, Turn};
-pub use reception::{Reception, receive};
+pub use practice::{Late, PracticeBlocker, PracticeSchedule, PracticeView, Turn};
+pub use reception::{Admission, receive};
 pub use state::{
-    Acted, Approval, Exposed, HandingBack, KnownEndpoints, Override, Pause, Phase, ProxyVisibility,
+    Acted, Approval, Exposed, HandBackProgress, KnownEndpoints, Override, Pause, Phase, ProxyVisibility,
     PublicationState, RollbackBy, RolledBack, StageRecord, State, WarmingUp,
 };
 pub use step::{protect, step};

@@ -1,13 +1,13 @@
 //! When is it time for practice, and what becomes of a time that has come?
 //!
 //! ```text
-//! [ Timetable ] + [ Practised ] -- due(now) --> a time that has come -- turn(hindrance, now) --> begin, wait or say
+//! [ Timetable ] + [ PracticeSchedule ] -- due(now) --> a time that has come -- turn(hindrance, now) --> begin, wait or say
 //! ```
 //!
 //! Reckoned by the wall clock from what is stored, so it goes on over restarts. Of all times that went by only the last
 //! one counts, so a clock that jumps or a process that was away for long brings at most one exercise, never a storm.
 
-use manifest::{Exercised, Times, Timetable};
+use manifest::{ExerciseKind, Times, Timetable};
 use serde::{Deserialize, Serialize};
 
 use crate::{Notice, Severity, State, Word};
@@ -18,7 +18,7 @@ const SET_BACK_MS: u64 = 86_400_000;
 /// What is known of the practice of one kind on one rollout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Practised {
+pub struct PracticeSchedule {
     /// The timetable it is reckoned by.
     pub by: Timetable,
     /// Since when there is one, in milliseconds since 1970.
@@ -71,7 +71,7 @@ pub enum Turn {
 #[serde(default)]
 pub struct PracticeView {
     /// What is tried.
-    pub exercise: Word<Exercised>,
+    pub exercise: Word<ExerciseKind>,
     /// Its times in words.
     pub when: String,
     /// When the next is due, in milliseconds since 1970; not later than now: it is late.
@@ -86,7 +86,7 @@ pub struct PracticeView {
     pub overdue: bool,
 }
 
-impl Practised {
+impl PracticeSchedule {
     /// Nothing was tried yet. What is to be done every so often is due at once, a time of the week when it comes.
     #[must_use]
     pub fn new(by: &Timetable, now_ms: u64) -> Self {
@@ -143,7 +143,7 @@ impl Practised {
     #[must_use]
     pub fn turn(
         mut self,
-        (rollout, what): (&str, Exercised),
+        (rollout, what): (&str, ExerciseKind),
         due_ms: u64,
         hindrance: Option<&PracticeBlocker>,
         now_ms: u64,
@@ -181,7 +181,7 @@ impl Practised {
     #[must_use]
     pub fn give_up(
         mut self,
-        (rollout, what): (&str, Exercised),
+        (rollout, what): (&str, ExerciseKind),
         due_ms: u64,
         why: String,
         now_ms: u64,
@@ -232,7 +232,7 @@ impl Practised {
 
     /// The run, as the API shows it.
     #[must_use]
-    pub fn view(&self, what: Exercised, now_ms: u64) -> PracticeView {
+    pub fn view(&self, what: ExerciseKind, now_ms: u64) -> PracticeView {
         let next = self.next(now_ms);
         PracticeView {
             exercise: what.into(),
@@ -249,7 +249,7 @@ impl Practised {
 impl State {
     /// What of this run and its schedule is in the way of practice now.
     #[must_use]
-    pub fn blocker(&self, what: Exercised, unix_ms: u64) -> Option<PracticeBlocker> {
+    pub fn blocker(&self, what: ExerciseKind, unix_ms: u64) -> Option<PracticeBlocker> {
         let lasting = |why| Some(PracticeBlocker { why, brief: false });
         if !self.is_over() {
             let (name, run, phase) = (&self.plan.name, self.run, self.phase.name());

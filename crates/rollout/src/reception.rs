@@ -4,7 +4,7 @@ use crate::{Phase, RejectedVersion, State};
 
 /// What applying a plan does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reception {
+pub enum Admission {
     /// A run begins: [`State::new`] with these numbers, then [`crate::Event::Start`].
     Begin {
         /// Numbers the runs of this name.
@@ -27,32 +27,32 @@ pub enum Reception {
 /// Receives a plan. `present` is the last run of its name; `again`: a person wants a plan that was rolled back tried
 /// once more.
 #[must_use]
-pub fn receive(present: Option<&State>, next: &Plan, again: bool) -> Reception {
-    let Some(present) = present else { return Reception::Begin { run: 1, epoch: 0 } };
+pub fn receive(present: Option<&State>, next: &Plan, again: bool) -> Admission {
+    let Some(present) = present else { return Admission::Begin { run: 1, epoch: 0 } };
     let name = &next.name;
     let same = is_same(&present.plan, next);
     let rolled_back = present.phase == Phase::RolledBack;
     // Whoever changes when drills are due does not want to try again what was rolled back.
     if same && present.plan.practice != next.practice && !(again && rolled_back && present.is_over()) {
-        return Reception::Practice;
+        return Admission::Practice;
     }
     if same && !rolled_back {
-        return Reception::Unchanged;
+        return Admission::Unchanged;
     }
     if let Some(why) = gone_back_from(present, next).filter(|_| !again) {
-        return Reception::Refused(why);
+        return Admission::Refused(why);
     }
     if !present.is_over() {
         return match next.supersede {
-            Supersede::Queue => Reception::Queue,
-            Supersede::Replace if !rolled_back && present.plan.returning.is_none() => Reception::Replace,
+            Supersede::Queue => Admission::Queue,
+            Supersede::Replace if !rolled_back && present.plan.returning.is_none() => Admission::Replace,
             // On its way down already, or back to what is known to be good: what comes next waits for the ground.
-            Supersede::Replace => Reception::Queue,
-            Supersede::Reject if present.plan.returning.is_some() => Reception::Refused(format!(
+            Supersede::Replace => Admission::Queue,
+            Supersede::Reject if present.plan.returning.is_some() => Admission::Refused(format!(
                 "{name} goes back to {} (run {}); wait for its end, or set spec.supersede to queue",
                 present.plan.canary, present.run
             )),
-            Supersede::Reject => Reception::Refused(format!(
+            Supersede::Reject => Admission::Refused(format!(
                 "{name} is {} (run {}); abort it first, or set spec.supersede to queue or replace",
                 present.phase.name(),
                 present.run
@@ -61,18 +61,18 @@ pub fn receive(present: Option<&State>, next: &Plan, again: bool) -> Reception {
     }
     if same && !again {
         let reason = present.rollback.as_ref().map_or("", |rollback| rollback.reason.as_str());
-        return Reception::Refused(format!(
+        return Admission::Refused(format!(
             "{name} was rolled back with this very specification: {reason}; to try it once more, apply it again \
              explicitly"
         ));
     }
     if present.stable_version != next.stable {
-        return Reception::Refused(format!(
+        return Admission::Refused(format!(
             "spec.stable.version is {:?}, but run {} left {:?} behind the stable route; write that",
             next.stable, present.run, present.stable_version
         ));
     }
-    Reception::Begin { run: present.run.saturating_add(1), epoch: present.epoch }
+    Admission::Begin { run: present.run.saturating_add(1), epoch: present.epoch }
 }
 
 /// Are these the same rollout, whatever is tried between its runs?

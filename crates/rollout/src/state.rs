@@ -221,7 +221,7 @@ pub enum Phase {
     /// At 100 %, with the way back still open.
     Promoting,
     /// The new version is being put behind the stable route.
-    HandBack(HandingBack),
+    HandBack(HandBackProgress),
     /// Stable serves the new version; the canary's weight is 0.
     Succeeded,
     /// Everything goes back to stable. Never left again: another attempt is another run.
@@ -269,7 +269,7 @@ pub enum Pause {
 /// How far the hand-back is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum HandingBack {
+pub enum HandBackProgress {
     /// Asked for; stable's endpoints do not all report the new version yet.
     Asked {
         /// When, on the run's own clock.

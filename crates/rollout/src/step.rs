@@ -52,7 +52,7 @@ use std::sync::Arc;
 
 use manifest::Plan;
 
-use crate::{Effect, Event, HandingBack, Human, Now, Pause, Phase, PhaseName, State};
+use crate::{Effect, Event, HandBackProgress, Human, Now, Pause, Phase, PhaseName, State};
 
 /// Time longer than this between two steps was not watched. Of what was watched, bakes, windows and deadlines take what
 /// counts tell of alone ([`crate::Coverage`]).
@@ -305,10 +305,10 @@ impl State {
                 self.reaches_somebody(self.next_seen())?;
                 in_spite_of(&self.held_back(), human)
             }
-            (Event::Promote(human), Phase::HandBack(HandingBack::Asked { .. })) => {
+            (Event::Promote(human), Phase::HandBack(HandBackProgress::Asked { .. })) => {
                 in_spite_of(&self.hand_back_doubts(), human)
             }
-            (Event::Promote(_), Phase::HandBack(HandingBack::Lowering { .. })) => {
+            (Event::Promote(_), Phase::HandBack(HandBackProgress::Lowering { .. })) => {
                 Err("stable gets the traffic back already; it is over when the canary's weight is 0"
                     .to_owned())
             }
@@ -323,7 +323,7 @@ impl State {
             (Event::Resume(_), Phase::Paused(Pause::Approval)) => {
                 Err("a person's yes is awaited: approve, or abort".to_owned())
             }
-            (Event::Resume(_), Phase::Paused(_) | Phase::HandBack(HandingBack::Asked { .. })) => Ok(()),
+            (Event::Resume(_), Phase::Paused(_) | Phase::HandBack(HandBackProgress::Asked { .. })) => Ok(()),
             (Event::Resume(_), Phase::Pending { .. })
                 if matches!(self.warming, Some(crate::WarmingUp::Failed { .. })) =>
             {

@@ -17,7 +17,7 @@ use crate::listen::tls::{Tls, TlsFiles};
 use crate::listen::{self, ConnectionTimeouts, Port, listen};
 use crate::server::{self, Api, Exports};
 use crate::webhook::Deliveries;
-use controller::engine::{self, Engine, Inputs, Scribe};
+use controller::engine::{self, Engine, Inputs, StoreWriter};
 use controller::health::Health;
 use controller::publish::{Apart, Publisher, Target};
 use controller::specification::SpecificationReaders;
@@ -182,7 +182,7 @@ pub async fn run(config: Config) -> Result<()> {
     let sources = Sources::new(config.secrets, roots.clone(), config.source_hosts)?;
     let programs = Programs::named(config.hook_commands, config.hook_env);
     let hooks = Hooks::new(roots, config.hook_hosts, programs).map_err(|error| anyhow!(error))?;
-    let store = Scribe::new(store)?;
+    let store = StoreWriter::new(store)?;
     let (mut engine, views) = Engine::open(store, publisher, lease.clone(), sources.clone(), hooks)?;
     if let Some(directory) = &config.record {
         engine.record(TrafficLog::new(directory).context("--record")?);

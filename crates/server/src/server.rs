@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::{
-    ActRequest, Applied, ApplyQuery, DeleteQuery, Demand, Done, Figure, Refusal, RollbackRequest, RunView,
-    Verb, WentBack,
+    ActRequest, Applied, ApplyQuery, DeleteQuery, Demand, Done, Figure, Refusal, RollbackReply,
+    RollbackRequest, RunView, Verb,
 };
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -37,7 +37,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::doors::{self, LEASE, LEASE_OF, Proxies, RequestGuard, Why, prove};
 use crate::metrics;
 use crate::webhook::Deliveries;
-use controller::engine::{Act, Command, GoBack, Pulse, TriggerViews, Views};
+use controller::engine::{Act, Command, Pulse, RollbackOrder, TriggerViews, Views};
 use controller::health::Health;
 use controller::specification::{Specification, SpecificationReaders};
 use lease::Leases;
@@ -307,15 +307,15 @@ async fn rollback(
     Path(name): Path<String>,
     headers: HeaderMap,
     request: Option<Json<RollbackRequest>>,
-) -> Answer<WentBack> {
+) -> Answer<RollbackReply> {
     let RollbackRequest { reason, to, unverified } = request.map(|Json(request)| request).unwrap_or_default();
     let human = match human(&headers, &reason) {
         Ok(human) => human,
         Err(refusal) => return Answer(Err(refusal)),
     };
     let conditions = conditions(&headers);
-    let order = GoBack { to, unverified };
-    Answer(ask(&api, |answer| Command::GoBack { name, order, human, conditions, answer }).await)
+    let order = RollbackOrder { to, unverified };
+    Answer(ask(&api, |answer| Command::RollbackOrder { name, order, human, conditions, answer }).await)
 }
 
 /// Figures for gates that take them: one object, or a list of them.

@@ -1,7 +1,7 @@
 //! A change with all that is needed to write it: for a write that is done by another thread, or later.
 
 use anyhow::Result;
-use rollout::{Exercise, Practised, State};
+use rollout::{Exercise, PracticeSchedule, State};
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Entry, ExerciseWriting, Sample, Store, Writing};
@@ -60,7 +60,7 @@ pub struct ExerciseRecord {
     /// What is to be said of it.
     pub entries: Vec<Entry>,
     /// It begins: how far the practice of its kind is with that.
-    pub practised: Option<Practised>,
+    pub schedule: Option<PracticeSchedule>,
 }
 
 impl RunRecord {
@@ -97,7 +97,7 @@ impl Store {
             exercise: &record.exercise,
             run: record.exercise.run(),
             entries: &record.entries,
-            practised: record.practised.as_ref(),
+            schedule: record.schedule.as_ref(),
         });
         let written = self.commit(&Change {
             runs: &runs,

@@ -1,8 +1,8 @@
 //! Drills and other exercises, as they stand and as they ended.
 
 use anyhow::{Context, Result};
-use manifest::Exercised;
-use rollout::{Exercise, Practised};
+use manifest::ExerciseKind;
+use rollout::{Exercise, PracticeSchedule};
 use rusqlite::{Row, Transaction, params};
 
 use super::{Entry, Store, journal, practice};
@@ -28,11 +28,11 @@ pub struct ExerciseWriting<'a> {
     /// What is to be said of it.
     pub entries: &'a [Entry],
     /// It begins: how far the practice of its kind is with that.
-    pub practised: Option<&'a Practised>,
+    pub schedule: Option<&'a PracticeSchedule>,
 }
 
 pub(super) fn put(transaction: &Transaction<'_>, writing: &ExerciseWriting<'_>) -> Result<()> {
-    let ExerciseWriting { exercise, run, entries, practised } = *writing;
+    let ExerciseWriting { exercise, run, entries, schedule } = *writing;
     let number = i64::try_from(exercise.number())?;
     let ended = exercise.ended();
     let outcome = ended.map(|ended| serde_json::to_value(ended.outcome)).transpose()?;
@@ -40,7 +40,7 @@ pub(super) fn put(transaction: &Transaction<'_>, writing: &ExerciseWriting<'_>) 
         "INSERT OR REPLACE INTO exercise VALUES (?, ?, ?, ?, ?, ?)",
         params![
             exercise.name(),
-            exercise.kind(),
+            exercise.kind().name(),
             number,
             outcome.as_ref().and_then(|outcome| outcome.as_str()),
             ended.map(|ended| i64::try_from(ended.at.unix_ms)).transpose()?,
@@ -49,11 +49,11 @@ pub(super) fn put(transaction: &Transaction<'_>, writing: &ExerciseWriting<'_>) 
     )?;
     transaction.execute(
         "DELETE FROM exercise WHERE name = ? AND kind = ? AND number <= ?",
-        params![exercise.name(), exercise.kind(), number - i64::from(KEPT)],
+        params![exercise.name(), exercise.kind().name(), number - i64::from(KEPT)],
     )?;
     journal::add(transaction, exercise.name(), run, entries)?;
-    if let Some(practised) = practised {
-        practice::put(transaction, exercise.name(), exercise.exercised(), practised)?;
+    if let Some(schedule) = schedule {
+        practice::put(transaction, exercise.name(), exercise.kind(), schedule)?;
     }
     Ok(())
 }
@@ -75,11 +75,11 @@ impl Store {
     ///
     /// # Errors
     /// When the file cannot be read, or another serin wrote it in a way this one does not read.
-    pub fn past_exercises(&self, name: &str, what: Exercised) -> Result<Vec<Exercise>> {
+    pub fn past_exercises(&self, name: &str, what: ExerciseKind) -> Result<Vec<Exercise>> {
         let mut query = self
             .connection
             .prepare("SELECT state FROM exercise WHERE name = ? AND kind = ? ORDER BY number DESC")?;
-        let rows = query.query_map([name, what.kind()], |row| row.get::<_, String>(0))?;
+        let rows = query.query_map([name, what.name()], |row| row.get::<_, String>(0))?;
         rows.map(|state| read(&state?)).collect()
     }
 
@@ -87,7 +87,7 @@ impl Store {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn passed_exercises(&self) -> Result<Vec<(String, Exercised, u64)>> {
+    pub fn passed_exercises(&self) -> Result<Vec<(String, ExerciseKind, u64)>> {
         let mut query = self.connection.prepare(
             "SELECT name, kind, max(ended_unix_ms) FROM exercise WHERE outcome = 'passed' GROUP BY name, kind",
         )?;
@@ -97,7 +97,7 @@ impl Store {
         for row in query.query_map([], passed)? {
             let (name, kind, unix_ms) = row?;
             // A kind that this serin does not know is another's to show.
-            if let Some(what) = Exercised::ALL.into_iter().find(|what| what.kind() == kind) {
+            if let Some(what) = ExerciseKind::ALL.into_iter().find(|what| what.name() == kind) {
                 found.push((name, what, u64::try_from(unix_ms)?));
             }
         }

@@ -1,8 +1,8 @@
 //! How far the practice of each rollout is that begins by itself.
 
 use anyhow::{Context, Result};
-use manifest::Exercised;
-use rollout::Practised;
+use manifest::ExerciseKind;
+use rollout::PracticeSchedule;
 use rusqlite::{Transaction, params};
 
 use super::{Entry, Store, journal};
@@ -20,17 +20,17 @@ impl Store {
     ///
     /// # Errors
     /// When the file cannot be read, or another serin wrote it in a way this one does not read.
-    pub fn practised(&self) -> Result<Vec<(String, Exercised, Practised)>> {
+    pub fn practice_schedules(&self) -> Result<Vec<(String, ExerciseKind, PracticeSchedule)>> {
         let mut query = self.connection.prepare("SELECT name, kind, state FROM practised")?;
         let rows = query.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?)))?;
         let mut found = Vec::new();
         for row in rows {
             let (name, kind, state): (String, String, String) = row?;
-            let practised = serde_json::from_str(&state).with_context(|| {
+            let schedule = serde_json::from_str(&state).with_context(|| {
                 format!("the stored practice of {name} cannot be read; use the serin that wrote it")
             })?;
-            let what = Exercised::ALL.into_iter().find(|what| what.kind() == kind);
-            found.extend(what.map(|what| (name, what, practised)));
+            let what = ExerciseKind::ALL.into_iter().find(|what| what.name() == kind);
+            found.extend(what.map(|what| (name, what, schedule)));
         }
         Ok(found)
     }
@@ -39,19 +39,19 @@ impl Store {
     ///
     /// # Errors
     /// When the disk does not take it: nothing of it is written then, and the error names a remedy.
-    pub fn save_practised(
+    pub fn save_schedule(
         &mut self,
         (name, run): (&str, u64),
-        what: Exercised,
-        practised: Option<&Practised>,
+        what: ExerciseKind,
+        schedule: Option<&PracticeSchedule>,
         entries: &[Entry],
     ) -> Result<()> {
         self.write(|change| {
-            match practised {
-                Some(practised) => put(change, name, what, practised)?,
+            match schedule {
+                Some(schedule) => put(change, name, what, schedule)?,
                 None => {
                     change
-                        .execute("DELETE FROM practised WHERE name = ? AND kind = ?", [name, what.kind()])?;
+                        .execute("DELETE FROM practised WHERE name = ? AND kind = ?", [name, what.name()])?;
                 }
             }
             journal::add(change, name, run, entries)
@@ -62,12 +62,12 @@ impl Store {
 pub(super) fn put(
     change: &Transaction<'_>,
     name: &str,
-    what: Exercised,
-    practised: &Practised,
+    what: ExerciseKind,
+    schedule: &PracticeSchedule,
 ) -> Result<()> {
     change.execute(
         "INSERT OR REPLACE INTO practised VALUES (?, ?, ?)",
-        params![name, what.kind(), serde_json::to_string(practised)?],
+        params![name, what.name(), serde_json::to_string(schedule)?],
     )?;
     Ok(())
 }

@@ -48,12 +48,14 @@ async fn promoted(file: &Path, more: &str) -> Engine {
 }
 
 /// `serin rollback NAME` with `--to`, and `--unverified` where it begins with a `!`.
-async fn back(engine: &mut Engine, name: &str, to: &str, reason: &str) -> Result<WentBack, Refusal> {
+async fn back(engine: &mut Engine, name: &str, to: &str, reason: &str) -> Result<RollbackReply, Refusal> {
     let (to, unverified) = (to.trim_start_matches('!'), to.starts_with('!'));
     let to = Some(to.to_owned()).filter(|to| !to.is_empty());
     let human = Human { who: "ben".to_owned(), reason: reason.to_owned() };
     let (answer, mut answered) = oneshot::channel();
-    engine.go_back(name.to_owned(), GoBack { to, unverified }, human, Conditions::default(), answer).await;
+    engine
+        .go_back(name.to_owned(), RollbackOrder { to, unverified }, human, Conditions::default(), answer)
+        .await;
     loop {
         if let Ok(said) = answered.try_recv() {
             return said;
@@ -64,7 +66,7 @@ async fn back(engine: &mut Engine, name: &str, to: &str, reason: &str) -> Result
 }
 
 #[track_caller]
-fn refused(said: &Result<WentBack, Refusal>, part: &str) {
+fn refused(said: &Result<RollbackReply, Refusal>, part: &str) {
     match said {
         Err(refusal) => assert!(refusal.text().contains(part), "{part:?} is missing in: {}", refusal.text()),
         Ok(went) => panic!("{went:?}"),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use rollout::{HandingBack, Pause, Phase, State};
+use rollout::{HandBackProgress, Pause, Phase, State};
 
 use super::world::{Fate, Seen, World};
 use super::*;
@@ -51,7 +51,7 @@ pub async fn script(world: &mut World) {
     world.act("ranker", Act::Approve, "samples good").await;
     world
         .until("ranker", "hand-back", |state| {
-            matches!(state.phase, Phase::HandBack(HandingBack::Lowering { .. }) | Phase::Succeeded)
+            matches!(state.phase, Phase::HandBack(HandBackProgress::Lowering { .. }) | Phase::Succeeded)
         })
         .await;
     world.until("ranker", "the end", over).await;

@@ -98,7 +98,7 @@ async fn an_exercise_begins_only_over_one_that_is_written() {
     assert!(refused.text().contains("free the disk"), "{refused:?}");
     engine.journal.refuse_writes(false).expect("a switch");
     assert_eq!(drill(&mut engine).await.expect("begun"), 2);
-    let stored = engine.journal.past_exercises("ranker", manifest::Exercised::Drill).expect("read");
+    let stored = engine.journal.past_exercises("ranker", manifest::ExerciseKind::Drill).expect("read");
     let ended: Vec<bool> = stored.iter().map(|exercise| exercise.ended().is_some()).collect();
     assert_eq!(ended, [false, true], "the second is under way, the end of the first is written");
     assert_eq!(said(&file, 1), 1);

@@ -1,6 +1,6 @@
 //! What was done under a key is known by the store, whatever became of the run it was done to.
 
-use api::WentBack;
+use api::RollbackReply;
 use manifest::{Percent, Span};
 use rollout::State;
 use tokio::sync::oneshot;
@@ -16,10 +16,10 @@ fn under(key: &str) -> Conditions {
     Conditions { expect: None, key: Some(key.to_owned()) }
 }
 
-async fn goes_back(world: &mut World, to: Option<&str>, key: &str) -> Result<WentBack, Refusal> {
+async fn goes_back(world: &mut World, to: Option<&str>, key: &str) -> Result<RollbackReply, Refusal> {
     let engine = world.engine_mut();
     let (answer, mut answered) = oneshot::channel();
-    let order = GoBack { to: to.map(str::to_owned), unverified: true };
+    let order = RollbackOrder { to: to.map(str::to_owned), unverified: true };
     engine.go_back("ranker".to_owned(), order, human(), under(key), answer).await;
     loop {
         match answered.try_recv() {
@@ -118,7 +118,7 @@ async fn who_orders_a_drill_under_a_key_gets_one() {
         assert_eq!(ordered(&mut world, "k1").await.expect("begun"), 1, "{restarts}");
         world.kill().await;
     }
-    while !world.engine_mut().exercised().is_empty() {
+    while !world.engine_mut().exercise_names().is_empty() {
         world.second().await;
         assert!(world.seconds < 600, "it never ends");
     }

@@ -101,7 +101,7 @@ async fn what_was_rolled_back_meets_nobody_by_itself() {
             .view("ranker")
             .practice
             .iter()
-            .any(|known| known.missed && known.exercise == manifest::Exercised::Parity)
+            .any(|known| known.missed && known.exercise == manifest::ExerciseKind::Parity)
     );
 }
 

@@ -156,7 +156,7 @@ impl World {
             let engine = match self.disk.takes(&mut store) {
                 None => Engine::open(store, publisher, leases, sources, Hooks::any()),
                 Some(()) => {
-                    let scribe = Scribe::new(store).expect("a thread");
+                    let scribe = StoreWriter::new(store).expect("a thread");
                     Engine::open(scribe, publisher, leases, sources, Hooks::any())
                 }
             };
@@ -338,7 +338,7 @@ impl World {
             }
             let went = self.living(async |engine, _| {
                 let human = Human { who: "ben".to_owned(), reason: reason.to_owned() };
-                let order = GoBack { to: None, unverified: true };
+                let order = RollbackOrder { to: None, unverified: true };
                 let (answer, mut answered) = oneshot::channel();
                 engine.go_back(name.to_owned(), order, human, Conditions::default(), answer).await;
                 loop {
@@ -412,7 +412,7 @@ impl World {
                     || state.plan.hand_back.how != manifest::HandBackHow::Manual
                         && matches!(
                             state.phase,
-                            rollout::Phase::HandBack(rollout::HandingBack::Asked {
+                            rollout::Phase::HandBack(rollout::HandBackProgress::Asked {
                                 done: false,
                                 failed: None,
                                 ..

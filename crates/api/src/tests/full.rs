@@ -213,7 +213,7 @@ pub fn view(name: &str) -> View {
         }),
         calls: vec![HookCallView {
             run: 1,
-            duty: Duty::RolledBack.into(),
+            duty: PostRunHook::RolledBack.into(),
             versions: vec!["v0".to_owned()],
             failed: Some("answered 503".to_owned()),
             again_ms: Some(15),
@@ -266,7 +266,7 @@ pub fn run(name: &str, members: Vec<RunView>) -> RunView {
         parity: Some(parity()),
         parity_passed_unix_ms: Some(27),
         practice: vec![PracticeView {
-            exercise: Exercised::Parity.into(),
+            exercise: ExerciseKind::Parity.into(),
             when: "every 30d".to_owned(),
             next_unix_ms: Some(28),
             next: Some("Sat 1970-01-10 09:00 UTC".to_owned()),

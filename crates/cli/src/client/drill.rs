@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use api::{DrillRequest, DrillView, Exercised, Outcome, PromiseView, Word};
+use api::{DrillRequest, DrillView, ExerciseKind, Outcome, PromiseView, Word};
 
 use super::Client;
 use super::exercise::{Exercise, Shown, exercise, so_far};
 use crate::args;
 
 impl Exercise for DrillView {
-    const WHAT: Exercised = Exercised::Drill;
+    const WHAT: ExerciseKind = ExerciseKind::Drill;
     const ASKED_AT: &str = "drill";
     const READ_AT: &str = "drills";
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use api::{Begun, Exercised, Outcome, RunView, Word};
+use api::{Begun, ExerciseKind, Outcome, RunView, Word};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,7 +13,7 @@ use crate::args::{ActPrecondition, Output};
 /// One kind of exercise, as it is answered.
 pub(super) trait Exercise: DeserializeOwned {
     /// Which.
-    const WHAT: Exercised;
+    const WHAT: ExerciseKind;
     /// Where one is asked for, below the rollout.
     const ASKED_AT: &str;
     /// Where they are read, below the rollout.

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use api::{ActRequest, Applied, DeleteQuery, Done, Figure, RollbackRequest, RunView, Verb, WentBack};
+use api::{ActRequest, Applied, DeleteQuery, Done, Figure, RollbackReply, RollbackRequest, RunView, Verb};
 pub use apply::apply;
 use connection::{Answer, Client, refusal};
 pub use drill::drill;
@@ -94,7 +94,7 @@ pub async fn rollback(options: args::Rollback) -> Result<ExitCode> {
     let request = RollbackRequest { reason, to, unverified };
     let client = seen(&Client::new(&server), &name, &meant).await?;
     let went = client.post(&path(&name, Verb::Rollback), &request).await?;
-    let WentBack { run, begun, message, .. } = went.read()?;
+    let RollbackReply { run, begun, message, .. } = went.read()?;
     if begun {
         println!("{name}: run {run}: {message}; follow it: serin get {name} -w");
     } else {

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use api::{Exercised, Outcome, ParityRequest, ParitySplitView, ParityView, Word};
+use api::{ExerciseKind, Outcome, ParityRequest, ParitySplitView, ParityView, Word};
 
 use super::Client;
 use super::exercise::{Exercise, Shown, exercise, so_far};
 use crate::args;
 
 impl Exercise for ParityView {
-    const WHAT: Exercised = Exercised::Parity;
+    const WHAT: ExerciseKind = ExerciseKind::Parity;
     const ASKED_AT: &str = "parity";
     const READ_AT: &str = "parity";
 

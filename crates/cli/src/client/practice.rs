@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use api::{Exercised, PracticeView, RunView, Word};
+use api::{ExerciseKind, PracticeView, RunView, Word};
 use manifest::Span;
 
 /// One line for each kind of exercise; those of a fleet's members after their names.
@@ -22,7 +22,7 @@ fn line(view: &RunView, known: &PracticeView, now_ms: u64) -> String {
     let PracticeView { exercise, when, next_unix_ms, next, late, missed, overdue } = known;
     let what = words(exercise);
     let passed_ms = match exercise.known() {
-        Some(Exercised::Parity) => view.parity_passed_unix_ms,
+        Some(ExerciseKind::Parity) => view.parity_passed_unix_ms,
         _ => view.drill_passed_unix_ms,
     };
     let passed = passed_ms.map_or("none has passed yet".to_owned(), |ms| {
@@ -42,7 +42,7 @@ fn line(view: &RunView, known: &PracticeView, now_ms: u64) -> String {
 }
 
 /// What is tried, in a word.
-pub fn words(exercise: &Word<Exercised>) -> String {
+pub fn words(exercise: &Word<ExerciseKind>) -> String {
     exercise.known().map_or_else(|| exercise.to_string(), |exercise| exercise.words().to_owned())
 }
 

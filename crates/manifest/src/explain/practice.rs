@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::amount::{Percent, Span};
 use crate::plan::Plan;
-use crate::practice::Exercised;
+use crate::practice::ExerciseKind;
 
 pub(super) fn practice(text: &mut String, plan: &Plan) -> std::fmt::Result {
     let Some(practice) = &plan.practice else { return Ok(()) };
@@ -39,7 +39,7 @@ pub(super) fn practice(text: &mut String, plan: &Plan) -> std::fmt::Result {
         };
         writeln!(text, "  {}: stable is judged against itself; {how}.", parity.timetable.words())?;
     }
-    let scheduled = Exercised::ALL.into_iter().filter(|what| practice.timetable(*what).is_some());
+    let scheduled = ExerciseKind::ALL.into_iter().filter(|what| practice.timetable(*what).is_some());
     let late = scheduled.filter_map(|what| Some((what, practice.timetable(what)?.within_ms()?)));
     for (what, within_ms) in late {
         let (what, within) = (what.words(), Span::from_ms(within_ms));

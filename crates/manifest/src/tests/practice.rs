@@ -1,7 +1,7 @@
 //! What is tried between runs by itself: what may be written, what is warned of, what is said of it.
 
 use super::MINIMAL;
-use crate::{Exercised, load};
+use crate::{ExerciseKind, load};
 
 /// What `load` says of these lines under `spec.practice`.
 #[track_caller]
@@ -99,7 +99,7 @@ fn it_is_explained_and_stored() {
     let text = serde_json::to_string(&plan).expect("JSON");
     assert_eq!(serde_json::from_str::<crate::Plan>(&text).expect("read back"), plan);
     let practice = plan.practice.expect("practice");
-    assert!(Exercised::ALL.iter().all(|what| !practice.exposes(*what)));
+    assert!(ExerciseKind::ALL.iter().all(|what| !practice.exposes(*what)));
     let without = load(MINIMAL).expect("a rollout").plan;
     assert!(without.practice.is_none() && !crate::explain(&without, None).contains("by itself:"));
 }

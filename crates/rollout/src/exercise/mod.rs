@@ -12,7 +12,7 @@ mod report;
 mod sent;
 mod shares;
 
-use manifest::Exercised;
+use manifest::ExerciseKind;
 use serde::{Deserialize, Serialize};
 use split::policy;
 
@@ -140,25 +140,19 @@ impl Exercise {
         }
     }
 
-    /// What kind it is: in the store, in metrics and for people.
+    /// Its kind.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        self.exercised().kind()
-    }
-
-    /// What it tries.
-    #[must_use]
-    pub const fn exercised(&self) -> Exercised {
+    pub const fn kind(&self) -> ExerciseKind {
         match self {
-            Self::Drill(_) => Exercised::Drill,
-            Self::Parity(_) => Exercised::Parity,
+            Self::Drill(_) => ExerciseKind::Drill,
+            Self::Parity(_) => ExerciseKind::Parity,
         }
     }
 
     /// What it is called in a sentence: "drill", "A/A check".
     #[must_use]
     pub const fn words(&self) -> &'static str {
-        self.exercised().words()
+        self.kind().words()
     }
 
     /// Was it scheduled?

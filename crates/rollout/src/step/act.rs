@@ -5,7 +5,7 @@ use manifest::{Acknowledge, Weights};
 use super::{LONGEST_STEP_MS, Run, named};
 use crate::state::PublicationState;
 use crate::{
-    Acks, Below, Cause, Effect, HandingBack, Human, Notice, Phase, Publication, Record, RollbackBy,
+    Acks, Below, Cause, Effect, HandBackProgress, Human, Notice, Phase, Publication, Record, RollbackBy,
     RolledBack, Severity, State,
 };
 
@@ -308,7 +308,7 @@ impl State {
             Phase::Pending { .. } if self.warming == Some(crate::WarmingUp::Asked) => {
                 effects.extend(self.warm_up_request());
             }
-            Phase::HandBack(HandingBack::Asked { done: false, failed: None, .. }) => {
+            Phase::HandBack(HandBackProgress::Asked { done: false, failed: None, .. }) => {
                 effects.extend(self.hand_back_request());
             }
             _ => {}

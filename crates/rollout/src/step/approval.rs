@@ -1,7 +1,7 @@
 //! A person's yes: it is for what was shown, and for a while.
 
 use super::{Run, named};
-use crate::{Acted, Answer, Approval, Cause, HandingBack, Human, Pause, Phase, State, Verdict};
+use crate::{Acted, Answer, Approval, Cause, HandBackProgress, Human, Pause, Phase, State, Verdict};
 
 /// A yes that could not be used for so long is none any more.
 const YES_LASTS_MS: u64 = 3_600_000;
@@ -32,11 +32,11 @@ impl State {
                 let old = self.age_ms.saturating_sub(since) >= JUST_MS;
                 (!counted && !old).then(|| format!("nothing was counted in stage {stage} yet"))
             }
-            Phase::HandBack(HandingBack::Asked { since_age_ms, .. }) => {
+            Phase::HandBack(HandBackProgress::Asked { since_age_ms, .. }) => {
                 let old = self.age_ms.saturating_sub(*since_age_ms) >= JUST_MS;
                 (!old).then(|| "the hand-back has only just begun".to_owned())
             }
-            Phase::HandBack(HandingBack::Lowering { .. })
+            Phase::HandBack(HandBackProgress::Lowering { .. })
             | Phase::Pending { .. }
             | Phase::Succeeded
             | Phase::RolledBack => None,

@@ -1,7 +1,7 @@
 //! After the end: the version without traffic is kept for a while, then somebody is told that it can go.
 
 use super::{Run, named};
-use crate::ending::{Call, Duty, HookCallRequest};
+use crate::ending::{Call, HookCallRequest, PostRunHook};
 use crate::{Below, Cause, Effect, Endpoint, Human, Severity, State};
 
 /// A hook that failed is called again after this long, then after twice as long, and so on, in milliseconds.
@@ -66,7 +66,7 @@ impl Run {
         self.state.ending.placing = true;
         let request = self.state.request_after(&how, None);
         let versions = self.state.kept();
-        self.ask_for(HookCallRequest { duty: Duty::Keep, versions, keep_ms, ..request });
+        self.ask_for(HookCallRequest { duty: PostRunHook::Keep, versions, keep_ms, ..request });
     }
 
     fn end_keeping(&mut self) {
@@ -75,7 +75,7 @@ impl Run {
             self.record(format!("{} is kept warm no longer: its time is over", kept.join(", ")));
         }
         self.state.ending.done = true;
-        self.state.ending.calls.retain(|call| call.request.duty != Duty::Keep);
+        self.state.ending.calls.retain(|call| call.request.duty != PostRunHook::Keep);
         if let Some(how) = self.state.hook_after().cloned() {
             let request = self.state.request_after(&how, None);
             self.ask_for(request);
@@ -103,9 +103,9 @@ impl Run {
     }
 
     /// A hook did its work.
-    pub(super) fn called(&mut self, run: u64, duty: Duty) {
+    pub(super) fn called(&mut self, run: u64, duty: PostRunHook) {
         let Some(call) = self.take_call(run, duty) else { return };
-        if duty == Duty::Keep {
+        if duty == PostRunHook::Keep {
             self.state.ending.placed = true;
         }
         self.forget(&key(&call));
@@ -113,14 +113,14 @@ impl Run {
         self.record(format!("The hook after run {run} succeeded: {versions} can be {}", past(duty)));
     }
 
-    fn take_call(&mut self, run: u64, duty: Duty) -> Option<Call> {
+    fn take_call(&mut self, run: u64, duty: PostRunHook) -> Option<Call> {
         let calls = &mut self.state.ending.calls;
         let at = calls.iter().position(|call| call.request.run == run && call.request.duty == duty)?;
         Some(calls.remove(at))
     }
 
     /// A hook failed: people hear of it once, and it is called again.
-    pub(super) fn call_failed(&mut self, run: u64, duty: Duty, reason: &str) {
+    pub(super) fn call_failed(&mut self, run: u64, duty: PostRunHook, reason: &str) {
         let age_ms = self.state.age_ms;
         let calls = &mut self.state.ending.calls;
         let of = |call: &&mut Call| call.request.run == run && call.request.duty == duty && call.asked;
@@ -217,10 +217,10 @@ fn key(call: &Call) -> String {
     format!("call/{}/{}", call.request.run, call.request.duty.word())
 }
 
-const fn past(duty: Duty) -> &'static str {
+const fn past(duty: PostRunHook) -> &'static str {
     match duty {
-        Duty::Keep => "gone back to",
-        Duty::Succeeded | Duty::RolledBack => "deleted",
+        PostRunHook::Keep => "gone back to",
+        PostRunHook::Succeeded | PostRunHook::RolledBack => "deleted",
     }
 }
 

@@ -3,11 +3,11 @@
 use manifest::{HandBackHow, Weights};
 
 use super::{Run, named};
-use crate::{Cause, Effect, Endpoint, HandBackRequest, HandingBack, Human, Phase, Severity, State};
+use crate::{Cause, Effect, Endpoint, HandBackProgress, HandBackRequest, Human, Phase, Severity, State};
 
 impl Run {
     pub(super) fn begin_hand_back(&mut self, why: &str) {
-        self.state.phase = Phase::HandBack(HandingBack::Asked {
+        self.state.phase = Phase::HandBack(HandBackProgress::Asked {
             since_age_ms: self.state.age_ms,
             done: false,
             failed: None,
@@ -35,7 +35,7 @@ impl Run {
         let canary = &self.state.plan.canary;
         self.state.stable_ready = !endpoints.is_empty()
             && endpoints.iter().all(|endpoint| endpoint.version.as_ref() == Some(canary));
-        if let Phase::HandBack(HandingBack::Asked { reported, .. }) = &mut self.state.phase {
+        if let Phase::HandBack(HandBackProgress::Asked { reported, .. }) = &mut self.state.phase {
             let other = endpoints.iter().filter(|endpoint| endpoint.version.as_ref() != Some(canary));
             let words: Vec<String> = other.map(Endpoint::words).collect();
             *reported = (!words.is_empty()).then(|| words.join("; "));
@@ -43,7 +43,7 @@ impl Run {
     }
 
     pub(super) fn hand_back_done(&mut self) {
-        if let Phase::HandBack(HandingBack::Asked { done, failed, .. }) = &mut self.state.phase
+        if let Phase::HandBack(HandBackProgress::Asked { done, failed, .. }) = &mut self.state.phase
             && !*done
         {
             *done = true;
@@ -53,7 +53,7 @@ impl Run {
     }
 
     pub(super) fn hand_back_failed(&mut self, reason: &str) {
-        if let Phase::HandBack(HandingBack::Asked { failed, .. }) = &mut self.state.phase {
+        if let Phase::HandBack(HandBackProgress::Asked { failed, .. }) = &mut self.state.phase {
             *failed = Some(reason.to_owned());
             self.record(format!("The hand-back's hook failed: {reason}"));
             let name = &self.state.plan.name;
@@ -63,7 +63,8 @@ impl Run {
     }
 
     pub(super) fn ask_again(&mut self, human: &Human) {
-        if let Phase::HandBack(HandingBack::Asked { done, failed, since_age_ms, .. }) = &mut self.state.phase
+        if let Phase::HandBack(HandBackProgress::Asked { done, failed, since_age_ms, .. }) =
+            &mut self.state.phase
         {
             *done = false;
             *failed = None;
@@ -76,7 +77,7 @@ impl Run {
     }
 
     pub(super) fn confirm_hand_back(&mut self, human: &Human) {
-        if matches!(self.state.phase, Phase::HandBack(HandingBack::Asked { .. })) {
+        if matches!(self.state.phase, Phase::HandBack(HandBackProgress::Asked { .. })) {
             self.record(format!("{} confirms that stable serves {}", named(human), self.state.plan.canary));
             self.lower(0);
         }
@@ -87,7 +88,7 @@ impl Run {
             return;
         }
         match self.state.phase.clone() {
-            Phase::HandBack(HandingBack::Asked { since_age_ms, done, reported: said, .. }) => {
+            Phase::HandBack(HandBackProgress::Asked { since_age_ms, done, reported: said, .. }) => {
                 let reported = !self.state.plan.hand_back.endpoints.is_empty();
                 if if reported { self.state.stable_ready } else { done } {
                     self.record(format!("Stable serves {}", self.state.plan.canary));
@@ -104,7 +105,7 @@ impl Run {
                     self.notify(Severity::Warning, "hand-back-late", text);
                 }
             }
-            Phase::HandBack(HandingBack::Lowering { step }) => self.settle_lowering(step),
+            Phase::HandBack(HandBackProgress::Lowering { step }) => self.settle_lowering(step),
             _ => {}
         }
     }
@@ -145,7 +146,7 @@ impl Run {
         self.state.stable_version.clone_from(&self.state.plan.canary);
         self.state.alone = None;
         let ppm = self.state.plan.hand_back.steps_ppm.get(step).copied().unwrap_or(0);
-        self.state.phase = Phase::HandBack(HandingBack::Lowering { step });
+        self.state.phase = Phase::HandBack(HandBackProgress::Lowering { step });
         let weights = Weights { canary_ppm: ppm.min(self.state.weights.canary_ppm), ..Weights::default() };
         self.publish(weights, Cause::HandBack);
         self.record(format!("Give traffic back to stable: the canary's weight is {}", self.state.weight()));
@@ -158,7 +159,7 @@ impl State {
         let canary = &self.plan.canary;
         if self.plan.hand_back.endpoints.is_empty() {
             // Nobody can be asked but the hook, and what it says of its own failure is known.
-            let Phase::HandBack(HandingBack::Asked { failed: Some(why), .. }) = &self.phase else {
+            let Phase::HandBack(HandBackProgress::Asked { failed: Some(why), .. }) = &self.phase else {
                 return Vec::new();
             };
             return vec![format!("the hand-back's hook failed: {why}")];
@@ -166,7 +167,7 @@ impl State {
         if self.stable_ready {
             return Vec::new();
         }
-        let Phase::HandBack(HandingBack::Asked { reported: Some(words), .. }) = &self.phase else {
+        let Phase::HandBack(HandBackProgress::Asked { reported: Some(words), .. }) = &self.phase else {
             return vec!["stable's endpoints have not said yet which version they serve".to_owned()];
         };
         vec![format!("stable's endpoints do not all report {canary}: {words}")]

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use manifest::{Exercised, Weights};
+use manifest::{ExerciseKind, Weights};
 
 use super::{Run, named};
-use crate::{Cause, Event, HandingBack, Human, Pause, Phase};
+use crate::{Cause, Event, HandBackProgress, Human, Pause, Phase};
 
 impl Run {
     /// A person begins it: the proxies prove that they follow before anybody is exposed.
@@ -111,7 +111,7 @@ impl Run {
         if self.state.plan.practice == practice {
             return;
         }
-        let times = Exercised::ALL.into_iter().filter_map(|what| {
+        let times = ExerciseKind::ALL.into_iter().filter_map(|what| {
             let timetable = practice.as_ref()?.timetable(what)?;
             Some(format!("{} {}", what.words(), timetable.words()))
         });
@@ -136,7 +136,7 @@ impl Run {
                 }
                 self.promote_past(human, past);
             }
-            Phase::HandBack(HandingBack::Asked { .. }) => {
+            Phase::HandBack(HandBackProgress::Asked { .. }) => {
                 let doubts = self.state.hand_back_doubts();
                 if human.reason.trim().is_empty() && !doubts.is_empty() {
                     return;
@@ -144,7 +144,7 @@ impl Run {
                 self.override_by(human, doubts);
                 self.confirm_hand_back(human);
             }
-            Phase::HandBack(HandingBack::Lowering { .. })
+            Phase::HandBack(HandBackProgress::Lowering { .. })
             | Phase::Pending { .. }
             | Phase::Succeeded
             | Phase::RolledBack => {}

@@ -6,7 +6,7 @@ use manifest::Span;
 
 use super::{Run, named};
 use crate::watching::News;
-use crate::{Counts, HandingBack, Human, Interval, Phase, Severity, Watching};
+use crate::{Counts, HandBackProgress, Human, Interval, Phase, Severity, Watching};
 
 /// People hear of a watch that sees nothing after at least so long: a scrape or two missed is nobody's business.
 const BLIND_MS: u64 = 300_000;
@@ -15,7 +15,7 @@ impl Run {
     /// Adds what the canary showed to its stage: the baseline, should it be promoted. What it shows while stable is
     /// being replaced belongs to the last stage.
     pub(super) fn show(&mut self, interval: &Interval, whole: bool, warming: bool) {
-        let lowering = matches!(self.state.phase, Phase::HandBack(HandingBack::Lowering { .. }));
+        let lowering = matches!(self.state.phase, Phase::HandBack(HandBackProgress::Lowering { .. }));
         if !whole || warming || lowering || interval.epoch != self.state.epoch || self.state.shadows() {
             return;
         }

@@ -2,7 +2,7 @@
 
 use super::story::{Story, human, urged};
 use crate::{
-    Acted, Cause, Endpoint, Event, HandingBack, Human, Now, Pause, Phase, Reading, State, fleet, step,
+    Acted, Cause, Endpoint, Event, HandBackProgress, Human, Now, Pause, Phase, Reading, State, fleet, step,
 };
 
 /// Monday 2026-11-30 16:50 UTC.
@@ -257,7 +257,7 @@ fn a_run_that_only_just_moved_is_known_for_it() {
     let mut handing = Story::of("stages: [{weight: 100%, bake: 1s, gates: []}]");
     handing.deploys = false;
     let mut handing = handing.start();
-    handing.until(60, |state| matches!(state.phase, Phase::HandBack(HandingBack::Asked { .. })));
+    handing.until(60, |state| matches!(state.phase, Phase::HandBack(HandBackProgress::Asked { .. })));
     assert!(handing.state.just_moved().is_some());
     seconds(&mut handing, 6);
     assert_eq!(handing.state.just_moved(), None);

@@ -2,8 +2,8 @@
 
 use super::story::{Held, Story, human, urged};
 use crate::{
-    Cause, Duty, Effect, Endpoint, Event, HandingBack, HookCallRequest, Human, Now, Phase, Reception,
-    RollbackBy, State, receive,
+    Admission, Cause, Effect, Endpoint, Event, HandBackProgress, HookCallRequest, Human, Now, Phase,
+    PostRunHook, RollbackBy, State, receive,
 };
 
 const PLAN: &str = "stages: [{weight: 5%, bake: 2s}, {weight: 100%, bake: 2s}]
@@ -37,8 +37,8 @@ fn calls(story: &Story) -> Vec<HookCallRequest> {
     calls.collect()
 }
 
-/// Duty, versions, and the version behind the stable route.
-fn asked(story: &Story) -> Vec<(Duty, String, String)> {
+/// PostRunHook, versions, and the version behind the stable route.
+fn asked(story: &Story) -> Vec<(PostRunHook, String, String)> {
     calls(story).into_iter().map(|call| (call.duty, call.versions.join(" "), call.stable)).collect()
 }
 
@@ -46,7 +46,7 @@ fn seconds(story: &mut Story, n: u64) {
     (0..n).for_each(|_| story.second());
 }
 
-fn answered(duty: Duty) -> Event {
+fn answered(duty: PostRunHook) -> Event {
     Event::Called { run: 1, duty }
 }
 
@@ -72,10 +72,10 @@ fn after_a_promotion_the_old_version_is_put_aside_kept_and_let_go() {
     assert_eq!(hand_back, Some(Some(60_000)), "the deploy tool hears of it before it takes anything down");
     assert!(story.state.has_post_run_work() && story.state.is_over());
     let old = |duty| (duty, "v1".to_owned(), "v2".to_owned());
-    assert_eq!(asked(&story), [old(Duty::Keep)]);
+    assert_eq!(asked(&story), [old(PostRunHook::Keep)]);
     assert_eq!(calls(&story)[0].keep_ms, Some(60_000));
     assert!(!story.state.was_placed("v1"), "nobody said so");
-    story.take(&answered(Duty::Keep));
+    story.take(&answered(PostRunHook::Keep));
     assert!(story.state.was_placed("v1") && !story.state.was_placed("v2"));
     let report = |version: &str| {
         Event::KeptReports(vec![Endpoint {
@@ -100,16 +100,16 @@ fn after_a_promotion_the_old_version_is_put_aside_kept_and_let_go() {
     assert_eq!((kept.versions, kept.was_stable, kept.left_ms > 0), (vec!["v1".to_owned()], true, true));
     assert_eq!(asked(&story).len(), 1);
     seconds(&mut story, 15);
-    assert_eq!(asked(&story), [old(Duty::Keep), old(Duty::Succeeded)]);
+    assert_eq!(asked(&story), [old(PostRunHook::Keep), old(PostRunHook::Succeeded)]);
     assert!(
         story.state.kept().is_empty()
             && story.state.has_post_run_work()
             && story.state.is_being_deleted("v1")
     );
-    story.take(&answered(Duty::Succeeded));
+    story.take(&answered(PostRunHook::Succeeded));
     assert!(!story.state.has_post_run_work());
     seconds(&mut story, 100);
-    story.take(&answered(Duty::Succeeded));
+    story.take(&answered(PostRunHook::Succeeded));
     assert_eq!(asked(&story).len(), 2, "once");
     assert_eq!(story.weights.last(), Some(&(story.weights.last().expect("one").0, 0)));
 }
@@ -121,7 +121,7 @@ fn after_a_rollback_the_new_version_is_kept_and_let_go() {
     assert_eq!((story.state.kept(), asked(&story)), (vec!["v2".to_owned()], vec![]));
     assert!(!story.state.was_placed("v2"), "it was never behind the stable route");
     seconds(&mut story, 40);
-    assert_eq!(asked(&story), [(Duty::RolledBack, "v2".to_owned(), "v1".to_owned())]);
+    assert_eq!(asked(&story), [(PostRunHook::RolledBack, "v2".to_owned(), "v1".to_owned())]);
     assert!(story.state.kept().is_empty());
 }
 
@@ -129,12 +129,12 @@ fn after_a_rollback_the_new_version_is_kept_and_let_go() {
 #[test]
 fn a_run_taken_back_in_the_middle_of_its_hand_back_lets_the_old_version_go() {
     let mut story = Story::of(&format!("{PLAN}{KEPT}")).start();
-    story.until(60, |state| matches!(state.phase, Phase::HandBack(HandingBack::Lowering { .. })));
+    story.until(60, |state| matches!(state.phase, Phase::HandBack(HandBackProgress::Lowering { .. })));
     story.take(&Event::Abort(human()));
     seconds(&mut story, 70);
     assert_eq!(story.state.phase, Phase::RolledBack);
     let old = |duty| (duty, "v1".to_owned(), "v2".to_owned());
-    assert_eq!(asked(&story), [old(Duty::Keep), old(Duty::Succeeded)]);
+    assert_eq!(asked(&story), [old(PostRunHook::Keep), old(PostRunHook::Succeeded)]);
 }
 
 #[test]
@@ -175,7 +175,8 @@ fn proxies_that_lag_behind_are_waited_for_and_then_told_by_their_lease() {
 fn a_hook_that_fails_is_called_again_ever_more_seldom_or_when_a_person_says_so() {
     let mut story = aborted("after: {rolledBack: {url: 'http://gone'}}\n");
     story.second();
-    let failed = Event::CallFailed { run: 1, duty: Duty::RolledBack, reason: "answered 503".to_owned() };
+    let failed =
+        Event::CallFailed { run: 1, duty: PostRunHook::RolledBack, reason: "answered 503".to_owned() };
     let mut times = Vec::new();
     for _ in 0..100 {
         let before = calls(&story).len();
@@ -201,7 +202,7 @@ fn a_hook_that_fails_is_called_again_ever_more_seldom_or_when_a_person_says_so()
     let again =
         standing.iter().filter(|e| matches!(e, Effect::Call(request) if *request == calls(&story)[0]));
     assert_eq!(again.count(), 1);
-    story.take(&answered(Duty::RolledBack));
+    story.take(&answered(PostRunHook::RolledBack));
     assert!(!story.state.has_post_run_work() && story.state.allows(&Event::Resume(human())).is_err());
     assert_eq!(story.state.standing_effects().len(), 2);
 }
@@ -213,18 +214,18 @@ fn the_next_run_ends_the_keeping_and_exposes_nobody_before_that_is_known() {
     (tried.stable, tried.canary) = ("v2".to_owned(), "v3".to_owned());
     let mut next = next(&story, tried);
     let [call] = calls(&next).try_into().expect("one call");
-    assert_eq!((call.run, call.duty, call.versions), (1, Duty::Succeeded, vec!["v1".to_owned()]));
+    assert_eq!((call.run, call.duty, call.versions), (1, PostRunHook::Succeeded, vec!["v1".to_owned()]));
     assert_eq!(call.next.as_deref(), Some("v3"));
     seconds(&mut next, 5);
     assert!(
         matches!(next.phase(), Phase::Pending { .. }) && next.state.message().contains("hook after run 1")
     );
-    next.take(&Event::CallFailed { run: 1, duty: Duty::Succeeded, reason: "no".to_owned() });
+    next.take(&Event::CallFailed { run: 1, duty: PostRunHook::Succeeded, reason: "no".to_owned() });
     next.until(3, |state| state.weights.canary_ppm > 0);
     // It is called again whatever this run does meanwhile.
     seconds(&mut next, 15);
     assert_eq!(calls(&next).len(), 2);
-    next.take(&answered(Duty::Succeeded));
+    next.take(&answered(PostRunHook::Succeeded));
     assert!(next.state.ending.calls.is_empty());
 }
 
@@ -304,7 +305,7 @@ fn a_file_does_not_bring_back_what_a_person_went_back_from() {
     let with = |lines: &str| plan(&format!("{PLAN}{lines}"));
     let refused =
         |story: &Story, plan: &manifest::Plan, part: &str| match receive(Some(&story.state), plan, false) {
-            Reception::Refused(why) => assert!(why.contains(part), "{why}"),
+            Admission::Refused(why) => assert!(why.contains(part), "{why}"),
             other => panic!("{other:?}"),
         };
     let third = |supersede: &str| {
@@ -316,21 +317,21 @@ fn a_file_does_not_bring_back_what_a_person_went_back_from() {
     for plan in [&same, &with("supersede: replace"), &with("supersede: queue")] {
         refused(&story, plan, "anna went back from v2 in run 2 (incident 12)");
     }
-    assert_eq!(receive(Some(&story.state), &third("replace"), false), Reception::Queue);
-    assert_eq!(receive(Some(&story.state), &third("queue"), false), Reception::Queue);
+    assert_eq!(receive(Some(&story.state), &third("replace"), false), Admission::Queue);
+    assert_eq!(receive(Some(&story.state), &third("queue"), false), Admission::Queue);
     refused(&story, &third("reject"), "goes back to v1 (run 2); wait");
     story.ends(60);
     // And when it is over, also with changes, unless somebody says so.
     for plan in [&same, &with("owner: bert")] {
         refused(&story, plan, "apply it again explicitly");
     }
-    let begins = Reception::Begin { run: 3, epoch: story.state.epoch };
+    let begins = Admission::Begin { run: 3, epoch: story.state.epoch };
     assert_eq!(receive(Some(&story.state), &same, true), begins);
     assert_eq!(receive(Some(&story.state), &third("reject"), false), begins);
     // It is remembered over the runs of others, until it is tried once more.
     let later = State::new(third("reject"), 3, 99, Now::at_ms(story.ms)).following(&[&story.state]);
     let (later, _) = crate::step(later, &Event::Abort(human()), Now::at_ms(story.ms));
-    assert!(matches!(receive(Some(&later), &same, false), Reception::Refused(_)));
+    assert!(matches!(receive(Some(&later), &same, false), Admission::Refused(_)));
     let again = State::new(same.clone(), 4, 100, Now::at_ms(story.ms)).following(&[&later]);
     assert_eq!(again.rejected, []);
     // Whoever ends the way back wants what it went back from.

@@ -9,7 +9,7 @@ use manifest::load;
 use super::story::human;
 use crate::fleet::{self, Moved};
 use crate::{
-    Acks, Bins, Counts, Effect, Endpoint, Event, Interval, Now, Pause, Phase, PhaseName, Reception, State,
+    Acks, Admission, Bins, Counts, Effect, Endpoint, Event, Interval, Now, Pause, Phase, PhaseName, State,
 };
 
 const STAGES: &str = "
@@ -328,15 +328,15 @@ fn the_same_document_is_nothing_new_and_another_waits_its_turn() {
     let tale = Tale::of(MODELS);
     let plans: Vec<manifest::Plan> =
         tale.members.values().map(|state| manifest::Plan::clone(&state.plan)).collect();
-    assert_eq!(fleet::receive(&tale.states(), &plans, false), Reception::Unchanged);
-    assert_eq!(fleet::receive(&[], &plans, false), Reception::Begin { run: 1, epoch: 0 });
+    assert_eq!(fleet::receive(&tale.states(), &plans, false), Admission::Unchanged);
+    assert_eq!(fleet::receive(&[], &plans, false), Admission::Begin { run: 1, epoch: 0 });
     match fleet::receive(&tale.states(), &plans[..1], false) {
-        Reception::Refused(why) => assert!(why.contains("f is Pending"), "{why}"),
+        Admission::Refused(why) => assert!(why.contains("f is Pending"), "{why}"),
         other => panic!("{other:?}"),
     }
     let mut over = tale.clone();
     over.act(&Event::Abort(human())).unwrap();
-    assert!(matches!(fleet::receive(&over.states(), &plans, false), Reception::Refused(_)));
-    assert!(matches!(fleet::receive(&over.states(), &plans, true), Reception::Begin { run: 2, .. }));
-    assert!(matches!(fleet::receive(&over.states(), &plans[..1], false), Reception::Begin { run: 2, .. }));
+    assert!(matches!(fleet::receive(&over.states(), &plans, false), Admission::Refused(_)));
+    assert!(matches!(fleet::receive(&over.states(), &plans, true), Admission::Begin { run: 2, .. }));
+    assert!(matches!(fleet::receive(&over.states(), &plans[..1], false), Admission::Begin { run: 2, .. }));
 }

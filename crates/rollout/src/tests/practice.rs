@@ -1,9 +1,9 @@
 //! Practice by a timetable, on clocks that go on, stand still and jump.
 
-use manifest::{Exercised, Timetable};
+use manifest::{ExerciseKind, Timetable};
 
 use super::story::{HEAD, human};
-use crate::{Event, Now, PracticeBlocker, Practised, Reception, Severity, State, Turn, receive, step};
+use crate::{Admission, Event, Now, PracticeBlocker, PracticeSchedule, Severity, State, Turn, receive, step};
 
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
@@ -25,7 +25,7 @@ const OFTEN: &str = "every: 7d";
 
 /// A rollout in whose way something may stand, looked at now and then.
 struct Diary {
-    practised: Practised,
+    schedule: PracticeSchedule,
     by: Timetable,
     hindrance: Option<PracticeBlocker>,
     begun: Vec<u64>,
@@ -35,30 +35,30 @@ struct Diary {
 impl Diary {
     fn new(when: &str, now_ms: u64) -> Self {
         let by = timetable(when);
-        let practised = Practised::new(&by, now_ms);
-        Self { practised, by, hindrance: None, begun: Vec::new(), told: Vec::new() }
+        let schedule = PracticeSchedule::new(&by, now_ms);
+        Self { schedule, by, hindrance: None, begun: Vec::new(), told: Vec::new() }
     }
 
     fn look(&mut self, now_ms: u64) {
         // What is stored can be taken up at any moment.
-        let text = serde_json::to_string(&self.practised).expect("JSON");
-        let practised: Practised = serde_json::from_str(&text).expect("read back");
-        let practised = practised.under(&self.by, now_ms).after_clock_change(now_ms);
-        let Some(due) = practised.due(now_ms) else {
-            self.practised = practised;
+        let text = serde_json::to_string(&self.schedule).expect("JSON");
+        let schedule: PracticeSchedule = serde_json::from_str(&text).expect("read back");
+        let schedule = schedule.under(&self.by, now_ms).after_clock_change(now_ms);
+        let Some(due) = schedule.due(now_ms) else {
+            self.schedule = schedule;
             return;
         };
-        let what = ("ranker", Exercised::Drill);
-        let (practised, turn) = practised.turn(what, due, self.hindrance.as_ref(), now_ms);
-        self.practised = match turn {
+        let what = ("ranker", ExerciseKind::Drill);
+        let (schedule, turn) = schedule.turn(what, due, self.hindrance.as_ref(), now_ms);
+        self.schedule = match turn {
             Turn::Begin => {
                 self.begun.push(now_ms);
-                practised.began(now_ms)
+                schedule.began(now_ms)
             }
-            Turn::Wait => practised,
+            Turn::Wait => schedule,
             Turn::Say(notice) => {
                 self.told.push((notice.severity, notice.text));
-                practised
+                schedule
             }
         };
     }
@@ -133,7 +133,7 @@ fn what_is_hindered_waits_and_people_hear_of_it_once() {
     };
     assert!(waits.contains("until Mon 2026-11-23 10:00 UTC at the latest"), "{waits}");
     assert!(missed.contains("was missed: run 3 of ranker"), "{missed}");
-    let view = diary.practised.view(Exercised::Drill, MONDAY + DAY);
+    let view = diary.schedule.view(ExerciseKind::Drill, MONDAY + DAY);
     assert!(view.missed && view.next_unix_ms == Some(MONDAY + 7 * DAY), "{view:?}");
     diary.hinder(None);
     diary.live(MONDAY + DAY, MONDAY + 7 * DAY);
@@ -143,7 +143,7 @@ fn what_is_hindered_waits_and_people_hear_of_it_once() {
     let mut diary = Diary::new(WEEKLY, MONDAY - DAY);
     diary.hindrance = Some(PracticeBlocker { why: "others come first".to_owned(), brief: true });
     diary.live(MONDAY - DAY, MONDAY + HOUR);
-    assert_eq!((diary.told.len(), diary.practised.late.is_some()), (0, true));
+    assert_eq!((diary.told.len(), diary.schedule.late.is_some()), (0, true));
 }
 
 #[test]
@@ -166,27 +166,27 @@ fn a_clock_that_jumps_brings_one_more_at_most_and_never_ends_it() {
 fn a_person_who_tries_it_and_a_run_that_cuts_it_short_count() {
     let mut diary = Diary::new(OFTEN, MONDAY);
     diary.look(MONDAY);
-    diary.practised = diary.practised.clone().began(MONDAY + 3 * DAY);
+    diary.schedule = diary.schedule.clone().began(MONDAY + 3 * DAY);
     diary.live(MONDAY + 3 * DAY, MONDAY + 11 * DAY);
     assert_eq!(diary.begun, [MONDAY, MONDAY + 10 * DAY], "by hand counts");
-    diary.practised = diary.practised.clone().cut_short();
+    diary.schedule = diary.schedule.clone().cut_short();
     diary.live(MONDAY + 11 * DAY, MONDAY + 12 * DAY);
     assert_eq!(diary.begun.last(), Some(&(MONDAY + 11 * DAY)), "made up for");
 }
 
 #[test]
 fn it_is_overdue_while_none_has_passed_since_its_time() {
-    let at = |practised: &Practised, passed: Option<u64>, now| {
-        practised.expected(now).is_some_and(|ms| passed.is_none_or(|passed| passed < ms))
+    let at = |schedule: &PracticeSchedule, passed: Option<u64>, now| {
+        schedule.expected(now).is_some_and(|ms| passed.is_none_or(|passed| passed < ms))
     };
-    let new = Practised::new(&timetable(OFTEN), MONDAY);
+    let new = PracticeSchedule::new(&timetable(OFTEN), MONDAY);
     assert!(!at(&new, None, MONDAY + DAY), "the first has seven days");
     assert!(at(&new, None, MONDAY + 7 * DAY));
     let began = new.began(MONDAY + DAY);
     assert!(at(&began, None, MONDAY + DAY), "it began, and has not passed");
     assert!(!at(&began, Some(MONDAY + DAY + 4), MONDAY + 8 * DAY - 1));
     assert!(at(&began, Some(MONDAY + DAY + 4), MONDAY + 8 * DAY));
-    let weekly = Practised::new(&timetable(WEEKLY), MONDAY + DAY);
+    let weekly = PracticeSchedule::new(&timetable(WEEKLY), MONDAY + DAY);
     assert!(!at(&weekly, None, MONDAY + 6 * DAY), "the Monday before it is no matter");
     assert!(at(&weekly, Some(MONDAY + 6 * DAY), MONDAY + 7 * DAY));
     assert!(!at(&weekly, Some(MONDAY + 7 * DAY), MONDAY + 7 * DAY));
@@ -214,7 +214,7 @@ fn begun(lines: &str) -> State {
 fn a_run_windows_and_freezes_are_in_its_way() {
     #[track_caller]
     fn check(state: &State, unix_ms: u64, expected: Option<&str>) {
-        let why = state.blocker(Exercised::Drill, unix_ms).map(|hindrance| hindrance.why);
+        let why = state.blocker(ExerciseKind::Drill, unix_ms).map(|hindrance| hindrance.why);
         match (why, expected) {
             (None, None) => {}
             (Some(why), Some(part)) => assert!(why.contains(part), "{why}"),
@@ -243,14 +243,14 @@ fn a_run_windows_and_freezes_are_in_its_way() {
 fn another_schedule_is_no_other_rollout() {
     let scheduled = plan(&format!("  practice: {{drill: {{{OFTEN}}}}}\n"));
     let live = begun("");
-    assert_eq!(receive(Some(&live), &scheduled, false), Reception::Practice);
+    assert_eq!(receive(Some(&live), &scheduled, false), Admission::Practice);
     let (back, _) = step(live, &Event::Abort(human()), Now::at_ms(5));
-    assert_eq!(receive(Some(&back), &scheduled, false), Reception::Practice, "not tried again");
-    assert!(matches!(receive(Some(&back), &scheduled, true), Reception::Begin { run: 2, .. }));
+    assert_eq!(receive(Some(&back), &scheduled, false), Admission::Practice, "not tried again");
+    assert!(matches!(receive(Some(&back), &scheduled, true), Admission::Begin { run: 2, .. }));
     let practice = Event::Practice { human: human(), practice: scheduled.practice.clone() };
     let (changed, effects) = step(back, &practice, Now::at_ms(6));
     assert_eq!((*changed.plan == scheduled, changed.is_over(), effects.len()), (true, true, 1));
-    assert!(matches!(receive(Some(&changed), &scheduled, false), Reception::Refused(_)));
+    assert!(matches!(receive(Some(&changed), &scheduled, false), Admission::Refused(_)));
     let (same, effects) = step(changed.clone(), &practice, Now::at_ms(7));
     assert_eq!((same.history.len(), effects.len()), (changed.history.len(), 0));
 }

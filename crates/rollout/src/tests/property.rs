@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::story::{Held, Story, human, urged};
 use crate::{
-    Acks, Cause, Duty, Effect, Endpoint, Endpoints, Event, Now, Pause, Phase, RollbackBy, State, step,
+    Acks, Cause, Effect, Endpoint, Endpoints, Event, Now, Pause, Phase, PostRunHook, RollbackBy, State, step,
 };
 
 const PLAN: &str = "stages:
@@ -64,7 +64,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         let error = failed.then(|| "silent".to_owned());
         Event::Endpoints(Endpoints { canary, stable: Some(3), error })
     });
-    let duty = prop_oneof![Just(Duty::Keep), Just(Duty::Succeeded), Just(Duty::RolledBack)];
+    let duty =
+        prop_oneof![Just(PostRunHook::Keep), Just(PostRunHook::Succeeded), Just(PostRunHook::RolledBack)];
     let call = (duty, 1_u64..3, any::<bool>()).prop_map(|(duty, run, failed)| match failed {
         true => Event::CallFailed { run, duty, reason: "no".to_owned() },
         false => Event::Called { run, duty },

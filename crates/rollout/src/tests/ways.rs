@@ -2,7 +2,7 @@
 
 use super::gates::with;
 use super::story::{Story, human, urged};
-use crate::{Event, HandingBack, Pause, Phase};
+use crate::{Event, HandBackProgress, Pause, Phase};
 
 const UNPROVEN: &str = "gates: [{name: e, metric: error_rate, max: 20%, minSamples: 100000}]";
 const TIME_ALONE: &str = "gates: [{name: e, metric: error_rate, max: 20%, level: advisory}]";
@@ -71,7 +71,7 @@ fn at_the_end() {
     let mut story = Story::of(HAND_BACK);
     story.deploys = false;
     let mut story = story.start();
-    story.until(600, |state| matches!(state.phase, Phase::HandBack(HandingBack::Asked { .. })));
+    story.until(600, |state| matches!(state.phase, Phase::HandBack(HandBackProgress::Asked { .. })));
     let ways = story.state.ways();
     let confirm = ways.iter().find(|way| way.verb == "promote").expect("stable serves it, says a person");
     assert!(confirm.does.starts_with("says that stable serves v2 by now"), "{confirm:?}");

@@ -2,7 +2,7 @@
 
 use manifest::{Percent, Span};
 
-use crate::{Answer, AttentionKind, HandingBack, Pause, Phase, State, Verdict, WarmingUp};
+use crate::{Answer, AttentionKind, HandBackProgress, Pause, Phase, State, Verdict, WarmingUp};
 
 impl State {
     /// One English sentence: why it is where it is, what comes next, and what it lacks.
@@ -45,16 +45,16 @@ impl State {
             }
             Phase::Progressing | Phase::Promoting => self.stage_message(),
             Phase::Paused(why) => format!("paused at {weight}: {}", self.pause_message(why)),
-            Phase::HandBack(HandingBack::Asked { failed: Some(reason), .. }) => {
+            Phase::HandBack(HandBackProgress::Asked { failed: Some(reason), .. }) => {
                 format!(
                     "the hand-back failed: {reason}; put {canary} behind the stable route and promote, or resume to ask again"
                 )
             }
-            Phase::HandBack(HandingBack::Asked { reported, .. }) => {
+            Phase::HandBack(HandBackProgress::Asked { reported, .. }) => {
                 let reported = reported.as_ref().map(|reported| format!(": {reported}")).unwrap_or_default();
                 format!("{canary} bore all traffic; waits until stable serves it{reported}")
             }
-            Phase::HandBack(HandingBack::Lowering { .. }) => {
+            Phase::HandBack(HandBackProgress::Lowering { .. }) => {
                 format!("stable serves {canary}; the canary's weight goes back to 0, now {weight}")
             }
             Phase::Succeeded if self.plan.returning.is_some() => {

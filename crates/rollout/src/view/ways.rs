@@ -3,7 +3,7 @@
 use manifest::Percent;
 use serde::{Deserialize, Serialize};
 
-use crate::{HandingBack, Pause, Phase, State, WarmingUp};
+use crate::{HandBackProgress, Pause, Phase, State, WarmingUp};
 
 /// One thing that a person can do, for the eye.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,14 +59,14 @@ impl State {
                     abort,
                 ]
             }
-            Phase::HandBack(HandingBack::Asked { failed, .. }) => {
+            Phase::HandBack(HandBackProgress::Asked { failed, .. }) => {
                 let again = failed.as_ref().map(|_| way("resume", false, "calls the hand-back hook again"));
                 let does =
                     format!("says that stable serves {} by now: its weight goes back to 0", self.plan.canary);
                 let confirm = way("promote", !self.hand_back_doubts().is_empty(), &does);
                 again.into_iter().chain([confirm, abort]).collect()
             }
-            Phase::HandBack(HandingBack::Lowering { .. }) => vec![abort],
+            Phase::HandBack(HandBackProgress::Lowering { .. }) => vec![abort],
             Phase::RolledBack if self.ramp().is_some() => {
                 vec![way("abort", false, "goes back at once, not step by step")]
             }

@@ -8,7 +8,7 @@ use api::{
     GateStanding, GateWatchView, KeepWarmView, Latency, Load, NextStep, Outcome, PollView, PracticeView,
     RunView, ShareView, TriggerView, WatchStanding, WatchView,
 };
-use manifest::{Exercised, Metric};
+use manifest::{ExerciseKind, Metric};
 use rollout::{Now, State};
 use split::Arm;
 
@@ -105,7 +105,7 @@ fn full() -> RunView {
         parity: None,
         parity_passed_unix_ms: Some(1_700_000_000_000),
         practice: vec![PracticeView {
-            exercise: Exercised::Drill.into(),
+            exercise: ExerciseKind::Drill.into(),
             when: String::new(),
             next_unix_ms: Some(1_800_000_000_000),
             next: None,

@@ -1,6 +1,6 @@
 //! What is tried between runs: drills and A/A checks.
 
-use api::{Begun, DrillRequest, Exercised, ParityRequest, Refusal};
+use api::{Begun, DrillRequest, ExerciseKind, ParityRequest, Refusal};
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use rollout::{ExerciseView, Human};
@@ -63,33 +63,33 @@ async fn begin(
 }
 
 pub async fn parity_checks(State(api): State<Api>, Path(name): Path<String>) -> Answer<Vec<ExerciseView>> {
-    Answer(all(&api, name, Exercised::Parity).await)
+    Answer(all(&api, name, ExerciseKind::Parity).await)
 }
 
 pub async fn one_parity(
     State(api): State<Api>,
     Path((name, number)): Path<(String, u64)>,
 ) -> Answer<ExerciseView> {
-    Answer(one(&api, name, Exercised::Parity, number).await)
+    Answer(one(&api, name, ExerciseKind::Parity, number).await)
 }
 
 pub async fn drills(State(api): State<Api>, Path(name): Path<String>) -> Answer<Vec<ExerciseView>> {
-    Answer(all(&api, name, Exercised::Drill).await)
+    Answer(all(&api, name, ExerciseKind::Drill).await)
 }
 
 pub async fn one_drill(
     State(api): State<Api>,
     Path((name, number)): Path<(String, u64)>,
 ) -> Answer<ExerciseView> {
-    Answer(one(&api, name, Exercised::Drill, number).await)
+    Answer(one(&api, name, ExerciseKind::Drill, number).await)
 }
 
-async fn all(api: &Api, name: String, what: Exercised) -> Result<Vec<ExerciseView>, Refusal> {
+async fn all(api: &Api, name: String, what: ExerciseKind) -> Result<Vec<ExerciseView>, Refusal> {
     ask(api, |answer| Command::Exercises { name, what, answer }).await
 }
 
-async fn one(api: &Api, name: String, what: Exercised, number: u64) -> Result<ExerciseView, Refusal> {
-    let unknown = Refusal::Unknown(format!("{name} has no {} {number}", what.kind()));
+async fn one(api: &Api, name: String, what: ExerciseKind, number: u64) -> Result<ExerciseView, Refusal> {
+    let unknown = Refusal::Unknown(format!("{name} has no {} {number}", what.name()));
     let all = all(api, name, what).await?;
     all.into_iter().find(|view| number_of(view) == number).ok_or(unknown)
 }
