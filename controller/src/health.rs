@@ -49,12 +49,12 @@ impl Health {
     }
 
     /// The engine came round.
-    pub fn turned(&self, store_refuses: bool) {
+    pub fn note_turn(&self, store_refuses: bool) {
         self.change(|known| known.store_refuses = store_refuses);
     }
 
     /// Counters were looked at.
-    pub fn looked(&self, increments: &Increments) {
+    pub fn note_look(&self, increments: &Increments) {
         if increments.sources.iter().any(|source| source.told) {
             self.change(|known| known.seen_ns = Some(clock::monotonic_ns()));
         }

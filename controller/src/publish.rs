@@ -6,9 +6,9 @@ use ring::digest::SHA256;
 use split::policy::{Lease, Policy, SCHEMA};
 use split::{PolicyError, Splitter};
 
-mod apart;
+mod background;
 
-pub use apart::Apart;
+pub use background::BackgroundTarget;
 
 /// Where the heartbeat goes: names that the bootstrap defines too.
 const CLUSTER: &str = "serin";

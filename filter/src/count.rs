@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use split::{Arm, Cause, Claim};
-use tally::{AGES_MS, Class, Reached, Series, Slot, Ticket, Waiting, What};
+use tally::{AGES_MS, Class, InFlight, Reached, Series, Slot, Ticket, What};
 
 use crate::host::{self, Metric};
 
@@ -22,7 +22,7 @@ pub struct Counters {
     epoch: u64,
     /// The epoch by which the newest policy of this VM assigns.
     present: Cell<u64>,
-    waiting: RefCell<Waiting>,
+    waiting: RefCell<InFlight>,
     versions: BTreeMap<Arm, String>,
     ids: RefCell<BTreeMap<(Arm, What), Option<u32>>>,
     latency: RefCell<BTreeMap<Arm, Option<u32>>>,
@@ -48,7 +48,7 @@ impl Counters {
             rollout: claim.name().to_owned(),
             epoch: claim.epoch(),
             present: Cell::new(claim.epoch()),
-            waiting: RefCell::new(Waiting::new(ages)),
+            waiting: RefCell::new(InFlight::new(ages)),
             versions: claim.arms().map(|arm| (arm, claim.version(arm).to_owned())).collect(),
             ids: RefCell::default(),
             latency: RefCell::default(),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use api::PhaseName::{HandBack, Paused, RolledBack, Succeeded};
-use api::{ArmStanding, ArmView};
+use api::{ArmView, ChallengerOutcome};
 use demo::load::{Load, LoadPlan};
 use demo::model::{Behaviour, ModelServer};
 
@@ -76,7 +76,7 @@ async fn of_three_the_bad_one_is_dropped_alone_and_the_best_is_promoted() {
     serin.apply(THREE).await;
 
     let view = serin
-        .until("ranker", "b to be dropped", |view| arm(view, "b").standing == ArmStanding::Dropped)
+        .until("ranker", "b to be dropped", |view| arm(view, "b").standing == ChallengerOutcome::Dropped)
         .await;
     let reason = arm(&view, "b").reason.as_deref().expect("a reason");
     println!("dropped: {reason}");
@@ -89,9 +89,10 @@ async fn of_three_the_bad_one_is_dropped_alone_and_the_best_is_promoted() {
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("b (v3)   0%   dropped: "), "{text}");
 
-    let view = serin.until("ranker", "a winner", |view| arm(view, "c").standing == ArmStanding::Chosen).await;
+    let view =
+        serin.until("ranker", "a winner", |view| arm(view, "c").standing == ChallengerOutcome::Chosen).await;
     println!("chosen: {:?}", arm(&view, "c").reason);
-    assert!(arm(&view, "canary").standing == ArmStanding::Left && view.run.canary == "v4", "{view}");
+    assert!(arm(&view, "canary").standing == ChallengerOutcome::Left && view.run.canary == "v4", "{view}");
     left_alone(&models.canary, &load, 100).await;
 
     serin.until("ranker", "the hand-back", |view| view.is(HandBack)).await;
@@ -141,7 +142,8 @@ async fn a_person_drops_one_and_chooses_another() {
     assert!(text.contains("v2 (canary), v4 (c)"), "{text}");
     let (code, text) = serin.command(&["promote", "ranker", "--arm", "c"]).await;
     assert_eq!(code, 0, "{text}");
-    let view = serin.until("ranker", "c alone", |view| arm(view, "c").standing == ArmStanding::Chosen).await;
+    let view =
+        serin.until("ranker", "c alone", |view| arm(view, "c").standing == ChallengerOutcome::Chosen).await;
     assert_eq!(arm(&view, "canary").weight_ppm, 0);
     left_alone(&models.canary, &load, 100).await;
     let (code, text) = serin.command(&["abort", "ranker"]).await;

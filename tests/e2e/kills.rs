@@ -137,14 +137,14 @@ struct Published {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Cause {
-    Word(String),
+    OpenEnum(String),
     More(BTreeMap<String, serde_json::Value>),
 }
 
 impl Cause {
     fn word(self) -> String {
         match self {
-            Self::Word(word) => word,
+            Self::OpenEnum(word) => word,
             Self::More(more) => more.into_keys().next().unwrap_or_default(),
         }
     }

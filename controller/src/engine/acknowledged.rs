@@ -35,7 +35,7 @@ impl Acknowledged {
     }
 
     /// A publication goes out: answers to the one before no longer count.
-    pub fn published(&mut self, generation: u64, reasons: &BTreeMap<String, u64>) {
+    pub fn note_published(&mut self, generation: u64, reasons: &BTreeMap<String, u64>) {
         self.generation = generation;
         self.reasons_before.clone_from(reasons);
         self.told = None;
@@ -203,7 +203,7 @@ mod tests {
     fn reasons_of_before_the_push_are_not_its_own() {
         let mut known = Acknowledged::default();
         let before = BTreeMap::from([("weight".to_owned(), 2)]);
-        known.published(3, &before);
+        known.note_published(3, &before);
         let nodes = Nodes([("b".to_owned(), node(None, Some(3)))].into());
         let mut registry = ProxyRegistry::default();
         let acks = known.news(&mut registry.update(&nodes, &before), None, 1, None).expect("news");

@@ -1,7 +1,7 @@
 //! From an event to a decision, and from its effects to the world.
 
 use anyhow::Result;
-use rollout::fleet::Moved;
+use rollout::fleet::MemberOutcome;
 use rollout::{Effect, Event, HandBackProgress, Phase, Publication, Severity, State, fleet};
 use store::Failpoint;
 
@@ -23,7 +23,7 @@ impl Engine {
     pub(super) async fn try_together(&mut self, mates: &[String], events: Vec<(usize, Event)>) -> Result<()> {
         for (index, event) in &events {
             if let Some(run) = mates.get(*index).and_then(|mate| self.runs.get_mut(mate)) {
-                run.measured(event);
+                run.keep_sample(event);
             }
         }
         self.together(mates, events).await
@@ -57,7 +57,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn take(&mut self, moved: Vec<Moved>) -> Result<()> {
+    async fn take(&mut self, moved: Vec<MemberOutcome>) -> Result<()> {
         let runs: Vec<RunDraft> =
             moved.into_iter().filter_map(|moved| Some(RunDraft::step(moved)?.1)).collect();
         let names: Vec<String> = runs.iter().map(|run| run.state.plan.name.clone()).collect();
@@ -103,9 +103,9 @@ impl Engine {
             Effect::HandBack(request) => {
                 let Some(state) = self.runs.get(name).map(|run| &run.state) else { return };
                 let (run, key) = (state.run, self.key(state));
-                let (hooks, reports) = (self.outside.hooks.clone(), self.outside.reports.clone());
+                let (hooks, reports) = (self.external.hooks.clone(), self.external.reports.clone());
                 let name = name.to_owned();
-                self.outside.hooks.spawn(async move {
+                self.external.hooks.spawn(async move {
                     let result = hooks.hand_back(&request, &key).await;
                     // The engine has gone: the next one asks again.
                     let _ = reports.send(Report::HandBack { name, run, result }).await;
@@ -167,7 +167,7 @@ impl Engine {
             return;
         };
         run.probing = true;
-        let (hooks, reports) = (self.outside.hooks.clone(), self.outside.reports.clone());
+        let (hooks, reports) = (self.external.hooks.clone(), self.external.reports.clone());
         let (name, number, plan) = (name.to_owned(), run.state.run, run.state.plan.hand_back.clone());
         tokio::spawn(async move {
             let endpoints = hooks.versions(&plan.endpoints, &plan.version_in).await;

@@ -6,8 +6,8 @@ use rollout::{Acted, Admission, Event, Exercise, ExerciseView, Human, Now, State
 use split::Splitter;
 use split::policy::{Policy, SCHEMA};
 
-use super::commit::{Beginning, Draft, PastRun, RunDraft};
-use super::receive::Received;
+use super::admission::Admitted;
+use super::commit::{Draft, NewRun, PastRun, RunDraft};
 use super::{Act, Conditions, Engine, Run, record};
 use crate::specification::Specification;
 
@@ -43,12 +43,12 @@ impl Engine {
             return Ok(applied);
         }
         let text = spec.text.as_str();
-        let Received { name, plans, run, reception, mut warnings } = self.receive(spec, again)?;
+        let Admitted { name, plans, run, admission, mut warnings } = self.admit(spec, again)?;
         let mut applied = Applied { name: name.clone(), run, ..Applied::default() };
-        if matches!(reception, Admission::Begin { .. } | Admission::Replace | Admission::Queue) {
+        if matches!(admission, Admission::Begin { .. } | Admission::Replace | Admission::Queue) {
             self.expect(&name, conditions)?;
         }
-        match reception {
+        match admission {
             Admission::Begin { run, epoch } => {
                 let acted = conditions.acted(APPLY);
                 self.begin(&name, plans, text, human, (run, epoch), acted).await?;
@@ -154,7 +154,7 @@ impl Engine {
         let moved = if goes_back { fleet::protect } else { fleet::step }(&begun, events, now);
         let runs = moved.into_iter().filter_map(|moved| {
             let (index, draft) = RunDraft::step(moved)?;
-            let begins = Beginning { spec: text.to_owned(), before: states.get(index)?.clone() };
+            let begins = NewRun { spec: text.to_owned(), before: states.get(index)?.clone() };
             Some(RunDraft { begins: Some(begins), ..draft })
         });
         let runs = runs.collect();
@@ -177,7 +177,7 @@ impl Engine {
         let read = self.journal.past_exercises(name, what);
         let mut all = read.map_err(|error| Refusal::unread(&error))?;
         // What is under way is known better here than in the store.
-        if let Some(live) = self.exercises.get(name).and_then(|slot| slot.last(what))
+        if let Some(live) = self.exercises.get(name).and_then(|slot| slot.last_of(what))
             && let Some(first) = all.first_mut().filter(|first| first.number() == live.number())
         {
             *first = live.clone();
@@ -288,13 +288,13 @@ fn last(run: &Run, next: u64, now: Now) -> PastRun {
 
 /// Why plans that would wait could never begin; better said now than in an hour.
 pub(super) fn never_fits(present: &[&State], plans: &[Plan]) -> Option<String> {
-    if let Admission::Replace = fleet::receive(present, plans, false) {
+    if let Admission::Replace = fleet::admit(present, plans, false) {
         let abort = || Event::Abort(Human { who: String::new(), reason: String::new() });
         let events = (0..present.len()).map(|index| (index, abort())).collect();
         let aborted: Vec<State> =
             fleet::step(present, events, clock::now()).into_iter().map(|moved| moved.state).collect();
         let aborted: Vec<&State> = aborted.iter().collect();
-        return match fleet::receive(&aborted, plans, false) {
+        return match fleet::admit(&aborted, plans, false) {
             Admission::Refused(why) => Some(why),
             _ => None,
         };

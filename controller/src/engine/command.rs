@@ -5,8 +5,8 @@ use manifest::ExerciseKind;
 use rollout::{ExerciseView, Human};
 use tokio::sync::oneshot;
 
-use super::back::RollbackOrder;
 use super::exercise::Order;
+use super::rollback::RollbackOrder;
 use super::triggers::TriggerCommand;
 use super::{Act, Conditions, Engine};
 use crate::specification::Specification;
@@ -44,7 +44,7 @@ pub enum Command {
         answer: oneshot::Sender<Result<(), Refusal>>,
     },
     /// Back to stable, or to a version that was there before.
-    RollbackOrder {
+    RollBack {
         name: String,
         order: RollbackOrder,
         human: Human,
@@ -101,8 +101,8 @@ impl Engine {
             Command::Delete { name, human, conditions, answer } => {
                 let _ = answer.send(self.delete_if(&name, &human, &conditions).await);
             }
-            Command::RollbackOrder { name, order, human, conditions, answer } => {
-                Box::pin(self.go_back(name, order, human, conditions, answer)).await;
+            Command::RollBack { name, order, human, conditions, answer } => {
+                Box::pin(self.roll_back(name, order, human, conditions, answer)).await;
             }
             Command::Push { name, figures, answer } => {
                 let _ = answer.send(self.push(&name, figures));

@@ -9,7 +9,7 @@
 //! from memory, and is written as soon as the disk takes it ([`super::writing`]).
 
 use anyhow::Result;
-use rollout::fleet::Moved;
+use rollout::fleet::MemberOutcome;
 use rollout::{Below, Effect, Event, Exercise, PracticeSchedule, State};
 use store::{Decision, Entry, ExerciseRecord, RunRecord, Stored, Writing};
 
@@ -36,11 +36,11 @@ pub(super) struct RunDraft {
     pub state: State,
     pub heard: Event,
     pub effects: Vec<Effect>,
-    pub begins: Option<Beginning>,
+    pub begins: Option<NewRun>,
 }
 
 /// A run that was not there before.
-pub(super) struct Beginning {
+pub(super) struct NewRun {
     pub spec: String,
     /// Before its first step.
     pub before: State,
@@ -63,7 +63,7 @@ pub(super) struct PastRun {
 }
 
 /// A draft with its numbers: what the store is told, and the proxies.
-pub(super) struct Numbered {
+pub(super) struct NumberedDraft {
     pub draft: Draft,
     /// The generation of the last policy.
     pub generation: u64,
@@ -80,8 +80,8 @@ pub(super) struct Numbered {
 
 impl RunDraft {
     /// A run that is there takes a step.
-    pub fn step(moved: Moved) -> Option<(usize, Self)> {
-        let Moved { index, mut heard, state, effects } = moved;
+    pub fn step(moved: MemberOutcome) -> Option<(usize, Self)> {
+        let MemberOutcome { index, mut heard, state, effects } = moved;
         let heard = (!heard.is_empty()).then(|| heard.swap_remove(0))?;
         Some((index, Self { state, heard, effects, begins: None }))
     }
@@ -106,7 +106,7 @@ impl Draft {
     }
 }
 
-impl Numbered {
+impl NumberedDraft {
     /// It takes effect later than it was numbered: after `generation`.
     pub(super) fn late(&mut self, generation: u64) {
         let publishes =
@@ -128,8 +128,8 @@ impl Engine {
             let numbered = self.number(draft);
             let effects = self.adopt(numbered, decides);
             if decides {
-                self.upkeep.hurry = true;
-                self.write_owed();
+                self.maintenance.hurry = true;
+                self.write_backlog();
             }
             self.carry_out_all(effects).await;
             return Ok(());
@@ -157,8 +157,9 @@ impl Engine {
     }
 
     /// All of a draft that raises something, for the store. Lines that wait for their run are written with it.
-    pub(super) fn decision(&self, numbered: &Numbered) -> Decision {
-        let Numbered { draft, generation, of_runs, revoked, run_entries, exercise_entries, .. } = numbered;
+    pub(super) fn decision(&self, numbered: &NumberedDraft) -> Decision {
+        let NumberedDraft { draft, generation, of_runs, revoked, run_entries, exercise_entries, .. } =
+            numbered;
         let runs = draft.runs.iter().zip(of_runs).zip(run_entries);
         let runs = runs.filter_map(|((draft, &generation), entries)| {
             let state = &draft.state;
@@ -200,7 +201,7 @@ impl Engine {
         Some(record)
     }
 
-    fn number(&self, draft: Draft) -> Numbered {
+    fn number(&self, draft: Draft) -> NumberedDraft {
         let publishes =
             |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Publish(_)));
         let any = draft.republish || draft.effects().any(|effect| matches!(effect, Effect::Publish(_)));
@@ -238,27 +239,27 @@ impl Engine {
             revoke(exercise.name(), effects, of_exercise);
             exercise_entries = record::of_effects(effects, clock::unix_ms(), of_exercise);
         }
-        Numbered { draft, generation, of_runs, of_exercise, revoked, run_entries, exercise_entries }
+        NumberedDraft { draft, generation, of_runs, of_exercise, revoked, run_entries, exercise_entries }
     }
 
-    /// What was decided holds from here on; returns what is to be done, each with its rollout. `owed`: the store does not
-    /// have it. What decides nothing is always owed, and nobody hurries.
-    pub(super) fn adopt(&mut self, numbered: Numbered, owed: bool) -> Vec<(String, Effect)> {
+    /// What was decided holds from here on; returns what is to be done, each with its rollout. `unsaved`: the store does not
+    /// have it. What decides nothing always waits in the backlog.
+    pub(super) fn adopt(&mut self, numbered: NumberedDraft, unsaved: bool) -> Vec<(String, Effect)> {
         self.look_at_clocks();
-        let Numbered { draft, generation, of_runs, of_exercise, revoked, run_entries, exercise_entries } =
+        let NumberedDraft { draft, generation, of_runs, of_exercise, revoked, run_entries, exercise_entries } =
             numbered;
         let evidence = !draft.decides();
         self.mesh.generation = generation;
         revoked.iter().for_each(|(name, below)| self.mesh.revoke(name, *below));
-        self.owed.mesh |= owed && !revoked.is_empty();
+        self.backlog.mesh |= unsaved && !revoked.is_empty();
         for past in &draft.past {
-            let record = self.past_record(past).filter(|_| owed);
-            self.owed.past.extend(record);
+            let record = self.past_record(past).filter(|_| unsaved);
+            self.backlog.past.extend(record);
             self.runs.remove(&past.state.plan.name);
         }
         if let Some(name) = &draft.unqueue {
             self.waiting.remove(name);
-            self.owed.unqueue.extend(owed.then(|| name.clone()));
+            self.backlog.unqueue.extend(unsaved.then(|| name.clone()));
         }
         self.publication.pending |= draft.republish;
         let mut effects = Vec::new();
@@ -266,22 +267,22 @@ impl Engine {
         for ((RunDraft { state, effects: of_run, begins, .. }, own), entries) in moved {
             let name = state.plan.name.clone();
             let quorum = state.publication.as_ref().is_some_and(|sent| sent.quorum_age_ms.is_some());
-            if let Some(Beginning { spec, .. }) = begins {
+            if let Some(NewRun { spec, .. }) = begins {
                 let stored = Stored { spec, state, generation: own };
                 self.runs.insert(name.clone(), Run::new(stored));
             } else if let Some(run) = self.runs.get_mut(&name) {
                 run.state = state;
             }
             let Some(run) = self.runs.get_mut(&name) else { continue };
-            run.moved(!of_run.is_empty());
-            if owed || evidence {
+            run.count_move(!of_run.is_empty());
+            if unsaved || evidence {
                 run.unwritten.extend(entries);
             }
             run.changed |= evidence;
-            run.unsaved |= owed;
+            run.unsaved |= unsaved;
             if of_run.iter().any(|effect| matches!(effect, Effect::Publish(_))) {
                 run.accumulator.unsettle(run.state.epoch);
-                run.acknowledged.published(own, self.registry.reasons());
+                run.acknowledged.note_published(own, self.registry.reasons());
             } else if quorum {
                 run.accumulator.settle(clock::unix_ms());
             }
@@ -294,8 +295,8 @@ impl Engine {
             let known = self.exercises.entry(name.clone()).or_default();
             known.adopt(exercise, schedule, reasons.map(|reasons| (of_exercise, reasons)));
             known.decisions += u64::from(!of_it.is_empty());
-            known.unsaved |= owed;
-            if owed {
+            known.unsaved |= unsaved;
+            if unsaved {
                 known.unwritten.extend(exercise_entries);
             }
             effects.extend(of_it.into_iter().map(|effect| (name.clone(), effect)));

@@ -15,8 +15,8 @@ impl Engine {
         let HookCallRequest { rollout, run: of, duty, .. } = &request;
         let key = format!("{}-{rollout}-{of}-{}", self.mesh.incarnation, duty.word());
         let (hooks, reports, name) =
-            (self.outside.hooks.clone(), self.outside.reports.clone(), name.to_owned());
-        self.outside.hooks.spawn(async move {
+            (self.external.hooks.clone(), self.external.reports.clone(), name.to_owned());
+        self.external.hooks.spawn(async move {
             let result = hooks.after(&request, &key).await;
             let (of, duty) = (request.run, request.duty);
             // The engine has gone: the next one calls again.
@@ -32,7 +32,7 @@ impl Engine {
             return;
         };
         run.kept_due_ns = now_ns.saturating_add(EVERY_NS);
-        let (hooks, reports) = (self.outside.hooks.clone(), self.outside.reports.clone());
+        let (hooks, reports) = (self.external.hooks.clone(), self.external.reports.clone());
         let (name, run) = (name.to_owned(), run.state.run);
         tokio::spawn(async move {
             let endpoints = hooks.versions(&keep.endpoints, &keep.version_in).await;

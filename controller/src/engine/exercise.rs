@@ -20,9 +20,9 @@ use store::Entry;
 #[derive(Default)]
 pub struct ExerciseState {
     /// The last of each kind; at most one of them is not over.
-    last: Vec<Exercise>,
+    exercises: Vec<Exercise>,
     /// When one of each kind last passed, in milliseconds since 1970.
-    passed: BTreeMap<ExerciseKind, u64>,
+    passed_ms: BTreeMap<ExerciseKind, u64>,
     /// What begins by itself.
     pub scheduled: BTreeMap<ExerciseKind, ScheduledPractice>,
     /// How far the last publication has come.
@@ -67,18 +67,18 @@ impl Order {
 impl ExerciseState {
     /// The one that took a step last.
     pub fn latest(&self) -> Option<&Exercise> {
-        self.last.last()
+        self.exercises.last()
     }
 
     /// The store has it as it was after so many decisions, with so many of its lines.
-    pub fn written(&mut self, decisions: u64, lines: usize) {
+    pub fn mark_written(&mut self, decisions: u64, lines: usize) {
         self.unsaved &= self.decisions != decisions;
         self.unwritten.drain(..lines.min(self.unwritten.len()));
     }
 
     /// As the last process left it and could not write it down, unless the store knows better.
-    pub fn held(&mut self, exercise: Exercise, entries: Vec<Entry>) {
-        let known = self.last(exercise.kind());
+    pub fn restore(&mut self, exercise: Exercise, entries: Vec<Entry>) {
+        let known = self.last_of(exercise.kind());
         let knows = known.is_some_and(|known| {
             known.number() > exercise.number() || known.number() == exercise.number() && known.is_over()
         });
@@ -89,15 +89,15 @@ impl ExerciseState {
     }
 
     pub fn live(&self) -> Option<&Exercise> {
-        self.last.iter().find(|exercise| !exercise.is_over())
+        self.exercises.iter().find(|exercise| !exercise.is_over())
     }
 
-    pub fn last(&self, what: ExerciseKind) -> Option<&Exercise> {
-        self.last.iter().find(|exercise| exercise.kind() == what)
+    pub fn last_of(&self, what: ExerciseKind) -> Option<&Exercise> {
+        self.exercises.iter().find(|exercise| exercise.kind() == what)
     }
 
-    pub fn passed(&self, what: ExerciseKind) -> Option<u64> {
-        self.passed.get(&what).copied()
+    pub fn last_passed_ms(&self, what: ExerciseKind) -> Option<u64> {
+        self.passed_ms.get(&what).copied()
     }
 
     /// The highest epoch any of them published.
@@ -106,7 +106,7 @@ impl ExerciseState {
     }
 
     fn policies(&self) -> impl Iterator<Item = &split::policy::Rollout> {
-        self.last.iter().filter_map(Exercise::policy)
+        self.exercises.iter().filter_map(Exercise::policy)
     }
 
     /// What is in force of the run's part of the policy and that of the exercises: whichever came last.
@@ -130,7 +130,7 @@ impl ExerciseState {
         let epoch = self.epoch();
         let quorum = self.live().and_then(Exercise::sent).is_some_and(|sent| sent.quorum.is_some());
         if let Some((generation, reasons)) = published {
-            self.acknowledged.published(generation, reasons);
+            self.acknowledged.note_published(generation, reasons);
             if let Some((accumulator, _)) = &mut self.counting {
                 accumulator.unsettle(epoch);
             }
@@ -147,10 +147,10 @@ impl ExerciseState {
 
     fn put(&mut self, exercise: Exercise) {
         if let Some(ended) = exercise.ended().filter(|ended| ended.outcome == Outcome::Passed) {
-            self.passed.insert(exercise.kind(), ended.at.unix_ms);
+            self.passed_ms.insert(exercise.kind(), ended.at.unix_ms);
         }
         let same = |known: &Exercise| known.kind() == exercise.kind();
-        if !self.last.iter().any(|known| same(known) && known.number() == exercise.number()) {
+        if !self.exercises.iter().any(|known| same(known) && known.number() == exercise.number()) {
             self.counting = match &exercise {
                 Exercise::Parity(parity) if !exercise.is_over() => {
                     let state = parity.counted_as();
@@ -159,8 +159,8 @@ impl ExerciseState {
                 _ => None,
             };
         }
-        self.last.retain(|known| !same(known));
-        self.last.push(exercise);
+        self.exercises.retain(|known| !same(known));
+        self.exercises.push(exercise);
     }
 }
 
@@ -173,7 +173,7 @@ impl Engine {
             known.put(exercise);
         }
         for (name, what, unix_ms) in self.journal.passed_exercises()? {
-            self.exercises.entry(name).or_default().passed.insert(what, unix_ms);
+            self.exercises.entry(name).or_default().passed_ms.insert(what, unix_ms);
         }
         Ok(())
     }
@@ -229,11 +229,11 @@ impl Engine {
     ) -> Result<u64, Refusal> {
         // Of one that ended while the disk refused, the next one's lines must not be all that is written.
         if self.exercises.get(name).is_some_and(|known| known.unsaved) {
-            self.write_owed();
+            self.write_backlog();
         }
         let epoch = self.epoch(name);
         let number = |slot: Option<&ExerciseState>, kind| {
-            slot.and_then(|slot| slot.last(kind)).map_or(1, |last| last.number() + 1)
+            slot.and_then(|slot| slot.last_of(kind)).map_or(1, |last| last.number() + 1)
         };
         let state = &self.named(name)?.state.clone();
         state.at_rest().map_err(Refusal::Conflict)?;

@@ -8,7 +8,7 @@ use rollout::{Event, Human, State};
 
 use super::commit::Draft;
 use super::{Engine, Inputs};
-use lease::{ANOTHER, Shown};
+use lease::{RunningPolicy, UNKNOWN_DOCUMENT};
 use scrape::Increments;
 
 /// At most one incarnation begins in this time: two controllers that serve the same proxies are for people to part.
@@ -18,13 +18,13 @@ const DAY_MS: u64 = 86_400_000;
 
 /// How it is known what a proxy runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+enum ReportedBy {
     Lease,
     Stream,
     Gauges,
 }
 
-impl By {
+impl ReportedBy {
     const fn words(self) -> &'static str {
         match self {
             Self::Lease => "its lease",
@@ -41,7 +41,7 @@ impl Engine {
     /// Looks whether a proxy that asked for its lease runs what was never decided here.
     pub(super) async fn look_at_leases(&mut self) {
         if let Some(shown) = self.publication.leases.ahead() {
-            self.fence(shown, By::Lease).await;
+            self.fence(shown, ReportedBy::Lease).await;
         }
     }
 
@@ -54,23 +54,23 @@ impl Engine {
             let brought = connected.filter_map(|(name, node)| Some((node.brought?, name)));
             let ahead = brought.filter(|(shown, _)| self.is_ahead(*shown));
             let (believed, doubted): (Vec<_>, Vec<_>) =
-                ahead.partition(|(_, name)| self.is_believed(By::Stream, name));
+                ahead.partition(|(_, name)| self.is_believed(ReportedBy::Stream, name));
             let highest = |of: Vec<((u64, u64), &String)>| {
                 of.into_iter().max().map(|(shown, name)| (shown, name.clone()))
             };
             let stale = inputs.refusals.borrow().get("stale").copied().unwrap_or(0);
             (highest(believed), highest(doubted), stale)
         };
-        let more = stale.saturating_sub(std::mem::replace(&mut self.upkeep.stale, stale));
+        let more = stale.saturating_sub(std::mem::replace(&mut self.maintenance.stale, stale));
         if more > 0 {
-            self.pulse.contradicted(more);
+            self.metrics.add_contradictions(more);
             tracing::warn!(
                 more,
                 "proxies took a policy for older than the one they run; two pushes at once do that too"
             );
         }
         for shown in believed.into_iter().chain(doubted) {
-            self.fence(shown, By::Stream).await;
+            self.fence(shown, ReportedBy::Stream).await;
         }
     }
 
@@ -85,28 +85,28 @@ impl Engine {
                 .then_some((incarnation, generation))
         });
         if let Some(shown) = shown.max() {
-            self.fence((shown, "an Envoy".to_owned()), By::Gauges).await;
+            self.fence((shown, "an Envoy".to_owned()), ReportedBy::Gauges).await;
         }
     }
 
     /// What a proxy runs is above all that was decided here: this store is older than the mesh. It begins an incarnation
     /// above that, so that its pushes are taken and nobody vouches for what went before. What was decided meanwhile nobody
     /// knows, a rollback perhaps: versions on trial get nothing until a person says so.
-    async fn fence(&mut self, (shown, node): Shown, by: By) {
+    async fn fence(&mut self, (shown, node): RunningPolicy, by: ReportedBy) {
         if !self.is_ahead(shown) {
             return;
         }
         let now = clock::now();
-        let known = self.upkeep.fenced.replace((now.monotonic_ns, shown));
+        let known = self.maintenance.fenced.replace((now.monotonic_ns, shown));
         if known.is_some_and(|(_, known)| known == shown) && self.mesh.incarnation > shown.0 {
             return;
         }
         if !self.is_believed(by, &node) {
-            self.upkeep.fenced = known;
+            self.maintenance.fenced = known;
             return self.doubt(shown, &node, by).await;
         }
-        self.pulse.contradicted(1);
-        let stranger = !self.upkeep.proxies_prove && by == By::Stream;
+        self.metrics.add_contradictions(1);
+        let stranger = !self.maintenance.proxies_prove && by == ReportedBy::Stream;
         let by = by.words();
         if known.is_some_and(|(at, _)| now.monotonic_ns.saturating_sub(at) < LEAST_APART_NS) {
             return tracing::error!(
@@ -115,7 +115,7 @@ impl Engine {
                 "runs policy {shown:?}, which is not of this store, again: is another serin at it?"
             );
         }
-        self.upkeep.believed |= stranger;
+        self.maintenance.believed |= stranger;
         let incarnation = now.unix_ms.max(shown.0 + 1).max(self.mesh.incarnation + 1);
         tracing::error!(
             node,
@@ -128,7 +128,7 @@ impl Engine {
         // Above all that was shown, so that no number is used for two documents.
         let above = Some(shown.1).filter(|generation| *generation < MOST).unwrap_or(0);
         self.mesh.generation = self.mesh.generation.max(above) + 1;
-        (self.owed.mesh, self.upkeep.hurry) = (true, true);
+        (self.backlog.mesh, self.maintenance.hurry) = (true, true);
         self.void_late();
         self.publication.begin_incarnation(incarnation);
         let why = "the store was put back to an earlier state: what was decided since is not known";
@@ -139,7 +139,7 @@ impl Engine {
             self.hold_at_nothing(&name, why).await;
         }
         self.publish().await;
-        self.write_owed();
+        self.write_backlog();
         self.show();
     }
 
@@ -157,25 +157,25 @@ impl Engine {
     /// named its address; what a proxy says that proved who it is; and once in a process, since a store is put back between
     /// two, what is said on an ECDS stream by a proxy that rollouts expect, if they expect any by name. A question for a lease
     /// is asked by whoever likes.
-    fn is_believed(&self, by: By, node: &str) -> bool {
-        if by == By::Gauges || self.upkeep.proxies_prove {
+    fn is_believed(&self, by: ReportedBy, node: &str) -> bool {
+        if by == ReportedBy::Gauges || self.maintenance.proxies_prove {
             return true;
         }
         let expected = self.runs.values().filter_map(|run| run.state.plan.acknowledge.expect.as_ref());
         let mut named = expected.filter(|expect| !expect.names.is_empty()).peekable();
         let expected = named.peek().is_none() || named.any(|expect| expect.knows(node));
-        by == By::Stream && !self.upkeep.believed && expected
+        by == ReportedBy::Stream && !self.maintenance.believed && expected
     }
 
     /// Somebody who is not believed says that a proxy runs what was never decided here. That is an alarm, and no lease is
     /// renewed for it. Another document of a number of ours is put right by the next number, with the same weights.
-    async fn doubt(&mut self, shown: (u64, u64), node: &str, by: By) {
+    async fn doubt(&mut self, shown: (u64, u64), node: &str, by: ReportedBy) {
         let now_ns = clock::monotonic_ns();
-        if self.upkeep.doubted_ns.is_some_and(|at| now_ns.saturating_sub(at) < LEAST_APART_NS) {
+        if self.maintenance.doubted_ns.is_some_and(|at| now_ns.saturating_sub(at) < LEAST_APART_NS) {
             return;
         }
-        self.upkeep.doubted_ns = Some(now_ns);
-        self.pulse.contradicted(1);
+        self.maintenance.doubted_ns = Some(now_ns);
+        self.metrics.add_contradictions(1);
         tracing::error!(
             node,
             by = by.words(),
@@ -183,7 +183,7 @@ impl Engine {
              renewed, and nothing else is done. If the store was put back, connect its ECDS or name its --envoy-admin; \
              proxies that prove who they are are believed (docs/securing.md)"
         );
-        if shown.1 == ANOTHER
+        if shown.1 == UNKNOWN_DOCUMENT
             && let Err(error) = self.commit(Draft { republish: true, ..Draft::default() }).await
         {
             self.unwritten(&error);

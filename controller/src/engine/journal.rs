@@ -15,7 +15,7 @@ pub enum Written {
     /// It is done, or refused; `None`: that was told.
     Done(Option<Result<()>>),
     /// Another thread is at it.
-    UnderWay(Receiver<Result<()>>),
+    WriteInFlight(Receiver<Result<()>>),
 }
 
 impl Written {
@@ -23,7 +23,7 @@ impl Written {
     pub fn wait(&mut self, patience: Duration) -> Option<Result<()>> {
         match self {
             Self::Done(outcome) => outcome.take(),
-            Self::UnderWay(outcome) => super::scribe::waited(outcome, patience),
+            Self::WriteInFlight(outcome) => super::store_writer::waited(outcome, patience),
         }
     }
 }

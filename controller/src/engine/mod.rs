@@ -2,12 +2,13 @@
 
 mod acknowledged;
 mod act;
+mod admission;
 mod apply;
-mod back;
 mod claims;
 mod command;
 mod commit;
 mod conditions;
+mod deferred;
 mod delete;
 mod demand;
 mod ending;
@@ -15,22 +16,21 @@ mod exercise;
 mod fence;
 mod fleets;
 mod journal;
-mod late;
 mod latency;
+mod maintenance;
+mod metrics;
 mod practice;
 mod publication;
-mod pulse;
 mod queue;
 mod readings;
 mod ready;
-mod receive;
 mod record;
 mod registry;
 mod report;
+mod rollback;
 mod run;
-mod scribe;
+mod store_writer;
 mod triggers;
-mod upkeep;
 mod views;
 mod writing;
 
@@ -47,14 +47,14 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use api::Refusal;
 pub use apply::compiles;
-pub use back::RollbackOrder;
 pub use command::Command;
 pub use conditions::Conditions;
 use exercise::ExerciseState;
 pub use exercise::Order;
-pub use pulse::Pulse;
-pub use scribe::StoreWriter;
-pub use triggers::{News, TriggerCommand, TriggerViews};
+pub use metrics::EngineMetrics;
+pub use rollback::RollbackOrder;
+pub use store_writer::StoreWriter;
+pub use triggers::{RegistryEvent, TriggerCommand, TriggerViews};
 pub use views::Views;
 
 use crate::health::Health;
@@ -62,8 +62,9 @@ use crate::publish::Publisher;
 use hooks::Hooks;
 use journal::Journal;
 use lease::Leases;
+use maintenance::Maintenance;
 use publication::Publication;
-use queue::Waiting;
+use queue::QueuedRun;
 use registry::ProxyRegistry;
 use report::Report;
 use run::Run;
@@ -71,8 +72,7 @@ use scrape::{Increments, Unread, Wanted};
 use sources::Sources;
 use store::{Mesh, TrafficLog};
 use triggers::Trigger;
-use upkeep::Upkeep;
-use writing::{Owed, UnderWay};
+use writing::{WriteBacklog, WriteInFlight};
 
 /// What a person can do to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,36 +98,36 @@ pub struct Inputs {
     pub refusals: watch::Receiver<BTreeMap<String, u64>>,
 }
 
-/// Everything but the clocks and the doors.
+/// Everything but the clocks and the sockets.
 pub struct Engine {
     journal: Box<dyn Journal>,
     /// What the whole mesh knows, as it was decided last.
     mesh: Mesh,
     publication: Publication,
-    outside: Outside,
+    external: External,
     runs: BTreeMap<String, Run>,
     /// What comes after the present run of each name.
-    waiting: BTreeMap<String, Waiting>,
+    waiting: BTreeMap<String, QueuedRun>,
     /// What is tried between runs.
     exercises: BTreeMap<String, ExerciseState>,
     /// The proxies, as they last stood.
     registry: ProxyRegistry,
     triggers: BTreeMap<String, Trigger>,
     trigger_views: watch::Sender<TriggerViews>,
-    upkeep: Upkeep,
+    maintenance: Maintenance,
     /// What holds and the store does not have, beside what runs and exercises know of themselves.
-    owed: Owed,
+    backlog: WriteBacklog,
     /// The write that is under way.
-    writing: Option<UnderWay>,
+    writing: Option<WriteInFlight>,
     /// How it keeps up, for the metrics.
-    pub pulse: Pulse,
+    pub metrics: EngineMetrics,
     views: watch::Sender<Views>,
     /// Keeps what is counted; `None`: nobody asked for it.
     traffic: Option<TrafficLog>,
 }
 
 /// What is asked elsewhere, so that the engine waits for nothing but the store; answers come back as reports.
-struct Outside {
+struct External {
     hooks: Hooks,
     sources: Sources,
     /// The Envoys whose word on endpoints is taken.
@@ -163,30 +163,30 @@ impl Engine {
         let waiting = journal
             .queued()?
             .into_iter()
-            .map(|queued| (queued.name.clone(), Waiting::stored(queued)))
+            .map(|queued| (queued.name.clone(), QueuedRun::stored(queued)))
             .collect();
         let triggers = journal.triggers()?.into_iter().filter_map(Trigger::stored).collect();
         let mut engine = Self {
             journal: Box::new(journal),
             mesh,
             publication: Publication::new(publisher, leases),
-            outside: Outside { hooks, sources, admins: Vec::new(), reports, reported },
+            external: External { hooks, sources, admins: Vec::new(), reports, reported },
             runs,
             waiting,
             exercises: BTreeMap::new(),
             registry: ProxyRegistry::default(),
             triggers,
             trigger_views: watch::Sender::default(),
-            upkeep: Upkeep::new(),
-            owed: Owed::default(),
+            maintenance: Maintenance::new(),
+            backlog: WriteBacklog::default(),
             writing: None,
-            pulse: Pulse::default(),
+            metrics: EngineMetrics::default(),
             views,
             traffic: None,
         };
         engine.load_exercises()?;
         engine.load_held(held);
-        engine.publication.leases.know(&engine.journal.published()?);
+        engine.publication.leases.note_earlier(&engine.journal.published()?);
         engine.publication.leases.revoke(&engine.mesh);
         engine.load_practice()?;
         // Before anybody can ask: a rollout that is not shown would be taken for one that does not exist.
@@ -202,12 +202,12 @@ impl Engine {
 
     /// Says how it stands, from now on.
     pub fn send_health(&mut self, health: Health) {
-        self.upkeep.health = Some(health);
+        self.maintenance.health = Some(health);
     }
 
     /// Proxies prove who they are, wherever they are heard: what they say they run is believed.
-    pub const fn believes_proxies(&mut self) {
-        self.upkeep.proxies_prove = true;
+    pub const fn believe_proxies(&mut self) {
+        self.maintenance.proxies_prove = true;
     }
 
     /// What begins rollouts by itself, for people and tools.
@@ -233,37 +233,37 @@ impl Engine {
             let stop_due = until.unwrap_or_else(Instant::now);
             tokio::select! {
                 () = &mut stop, if until.is_none() => {
-                    self.outside.hooks.close();
+                    self.external.hooks.close();
                     until = Some(Instant::now() + GRACE);
                 }
-                () = self.outside.hooks.idle(), if until.is_some() => return self.stopped().await,
+                () = self.external.hooks.idle(), if until.is_some() => return self.finish().await,
                 () = tokio::time::sleep_until(stop_due), if until.is_some() => {
                     tracing::warn!("a hook did not end within {GRACE:?}; it is ended, and called again by the next start");
-                    return self.stopped().await;
+                    return self.finish().await;
                 }
                 command = inputs.commands.recv() => match command {
                     Some(command) => self.command(command).await,
                     None => return Ok(()),
                 },
-                Some(report) = self.outside.reported.recv() => self.report(report).await,
-                Ok(()) = inputs.nodes.changed() => self.acknowledged(&mut inputs).await,
-                Ok(()) = inputs.refusals.changed() => self.acknowledged(&mut inputs).await,
-                Some(increments) = inputs.increments.recv() => self.counted(&increments).await,
+                Some(report) = self.external.reported.recv() => self.report(report).await,
+                Ok(()) = inputs.nodes.changed() => self.take_acknowledgements(&mut inputs).await,
+                Ok(()) = inputs.refusals.changed() => self.take_acknowledgements(&mut inputs).await,
+                Some(increments) = inputs.increments.recv() => self.take_increments(&increments).await,
                 _ = ticks.tick() => self.tick().await,
                 () = tokio::time::sleep_until(push_due), if self.publication.pending => {}
                 () = tokio::time::sleep(HEAR), if self.writing.is_some() => {}
             }
-            self.settle_late().await;
+            self.settle_deferred().await;
             if self.publication.pending && self.publication.due() <= Instant::now() {
                 self.publish().await;
             }
-            self.publication.leases.alive();
+            self.publication.leases.note_alive();
         }
     }
 
     /// Takes in what hooks have said, and writes all of it down.
-    async fn stopped(&mut self) -> Result<()> {
-        while let Ok(report) = self.outside.reported.try_recv() {
+    async fn finish(&mut self) -> Result<()> {
+        while let Ok(report) = self.external.reported.try_recv() {
             self.report(report).await;
         }
         if self.publication.pending {
@@ -275,10 +275,10 @@ impl Engine {
     }
 
     async fn tick(&mut self) {
-        self.checkpoint(upkeep::CHECKPOINT_NS);
-        self.upkeep.health.iter().for_each(|health| health.turned(self.upkeep.disk_refuses));
+        self.checkpoint(maintenance::CHECKPOINT_NS);
+        self.maintenance.health.iter().for_each(|health| health.note_turn(self.maintenance.disk_refuses));
         self.prune();
-        self.settle_late().await;
+        self.settle_deferred().await;
         self.look_at_leases().await;
         for name in self.live() {
             self.advance(&name, &Event::Tick).await;
@@ -295,9 +295,9 @@ impl Engine {
         Box::pin(self.practise()).await;
     }
 
-    async fn counted(&mut self, increments: &Increments) {
+    async fn take_increments(&mut self, increments: &Increments) {
         let begun_ns = clock::monotonic_ns();
-        self.upkeep.health.iter().for_each(|health| health.looked(increments));
+        self.maintenance.health.iter().for_each(|health| health.note_look(increments));
         self.look_at_clocks();
         let mut news = Vec::new();
         for run in self.runs.values_mut() {
@@ -325,11 +325,11 @@ impl Engine {
         }
         self.exercises_counted(increments).await;
         Box::pin(self.look_at_gauges(increments)).await;
-        self.pulse.told(increments.delay_ms());
-        self.pulse.looked(increments.due_ns, begun_ns, clock::monotonic_ns());
+        self.metrics.record_delay(increments.delay_ms());
+        self.metrics.record_look(increments.due_ns, begun_ns, clock::monotonic_ns());
     }
 
-    async fn acknowledged(&mut self, inputs: &mut Inputs) {
+    async fn take_acknowledgements(&mut self, inputs: &mut Inputs) {
         Box::pin(self.look_at_nodes(inputs)).await;
         // Proxies wait while this is read, so nothing is awaited before all of it is.
         let (of_runs, of_exercises) = {

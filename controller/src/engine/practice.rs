@@ -2,7 +2,7 @@
 //! stands for all rollouts of a proxy.
 
 use manifest::{ExerciseKind, Percent, Span};
-use rollout::{Effect, Exercise, Human, Notice, PracticeBlocker, PracticeSchedule, PracticeView, Turn};
+use rollout::{DueAction, Effect, Exercise, Human, Notice, PracticeBlocker, PracticeSchedule, PracticeView};
 
 use super::exercise::{ExerciseState, Order};
 use super::fleets::applied_as;
@@ -35,7 +35,7 @@ impl ExerciseState {
     pub fn practice(&self) -> Vec<PracticeView> {
         let view = |(what, known): (&ExerciseKind, &ScheduledPractice)| {
             let live = self.live().is_some_and(|live| live.kind() == *what);
-            let passed = self.passed(*what);
+            let passed = self.last_passed_ms(*what);
             let late = known.expected_ms.is_some_and(|ms| passed.is_none_or(|passed| passed < ms));
             PracticeView { overdue: late && !live, ..known.view.clone() }
         };
@@ -57,10 +57,10 @@ impl Engine {
     /// Begins whatever is due and may begin; who has waited longest first.
     pub(super) async fn practise(&mut self) {
         let now = clock::now();
-        if now.monotonic_ns.saturating_sub(self.upkeep.practice_looked_ns) < LOOK_NS {
+        if now.monotonic_ns.saturating_sub(self.maintenance.practice_looked_ns) < LOOK_NS {
             return;
         }
-        self.upkeep.practice_looked_ns = now.monotonic_ns;
+        self.maintenance.practice_looked_ns = now.monotonic_ns;
         if let Err(error) = self.keep_timetables(now.unix_ms).await {
             return self.unwritten(&error);
         }
@@ -146,15 +146,15 @@ impl Engine {
         let hindrance = self.hindrance(name, what, now_ms);
         let (schedule, turn) = known.clone().turn((name, what), due_ms, hindrance.as_ref(), now_ms);
         let (schedule, notice) = match turn {
-            Turn::Wait => (schedule, None),
-            Turn::Say(notice) => (schedule, Some(notice)),
-            Turn::Begin => match self.begin_practice(name, what).await {
+            DueAction::Wait => (schedule, None),
+            DueAction::Say(notice) => (schedule, Some(notice)),
+            DueAction::Begin => match self.begin_practice(name, what).await {
                 // That it began is written with it. What the store would not take is tried again.
                 Ok(()) | Err(Refusal::Failed(_)) => return Ok(()),
                 Err(refusal) => {
                     let why = refusal.text().to_owned();
                     match schedule.give_up((name, what), due_ms, why, now_ms) {
-                        (schedule, Turn::Say(notice)) => (schedule, Some(notice)),
+                        (schedule, DueAction::Say(notice)) => (schedule, Some(notice)),
                         (schedule, _) => (schedule, None),
                     }
                 }

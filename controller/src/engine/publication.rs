@@ -81,7 +81,7 @@ impl Engine {
         let epochs = policies.iter().map(|part| (part.policy.name.clone(), part.policy.epoch)).collect();
         let (incarnation, generation) = (self.mesh.incarnation, self.mesh.generation);
         self.publication.wanted.send_modify(|wanted| {
-            wanted.published(generation, epochs);
+            wanted.note_published(generation, epochs);
             wanted.incarnation = incarnation;
             (wanted.clusters, wanted.scope) = (clusters, scope);
         });
@@ -91,8 +91,8 @@ impl Engine {
         match self.publication.publisher.compose(generation, &policies, intervals, vouched) {
             Ok(snapshot) => {
                 let leases = &self.publication.leases;
-                let new = leases.published(snapshot.generation, snapshot.ttl_ms, &snapshot.digests);
-                self.owed.published.extend(new);
+                let new = leases.note_published(snapshot.generation, snapshot.ttl_ms, &snapshot.digests);
+                self.backlog.published.extend(new);
                 self.publication.publisher.send(&snapshot).await;
             }
             // Every plan is compiled when it is applied, so this is a fault of ours; the proxies keep what they have,

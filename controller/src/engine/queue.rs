@@ -8,13 +8,13 @@ use super::Engine;
 use store::Queued;
 
 /// One that waits.
-pub struct Waiting {
+pub struct QueuedRun {
     pub queued: Queued,
     /// `None`: this serin cannot read it.
     plans: Option<Vec<Plan>>,
 }
 
-impl Waiting {
+impl QueuedRun {
     /// As it was stored, perhaps by an earlier serin.
     pub fn stored(mut queued: Queued) -> Self {
         let plans = match manifest::load(&queued.spec) {
@@ -57,7 +57,7 @@ impl Engine {
             refused: None,
         };
         self.journal.queue(&queued).map_err(|error| Refusal::unwritten(&error))?;
-        let replaced = self.waiting.insert(name.to_owned(), Waiting { queued, plans: Some(plans) });
+        let replaced = self.waiting.insert(name.to_owned(), QueuedRun { queued, plans: Some(plans) });
         self.show();
         Ok(replaced.map(|old| format!("it takes the place of {}, which waited", old.view().canary)))
     }
@@ -94,7 +94,7 @@ impl Engine {
             let Some(plans) = waiting.plans.clone() else { return };
             let (text, who) = (waiting.queued.spec.clone(), waiting.queued.who.clone());
             let present = self.applied(name);
-            match fleet::receive(&self.states(&present), &plans, false) {
+            match fleet::admit(&self.states(&present), &plans, false) {
                 Admission::Queue => return,
                 Admission::Replace => {
                     let canary = plans.first().map_or("another", |plan| &plan.canary);

@@ -106,7 +106,7 @@ fn mean(figures: &[Kept]) -> Option<f64> {
 }
 
 /// What a source said.
-pub struct Said {
+pub struct SourceAnswer {
     pub figures: Figures,
     /// Middle and spread of what it gave before, where that is asked for.
     pub history: Option<Spread>,
@@ -114,10 +114,10 @@ pub struct Said {
 
 /// What a source said, as the machine takes it. A comparison with half of its values is no data: on its limit alone
 /// the canary would pass for good.
-fn reading(state: &State, gate: String, arm: Option<Arm>, said: Result<Said, String>) -> Reading {
+fn reading(state: &State, gate: String, arm: Option<Arm>, said: Result<SourceAnswer, String>) -> Reading {
     let compares = state.wanted().iter().any(|wanted| wanted.name == gate && wanted.compares);
     match said {
-        Ok(Said { figures: Figures { canary, stable, why }, history }) => {
+        Ok(SourceAnswer { figures: Figures { canary, stable, why }, history }) => {
             let canary = canary.filter(|_| !compares || stable.is_some());
             Reading { gate, arm, canary, stable, history, error: None, missing: why }
         }
@@ -135,7 +135,7 @@ impl Engine {
                 continue;
             }
             let (sources, reports, name) =
-                (self.outside.sources.clone(), self.outside.reports.clone(), name.to_owned());
+                (self.external.sources.clone(), self.external.reports.clone(), name.to_owned());
             let when = When { now_ms: clock::unix_ms(), for_ms: Some(for_ms), every_ms };
             tokio::spawn(async move {
                 let purpose = if protects { Purpose::Protect } else { Purpose::Prove };
@@ -147,7 +147,7 @@ impl Engine {
                     }
                 };
                 let said = tokio::try_join!(sources.ask(&source, asker, when), before);
-                let said = said.map(|(figures, history)| Said { figures, history });
+                let said = said.map(|(figures, history)| SourceAnswer { figures, history });
                 // The engine has gone: the next one asks again.
                 let _ = reports.send(Report::Read { name, run: number, stage, gate, arm, said }).await;
             });
@@ -155,12 +155,12 @@ impl Engine {
     }
 
     /// A source has answered. What was asked in a stage that is left says nothing of the next.
-    pub(super) async fn answered(
+    pub(super) async fn take_reading(
         &mut self,
         name: &str,
         (number, stage): (u64, usize),
         (gate, arm): (String, Option<Arm>),
-        said: Result<Said, String>,
+        said: Result<SourceAnswer, String>,
     ) {
         let Some(run) = self.runs.get_mut(name).filter(|run| run.state.run == number) else { return };
         run.asking.remove(&(gate.clone(), arm));

@@ -17,7 +17,7 @@ const OLDEST_MS: u64 = 60_000;
 impl Engine {
     /// Whose word on endpoints is taken.
     pub fn ask_at(&mut self, admins: Vec<Admin>) {
-        self.outside.admins = admins;
+        self.external.admins = admins;
     }
 
     /// Counts endpoints, one question at a time; nobody waits for the answer.
@@ -31,7 +31,7 @@ impl Engine {
         let source = ready.source.map(|it| it.filled(&plan.name, &plan.stable, &plan.canary));
         let (trial, stable) = (on_trial(plan), plan.traffic.clusters.stable.clone());
         let (sources, admins, reports) =
-            (self.outside.sources.clone(), self.outside.admins.clone(), self.outside.reports.clone());
+            (self.external.sources.clone(), self.external.admins.clone(), self.external.reports.clone());
         let (name, run) = (name.to_owned(), run.state.run);
         tokio::spawn(async move {
             let endpoints = count(&sources, &admins, (&trial, &stable), (&name, source.as_ref())).await;
@@ -50,8 +50,8 @@ impl Engine {
     pub(super) fn warm_up(&self, name: &str, request: WarmUpRequest) {
         let Some(run) = self.runs.get(name).map(|run| run.state.run) else { return };
         let (hooks, reports, name) =
-            (self.outside.hooks.clone(), self.outside.reports.clone(), name.to_owned());
-        self.outside.hooks.spawn(async move {
+            (self.external.hooks.clone(), self.external.reports.clone(), name.to_owned());
+        self.external.hooks.spawn(async move {
             let result = hooks.warm_up(&request).await;
             // The engine has gone: the next one asks again.
             let _ = reports.send(Report::WarmUp { name, run, result }).await;

@@ -32,13 +32,13 @@ pub struct ProxyUpdate<'n> {
     pub reasons: &'n BTreeMap<String, u64>,
     /// Are there more of them than before?
     more_reasons: bool,
-    news: Vec<News<'n>>,
+    news: Vec<ProxyEvent<'n>>,
     /// By region; made when they are first asked for.
     ranks: BTreeMap<Option<String>, Ranks<'n>>,
 }
 
 /// A proxy that did something.
-pub struct News<'n> {
+pub struct ProxyEvent<'n> {
     pub name: &'n str,
     pub node: &'n Node,
     /// How it status before; `None`: it was not there.
@@ -72,11 +72,11 @@ impl ProxyRegistry {
                 Some(status) if status.is_as(node) => {}
                 Some(status) => {
                     let before = std::mem::replace(status, ProxyStatus::new(node));
-                    news.push(News { name, node, before: Some(before) });
+                    news.push(ProxyEvent { name, node, before: Some(before) });
                 }
                 None => {
                     self.known.insert(name.clone(), ProxyStatus::new(node));
-                    news.push(News { name, node, before: None });
+                    news.push(ProxyEvent { name, node, before: None });
                 }
             }
         }
@@ -126,7 +126,7 @@ impl<'n> ProxyUpdate<'n> {
     }
 
     /// The proxies of a region that did something; `None`: all.
-    pub fn news_of(&self, region: Option<&str>) -> impl Iterator<Item = &News<'n>> {
+    pub fn news_of(&self, region: Option<&str>) -> impl Iterator<Item = &ProxyEvent<'n>> {
         self.news.iter().filter(move |news| news.node.is_in(region))
     }
 
@@ -184,7 +184,7 @@ impl ProxyUpdate<'_> {
     }
 }
 
-impl News<'_> {
+impl ProxyEvent<'_> {
     /// Did it come to hold a generation just now?
     pub fn had_quorum(&self, generation: u64) -> bool {
         let held = self

@@ -4,9 +4,9 @@ use rollout::{Endpoint, Endpoints, Event, PostRunHook};
 use split::Arm;
 
 use super::Engine;
-use super::back::Vouched;
-use super::readings::Said;
-use super::triggers::Confirmed;
+use super::readings::SourceAnswer;
+use super::rollback::RollbackCheck;
+use super::triggers::ConfirmedEvent;
 
 /// The result of it.
 pub enum Report {
@@ -27,7 +27,7 @@ pub enum Report {
         stage: usize,
         gate: String,
         arm: Option<Arm>,
-        said: Result<Said, String>,
+        said: Result<SourceAnswer, String>,
     },
     Endpoints {
         name: String,
@@ -54,9 +54,9 @@ pub enum Report {
         endpoints: Vec<Endpoint>,
     },
     /// Is the version there that a person wants to go back to?
-    Vouched(Box<Vouched>),
+    RollbackCheck(Box<RollbackCheck>),
     /// A model registry was asked what is so now, because it told of something.
-    Confirmed(Box<Confirmed>),
+    ConfirmedEvent(Box<ConfirmedEvent>),
     /// A model registry has answered a question of this number: the version that means "go".
     Polled {
         name: String,
@@ -102,12 +102,12 @@ impl Engine {
                 (name, run, Event::StableReports(endpoints))
             }
             Report::Read { name, run, stage, gate, arm, said } => {
-                return self.answered(&name, (run, stage), (gate, arm), said).await;
+                return self.take_reading(&name, (run, stage), (gate, arm), said).await;
             }
-            Report::Vouched(vouched) => return Box::pin(self.settle_way_back(*vouched)).await,
-            Report::Confirmed(confirmed) => return Box::pin(self.confirmed(*confirmed)).await,
+            Report::RollbackCheck(vouched) => return Box::pin(self.settle_rollback(*vouched)).await,
+            Report::ConfirmedEvent(confirmed) => return Box::pin(self.take_confirmed(*confirmed)).await,
             Report::Polled { name, question, said } => {
-                return Box::pin(self.polled(&name, question, said)).await;
+                return Box::pin(self.take_polled(&name, question, said)).await;
             }
         };
         if self.runs.get(&name).is_some_and(|present| present.state.run == run) {

@@ -80,7 +80,7 @@ impl Run {
     }
 
     /// It has taken a step.
-    pub const fn moved(&mut self, decided: bool) {
+    pub const fn count_move(&mut self, decided: bool) {
         self.moves += 1;
         self.decisions += decided as u64;
     }
@@ -92,7 +92,7 @@ impl Run {
 
     /// The store has it as it was after so many moves and decisions, with so many of its lines, and its measurements up to
     /// one.
-    pub fn written(&mut self, (moves, decisions): (u64, u64), lines: usize, samples_end: u64) {
+    pub fn mark_written(&mut self, (moves, decisions): (u64, u64), lines: usize, samples_end: u64) {
         self.changed &= self.moves != moves;
         self.unsaved &= self.decisions != decisions;
         self.unwritten.drain(..lines.min(self.unwritten.len()));
@@ -103,7 +103,7 @@ impl Run {
     }
 
     /// Keeps what an event measured until it is written.
-    pub fn measured(&mut self, event: &Event) {
+    pub fn keep_sample(&mut self, event: &Event) {
         let Some(look) = Sample::of(&self.state, event, clock::unix_ms()) else { return };
         // A disk that refuses for long must not take the memory as well.
         if self.samples.len() >= SAMPLES_KEPT {

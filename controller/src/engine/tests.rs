@@ -92,7 +92,7 @@ async fn a_secret_nobody_offers_is_refused_before_anything_is_kept() {
 async fn a_program_nobody_named_is_refused_before_anything_is_kept() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut engine = engine(&dir.path().join("serin.db"));
-    engine.outside.hooks = Hooks::of(Programs::default());
+    engine.external.hooks = Hooks::of(Programs::default());
     let hook = "  handBack: {hook: {command: [deploy]}}\n";
     let refused = apply(&mut engine, &spec("v1", "v2", hook)).await.expect_err("nothing is named");
     let Refusal::Invalid(why) = refused else { panic!("{refused:?}") };

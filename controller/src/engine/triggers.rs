@@ -17,9 +17,9 @@ use store::{Origin, Outcome, Pending, StoredTrigger, Triggered};
 mod news;
 mod poll;
 
-use news::Standing;
-pub use news::{Confirmed, News};
-use poll::{Polling, Tries};
+use news::VersionStatus;
+pub use news::{ConfirmedEvent, RegistryEvent};
+use poll::{Backoff, PollState};
 
 /// What people and registries ask of triggers.
 pub enum TriggerCommand {
@@ -36,12 +36,12 @@ pub enum TriggerCommand {
         answer: oneshot::Sender<Result<Fired, Refusal>>,
     },
     /// A registry tells of something.
-    Hear { name: String, news: News, answer: oneshot::Sender<Result<Fired, Refusal>> },
+    Hear { name: String, news: RegistryEvent, answer: oneshot::Sender<Result<Fired, Refusal>> },
 }
 
 /// Whoever names a version.
 #[derive(Clone, Copy, Debug)]
-pub enum Named {
+pub enum NamedBy {
     /// A person.
     Person {
         /// Although it had its turn.
@@ -56,7 +56,7 @@ pub enum Named {
     },
 }
 
-impl Named {
+impl NamedBy {
     const fn is_person(self) -> bool {
         matches!(self, Self::Person { .. })
     }
@@ -81,12 +81,12 @@ pub struct Trigger {
     spec: Arc<manifest::Trigger>,
     pending: Option<Pending>,
     triggered: BTreeMap<String, Triggered>,
-    polling: Polling,
+    polling: PollState,
     /// Is the registry asked whether what waits is still meant?
     confirming: bool,
     /// When the registry last took an alias back, in milliseconds since 1970.
     taken_back_ms: Option<u64>,
-    tries: Tries,
+    tries: Backoff,
 }
 
 impl Trigger {
@@ -95,10 +95,10 @@ impl Trigger {
             spec: Arc::new(spec),
             pending: None,
             triggered: BTreeMap::new(),
-            polling: Polling::default(),
+            polling: PollState::default(),
             confirming: false,
             taken_back_ms: None,
-            tries: Tries::default(),
+            tries: Backoff::default(),
         }
     }
 
@@ -164,7 +164,7 @@ impl Engine {
                 let _ = answer.send(self.drop_trigger(&name));
             }
             TriggerCommand::Go { name, version, by, again, answer } => {
-                let gone = self.go(&name, &version, &by, Named::Person { again }).await;
+                let gone = self.go(&name, &version, &by, NamedBy::Person { again }).await;
                 let _ = answer.send(gone);
             }
             TriggerCommand::Hear { name, news, answer } => self.deliver(name, news, answer).await,
@@ -183,8 +183,8 @@ impl Engine {
             let unusable = manifest::unusable_name(&spec.name);
             unusable.map_or(Ok(()), |problem| Err(Refusal::Invalid(problem.to_string())))?;
         }
-        self.outside.hooks.allow(&sample).map_err(Refusal::Invalid)?;
-        self.outside.sources.allow_trigger(&spec).map_err(Refusal::Invalid)?;
+        self.external.hooks.allow(&sample).map_err(Refusal::Invalid)?;
+        self.external.sources.allow_trigger(&spec).map_err(Refusal::Invalid)?;
         let kept = TriggerApplied {
             name: spec.name.clone(),
             rollout: spec.rollout.clone(),
@@ -200,7 +200,7 @@ impl Engine {
             Some(known) => {
                 known.spec = Arc::new(spec);
                 // What is being asked is the old question; the new one is due.
-                known.polling = Polling::after(&known.polling);
+                known.polling = PollState::after(&known.polling);
             }
             None => {
                 self.triggers.insert(kept.name.clone(), Trigger::new(spec));
@@ -232,7 +232,7 @@ impl Engine {
         name: &str,
         version: &str,
         by: &str,
-        named: Named,
+        named: NamedBy,
     ) -> Result<Fired, Refusal> {
         let trigger = self.known(name)?;
         let spec = trigger.spec.clone();
@@ -241,21 +241,21 @@ impl Engine {
             version: version.to_owned(),
             by: by.to_owned(),
             unix_ms: clock::unix_ms(),
-            again: matches!(named, Named::Person { again: true }),
+            again: matches!(named, NamedBy::Person { again: true }),
             origin: named.origin(),
         };
         match trigger.standing(version, &named) {
-            Standing::New => {}
-            Standing::Had(outcome) => {
+            VersionStatus::New => {}
+            VersionStatus::Had(outcome) => {
                 let remedy = format!("serin trigger fire {name} {version} --again");
                 return gone(false, format!("it had its turn: {} ({remedy})", outcome.said(&spec.rollout)));
             }
-            Standing::Late(later) => {
+            VersionStatus::Late(later) => {
                 self.note_late(name, pending, &later)?;
                 return gone(false, format!("version {later} is the later one"));
             }
-            Standing::TakenBack => return gone(false, "the registry took it back later".to_owned()),
-            Standing::Person(waits) => {
+            VersionStatus::TakenBack => return gone(false, "the registry took it back later".to_owned()),
+            VersionStatus::Person(waits) => {
                 return gone(false, format!("version {waits} waits, which a person named"));
             }
         }
@@ -300,7 +300,7 @@ impl Engine {
     async fn begin_version(&mut self, name: &str, begins: &Pending) -> Result<Outcome, Refusal> {
         let begun = self.try_version(name, begins).await;
         if let Some(trigger) = self.triggers.get_mut(name) {
-            trigger.tries.went(begun.is_ok(), clock::monotonic_ns());
+            trigger.tries.note_try(begun.is_ok(), clock::monotonic_ns());
         }
         begun
     }
@@ -325,7 +325,7 @@ impl Engine {
         {
             Outcome::Begun { run }
         } else {
-            let document = spec.rollout(version, stable.as_deref());
+            let document = spec.document_for(version, stable.as_deref());
             let text = serde_json::to_string(&document)
                 .map_err(|error| Refusal::Failed(format!("the template cannot be written: {error}")))?;
             match self.apply(&text, format!("trigger {name}: {by}"), *again).await {
@@ -381,7 +381,7 @@ impl Engine {
         let waiting: Vec<(String, Pending)> = self
             .triggers
             .iter()
-            .filter(|(_, trigger)| !trigger.tries.rests(now_ns) && self.is_free(&trigger.spec.rollout))
+            .filter(|(_, trigger)| !trigger.tries.is_waiting(now_ns) && self.is_free(&trigger.spec.rollout))
             .filter_map(|(name, trigger)| Some((name.clone(), trigger.pending.clone()?)))
             .collect();
         for (name, pending) in waiting {

@@ -8,7 +8,7 @@ use manifest::ExerciseKind;
 use rollout::ExerciseView;
 
 use super::exercise::ExerciseState;
-use super::queue::Waiting;
+use super::queue::QueuedRun;
 use super::run::Run;
 use super::{Engine, claims};
 
@@ -16,14 +16,14 @@ use super::{Engine, claims};
 pub type Views = Arc<BTreeMap<String, Arc<RunView>>>;
 
 fn drill(slot: Option<&ExerciseState>) -> Option<DrillView> {
-    match slot?.last(ExerciseKind::Drill)?.view() {
+    match slot?.last_of(ExerciseKind::Drill)?.view() {
         ExerciseView::Drill(view) => Some(*view),
         ExerciseView::Parity(_) => None,
     }
 }
 
 fn parity(slot: Option<&ExerciseState>) -> Option<ParityView> {
-    match slot?.last(ExerciseKind::Parity)?.view() {
+    match slot?.last_of(ExerciseKind::Parity)?.view() {
         ExerciseView::Parity(view) => Some(*view),
         ExerciseView::Drill(_) => None,
     }
@@ -75,7 +75,7 @@ impl Engine {
             parity_passed_unix_ms: None,
             practice: Vec::new(),
             demand: None,
-            queued: self.waiting.get(name).map(Waiting::view),
+            queued: self.waiting.get(name).map(QueuedRun::view),
             members,
         })
     }
@@ -96,15 +96,18 @@ impl Engine {
             refusals: run.acknowledged.refusals.clone(),
             rollback_latency: run.latency,
             drill: drill(self.exercises.get(name)),
-            drill_passed_unix_ms: self.exercises.get(name).and_then(|slot| slot.passed(ExerciseKind::Drill)),
+            drill_passed_unix_ms: self
+                .exercises
+                .get(name)
+                .and_then(|slot| slot.last_passed_ms(ExerciseKind::Drill)),
             parity: parity(self.exercises.get(name)),
             parity_passed_unix_ms: self
                 .exercises
                 .get(name)
-                .and_then(|slot| slot.passed(ExerciseKind::Parity)),
+                .and_then(|slot| slot.last_passed_ms(ExerciseKind::Parity)),
             practice: self.exercises.get(name).map(ExerciseState::practice).unwrap_or_default(),
             demand: Some(run.state.demand(run.measured.rates().as_ref())),
-            queued: self.waiting.get(name).map(Waiting::view),
+            queued: self.waiting.get(name).map(QueuedRun::view),
             members: Vec::new(),
         })
     }

@@ -1,8 +1,8 @@
 //! What the store is told, and when.
 //!
-//! One write is under way at a time. Whatever raises a weight waits for its own, and for what is owed before it; a disk that
+//! One write is under way at a time. Whatever raises a weight waits for its own, and for the backlog before it; a disk that
 //! takes longer than [`PATIENCE`] is waited for no more, and the decision is adopted when it answers, unless something else was
-//! decided meanwhile. What takes back is owed: it holds already, and is written as soon as the store takes it.
+//! decided meanwhile. What takes back goes into the backlog: it holds already, and is written as soon as the store takes it.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ use anyhow::{Result, anyhow, bail};
 use rollout::State;
 use store::{Decision, ExerciseRecord, RunRecord, Stored};
 
-use super::commit::Numbered;
+use super::commit::NumberedDraft;
+use super::deferred::Deferred;
 use super::journal::Written;
-use super::late::Late;
 use super::run::Run;
-use super::scribe::PATIENCE;
-use super::{Engine, upkeep};
+use super::store_writer::PATIENCE;
+use super::{Engine, maintenance};
 
 /// Whoever took something back is answered when it is written, or after this long with the word that it is not yet.
 const ANSWER: Duration = Duration::from_millis(300);
@@ -34,7 +34,7 @@ const PUBLISHED: usize = 1_000;
 
 /// What holds and belongs to no run or exercise that is there.
 #[derive(Clone, Default)]
-pub(super) struct Owed {
+pub(super) struct WriteBacklog {
     /// Runs as they ended for good.
     pub past: Vec<RunRecord>,
     /// Nothing waits under these names any more.
@@ -50,26 +50,26 @@ pub(super) struct Owed {
 }
 
 /// A write under way.
-pub(super) struct UnderWay {
+pub(super) struct WriteInFlight {
     written: Written,
-    pub marks: Marks,
+    pub marks: Watermarks,
     /// Does it hold already?
     holds: bool,
     /// A decision that waits for it; `None`: nobody does.
-    pub late: Option<Late>,
+    pub late: Option<Deferred>,
     /// Was it waited for in vain? One wait is enough: the engine has others to serve.
     waited: bool,
 }
 
 /// How much of what was to be said is in it.
-pub(super) struct Marks {
-    runs: Vec<RunMark>,
+pub(super) struct Watermarks {
+    runs: Vec<RunWatermark>,
     /// Name, how often something was decided of it, lines.
     exercises: Vec<(String, u64, usize)>,
-    owed: Owed,
+    backlog: WriteBacklog,
 }
 
-struct RunMark {
+struct RunWatermark {
     name: String,
     run: u64,
     /// Moves and decisions.
@@ -79,7 +79,7 @@ struct RunMark {
     samples: u64,
 }
 
-impl Owed {
+impl WriteBacklog {
     fn is_empty(&self) -> bool {
         let Self { past, unqueue, gone, void, published: _, mesh } = self;
         past.is_empty() && unqueue.is_empty() && gone.is_empty() && void.is_empty() && !mesh
@@ -97,7 +97,7 @@ impl Owed {
     }
 }
 
-impl RunMark {
+impl RunWatermark {
     fn of(run: &Run) -> Self {
         Self {
             name: run.state.plan.name.clone(),
@@ -133,17 +133,17 @@ impl Engine {
             self.runs.insert(name.clone(), run);
             names.push(name);
         }
-        self.owed.past.retain(|past| !names.contains(&past.state.plan.name));
+        self.backlog.past.retain(|past| !names.contains(&past.state.plan.name));
         let of_these = |past: &RunRecord| names.contains(&past.state.plan.name);
-        self.owed.past.extend(held.past.into_iter().filter(of_these));
-        self.owed.unqueue = held.unqueue.into_iter().filter(|name| names.contains(name)).collect();
-        for name in &self.owed.unqueue {
+        self.backlog.past.extend(held.past.into_iter().filter(of_these));
+        self.backlog.unqueue = held.unqueue.into_iter().filter(|name| names.contains(name)).collect();
+        for name in &self.backlog.unqueue {
             self.waiting.remove(name);
         }
         for ExerciseRecord { exercise, entries, .. } in held.exercises {
-            self.exercises.entry(exercise.name().to_owned()).or_default().held(exercise, entries);
+            self.exercises.entry(exercise.name().to_owned()).or_default().restore(exercise, entries);
         }
-        self.owed.mesh = true;
+        self.backlog.mesh = true;
         self.mesh.generation = held.generation.max(self.mesh.generation);
         for (name, below) in held.revoked {
             self.mesh.revoke(&name, below);
@@ -175,33 +175,33 @@ impl Engine {
         }
         // A name that is written anew is not gone: the store takes out first and puts in then.
         let names = void.iter().map(|(name, _)| name.clone());
-        self.owed.gone.extend(names.chain(gone));
-        self.owed.void.extend(void);
-        self.owed.past.extend(past);
+        self.backlog.gone.extend(names.chain(gone));
+        self.backlog.void.extend(void);
+        self.backlog.past.extend(past);
     }
 
     /// Must a decision that raises something be refused now, because it could not be written?
     pub(super) fn may_write(&mut self) -> Result<()> {
         self.hear(PATIENCE);
         if self.owes() {
-            self.write_owed();
+            self.write_backlog();
             self.hear(PATIENCE);
         }
         if self.writing.is_some() {
             bail!("the store is slow: what was to be written before is not on the disk yet");
         }
-        match &self.upkeep.refusal {
+        match &self.maintenance.refusal {
             Some((why, until)) if self.owes() || *until > Instant::now() => bail!("{why}"),
             _ => Ok(()),
         }
     }
 
     /// Writes down what raises something, and gives it back when it is on the disk.
-    pub(super) fn write(&mut self, numbered: Numbered) -> Result<Numbered> {
+    pub(super) fn write(&mut self, numbered: NumberedDraft) -> Result<NumberedDraft> {
         let decision = self.decision(&numbered);
         let names = numbered.draft.runs.iter().map(|run| &run.state.plan.name);
         let known = names.clone().filter_map(|name| self.runs.get(name));
-        let runs = known.map(RunMark::of).collect();
+        let runs = known.map(RunWatermark::of).collect();
         let exercise = numbered.draft.exercise.as_ref().and_then(|draft| {
             let name = draft.exercise.name();
             let known = self.exercises.get(name)?;
@@ -209,12 +209,12 @@ impl Engine {
         });
         let exercises: Vec<(String, u64, usize)> = exercise.into_iter().collect();
         let exercise = exercises.first().map(|(name, decisions, _)| (name.clone(), *decisions));
-        let marks = Marks { runs, exercises, owed: Owed::default() };
+        let marks = Watermarks { runs, exercises, backlog: WriteBacklog::default() };
         let past = numbered.draft.past.iter().map(|past| &past.state.plan.name);
         let before = names.chain(past).map(|name| (name.clone(), self.decided(name))).collect();
         let begun = Instant::now();
         let written = self.journal.begin(decision);
-        self.writing = Some(UnderWay { written, marks, holds: false, late: None, waited: false });
+        self.writing = Some(WriteInFlight { written, marks, holds: false, late: None, waited: false });
         match self.outcome(PATIENCE) {
             Some((done, Ok(()))) => {
                 self.noted(done.marks);
@@ -222,14 +222,14 @@ impl Engine {
             }
             Some((_, Err(error))) => {
                 if begun.elapsed() > LONG {
-                    self.upkeep.refusal = Some((format!("{error:#}"), Instant::now() + AGAIN));
+                    self.maintenance.refusal = Some((format!("{error:#}"), Instant::now() + AGAIN));
                 }
                 Err(error)
             }
             None => {
                 if let Some(writing) = &mut self.writing {
                     let (void, since) = (false, Vec::new());
-                    writing.late = Some(Late { numbered, before, exercise, void, since });
+                    writing.late = Some(Deferred { numbered, before, exercise, void, since });
                 }
                 Err(anyhow!(
                     "the store is slow, it has not answered within {} ms; what was wanted is done when it does: look \
@@ -249,11 +249,11 @@ impl Engine {
         self.writing.as_ref().is_some_and(|writing| writing.holds)
             || self.runs.values().any(|run| run.unsaved)
             || self.exercises.values().any(|known| known.unsaved)
-            || !self.owed.is_empty()
+            || !self.backlog.is_empty()
     }
 
     /// Begins to write what holds already, unless a write is under way: then that is heard of first.
-    pub(super) fn write_owed(&mut self) {
+    pub(super) fn write_backlog(&mut self) {
         self.checkpoint(u64::MAX);
     }
 
@@ -261,36 +261,36 @@ impl Engine {
     /// came back must not go up again after a restart because the disk was full.
     pub(super) fn checkpoint(&mut self, every_ns: u64) {
         self.hear(Duration::ZERO);
-        if self.writing.is_some() || self.upkeep.pauses() && !self.upkeep.hurry {
+        if self.writing.is_some() || self.maintenance.pauses() && !self.maintenance.hurry {
             return;
         }
-        self.upkeep.hurry = false;
-        let due = self.upkeep.checkpoint_due(every_ns);
+        self.maintenance.hurry = false;
+        let due = self.maintenance.checkpoint_due(every_ns);
         let late = |run: &&Run| run.unsaved || run.changed && due.of(&run.state);
         let runs: Vec<&Run> = self.runs.values().filter(late).collect();
         let exercises: Vec<_> = self.exercises.values().filter(|known| known.unsaved).collect();
         // A store that refused is asked again, whether there is anything to write or not.
-        let nothing = self.owed.is_empty() && (self.owed.published.is_empty() || !due.live());
-        if runs.is_empty() && exercises.is_empty() && nothing && !self.upkeep.disk_refuses {
+        let nothing = self.backlog.is_empty() && (self.backlog.published.is_empty() || !due.live());
+        if runs.is_empty() && exercises.is_empty() && nothing && !self.maintenance.disk_refuses {
             return;
         }
         let holds = self.owes();
-        let marks = Marks {
-            runs: runs.iter().map(|run| RunMark::of(run)).collect(),
+        let marks = Watermarks {
+            runs: runs.iter().map(|run| RunWatermark::of(run)).collect(),
             exercises: exercises
                 .iter()
                 .filter_map(|known| {
                     Some((known.latest()?.name().to_owned(), known.decisions, known.unwritten.len()))
                 })
                 .collect(),
-            owed: self.owed.clone(),
+            backlog: self.backlog.clone(),
         };
         let exercises = exercises.into_iter().filter_map(|known| {
             let (exercise, entries) = (known.latest()?.clone(), known.unwritten.clone());
             Some(ExerciseRecord { exercise, entries, schedule: None })
         });
-        let revoked = self.mesh.revoked_below.iter().filter(|_| self.owed.mesh);
-        let Owed { past, unqueue, gone, void, published, .. } = self.owed.clone();
+        let revoked = self.mesh.revoked_below.iter().filter(|_| self.backlog.mesh);
+        let WriteBacklog { past, unqueue, gone, void, published, .. } = self.backlog.clone();
         let decision = Decision {
             runs: runs.into_iter().map(|run| run.writing().record()).collect(),
             past,
@@ -304,9 +304,9 @@ impl Engine {
             revoked: revoked.map(|(name, below)| (name.clone(), *below)).collect(),
             holds,
         };
-        self.owed = Owed::default();
+        self.backlog = WriteBacklog::default();
         let written = self.journal.begin(decision);
-        self.writing = Some(UnderWay { written, marks, holds, late: None, waited: false });
+        self.writing = Some(WriteInFlight { written, marks, holds, late: None, waited: false });
         self.hear(Duration::ZERO);
     }
 
@@ -316,16 +316,16 @@ impl Engine {
             return;
         }
         let elsewhere =
-            self.writing.as_ref().is_some_and(|writing| matches!(writing.written, Written::UnderWay(_)));
+            self.writing.as_ref().is_some_and(|writing| matches!(writing.written, Written::WriteInFlight(_)));
         let waited = self.writing.as_ref().is_some_and(|writing| writing.waited);
         let patience = if waited && patience < LAST { Duration::ZERO } else { patience };
         match self.outcome(patience) {
             Some((done, Ok(()))) => self.noted(done.marks),
             Some((done, Err(error))) => {
-                self.owed.extend(done.marks.owed);
+                self.backlog.extend(done.marks.backlog);
                 self.unwritten(&error);
                 let until = if elsewhere { Instant::now() + AGAIN } else { Instant::now() };
-                self.upkeep.refusal = Some((format!("{error:#}"), until));
+                self.maintenance.refusal = Some((format!("{error:#}"), until));
             }
             None => {
                 if let Some(writing) = &mut self.writing {
@@ -335,25 +335,25 @@ impl Engine {
         }
     }
 
-    pub(super) fn outcome(&mut self, patience: Duration) -> Option<(UnderWay, Result<()>)> {
+    pub(super) fn outcome(&mut self, patience: Duration) -> Option<(WriteInFlight, Result<()>)> {
         let outcome = self.writing.as_mut()?.written.wait(patience)?;
         Some((self.writing.take()?, outcome))
     }
 
     /// The store has all that was marked.
-    pub(super) fn noted(&mut self, marks: Marks) {
+    pub(super) fn noted(&mut self, marks: Watermarks) {
         for mark in marks.runs {
             if let Some(run) = self.runs.get_mut(&mark.name).filter(|run| run.state.run == mark.run) {
-                run.written(mark.moves, mark.lines, mark.samples);
+                run.mark_written(mark.moves, mark.lines, mark.samples);
             }
         }
         for (name, decisions, lines) in marks.exercises {
             if let Some(known) = self.exercises.get_mut(&name) {
-                known.written(decisions, lines);
+                known.mark_written(decisions, lines);
             }
         }
-        self.upkeep.refusal = None;
-        if std::mem::take(&mut self.upkeep.disk_refuses) {
+        self.maintenance.refusal = None;
+        if std::mem::take(&mut self.maintenance.disk_refuses) {
             tracing::info!("the store can be written again");
         }
     }
@@ -361,14 +361,14 @@ impl Engine {
     /// Why what was just done is not on the disk yet, for whoever did it; `None`: it is.
     pub(super) fn not_yet_written(&mut self) -> Option<String> {
         self.hear(ANSWER);
-        if self.owes() && self.upkeep.hurry {
-            self.write_owed();
+        if self.owes() && self.maintenance.hurry {
+            self.write_backlog();
             self.hear(ANSWER);
         }
         if !self.owes() {
             return None;
         }
-        let why = self.upkeep.refusal.as_ref().map_or("the store is slow", |(why, _)| why.as_str());
+        let why = self.maintenance.refusal.as_ref().map_or("the store is slow", |(why, _)| why.as_str());
         Some(format!("it holds, and is not written down yet: {why}"))
     }
 
@@ -376,13 +376,13 @@ impl Engine {
     pub(super) fn close(&mut self) {
         // What was late does not take effect any more, and must not after the next start.
         if self.is_late()
-            && let Some((UnderWay { marks, late: Some(late), .. }, Ok(()))) = self.outcome(LAST)
+            && let Some((WriteInFlight { marks, late: Some(late), .. }, Ok(()))) = self.outcome(LAST)
         {
             self.noted(marks);
             self.is_void(late);
         }
         self.hear(LAST);
-        self.upkeep.refusal = None;
+        self.maintenance.refusal = None;
         self.checkpoint(0);
         self.hear(LAST);
         if self.owes() {
@@ -392,13 +392,13 @@ impl Engine {
 
     /// Says that the store cannot be written, once until it can.
     pub(super) fn unwritten(&mut self, error: &anyhow::Error) {
-        if !std::mem::replace(&mut self.upkeep.disk_refuses, true) {
+        if !std::mem::replace(&mut self.maintenance.disk_refuses, true) {
             tracing::error!("not written, so nothing rises: {error:#}");
         }
     }
 }
 
-impl upkeep::Upkeep {
+impl maintenance::Maintenance {
     /// Is it too early to ask a store again that refused?
     fn pauses(&self) -> bool {
         self.refusal.as_ref().is_some_and(|(_, until)| *until > Instant::now())

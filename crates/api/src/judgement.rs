@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Answer, PhaseName, RunView, VerdictView, Word};
+use crate::{Answer, OpenEnum, PhaseName, RunView, VerdictView};
 
 /// What a run says of its canary, for a tool that moves on by it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Judgement {
     /// The answer.
-    pub verdict: Word<Judged>,
+    pub verdict: OpenEnum<Judged>,
     /// One English sentence: what the answer rests on.
     pub why: String,
     /// The version that is judged.
@@ -19,7 +19,7 @@ pub struct Judgement {
     /// The run of this name it is.
     pub run: u64,
     /// Where the run is.
-    pub phase: Word<PhaseName>,
+    pub phase: OpenEnum<PhaseName>,
     /// The stage it is in, from 1; 0 before the first.
     pub stage: usize,
     /// The canary's weight, in parts per million.

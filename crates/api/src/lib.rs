@@ -2,7 +2,7 @@
 //!
 //! One definition of each form, serialised by one side and read by the other. Answers are read leniently, since a command
 //! may be older than its controller: what is unknown is passed over, what is missing has its default, a new word is a
-//! [`Word::Other`]. What is asked for is read strictly: whoever asks for more than the controller knows must be told.
+//! [`OpenEnum::Other`]. What is asked for is read strictly: whoever asks for more than the controller knows must be told.
 //! What the rollout machine says of a run is defined where it is computed, in `rollout`. No HTTP library is known here.
 
 mod act;
@@ -25,13 +25,13 @@ pub use manifest::{Change, Closed, ExerciseKind, Metric};
 pub use ready::{Check, Readiness};
 pub use refusal::{MOVED_ON, Problem, Refusal};
 pub use rollout::{
-    AgedView, Answer, ArmStanding, ArmView, AttentionKind, AttentionView, BanditView, BaselineView,
-    CountsView, Demand, Difference, DrillLeaseView, DrillPhase, DrillPushView, DrillView, ExposedView,
-    GateStanding, GateWatchView, GroupView, HookCallView, KeepWarmView, LeaseSkipped, Load, MomentsView,
-    NextStep, Outcome, OverrideView, ParityFinding, ParityGateView, ParityPhase, ParitySplitView,
-    ParityVerdict, ParityView, PhaseName, PostRunHook, PracticeView, PromiseView, RecordView, ReturningView,
-    RollbackView, ShareView, StageView, UnwatchedView, VerdictView, View, WatchStanding, WatchView, WayView,
-    Word,
+    ActionView, AgedView, Answer, ArmView, AttentionKind, AttentionView, BanditView, BaselineView,
+    ChallengerOutcome, CountsView, Demand, Difference, DrillLeaseView, DrillPhase, DrillPushView, DrillView,
+    ExposedView, GateStanding, GateWatchView, GroupView, HookCallView, KeepWarmView, LeaseSkipped, Load,
+    MomentsView, NextStep, OpenEnum, Outcome, OverrideView, ParityFinding, ParityGateView, ParityPhase,
+    ParitySplitView, ParityVerdict, ParityView, PhaseName, PostRunHook, PracticeView, PromiseView,
+    RecordView, ReturningView, RollbackView, ShareView, StageView, UnwatchedView, VerdictView, View,
+    WatchStanding, WatchView,
 };
 pub use run::{Ack, ClaimedBy, Latency, Nack, PastView, QueuedView, RunView};
 pub use time::{instant, moment};

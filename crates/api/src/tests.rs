@@ -138,7 +138,7 @@ fn everything_that_is_answered_is_read_as_it_is_written() {
 
 #[test]
 fn what_became_of_a_version_is_read_as_it_is_written() {
-    let trigger = |when: Word<When, Value>, outcome: Word<VersionOutcome, Value>| TriggerView {
+    let trigger = |when: OpenEnum<When, Value>, outcome: OpenEnum<VersionOutcome, Value>| TriggerView {
         name: "registry".to_owned(),
         rollout: "ranker".to_owned(),
         model: Some("ranker-model".to_owned()),
@@ -187,7 +187,7 @@ fn what_became_of_a_version_is_read_as_it_is_written() {
         let value = check_answer(&trigger(when.into(), outcome.into()));
         assert_eq!(json!([value["when"], value["versions"][0]["outcome"]]), written);
     }
-    check_answer(&trigger(Word::Other(json!({"later": 1})), Word::Other(json!({"later": 2}))));
+    check_answer(&trigger(OpenEnum::Other(json!({"later": 1})), OpenEnum::Other(json!({"later": 2}))));
 }
 
 #[test]
@@ -260,10 +260,10 @@ fn words_are_spelled_as_they_were() {
         all: [T; N],
         expected: &str,
     ) {
-        let words = all.map(Word::<T>::from);
+        let words = all.map(OpenEnum::<T>::from);
         let said = words.each_ref().map(ToString::to_string);
         assert_eq!(said.join(" "), expected);
-        let read = said.map(|word| serde_json::from_value::<Word<T>>(json!(word)).expect("a word"));
+        let read = said.map(|word| serde_json::from_value::<OpenEnum<T>>(json!(word)).expect("a word"));
         assert_eq!(read, words);
     }
     check(PhaseName::ALL, "Pending Progressing Paused Promoting HandBack Succeeded RolledBack");
@@ -279,7 +279,12 @@ fn words_are_spelled_as_they_were() {
         "pass fail marginal insufficient error not_applicable",
     );
     check(
-        [ArmStanding::In, ArmStanding::Chosen, ArmStanding::Dropped, ArmStanding::Left],
+        [
+            ChallengerOutcome::In,
+            ChallengerOutcome::Chosen,
+            ChallengerOutcome::Dropped,
+            ChallengerOutcome::Left,
+        ],
         "in chosen dropped left",
     );
     check([WatchStanding::Watching, WatchStanding::Paused, WatchStanding::Over], "watching paused over");

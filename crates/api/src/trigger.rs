@@ -1,7 +1,7 @@
 //! Triggers, which start rollouts: `/v1/triggers`.
 
 use manifest::When;
-use rollout::Word;
+use rollout::OpenEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ pub struct TriggerView {
     /// The registry's model; absent: no registry is known.
     pub model: Option<String>,
     /// The condition under which a version is released.
-    pub when: Option<Word<When, Value>>,
+    pub when: Option<OpenEnum<When, Value>>,
     /// Does it take webhooks?
     pub webhook: bool,
     /// The polling of the registry; absent: it is not polled.
@@ -70,7 +70,7 @@ pub struct TriggeredView {
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
     /// The outcome of it.
-    pub outcome: Word<VersionOutcome, Value>,
+    pub outcome: OpenEnum<VersionOutcome, Value>,
 }
 
 /// The outcome of a version that a trigger was told of.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use store::Mesh;
-use tally::lease::{Answer, Question, Word};
+use tally::lease::{Answer, LeaseStatus, Question};
 
 /// A controller whose engine has not come round for this long must not vouch for anything.
 const ENGINE_SILENT_MS: u64 = 10_000;
@@ -23,33 +23,33 @@ const DIGESTS: usize = 256;
 
 /// What is vouched for; written by the engine, read by the API.
 #[derive(Clone, Debug)]
-pub struct Leases(Arc<Mutex<Vouched>>, Arc<Mutex<Remembered>>);
+pub struct Leases(Arc<Mutex<LeaseState>>, Arc<Mutex<KnownProxies>>);
 
 /// Who asked lately.
 #[derive(Debug, Default)]
-struct Remembered {
-    told: BTreeMap<String, Told>,
+struct KnownProxies {
+    told: BTreeMap<String, LastAnswer>,
     /// When those that no longer ask were last forgotten.
     pruned_ns: u64,
 }
 
-/// A policy that a proxy runs, as (incarnation, generation), and the proxy. A generation of [`ANOTHER`] is a document that is
+/// A policy that a proxy runs, as (incarnation, generation), and the proxy. A generation of [`UNKNOWN_DOCUMENT`] is a document that is
 /// none of ours under a number that is.
-pub type Shown = ((u64, u64), String);
+pub type RunningPolicy = ((u64, u64), String);
 
 /// Above every generation.
-pub const ANOTHER: u64 = u64::MAX;
+pub const UNKNOWN_DOCUMENT: u64 = u64::MAX;
 
 /// What a proxy was last told.
 #[derive(Clone, Debug)]
-struct Told {
+struct LastAnswer {
     answer: Answer,
     at_monotonic_ns: u64,
 }
 
 /// What is vouched for now.
 #[derive(Clone, Debug)]
-struct Vouched {
+struct LeaseState {
     incarnation: u64,
     /// As published: nobody can ask for more.
     generation: u64,
@@ -58,7 +58,7 @@ struct Vouched {
     ttl_ms: u32,
     engine_monotonic_ns: u64,
     /// The highest that a proxy runs and that was never decided here.
-    ahead: Option<Shown>,
+    ahead: Option<RunningPolicy>,
     /// The documents of the last generations by their digests, those that processes before this one published included.
     digests: BTreeMap<u64, Vec<u64>>,
     /// The first generation that this process published.
@@ -77,7 +77,7 @@ pub struct LeaseAnswers {
 impl Leases {
     /// Vouches for nothing yet.
     pub fn new(incarnation: u64, ttl_ms: u32) -> Self {
-        let vouched = Vouched {
+        let vouched = LeaseState {
             incarnation,
             generation: 0,
             mesh: Mesh::default(),
@@ -91,7 +91,7 @@ impl Leases {
     }
 
     /// The engine came round.
-    pub fn alive(&self) {
+    pub fn note_alive(&self) {
         self.change(|vouched| vouched.engine_monotonic_ns = clock::monotonic_ns());
     }
 
@@ -102,7 +102,7 @@ impl Leases {
     }
 
     /// What processes before this one published, each as generation and digest.
-    pub fn know(&self, published: &[(u64, u64)]) {
+    pub fn note_earlier(&self, published: &[(u64, u64)]) {
         self.change(|vouched| {
             published.iter().for_each(|(generation, digest)| vouched.note(*generation, *digest))
         });
@@ -112,7 +112,7 @@ impl Leases {
     ///
     /// A process begins with the generation that the one before it ended with. Where nobody knows what that one made of it,
     /// in the words of its release, proxies run documents of that number which nothing can be said of.
-    pub fn published(&self, generation: u64, ttl_ms: u32, digests: &[u64]) -> Vec<(u64, u64)> {
+    pub fn note_published(&self, generation: u64, ttl_ms: u32, digests: &[u64]) -> Vec<(u64, u64)> {
         self.change(|vouched| {
             let first = *vouched.first.get_or_insert(generation);
             (vouched.generation, vouched.ttl_ms) = (generation, ttl_ms);
@@ -134,7 +134,7 @@ impl Leases {
     }
 
     /// A proxy that asked about a policy above all that was decided here; told once.
-    pub fn ahead(&self) -> Option<Shown> {
+    pub fn ahead(&self) -> Option<RunningPolicy> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).ahead.take()
     }
 
@@ -156,7 +156,7 @@ impl Leases {
                 known.is_some_and(|known| !known.contains(&document))
             });
             if another {
-                vouched.ahead = Some(((asked.0, ANOTHER), question.node.clone()));
+                vouched.ahead = Some(((asked.0, UNKNOWN_DOCUMENT), question.node.clone()));
             } else if vouched.generation > 0
                 && asked > (vouched.incarnation, decided)
                 && vouched.ahead.as_ref().is_none_or(|(known, _)| *known < asked)
@@ -169,9 +169,13 @@ impl Leases {
                 return None;
             }
             let answer = vouched.answer(question);
-            if another { Answer { lease: Word::Unknown, revoked: Vec::new(), ..answer } } else { answer }
+            if another {
+                Answer { lease: LeaseStatus::Unknown, revoked: Vec::new(), ..answer }
+            } else {
+                answer
+            }
         };
-        if answer.lease != Word::Renew || !answer.revoked.is_empty() {
+        if answer.lease != LeaseStatus::Renew || !answer.revoked.is_empty() {
             let (lease, revoked) = (answer.lease, &answer.revoked);
             tracing::debug!(node = question.node, generation = question.generation, ?lease, ?revoked);
         }
@@ -185,11 +189,11 @@ impl Leases {
         let mut found = LeaseAnswers::default();
         for (node, told) in told.told.iter().filter(|(_, told)| told.answer.generation >= generation) {
             match told.answer.lease {
-                Word::Unknown => {}
-                Word::Renew if !told.answer.revoked.iter().any(|name| name == rollout) => {
+                LeaseStatus::Unknown => {}
+                LeaseStatus::Renew if !told.answer.revoked.iter().any(|name| name == rollout) => {
                     found.renewed.push(node.clone());
                 }
-                Word::Renew | Word::Revoke => found.revoked.push(node.clone()),
+                LeaseStatus::Renew | LeaseStatus::Revoke => found.revoked.push(node.clone()),
             }
         }
         found
@@ -203,7 +207,7 @@ impl Leases {
 
     fn remember(&self, question: &Question, answer: Answer) {
         let mut remembered = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        let Remembered { told, pruned_ns } = &mut *remembered;
+        let KnownProxies { told, pruned_ns } = &mut *remembered;
         let now_ns = clock::monotonic_ns();
         if !told.contains_key(&question.node) {
             if now_ns.saturating_sub(*pruned_ns) >= PRUNE_NS {
@@ -214,15 +218,15 @@ impl Leases {
                 return;
             }
         }
-        told.insert(question.node.clone(), Told { answer, at_monotonic_ns: now_ns });
+        told.insert(question.node.clone(), LastAnswer { answer, at_monotonic_ns: now_ns });
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Vouched) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut LeaseState) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Vouched {
+impl LeaseState {
     fn note(&mut self, generation: u64, digest: u64) {
         let known = self.digests.entry(generation).or_default();
         if !known.contains(&digest) {
@@ -239,14 +243,14 @@ impl Vouched {
         let &Question { incarnation, generation, by_rollout, .. } = question;
         let mut revoked: Vec<String> = Vec::new();
         let lease = if incarnation != self.incarnation || generation > self.generation {
-            Word::Unknown
+            LeaseStatus::Unknown
         } else if generation < self.mesh.all_revoked_below {
-            Word::Revoke
+            LeaseStatus::Revoke
         } else {
             revoked.extend(self.mesh.revoked_since(generation).map(str::to_owned));
-            if revoked.is_empty() || by_rollout { Word::Renew } else { Word::Revoke }
+            if revoked.is_empty() || by_rollout { LeaseStatus::Renew } else { LeaseStatus::Revoke }
         };
-        if lease == Word::Revoke {
+        if lease == LeaseStatus::Revoke {
             revoked.clear();
         }
         Answer { incarnation, generation, lease, ttl_ms: Some(self.ttl_ms), revoked }
@@ -258,7 +262,7 @@ mod tests {
     use super::*;
 
     impl Leases {
-        fn vouched(&self) -> Vouched {
+        fn vouched(&self) -> LeaseState {
             self.0.lock().expect("not poisoned").clone()
         }
     }
@@ -266,17 +270,17 @@ mod tests {
     #[test]
     fn a_number_with_another_document_is_vouched_for_by_nobody() {
         let leases = Leases::new(9, 5_000);
-        leases.published(5, 5_000, &[55]);
-        leases.published(6, 5_000, &[66, 67]);
+        leases.note_published(5, 5_000, &[55]);
+        leases.note_published(6, 5_000, &[66, 67]);
         for (generation, document, lease, noticed) in [
-            (6, None, Word::Renew, false),
-            (6, Some(66), Word::Renew, false),
-            (6, Some(67), Word::Renew, false),
-            (6, Some(55), Word::Unknown, true),
+            (6, None, LeaseStatus::Renew, false),
+            (6, Some(66), LeaseStatus::Renew, false),
+            (6, Some(67), LeaseStatus::Renew, false),
+            (6, Some(55), LeaseStatus::Unknown, true),
             // As the process before may have said it.
-            (5, Some(56), Word::Renew, false),
-            (4, Some(1), Word::Renew, false),
-            (7, Some(1), Word::Unknown, true),
+            (5, Some(56), LeaseStatus::Renew, false),
+            (4, Some(1), LeaseStatus::Renew, false),
+            (7, Some(1), LeaseStatus::Unknown, true),
         ] {
             let question = Question { incarnation: 9, generation, node: "a".to_owned(), by_rollout: true };
             let answer = leases.answer(&question, document).expect("an answer");
@@ -293,26 +297,26 @@ mod tests {
     #[test]
     fn what_was_published_is_known_over_a_restart() {
         let before = Leases::new(9, 5_000);
-        let mut kept = before.published(4, 5_000, &[44]);
+        let mut kept = before.note_published(4, 5_000, &[44]);
         assert_eq!(kept, [], "the first is not known to be all there is of its number");
-        kept.extend(before.published(5, 5_000, &[55, 56]));
-        kept.extend(before.published(5, 5_000, &[55]));
+        kept.extend(before.note_published(5, 5_000, &[55, 56]));
+        kept.extend(before.note_published(5, 5_000, &[55]));
         assert_eq!(kept, [(5, 55), (5, 56)]);
         let after = Leases::new(9, 5_000);
-        after.know(&kept);
-        assert_eq!(after.published(5, 5_000, &[57]), [(5, 57)], "in the words of another release");
+        after.note_earlier(&kept);
+        assert_eq!(after.note_published(5, 5_000, &[57]), [(5, 57)], "in the words of another release");
         for (generation, document, lease) in [
-            (5, 55, Word::Renew),
-            (5, 56, Word::Renew),
-            (5, 57, Word::Renew),
-            (5, 58, Word::Unknown),
-            (4, 1, Word::Renew),
+            (5, 55, LeaseStatus::Renew),
+            (5, 56, LeaseStatus::Renew),
+            (5, 57, LeaseStatus::Renew),
+            (5, 58, LeaseStatus::Unknown),
+            (4, 1, LeaseStatus::Renew),
         ] {
             let question = Question { incarnation: 9, generation, node: "a".to_owned(), by_rollout: true };
             let answer = after.answer(&question, Some(document)).expect("an answer");
             assert_eq!(answer.lease, lease, "{generation} {document}");
-            let another = after.ahead().map(|(shown, _)| shown == (9, ANOTHER));
-            assert_eq!(another, (lease == Word::Unknown).then_some(true), "{generation} {document}");
+            let another = after.ahead().map(|(shown, _)| shown == (9, UNKNOWN_DOCUMENT));
+            assert_eq!(another, (lease == LeaseStatus::Unknown).then_some(true), "{generation} {document}");
         }
     }
 
@@ -323,7 +327,7 @@ mod tests {
     #[test]
     fn who_asked_and_what_it_was_told() {
         let leases = Leases::new(9, 5_000);
-        leases.published(5, 5_000, &[]);
+        leases.note_published(5, 5_000, &[]);
         let ask = |node: &str, generation, by_rollout| {
             let question = Question { incarnation: 9, generation, node: node.to_owned(), by_rollout };
             leases.answer(&question, None).expect("an answer");
@@ -350,7 +354,7 @@ mod tests {
     #[test]
     fn strangers_without_end_are_answered_and_those_who_are_known_stay_so() {
         let leases = Leases::new(9, 5_000);
-        leases.published(5, 5_000, &[]);
+        leases.note_published(5, 5_000, &[]);
         let ask = |node: String| {
             leases.answer(&Question { incarnation: 9, generation: 5, node, by_rollout: true }, None)
         };
@@ -369,7 +373,7 @@ mod tests {
         let mesh = Mesh { incarnation: 9, generation: 6, all_revoked_below: 2, revoked_below };
         let engine_monotonic_ns = 0;
         let ttl_ms = 5_000;
-        let vouched = Vouched {
+        let vouched = LeaseState {
             incarnation: 9,
             generation: 5,
             mesh,
@@ -378,15 +382,15 @@ mod tests {
             ..Leases::new(9, 1).vouched()
         };
         for (incarnation, generation, by_rollout, lease, revoked) in [
-            (9, 5, true, Word::Renew, &[][..]),
-            (9, 4, true, Word::Renew, &["ranker"]),
-            (9, 3, true, Word::Renew, &["ranker", "search"]),
-            (9, 1, true, Word::Revoke, &[]),
-            (9, 5, false, Word::Renew, &[]),
-            (9, 4, false, Word::Revoke, &[]),
-            (9, 6, true, Word::Unknown, &[]),
-            (8, 5, true, Word::Unknown, &[]),
-            (10, 1, true, Word::Unknown, &[]),
+            (9, 5, true, LeaseStatus::Renew, &[][..]),
+            (9, 4, true, LeaseStatus::Renew, &["ranker"]),
+            (9, 3, true, LeaseStatus::Renew, &["ranker", "search"]),
+            (9, 1, true, LeaseStatus::Revoke, &[]),
+            (9, 5, false, LeaseStatus::Renew, &[]),
+            (9, 4, false, LeaseStatus::Revoke, &[]),
+            (9, 6, true, LeaseStatus::Unknown, &[]),
+            (8, 5, true, LeaseStatus::Unknown, &[]),
+            (10, 1, true, LeaseStatus::Unknown, &[]),
         ] {
             let question = Question { incarnation, generation, node: String::new(), by_rollout };
             let answer = vouched.answer(&question);

@@ -74,7 +74,7 @@ impl Plan {
     /// is what is known to be bad: no gate, no guardrail, no lost lease and no silence may give it the traffic again.
     /// Nor may anything written for the trial of a new version: cohorts, overrides, keys that are missing, windows.
     #[must_use]
-    pub fn returning(&self, from: &str, to: &str, vouched: Option<String>) -> Self {
+    pub fn to_return(&self, from: &str, to: &str, vouched: Option<String>) -> Self {
         let mut plan = self.clone();
         (plan.stable, plan.canary) = (from.to_owned(), to.to_owned());
         plan.returning = Some(Returning { from: from.to_owned(), vouched });

@@ -102,7 +102,7 @@ impl Trigger {
     /// The document of the rollout that one of the registry's versions begins. `stable`: the version behind the
     /// stable route; `None`: as the template says.
     #[must_use]
-    pub fn rollout(&self, version: &str, stable: Option<&str>) -> typed::Rollout {
+    pub fn document_for(&self, version: &str, stable: Option<&str>) -> typed::Rollout {
         let mut rollout = self.template.clone();
         rollout.spec.canary.version = self.version(version);
         if let Some(stable) = stable {
@@ -115,7 +115,7 @@ impl Trigger {
     #[must_use]
     pub fn sample(&self) -> typed::Rollout {
         let version = if self.version("1") == self.first_stable() { "2" } else { "1" };
-        self.rollout(version, None)
+        self.document_for(version, None)
     }
 
     /// What one of the registry's versions is called as a version of the rollout.

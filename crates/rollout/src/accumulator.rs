@@ -21,7 +21,7 @@ const LEAST_KNOWN: u64 = 100;
 
 /// What can be said of one look at all proxies, as one run sees them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
+pub struct LookSummary {
     /// When what is told of began, in milliseconds since 1970.
     pub from_ms: u64,
     /// When it ended.
@@ -34,7 +34,7 @@ pub struct Seen {
 
 /// The counts of a shadow stage, by the one instrument that sees copies: what Envoys counted of both clusters.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Routed {
+pub struct UpstreamCounts {
     /// Of the cluster that gets copies.
     pub canary: Counts,
     /// Of stable's.
@@ -111,14 +111,14 @@ impl CounterAccumulator {
     pub fn interval<'c>(
         &mut self,
         state: &State,
-        seen: &Seen,
+        seen: &LookSummary,
         counted: impl Iterator<Item = &'c Counted>,
-        routed: Option<Routed>,
+        routed: Option<UpstreamCounts>,
     ) -> Interval {
         let overdue_age_ms = self.overdue_age_ms(state);
-        let mut epochs: BTreeMap<u64, BTreeMap<Arm, Gathered>> = BTreeMap::new();
+        let mut epochs: BTreeMap<u64, BTreeMap<Arm, ArmCounter>> = BTreeMap::new();
         // Of weights that nobody can name: no share to compare by, and limits hold all the same.
-        let mut nameless: BTreeMap<Arm, Gathered> = BTreeMap::new();
+        let mut nameless: BTreeMap<Arm, ArmCounter> = BTreeMap::new();
         for one in counted {
             let series = &one.series;
             let arm = series.arm;
@@ -168,7 +168,7 @@ impl CounterAccumulator {
     }
 
     /// Did every proxy have the weights before this look began?
-    fn is_settled(&self, seen: &Seen) -> bool {
+    fn is_settled(&self, seen: &LookSummary) -> bool {
         self.settled_ms.is_some_and(|since| since <= seen.from_ms)
     }
 
@@ -183,7 +183,7 @@ impl CounterAccumulator {
     }
 
     /// Why this look is no proof, if it is none.
-    fn unproven(&self, state: &State, seen: &Seen) -> Option<String> {
+    fn unproven(&self, state: &State, seen: &LookSummary) -> Option<String> {
         let Some(settled_ms) = self.settled_ms.filter(|_| self.is_settled(seen)) else {
             return Some("the weights are on their way".to_owned());
         };
@@ -202,8 +202,8 @@ impl CounterAccumulator {
     }
 }
 
-fn stratum(state: &State, epoch: u64, mut arms: BTreeMap<Arm, Gathered>) -> Stratum {
-    let mut of = |arm: Arm| arms.remove(&arm).unwrap_or_default().counts(state, arm);
+fn stratum(state: &State, epoch: u64, mut arms: BTreeMap<Arm, ArmCounter>) -> Stratum {
+    let mut of = |arm: Arm| arms.remove(&arm).unwrap_or_default().into_counts(state, arm);
     Stratum {
         epoch,
         canary: of(state.plan.arm()),
@@ -214,12 +214,12 @@ fn stratum(state: &State, epoch: u64, mut arms: BTreeMap<Arm, Gathered>) -> Stra
 }
 
 #[derive(Default)]
-struct Gathered {
+struct ArmCounter {
     counts: Counts,
     groups: BTreeMap<u8, Group>,
 }
 
-impl Gathered {
+impl ArmCounter {
     fn add(&mut self, state: &State, overdue_age_ms: u32, what: What, by: u64) {
         let counts = &mut self.counts;
         match what {
@@ -269,7 +269,7 @@ impl Gathered {
         }
     }
 
-    fn counts(self, state: &State, arm: Arm) -> Counts {
+    fn into_counts(self, state: &State, arm: Arm) -> Counts {
         let groups = state.plan.traffic.count_groups && arm == Arm::Stable;
         Counts { groups: groups.then(|| self.groups.into_values().collect()), ..self.counts }
     }

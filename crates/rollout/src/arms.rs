@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use split::Arm;
 
 use crate::view::{ExposedView, VerdictView};
-use crate::{Exposed, Now, RollbackBy, State, Verdict, Word};
+use crate::{Exposed, Now, OpenEnum, RollbackBy, State, Verdict};
 use evidence::{Contest, Evidence};
 
 /// Several versions on trial. Empty while there is one.
@@ -93,13 +93,13 @@ impl Arms {
 #[serde(default)]
 pub struct ArmView {
     /// Its arm: what the routing header says for it.
-    pub arm: Word<Arm>,
+    pub arm: OpenEnum<Arm>,
     /// Its version.
     pub version: String,
     /// Its weight, in parts per million.
     pub weight_ppm: u32,
     /// Is it still on trial?
-    pub standing: Word<ArmStanding>,
+    pub standing: OpenEnum<ChallengerOutcome>,
     /// Why it was chosen or is out.
     pub reason: Option<String>,
     /// Who has met it.
@@ -111,7 +111,7 @@ pub struct ArmView {
 /// The outcome of a challenger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ArmStanding {
+pub enum ChallengerOutcome {
     /// It is on trial.
     In,
     /// It goes on alone.
@@ -140,10 +140,10 @@ impl State {
             (None, None) => self.stages.last().map(|stage| stage.gates.clone()).unwrap_or_default(),
         };
         let standing = match (out.map(|out| &out.by), chosen) {
-            (Some(Some(_)), _) => ArmStanding::Dropped,
-            (Some(None), _) => ArmStanding::Left,
-            (None, Some(_)) => ArmStanding::Chosen,
-            (None, None) => ArmStanding::In,
+            (Some(Some(_)), _) => ChallengerOutcome::Dropped,
+            (Some(None), _) => ChallengerOutcome::Left,
+            (None, Some(_)) => ChallengerOutcome::Chosen,
+            (None, None) => ChallengerOutcome::In,
         };
         ArmView {
             arm: arm.into(),

@@ -3,7 +3,7 @@
 use manifest::Span;
 use serde::{Deserialize, Serialize};
 
-use crate::{Answer, Phase, State, Word};
+use crate::{Answer, OpenEnum, Phase, State};
 
 /// Proxies and counters come and go for a moment without anybody having to look, in milliseconds.
 const A_MOMENT_MS: u64 = 10_000;
@@ -16,7 +16,7 @@ const NO_REQUESTS_MS: u64 = 60_000;
 #[serde(default)]
 pub struct AttentionView {
     /// What it is.
-    pub kind: Word<AttentionKind>,
+    pub kind: OpenEnum<AttentionKind>,
     /// One clause, with addresses, names and errors.
     pub text: String,
 }

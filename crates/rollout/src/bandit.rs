@@ -9,7 +9,7 @@ use manifest::{Metric, Plan, ShareRange};
 use serde::{Deserialize, Serialize};
 use split::Arm;
 
-use crate::{Counts, Interval, Pause, Phase, State, Word};
+use crate::{Counts, Interval, OpenEnum, Pause, Phase, State};
 use evidence::{Look, digits, trials};
 
 /// Shares stay where they are before every version has answered so often.
@@ -114,7 +114,7 @@ fn sample(by: Metric, counts: &Counts) -> Sample {
 #[serde(default)]
 pub struct BanditView {
     /// What the best version is best in.
-    pub by: Word<Metric>,
+    pub by: OpenEnum<Metric>,
     /// The least share of each version on trial in the present stage, in parts per million.
     pub floor_ppm: u32,
     /// The largest share of all of them together, in parts per million.
@@ -134,7 +134,7 @@ pub struct BanditView {
 #[serde(default)]
 pub struct ShareView {
     /// Its arm.
-    pub arm: Word<Arm>,
+    pub arm: OpenEnum<Arm>,
     /// Its version.
     pub version: String,
     /// Its share, in parts per million.

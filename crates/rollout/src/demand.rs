@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use split::Arm;
 
-use crate::{HandBackProgress, Pause, Phase, State, Word};
+use crate::{HandBackProgress, OpenEnum, Pause, Phase, State};
 
 /// The load of the versions, now and next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct Demand {
     pub stable: Load,
     /// What is behind the routes of further versions on trial, by arm.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub others: BTreeMap<Word<Arm>, Load>,
+    pub others: BTreeMap<OpenEnum<Arm>, Load>,
     /// The next change of weights that comes without a person's order; `None`: none does.
     pub next: Option<NextStep>,
     /// One English sentence: what it waits for.

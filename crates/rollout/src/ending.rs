@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, State, Word};
+use crate::{Event, OpenEnum, State};
 
 /// What comes after the end of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Ending {
+pub struct PostRun {
     /// Since when no proxy has anything but weight 0, on the run's own clock.
     pub emptied_age_ms: Option<u64>,
     /// Were proxies that lag behind told by their lease?
@@ -21,13 +21,13 @@ pub struct Ending {
     /// Nothing is kept any longer, and whoever wants to know of it is among the calls.
     pub done: bool,
     /// Hooks that have not succeeded yet, those of earlier runs included.
-    pub calls: Vec<Call>,
+    pub calls: Vec<PendingHook>,
 }
 
 /// A hook that is to be called, until it succeeds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Call {
+pub struct PendingHook {
     /// What it is told.
     pub request: HookCallRequest,
     /// Is an answer awaited?
@@ -111,7 +111,7 @@ pub struct HookCallView {
     /// The run it is about.
     pub run: u64,
     /// What it is about.
-    pub duty: Word<PostRunHook>,
+    pub duty: OpenEnum<PostRunHook>,
     /// The versions it is told of.
     pub versions: Vec<String>,
     /// What it said when it last failed.
@@ -237,7 +237,7 @@ impl State {
             if state.has_duties()
                 && let Some(how) = state.hook_after()
             {
-                calls.push(Call::new(state.request_after(how, Some(self.plan.canary.clone()))));
+                calls.push(PendingHook::new(state.request_after(how, Some(self.plan.canary.clone()))));
             }
             for mut call in calls {
                 call.request.versions.retain(|version| !own.contains(version));
@@ -291,7 +291,7 @@ impl State {
     }
 
     pub(crate) fn call_views(&self) -> Vec<HookCallView> {
-        let view = |call: &Call| HookCallView {
+        let view = |call: &PendingHook| HookCallView {
             run: call.request.run,
             duty: call.request.duty.into(),
             versions: call.request.versions.clone(),
@@ -302,7 +302,7 @@ impl State {
     }
 }
 
-impl Call {
+impl PendingHook {
     pub(crate) const fn new(request: HookCallRequest) -> Self {
         Self { request, asked: false, failures: 0, failed: None, due_age_ms: 0 }
     }

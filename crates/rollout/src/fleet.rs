@@ -1,7 +1,7 @@
 //! Runs that belong together: who may move, and who goes back with whom.
 //!
 //! ```text
-//! [ State ]... -- step(members, events, now) --> [ Moved ]...
+//! [ State ]... -- step(members, events, now) --> [ MemberOutcome ]...
 //! ```
 //!
 //! There is no state here beside that of the members: what the fleet decides follows from where they are, so whatever
@@ -9,8 +9,8 @@
 //! rises without its own verdict *and* the fleet's word. When one goes back, those that go with it do so in the same
 //! step.
 
+mod admission;
 mod people;
-mod reception;
 mod terms;
 mod view;
 
@@ -18,15 +18,15 @@ use std::collections::BTreeMap;
 
 use crate::{Effect, Event, Now, Phase, State};
 
+pub use admission::admit;
 pub use people::acts;
-pub use reception::receive;
 pub use view::{phase, view};
 
 use terms::Fleet;
 
 /// The outcome of one member.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Moved {
+pub struct MemberOutcome {
     /// Which, by its place among the members.
     pub index: usize,
     /// What it took, in order.
@@ -40,13 +40,13 @@ pub struct Moved {
 /// Lets members take events, and the fleet answer until it has nothing more to say. Those that no event reached are
 /// left out. A run by itself is a fleet of one that answers nothing.
 #[must_use]
-pub fn step(members: &[&State], events: Vec<(usize, Event)>, now: Now) -> Vec<Moved> {
+pub fn step(members: &[&State], events: Vec<(usize, Event)>, now: Now) -> Vec<MemberOutcome> {
     step_by(crate::step, members, events, now)
 }
 
 /// The same for a caller whose decisions cannot be written down now: see [`crate::protect`].
 #[must_use]
-pub fn protect(members: &[&State], events: Vec<(usize, Event)>, now: Now) -> Vec<Moved> {
+pub fn protect(members: &[&State], events: Vec<(usize, Event)>, now: Now) -> Vec<MemberOutcome> {
     step_by(crate::protect, members, events, now)
 }
 
@@ -55,12 +55,12 @@ fn step_by(
     members: &[&State],
     events: Vec<(usize, Event)>,
     now: Now,
-) -> Vec<Moved> {
-    let mut moved: BTreeMap<usize, Moved> = BTreeMap::new();
+) -> Vec<MemberOutcome> {
+    let mut moved: BTreeMap<usize, MemberOutcome> = BTreeMap::new();
     let mut events = events;
     while !events.is_empty() {
         for (index, event) in events {
-            let new = |state: &&State| Moved {
+            let new = |state: &&State| MemberOutcome {
                 index,
                 heard: Vec::new(),
                 state: State::clone(state),
@@ -72,7 +72,7 @@ fn step_by(
             let (state, effects) = step(one.state, &event, now);
             one.heard.push(event);
             one.effects.extend(effects);
-            moved.insert(index, Moved { state, ..one });
+            moved.insert(index, MemberOutcome { state, ..one });
         }
         let present: Vec<&State> = members
             .iter()

@@ -9,7 +9,7 @@
 //! [`State`] can be stored between any two steps.
 
 mod accumulator;
-mod alone;
+mod admission;
 mod arms;
 mod attention;
 mod bandit;
@@ -20,19 +20,19 @@ mod ending;
 mod event;
 mod exercise;
 mod figures;
+mod fixed_limits;
 pub mod fleet;
 mod now;
+mod open_enum;
 mod practice;
-mod reception;
 mod state;
 mod step;
 mod view;
 mod watching;
-mod word;
 
-pub use accumulator::{CounterAccumulator, Routed, Seen};
-pub use alone::FixedLimits;
-pub use arms::{ArmStanding, ArmView, Arms, ChallengerState, Chosen, DroppedArm};
+pub use accumulator::{CounterAccumulator, LookSummary, UpstreamCounts};
+pub use admission::{Admission, admit};
+pub use arms::{ArmView, Arms, ChallengerOutcome, ChallengerState, Chosen, DroppedArm};
 pub use attention::{AttentionKind, AttentionView};
 pub use bandit::{Bandit, BanditView, ShareView};
 pub use coverage::Coverage;
@@ -40,7 +40,9 @@ pub use demand::{Demand, Load, NextStep, Rates};
 pub use effect::{
     Below, Cause, Effect, HandBackRequest, Notice, Publication, Record, Severity, WarmUpRequest,
 };
-pub use ending::{Call, Ending, HookCallRequest, HookCallView, KeepWarmView, PostRunHook, RejectedVersion};
+pub use ending::{
+    HookCallRequest, HookCallView, KeepWarmView, PendingHook, PostRun, PostRunHook, RejectedVersion,
+};
 pub use event::{Acks, Endpoint, Endpoints, Event, Human, Refused};
 pub use evidence::{
     Aged, Answer, Bins, Contest, Counts, Evidence, GateEvidence, Group, GuardrailEvidence, Interval, Moments,
@@ -48,28 +50,28 @@ pub use evidence::{
 };
 pub use exercise::{
     Cancelled, Difference, Drill, DrillLeaseView, DrillOrder, DrillPhase, DrillPushView, DrillView, Ended,
-    Exercise, ExerciseEvent, ExerciseView, Exposure, Heartbeats, LastCanaryRequest, LeasePath, LeaseSkipped,
-    Outcome, Parity, ParityFinding, ParityGateView, ParityOrder, ParityPhase, ParitySplitView, ParityVerdict,
-    ParityView, PromiseView, PushPath, Sent, Split,
+    Exercise, ExerciseEvent, ExercisePublication, ExerciseView, Exposure, Heartbeats, LastCanaryRequest,
+    LeasePath, LeaseSkipped, Outcome, Parity, ParityFinding, ParityGateView, ParityOrder, ParityPhase,
+    ParitySplitView, ParityVerdict, ParityView, PromiseView, PushPath, Split,
 };
 pub use figures::Question;
+pub use fixed_limits::FixedLimits;
 pub use now::Now;
-pub use practice::{Late, PracticeBlocker, PracticeSchedule, PracticeView, Turn};
-pub use reception::{Admission, receive};
+pub use open_enum::OpenEnum;
+pub use practice::{DueAction, OverdueTime, PracticeBlocker, PracticeSchedule, PracticeView};
 pub use state::{
     Acted, Approval, Exposed, HandBackProgress, KnownEndpoints, Override, Pause, Phase, ProxyVisibility,
     PublicationState, RollbackBy, RolledBack, StageRecord, State, WarmingUp,
 };
 pub use step::{protect, step};
 pub use view::{
-    AgedView, BaselineView, CountsView, ExposedView, GroupView, MomentsView, OverrideView, PhaseName,
-    RecordView, ReturningView, RollbackView, StageView, VerdictView, View, WayView,
+    ActionView, AgedView, BaselineView, CountsView, ExposedView, GroupView, MomentsView, OverrideView,
+    PhaseName, RecordView, ReturningView, RollbackView, StageView, VerdictView, View,
 };
 pub use watching::{
     Baseline, Drift, GateStanding, GateWatch, GateWatchView, Unwatched, UnwatchedView, WatchEnded,
     WatchStanding, WatchView, Watching,
 };
-pub use word::Word;
 
 #[cfg(test)]
 mod tests;

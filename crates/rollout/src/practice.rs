@@ -10,7 +10,7 @@
 use manifest::{ExerciseKind, Times, Timetable};
 use serde::{Deserialize, Serialize};
 
-use crate::{Notice, Severity, State, Word};
+use crate::{Notice, OpenEnum, Severity, State};
 
 /// A wall clock that is set back by no more than this makes nothing come twice, in milliseconds: a day.
 const SET_BACK_MS: u64 = 86_400_000;
@@ -29,13 +29,13 @@ pub struct PracticeSchedule {
     /// `counted_ms` before the last one began, for when it is cut short through no fault of its own.
     pub before_ms: Option<u64>,
     /// The time that came and brought nothing yet.
-    pub late: Option<Late>,
+    pub late: Option<OverdueTime>,
 }
 
 /// A time that came and brought nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Late {
+pub struct OverdueTime {
     /// The time, in milliseconds since 1970.
     pub due_ms: u64,
     /// What was in its way, in one clause.
@@ -57,7 +57,7 @@ pub struct PracticeBlocker {
 
 /// What becomes of a time that has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum DueAction {
     /// It begins.
     Begin,
     /// Not in the present state.
@@ -71,7 +71,7 @@ pub enum Turn {
 #[serde(default)]
 pub struct PracticeView {
     /// What is tried.
-    pub exercise: Word<ExerciseKind>,
+    pub exercise: OpenEnum<ExerciseKind>,
     /// Its times in words.
     pub when: String,
     /// When the next is due, in milliseconds since 1970; not later than now: it is late.
@@ -147,7 +147,7 @@ impl PracticeSchedule {
         due_ms: u64,
         hindrance: Option<&PracticeBlocker>,
         now_ms: u64,
-    ) -> (Self, Turn) {
+    ) -> (Self, DueAction) {
         let latest_ms = self.by.within_ms().map(|within| due_ms.saturating_add(within));
         let known = self.late.take().filter(|late| late.due_ms == due_ms);
         if latest_ms.is_some_and(|latest| now_ms > latest) {
@@ -158,14 +158,14 @@ impl PracticeSchedule {
         }
         let Some(hindrance) = hindrance else {
             self.late = known;
-            return (self, Turn::Begin);
+            return (self, DueAction::Begin);
         };
         let said = known.is_some_and(|late| late.said);
         let say = !said && !hindrance.brief;
         let why = hindrance.why.clone();
-        self.late = Some(Late { due_ms, why: why.clone(), said: said || say, missed: false });
+        self.late = Some(OverdueTime { due_ms, why: why.clone(), said: said || say, missed: false });
         if !say {
-            return (self, Turn::Wait);
+            return (self, DueAction::Wait);
         }
         let until = match latest_ms {
             Some(latest) => format!("until {} at the latest", self.by.shown(latest)),
@@ -174,7 +174,7 @@ impl PracticeSchedule {
         let (what, due) = (what.words(), self.by.shown(due_ms));
         let text = format!("{rollout}: the {what} due {due} waits, {until}: {why}");
         let key = format!("{rollout}/practice/{what}/{due_ms}");
-        (self, Turn::Say(Notice { severity: Severity::Info, key, text }))
+        (self, DueAction::Say(Notice { severity: Severity::Info, key, text }))
     }
 
     /// It would not begin, and will not another time: people hear why, and what to do.
@@ -185,7 +185,7 @@ impl PracticeSchedule {
         due_ms: u64,
         why: String,
         now_ms: u64,
-    ) -> (Self, Turn) {
+    ) -> (Self, DueAction) {
         // Done every so often, it is tried again so long after now and not at once.
         self.counted_ms = match &self.by.times {
             Times::Every(_) => now_ms,
@@ -197,9 +197,9 @@ impl PracticeSchedule {
             "{rollout}: the {word} due {due} was missed: {why}{}; to make up for it, begin one by hand",
             next.unwrap_or_default()
         );
-        self.late = Some(Late { due_ms, why, said: true, missed: true });
+        self.late = Some(OverdueTime { due_ms, why, said: true, missed: true });
         let key = format!("{rollout}/practice/{word}/{due_ms}");
-        (self, Turn::Say(Notice { severity: Severity::Warning, key, text }))
+        (self, DueAction::Say(Notice { severity: Severity::Warning, key, text }))
     }
 
     /// One began, whoever wanted it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use manifest::{Plan, Weights};
 use serde::{Deserialize, Serialize};
 
-use crate::{Acks, Arms, Bandit, Baseline, Counts, Ending, Now, RejectedVersion, Verdict, Watching};
+use crate::{Acks, Arms, Bandit, Baseline, Counts, Now, PostRun, RejectedVersion, Verdict, Watching};
 use evidence::Evidence;
 
 /// One run of one plan.
@@ -98,7 +98,7 @@ pub struct State {
     pub rollback: Option<RolledBack>,
     /// What comes after the end.
     #[serde(default)]
-    pub ending: Box<Ending>,
+    pub ending: Box<PostRun>,
     /// Versions that a named person went back from: they are tried again only when that is said.
     #[serde(default, rename = "barred")]
     pub rejected: Vec<RejectedVersion>,

@@ -11,14 +11,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::word::number;
+use crate::open_enum::number;
 use crate::{
-    Answer, ArmView, Exposed, HookCallView, KeepWarmView, Override, Record, RolledBack, State, Verdict,
-    WatchView, Word,
+    Answer, ArmView, Exposed, HookCallView, KeepWarmView, OpenEnum, Override, Record, RolledBack, State,
+    Verdict, WatchView,
 };
 
 pub use baseline::{AgedView, BaselineView, CountsView, GroupView, MomentsView};
-pub use ways::WayView;
+pub use ways::ActionView;
 
 /// A run, as the API shows it. The caller adds what the mesh reported (`generation`, `acks`, `refusals`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct View {
     /// The number of this run among those of its name, from 1.
     pub run: u64,
     /// The phase.
-    pub phase: Word<PhaseName>,
+    pub phase: OpenEnum<PhaseName>,
     /// One English sentence: the reason for the present state, and what comes next.
     pub message: String,
     /// Reasons why it needs attention, the worst first; empty: none.
@@ -37,7 +37,7 @@ pub struct View {
     pub attention: Vec<crate::AttentionView>,
     /// What a person can do now, the mildest first; empty: nothing, or this is a fleet, an earlier run or a member.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub ways: Vec<WayView>,
+    pub ways: Vec<ActionView>,
     /// The stage it is in, from 1; 0 before the first.
     pub stage: usize,
     /// The number of stages.
@@ -140,7 +140,7 @@ pub struct VerdictView {
     pub name: String,
     /// The answer.
     #[serde(rename = "verdict")]
-    pub answer: Word<Answer>,
+    pub answer: OpenEnum<Answer>,
     /// The canary's value: a share, milliseconds, or a mean.
     pub estimate: Option<f64>,
     /// What the estimate is held against, in the same unit.

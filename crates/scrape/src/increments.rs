@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 
 use envoy::stats::{Upstream, UpstreamWhat};
 use manifest::ErrorClass;
-use rollout::{Bins, CounterAccumulator, Counts, Interval, ProxyCoverage, Routed, Seen, State};
+use rollout::{
+    Bins, CounterAccumulator, Counts, Interval, LookSummary, ProxyCoverage, State, UpstreamCounts,
+};
 use tally::Counted;
 
 use crate::HOW;
@@ -74,7 +76,7 @@ pub struct Unread {
 
 impl Increments {
     /// As the run sees them: one region's proxies are nothing to another's, whether they answer or not.
-    pub fn of(&self, state: &State) -> Seen {
+    pub fn of(&self, state: &State) -> LookSummary {
         let region = region(state);
         let there = || self.there(state);
         let lacking: Vec<&str> = there().filter_map(|source| source.lacks.as_deref()).collect();
@@ -88,7 +90,7 @@ impl Increments {
         };
         let gap = gap.or_else(|| self.too_old(state));
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Seen {
+        LookSummary {
             // One that told nothing says nothing of when the others' counts began.
             from_ms: there()
                 .filter(|source| source.told)
@@ -219,7 +221,7 @@ impl Increments {
         let routed = state.shadows().then(|| {
             let clusters = &state.plan.traffic.clusters;
             let of = |cluster| routed(state, cluster, self);
-            Routed { canary: of(&clusters.canary), stable: of(&clusters.stable) }
+            UpstreamCounts { canary: of(&clusters.canary), stable: of(&clusters.stable) }
         });
         accumulator.interval(state, &seen, self.counted_of(&state.plan.name), routed)
     }

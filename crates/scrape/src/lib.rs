@@ -55,7 +55,7 @@ const GENERATIONS_KEPT: usize = 64;
 
 impl Wanted {
     /// A policy goes out.
-    pub fn published(&mut self, generation: u64, epochs: BTreeMap<String, u64>) {
+    pub fn note_published(&mut self, generation: u64, epochs: BTreeMap<String, u64>) {
         let known = Arc::make_mut(&mut self.epochs);
         known.insert(generation, Arc::new(epochs));
         while known.len() > GENERATIONS_KEPT {
@@ -208,10 +208,10 @@ impl Scraper {
             Ok(snapshot) => self.look.take(snapshot, wanted),
             Err(_) if self.leaving.remove(source) => {
                 self.readers.remove(source);
-                self.look.gone(source);
+                self.look.retire(source);
                 return false;
             }
-            Err(error) => self.look.fails(source, error.to_string()),
+            Err(error) => self.look.fail(source, error.to_string()),
         }
         true
     }
@@ -248,7 +248,7 @@ impl Scraper {
     fn unnamed(&mut self, behind: &Behind, why: String) -> Vec<String> {
         if self.pages_of(behind).is_empty() {
             self.look.expect(&behind.told, behind.region.as_deref());
-            self.look.fails(&behind.told, why);
+            self.look.fail(&behind.told, why);
         } else {
             tracing::warn!("{why}");
         }

@@ -68,14 +68,14 @@ impl Look {
     }
 
     /// A proxy could not be read.
-    pub fn fails(&mut self, source: &str, error: String) {
+    pub fn fail(&mut self, source: &str, error: String) {
         tracing::debug!("{source}: {error}");
         self.nodes.send_if_modified(|nodes| lose(nodes, source));
         self.errors.insert(source.to_owned(), error);
     }
 
     /// A proxy is gone for good: its last reading stands, and what it counted after it is lost, which this look says.
-    pub fn gone(&mut self, source: &str) {
+    pub fn retire(&mut self, source: &str) {
         self.counters.retire(source);
         self.nodes.send_if_modified(|nodes| nodes.0.remove(source).is_some());
         for known in [&mut self.regions, &mut self.errors] {

@@ -1,9 +1,9 @@
 //! How do people, proxies, registries and monitoring reach the controller?
 //!
-//! [`run`] puts the process together and is all that the outside calls: listeners and who may use them (`listen`, `doors`),
+//! [`run`] puts the process together and is all that the outside calls: listeners and who may use them (`listen`, `access`),
 //! the API (`server`), the metrics page (`metrics`), exports (`export`). What is decided is decided in `controller`.
 
-mod doors;
+mod access;
 mod export;
 mod listen;
 mod metrics;

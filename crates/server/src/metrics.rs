@@ -46,7 +46,7 @@ pub fn page(views: &Views, triggers: &TriggerViews, plugins: &[Plugin]) -> Page 
             let labels = [
                 ("rollout", &*view.run.name),
                 ("version", &judgement.version),
-                ("verdict", &api::Word::<_>::Known(judged).to_string()),
+                ("verdict", &api::OpenEnum::<_>::Known(judged).to_string()),
             ];
             verdicts.set(&labels, u8::from(judgement.verdict == judged).into());
         }

@@ -12,14 +12,14 @@ use futures::future::BoxFuture;
 use istio::Plugin;
 use tokio::sync::{mpsc, watch};
 
-use crate::doors::{Proxies, RefusedRequests, RequestGuard, Tokens};
+use crate::access::{Proxies, RefusedRequests, RequestGuard, Tokens};
 use crate::listen::tls::{Tls, TlsFiles};
 use crate::listen::{self, ConnectionTimeouts, Port, listen};
 use crate::server::{self, Api, Exports};
 use crate::webhook::Deliveries;
 use controller::engine::{self, Engine, Inputs, StoreWriter};
 use controller::health::Health;
-use controller::publish::{Apart, Publisher, Target};
+use controller::publish::{BackgroundTarget, Publisher, Target};
 use controller::specification::SpecificationReaders;
 use hooks::{Hooks, Programs};
 use lease::Leases;
@@ -150,7 +150,7 @@ pub async fn run(config: Config) -> Result<()> {
     if let Some(directory) = &config.ecds_file {
         let file = EcdsFile::new(directory, Resource::local(&wasm), incarnation);
         file.prepare().await.context("--ecds-file")?;
-        targets.push(Box::new(Apart::new("--ecds-file", file)?));
+        targets.push(Box::new(BackgroundTarget::new("--ecds-file", file)?));
     }
     targets.push(Box::new(ecds.clone()));
     let by_istiod = !config.plugins.places.is_empty();
@@ -193,16 +193,17 @@ pub async fn run(config: Config) -> Result<()> {
     );
     engine.send_health(health.clone());
     engine.ask_at(admins.into_iter().map(|(_, admin)| admin).collect());
-    let (triggers, pulse) = (engine.trigger_views(), engine.pulse.clone());
+    let (triggers, metrics) = (engine.trigger_views(), engine.metrics.clone());
 
-    let turned_away = RefusedRequests::default();
+    let refused_requests = RefusedRequests::default();
     let tokens = config.proxies.token_file.map(Tokens::open).transpose().context("--proxy-token-file")?;
     let certified = config.proxies.tls.as_ref().is_some_and(|files| files.client_ca.is_some());
     let tls = config.proxies.tls.map(Tls::open).transpose().context("--tls-cert")?;
-    let proxies = Proxies { tokens, certificate_elsewhere: certified, turned_away: turned_away.clone() };
+    let proxies =
+        Proxies { tokens, certificate_elsewhere: certified, refused_requests: refused_requests.clone() };
     let here = Proxies { certificate_elsewhere: false, ..proxies.clone() };
     if proxies.tokens.is_some() || certified {
-        engine.believes_proxies();
+        engine.believe_proxies();
     } else if !config.ecds.ip().is_loopback() {
         tracing::warn!(
             "--ecds {} can be reached from other machines, and whoever reaches it is taken for a proxy: give \
@@ -225,11 +226,11 @@ pub async fn run(config: Config) -> Result<()> {
         triggers,
         lease,
         archive,
-        pulse,
+        metrics,
         sources,
         deliveries: Deliveries::default(),
         readers: SpecificationReaders::default(),
-        doors: RequestGuard::new(config.http, allowed_hosts, turned_away.clone()),
+        guard: RequestGuard::new(config.http, allowed_hosts, refused_requests.clone()),
         exports: Exports::default(),
         health,
         proxies,
@@ -248,7 +249,7 @@ pub async fn run(config: Config) -> Result<()> {
         tls,
         room,
         patience: ConnectionTimeouts::default(),
-        turned_away: turned_away.clone(),
+        refused_requests: refused_requests.clone(),
     };
     let of_proxies = server::of_proxies(api.clone(), ecds.routes(closed.clone()).into_axum_router(), here);
     let proxies = port(ecds_socket, of_proxies, tls, mesh).serve(closed.clone());

@@ -2,8 +2,8 @@
 
 mod exercises;
 mod export;
+mod idempotency;
 mod judged;
-mod once;
 mod people;
 mod query;
 mod triggers;
@@ -34,10 +34,10 @@ use split::Arm;
 use tally::lease::Question;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::doors::{self, LEASE, LEASE_OF, Proxies, RequestGuard, Why, prove};
+use crate::access::{self, LEASE, LEASE_OF, Proxies, RefusalReason, RequestGuard, prove};
 use crate::metrics;
 use crate::webhook::Deliveries;
-use controller::engine::{Act, Command, Pulse, RollbackOrder, TriggerViews, Views};
+use controller::engine::{Act, Command, EngineMetrics, RollbackOrder, TriggerViews, Views};
 use controller::health::Health;
 use controller::specification::{Specification, SpecificationReaders};
 use lease::Leases;
@@ -53,7 +53,7 @@ pub struct Api {
     pub triggers: watch::Receiver<TriggerViews>,
     pub lease: Leases,
     pub archive: Archive,
-    pub pulse: Pulse,
+    pub metrics: EngineMetrics,
     /// Secrets, for what is signed.
     pub sources: Sources,
     /// What registries have sent.
@@ -61,7 +61,7 @@ pub struct Api {
     /// Those who read what people apply.
     pub readers: SpecificationReaders,
     /// Who may come in.
-    pub doors: RequestGuard,
+    pub guard: RequestGuard,
     /// Is all as it should be?
     pub health: Health,
     /// How exports are written.
@@ -81,7 +81,7 @@ const LONGEST_NODE: usize = 512;
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub fn router(api: Api) -> Router {
-    let doors = api.doors.clone();
+    let guard = api.guard.clone();
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -105,9 +105,9 @@ pub fn router(api: Api) -> Router {
         .route("/v1/rollouts/{name}/rollback", post(rollback))
         .route("/v1/rollouts/{name}/{act}", post(act))
         .merge(triggers::routes())
-        .layer(from_fn_with_state(once::Answers::default(), once::once))
+        .layer(from_fn_with_state(idempotency::IdempotentAnswers::default(), idempotency::once))
         .with_state(api)
-        .layer(from_fn_with_state(doors, doors::guard))
+        .layer(from_fn_with_state(guard, access::guard))
 }
 
 /// What is served at the proxies' own port: policies, and the lease.
@@ -149,7 +149,7 @@ async fn lease_of(state: State<Api>, Path(document): Path<String>, question: Que
 fn leased(api: &Api, question: &Question, document: Option<u64>) -> Response {
     let node = &question.node;
     if node.len() > LONGEST_NODE || node.chars().any(char::is_control) {
-        api.doors.turned_away.count(Why::Node);
+        api.guard.refused_requests.count(RefusalReason::Node);
         let why = format!(
             "node has {} bytes or control characters; {LONGEST_NODE} plain ones are taken",
             node.len()
@@ -158,7 +158,7 @@ fn leased(api: &Api, question: &Question, document: Option<u64>) -> Response {
     }
     if !api.lease.has_room(node) {
         // It is answered all the same: what it runs must end when it should.
-        api.doors.turned_away.count(Why::Node);
+        api.guard.refused_requests.count(RefusalReason::Node);
     }
     match api.lease.answer(question, document) {
         Some(answer) => Json(answer).into_response(),
@@ -174,8 +174,8 @@ async fn ready(State(api): State<Api>) -> Response {
 
 async fn metrics(State(api): State<Api>) -> Response {
     let text = metrics::render(&api.views.borrow(), &api.triggers.borrow(), &api.plugins)
-        + &api.pulse.render()
-        + &api.doors.turned_away.render(api.ecds.refused());
+        + &api.metrics.render()
+        + &api.guard.refused_requests.render(api.ecds.refused());
     ([("content-type", metrics::CONTENT_TYPE)], text).into_response()
 }
 
@@ -315,7 +315,7 @@ async fn rollback(
     };
     let conditions = conditions(&headers);
     let order = RollbackOrder { to, unverified };
-    Answer(ask(&api, |answer| Command::RollbackOrder { name, order, human, conditions, answer }).await)
+    Answer(ask(&api, |answer| Command::RollBack { name, order, human, conditions, answer }).await)
 }
 
 /// Figures for gates that take them: one object, or a list of them.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderMap;
 
-pub use payload::{Said, read};
+pub use payload::{Delivered, read};
 pub use signature::{Delivery, Unsigned};
 
 use signature::verify;
@@ -20,14 +20,14 @@ pub struct Deliveries(Arc<Mutex<BTreeMap<(String, String), u64>>>);
 
 impl Deliveries {
     /// Was it taken before?
-    pub fn knows(&self, trigger: &str, delivery: &Delivery, now_ms: u64) -> bool {
+    pub fn contains(&self, trigger: &str, delivery: &Delivery, now_ms: u64) -> bool {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         taken.retain(|_, until_ms| *until_ms > now_ms);
         taken.contains_key(&(trigger.to_owned(), delivery.id.clone()))
     }
 
     /// It was taken: whoever sends it again after a failure of ours was not.
-    pub fn took(&self, trigger: &str, delivery: &Delivery, tolerance_ms: u64) {
+    pub fn insert(&self, trigger: &str, delivery: &Delivery, tolerance_ms: u64) {
         let until_ms = delivery.unix_ms.saturating_add(tolerance_ms).saturating_add(1_000);
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         taken.insert((trigger.to_owned(), delivery.id.clone()), until_ms);

@@ -33,7 +33,7 @@ pub struct Answer {
     /// As it was asked.
     pub generation: u64,
     /// How the policy as a whole stands.
-    pub lease: Word,
+    pub lease: LeaseStatus,
     /// For how long it stands when it is renewed, in milliseconds; absent: for as long as the policy says.
     #[serde(default)]
     pub ttl_ms: Option<u32>,
@@ -45,7 +45,7 @@ pub struct Answer {
 /// How a policy stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Word {
+pub enum LeaseStatus {
     /// It stands for another `ttl_ms`.
     Renew,
     /// It was taken back, all of it: stable, now.
@@ -90,8 +90,13 @@ mod tests {
     #[test]
     fn an_answer_of_another_release_is_read() {
         let read = |text: &str| serde_json::from_str::<Answer>(text).ok();
-        let answer =
-            |ttl_ms, revoked| Answer { incarnation: 1, generation: 2, lease: Word::Renew, ttl_ms, revoked };
+        let answer = |ttl_ms, revoked| Answer {
+            incarnation: 1,
+            generation: 2,
+            lease: LeaseStatus::Renew,
+            ttl_ms,
+            revoked,
+        };
         for (text, expected) in [
             (r#"{"incarnation":1,"generation":2,"lease":"renew"}"#, Some(answer(None, vec![]))),
             (

@@ -10,11 +10,11 @@ mod end;
 mod flat;
 mod follower;
 mod grpc;
+mod in_flight;
 pub mod lease;
 mod outcome;
 mod series;
 mod slot;
-mod waiting;
 
 pub use bins::{ConfidenceScale, LATENCY_BINS, LATENCY_TOP, latency_bin, latency_upper_ms};
 pub use confidence::{ConfidenceReading, ConfidenceSource};
@@ -22,10 +22,10 @@ pub use end::End;
 pub use flat::{FlatName, FlatNames};
 pub use follower::{Counted, Follower, Loss, Reading};
 pub use grpc::{StatusIn, grpc_status};
+pub use in_flight::{AGES_MS, Ending, InFlight, Reached, Ticket};
 pub use outcome::{AnswerTime, Outcome};
 pub use series::{Class, GroupEvent, Progress, Series, TAGS, What, epoch_gauge, gauge, policy_refused};
 pub use slot::{SLOTS, Slot};
-pub use waiting::{AGES_MS, Ending, Reached, Ticket, Waiting};
 
 /// What every name of ours begins with; Envoy puts `wasmcustom.` before it.
 pub const PREFIX: &str = "serin_";

@@ -162,7 +162,8 @@ fn a_figure_nobody_wants_is_refused_with_what_would_be_taken() {
 #[test]
 fn half_a_comparison_is_no_data() {
     let state = state();
-    let said = |(canary, stable)| Ok(Said { figures: Figures { canary, stable, why: None }, history: None });
+    let said =
+        |(canary, stable)| Ok(SourceAnswer { figures: Figures { canary, stable, why: None }, history: None });
     let read = |gate: &str, pair| reading(&state, gate.to_owned(), None, said(pair)).canary;
     assert_eq!(read("accuracy", (Some(0.9), None)), Some(0.9));
     assert_eq!(read("revenue", (Some(0.9), None)), None);

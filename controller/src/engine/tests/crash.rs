@@ -60,7 +60,7 @@ pub async fn script(world: &mut World) {
     world.act("ranker", Act::Resume, "watch again").await;
     world.second().await;
     // Back to what is kept; the way back keeps a version as well, and the next run ends that.
-    world.go_back("ranker", "clicks fell").await;
+    world.roll_back("ranker", "clicks fell").await;
     world.until("ranker", "the way back", over).await;
 
     world.apply(&text("ranker", "v1", "v3", &stages)).await;

@@ -1,14 +1,14 @@
 //! A store that is older than what proxies run.
 
 use rollout::{Pause, Phase};
-use tally::lease::Word;
+use tally::lease::LeaseStatus;
 
 use super::world::{Disk, World};
 use super::*;
 
 /// How the engine hears of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+enum ReportedBy {
     Stream,
     Lease,
     Gauges,
@@ -31,10 +31,10 @@ fn pair(world: &mut World) -> (u64, u64) {
     (mesh.incarnation, mesh.generation)
 }
 
-async fn check(by: By, abort: bool) {
+async fn check(by: ReportedBy, abort: bool) {
     let what = format!("{by:?}, aborted: {abort}");
     let mut world = exposed().await;
-    world.proxies_prove = by == By::Lease;
+    world.proxies_prove = by == ReportedBy::Lease;
     let backup = world.backup();
     for weight_ppm in [200_000, 300_000] {
         world.act("ranker", Act::SetWeight(weight_ppm), &format!("to {weight_ppm}")).await;
@@ -49,9 +49,9 @@ async fn check(by: By, abort: bool) {
     world.restore(&backup).await;
     assert!(pair(&mut world) < shown, "{what}");
     match by {
-        By::Stream => world.brought = Some(shown),
-        By::Lease => assert_eq!(world.asks(shown), Word::Unknown, "{what}"),
-        By::Gauges => {
+        ReportedBy::Stream => world.brought = Some(shown),
+        ReportedBy::Lease => assert_eq!(world.asks(shown), LeaseStatus::Unknown, "{what}"),
+        ReportedBy::Gauges => {
             let gauges = [("policy_incarnation", shown.0), ("policy_generation", shown.1)];
             world.gauges = gauges.map(|(name, value)| (tally::gauge(name, &[]), value)).into();
         }
@@ -61,11 +61,11 @@ async fn check(by: By, abort: bool) {
     assert!(now.0 > shown.0 && now.1 > shown.1, "{what}: {now:?} after {shown:?}");
     assert_eq!(world.in_force("ranker"), (now.1, 0), "{what}: nobody meets the canary unasked");
     for held in [raised, shown] {
-        assert_eq!(world.asks(held), Word::Unknown, "{what}: nobody vouches for what went before");
+        assert_eq!(world.asks(held), LeaseStatus::Unknown, "{what}: nobody vouches for what went before");
     }
     let who = Pause::Human { who: "serin".to_owned() };
     assert_eq!(world.state("ranker").map(|state| state.phase.clone()), Some(Phase::Paused(who)), "{what}");
-    assert!(world.engine_mut().pulse.render().contains("serin_contradictions_total 1\n"), "{what}");
+    assert!(world.engine_mut().metrics.render().contains("serin_contradictions_total 1\n"), "{what}");
     // It goes on from there, over a restart as well, and begins no further incarnation.
     world.until_written().await;
     world.kill().await;
@@ -75,18 +75,18 @@ async fn check(by: By, abort: bool) {
     world.second().await;
     assert_eq!(world.in_force("ranker").1, 200_000, "{what}");
     let own = pair(&mut world);
-    assert_eq!(world.asks(own), Word::Renew, "{what}");
+    assert_eq!(world.asks(own), LeaseStatus::Renew, "{what}");
     // Whatever follows, no number is ever vouched for that was another document's.
     for round in 0..6 {
         world.act("ranker", Act::SetWeight(100_000 + round), &format!("round {round}")).await;
         world.second().await;
-        assert_eq!(world.asks(raised), Word::Unknown, "{what}, round {round}");
+        assert_eq!(world.asks(raised), LeaseStatus::Unknown, "{what}, round {round}");
     }
 }
 
 #[tokio::test]
 async fn a_store_that_was_put_back_is_fenced_whoever_tells() {
-    for by in [By::Stream, By::Lease, By::Gauges] {
+    for by in [ReportedBy::Stream, ReportedBy::Lease, ReportedBy::Gauges] {
         for abort in [false, true] {
             check(by, abort).await;
         }
@@ -104,11 +104,11 @@ async fn a_stranger_who_proves_nothing_brings_nothing_down_or_up() {
         world.seconds(2).await;
         let own = pair(&mut world);
         for claim in [(own.0, own.1 + 50), (own.0 + 1, 1), (own.0 + 1_000, own.1)] {
-            assert_eq!(world.asks(claim), Word::Unknown);
+            assert_eq!(world.asks(claim), LeaseStatus::Unknown);
             world.seconds(31).await;
             assert_eq!(pair(&mut world), own, "{claim:?}");
         }
-        assert_eq!(world.asks_of(own, 77), Word::Unknown, "another document of the same number");
+        assert_eq!(world.asks_of(own, 77), LeaseStatus::Unknown, "another document of the same number");
         world.seconds(31).await;
         let now = pair(&mut world);
         assert_eq!(now, (own.0, own.1 + 1), "the same weights go out again, once");
@@ -145,9 +145,9 @@ async fn documents_are_known_over_a_restart() {
     let own = pair(&mut world);
     let digest = world.digest();
     for _ in 0..2 {
-        assert_eq!(world.asks_of(own, digest), Word::Renew);
-        assert_eq!(world.asks_of(own, digest ^ 1), Word::Unknown);
-        assert_eq!(world.asks_of((own.0, own.1 - 1), digest), Word::Unknown, "of the number before");
+        assert_eq!(world.asks_of(own, digest), LeaseStatus::Renew);
+        assert_eq!(world.asks_of(own, digest ^ 1), LeaseStatus::Unknown);
+        assert_eq!(world.asks_of((own.0, own.1 - 1), digest), LeaseStatus::Unknown, "of the number before");
         world.kill().await;
         assert_eq!(pair(&mut world), own);
     }

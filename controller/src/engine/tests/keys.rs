@@ -20,12 +20,12 @@ async fn goes_back(world: &mut World, to: Option<&str>, key: &str) -> Result<Rol
     let engine = world.engine_mut();
     let (answer, mut answered) = oneshot::channel();
     let order = RollbackOrder { to: to.map(str::to_owned), unverified: true };
-    engine.go_back("ranker".to_owned(), order, human(), under(key), answer).await;
+    engine.roll_back("ranker".to_owned(), order, human(), under(key), answer).await;
     loop {
         match answered.try_recv() {
             Ok(said) => return said,
             Err(_) => {
-                let report = engine.outside.reported.recv().await.expect("an answer");
+                let report = engine.external.reported.recv().await.expect("an answer");
                 engine.report(report).await;
             }
         }

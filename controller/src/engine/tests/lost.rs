@@ -238,7 +238,7 @@ async fn a_promoted_version_is_gone_back_from_without_a_disk() {
         world.until("ranker", "the end", State::is_over).await;
         world.until_written().await;
         let lost = world.lose(loss);
-        world.go_back("ranker", "clicks fell").await;
+        world.roll_back("ranker", "clicks fell").await;
         assert_eq!(
             world.in_force("ranker").1,
             1_000_000,

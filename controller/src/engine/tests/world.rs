@@ -156,13 +156,13 @@ impl World {
             let engine = match self.disk.takes(&mut store) {
                 None => Engine::open(store, publisher, leases, sources, Hooks::any()),
                 Some(()) => {
-                    let scribe = StoreWriter::new(store).expect("a thread");
-                    Engine::open(scribe, publisher, leases, sources, Hooks::any())
+                    let writer = StoreWriter::new(store).expect("a thread");
+                    Engine::open(writer, publisher, leases, sources, Hooks::any())
                 }
             };
             let mut engine = engine.expect("an engine").0;
             if self.proxies_prove {
-                engine.believes_proxies();
+                engine.believe_proxies();
             }
             self.engine = Some(engine);
             if self.live(async |engine, _| engine.recover().await).await.is_some() {
@@ -331,7 +331,7 @@ impl World {
     }
 
     /// A person goes back to the version before, and samples into the history before trying it again.
-    pub async fn go_back(&mut self, name: &str, reason: &str) {
+    pub async fn roll_back(&mut self, name: &str, reason: &str) {
         for _ in 0..PATIENCE {
             if self.seen().journal.iter().any(|line| line.4 == format!("rollback/{reason}")) {
                 return;
@@ -340,12 +340,12 @@ impl World {
                 let human = Human { who: "ben".to_owned(), reason: reason.to_owned() };
                 let order = RollbackOrder { to: None, unverified: true };
                 let (answer, mut answered) = oneshot::channel();
-                engine.go_back(name.to_owned(), order, human, Conditions::default(), answer).await;
+                engine.roll_back(name.to_owned(), order, human, Conditions::default(), answer).await;
                 loop {
                     match answered.try_recv() {
                         Ok(said) => return said,
                         Err(_) => {
-                            let report = engine.outside.reported.recv().await.expect("an answer");
+                            let report = engine.external.reported.recv().await.expect("an answer");
                             engine.report(report).await;
                         }
                     }
@@ -386,7 +386,7 @@ impl World {
             ..Node::default()
         };
         if let Some(engine) = &self.engine {
-            engine.publication.leases.alive();
+            engine.publication.leases.note_alive();
             for node in ["a", "b"].map(str::to_owned) {
                 let incarnation = engine.mesh.incarnation;
                 engine
@@ -400,9 +400,9 @@ impl World {
             nodes.insert("stranger".to_owned(), Node { brought: self.stranger, ..node });
         }
         self.nodes.send_replace(Nodes(nodes));
-        self.living(async |engine, inputs| engine.acknowledged(inputs).await).await;
+        self.living(async |engine, inputs| engine.take_acknowledgements(inputs).await).await;
         let news = self.increments();
-        self.living(async |engine, _| engine.counted(&news).await).await;
+        self.living(async |engine, _| engine.take_increments(&news).await).await;
         self.living(async |engine, _| engine.tick().await).await;
         // The deploy tool is a real process; the world waits for it.
         let asks = |engine: &Engine| {
@@ -423,7 +423,7 @@ impl World {
         while self.engine.as_ref().is_some_and(asks) {
             self.living(async |engine, _| {
                 let patience = Duration::from_secs(20);
-                let report = tokio::time::timeout(patience, engine.outside.reported.recv()).await;
+                let report = tokio::time::timeout(patience, engine.external.reported.recv()).await;
                 if let Some(report) = report.expect("the deploy tool answers") {
                     engine.report(report).await;
                 }

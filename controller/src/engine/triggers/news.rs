@@ -11,7 +11,7 @@ use manifest::When;
 use store::{Origin, Outcome, Pending, Triggered};
 use tokio::sync::oneshot;
 
-use super::{Engine, Named, Trigger};
+use super::{Engine, NamedBy, Trigger};
 use crate::engine::Report;
 
 /// Events that are less apart happened at one moment: a registry of several processes has several clocks, and versions are
@@ -20,7 +20,7 @@ const ONE_MOMENT_MS: u64 = 1_000;
 
 /// What a registry says has happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
+pub struct RegistryEvent {
     /// The version it is about; `None`: whatever was meant before.
     pub version: Option<String>,
     /// Is it to be rolled out, or no longer?
@@ -35,17 +35,17 @@ pub struct News {
 type Answer = oneshot::Sender<Result<Fired, Refusal>>;
 
 /// A delivery, and what the registry says of now.
-pub struct Confirmed {
+pub struct ConfirmedEvent {
     pub(super) name: String,
     /// The trigger as it was when its registry was asked.
     pub(super) asked: Arc<manifest::Trigger>,
-    pub(super) news: News,
+    pub(super) news: RegistryEvent,
     pub(super) said: Result<Option<String>, String>,
     pub(super) answer: Answer,
 }
 
 /// How a version that is named stands to what the trigger knows.
-pub(super) enum Standing {
+pub(super) enum VersionStatus {
     /// It is new, or is wanted anew.
     New,
     /// It had its turn.
@@ -94,41 +94,41 @@ impl Trigger {
     }
 
     /// How a version that is named now stands to what is known.
-    pub(super) fn standing(&self, version: &str, named: &Named) -> Standing {
-        if let Named::Event { said_ms } = named
+    pub(super) fn standing(&self, version: &str, named: &NamedBy) -> VersionStatus {
+        if let NamedBy::Event { said_ms } = named
             && let Some(later) = self.later(version, *said_ms)
         {
-            return Standing::Late(later);
+            return VersionStatus::Late(later);
         }
-        if let Named::Event { said_ms: Some(said_ms) } = named
+        if let NamedBy::Event { said_ms: Some(said_ms) } = named
             && self.taken_back_ms.is_some_and(|taken_back_ms| taken_back_ms > *said_ms)
         {
-            return Standing::TakenBack;
+            return VersionStatus::TakenBack;
         }
         if let Some(known) = self.triggered.get(version).filter(|known| !self.may_again(known, named)) {
-            return Standing::Had(known.outcome.clone());
+            return VersionStatus::Had(known.outcome.clone());
         }
         match &self.pending {
             Some(pending) if pending.origin.person && pending.version != version && !named.is_person() => {
-                Standing::Person(pending.version.clone())
+                VersionStatus::Person(pending.version.clone())
             }
-            _ => Standing::New,
+            _ => VersionStatus::New,
         }
     }
 
     /// May a version that was heard of have a turn after all, because the registry names it still?
-    fn may_again(&self, known: &Triggered, named: &Named) -> bool {
+    fn may_again(&self, known: &Triggered, named: &NamedBy) -> bool {
         match (&known.outcome, named) {
-            (_, Named::Person { again }) => *again,
-            (Outcome::Withdrawn { .. }, Named::Event { said_ms }) => {
+            (_, NamedBy::Person { again }) => *again,
+            (Outcome::Withdrawn { .. }, NamedBy::Event { said_ms }) => {
                 said_ms.zip(known.origin.said_ms).is_none_or(|(said, taken_back)| said > taken_back)
             }
-            (Outcome::Withdrawn { .. }, Named::Registry) => true,
+            (Outcome::Withdrawn { .. }, NamedBy::Registry) => true,
             // Told of again, later than what passed it over: `later` has looked.
-            (Outcome::PassedOver { .. }, Named::Event { said_ms }) => {
+            (Outcome::PassedOver { .. }, NamedBy::Event { said_ms }) => {
                 said_ms.is_some() && *said_ms > known.origin.said_ms
             }
-            (Outcome::PassedOver { by_version }, Named::Registry) => {
+            (Outcome::PassedOver { by_version }, NamedBy::Registry) => {
                 let passer = self.heard(&known.version).find(|(version, _)| version == by_version);
                 passer.is_none_or(|(_, origin)| !origin.person)
             }
@@ -139,7 +139,7 @@ impl Trigger {
 
 impl Engine {
     /// A registry tells of something. Where it can be asked, it is.
-    pub(super) async fn deliver(&mut self, name: String, news: News, answer: Answer) {
+    pub(super) async fn deliver(&mut self, name: String, news: RegistryEvent, answer: Answer) {
         let trigger = match self.known(&name) {
             Ok(trigger) => trigger,
             Err(refusal) => {
@@ -153,19 +153,19 @@ impl Engine {
             let _ = answer.send(taken);
             return;
         };
-        let (sources, reports) = (self.outside.sources.clone(), self.outside.reports.clone());
+        let (sources, reports) = (self.external.sources.clone(), self.external.reports.clone());
         tokio::spawn(async move {
             let said = sources.newest(&name, &mlflow).await;
             // The engine has gone: whoever tells of it is told to tell again.
             let _ = reports
-                .send(Report::Confirmed(Box::new(Confirmed { name, asked, news, said, answer })))
+                .send(Report::ConfirmedEvent(Box::new(ConfirmedEvent { name, asked, news, said, answer })))
                 .await;
         });
     }
 
     /// The registry has said what is so now.
-    pub(in super::super) async fn confirmed(&mut self, confirmed: Confirmed) {
-        let Confirmed { name, asked, news, said, answer } = confirmed;
+    pub(in super::super) async fn take_confirmed(&mut self, confirmed: ConfirmedEvent) {
+        let ConfirmedEvent { name, asked, news, said, answer } = confirmed;
         // What was asked for one template says nothing of another; the run is looked at as it is now.
         if self.known(&name).is_ok_and(|trigger| trigger.spec != asked) {
             let why = format!("{name} was changed while its registry was asked; deliver it again");
@@ -175,7 +175,7 @@ impl Engine {
         let taken = match said {
             Ok(Some(version)) => {
                 let by = format!("{}, and the registry says so", news.by);
-                let fired = self.go(&name, &version, &by, Named::Registry).await;
+                let fired = self.go(&name, &version, &by, NamedBy::Registry).await;
                 fired.map(|fired| match &news.version {
                     Some(told) if *told != version => {
                         let message =
@@ -199,10 +199,10 @@ impl Engine {
     }
 
     /// Takes a delivery at its word, in the order of its time.
-    async fn take_news(&mut self, name: &str, news: News) -> Result<Fired, Refusal> {
-        let News { version, go, by, said_ms } = news;
+    async fn take_news(&mut self, name: &str, news: RegistryEvent) -> Result<Fired, Refusal> {
+        let RegistryEvent { version, go, by, said_ms } = news;
         if let Some(version) = version.as_deref().filter(|_| go) {
-            return self.go(name, version, &by, Named::Event { said_ms }).await;
+            return self.go(name, version, &by, NamedBy::Event { said_ms }).await;
         }
         let nothing =
             |version, message: &str| Ok(Fired { triggered: false, version, message: message.to_owned() });

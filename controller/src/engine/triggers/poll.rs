@@ -7,7 +7,7 @@ use api::PollView;
 use manifest::Poll;
 
 use super::super::{Engine, Report};
-use super::Named;
+use super::NamedBy;
 
 const NS_PER_MS: u64 = 1_000_000;
 /// A registry that does not answer is asked ever less often, down to this.
@@ -15,7 +15,7 @@ const LONGEST_MS: u64 = 15 * 60_000;
 
 /// How the asking goes.
 #[derive(Default)]
-pub struct Polling {
+pub struct PollState {
     /// Numbers the questions; an answer to an earlier one is too late.
     question: u64,
     asking: bool,
@@ -29,7 +29,7 @@ pub struct Polling {
 
 /// How it goes with what waits. A store that refuses is not asked four times a second, nor is a registry for its sake.
 #[derive(Clone, Copy, Default)]
-pub struct Tries {
+pub struct Backoff {
     /// In a row.
     failures: u32,
     until_ns: u64,
@@ -38,20 +38,20 @@ pub struct Tries {
 /// What could not begin is tried again after twice this, then after twice as long each time, up to half a minute.
 const AGAIN_NS: u64 = 500_000_000;
 
-impl Tries {
+impl Backoff {
     /// It was tried, and begun or not.
-    pub fn went(&mut self, begun: bool, now_ns: u64) {
+    pub fn note_try(&mut self, begun: bool, now_ns: u64) {
         self.failures = if begun { 0 } else { self.failures.saturating_add(1) };
         self.until_ns = now_ns.saturating_add(AGAIN_NS << self.failures.min(6));
     }
 
     /// Is it too early to try again?
-    pub const fn rests(self, now_ns: u64) -> bool {
+    pub const fn is_waiting(self, now_ns: u64) -> bool {
         self.failures > 0 && now_ns < self.until_ns
     }
 }
 
-impl Polling {
+impl PollState {
     /// The asking of a trigger that was changed: due at once.
     pub fn after(before: &Self) -> Self {
         Self { question: before.question + 1, failures_total: before.failures_total, ..Self::default() }
@@ -80,7 +80,7 @@ impl Polling {
     }
 
     /// Takes an answer in; `chance` is from 0 to 1.
-    fn answered<T>(&mut self, answer: &Result<T, String>, every_ms: u64, now: rollout::Now, chance: f64) {
+    fn take_answer<T>(&mut self, answer: &Result<T, String>, every_ms: u64, now: rollout::Now, chance: f64) {
         self.asking = false;
         match answer {
             Ok(_) => {
@@ -132,7 +132,7 @@ impl Engine {
             polling.asking = true;
             polling.question += 1;
             let (sources, reports, name) =
-                (self.outside.sources.clone(), self.outside.reports.clone(), name.clone());
+                (self.external.sources.clone(), self.external.reports.clone(), name.clone());
             let question = polling.question;
             tokio::spawn(async move {
                 let said = sources.newest(&name, &mlflow).await;
@@ -143,7 +143,7 @@ impl Engine {
     }
 
     /// A registry has answered.
-    pub(in super::super) async fn polled(
+    pub(in super::super) async fn take_polled(
         &mut self,
         name: &str,
         question: u64,
@@ -155,13 +155,13 @@ impl Engine {
         }
         let every_ms = trigger.spec.mlflow.as_ref().and_then(|mlflow| mlflow.poll.as_ref());
         let every_ms = every_ms.map_or(LONGEST_MS, |poll| poll.every_ms);
-        trigger.polling.answered(&said, every_ms, clock::now(), chance());
+        trigger.polling.take_answer(&said, every_ms, clock::now(), chance());
         trigger.confirming &= said.is_err();
         let waited = trigger.pending.as_ref().map(|pending| (pending.version.clone(), pending.by.clone()));
         self.show_triggers();
         match said {
             Ok(Some(version)) => {
-                match self.go(name, &version, &heard_by(waited, &version), Named::Registry).await {
+                match self.go(name, &version, &heard_by(waited, &version), NamedBy::Registry).await {
                     Ok(gone) if gone.triggered => {
                         tracing::info!(trigger = name, version, "{}", gone.message);
                     }
@@ -207,13 +207,13 @@ mod tests {
 
     #[test]
     fn an_answer_ends_the_failures_in_a_row_and_not_their_count() {
-        let mut polling = Polling::default();
+        let mut polling = PollState::default();
         let failed: Result<(), String> = Err("refused".into());
-        polling.answered(&failed, 60_000, Now::at_ms(1_000), 0.5);
-        polling.answered(&failed, 60_000, Now::at_ms(2_000), 0.5);
+        polling.take_answer(&failed, 60_000, Now::at_ms(1_000), 0.5);
+        polling.take_answer(&failed, 60_000, Now::at_ms(2_000), 0.5);
         assert_eq!((polling.failures, polling.due_ns), (2, 242_000 * NS_PER_MS));
         assert_eq!((polling.last_success_unix_ms, polling.error.as_deref()), (None, Some("refused")));
-        polling.answered(&Ok(()), 60_000, Now::at_ms(5_000), 0.5);
+        polling.take_answer(&Ok(()), 60_000, Now::at_ms(5_000), 0.5);
         assert_eq!((polling.failures, polling.failures_total, polling.due_ns), (0, 2, 65_000 * NS_PER_MS));
         assert_eq!((polling.last_success_unix_ms, polling.error), (Some(5_000), None));
     }

@@ -35,7 +35,7 @@ fn text(more: &str) -> String {
 }
 
 async fn go(engine: &mut Engine, version: &str) -> Fired {
-    engine.go("registry", version, "a test", Named::Event { said_ms: None }).await.expect("taken")
+    engine.go("registry", version, "a test", NamedBy::Event { said_ms: None }).await.expect("taken")
 }
 
 async fn end(engine: &mut Engine) {
@@ -109,7 +109,7 @@ async fn a_version_triggers_once_over_restarts_too() {
     check(&second, (1, "v6", "v7"), None, &outcomes);
     // A person wants it once more.
     assert!(
-        second.go("registry", "7", "anna", Named::Person { again: true }).await.expect("taken").triggered
+        second.go("registry", "7", "anna", NamedBy::Person { again: true }).await.expect("taken").triggered
     );
     check(&second, (2, "v6", "v7"), None, &[("6", "stable"), ("7", "begunrun2")]);
 }
@@ -180,7 +180,7 @@ async fn a_version_that_cannot_be_a_label_is_refused_by_name_and_harms_nothing()
     keep(&mut engine, &text("")).expect("kept");
     let gone = go(&mut engine, "7/../8").await;
     assert!(!gone.triggered && gone.message.contains("spec.canary.version"), "{gone:?}");
-    match engine.go("nobody", "7", "a test", Named::Registry).await {
+    match engine.go("nobody", "7", "a test", NamedBy::Registry).await {
         Err(Refusal::Unknown(why)) => assert!(why.contains("registry"), "{why}"),
         other => panic!("{other:?}"),
     }
@@ -206,7 +206,7 @@ async fn a_store_that_takes_nothing_triggers_nothing() {
     let mut engine = engine(&dir.path().join("serin.db"));
     keep(&mut engine, &text("")).expect("kept");
     engine.journal.refuse_writes(true).expect("a switch");
-    assert!(matches!(engine.go("registry", "7", "a test", Named::Registry).await, Err(Refusal::Failed(_))));
+    assert!(matches!(engine.go("registry", "7", "a test", NamedBy::Registry).await, Err(Refusal::Failed(_))));
     engine.journal.refuse_writes(false).expect("a switch");
     assert!(go(&mut engine, "7").await.triggered);
     check(&engine, (1, "v6", "v7"), None, &[("7", "begunrun1")]);
@@ -228,11 +228,11 @@ async fn told(
     let dir = tempfile::tempdir().expect("a folder");
     let mut engine = engine(&dir.path().join("serin.db"));
     keep(&mut engine, &of_model(when)).expect("kept");
-    engine.go("registry", "7", "a test", Named::Event { said_ms: Some(70_000) }).await.expect("taken");
+    engine.go("registry", "7", "a test", NamedBy::Event { said_ms: Some(70_000) }).await.expect("taken");
     for (version, go, said_ms) in news {
         let version = version.map(str::to_owned);
         let (answer, answered) = oneshot::channel();
-        let news = News { version, go: *go, by: "a webhook".to_owned(), said_ms: *said_ms };
+        let news = RegistryEvent { version, go: *go, by: "a webhook".to_owned(), said_ms: *said_ms };
         engine.deliver("registry".to_owned(), news, answer).await;
         answered.await.expect("an answer").expect("taken");
     }
@@ -327,10 +327,10 @@ async fn a_persons_version_waits_whatever_a_registry_says() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut engine = engine(&dir.path().join("serin.db"));
     keep(&mut engine, &of_model(ALIAS)).expect("kept");
-    engine.go("registry", "7", "a test", Named::Registry).await.expect("taken");
-    engine.go("registry", "9", "a test", Named::Registry).await.expect("taken");
-    engine.go("registry", "10", "anna", Named::Person { again: false }).await.expect("taken");
-    for named in [Named::Registry, Named::Event { said_ms: Some(99_000) }] {
+    engine.go("registry", "7", "a test", NamedBy::Registry).await.expect("taken");
+    engine.go("registry", "9", "a test", NamedBy::Registry).await.expect("taken");
+    engine.go("registry", "10", "anna", NamedBy::Person { again: false }).await.expect("taken");
+    for named in [NamedBy::Registry, NamedBy::Event { said_ms: Some(99_000) }] {
         let gone = engine.go("registry", "11", "a test", named).await.expect("taken");
         assert!(!gone.triggered && gone.message.contains("which a person named"), "{gone:?}");
         assert!(!engine.go("registry", "9", "a test", named).await.expect("taken").triggered);
@@ -348,10 +348,14 @@ async fn a_registry_is_asked_again_before_anything_begins() {
     let asked = of_model(ALIAS).replace("model: m,", "model: m, url: 'http://127.0.0.1:1',");
     keep(&mut engine, &asked).expect("kept");
     let (answer, answered) = oneshot::channel();
-    let news =
-        News { version: Some("8".to_owned()), go: true, by: "a webhook".to_owned(), said_ms: Some(80_000) };
+    let news = RegistryEvent {
+        version: Some("8".to_owned()),
+        go: true,
+        by: "a webhook".to_owned(),
+        said_ms: Some(80_000),
+    };
     engine.deliver("registry".to_owned(), news.clone(), answer).await;
-    let report = engine.outside.reported.recv().await.expect("an answer");
+    let report = engine.external.reported.recv().await.expect("an answer");
     engine.report(report).await;
     match answered.await.expect("an answer") {
         Err(Refusal::Failed(why)) => assert!(why.contains("gave no answer"), "{why}"),
@@ -359,7 +363,7 @@ async fn a_registry_is_asked_again_before_anything_begins() {
     }
     assert!(engine.runs.is_empty());
     let spec = engine.triggers["registry"].spec.clone();
-    let hears = |said: Option<&str>, answer| Confirmed {
+    let hears = |said: Option<&str>, answer| ConfirmedEvent {
         name: "registry".to_owned(),
         asked: spec.clone(),
         news: news.clone(),
@@ -370,7 +374,7 @@ async fn a_registry_is_asked_again_before_anything_begins() {
     let (answer, answered) = oneshot::channel();
     let mut other = (*spec).clone();
     "other".clone_into(&mut other.rollout);
-    engine.confirmed(Confirmed { asked: Arc::new(other), ..hears(Some("9"), answer) }).await;
+    engine.take_confirmed(ConfirmedEvent { asked: Arc::new(other), ..hears(Some("9"), answer) }).await;
     match answered.await.expect("an answer") {
         Err(Refusal::Failed(why)) => assert!(why.contains("was changed"), "{why}"),
         other => panic!("{other:?}"),
@@ -378,23 +382,23 @@ async fn a_registry_is_asked_again_before_anything_begins() {
     assert!(engine.runs.is_empty());
     // It names another version than it told of.
     let (answer, answered) = oneshot::channel();
-    engine.confirmed(hears(Some("9"), answer)).await;
+    engine.take_confirmed(hears(Some("9"), answer)).await;
     let fired = answered.await.expect("an answer").expect("taken");
     assert!(fired.triggered && fired.message.contains("names 9 now, not 8"), "{fired:?}");
     let (answer, _) = oneshot::channel();
-    engine.confirmed(hears(Some("10"), answer)).await;
+    engine.take_confirmed(hears(Some("10"), answer)).await;
     check(&engine, (1, "v6", "v9"), Some("10"), &[("9", "begunrun1")]);
     // What waits does not begin by itself, either.
     end(&mut engine).await;
     engine.tick().await;
     check(&engine, (1, "v6", "v9"), Some("10"), &[("9", "begunrun1")]);
     let question = engine.triggers["registry"].polling.question();
-    engine.polled("registry", question, Ok(Some("10".to_owned()))).await;
+    engine.take_polled("registry", question, Ok(Some("10".to_owned()))).await;
     check(&engine, (2, "v6", "v10"), None, &[("10", "begunrun2"), ("9", "begunrun1")]);
     let (answer, _) = oneshot::channel();
-    engine.confirmed(hears(Some("11"), answer)).await;
+    engine.take_confirmed(hears(Some("11"), answer)).await;
     let question = engine.triggers["registry"].polling.question();
-    engine.polled("registry", question, Ok(None)).await;
+    engine.take_polled("registry", question, Ok(None)).await;
     let withdrawn = "withdrawnbyitsregistrywasaskedandnamesnoversion";
     check(&engine, (2, "v6", "v10"), None, &[("10", "begunrun2"), ("11", withdrawn), ("9", "begunrun1")]);
 }
@@ -407,8 +411,8 @@ async fn a_store_that_refuses_has_nobody_asked_at_every_tick() {
     let asked = of_model(ALIAS).replace("model: m,", "model: m, url: 'http://127.0.0.1:1',");
     keep(&mut engine, &asked).expect("kept");
     let said = || Ok(Some("8".to_owned()));
-    engine.polled("registry", 0, said()).await;
-    engine.go("registry", "9", "a test", Named::Registry).await.expect("waits");
+    engine.take_polled("registry", 0, said()).await;
+    engine.go("registry", "9", "a test", NamedBy::Registry).await.expect("waits");
     check(&engine, (1, "v6", "v8"), Some("9"), &[("8", "begunrun1")]);
     end(&mut engine).await;
     engine.journal.refuse_writes(true).expect("a switch");
@@ -422,7 +426,7 @@ async fn a_store_that_refuses_has_nobody_asked_at_every_tick() {
         let question = engine.triggers["registry"].polling.question();
         if question > before {
             asked += 1;
-            engine.polled("registry", question, Ok(Some("9".to_owned()))).await;
+            engine.take_polled("registry", question, Ok(Some("9".to_owned()))).await;
         }
     }
     // In a minute: at 0, 1, 3, 7, 15 and 31 s, and as often as it is asked by itself.
@@ -432,6 +436,6 @@ async fn a_store_that_refuses_has_nobody_asked_at_every_tick() {
     clock::fake::set(rollout::Now { monotonic_ns, ..now });
     engine.settle_triggers().await;
     let question = engine.triggers["registry"].polling.question();
-    engine.polled("registry", question, Ok(Some("9".to_owned()))).await;
+    engine.take_polled("registry", question, Ok(Some("9".to_owned()))).await;
     check(&engine, (2, "v6", "v9"), None, &[("8", "begunrun1"), ("9", "begunrun2")]);
 }

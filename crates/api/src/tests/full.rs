@@ -145,7 +145,7 @@ pub fn view(name: &str) -> View {
         phase: PhaseName::Paused.into(),
         message: "paused at 5%".to_owned(),
         attention: vec![AttentionView { kind: AttentionKind::Quorum.into(), text: "1 of 2".to_owned() }],
-        ways: vec![WayView {
+        ways: vec![ActionView {
             verb: "promote".to_owned(),
             arm: true,
             reason: true,
@@ -158,7 +158,7 @@ pub fn view(name: &str) -> View {
             arm: Arm::Canary.into(),
             version: "v2".to_owned(),
             weight_ppm: 50_000,
-            standing: ArmStanding::Dropped.into(),
+            standing: ChallengerOutcome::Dropped.into(),
             reason: Some("harm".to_owned()),
             exposed: ExposedView { requests: 5, errors: 6 },
             gates: vec![verdict("errors", Answer::Fail)],

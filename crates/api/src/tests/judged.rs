@@ -30,7 +30,7 @@ fn run(phase: PhaseName, gates: Vec<VerdictView>) -> RunView {
 #[track_caller]
 fn judged(run: &RunView, expected: Judged, why: &str) {
     let said = run.judgement(None);
-    assert_eq!((said.verdict, said.why.as_str()), (Word::Known(expected), why));
+    assert_eq!((said.verdict, said.why.as_str()), (OpenEnum::Known(expected), why));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use api::{DrillRequest, DrillView, ExerciseKind, Outcome, PromiseView, Word};
+use api::{DrillRequest, DrillView, ExerciseKind, OpenEnum, Outcome, PromiseView};
 
 use super::Client;
 use super::exercise::{Exercise, Shown, exercise, so_far};
@@ -15,7 +15,7 @@ impl Exercise for DrillView {
     const ASKED_AT: &str = "drill";
     const READ_AT: &str = "drills";
 
-    fn outcome(&self) -> Option<&Word<Outcome>> {
+    fn outcome(&self) -> Option<&OpenEnum<Outcome>> {
         self.outcome.as_ref()
     }
 

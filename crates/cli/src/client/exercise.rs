@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use api::{Begun, ExerciseKind, Outcome, RunView, Word};
+use api::{Begun, ExerciseKind, OpenEnum, Outcome, RunView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -19,7 +19,7 @@ pub(super) trait Exercise: DeserializeOwned {
     /// Where they are read, below the rollout.
     const READ_AT: &str;
 
-    fn outcome(&self) -> Option<&Word<Outcome>>;
+    fn outcome(&self) -> Option<&OpenEnum<Outcome>>;
     fn message(&self) -> &str;
     /// What it found, line by line.
     fn report(&self) -> String;
@@ -123,8 +123,8 @@ async fn follow<T: Exercise>(client: &Client, path: &str, output: Output) -> Res
 }
 
 /// 0 passed, 1 failed, 2 neither.
-fn code(outcome: Option<&Word<Outcome>>) -> u8 {
-    match outcome.and_then(Word::known) {
+fn code(outcome: Option<&OpenEnum<Outcome>>) -> u8 {
+    match outcome.and_then(OpenEnum::known) {
         Some(Outcome::Passed) => 0,
         Some(Outcome::Failed) => 1,
         _ => 2,
@@ -132,7 +132,7 @@ fn code(outcome: Option<&Word<Outcome>>) -> u8 {
 }
 
 /// "passed", or that it is not over.
-pub(super) fn so_far<T: Serialize>(word: Option<&Word<T>>) -> String {
+pub(super) fn so_far<T: Serialize>(word: Option<&OpenEnum<T>>) -> String {
     word.map_or_else(|| "under way".to_owned(), ToString::to_string)
 }
 
@@ -145,9 +145,9 @@ mod tests {
         for (outcome, expected) in
             [(Some(Outcome::Passed), 0), (Some(Outcome::Failed), 1), (Some(Outcome::Cancelled), 2), (None, 2)]
         {
-            assert_eq!(code(outcome.map(Word::from).as_ref()), expected);
+            assert_eq!(code(outcome.map(OpenEnum::from).as_ref()), expected);
         }
-        assert_eq!(code(Some(&Word::Other("later".to_owned()))), 2);
+        assert_eq!(code(Some(&OpenEnum::Other("later".to_owned()))), 2);
         assert_eq!([worst(&[0, 2, 1]), worst(&[0, 2]), worst(&[0])], [1, 2, 0]);
     }
 }

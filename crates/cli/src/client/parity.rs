@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use api::{ExerciseKind, Outcome, ParityRequest, ParitySplitView, ParityView, Word};
+use api::{ExerciseKind, OpenEnum, Outcome, ParityRequest, ParitySplitView, ParityView};
 
 use super::Client;
 use super::exercise::{Exercise, Shown, exercise, so_far};
@@ -15,7 +15,7 @@ impl Exercise for ParityView {
     const ASKED_AT: &str = "parity";
     const READ_AT: &str = "parity";
 
-    fn outcome(&self) -> Option<&Word<Outcome>> {
+    fn outcome(&self) -> Option<&OpenEnum<Outcome>> {
         self.outcome.as_ref()
     }
 

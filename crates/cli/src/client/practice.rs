@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use api::{ExerciseKind, PracticeView, RunView, Word};
+use api::{ExerciseKind, OpenEnum, PracticeView, RunView};
 use manifest::Span;
 
 /// One line for each kind of exercise; those of a fleet's members after their names.
@@ -42,7 +42,7 @@ fn line(view: &RunView, known: &PracticeView, now_ms: u64) -> String {
 }
 
 /// What is tried, in a word.
-pub fn words(exercise: &Word<ExerciseKind>) -> String {
+pub fn words(exercise: &OpenEnum<ExerciseKind>) -> String {
     exercise.known().map_or_else(|| exercise.to_string(), |exercise| exercise.words().to_owned())
 }
 

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use api::{
-    ArmStanding, ArmView, BanditView, ExposedView, GateWatchView, HookCallView, KeepWarmView, QueuedView,
-    RunView, ShareView, UnwatchedView, VerdictView, WatchView, WayView, moment,
+    ActionView, ArmView, BanditView, ChallengerOutcome, ExposedView, GateWatchView, HookCallView,
+    KeepWarmView, QueuedView, RunView, ShareView, UnwatchedView, VerdictView, WatchView, moment,
 };
 
 use super::exercise::so_far;
@@ -63,7 +63,7 @@ pub fn one(whole: &RunView, now_ms: u64) -> String {
         let ArmView { arm: name, version, weight_ppm, standing, reason, gates, .. } = arm;
         let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let _ = writeln!(out, "  {name} ({version})   {}   {standing}{why}", percent(*weight_ppm));
-        if *standing != ArmStanding::Left {
+        if *standing != ChallengerOutcome::Left {
             for VerdictView { name, answer, why, .. } in gates {
                 let _ = writeln!(out, "    {answer:<14} {name:<16} {why}");
             }
@@ -109,10 +109,10 @@ fn measured(whole: &RunView) -> Option<String> {
 }
 
 /// What a person can type now, and what it does.
-fn by_hand(out: &mut String, name: &str, ways: &[WayView]) {
+fn by_hand(out: &mut String, name: &str, ways: &[ActionView]) {
     let typed: Vec<String> = ways
         .iter()
-        .map(|WayView { verb, arm, reason, .. }| {
+        .map(|ActionView { verb, arm, reason, .. }| {
             let arm = if *arm { " --arm ARM" } else { "" };
             let reason = if *reason { " --reason TEXT" } else { "" };
             format!("serin {verb} {name}{arm}{reason}")

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use api::{FireRequest, Fired, PollView, TriggerView, TriggeredView, VersionOutcome, Word};
+use api::{FireRequest, Fired, OpenEnum, PollView, TriggerView, TriggeredView, VersionOutcome};
 use manifest::When;
 use serde_json::Value;
 
@@ -102,28 +102,28 @@ fn one(view: &TriggerView, now_ms: u64) -> String {
 fn awaited(view: &TriggerView) -> String {
     let Some(model) = &view.model else { return "whoever names a version".to_owned() };
     let what = match &view.when {
-        Some(Word::Known(When::Alias(alias))) => format!("alias {alias}"),
-        Some(Word::Known(When::Stage(stage))) => format!("stage {stage}"),
-        Some(Word::Known(When::Tag { key, value: None })) => format!("tag {key}"),
-        Some(Word::Known(When::Tag { key, value: Some(value) })) => format!("tag {key}={value}"),
-        Some(Word::Known(When::Created)) | None => "made".to_owned(),
-        Some(Word::Other(other)) => other.to_string(),
+        Some(OpenEnum::Known(When::Alias(alias))) => format!("alias {alias}"),
+        Some(OpenEnum::Known(When::Stage(stage))) => format!("stage {stage}"),
+        Some(OpenEnum::Known(When::Tag { key, value: None })) => format!("tag {key}"),
+        Some(OpenEnum::Known(When::Tag { key, value: Some(value) })) => format!("tag {key}={value}"),
+        Some(OpenEnum::Known(When::Created)) | None => "made".to_owned(),
+        Some(OpenEnum::Other(other)) => other.to_string(),
     };
     format!("{model} {what}")
 }
 
 /// The outcome of a version.
-fn said(outcome: &Word<VersionOutcome, Value>) -> String {
+fn said(outcome: &OpenEnum<VersionOutcome, Value>) -> String {
     match outcome {
-        Word::Known(VersionOutcome::Begun { run }) => format!("run {run}"),
-        Word::Known(VersionOutcome::Queued { after_run }) => format!("queued after run {after_run}"),
-        Word::Known(VersionOutcome::PassedOver { by_version }) => {
+        OpenEnum::Known(VersionOutcome::Begun { run }) => format!("run {run}"),
+        OpenEnum::Known(VersionOutcome::Queued { after_run }) => format!("queued after run {after_run}"),
+        OpenEnum::Known(VersionOutcome::PassedOver { by_version }) => {
             format!("passed over: version {by_version} is the later one")
         }
-        Word::Known(VersionOutcome::Withdrawn { by }) => format!("withdrawn by the registry: {by}"),
-        Word::Known(VersionOutcome::Refused { why }) => format!("refused: {why}"),
-        Word::Known(VersionOutcome::Stable) => "stable served it already".to_owned(),
-        Word::Other(other) => other.to_string(),
+        OpenEnum::Known(VersionOutcome::Withdrawn { by }) => format!("withdrawn by the registry: {by}"),
+        OpenEnum::Known(VersionOutcome::Refused { why }) => format!("refused: {why}"),
+        OpenEnum::Known(VersionOutcome::Stable) => "stable served it already".to_owned(),
+        OpenEnum::Other(other) => other.to_string(),
     }
 }
 

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use api::{Answer, PhaseName, VerdictView, View, Word};
+use api::{Answer, OpenEnum, PhaseName, VerdictView, View};
 use notation::{digits, milliseconds, percent, ppm, thousands};
 
 /// Remembers what was told already.
 #[derive(Debug, Default)]
 pub struct Story {
     told: usize,
-    verdicts: HashMap<(usize, String), Word<Answer>>,
+    verdicts: HashMap<(usize, String), OpenEnum<Answer>>,
 }
 
 impl Story {

@@ -82,7 +82,7 @@ fn the_plan_of_a_way_back_gives_everybody_the_other_version_and_takes_it_from_no
   handBack: {hook: {url: 'http://deploy'}}
 ",
     );
-    let back = tried.returning("v2", "v1", Some("two endpoints".to_owned()));
+    let back = tried.to_return("v2", "v1", Some("two endpoints".to_owned()));
     assert_eq!((back.stable.as_str(), back.canary.as_str(), back.versions()), ("v2", "v1", vec!["v2", "v1"]));
     assert_eq!(
         (&back.keep_warm, &back.hand_back, &back.name),

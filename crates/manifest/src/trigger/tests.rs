@@ -100,7 +100,7 @@ fn a_version_of_the_registry_becomes_a_rollout() {
     assert!(is_trigger(&text) && !is_trigger("kind: Rollout") && !is_trigger("- 1"));
     assert_eq!((trigger.rollout.as_str(), trigger.first_stable()), ("ranker", "v6"));
     for (stable, expected) in [(None, "v6"), (Some("v5"), "v5")] {
-        let text = serde_json::to_string(&trigger.rollout("7", stable)).expect("JSON");
+        let text = serde_json::to_string(&trigger.document_for("7", stable)).expect("JSON");
         let plan = crate::load(&text).expect("a rollout").plan;
         assert_eq!(
             (plan.name.as_str(), plan.stable.as_str(), plan.canary.as_str()),

@@ -9,7 +9,7 @@ use judge::anytime::normal_mixture_radius;
 use manifest::{Against, Gate, Margin, Metric};
 use serde::{Deserialize, Serialize};
 
-use crate::word::number;
+use crate::open_enum::number;
 use crate::{Bins, Counts, Moments};
 use evidence::trials;
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use manifest::{Percent, Plan, Weights};
 use serde::{Deserialize, Serialize};
 
-use super::{Ended, ExerciseEvent, Heartbeats, LastCanaryRequest, Outcome, Sent};
+use super::{Ended, ExerciseEvent, ExercisePublication, Heartbeats, LastCanaryRequest, Outcome};
 use crate::{Acks, Below, Cause, Effect, Human, Notice, Now, Publication, Record, Severity, State};
 
 /// A canary request is waited for this long once a quorum has the weight; then it is taken back without one.
@@ -60,7 +60,7 @@ pub struct Drill {
     /// The phase.
     pub phase: DrillPhase,
     /// Its last publication.
-    pub sent: Option<Sent>,
+    pub sent: Option<ExercisePublication>,
     /// The outcome of the lease revoked alone.
     pub lease: LeasePath,
     /// The outcome of the canary's traffic.
@@ -415,7 +415,7 @@ impl Step {
         let weights = Weights { canary_ppm, ..Weights::default() };
         let policy = drill.plan.policy(drill.epoch, weights, &drill.stable_version);
         let id = drill.sent.as_ref().map_or(1, |sent| sent.id.saturating_add(1));
-        drill.sent = Some(Sent::new(id, policy.clone(), vouched, self.now));
+        drill.sent = Some(ExercisePublication::new(id, policy.clone(), vouched, self.now));
         self.effects.push(Effect::Publish(Box::new(Publication { id, policy, cause })));
     }
 

@@ -23,7 +23,7 @@ pub use drill::{Cancelled, Drill, DrillOrder, DrillPhase, Exposure, LeasePath, L
 pub use parity::{Parity, ParityOrder, ParityPhase};
 pub use parity_report::{ParityFinding, ParityGateView, ParitySplitView, ParityVerdict, ParityView};
 pub use report::{DrillLeaseView, DrillPushView, DrillView, ExerciseView, PromiseView};
-pub use sent::Sent;
+pub use sent::ExercisePublication;
 pub use shares::Split;
 
 /// One exercise.
@@ -208,7 +208,7 @@ impl Exercise {
 
     /// Its last publication; it stays in force until a run or another exercise publishes.
     #[must_use]
-    pub const fn sent(&self) -> Option<&Sent> {
+    pub const fn sent(&self) -> Option<&ExercisePublication> {
         match self {
             Self::Drill(drill) => drill.sent.as_ref(),
             Self::Parity(parity) => parity.sent.as_ref(),

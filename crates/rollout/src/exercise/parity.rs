@@ -11,7 +11,7 @@
 use manifest::{Against, Plan, Weights};
 use serde::{Deserialize, Serialize};
 
-use super::{Ended, ExerciseEvent, Outcome, ParityFinding, Sent, Split};
+use super::{Ended, ExerciseEvent, ExercisePublication, Outcome, ParityFinding, Split};
 use crate::{
     Acks, Answer, Below, Cause, Counts, Effect, Human, Interval, Notice, Now, Publication, Record, Severity,
     State,
@@ -59,7 +59,7 @@ pub struct Parity {
     /// The phase.
     pub phase: ParityPhase,
     /// Its last publication.
-    pub sent: Option<Sent>,
+    pub sent: Option<ExercisePublication>,
     /// When a quorum split the traffic.
     pub began: Option<Now>,
     /// Time of evidence, in milliseconds.
@@ -391,7 +391,7 @@ impl Step {
         };
         let policy = parity.plan.policy(parity.epoch, weights, &parity.stable_version);
         let id = parity.sent.as_ref().map_or(1, |sent| sent.id.saturating_add(1));
-        parity.sent = Some(Sent::new(id, policy.clone(), false, self.now));
+        parity.sent = Some(ExercisePublication::new(id, policy.clone(), false, self.now));
         self.effects.push(Effect::Publish(Box::new(Publication { id, policy, cause })));
     }
 }

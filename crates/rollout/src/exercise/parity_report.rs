@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::differ::{Difference, difference};
 use super::{Outcome, Parity, ParityPhase};
-use crate::word::number;
-use crate::{Answer, Verdict, Word};
+use crate::open_enum::number;
+use crate::{Answer, OpenEnum, Verdict};
 use evidence::{digits, e_value, value};
 
 /// What an A/A check found.
@@ -60,11 +60,11 @@ pub struct ParityView {
     /// Was it deployed twice? Otherwise stable served both parts.
     pub deployed: bool,
     /// The phase.
-    pub phase: Word<ParityPhase>,
+    pub phase: OpenEnum<ParityPhase>,
     /// How it ended.
-    pub outcome: Option<Word<Outcome>>,
+    pub outcome: Option<OpenEnum<Outcome>>,
     /// What was found.
-    pub finding: Option<Word<ParityFinding>>,
+    pub finding: Option<OpenEnum<ParityFinding>>,
     /// One English sentence.
     pub message: String,
     /// When it was asked for.
@@ -110,9 +110,9 @@ pub struct ParityGateView {
     /// Its name.
     pub name: String,
     /// What is measured.
-    pub metric: Word<Metric>,
+    pub metric: OpenEnum<Metric>,
     /// Are the parts alike?
-    pub verdict: Word<ParityVerdict>,
+    pub verdict: OpenEnum<ParityVerdict>,
     /// The first part's value.
     pub first: Option<f64>,
     /// The second part's.
@@ -164,7 +164,7 @@ impl Parity {
             deployed: self.order.deployed,
             phase: self.phase.into(),
             outcome: self.ended.as_ref().map(|ended| ended.outcome.into()),
-            finding: self.finding.as_ref().map(|(finding, _)| Word::from(*finding)),
+            finding: self.finding.as_ref().map(|(finding, _)| OpenEnum::from(*finding)),
             message: self.message(&gates),
             started_unix_ms: self.started.unix_ms,
             ended_unix_ms: self.ended.as_ref().map(|ended| ended.at.unix_ms),
@@ -276,7 +276,7 @@ impl Parity {
         if let Some(ended) = &self.ended {
             return ended.why.clone();
         }
-        let followers = self.sent.as_ref().map(super::Sent::followers).unwrap_or_default();
+        let followers = self.sent.as_ref().map(super::ExercisePublication::followers).unwrap_or_default();
         match (self.phase, self.began) {
             (ParityPhase::TakingBack | ParityPhase::Ended, _) => {
                 format!("the split is taken back ({followers})")

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::drill::Cancelled;
 use super::{Drill, DrillPhase, LeaseSkipped, Outcome};
-use crate::Word;
+use crate::OpenEnum;
 
 /// Promises people make about rollbacks, in milliseconds: half a minute, two, five.
 const PROMISES_MS: [u64; 3] = [30_000, 120_000, 300_000];
@@ -39,9 +39,9 @@ pub struct DrillView {
     /// The canary's share while it was exposed, in parts per million.
     pub weight_ppm: u32,
     /// The phase.
-    pub phase: Word<DrillPhase>,
+    pub phase: OpenEnum<DrillPhase>,
     /// How it ended.
-    pub outcome: Option<Word<Outcome>>,
+    pub outcome: Option<OpenEnum<Outcome>>,
     /// One English sentence.
     pub message: String,
     /// When it was asked for.
@@ -65,7 +65,7 @@ pub struct DrillView {
 #[serde(default)]
 pub struct DrillLeaseView {
     /// Why it was not tried.
-    pub skipped: Option<Word<LeaseSkipped>>,
+    pub skipped: Option<OpenEnum<LeaseSkipped>>,
     /// From the revocation to the last proxy that was told, in milliseconds.
     pub told_ms: Option<u64>,
     /// Proxies that asked.
@@ -142,7 +142,7 @@ impl Drill {
             started_unix_ms: self.started.unix_ms,
             ended_unix_ms: self.ended.as_ref().map(|ended| ended.at.unix_ms),
             lease: DrillLeaseView {
-                skipped: self.lease.skipped.map(Word::from),
+                skipped: self.lease.skipped.map(OpenEnum::from),
                 told_ms: self.lease_ms(),
                 proxies: self.lease.proxies,
                 missing: self.lease.missing,
@@ -271,7 +271,7 @@ impl Drill {
         if let Some(ended) = &self.ended {
             return ended.why.clone();
         }
-        let followers = self.sent.as_ref().map(super::Sent::followers).unwrap_or_default();
+        let followers = self.sent.as_ref().map(super::ExercisePublication::followers).unwrap_or_default();
         match self.phase {
             DrillPhase::Probing => {
                 format!("the proxies prove that they follow and ask for the lease ({followers})")

@@ -6,7 +6,7 @@ use crate::{Acks, Now};
 /// A publication of an exercise and how far it has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sent {
+pub struct ExercisePublication {
     /// Numbered within the exercise; comes back in [`Acks`].
     pub id: u64,
     /// This rollout's part of the policy document.
@@ -23,7 +23,7 @@ pub struct Sent {
     pub acks: Acks,
 }
 
-impl Sent {
+impl ExercisePublication {
     pub(super) const fn new(id: u64, policy: policy::Rollout, vouched: bool, at: Now) -> Self {
         let acks =
             Acks { publication: id, acknowledged: 0, connected: 0, missing: Vec::new(), refused: Vec::new() };

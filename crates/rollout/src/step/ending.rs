@@ -1,7 +1,7 @@
 //! After the end: the version without traffic is kept for a while, then somebody is told that it can go.
 
 use super::{Run, named};
-use crate::ending::{Call, HookCallRequest, PostRunHook};
+use crate::ending::{HookCallRequest, PendingHook, PostRunHook};
 use crate::{Below, Cause, Effect, Endpoint, Human, Severity, State};
 
 /// A hook that failed is called again after this long, then after twice as long, and so on, in milliseconds.
@@ -85,7 +85,7 @@ impl Run {
     fn ask_for(&mut self, request: HookCallRequest) {
         let (versions, wants) = (request.versions.join(", "), request.duty.wants());
         self.record(format!("Ask for {versions} to be {wants}"));
-        self.state.ending.calls.push(Call::new(request));
+        self.state.ending.calls.push(PendingHook::new(request));
     }
 
     /// Calls the hooks whose time has come.
@@ -113,7 +113,7 @@ impl Run {
         self.record(format!("The hook after run {run} succeeded: {versions} can be {}", past(duty)));
     }
 
-    fn take_call(&mut self, run: u64, duty: PostRunHook) -> Option<Call> {
+    fn take_call(&mut self, run: u64, duty: PostRunHook) -> Option<PendingHook> {
         let calls = &mut self.state.ending.calls;
         let at = calls.iter().position(|call| call.request.run == run && call.request.duty == duty)?;
         Some(calls.remove(at))
@@ -123,7 +123,7 @@ impl Run {
     pub(super) fn call_failed(&mut self, run: u64, duty: PostRunHook, reason: &str) {
         let age_ms = self.state.age_ms;
         let calls = &mut self.state.ending.calls;
-        let of = |call: &&mut Call| call.request.run == run && call.request.duty == duty && call.asked;
+        let of = |call: &&mut PendingHook| call.request.run == run && call.request.duty == duty && call.asked;
         let Some(call) = calls.iter_mut().find(of) else { return };
         let pause = FIRST_PAUSE_MS.saturating_mul(1 << call.failures.min(10)).min(LONGEST_PAUSE_MS);
         call.asked = false;
@@ -150,7 +150,7 @@ impl Run {
         for call in self.state.ending.calls.iter_mut().filter(|call| call.failures > 0 && !call.asked) {
             call.due_age_ms = age_ms;
         }
-        self.record(format!("Call the hooks after the end again for {}", named(human)));
+        self.record(format!("PendingHook the hooks after the end again for {}", named(human)));
         self.settle_calls();
         true
     }
@@ -213,7 +213,7 @@ impl Run {
 }
 
 /// One for each matter people are told of.
-fn key(call: &Call) -> String {
+fn key(call: &PendingHook) -> String {
     format!("call/{}/{}", call.request.run, call.request.duty.word())
 }
 

@@ -7,7 +7,7 @@ use tally::{Class, Counted, Progress, Series, Slot, What};
 
 use evidence::ProxyCoverage;
 
-use crate::{Aged, CounterAccumulator, Counts, Interval, Now, Routed, Seen, State};
+use crate::{Aged, CounterAccumulator, Counts, Interval, LookSummary, Now, State, UpstreamCounts};
 
 /// A run whose weights are of epoch 3; `lines` are added to its spec.
 fn state(lines: &str) -> State {
@@ -39,8 +39,8 @@ fn told(told: u32) -> ProxyCoverage {
     ProxyCoverage { told, asked: 2, ..ProxyCoverage::default() }
 }
 
-fn whole() -> Seen {
-    Seen { from_ms: 100_000, to_ms: 101_000, coverage: told(2), ..Seen::default() }
+fn whole() -> LookSummary {
+    LookSummary { from_ms: 100_000, to_ms: 101_000, coverage: told(2), ..LookSummary::default() }
 }
 
 fn settled(state: &State) -> CounterAccumulator {
@@ -171,7 +171,7 @@ fn check_ages(unanswered: &[(u32, u64)], overdue_age_ms: u32, proof_after_ms: u6
     let proves = |from_ms: u64| {
         let mut accumulator = accumulator.clone();
         accumulator.settle(100_000);
-        let seen = Seen { from_ms, ..whole() };
+        let seen = LookSummary { from_ms, ..whole() };
         accumulator.interval(&state, &seen, [].iter(), None).unproven.is_none()
     };
     assert!(!proves(100_000 + proof_after_ms - 1), "{unanswered:?}");
@@ -193,7 +193,7 @@ fn proof_waits_for_the_weights_and_for_a_quorum_of_proxies_and_harm_for_neither(
     let state = state("");
     let mut accumulator = CounterAccumulator::new(&state);
     let bad = [counted(Arm::Canary, "v2", 3, finished(Cause::Weight, Class::ServerError), 9)];
-    let seen = |n, from_ms| Seen {
+    let seen = |n, from_ms| LookSummary {
         from_ms,
         coverage: ProxyCoverage { lacking: "b: silent".to_owned(), ..told(n) },
         ..whole()
@@ -216,7 +216,7 @@ fn proof_waits_for_the_weights_and_for_a_quorum_of_proxies_and_harm_for_neither(
 fn a_shadow_is_counted_by_the_router_and_whole_looks_alone() {
     let mut state = state("  preset: shadow\n");
     state.weights.shadow_ppm = 100_000;
-    let routed = Routed {
+    let routed = UpstreamCounts {
         canary: Counts { outcomes: 100, ..Counts::default() },
         stable: Counts { outcomes: 1_000, ..Counts::default() },
     };

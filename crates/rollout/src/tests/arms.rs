@@ -133,7 +133,7 @@ fn the_same_specification_is_the_same_after_a_drop() {
     story.until(300, |state| state.plan.arm() != Arm::Canary);
     let applied = Story::of(THREE).state.plan.clone();
     assert_ne!(story.state.plan, applied);
-    assert_eq!(crate::receive(Some(&story.state), &applied, false), crate::Admission::Unchanged);
+    assert_eq!(crate::admit(Some(&story.state), &applied, false), crate::Admission::Unchanged);
 }
 
 /// Looked at every second of 40 minutes: equal challengers seldom get a winner, and a better one gets its due.

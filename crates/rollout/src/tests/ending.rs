@@ -3,7 +3,7 @@
 use super::story::{Held, Story, human, urged};
 use crate::{
     Admission, Cause, Effect, Endpoint, Event, HandBackProgress, HookCallRequest, Human, Now, Phase,
-    PostRunHook, RollbackBy, State, receive,
+    PostRunHook, RollbackBy, State, admit,
 };
 
 const PLAN: &str = "stages: [{weight: 5%, bake: 2s}, {weight: 100%, bake: 2s}]
@@ -235,7 +235,7 @@ fn what_the_next_run_is_about_is_nobodys_to_delete() {
     for wait in [10, 70] {
         let mut story = promoted(KEPT);
         seconds(&mut story, wait);
-        let back = story.state.plan.returning("v2", "v1", Some("it was asked".to_owned()));
+        let back = story.state.plan.to_return("v2", "v1", Some("it was asked".to_owned()));
         let next = next(&story, back);
         assert_eq!(asked(&next), [], "{wait}");
         assert!(next.state.ending.calls.is_empty());
@@ -245,7 +245,7 @@ fn what_the_next_run_is_about_is_nobodys_to_delete() {
 /// A way back to v1 that has just begun, and the run it follows.
 fn going_back(vouched: Option<&str>) -> (Story, Story) {
     let story = promoted(KEPT);
-    let plan = story.state.plan.returning("v2", "v1", vouched.map(str::to_owned));
+    let plan = story.state.plan.to_return("v2", "v1", vouched.map(str::to_owned));
     let state = State::new(plan, 2, story.state.epoch, Now::at_ms(story.ms)).following(&[&story.state]);
     let mut next = Story::of(PLAN);
     (next.ms, next.state) = (story.ms, Held(Some(state)));
@@ -304,7 +304,7 @@ fn a_file_does_not_bring_back_what_a_person_went_back_from() {
     let same = manifest::Plan::clone(&before.state.plan);
     let with = |lines: &str| plan(&format!("{PLAN}{lines}"));
     let refused =
-        |story: &Story, plan: &manifest::Plan, part: &str| match receive(Some(&story.state), plan, false) {
+        |story: &Story, plan: &manifest::Plan, part: &str| match admit(Some(&story.state), plan, false) {
             Admission::Refused(why) => assert!(why.contains(part), "{why}"),
             other => panic!("{other:?}"),
         };
@@ -317,8 +317,8 @@ fn a_file_does_not_bring_back_what_a_person_went_back_from() {
     for plan in [&same, &with("supersede: replace"), &with("supersede: queue")] {
         refused(&story, plan, "anna went back from v2 in run 2 (incident 12)");
     }
-    assert_eq!(receive(Some(&story.state), &third("replace"), false), Admission::Queue);
-    assert_eq!(receive(Some(&story.state), &third("queue"), false), Admission::Queue);
+    assert_eq!(admit(Some(&story.state), &third("replace"), false), Admission::Queue);
+    assert_eq!(admit(Some(&story.state), &third("queue"), false), Admission::Queue);
     refused(&story, &third("reject"), "goes back to v1 (run 2); wait");
     story.ends(60);
     // And when it is over, also with changes, unless somebody says so.
@@ -326,12 +326,12 @@ fn a_file_does_not_bring_back_what_a_person_went_back_from() {
         refused(&story, plan, "apply it again explicitly");
     }
     let begins = Admission::Begin { run: 3, epoch: story.state.epoch };
-    assert_eq!(receive(Some(&story.state), &same, true), begins);
-    assert_eq!(receive(Some(&story.state), &third("reject"), false), begins);
+    assert_eq!(admit(Some(&story.state), &same, true), begins);
+    assert_eq!(admit(Some(&story.state), &third("reject"), false), begins);
     // It is remembered over the runs of others, until it is tried once more.
     let later = State::new(third("reject"), 3, 99, Now::at_ms(story.ms)).following(&[&story.state]);
     let (later, _) = crate::step(later, &Event::Abort(human()), Now::at_ms(story.ms));
-    assert!(matches!(receive(Some(&later), &same, false), Admission::Refused(_)));
+    assert!(matches!(admit(Some(&later), &same, false), Admission::Refused(_)));
     let again = State::new(same.clone(), 4, 100, Now::at_ms(story.ms)).following(&[&later]);
     assert_eq!(again.rejected, []);
     // Whoever ends the way back wants what it went back from.

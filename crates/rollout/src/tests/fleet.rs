@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use manifest::load;
 
 use super::story::human;
-use crate::fleet::{self, Moved};
+use crate::fleet::{self, MemberOutcome};
 use crate::{
     Acks, Admission, Bins, Counts, Effect, Endpoint, Event, Interval, Now, Pause, Phase, PhaseName, State,
 };
@@ -71,7 +71,7 @@ impl Tale {
         self.members.values().collect()
     }
 
-    fn take(&mut self, events: Vec<(usize, Event)>) -> Vec<Moved> {
+    fn take(&mut self, events: Vec<(usize, Event)>) -> Vec<MemberOutcome> {
         let moved = fleet::step(&self.states(), events, Now::at_ms(self.ms));
         let names: Vec<String> = self.members.keys().cloned().collect();
         for one in &moved {
@@ -82,7 +82,7 @@ impl Tale {
         moved
     }
 
-    fn act(&mut self, event: &Event) -> Result<Vec<Moved>, String> {
+    fn act(&mut self, event: &Event) -> Result<Vec<MemberOutcome>, String> {
         fleet::acts(&self.states(), event).map(|events| self.take(events))
     }
 
@@ -124,7 +124,7 @@ impl Tale {
         events
     }
 
-    fn second(&mut self) -> Vec<Moved> {
+    fn second(&mut self) -> Vec<MemberOutcome> {
         let from_ms = self.ms;
         self.ms += 1_000;
         let mut all = Vec::new();
@@ -202,7 +202,7 @@ fn the_harm_of_one_model_takes_all_back_in_the_same_step() {
     tale.effects.clear();
     loop {
         let moved = tale.second();
-        let back = |one: &&Moved| one.state.phase == Phase::RolledBack;
+        let back = |one: &&MemberOutcome| one.state.phase == Phase::RolledBack;
         if let Some(first) = moved.iter().find(back) {
             let step: Vec<_> = moved.iter().filter(|one| one.state.last == first.state.last).collect();
             assert!(step.iter().filter(|one| back(one)).count() >= 2, "{:?}", tale.phases());
@@ -328,15 +328,15 @@ fn the_same_document_is_nothing_new_and_another_waits_its_turn() {
     let tale = Tale::of(MODELS);
     let plans: Vec<manifest::Plan> =
         tale.members.values().map(|state| manifest::Plan::clone(&state.plan)).collect();
-    assert_eq!(fleet::receive(&tale.states(), &plans, false), Admission::Unchanged);
-    assert_eq!(fleet::receive(&[], &plans, false), Admission::Begin { run: 1, epoch: 0 });
-    match fleet::receive(&tale.states(), &plans[..1], false) {
+    assert_eq!(fleet::admit(&tale.states(), &plans, false), Admission::Unchanged);
+    assert_eq!(fleet::admit(&[], &plans, false), Admission::Begin { run: 1, epoch: 0 });
+    match fleet::admit(&tale.states(), &plans[..1], false) {
         Admission::Refused(why) => assert!(why.contains("f is Pending"), "{why}"),
         other => panic!("{other:?}"),
     }
     let mut over = tale.clone();
     over.act(&Event::Abort(human())).unwrap();
-    assert!(matches!(fleet::receive(&over.states(), &plans, false), Admission::Refused(_)));
-    assert!(matches!(fleet::receive(&over.states(), &plans, true), Admission::Begin { run: 2, .. }));
-    assert!(matches!(fleet::receive(&over.states(), &plans[..1], false), Admission::Begin { run: 2, .. }));
+    assert!(matches!(fleet::admit(&over.states(), &plans, false), Admission::Refused(_)));
+    assert!(matches!(fleet::admit(&over.states(), &plans, true), Admission::Begin { run: 2, .. }));
+    assert!(matches!(fleet::admit(&over.states(), &plans[..1], false), Admission::Begin { run: 2, .. }));
 }

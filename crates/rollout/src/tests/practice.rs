@@ -3,7 +3,9 @@
 use manifest::{ExerciseKind, Timetable};
 
 use super::story::{HEAD, human};
-use crate::{Admission, Event, Now, PracticeBlocker, PracticeSchedule, Severity, State, Turn, receive, step};
+use crate::{
+    Admission, DueAction, Event, Now, PracticeBlocker, PracticeSchedule, Severity, State, admit, step,
+};
 
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
@@ -51,12 +53,12 @@ impl Diary {
         let what = ("ranker", ExerciseKind::Drill);
         let (schedule, turn) = schedule.turn(what, due, self.hindrance.as_ref(), now_ms);
         self.schedule = match turn {
-            Turn::Begin => {
+            DueAction::Begin => {
                 self.begun.push(now_ms);
                 schedule.began(now_ms)
             }
-            Turn::Wait => schedule,
-            Turn::Say(notice) => {
+            DueAction::Wait => schedule,
+            DueAction::Say(notice) => {
                 self.told.push((notice.severity, notice.text));
                 schedule
             }
@@ -243,14 +245,14 @@ fn a_run_windows_and_freezes_are_in_its_way() {
 fn another_schedule_is_no_other_rollout() {
     let scheduled = plan(&format!("  practice: {{drill: {{{OFTEN}}}}}\n"));
     let live = begun("");
-    assert_eq!(receive(Some(&live), &scheduled, false), Admission::Practice);
+    assert_eq!(admit(Some(&live), &scheduled, false), Admission::Practice);
     let (back, _) = step(live, &Event::Abort(human()), Now::at_ms(5));
-    assert_eq!(receive(Some(&back), &scheduled, false), Admission::Practice, "not tried again");
-    assert!(matches!(receive(Some(&back), &scheduled, true), Admission::Begin { run: 2, .. }));
+    assert_eq!(admit(Some(&back), &scheduled, false), Admission::Practice, "not tried again");
+    assert!(matches!(admit(Some(&back), &scheduled, true), Admission::Begin { run: 2, .. }));
     let practice = Event::Practice { human: human(), practice: scheduled.practice.clone() };
     let (changed, effects) = step(back, &practice, Now::at_ms(6));
     assert_eq!((*changed.plan == scheduled, changed.is_over(), effects.len()), (true, true, 1));
-    assert!(matches!(receive(Some(&changed), &scheduled, false), Admission::Refused(_)));
+    assert!(matches!(admit(Some(&changed), &scheduled, false), Admission::Refused(_)));
     let (same, effects) = step(changed.clone(), &practice, Now::at_ms(7));
     assert_eq!((same.history.len(), effects.len()), (changed.history.len(), 0));
 }

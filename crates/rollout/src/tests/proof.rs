@@ -154,7 +154,7 @@ fn the_verdict_that_fired_stays() {
     let view = story.state.view();
     assert!(view.message.contains("guardrail far"), "{}", view.message);
     let said: Vec<_> = view.guardrails.iter().map(|said| (said.name.as_str(), &said.answer)).collect();
-    assert_eq!(said, [("far", &crate::Word::from(Answer::Fail))]);
+    assert_eq!(said, [("far", &crate::OpenEnum::from(Answer::Fail))]);
     let text = serde_json::to_string(&*story.state).unwrap();
     let again: crate::State = serde_json::from_str(&text).unwrap();
     assert_eq!(again.view().guardrails, view.guardrails);

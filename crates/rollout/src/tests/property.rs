@@ -205,7 +205,7 @@ proptest! {
     #[test]
     fn nothing_but_a_person_takes_a_way_back_back(moves in moves()) {
         let mut story = Story::of(&format!("{PLAN}{KEPT}ready: {{onLoss: rollback}}\n"));
-        let plan = story.state.plan.returning("v2", "v1", None);
+        let plan = story.state.plan.to_return("v2", "v1", None);
         story.state = Held(Some(State::new(plan, 2, 7, Now::at_ms(0))));
         story.take(&Event::Start(urged()));
         prop_assert_eq!(story.state.weights.canary_ppm, 1_000_000);

@@ -1,7 +1,7 @@
 //! Every phase with every event a person can cause.
 
 use super::story::{Story, human, urged};
-use crate::{Acks, Admission, Effect, Event, Phase, Rates, State, receive};
+use crate::{Acks, Admission, Effect, Event, Phase, Rates, State, admit};
 
 const STAGES: &str = "stages:
 - {weight: 5%, bake: 20s, deadline: 10m, approval: true}
@@ -204,23 +204,23 @@ fn another_plan_is_received_as_it_says() {
     let succeeded = brought_to("Succeeded");
     let rolled_back = brought_to("RolledBack");
     let other = plan("supersede: reject\nowner: bert");
-    assert_eq!(receive(None, &other, false), Admission::Begin { run: 1, epoch: 0 });
-    assert_eq!(receive(Some(&running.state), &running.state.plan, false), Admission::Unchanged);
+    assert_eq!(admit(None, &other, false), Admission::Begin { run: 1, epoch: 0 });
+    assert_eq!(admit(Some(&running.state), &running.state.plan, false), Admission::Unchanged);
     assert!(
-        matches!(receive(Some(&running.state), &other, false), Admission::Refused(why) if why.contains("abort it"))
+        matches!(admit(Some(&running.state), &other, false), Admission::Refused(why) if why.contains("abort it"))
     );
     let queued = plan("supersede: queue\nowner: bert");
-    assert_eq!(receive(Some(&running.state), &queued, false), Admission::Queue);
+    assert_eq!(admit(Some(&running.state), &queued, false), Admission::Queue);
     let replacing = plan("supersede: replace\nowner: bert");
-    assert_eq!(receive(Some(&running.state), &replacing, false), Admission::Replace);
+    assert_eq!(admit(Some(&running.state), &replacing, false), Admission::Replace);
     // A rollback is not undone by applying the same file once more.
     let same = &rolled_back.state.plan;
-    assert!(matches!(receive(Some(&rolled_back.state), same, false), Admission::Refused(_)));
+    assert!(matches!(admit(Some(&rolled_back.state), same, false), Admission::Refused(_)));
     let begins = Admission::Begin { run: 2, epoch: rolled_back.state.epoch };
-    assert_eq!(receive(Some(&rolled_back.state), same, true), begins);
-    assert_eq!(receive(Some(&rolled_back.state), &other, false), begins);
+    assert_eq!(admit(Some(&rolled_back.state), same, true), begins);
+    assert_eq!(admit(Some(&rolled_back.state), &other, false), begins);
     assert!(
-        matches!(receive(Some(&succeeded.state), &other, false), Admission::Refused(why) if why.contains("\"v2\""))
+        matches!(admit(Some(&succeeded.state), &other, false), Admission::Refused(why) if why.contains("\"v2\""))
     );
 }
 

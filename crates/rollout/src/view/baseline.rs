@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::word::number;
+use crate::open_enum::number;
 use crate::{Aged, Baseline, Bins, Counts, Group, Moments};
 
 /// A version's counters from the end of its rollout, as the API shows it.

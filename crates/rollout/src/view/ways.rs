@@ -8,7 +8,7 @@ use crate::{HandBackProgress, Pause, Phase, State, WarmingUp};
 /// One thing that a person can do, for the eye.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct WayView {
+pub struct ActionView {
     /// The verb, as in `POST /v1/rollouts/{name}/{verb}` and on the command line.
     pub verb: String,
     /// It wants an arm to be named.
@@ -22,11 +22,11 @@ pub struct WayView {
 impl State {
     /// What a person can do now, the mildest first. Of a member of a fleet nothing: people act on the fleet.
     #[must_use]
-    pub fn ways(&self) -> Vec<WayView> {
+    pub fn ways(&self) -> Vec<ActionView> {
         if self.plan.member.is_some() {
             return Vec::new();
         }
-        let way = |verb: &str, reason: bool, does: &str| WayView {
+        let way = |verb: &str, reason: bool, does: &str| ActionView {
             verb: verb.to_owned(),
             arm: false,
             reason,
@@ -75,7 +75,7 @@ impl State {
     }
 
     /// To the next stage, past whatever holds it.
-    fn onwards(&self) -> WayView {
+    fn onwards(&self) -> ActionView {
         let (choice, held) = (self.must_choose(), self.held_back());
         let next = self.next_in_words();
         let does = if choice {
@@ -85,7 +85,7 @@ impl State {
         } else {
             format!("goes past what is not proven or missing, on record: {next}")
         };
-        WayView { verb: "promote".to_owned(), arm: choice, reason: !held.is_empty(), does }
+        ActionView { verb: "promote".to_owned(), arm: choice, reason: !held.is_empty(), does }
     }
 
     fn next_in_words(&self) -> String {

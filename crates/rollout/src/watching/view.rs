@@ -4,8 +4,8 @@ use manifest::{Metric, Span};
 use serde::{Deserialize, Serialize};
 
 use super::{GateWatch, Unwatched, Watching};
-use crate::word::number;
-use crate::{State, Word};
+use crate::open_enum::number;
+use crate::{OpenEnum, State};
 
 /// A watch, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub struct WatchView {
     /// The version watched.
     pub version: String,
     /// Is it on?
-    pub standing: Word<WatchStanding>,
+    pub standing: OpenEnum<WatchStanding>,
     /// One English sentence.
     pub message: String,
     /// When the version was promoted, in milliseconds since 1970.
@@ -36,9 +36,9 @@ pub struct GateWatchView {
     /// The gate's name.
     pub name: String,
     /// Is it within its limit?
-    pub standing: Word<GateStanding>,
+    pub standing: OpenEnum<GateStanding>,
     /// What is measured.
-    pub metric: Word<Metric>,
+    pub metric: OpenEnum<Metric>,
     /// What it showed in the last ten minutes: a share, milliseconds, or a mean.
     pub value: Option<f64>,
     /// Requests that rests on.

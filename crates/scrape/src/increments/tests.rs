@@ -22,7 +22,7 @@ fn a_region_is_blind_to_others_and_not_to_its_own() {
     news.sources = vec![source(Some("eu"), 900, false), source(Some("us"), 100, true)];
     news.gap = Some("silent".to_owned());
     let seen = |news: &Increments, state| {
-        let Seen { from_ms, gap, coverage, .. } = news.of(state);
+        let LookSummary { from_ms, gap, coverage, .. } = news.of(state);
         (from_ms, gap.is_some(), coverage.told, coverage.asked)
     };
     assert_eq!((seen(&news, &eu), seen(&news, &us)), ((900, false, 1, 1), (100, true, 0, 1)));

@@ -149,7 +149,7 @@ fn take(look: &mut Look, server: &mut Server, answer: Result<Found, String>, wan
             tracing::warn!("{error}");
             server.answers_since_ns = None;
             for proxy in server.fleet.names().chain([&server.name]) {
-                look.fails(proxy, error.clone());
+                look.fail(proxy, error.clone());
             }
             return;
         }
@@ -158,7 +158,7 @@ fn take(look: &mut Look, server: &mut Server, answer: Result<Found, String>, wan
         tracing::debug!("{proxy} is scraped by more than one job of {}: one of them is read", server.name);
     }
     for proxy in &readings.partial {
-        look.fails(proxy, format!("{proxy}: a part of its newest scrape is missing"));
+        look.fail(proxy, format!("{proxy}: a part of its newest scrape is missing"));
     }
     for snapshot in readings.snapshots {
         look.expect(&snapshot.source, region.as_deref());
@@ -169,10 +169,10 @@ fn take(look: &mut Look, server: &mut Server, answer: Result<Found, String>, wan
     let since_ns = *server.answers_since_ns.get_or_insert(now.monotonic_ns);
     for (proxy, target) in server.fleet.silent(now, since_ns, 2 * interval_ms + SLACK_MS) {
         if failing.contains(&target) {
-            look.fails(&proxy, format!("{proxy}: {} cannot scrape it (up is 0)", server.name));
+            look.fail(&proxy, format!("{proxy}: {} cannot scrape it (up is 0)", server.name));
         } else {
             server.fleet.forget(&proxy);
-            look.gone(&proxy);
+            look.retire(&proxy);
         }
     }
     if server.fleet.len() > 0 {
@@ -181,7 +181,7 @@ fn take(look: &mut Look, server: &mut Server, answer: Result<Found, String>, wan
         let why = "has no sample of the filter's (serin_policy_generation): does it scrape the proxies, and is their filter in \
                    place?";
         look.expect(&server.name, region.as_deref());
-        look.fails(&server.name, format!("{} {why}", server.name));
+        look.fail(&server.name, format!("{} {why}", server.name));
     }
 }
 

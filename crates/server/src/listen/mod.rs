@@ -3,8 +3,8 @@
 //! One loop serves both ports. Without bounds, whoever can connect takes every descriptor of the process, and the store
 //! cannot be opened any more. What is over a bound is closed at once and counted; those who are there stay.
 
+mod connections;
 mod held;
-mod places;
 mod stalled;
 pub mod tls;
 
@@ -24,9 +24,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use crate::doors::{self, RefusedRequests, Why};
+use crate::access::{self, RefusalReason, RefusedRequests};
+use connections::Connections;
 use held::{Held, Use};
-use places::Places;
 use stalled::WriteTimeout;
 use tls::Tls;
 
@@ -69,7 +69,7 @@ pub struct Port {
     /// How many may be connected.
     pub room: usize,
     pub patience: ConnectionTimeouts,
-    pub turned_away: RefusedRequests,
+    pub refused_requests: RefusedRequests,
 }
 
 /// Binds an address; the error names the option.
@@ -82,10 +82,10 @@ pub async fn listen(option: &str, address: SocketAddr) -> Result<TcpListener> {
 impl Port {
     /// Serves until it is told to stop.
     pub async fn serve(self, stopped: watch::Receiver<bool>) {
-        let Self { socket, router, tls, room, patience, turned_away } = self;
-        let places = Places::new(room, patience.head);
+        let Self { socket, router, tls, room, patience, refused_requests } = self;
+        let places = Connections::new(room, patience.head);
         let mut stop = stopped.clone();
-        let failed = Failed { last: Arc::default(), turned_away: turned_away.clone() };
+        let failed = Failed { last: Arc::default(), refused_requests: refused_requests.clone() };
         loop {
             let accepted = tokio::select! {
                 // The sender going away is a stop as well.
@@ -102,7 +102,7 @@ impl Port {
                 }
             };
             let Some(place) = places.take(peer.ip()) else {
-                turned_away.count(Why::Connections);
+                refused_requests.count(RefusalReason::Connections);
                 continue;
             };
             let (router, tls, stopped) = (router.clone(), tls.clone(), stopped.clone());
@@ -120,12 +120,12 @@ impl Port {
 #[derive(Clone)]
 struct Failed {
     last: Arc<Mutex<Option<Instant>>>,
-    turned_away: RefusedRequests,
+    refused_requests: RefusedRequests,
 }
 
 impl Failed {
     fn tell(&self, why: &str) {
-        self.turned_away.count(Why::Credentials);
+        self.refused_requests.count(RefusalReason::Credentials);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_none_or(|last| last.elapsed() >= Duration::from_secs(10)) {
             *last = Some(Instant::now());
@@ -171,7 +171,7 @@ async fn talk<I>(
     let service = hyper::service::service_fn({
         let in_use = in_use.clone();
         move |request: Request<Incoming>| {
-            let lease = doors::is_lease(request.uri().path());
+            let lease = access::is_lease(request.uri().path());
             let (begun, router) = (in_use.begin(lease), router.clone());
             async move {
                 let answered: Result<Response<Body>, Infallible> =

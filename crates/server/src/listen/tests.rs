@@ -16,7 +16,7 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 
 struct Served {
     address: SocketAddr,
-    turned_away: RefusedRequests,
+    refused_requests: RefusedRequests,
     stop: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<()>,
 }
@@ -29,13 +29,13 @@ fn endless() -> Body {
 async fn served(room: usize, patience: ConnectionTimeouts, tls: Option<Tls>) -> Served {
     let router =
         Router::new().route("/", get(|| async { "here" })).route("/endless", get(|| async { endless() }));
-    let router = router.route(doors::LEASE, get(|| async { "here" }));
+    let router = router.route(access::LEASE, get(|| async { "here" }));
     let socket = listen("--http", "127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let address = socket.local_addr().expect("its address");
-    let turned_away = RefusedRequests::default();
+    let refused_requests = RefusedRequests::default();
     let (stop, stopped) = watch::channel(false);
-    let port = Port { socket, router, tls, room, patience, turned_away: turned_away.clone() };
-    Served { address, turned_away, stop, serving: tokio::spawn(port.serve(stopped)) }
+    let port = Port { socket, router, tls, room, patience, refused_requests: refused_requests.clone() };
+    Served { address, refused_requests, stop, serving: tokio::spawn(port.serve(stopped)) }
 }
 
 async fn connect(served: &Served) -> TcpStream {
@@ -74,9 +74,9 @@ async fn who_comes_when_there_is_no_room_is_sent_away_and_who_is_there_stays() {
         ends(&mut connect(&served).await).await;
     }
     assert!(
-        served.turned_away.render(0).contains("{reason=\"connections\"} 50"),
+        served.refused_requests.render(0).contains("{reason=\"connections\"} 50"),
         "{}",
-        served.turned_away.render(0)
+        served.refused_requests.render(0)
     );
     ask(&mut first, "/").await;
     drop(second);
@@ -103,19 +103,19 @@ async fn a_flood_of_leases_locks_nobody_out() {
         for n in 0..16 {
             let mut lease = connect(&served).await;
             if n % 4 > 0 {
-                ask(&mut lease, doors::LEASE).await;
+                ask(&mut lease, access::LEASE).await;
             }
             flood.push(lease);
         }
         let mut person = connect(&served).await;
         ask(&mut person, "/").await;
         ask(&mut person, "/").await;
-        assert!(!served.turned_away.render(0).contains("connections\"} 1"), "round {round}");
+        assert!(!served.refused_requests.render(0).contains("connections\"} 1"), "round {round}");
     }
     // Those that idle for longest have gone, and were told so.
     ends(&mut flood[0]).await;
     let mut last = flood.pop().expect("the last");
-    ask(&mut last, doors::LEASE).await;
+    ask(&mut last, access::LEASE).await;
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::{
-    ArmStanding, ArmView, BanditView, Demand, DrillLeaseView, DrillPhase, DrillPushView, DrillView,
+    ArmView, BanditView, ChallengerOutcome, Demand, DrillLeaseView, DrillPhase, DrillPushView, DrillView,
     GateStanding, GateWatchView, KeepWarmView, Latency, Load, NextStep, Outcome, PollView, PracticeView,
     RunView, ShareView, TriggerView, WatchStanding, WatchView,
 };
@@ -44,7 +44,7 @@ fn full() -> RunView {
         arm: arm.into(),
         version: "v2".to_owned(),
         weight_ppm: 50_000,
-        standing: ArmStanding::In.into(),
+        standing: ChallengerOutcome::In.into(),
         reason: None,
         exposed: run.exposed,
         gates: Vec::new(),

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::{Api, done};
-use crate::doors::{RefusedRequest, RefusedRequests, Why};
+use crate::access::{RefusalReason, RefusedRequest, RefusedRequests};
 use crate::export;
 use store::Filter;
 
@@ -53,18 +53,19 @@ pub async fn export(State(api): State<Api>, Query(wanted): Query<ExportQuery>) -
     let ExportQuery { name, run, since_ms, until_ms, format, what } = wanted;
     let filter = Filter { name, run, since_ms, until_ms };
     let Ok(place) = api.exports.places.clone().try_acquire_owned() else {
-        api.doors.turned_away.count(Why::Exports);
+        api.guard.refused_requests.count(RefusalReason::Exports);
         let why = "several exports are being read already; try again in a minute, or ask for less (name, run, since)";
-        return RefusedRequest::new(StatusCode::TOO_MANY_REQUESTS, Why::Exports, why.to_owned())
+        return RefusedRequest::new(StatusCode::TOO_MANY_REQUESTS, RefusalReason::Exports, why.to_owned())
             .into_response();
     };
     let (chunks, mut written) = mpsc::channel(4);
     let broken = Arc::new(OnceLock::new());
-    let (breaks, terms, turned_away) = (broken.clone(), api.exports.terms, api.doors.turned_away.clone());
+    let (breaks, terms, refused_requests) =
+        (broken.clone(), api.exports.terms, api.guard.refused_requests.clone());
     let (runtime, until) = (Handle::current(), Instant::now() + terms.whole);
     tokio::task::spawn_blocking(move || {
         let _place = place;
-        let chunks = Chunks { chunks, runtime, stalled: terms.stalled, until, turned_away };
+        let chunks = Chunks { chunks, runtime, stalled: terms.stalled, until, refused_requests };
         let mut out = BufWriter::with_capacity(CHUNK, chunks);
         let done = export::write(&api.archive, &filter, format, what, &mut out);
         if let Err(error) = done.and_then(|()| Ok(out.flush()?)) {
@@ -104,7 +105,7 @@ struct Chunks {
     runtime: Handle,
     stalled: Duration,
     until: Instant,
-    turned_away: RefusedRequests,
+    refused_requests: RefusedRequests,
 }
 
 impl Write for Chunks {
@@ -121,7 +122,7 @@ impl Write for Chunks {
             Some(Ok(())) => Ok(bytes.len()),
             Some(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
             None => {
-                self.turned_away.count(Why::SlowReader);
+                self.refused_requests.count(RefusalReason::SlowReader);
                 Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "nobody read on, or not to the end in time; ask for less",

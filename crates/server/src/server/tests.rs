@@ -11,20 +11,20 @@ use axum::http::Request;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::doors::{RefusedRequests, Tokens};
+use crate::access::{RefusedRequests, Tokens};
 use sources::{Hosts, Secrets};
 
 struct Served {
     router: Router,
     api: Api,
     commanded: mpsc::Receiver<Command>,
-    turned_away: RefusedRequests,
+    refused_requests: RefusedRequests,
     readers: SpecificationReaders,
 }
 
 fn served(bound: &str, allowed: &[&str]) -> Served {
     let (commands, commanded) = mpsc::channel(8);
-    let (turned_away, readers) = (RefusedRequests::default(), SpecificationReaders::default());
+    let (refused_requests, readers) = (RefusedRequests::default(), SpecificationReaders::default());
     let allowed = allowed.iter().map(|host| host.parse().expect("a host")).collect();
     let api = Api {
         commands,
@@ -32,7 +32,7 @@ fn served(bound: &str, allowed: &[&str]) -> Served {
         triggers: watch::channel(TriggerViews::default()).1,
         lease: Leases::new(1, 5_000),
         archive: Archive::of(FilePath::new("/nonexistent/serin.db")),
-        pulse: Pulse::default(),
+        metrics: EngineMetrics::default(),
         sources: Sources::new(Secrets::default(), outbound::system(), Hosts::default()).expect("sources"),
         deliveries: Deliveries::default(),
         readers: readers.clone(),
@@ -41,15 +41,15 @@ fn served(bound: &str, allowed: &[&str]) -> Served {
         proxies: Proxies::default(),
         plugins: Arc::default(),
         ecds: Ecds::new(envoy::Resource::local("/filter.wasm"), 1),
-        doors: RequestGuard::new(bound.parse().expect("an address"), allowed, turned_away.clone()),
+        guard: RequestGuard::new(bound.parse().expect("an address"), allowed, refused_requests.clone()),
     };
-    Served { router: router(api.clone()), api, commanded, turned_away, readers }
+    Served { router: router(api.clone()), api, commanded, refused_requests, readers }
 }
 
 /// The same with something else behind it; the engine hears nothing.
 fn with(api: Api) -> Served {
-    let (turned_away, readers) = (api.doors.turned_away.clone(), api.readers.clone());
-    Served { router: router(api.clone()), api, commanded: mpsc::channel(1).1, turned_away, readers }
+    let (refused_requests, readers) = (api.guard.refused_requests.clone(), api.readers.clone());
+    Served { router: router(api.clone()), api, commanded: mpsc::channel(1).1, refused_requests, readers }
 }
 
 const ROLLOUT: &str = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: ranker}\nspec:\n  stable: {version: v1}\n  canary: {version: v2}\n";
@@ -75,7 +75,7 @@ async fn status(router: &Router, request: Request<Body>) -> (u16, Bytes, HeaderM
 
 /// `expected`: a status and a part of what is said, or the engine is asked.
 async fn check(served: &mut Served, text: &str, expected: Option<(u16, &str)>) {
-    let before = served.turned_away.render(0);
+    let before = served.refused_requests.render(0);
     let answered = tokio::select! {
         biased;
         command = served.commanded.recv() => {
@@ -96,7 +96,7 @@ async fn check(served: &mut Served, text: &str, expected: Option<(u16, &str)>) {
                 Some(&b"nosniff"[..])
             );
             let refused = matches!(expected, 403 | 413 | 415 | 421);
-            assert_eq!(served.turned_away.render(0) != before, refused, "{text}: is it counted?");
+            assert_eq!(served.refused_requests.render(0) != before, refused, "{text}: is it counted?");
         }
         (answered, expected) => panic!("{text}: {answered:?}, not {expected:?}"),
     }
@@ -326,8 +326,8 @@ async fn a_proxy_shows_a_token_and_loses_its_stream_with_it() {
     let (old, new) = ("0123456789abcdef", "fedcba9876543210");
     std::fs::write(&file, old).expect("a file");
     let tokens = Some(Tokens::open(file.clone()).expect("tokens"));
-    let turned_away = RefusedRequests::default();
-    let proxies = Proxies { tokens, turned_away: turned_away.clone(), ..Proxies::default() };
+    let refused_requests = RefusedRequests::default();
+    let proxies = Proxies { tokens, refused_requests: refused_requests.clone(), ..Proxies::default() };
     let router = Router::new()
         .route(
             "/stream",
@@ -351,7 +351,11 @@ async fn a_proxy_shows_a_token_and_loses_its_stream_with_it() {
         assert!(code == expected && body.contains(part), "{shown}: {code} {body}");
         assert!(!body.contains(old) && !body.contains(new), "{body}");
     }
-    assert!(turned_away.render(0).contains("{reason=\"credentials\"} 6"), "{}", turned_away.render(0));
+    assert!(
+        refused_requests.render(0).contains("{reason=\"credentials\"} 6"),
+        "{}",
+        refused_requests.render(0)
+    );
     let stream =
         |token: &str| request(&format!("POST /stream\ncontent-type: application/grpc\n{}", bearer(token)));
     let (code, _, headers) = status(&router, stream(new)).await;
@@ -398,9 +402,9 @@ async fn a_question_for_a_lease_bears_a_name_that_can_be_kept() {
         let (code, body, _) = status(&here.router, request(&question(node))).await;
         assert!(code == 422 && String::from_utf8_lossy(&body).contains("512"), "{node}: {code}");
     }
-    assert!(here.turned_away.render(0).contains("{reason=\"node\"} 4"));
+    assert!(here.refused_requests.render(0).contains("{reason=\"node\"} 4"));
     assert!(
-        here.turned_away.render(7).contains("{reason=\"node\"} 11"),
+        here.refused_requests.render(7).contains("{reason=\"node\"} 11"),
         "those of the ECDS port are counted too"
     );
 }

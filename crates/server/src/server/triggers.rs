@@ -11,7 +11,7 @@ use rollout::Human;
 
 use super::people::human;
 use super::{Answer, Api, ask, done};
-use crate::webhook::{self, Said};
+use crate::webhook::{self, Delivered};
 use controller::engine::{Command, TriggerCommand};
 use controller::specification::ReadTrigger;
 use sources::Text;
@@ -98,19 +98,19 @@ async fn delivered(api: &Api, name: String, headers: &HeaderMap, body: &[u8]) ->
     let delivery = webhook::check(secret, terms.tolerance_ms, headers, body, now_ms)
         .map_err(|webhook::Unsigned(why)| Refusal::Denied(format!("{name}: {why}")))?;
     let nothing = |message: String| Fired { triggered: false, version: None, message };
-    if delivery.as_ref().is_some_and(|delivery| api.deliveries.knows(&name, delivery, now_ms)) {
+    if delivery.as_ref().is_some_and(|delivery| api.deliveries.contains(&name, delivery, now_ms)) {
         return Ok(nothing("this delivery was taken before".to_owned()));
     }
     let said = webhook::read(&trigger, body).map_err(|why| Refusal::Invalid(format!("{name}: {why}")))?;
     let answer = match said {
-        Said::News(news) => {
+        Delivered::Event(news) => {
             let name = name.clone();
             ask(api, |answer| Command::Trigger(TriggerCommand::Hear { name, news, answer })).await?
         }
-        Said::Nothing(why) => nothing(why),
+        Delivered::Ignored(why) => nothing(why),
     };
     if let Some(delivery) = &delivery {
-        api.deliveries.took(&name, delivery, terms.tolerance_ms);
+        api.deliveries.insert(&name, delivery, terms.tolerance_ms);
     }
     Ok(answer)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use controller::engine::News;
+use controller::engine::RegistryEvent;
 use manifest::{Mlflow, Trigger, When};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -10,11 +10,11 @@ use sources::moment::{self, NoMoment, Zone, of_number, of_text};
 
 /// What a delivery means for a trigger.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Delivered {
     /// Something of its model has changed.
-    News(News),
+    Event(RegistryEvent),
     /// Nothing: why.
-    Nothing(String),
+    Ignored(String),
 }
 
 /// MLflow's envelope; strange fields are theirs to add.
@@ -93,7 +93,7 @@ const FORM: &str =
     "send MLflow's events, or {\"version\": \"7\", \"model\": MODEL, \"reason\": TEXT, \"timestamp\": TIME}";
 
 /// Reads a delivery; the error is one sentence.
-pub fn read(trigger: &Trigger, body: &[u8]) -> Result<Said, String> {
+pub fn read(trigger: &Trigger, body: &[u8]) -> Result<Delivered, String> {
     let value: Value = serde_json::from_slice(body).map_err(|error| format!("no JSON: {error}; {FORM}"))?;
     // A list would be taken for the fields in their order.
     if !value.is_object() {
@@ -104,7 +104,7 @@ pub fn read(trigger: &Trigger, body: &[u8]) -> Result<Said, String> {
         let said_ms = happened(event.timestamp.as_ref())?;
         return Ok(match &trigger.mlflow {
             Some(mlflow) => event.means(mlflow, said_ms),
-            None => Said::Nothing("the trigger has no spec.mlflow to compare it with".to_owned()),
+            None => Delivered::Ignored("the trigger has no spec.mlflow to compare it with".to_owned()),
         });
     }
     let plain: Plain = serde_json::from_value(value).map_err(|error| format!("{error}; {FORM}"))?;
@@ -119,17 +119,17 @@ pub fn read(trigger: &Trigger, body: &[u8]) -> Result<Said, String> {
             let by =
                 plain.reason.map_or_else(|| "a webhook".to_owned(), |reason| format!("a webhook: {reason}"));
             let said_ms = happened(plain.timestamp.as_ref())?;
-            Ok(Said::News(News { version: Some(version), go: true, by, said_ms }))
+            Ok(Delivered::Event(RegistryEvent { version: Some(version), go: true, by, said_ms }))
         }
     }
 }
 
-fn foreign(model: &str, mlflow: &Mlflow) -> Said {
-    Said::Nothing(format!("it is about the model {model:?}, the trigger is for {:?}", mlflow.model))
+fn foreign(model: &str, mlflow: &Mlflow) -> Delivered {
+    Delivered::Ignored(format!("it is about the model {model:?}, the trigger is for {:?}", mlflow.model))
 }
 
 impl Event {
-    fn means(self, mlflow: &Mlflow, said_ms: Option<u64>) -> Said {
+    fn means(self, mlflow: &Mlflow, said_ms: Option<u64>) -> Delivered {
         let Self { entity, action, data, workspace, .. } = self;
         if data.name != mlflow.model {
             return foreign(&data.name, mlflow);
@@ -138,7 +138,7 @@ impl Event {
         if !mlflow.is_in(workspace.as_deref()) {
             let (theirs, ours) = (workspace.as_deref(), mlflow.workspace.as_deref());
             let named = |name: Option<&str>| name.unwrap_or(Mlflow::DEFAULT_WORKSPACE).to_owned();
-            return Said::Nothing(format!(
+            return Delivered::Ignored(format!(
                 "it is about {:?} of the workspace {:?}, the trigger is for {:?} (spec.mlflow.workspace)",
                 mlflow.model,
                 named(theirs),
@@ -147,7 +147,7 @@ impl Event {
         }
         if let Some(status) = data.status.as_ref().filter(|status| *status != "READY" && action != "deleted")
         {
-            return Said::Nothing(format!(
+            return Delivered::Ignored(format!(
                 "version {} is {status}, and only what is READY is rolled out",
                 data.version
             ));
@@ -183,15 +183,15 @@ impl Event {
                 format!("a webhook: made with tag {key}")
             }
             ("model_version", "created", When::Created) => "a webhook: made".to_owned(),
-            _ => return Said::Nothing(format!("{entity}.{action} is not what the trigger waits for")),
+            _ => return Delivered::Ignored(format!("{entity}.{action} is not what the trigger waits for")),
         };
         // An alias stands for one version, whichever it was.
         let version = Some(data.version).filter(|version| !version.is_empty());
         if version.is_none() && (go || !matches!(mlflow.when, When::Alias(_))) {
-            return Said::Nothing(format!("{entity}.{action} names no version"));
+            return Delivered::Ignored(format!("{entity}.{action} names no version"));
         }
         let version = version.filter(|_| go || !matches!(mlflow.when, When::Alias(_)));
-        Said::News(News { version, go, by, said_ms })
+        Delivered::Event(RegistryEvent { version, go, by, said_ms })
     }
 }
 
@@ -210,12 +210,12 @@ mod tests {
     #[track_caller]
     fn check(when: &str, body: &str, expected: Result<Option<(&str, &str)>, &str>) {
         match (read(&trigger(when), body.as_bytes()), expected) {
-            (Ok(Said::News(News { version, go, by, .. })), Ok(Some((expected, how)))) => {
+            (Ok(Delivered::Event(RegistryEvent { version, go, by, .. })), Ok(Some((expected, how)))) => {
                 let version = version.as_deref().unwrap_or("-");
                 let version = if go { version.to_owned() } else { format!("not {version}") };
                 assert_eq!((version.as_str(), by.as_str()), (expected, how), "{body}");
             }
-            (Ok(Said::Nothing(_)), Ok(None)) => {}
+            (Ok(Delivered::Ignored(_)), Ok(None)) => {}
             (Err(error), Err(part)) => assert!(error.contains(part), "{part:?} is missing in: {error}"),
             (found, expected) => panic!("{body}: {found:?}, not {expected:?}"),
         }
@@ -310,8 +310,8 @@ mod tests {
         let of = |timestamp: &str| {
             let body = format!(r#"{{"version": "7", "timestamp": {timestamp}}}"#);
             match read(&trigger("{created: true}"), body.as_bytes()) {
-                Ok(Said::News(news)) => Ok(news.said_ms),
-                Ok(Said::Nothing(why)) => panic!("{why}"),
+                Ok(Delivered::Event(news)) => Ok(news.said_ms),
+                Ok(Delivered::Ignored(why)) => panic!("{why}"),
                 Err(why) => Err(why),
             }
         };

@@ -1,7 +1,7 @@
 //! What a reader of all proxies makes of its readings, look by look: as `envoy::stats::Counters` and the controller's
 //! scraper do, which read over a network.
 
-use rollout::{ProxyCoverage, Seen};
+use rollout::{LookSummary, ProxyCoverage};
 use tally::{Counted, Follower, Loss, Reading};
 
 /// A proxy is stale after so many looks without an answer.
@@ -30,7 +30,11 @@ impl Looks {
     }
 
     /// What these readings say, and what they lack.
-    pub(super) fn take(&mut self, readings: Vec<Option<Reading>>, now_ms: u64) -> (Seen, Vec<Counted>) {
+    pub(super) fn take(
+        &mut self,
+        readings: Vec<Option<Reading>>,
+        now_ms: u64,
+    ) -> (LookSummary, Vec<Counted>) {
         self.proxies.resize_with(readings.len().max(self.proxies.len()), Source::default);
         let begun_ms = std::mem::replace(&mut self.from_ms, now_ms);
         let mut counted = Vec::new();
@@ -67,7 +71,7 @@ impl Looks {
         let asked = u32::try_from(self.proxies.len()).unwrap_or(u32::MAX);
         let gap = (!told).then(|| lacking.clone());
         let coverage = ProxyCoverage { told: whole, asked, lacking, ..ProxyCoverage::default() };
-        let seen = Seen { from_ms, to_ms: now_ms, gap, coverage };
+        let seen = LookSummary { from_ms, to_ms: now_ms, gap, coverage };
         (seen, counted)
     }
 }
@@ -81,7 +85,7 @@ mod tests {
         let mut looks = Looks::new(1_000);
         let mut take = |told: [bool; 2], now_ms| {
             let readings = told.map(|told| told.then(Reading::default)).to_vec();
-            let Seen { from_ms, coverage, .. } = looks.take(readings, now_ms).0;
+            let LookSummary { from_ms, coverage, .. } = looks.take(readings, now_ms).0;
             (from_ms, coverage.told, coverage.asked)
         };
         for now_ms in [1_000, 2_000, 3_000] {

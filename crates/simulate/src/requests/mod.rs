@@ -1,7 +1,7 @@
 //! A world of requests: each is asked, assigned, answered or not, and counted by the code that counts in production.
 //!
 //! ```text
-//! [ RequestWorld ] -- requests --> tally::{Waiting, Slot} -- looks --> tally::Follower --> CounterAccumulator --> step
+//! [ RequestWorld ] -- requests --> tally::{InFlight, Slot} -- looks --> tally::Follower --> CounterAccumulator --> step
 //! ```
 //!
 //! What [`crate::run`] makes up are counts of an interval; here they come about. So this can go wrong in all the ways in

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use split::{Arm, Cause, Splitter};
 use tally::{
-    Class, ConfidenceScale, Ending, GroupEvent, LATENCY_TOP, Reached, Reading, Slot, Ticket, Waiting, What,
+    Class, ConfidenceScale, Ending, GroupEvent, InFlight, LATENCY_TOP, Reached, Reading, Slot, Ticket, What,
 };
 
 use super::counters::{Counters, Names};
@@ -64,7 +64,7 @@ pub(super) struct Instance {
     in_force: Option<Rc<Sent>>,
     coming: VecDeque<(f64, Rc<Sent>)>,
     /// Of each policy that still has requests to follow.
-    waiting: Vec<(u64, Waiting)>,
+    waiting: Vec<(u64, InFlight)>,
     counters: Counters,
     /// The same a tick ago, and the epoch announced then; kept where looks are torn.
     earlier: Option<(Counters, Option<u64>)>,
@@ -133,7 +133,7 @@ impl Instance {
     }
 
     fn take(&mut self, sent: Rc<Sent>) {
-        self.waiting.push((sent.epoch, Waiting::new(self.names.ages_ms())));
+        self.waiting.push((sent.epoch, InFlight::new(self.names.ages_ms())));
         self.in_force = Some(sent);
     }
 

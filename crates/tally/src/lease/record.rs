@@ -2,7 +2,7 @@
 
 use split::Standing;
 
-use super::{Answer, Word};
+use super::{Answer, LeaseStatus};
 
 /// The lease of a policy, as it stands in the data that the VMs of a proxy share. Times are in nanoseconds by a clock that
 /// nobody sets.
@@ -85,11 +85,11 @@ impl Record {
             return None;
         }
         match answer.lease {
-            Word::Unknown => None,
-            Word::Revoke => {
+            LeaseStatus::Unknown => None,
+            LeaseStatus::Revoke => {
                 Some((Self { state: State::Revoked, ..self.clone() }, News { renewed: false, revoked: true }))
             }
-            Word::Renew => {
+            LeaseStatus::Renew => {
                 let mut revoked = self.revoked.clone();
                 revoked.extend(answer.revoked.iter().filter(|name| !self.revoked.contains(name)).cloned());
                 let news = News { renewed: true, revoked: revoked.len() > self.revoked.len() };

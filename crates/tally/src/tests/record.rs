@@ -13,7 +13,7 @@ fn record() -> Record {
     }
 }
 
-fn answer(lease: Word, revoked: &[&str]) -> Answer {
+fn answer(lease: LeaseStatus, revoked: &[&str]) -> Answer {
     let revoked = revoked.iter().map(|name| (*name).to_owned()).collect();
     Answer { incarnation: 1, generation: 7, lease, ttl_ms: None, revoked }
 }
@@ -77,25 +77,29 @@ fn what_an_answer_changes() {
         revoked: names.iter().map(|name| (*name).to_owned()).collect(),
         ..renewed.clone()
     };
-    check(&record(), &answer(Word::Renew, &[]), Some((renewed.clone(), [true, false])));
-    let short = Answer { ttl_ms: Some(5), ..answer(Word::Renew, &[]) };
+    check(&record(), &answer(LeaseStatus::Renew, &[]), Some((renewed.clone(), [true, false])));
+    let short = Answer { ttl_ms: Some(5), ..answer(LeaseStatus::Renew, &[]) };
     check(&record(), &short, Some((Record { deadline_ns: 505 * MS, ..record() }, [true, false])));
     // One that ran out comes back; one that was taken back does not.
     let expired = Record { state: State::Expired, ..record() };
-    check(&expired, &answer(Word::Renew, &[]), Some((renewed.clone(), [true, false])));
+    check(&expired, &answer(LeaseStatus::Renew, &[]), Some((renewed.clone(), [true, false])));
     let revoked = Record { state: State::Revoked, ..record() };
-    check(&record(), &answer(Word::Revoke, &[]), Some((revoked.clone(), [false, true])));
-    check(&revoked, &answer(Word::Renew, &[]), None);
-    check(&revoked, &answer(Word::Revoke, &[]), None);
+    check(&record(), &answer(LeaseStatus::Revoke, &[]), Some((revoked.clone(), [false, true])));
+    check(&revoked, &answer(LeaseStatus::Renew, &[]), None);
+    check(&revoked, &answer(LeaseStatus::Revoke, &[]), None);
     // Rollouts are taken back one by one, each is news once, and none comes back.
-    check(&record(), &answer(Word::Renew, &["a"]), Some((without(&["a"]), [true, true])));
-    check(&without(&["a"]), &answer(Word::Renew, &["a"]), Some((without(&["a"]), [true, false])));
-    check(&without(&["a"]), &answer(Word::Renew, &["a", "b"]), Some((without(&["a", "b"]), [true, true])));
-    check(&without(&["a"]), &answer(Word::Renew, &[]), Some((without(&["a"]), [true, false])));
+    check(&record(), &answer(LeaseStatus::Renew, &["a"]), Some((without(&["a"]), [true, true])));
+    check(&without(&["a"]), &answer(LeaseStatus::Renew, &["a"]), Some((without(&["a"]), [true, false])));
+    check(
+        &without(&["a"]),
+        &answer(LeaseStatus::Renew, &["a", "b"]),
+        Some((without(&["a", "b"]), [true, true])),
+    );
+    check(&without(&["a"]), &answer(LeaseStatus::Renew, &[]), Some((without(&["a"]), [true, false])));
     // What is not known, and what is of another policy.
-    check(&record(), &answer(Word::Unknown, &[]), None);
+    check(&record(), &answer(LeaseStatus::Unknown, &[]), None);
     for (incarnation, generation) in [(1, 6), (1, 8), (2, 7)] {
-        check(&record(), &Answer { incarnation, generation, ..answer(Word::Revoke, &[]) }, None);
+        check(&record(), &Answer { incarnation, generation, ..answer(LeaseStatus::Revoke, &[]) }, None);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Condvar, MutexGuard};
 
-use tally::lease::Word;
+use tally::lease::LeaseStatus;
 
 use super::*;
 
@@ -97,7 +97,7 @@ impl World {
     pub async fn until_written(&mut self) {
         for _ in 0..500 {
             let engine = self.engine_mut();
-            engine.upkeep.refusal = None;
+            engine.maintenance.refusal = None;
             engine.tick().await;
             if engine.writing.is_none() && !engine.owes() {
                 self.second().await;
@@ -111,7 +111,7 @@ impl World {
     /// Until no write is under way; nothing else happens meanwhile.
     pub async fn until_idle(&mut self) {
         for _ in 0..1_000 {
-            self.engine_mut().settle_late().await;
+            self.engine_mut().settle_deferred().await;
             if self.engine_mut().writing.is_none() {
                 return;
             }
@@ -173,16 +173,16 @@ impl World {
     }
 
     /// What a proxy that runs this hears of its lease.
-    pub fn asks(&self, shown: (u64, u64)) -> Word {
+    pub fn asks(&self, shown: (u64, u64)) -> LeaseStatus {
         self.asked(shown, None)
     }
 
     /// The same of one that says which document of that number it runs.
-    pub fn asks_of(&self, shown: (u64, u64), document: u64) -> Word {
+    pub fn asks_of(&self, shown: (u64, u64), document: u64) -> LeaseStatus {
         self.asked(shown, Some(document))
     }
 
-    fn asked(&self, (incarnation, generation): (u64, u64), document: Option<u64>) -> Word {
+    fn asked(&self, (incarnation, generation): (u64, u64), document: Option<u64>) -> LeaseStatus {
         let node = "a".to_owned();
         let question = Question { incarnation, generation, node, by_rollout: true };
         let engine = self.engine.as_ref().expect("a process");

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::story::human;
 use super::{MODELS, Tale};
-use crate::fleet::Moved;
+use crate::fleet::MemberOutcome;
 use crate::{Cause, Effect, Event, Phase, State};
 
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 }
 
 /// What no step of a fleet may do.
-fn check(before: &BTreeMap<String, State>, tale: &Tale, moved: &[Moved]) {
+fn check(before: &BTreeMap<String, State>, tale: &Tale, moved: &[MemberOutcome]) {
     let states = tale.states();
     let names: Vec<&String> = tale.members.keys().collect();
     for one in moved {

@@ -44,13 +44,13 @@ async fn readers_that_do_not_read_are_left_and_meanwhile_others_are_told_to_come
     assert_eq!(status(&served.router, request("GET /v1/rollouts\nhost: localhost")).await.0, 200);
     tokio::task::spawn_blocking(|| ()).await.expect("a thread is free");
     let again = async {
-        let left = || served.turned_away.render(0).contains("{reason=\"slow_reader\"} 2");
+        let left = || served.refused_requests.render(0).contains("{reason=\"slow_reader\"} 2");
         while !left() || export(&served.router).await.status().as_u16() != 200 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(30), again).await.expect("their places are free");
-    let page = served.turned_away.render(0);
+    let page = served.refused_requests.render(0);
     assert!(!page.contains("{reason=\"exports\"} 0"), "{page}");
     for slow in slow {
         let read = axum::body::to_bytes(slow.into_body(), 64 << 20).await;
@@ -69,7 +69,7 @@ async fn nobody_reads_for_ever() {
     assert!(
         read.is_err() || read.is_ok_and(|body| String::from_utf8_lossy(&body).contains("nobody read on"))
     );
-    assert!(served.turned_away.render(0).contains("{reason=\"slow_reader\"} 1"));
+    assert!(served.refused_requests.render(0).contains("{reason=\"slow_reader\"} 1"));
 }
 
 #[tokio::test]

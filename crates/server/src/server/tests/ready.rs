@@ -46,13 +46,13 @@ async fn ready_is_who_decides_writes_and_sees() {
     let health = Health::new(2, Duration::from_secs(1));
     let served = with(api(health.clone()));
     check(&served, &[("counters", "--envoy-admin")]).await;
-    health.looked(&looked(&[false, false]));
+    health.note_look(&looked(&[false, false]));
     check(&served, &[("counters", "--envoy-admin")]).await;
-    health.looked(&looked(&[false, true]));
+    health.note_look(&looked(&[false, true]));
     check(&served, &[]).await;
-    health.turned(true);
+    health.note_turn(true);
     check(&served, &[("store", "refused the last write")]).await;
-    health.turned(false);
+    health.note_turn(false);
     check(&served, &[]).await;
     let now = clock::now();
     clock::fake::set(rollout::Now { monotonic_ns: now.monotonic_ns + 60_000_000_000, ..now });

@@ -6,7 +6,7 @@ use axum::http::header::HOST;
 use axum::http::uri::Authority;
 use axum::http::{Method, Request, StatusCode};
 
-use super::{RefusedRequest, Why, is_lease};
+use super::{RefusalReason, RefusedRequest, is_lease};
 
 /// What the filters call the controller when they ask for a lease, wherever it is.
 const OF_THE_LEASE: &str = "serin";
@@ -43,7 +43,7 @@ impl Names {
             stranger.parse::<Authority>().map_or_else(|_| "NAME".to_owned(), |it| it.host().to_owned());
         Err(RefusedRequest::new(
             StatusCode::MISDIRECTED_REQUEST,
-            Why::Host,
+            RefusalReason::Host,
             format!(
                 "this controller is not known as {stranger:?}; if it is yours by that name, start it with \
                  `serin run --allowed-host {name}` (SERIN_ALLOWED_HOST), else ask at localhost"

@@ -161,7 +161,7 @@ impl Journal for StoreWriter {
     }
 
     fn begin(&mut self, decision: Decision) -> Written {
-        Written::UnderWay(self.hand_over(move |store| store.keep(&decision)))
+        Written::WriteInFlight(self.hand_over(move |store| store.keep(&decision)))
     }
 
     fn queue(&mut self, queued: &Queued) -> Result<()> {

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 /// Why something was not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum RefusalReason {
     /// It means another host.
     Host,
     /// It comes from a page of somebody else's.
@@ -32,7 +32,7 @@ pub enum Why {
     SlowReader,
 }
 
-impl Why {
+impl RefusalReason {
     const ALL: [(Self, &'static str); 9] = [
         (Self::Host, "host"),
         (Self::Origin, "origin"),
@@ -48,12 +48,12 @@ impl Why {
 
 /// How many were not let in since the process began, by why.
 #[derive(Clone, Debug, Default)]
-pub struct RefusedRequests(Arc<[AtomicU64; Why::ALL.len()]>);
+pub struct RefusedRequests(Arc<[AtomicU64; RefusalReason::ALL.len()]>);
 
 impl RefusedRequests {
     /// One more.
-    pub fn count(&self, why: Why) {
-        let place = Why::ALL.iter().position(|(known, _)| *known == why);
+    pub fn count(&self, why: RefusalReason) {
+        let place = RefusalReason::ALL.iter().position(|(known, _)| *known == why);
         if let Some(counter) = place.and_then(|place| self.0.get(place)) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
@@ -66,8 +66,8 @@ impl RefusedRequests {
         let mut out = format!(
             "# HELP {NAME} what was refused at the door, by why (docs/securing.md)\n# TYPE {NAME} counter\n"
         );
-        for ((kind, why), counter) in Why::ALL.iter().zip(self.0.iter()) {
-            let more = if *kind == Why::Node { nodes } else { 0 };
+        for ((kind, why), counter) in RefusalReason::ALL.iter().zip(self.0.iter()) {
+            let more = if *kind == RefusalReason::Node { nodes } else { 0 };
             // Writing to a String does not fail.
             let _ = writeln!(out, "{NAME}{{reason=\"{why}\"}} {}", counter.load(Ordering::Relaxed) + more);
         }
@@ -79,13 +79,13 @@ impl RefusedRequests {
 #[derive(Debug)]
 pub struct RefusedRequest {
     pub status: StatusCode,
-    pub why: Why,
+    pub why: RefusalReason,
     pub text: String,
 }
 
 impl RefusedRequest {
     /// `text`: one sentence with the remedy.
-    pub const fn new(status: StatusCode, why: Why, text: String) -> Self {
+    pub const fn new(status: StatusCode, why: RefusalReason, text: String) -> Self {
         Self { status, why, text }
     }
 }

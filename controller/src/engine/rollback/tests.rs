@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use api::{PhaseName, Word};
+use api::{OpenEnum, PhaseName};
 use axum::http::HeaderName;
 use rollout::Phase;
 use tokio::net::TcpListener;
@@ -54,13 +54,13 @@ async fn back(engine: &mut Engine, name: &str, to: &str, reason: &str) -> Result
     let human = Human { who: "ben".to_owned(), reason: reason.to_owned() };
     let (answer, mut answered) = oneshot::channel();
     engine
-        .go_back(name.to_owned(), RollbackOrder { to, unverified }, human, Conditions::default(), answer)
+        .roll_back(name.to_owned(), RollbackOrder { to, unverified }, human, Conditions::default(), answer)
         .await;
     loop {
         if let Ok(said) = answered.try_recv() {
             return said;
         }
-        let report = engine.outside.reported.recv().await.expect("an answer");
+        let report = engine.external.reported.recv().await.expect("an answer");
         engine.report(report).await;
     }
 }
@@ -74,7 +74,7 @@ fn refused(said: &Result<RollbackReply, Refusal>, part: &str) {
 }
 
 /// Run, phase, version behind the stable route, canary, its weight.
-fn seen(engine: &Engine) -> (u64, Word<PhaseName>, String, String, u32) {
+fn seen(engine: &Engine) -> (u64, OpenEnum<PhaseName>, String, String, u32) {
     let views = engine.views.borrow();
     let run = &views["ranker"].run;
     (run.run, run.phase.clone(), run.stable.clone(), run.canary.clone(), run.weight_ppm)
@@ -206,7 +206,7 @@ async fn nobody_brings_back_what_a_person_went_back_from() {
     let trigger = "apiVersion: serin.dev/v1alpha1\nkind: Trigger\nmetadata: {name: registry}\nspec:\n  webhook: {unsigned: true}\n  template:\n    metadata: {name: ranker}\n    spec:\n      stable: {version: v1}\n      canary: {version: 'v{{version}}'}\n";
     let read = crate::specification::ReadTrigger::read(trigger.to_owned()).expect("a trigger");
     engine.keep_trigger(read, false).expect("kept");
-    let named = crate::engine::triggers::Named::Event { said_ms: None };
+    let named = crate::engine::triggers::NamedBy::Event { said_ms: None };
     assert!(engine.go("registry", "2", "a test", named).await.expect("taken").triggered);
     promote(&mut engine, "ranker");
     apply(&mut engine, &text("v2", "v3", "")).await.expect("begun by hand");

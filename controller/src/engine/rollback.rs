@@ -33,7 +33,7 @@ type Answer = oneshot::Sender<Result<RollbackReply, Refusal>>;
 
 /// From one version back to another, of one run or member.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Way {
+struct RollbackPath {
     name: String,
     from: String,
     to: String,
@@ -41,20 +41,20 @@ struct Way {
 
 /// What going back means now.
 #[derive(Debug, PartialEq, Eq)]
-enum Aim {
+enum RollbackPlan {
     /// The present run ends.
     Abort,
     /// A run of its own.
-    Ways(Vec<Way>),
+    Paths(Vec<RollbackPath>),
 }
 
 /// The answer to the question whether a version is there, with all that is needed to act on it.
-pub struct Vouched {
+pub struct RollbackCheck {
     name: String,
     order: RollbackOrder,
     human: Human,
     conditions: Conditions,
-    ways: Vec<Way>,
+    ways: Vec<RollbackPath>,
     /// Who says so; `None`: nobody was asked.
     said: Result<Option<String>, String>,
     answer: Answer,
@@ -63,7 +63,7 @@ pub struct Vouched {
 impl Engine {
     /// `conditions`: what is asked again under its key is not done again, over restarts too: the same word would go back a
     /// version further.
-    pub(super) async fn go_back(
+    pub(super) async fn roll_back(
         &mut self,
         name: String,
         order: RollbackOrder,
@@ -89,8 +89,8 @@ impl Engine {
             return;
         }
         let ways = match self.aim(&name, &order, &human) {
-            Ok(Aim::Ways(ways)) => ways,
-            Ok(Aim::Abort) => {
+            Ok(RollbackPlan::Paths(ways)) => ways,
+            Ok(RollbackPlan::Abort) => {
                 let run = run(self);
                 let ended = self.act_as(&name, Act::Abort, human, &conditions, &order.words()).await;
                 let message = format!("run {run} is taken back to stable");
@@ -105,8 +105,8 @@ impl Engine {
         };
         let questions: Vec<Question> =
             ways.iter().filter_map(|way| self.question(way, order.unverified)).collect();
-        let (hooks, reports) = (self.outside.hooks.clone(), self.outside.reports.clone());
-        let (sources, admins) = (self.outside.sources.clone(), self.outside.admins.clone());
+        let (hooks, reports) = (self.external.hooks.clone(), self.external.reports.clone());
+        let (sources, admins) = (self.external.sources.clone(), self.external.admins.clone());
         tokio::spawn(async move {
             let asked = questions.iter().map(|question| question.ask(&hooks, &sources, &admins));
             let said: Result<Vec<Option<String>>, String> = join_all(asked).await.into_iter().collect();
@@ -114,26 +114,28 @@ impl Engine {
                 let said: Option<Vec<String>> = said.into_iter().collect();
                 said.map(|said| said.join("; "))
             });
-            let vouched = Box::new(Vouched { name, order, human, conditions, ways, said, answer });
-            let _ = reports.send(Report::Vouched(vouched)).await;
+            let vouched = Box::new(RollbackCheck { name, order, human, conditions, ways, said, answer });
+            let _ = reports.send(Report::RollbackCheck(vouched)).await;
         });
     }
 
     /// Does it send traffic to another version, rather than take it back to the one that stable serves?
     pub(super) fn raises(&self, name: &str, order: &RollbackOrder, human: &Human) -> bool {
-        matches!(self.aim(name, order, human), Ok(Aim::Ways(_)))
+        matches!(self.aim(name, order, human), Ok(RollbackPlan::Paths(_)))
     }
 
     /// Whoever was asked has answered: it begins, unless something else happened meanwhile.
-    pub(super) async fn settle_way_back(&mut self, vouched: Vouched) {
-        let Vouched { name, order, human, conditions, ways, said, answer } = vouched;
+    pub(super) async fn settle_rollback(&mut self, vouched: RollbackCheck) {
+        let RollbackCheck { name, order, human, conditions, ways, said, answer } = vouched;
         let begun = match (self.aim(&name, &order, &human), said) {
             (Err(refusal), _) => Err(refusal),
-            (Ok(Aim::Ways(now)), Ok(said)) if now == ways => {
+            (Ok(RollbackPlan::Paths(now)), Ok(said)) if now == ways => {
                 let acted = conditions.acted(&order.words());
                 self.begin_way_back(&name, ways, human, said, acted).await
             }
-            (Ok(Aim::Ways(now)), Err(why)) if now == ways => Err(Refusal::Conflict(format!("{name}: {why}"))),
+            (Ok(RollbackPlan::Paths(now)), Err(why)) if now == ways => {
+                Err(Refusal::Conflict(format!("{name}: {why}")))
+            }
             (Ok(_), _) => Err(Refusal::Conflict(format!(
                 "{name} has moved on meanwhile; see serin get {name}, and try again"
             ))),
@@ -144,15 +146,15 @@ impl Engine {
     async fn begin_way_back(
         &mut self,
         name: &str,
-        ways: Vec<Way>,
+        ways: Vec<RollbackPath>,
         human: Human,
         said: Option<String>,
         acted: Option<Acted>,
     ) -> Result<RollbackReply, Refusal> {
         let present = self.applied(name);
-        let plan = |way: &Way| {
+        let plan = |way: &RollbackPath| {
             let plan = &self.runs.get(&way.name)?.state.plan;
-            Some(plan.returning(&way.from, &way.to, said.clone()))
+            Some(plan.to_return(&way.from, &way.to, said.clone()))
         };
         let plans: Vec<_> = ways.iter().filter_map(plan).collect();
         plans.iter().try_for_each(compiles)?;
@@ -185,7 +187,7 @@ impl Engine {
         }
     }
 
-    fn aim(&self, name: &str, order: &RollbackOrder, human: &Human) -> Result<Aim, Refusal> {
+    fn aim(&self, name: &str, order: &RollbackOrder, human: &Human) -> Result<RollbackPlan, Refusal> {
         let whom = self.applied(name);
         if whom.is_empty() {
             self.there_is(name)?;
@@ -207,11 +209,11 @@ impl Engine {
             let what = "a weight that rises without a verdict wants a reason: give --reason";
             return Err(Refusal::Invalid(format!("{name}: {what}")));
         }
-        Ok(Aim::Ways(ways))
+        Ok(RollbackPlan::Paths(ways))
     }
 
     /// The way back of one run that is over, or nearly.
-    fn way(&self, state: &State, order: &RollbackOrder) -> Result<Way, Refusal> {
+    fn way(&self, state: &State, order: &RollbackOrder) -> Result<RollbackPath, Refusal> {
         let stable = &state.stable_version;
         let conflict = |why: String| Err(Refusal::Conflict(format!("{}: {why}", state.plan.name)));
         let known = self.versions_before(state)?;
@@ -244,7 +246,7 @@ impl Engine {
                 "a hook was told that {to} can be deleted; if you know that it is there, go back with --unverified"
             ));
         }
-        Ok(Way { name: state.plan.name.clone(), from: stable.clone(), to })
+        Ok(RollbackPath { name: state.plan.name.clone(), from: stable.clone(), to })
     }
 
     /// The versions that were behind the stable route of a run's name before, the latest first.
@@ -260,7 +262,7 @@ impl Engine {
         Ok(known)
     }
 
-    fn question(&self, way: &Way, unverified: bool) -> Option<Question> {
+    fn question(&self, way: &RollbackPath, unverified: bool) -> Option<Question> {
         let state = &self.runs.get(&way.name)?.state;
         let plan = &state.plan;
         Some(Question {
@@ -281,7 +283,7 @@ impl Engine {
 }
 
 /// What going back means while runs last; `None`: they are over, or stable serves the new version already.
-fn under_way(name: &str, states: &[&State], order: &RollbackOrder) -> Result<Option<Aim>, Refusal> {
+fn under_way(name: &str, states: &[&State], order: &RollbackOrder) -> Result<Option<RollbackPlan>, Refusal> {
     let Some(live) = states.iter().find(|state| !state.is_over()) else { return Ok(None) };
     let (run, stable, canary) = (live.run, &live.stable_version, &live.plan.canary);
     if live.plan.returning.is_some() {
@@ -298,7 +300,7 @@ fn under_way(name: &str, states: &[&State], order: &RollbackOrder) -> Result<Opt
             "run {run} of {name} ({stable} to {canary}) is under way: it can go back to {stable} alone; serin abort \
              {name}, then serin rollback {name} --to {to}"
         ))),
-        _ => Ok(Some(Aim::Abort)),
+        _ => Ok(Some(RollbackPlan::Abort)),
     }
 }
 

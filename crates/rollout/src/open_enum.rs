@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 /// and is no error. The machine's own enums stay closed, so that a `match` over them remains exhaustive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Word<T, Other = String> {
+pub enum OpenEnum<T, Other = String> {
     /// One of ours.
     Known(T),
     /// Another, as it came.
     Other(Other),
 }
 
-impl<T, Other> Word<T, Other> {
+impl<T, Other> OpenEnum<T, Other> {
     /// The value; `None` for one that is not ours.
     pub const fn known(&self) -> Option<&T> {
         match self {
@@ -26,26 +26,26 @@ impl<T, Other> Word<T, Other> {
 }
 
 /// Nothing was said.
-impl<T, Other: Default> Default for Word<T, Other> {
+impl<T, Other: Default> Default for OpenEnum<T, Other> {
     fn default() -> Self {
         Self::Other(Other::default())
     }
 }
 
-impl<T, Other> From<T> for Word<T, Other> {
+impl<T, Other> From<T> for OpenEnum<T, Other> {
     fn from(value: T) -> Self {
         Self::Known(value)
     }
 }
 
-impl<T: PartialEq, Other> PartialEq<T> for Word<T, Other> {
+impl<T: PartialEq, Other> PartialEq<T> for OpenEnum<T, Other> {
     fn eq(&self, value: &T) -> bool {
         self.known() == Some(value)
     }
 }
 
 /// The word as it stands on the wire.
-impl<T: Serialize> fmt::Display for Word<T> {
+impl<T: Serialize> fmt::Display for OpenEnum<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
     }
@@ -65,20 +65,20 @@ mod tests {
     #[test]
     fn a_word_is_read_as_it_is_written_and_a_newer_one_is_kept() {
         #[track_caller]
-        fn check<T>(json: &str, expected: &Word<T>)
+        fn check<T>(json: &str, expected: &OpenEnum<T>)
         where
             T: Serialize + for<'de> Deserialize<'de> + PartialEq + fmt::Debug,
         {
-            let read: Word<T> = serde_json::from_str(json).expect("a word");
+            let read: OpenEnum<T> = serde_json::from_str(json).expect("a word");
             assert_eq!((&read, serde_json::to_string(&read).expect("text").as_str()), (expected, json));
             assert_eq!(format!("\"{read}\""), json);
         }
-        check("\"not_applicable\"", &Word::Known(Answer::NotApplicable));
-        check("\"likely\"", &Word::<Answer>::Other("likely".to_owned()));
+        check("\"not_applicable\"", &OpenEnum::Known(Answer::NotApplicable));
+        check("\"likely\"", &OpenEnum::<Answer>::Other("likely".to_owned()));
         for phase in PhaseName::ALL {
-            check(&format!("\"{phase:?}\""), &Word::Known(phase));
+            check(&format!("\"{phase:?}\""), &OpenEnum::Known(phase));
         }
-        assert_eq!(format!("[{:<6}]", Word::<_>::Known(Answer::Pass)), "[pass  ]");
-        assert_eq!(Word::<Answer>::default().known(), None);
+        assert_eq!(format!("[{:<6}]", OpenEnum::<_>::Known(Answer::Pass)), "[pass  ]");
+        assert_eq!(OpenEnum::<Answer>::default().known(), None);
     }
 }

@@ -31,7 +31,7 @@ type Answering = Shared<BoxFuture<'static, Answered>>;
 
 /// The answers under keys.
 #[derive(Clone, Default)]
-pub struct Answers(Arc<Mutex<Known>>);
+pub struct IdempotentAnswers(Arc<Mutex<Known>>);
 
 #[derive(Default)]
 struct Known {
@@ -59,7 +59,7 @@ impl Known {
 }
 
 /// Does a request that carries a key once.
-pub async fn once(State(answers): State<Answers>, request: Request, next: Next) -> Response {
+pub async fn once(State(answers): State<IdempotentAnswers>, request: Request, next: Next) -> Response {
     // Figures and what registries send are no acts of a person: there are many, and each stands for itself.
     let path = request.uri().path();
     let figures = path.ends_with("/metrics") || path.ends_with("/webhook");
@@ -162,7 +162,7 @@ mod tests {
             .route("/abort", post(act.clone()))
             .route("/metrics", post(act.clone()))
             .route("/seen", get(act))
-            .layer(middleware::from_fn_with_state(Answers::default(), once));
+            .layer(middleware::from_fn_with_state(IdempotentAnswers::default(), once));
         (router, done)
     }
 

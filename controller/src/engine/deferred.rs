@@ -7,15 +7,15 @@ use rollout::{Effect, Event, ExerciseEvent};
 use store::{Entry, Kind};
 
 use super::Engine;
-use super::commit::Numbered;
-use super::writing::UnderWay;
+use super::commit::NumberedDraft;
+use super::writing::WriteInFlight;
 
 /// Events of runs whose decision is late; more than these are not remembered.
 const SINCE: usize = 2_000;
 
 /// What takes effect when the store answers.
-pub(super) struct Late {
-    pub numbered: Numbered,
+pub(super) struct Deferred {
+    pub numbered: NumberedDraft,
     /// Of each run in it, as it was: its number, and how often something was decided.
     pub before: Vec<(String, Option<(u64, u64)>)>,
     /// Of the exercise in it, how often something was decided.
@@ -29,15 +29,16 @@ pub(super) struct Late {
 impl Engine {
     /// Goes on where the thread that writes is: begins to write what was taken back meanwhile, and adopts a decision for
     /// which the store took its time.
-    pub(super) async fn settle_late(&mut self) {
+    pub(super) async fn settle_deferred(&mut self) {
         self.hear(Duration::ZERO);
-        if self.upkeep.hurry {
-            self.write_owed();
+        if self.maintenance.hurry {
+            self.write_backlog();
         }
         if self.writing.as_ref().is_none_or(|writing| writing.late.is_none()) {
             return;
         }
-        let Some((UnderWay { marks, late: Some(late), .. }, outcome)) = self.outcome(Duration::ZERO) else {
+        let Some((WriteInFlight { marks, late: Some(late), .. }, outcome)) = self.outcome(Duration::ZERO)
+        else {
             return;
         };
         if let Err(error) = outcome {
@@ -50,7 +51,7 @@ impl Engine {
         if late.void || another || moved {
             return self.is_void(late);
         }
-        let Late { mut numbered, before, since, .. } = late;
+        let Deferred { mut numbered, before, since, .. } = late;
         tracing::warn!("the store was slow: a decision took effect late");
         numbered.late(self.mesh.generation);
         let begun = numbered.draft.exercise.as_ref().filter(|draft| draft.begins);
@@ -75,24 +76,24 @@ impl Engine {
     }
 
     /// Something else was decided while the store was slow: that holds, and is written over what the store took.
-    pub(super) fn is_void(&mut self, late: Late) {
+    pub(super) fn is_void(&mut self, late: Deferred) {
         // The store has seen its number: what is decided next has a higher one, by which the two are told apart.
         self.mesh.generation = self.mesh.generation.max(late.numbered.generation);
         if let Some(known) = late.exercise.and_then(|(name, _)| self.exercises.get_mut(&name)) {
             known.unsaved = true;
         }
         let begun = late.numbered.draft.runs.iter().filter(|run| run.begins.is_some());
-        self.owed.void.extend(begun.map(|run| (run.state.plan.name.clone(), run.state.run)));
+        self.backlog.void.extend(begun.map(|run| (run.state.plan.name.clone(), run.state.run)));
         for (name, _) in late.before {
             let Some(run) = self.runs.get_mut(&name) else {
-                self.owed.gone.push(name);
+                self.backlog.gone.push(name);
                 continue;
             };
             let what = "what was decided before this is not done: the store took it too late";
             run.unwritten.push(Entry::new(clock::unix_ms(), Kind::Record, what));
             run.unsaved = true;
         }
-        self.write_owed();
+        self.write_backlog();
     }
 
     /// Whatever is late is not to take effect any more.

@@ -9,8 +9,8 @@ mod browser;
 mod content;
 mod names;
 mod proxies;
-mod turned;
-mod withdrawn;
+mod refused;
+mod revocable;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use axum::response::{IntoResponse, Response};
 
 pub use names::Names;
 pub use proxies::{Proxies, Tokens, prove};
-pub use turned::{RefusedRequest, RefusedRequests, Why};
+pub use refused::{RefusalReason, RefusedRequest, RefusedRequests};
 
 /// Where proxies ask for their lease.
 pub const LEASE: &str = "/v1/lease";
@@ -39,13 +39,13 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct RequestGuard {
     names: Arc<Names>,
-    pub turned_away: RefusedRequests,
+    pub refused_requests: RefusedRequests,
 }
 
 impl RequestGuard {
     /// `bound`: where it listens. `allowed`: what else it is called.
-    pub fn new(bound: SocketAddr, allowed: Vec<sources::Host>, turned_away: RefusedRequests) -> Self {
-        Self { names: Arc::new(Names::new(bound.ip(), allowed)), turned_away }
+    pub fn new(bound: SocketAddr, allowed: Vec<sources::Host>, refused_requests: RefusedRequests) -> Self {
+        Self { names: Arc::new(Names::new(bound.ip(), allowed)), refused_requests }
     }
 
     /// May this request come in? What it may bring along is looked at after that.
@@ -70,15 +70,15 @@ fn changes<B>(request: &axum::http::Request<B>) -> bool {
 }
 
 /// The middleware: around everything that is served.
-pub async fn guard(State(doors): State<RequestGuard>, request: Request, next: Next) -> Response {
-    let admitted = match doors.admit(&request) {
+pub async fn guard(State(guard): State<RequestGuard>, request: Request, next: Next) -> Response {
+    let admitted = match guard.admit(&request) {
         Ok(()) => with_body(request).await,
         Err(turned) => Err(turned),
     };
     let mut response = match admitted {
         Ok(request) => next.run(request).await,
         Err(turned) => {
-            doors.turned_away.count(turned.why);
+            guard.refused_requests.count(turned.why);
             turned.into_response()
         }
     };
@@ -112,7 +112,7 @@ async fn read(body: Body, form: content::Form) -> Result<Bytes, RefusedRequest> 
         Ok(Err(_)) => Err(form.too_long()),
         Err(_) => Err(RefusedRequest::new(
             StatusCode::REQUEST_TIMEOUT,
-            Why::Body,
+            RefusalReason::Body,
             format!("the body did not come within {} s; send it again", BODY_TIMEOUT.as_secs()),
         )),
     }

@@ -27,7 +27,7 @@ pub enum Admission {
 /// Receives a plan. `present` is the last run of its name; `again`: a person wants a plan that was rolled back tried
 /// once more.
 #[must_use]
-pub fn receive(present: Option<&State>, next: &Plan, again: bool) -> Admission {
+pub fn admit(present: Option<&State>, next: &Plan, again: bool) -> Admission {
     let Some(present) = present else { return Admission::Begin { run: 1, epoch: 0 } };
     let name = &next.name;
     let same = is_same(&present.plan, next);

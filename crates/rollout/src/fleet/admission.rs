@@ -1,17 +1,17 @@
 use manifest::{Plan, Supersede};
 
 use super::{is_over, phase};
-use crate::reception::{gone_back_from, is_same};
+use crate::admission::{gone_back_from, is_same};
 use crate::{Admission, PhaseName, State};
 
 /// Receives what a document runs: one plan, or the members of a fleet. `present` are the last runs of its name, those
 /// of an earlier fleet of other members included.
 #[must_use]
-pub fn receive(present: &[&State], next: &[Plan], again: bool) -> Admission {
+pub fn admit(present: &[&State], next: &[Plan], again: bool) -> Admission {
     if let ([], [plan]) | ([_], [plan]) = (present, next)
         && present.first().is_none_or(|state| state.plan.name == plan.name)
     {
-        return crate::receive(present.first().copied(), plan, again);
+        return crate::admit(present.first().copied(), plan, again);
     }
     let (Some(first), Some(plan)) = (present.first(), next.first()) else {
         return Admission::Begin { run: 1, epoch: 0 };

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use ring::digest::{SHA256, digest};
 use tokio::sync::watch;
 
-use super::{RefusedRequest, RefusedRequests, Why};
+use super::{RefusalReason, RefusedRequest, RefusedRequests};
 
 /// The file is looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
@@ -103,7 +103,7 @@ pub struct Proxies {
     pub tokens: Option<Tokens>,
     /// They show a certificate, which can be done at one port only: elsewhere nobody is a proxy.
     pub certificate_elsewhere: bool,
-    pub turned_away: RefusedRequests,
+    pub refused_requests: RefusedRequests,
 }
 
 impl Proxies {
@@ -145,16 +145,15 @@ pub async fn prove(State(proxies): State<Proxies>, request: Request, next: Next)
             match proxies.tokens {
                 // A stream goes on only for as long as its token stands.
                 Some(tokens) => response.map(|body| {
-                    Body::new(super::withdrawn::Withdrawn::new(
-                        body,
-                        async move { tokens.withdrawn(token).await },
-                    ))
+                    Body::new(super::revocable::RevocableBody::new(body, async move {
+                        tokens.withdrawn(token).await
+                    }))
                 }),
                 None => response,
             }
         }
         Err(why) => {
-            proxies.turned_away.count(Why::Credentials);
+            proxies.refused_requests.count(RefusalReason::Credentials);
             refusal(request.headers(), why)
         }
     }
@@ -163,7 +162,7 @@ pub async fn prove(State(proxies): State<Proxies>, request: Request, next: Next)
 fn refusal(headers: &HeaderMap, why: &'static str) -> Response {
     let grpc = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     if !grpc {
-        return RefusedRequest::new(StatusCode::UNAUTHORIZED, Why::Credentials, why.to_owned())
+        return RefusedRequest::new(StatusCode::UNAUTHORIZED, RefusalReason::Credentials, why.to_owned())
             .into_response();
     }
     // UNAUTHENTICATED, as gRPC says it.

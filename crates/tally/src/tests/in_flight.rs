@@ -8,7 +8,7 @@ const MS: u64 = 1_000_000;
 
 type Seen = BTreeMap<(Arm, u32, Progress), u64>;
 
-fn tick(waiting: &mut Waiting, now_ms: u64, seen: &mut Seen) {
+fn tick(waiting: &mut InFlight, now_ms: u64, seen: &mut Seen) {
     waiting.tick(now_ms * MS, |reached| {
         *seen.entry((reached.arm, reached.age_ms, reached.progress)).or_default() += reached.n;
     });
@@ -17,7 +17,7 @@ fn tick(waiting: &mut Waiting, now_ms: u64, seen: &mut Seen) {
 /// What was counted of a request that ends so after `ends_ms`, by `at_ms`; ticks are 100 ms apart.
 #[track_caller]
 fn check(ending: Option<(u64, Ending)>, at_ms: u64, want: &[(u32, Progress)]) {
-    let (mut waiting, mut seen) = (Waiting::new(&[500, 2_000]), Seen::new());
+    let (mut waiting, mut seen) = (InFlight::new(&[500, 2_000]), Seen::new());
     tick(&mut waiting, 0, &mut seen);
     let ticket = waiting.admit(Arm::Canary);
     for now in (100..=at_ms).step_by(100) {
@@ -48,7 +48,7 @@ fn a_request_is_counted_once_at_every_age_as_what_it_is_by_then() {
 
 #[test]
 fn the_first_thing_that_becomes_of_a_request_counts_unless_it_is_nobodys() {
-    let (mut waiting, mut seen) = (Waiting::new(&[500]), Seen::new());
+    let (mut waiting, mut seen) = (InFlight::new(&[500]), Seen::new());
     let answered = waiting.admit(Arm::Stable);
     answered.end(Ending::Answered);
     answered.end(Ending::Left);
@@ -62,7 +62,7 @@ fn the_first_thing_that_becomes_of_a_request_counts_unless_it_is_nobodys() {
 
 #[test]
 fn a_wall_clock_that_jumps_neither_ages_requests_nor_keeps_them_young() {
-    let (mut waiting, mut seen) = (Waiting::new(&[2_000]), Seen::new());
+    let (mut waiting, mut seen) = (InFlight::new(&[2_000]), Seen::new());
     tick(&mut waiting, 1_000_000, &mut seen);
     let _ticket = waiting.admit(Arm::Canary);
     tick(&mut waiting, 1_000_100, &mut seen);
@@ -79,7 +79,7 @@ proptest! {
     fn every_request_is_somewhere(
         ends in proptest::collection::vec((0u64..4_000, 0u64..6_000, 0..2u8, any::<bool>()), 0..200),
     ) {
-        let (mut waiting, mut seen) = (Waiting::new(&AGES_MS), Seen::new());
+        let (mut waiting, mut seen) = (InFlight::new(&AGES_MS), Seen::new());
         let mut open: Vec<(u64, Ticket, Ending)> = Vec::new();
         for now in 0..500_u64 {
             let now_ms = now * 100;

@@ -6,30 +6,30 @@ use rollout::{Admission, Human, PhaseName, fleet};
 
 use super::apply::{never_fits, with_command};
 use super::fleets::applied_as;
-use super::queue::Waiting;
+use super::queue::QueuedRun;
 use super::{Conditions, Engine};
 use crate::specification::Specification;
 
 /// A specification that was read and may be taken, and what is to become of it.
-pub(super) struct Received {
+pub(super) struct Admitted {
     pub name: String,
     pub plans: Vec<Plan>,
     /// Of the runs that are there.
     pub run: u64,
     /// Never [`Admission::Refused`].
-    pub reception: Admission,
+    pub admission: Admission,
     pub warnings: Vec<String>,
 }
 
 impl Engine {
     /// May it be taken? `again`: a person wants one that was rolled back tried once more.
-    pub(super) fn receive(&self, spec: &Specification, again: bool) -> Result<Received, Refusal> {
+    pub(super) fn admit(&self, spec: &Specification, again: bool) -> Result<Admitted, Refusal> {
         let loaded = &spec.loaded;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(Problem::to_string).collect();
         let (name, plans) = (loaded.name().to_owned(), loaded.plans().to_vec());
         for plan in &plans {
-            self.outside.sources.allow(plan).map_err(Refusal::Invalid)?;
-            self.outside.hooks.allow(plan).map_err(Refusal::Invalid)?;
+            self.external.sources.allow(plan).map_err(Refusal::Invalid)?;
+            self.external.hooks.allow(plan).map_err(Refusal::Invalid)?;
         }
         warnings.extend(self.unknown_regions(&plans));
         warnings.extend(self.claims(&name, &plans));
@@ -39,8 +39,8 @@ impl Engine {
         let present = self.applied(&name);
         let present = self.states(&present);
         let run = present.iter().map(|present| present.run).max().unwrap_or(1);
-        let mut reception = fleet::receive(&present, &plans, again);
-        if let Admission::Begin { run, epoch } = &mut reception
+        let mut admission = fleet::admit(&present, &plans, again);
+        if let Admission::Begin { run, epoch } = &mut admission
             && present.is_empty()
         {
             match self.journal.last(&name).map_err(|error| Refusal::unread(&error))? {
@@ -51,22 +51,22 @@ impl Engine {
                     .map_or(Ok(()), |problem| Err(Refusal::Invalid(problem.to_string())))?,
             }
         }
-        let why = match &reception {
+        let why = match &admission {
             Admission::Refused(why) => Some(with_command(&present, &name, &plans, why.clone())),
             Admission::Replace | Admission::Queue => never_fits(&present, &plans),
             Admission::Begin { .. } | Admission::Unchanged | Admission::Practice => None,
         };
         match why {
             Some(why) => Err(Refusal::Conflict(why)),
-            None => Ok(Received { name, plans, run, reception, warnings }),
+            None => Ok(Admitted { name, plans, run, admission, warnings }),
         }
     }
 
     /// As [`Engine::apply`] would answer; nothing is written and nobody hears of it.
     pub(super) fn would_apply(&self, spec: &Specification, again: bool) -> Result<Applied, Refusal> {
-        let Received { name, run, reception, mut warnings, .. } = self.receive(spec, again)?;
+        let Admitted { name, run, admission, mut warnings, .. } = self.admit(spec, again)?;
         let mut would = Applied { run, dry_run: true, ..Applied::default() };
-        match reception {
+        match admission {
             Admission::Begin { run, .. } => would.run = run,
             Admission::Replace => {
                 would.replaces = Some(run);
@@ -76,7 +76,7 @@ impl Engine {
             Admission::Practice => would.rescheduled = true,
             Admission::Unchanged | Admission::Refused(_) => would.unchanged = true,
         }
-        let waiting = self.waiting.get(&name).map(|waiting: &Waiting| waiting.view().canary);
+        let waiting = self.waiting.get(&name).map(|waiting: &QueuedRun| waiting.view().canary);
         warnings.extend(waiting.map(|canary| format!("{canary}, which waits, would wait no longer")));
         Ok(Applied { changes: self.changes(&name, &spec.loaded), name, warnings, ..would })
     }

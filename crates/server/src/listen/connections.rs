@@ -24,7 +24,7 @@ const AT_ONCE: usize = 64;
 
 /// The places of a port.
 #[derive(Debug)]
-pub struct Places {
+pub struct Connections {
     room: usize,
     /// Who asked for more than a lease is let go after this long without asking.
     idle: Duration,
@@ -41,19 +41,19 @@ struct Held {
 
 /// A place, until it is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct ConnectionSlot {
     number: u64,
     pub in_use: Use,
-    places: Arc<Places>,
+    places: Arc<Connections>,
 }
 
-impl Places {
+impl Connections {
     pub fn new(room: usize, idle: Duration) -> Arc<Self> {
         Arc::new(Self { room, idle, held: Mutex::default(), connections: watch::Sender::new(0) })
     }
 
     /// A place for a peer; `None`: everybody who is there is at work.
-    pub fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+    pub fn take(self: &Arc<Self>, peer: IpAddr) -> Option<ConnectionSlot> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = if self.room < MANY || peer.is_loopback() { 0 } else { self.room / KEPT };
         if held.by_number.len() >= self.room - kept {
@@ -69,7 +69,7 @@ impl Places {
         let (number, in_use) = (held.next, Use::new());
         held.by_number.insert(number, in_use.clone());
         self.connections.send_modify(|connections| *connections += 1);
-        Some(Place { number, in_use, places: self.clone() })
+        Some(ConnectionSlot { number, in_use, places: self.clone() })
     }
 
     /// Resolves when nobody is connected.
@@ -99,7 +99,7 @@ impl Held {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.places.held.lock().unwrap_or_else(PoisonError::into_inner).by_number.remove(&self.number);
         self.places.connections.send_modify(|connections| *connections = connections.saturating_sub(1));
@@ -116,14 +116,15 @@ mod tests {
 
     #[tokio::test]
     async fn who_idles_for_a_lease_makes_room_and_who_works_stays() {
-        let places = Places::new(64, Duration::from_secs(10));
-        let leases: Vec<Place> = (0..40).filter_map(|_| places.take(peer(false))).collect();
+        let places = Connections::new(64, Duration::from_secs(10));
+        let leases: Vec<ConnectionSlot> = (0..40).filter_map(|_| places.take(peer(false))).collect();
         leases.iter().for_each(|place| drop(place.in_use.begin(true)));
-        let people: Vec<Place> = (0..22).filter_map(|_| places.take(peer(false))).collect();
+        let people: Vec<ConnectionSlot> = (0..22).filter_map(|_| places.take(peer(false))).collect();
         people.iter().for_each(|place| drop(place.in_use.begin(false)));
         assert_eq!((leases.len(), people.len()), (40, 22), "two are kept for this machine");
-        let there =
-            |place: &&Place| places.held.lock().expect("not poisoned").by_number.contains_key(&place.number);
+        let there = |place: &&ConnectionSlot| {
+            places.held.lock().expect("not poisoned").by_number.contains_key(&place.number)
+        };
         // A lease that is being answered stays, and so do people who have only just asked.
         let at_work: Vec<_> = leases.iter().take(30).map(|place| place.in_use.begin(true)).collect();
         for round in 1..=5 {
@@ -135,7 +136,7 @@ mod tests {
         }
         drop(at_work);
         let working: Vec<_> = leases.iter().chain(&people).map(|place| place.in_use.begin(false)).collect();
-        let mut more: Vec<Place> = std::iter::from_fn(|| {
+        let mut more: Vec<ConnectionSlot> = std::iter::from_fn(|| {
             let place = places.take(peer(false))?;
             std::mem::forget(place.in_use.begin(false));
             Some(place)

@@ -3,7 +3,7 @@
 use axum::http::header::{CONTENT_TYPE, ORIGIN, REFERER, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{RefusedRequest, Why};
+use super::{RefusalReason, RefusedRequest};
 
 /// Rollouts of a whole company's models are shorter; what is longer would be read for seconds.
 const MOST_OF_A_DOCUMENT: usize = 256 * 1024;
@@ -47,7 +47,7 @@ impl Form {
         };
         let limit = self.limit() / 1024;
         let text = format!("the body is longer than {limit} KiB, or broke off; {remedy}");
-        RefusedRequest::new(StatusCode::PAYLOAD_TOO_LARGE, Why::Body, text)
+        RefusedRequest::new(StatusCode::PAYLOAD_TOO_LARGE, RefusalReason::Body, text)
     }
 }
 
@@ -77,7 +77,7 @@ pub fn fits(headers: &HeaderMap, form: Form) -> Result<bool, RefusedRequest> {
             let wanted = form.written();
             return Err(RefusedRequest::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                Why::ContentType,
+                RefusalReason::ContentType,
                 format!("{kind:?} is not read here; say what it is, as in curl -H 'content-type: {wanted}'"),
             ));
         }

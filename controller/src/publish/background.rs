@@ -22,12 +22,12 @@ struct Sent {
 
 /// Sends over another target on a thread of its own, one policy after the other. A policy says all there is to say, so of
 /// those that wait the latest alone is sent: what takes back never stands behind what it takes back.
-pub struct Apart {
+pub struct BackgroundTarget {
     sent: watch::Sender<Sent>,
     arrived: watch::Receiver<u64>,
 }
 
-impl Apart {
+impl BackgroundTarget {
     /// `what`: the way, for people.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ async fn told_when_long(what: &str, generation: u64, sending: BoxFuture<'_, ()>)
     }
 }
 
-impl Target for Apart {
+impl Target for BackgroundTarget {
     fn publish<'a>(&'a self, snapshot: &'a PolicySnapshot) -> BoxFuture<'a, ()> {
         self.sent.send_modify(|sent| {
             sent.number += 1;
@@ -142,7 +142,7 @@ mod tests {
             told: Arc::default(),
             incarnation: Arc::new(Mutex::new(9)),
         };
-        let apart = Apart::new("a way that hangs", hangs.clone()).expect("a thread");
+        let apart = BackgroundTarget::new("a way that hangs", hangs.clone()).expect("a thread");
         let mut publisher = Publisher::new(vec![Box::new(apart)], 9, 1_000);
         let send = |publisher: &Publisher, generation| {
             let snapshot = publisher.compose(generation, &[], 5, false).expect("a policy");

@@ -21,7 +21,7 @@ const PRUNE_NS: u64 = 60_000_000_000;
 const LARGEST_DRIFT_MS: i64 = 1_000;
 
 /// When what was last done; times are monotonic.
-pub(super) struct Upkeep {
+pub(super) struct Maintenance {
     /// When runs were last written without a decision.
     checkpoint_ns: u64,
     /// The same of runs that are over.
@@ -72,7 +72,7 @@ impl Due {
     }
 }
 
-impl Upkeep {
+impl Maintenance {
     pub fn new() -> Self {
         let now = clock::now();
         Self {
@@ -115,14 +115,14 @@ impl Engine {
     /// Thins and forgets a little of what is old.
     pub(super) fn prune(&mut self) {
         let now_ns = clock::monotonic_ns();
-        if now_ns.saturating_sub(self.upkeep.pruned_ns) < self.upkeep.prune_every_ns {
+        if now_ns.saturating_sub(self.maintenance.pruned_ns) < self.maintenance.prune_every_ns {
             return;
         }
-        self.upkeep.pruned_ns = now_ns;
+        self.maintenance.pruned_ns = now_ns;
         match self.journal.prune(clock::unix_ms()) {
-            Ok(more) => self.upkeep.prune_every_ns = if more { 0 } else { PRUNE_NS },
+            Ok(more) => self.maintenance.prune_every_ns = if more { 0 } else { PRUNE_NS },
             Err(error) => {
-                self.upkeep.prune_every_ns = PRUNE_NS;
+                self.maintenance.prune_every_ns = PRUNE_NS;
                 self.unwritten(&error);
             }
         }
@@ -131,7 +131,7 @@ impl Engine {
     /// Was the wall clock set, or did the machine sleep? Then what was dated by it is dated anew.
     pub(super) fn look_at_clocks(&mut self) {
         let now = clock::now();
-        let before = std::mem::replace(&mut self.upkeep.clocks, now);
+        let before = std::mem::replace(&mut self.maintenance.clocks, now);
         let passed = i64::try_from(now.since_ms(before)).unwrap_or(i64::MAX);
         let by_ms = now.unix_ms.cast_signed() - before.unix_ms.cast_signed() - passed;
         if by_ms.abs() > LARGEST_DRIFT_MS {

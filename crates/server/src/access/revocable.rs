@@ -8,18 +8,18 @@ use axum::body::{Body, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
 
 /// A body until something happens.
-pub struct Withdrawn {
+pub struct RevocableBody {
     body: Body,
     end: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl Withdrawn {
+impl RevocableBody {
     pub fn new(body: Body, end: impl Future<Output = ()> + Send + 'static) -> Self {
         Self { body, end: Box::pin(end) }
     }
 }
 
-impl HttpBody for Withdrawn {
+impl HttpBody for RevocableBody {
     type Data = Bytes;
     type Error = axum::Error;
 

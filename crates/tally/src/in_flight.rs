@@ -24,7 +24,7 @@ const LONGEST_TICK_NS: u64 = 1_000_000_000;
 
 /// Follows the requests of one rollout in one VM, under one policy.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct InFlight {
     /// In ascending order, each with the number of the first bucket that has not reached it.
     ages: Vec<(u32, u64)>,
     /// Buckets that have not reached the last age, oldest first; the last one is open.
@@ -86,7 +86,7 @@ pub enum Ending {
     NoOutcome,
 }
 
-impl Waiting {
+impl InFlight {
     /// Follows requests up to the last of these ages, in milliseconds.
     #[must_use]
     pub fn new(ages_ms: &[u32]) -> Self {
@@ -197,5 +197,5 @@ impl Ticket {
 }
 
 #[cfg(test)]
-#[path = "tests/waiting.rs"]
+#[path = "tests/in_flight.rs"]
 mod tests;

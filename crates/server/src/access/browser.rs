@@ -4,7 +4,7 @@ use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Request, StatusCode};
 
-use super::{RefusedRequest, Why};
+use super::{RefusalReason, RefusedRequest};
 
 /// Not one of a browser's, or of a page that came from here. Another port of this machine is another page's.
 pub fn own<B>(request: &Request<B>) -> Result<(), RefusedRequest> {
@@ -29,7 +29,7 @@ pub fn own<B>(request: &Request<B>) -> Result<(), RefusedRequest> {
 fn refused(whose: &str) -> RefusedRequest {
     RefusedRequest::new(
         StatusCode::FORBIDDEN,
-        Why::Origin,
+        RefusalReason::Origin,
         format!(
             "a browser asks for {whose}, and no page but the controller's own may change anything; use the serin command, \
              or a client that sends neither Origin nor Sec-Fetch-Site"

@@ -9,10 +9,10 @@ const KEPT: usize = 1_000;
 
 /// Written by the engine, read by whoever asks for metrics.
 #[derive(Clone, Debug, Default)]
-pub struct Pulse(Arc<Mutex<Beats>>);
+pub struct EngineMetrics(Arc<Mutex<Recorded>>);
 
 #[derive(Debug, Default)]
-struct Beats {
+struct Recorded {
     looks: u64,
     /// How old the counts of the last look were that told any, in milliseconds.
     delay_ms: Option<u64>,
@@ -25,45 +25,45 @@ struct Beats {
     last: VecDeque<(u64, u64)>,
 }
 
-impl Pulse {
+impl EngineMetrics {
     /// All runs were judged, at `done_ns`, by a look that was due at `due_ns`.
     #[allow(clippy::cast_precision_loss)] // nanoseconds of a look
-    pub fn looked(&self, due_ns: u64, begun_ns: u64, done_ns: u64) {
+    pub fn record_look(&self, due_ns: u64, begun_ns: u64, done_ns: u64) {
         // A look that nobody planned is not late.
         let due_ns = if due_ns == 0 { begun_ns } else { due_ns };
         let (late, took) = (done_ns.saturating_sub(due_ns), done_ns.saturating_sub(begun_ns));
-        let mut beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        beats.looks += 1;
-        beats.late_s += late as f64 / 1e9;
-        beats.took_s += took as f64 / 1e9;
-        if beats.last.len() >= KEPT {
-            beats.last.pop_front();
+        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        recorded.looks += 1;
+        recorded.late_s += late as f64 / 1e9;
+        recorded.took_s += took as f64 / 1e9;
+        if recorded.last.len() >= KEPT {
+            recorded.last.pop_front();
         }
-        beats.last.push_back((late, took));
+        recorded.last.push_back((late, took));
     }
 
     /// Counts came that were so old; `None`: none came.
-    pub fn told(&self, delay_ms: Option<u64>) {
-        let mut beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        beats.delay_ms = delay_ms.or(beats.delay_ms);
+    pub fn record_delay(&self, delay_ms: Option<u64>) {
+        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        recorded.delay_ms = delay_ms.or(recorded.delay_ms);
     }
 
     /// A proxy contradicted what this store says of it.
-    pub fn contradicted(&self, times: u64) {
+    pub fn add_contradictions(&self, times: u64) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contradictions += times;
     }
 
     /// A counter and two summaries, in the text exposition format.
     pub fn render(&self) -> String {
-        let beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (late, took): (Vec<u64>, Vec<u64>) = beats.last.iter().copied().unzip();
-        let looks = beats.looks;
+        let recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (late, took): (Vec<u64>, Vec<u64>) = recorded.last.iter().copied().unzip();
+        let looks = recorded.looks;
         let mut out = format!(
             "# HELP serin_contradictions_total proxies that ran what this store never issued, and pushes they took for \
              older than that\n# TYPE serin_contradictions_total counter\nserin_contradictions_total {}\n",
-            beats.contradictions
+            recorded.contradictions
         );
-        if let Some(delay_ms) = beats.delay_ms {
+        if let Some(delay_ms) = recorded.delay_ms {
             #[allow(clippy::cast_precision_loss)] // milliseconds of a delay
             let delay_s = delay_ms as f64 / 1e3;
             // Writing to a String does not fail.
@@ -78,9 +78,9 @@ impl Pulse {
                 "serin_look_lateness_seconds",
                 "from when a look at the counters was due until all rollouts were judged by it",
                 late,
-                beats.late_s,
+                recorded.late_s,
             ),
-            ("serin_look_seconds", "the part of it in which all rollouts were judged", took, beats.took_s),
+            ("serin_look_seconds", "the part of it in which all rollouts were judged", took, recorded.took_s),
         ] {
             // Writing to a String does not fail.
             let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} summary\n");
@@ -113,15 +113,15 @@ mod tests {
 
     #[test]
     fn looks_are_summed_up_and_the_last_ones_ranked() {
-        let pulse = Pulse::default();
-        assert!(pulse.render().contains("serin_look_seconds_count 0\n"));
+        let metrics = EngineMetrics::default();
+        assert!(metrics.render().contains("serin_look_seconds_count 0\n"));
         for look in 1..=100 {
             let due_ns = look * 1_000_000_000;
-            pulse.looked(due_ns, due_ns + 1_000_000, due_ns + 1_000_000 * look);
+            metrics.record_look(due_ns, due_ns + 1_000_000, due_ns + 1_000_000 * look);
         }
-        pulse.told(Some(1_500));
-        pulse.told(None);
-        let text = pulse.render();
+        metrics.record_delay(Some(1_500));
+        metrics.record_delay(None);
+        let text = metrics.render();
         for line in [
             "serin_counts_delay_seconds 1.5",
             "serin_look_lateness_seconds{quantile=\"0.5\"} 0.05",
