@@ -1,6 +1,7 @@
 //! `istio/`: the API server, Envoy and the filter take what is shipped there, and its files agree with each other.
 //! istiod itself is not run.
 
+mod chart;
 mod lift;
 mod rules;
 mod schema;

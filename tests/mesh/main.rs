@@ -8,6 +8,8 @@
 #[cfg(test)]
 mod agent;
 #[cfg(test)]
+mod chart;
+#[cfg(test)]
 mod controlled;
 #[cfg(test)]
 mod fast_lane;

@@ -30,6 +30,11 @@ pub fn xtask() -> PathBuf {
     from("SERIN_XTASK")
 }
 
+/// Helm.
+pub fn helm() -> PathBuf {
+    from("SERIN_HELM")
+}
+
 /// A real Prometheus.
 pub fn prometheus() -> PathBuf {
     let path = std::env::var_os("SERIN_PROMETHEUS").map(PathBuf::from).filter(|path| path.is_file());

@@ -1,7 +1,7 @@
 //! `cargo xtask test` and `cargo xtask ci`: every test, the ones on a real Envoy included.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -12,10 +12,10 @@ use crate::process::{Call, say};
 use crate::steps::Steps;
 use crate::wasm::{self, Filter, Options};
 use crate::workspace::Workspace;
-use crate::{bench, envoy, mesh, prometheus};
+use crate::{bench, chart, envoy, mesh, prometheus};
 
 /// The steps of `test`; `ci` has two more in front, and one behind.
-const TEST_STEPS: usize = 7;
+const TEST_STEPS: usize = 8;
 
 /// Runs the tests; `args` go to `cargo test`.
 pub fn test(args: &[OsString], yes: bool) -> Result<()> {
@@ -110,6 +110,13 @@ fn test_steps(
         }
         tests(workspace, args).envs(handed.iter().cloned()).run()
     })?;
+    let why =
+        "the manifests of istio/ are the chart's, its examples are valid, its rules say what they should";
+    if let Some(why) =
+        steps.run("chart", why, || chart::tested(workspace, &cache, handed_prometheus(&handed)))?
+    {
+        steps.skip_last(why);
+    }
     if args.is_empty() {
         let why = "envoy/docker-compose.yaml on a container engine (SERIN_ENGINE=none: not)";
         if let Ran::No(why) = steps.run("compose", why, || compose::run(workspace, &cache, consent))? {
@@ -120,6 +127,11 @@ fn test_steps(
         mesh::Way::Skip(why) => Ok(Some(mesh::skipped(workspace, why))),
         way => mesh::run(workspace, &cache, way, args, &handed).map(|()| None),
     })
+}
+
+/// Where Prometheus is, if it is to be had.
+fn handed_prometheus<'h>(handed: &'h [(&'static str, PathBuf)]) -> Option<&'h Path> {
+    handed.iter().find(|(name, _)| *name == "SERIN_PROMETHEUS").map(|(_, path)| path.as_path())
 }
 
 /// `--workspace` would override a package the reader selects.

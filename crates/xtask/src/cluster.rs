@@ -29,6 +29,7 @@ use crate::process::{Call, say};
 use crate::workspace::Workspace;
 
 pub use self::keeper::Keeper;
+pub use self::kubectl::helm;
 pub use self::parts::all_built;
 
 /// What to do with a cluster.

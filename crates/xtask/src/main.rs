@@ -4,6 +4,7 @@
 mod apt;
 mod bench;
 mod cache;
+mod chart;
 mod checks;
 mod cluster;
 mod compose;
@@ -87,6 +88,11 @@ enum Command {
         #[command(subcommand)]
         command: cluster::Command,
     },
+    /// The Helm chart of `istio/chart`: write the manifests of `istio/` from it, or check it.
+    Chart {
+        #[command(subcommand)]
+        command: chart::Command,
+    },
     /// Run a bench in the release profile, or list them.
     Bench {
         /// Which one; without a name all are listed.
@@ -136,6 +142,7 @@ fn run(command: Command, yes: bool) -> Result<ExitCode> {
         Command::Compose { inside: true } => return compose::inside(&Workspace::find()?, &Cache::open()?),
         Command::Compose { inside: false } => compose::command(consent()),
         Command::Cluster { command } => cluster::run(command),
+        Command::Chart { command } => chart::run(&command, &Workspace::find()?, &Cache::open()?),
         Command::Bench { name, args } => bench::run(name.as_deref(), &args),
     };
     done.map(|()| ExitCode::SUCCESS)

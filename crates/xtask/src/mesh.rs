@@ -52,10 +52,18 @@ pub fn run(
         cluster::build(cache)?;
     }
     let agents = cluster::agents_can_store_modules();
+    let helm = cluster::helm(cache);
     let mut call = workspace.cargo().args(STORIES).args(with(args, "--ignored"));
     if !agents {
         say("skipped: the stories with istio-agent, since you may not write to /var/lib/istio/data");
         call = call.args(["--skip", "agent::"]);
+    }
+    match helm {
+        Ok(helm) => call = call.env("SERIN_HELM", helm),
+        Err(error) => {
+            say(format!("skipped: the stories of the chart, since Helm cannot be had: {error:#}"));
+            call = call.args(["--skip", "chart::"]);
+        }
     }
     let remedy =
         "see the failed story above; run it alone with: SERIN_MESH=1 cargo xtask test --test mesh NAME";

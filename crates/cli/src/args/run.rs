@@ -111,3 +111,26 @@ fn prefix(text: &str) -> Result<String, String> {
     fits.then(|| text.to_owned())
         .ok_or_else(|| "use letters, digits and '_', such as SERIN_SECRET_".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use crate::args::Args;
+
+    /// The chart starts the controller with flags that it knows.
+    #[test]
+    fn every_flag_of_the_chart_is_known() {
+        let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../../istio/chart/templates/_controller.tpl");
+        let text = std::fs::read_to_string(template).expect("the template");
+        let asked = text.lines().filter_map(|line| line.trim().strip_prefix("- --"));
+        let asked: Vec<&str> = asked.filter_map(|flag| flag.split('=').next()).collect();
+        assert!(asked.len() > 10, "{asked:?}");
+        let args = Args::command();
+        let run = args.find_subcommand("run").expect("serin run");
+        for flag in asked {
+            let known = run.get_arguments().any(|argument| argument.get_long() == Some(flag));
+            assert!(known, "the chart says --{flag}, and serin run does not know it");
+        }
+    }
+}

