@@ -6,6 +6,7 @@
 //! Kubernetes shows nothing of a policy that a proxy refused.
 
 mod document;
+pub mod installation;
 mod keeper;
 pub mod objects;
 mod place;
@@ -15,6 +16,7 @@ mod plugin;
 mod tests;
 
 pub use document::LeaseAddress;
+pub use installation::Deed;
 pub use kube::Client;
 pub use place::{Kind, Place};
 pub use plugin::{Plugin, PluginError, Standing};

@@ -12,6 +12,8 @@ mod chart;
 #[cfg(test)]
 mod controlled;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod fast_lane;
 #[cfg(test)]
 mod latency;

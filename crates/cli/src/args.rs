@@ -1,6 +1,7 @@
 //! What a user may type.
 
 mod act;
+pub mod doctor;
 mod export;
 mod import;
 mod prometheus;
@@ -11,6 +12,7 @@ mod wait;
 
 use std::path::PathBuf;
 
+pub use self::doctor::Doctor;
 pub use act::{Act, ActOnArm, ActPrecondition};
 use clap::{Parser, Subcommand};
 pub use export::Export;
@@ -86,6 +88,8 @@ pub enum Command {
     Simulate(crate::simulation::Options),
     /// Print an Envoy configuration for use with the controller
     Bootstrap(Bootstrap),
+    /// Look at an installation in a mesh, and say what is to mend, with the command
+    Doctor(Box<Doctor>),
 }
 
 /// Where the controller is.

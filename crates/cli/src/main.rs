@@ -6,6 +6,7 @@ mod args;
 mod bootstrap;
 mod client;
 mod clock;
+mod doctor;
 mod import;
 mod judgement;
 mod lint;
@@ -93,5 +94,6 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Plan(options) => planning::plan(&options),
         Command::Simulate(options) => simulation::simulate(&options),
         Command::Bootstrap(options) => bootstrap::print(&options),
+        Command::Doctor(options) => doctor::run(*options).await,
     }
 }

@@ -141,6 +141,8 @@ const RULES: &[Rule] = &[
         never: &[],
     },
     Rule { package: "import", purity: Purity::Pure, ours: &["manifest"], never: &[] },
+    // Objects and figures come in as values: what reads them is the command.
+    Rule { package: "doctor", purity: Purity::Pure, ours: &["split", "tally"], never: &[] },
     Rule {
         package: "filter",
         purity: Purity::Effects,
@@ -247,8 +249,8 @@ const RULES: &[Rule] = &[
         package: "cli",
         purity: Purity::Effects,
         ours: &[
-            "api", "envoy", "import", "istio", "judge", "manifest", "notation", "rollout", "server",
-            "simulate", "sources", "split",
+            "api", "doctor", "envoy", "import", "istio", "judge", "manifest", "notation", "rollout",
+            "server", "simulate", "sources", "split",
         ],
         never: &["axum", "murmur3", "proxy-wasm", "rusqlite", "statrs", "tonic", "wasmtime"],
     },

@@ -1,0 +1,200 @@
+//! What sidecars, the controller and Prometheus say of themselves.
+
+use super::filter::ours;
+use super::say;
+use crate::report::Found;
+use crate::snapshot::{Part, Snapshot};
+
+/// Older counts than this take a canary back, by default.
+const OLD_MS: u64 = 30_000;
+
+/// Clocks that differ by less are the same.
+const SAME_CLOCK_MS: u64 = 2_000;
+
+pub fn proxies(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
+    if snapshot.is_without(Part::Proxies) {
+        return Ok(());
+    }
+    if snapshot.proxies.is_empty() {
+        return Err(
+            "no sidecar's page was read: name some by --proxy-metrics http://POD-IP:15020/stats/prometheus"
+                .to_owned(),
+        );
+    }
+    let policies = ours(snapshot)?.into_iter().filter_map(|plugin| plugin.policy()?.ok());
+    let newest = policies.map(|policy| (policy.incarnation, policy.generation)).max();
+    for proxy in &snapshot.proxies {
+        let page = match &proxy.page {
+            Ok(page) => page,
+            Err(why) => {
+                found.unseen(format!("the page of {}: {why}", proxy.name));
+                continue;
+            }
+        };
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // whole and not negative
+        let gauge = |name: &str| page.value(name).map(|value| value as u64);
+        let object = format!("the sidecar of {}", proxy.name);
+        match (gauge("serin_policy_generation"), newest) {
+            (None, _) => found.fault(
+                object.clone(),
+                say(
+                    "it runs no policy of Serin",
+                    "its requests go to stable, uncounted. The module may not have been fetched, or its digest may be another's; istiod counts such a sidecar as fine",
+                    format!("kubectl logs {} -c istio-proxy | grep -i wasm; then see url and sha256 of the plugin, and that the pod's labels were there when it started", pod(&proxy.name)),
+                ),
+            ),
+            (Some(generation), Some(newest)) => {
+                let theirs = (gauge("serin_policy_incarnation").unwrap_or(newest.0), generation);
+                if theirs < newest {
+                    found.fault(
+                        object.clone(),
+                        say(
+                            format!("it runs generation {generation}, and the plugin holds {}", newest.1),
+                            "a rollout's stage begins when a quorum runs its weights",
+                            format!("istioctl proxy-status {}; kubectl logs -n istio-system deploy/istiod | grep 'Unable to create Wasm'", pod(&proxy.name)),
+                        ),
+                    );
+                }
+            }
+            _ => {}
+        }
+        for refused in page.samples("serin_policy_refused_total").filter(|refused| refused.value > 0.0) {
+            if refused.label("reason") != "stale" {
+                found.fault(
+                    object.clone(),
+                    say(
+                        format!("it refused {} policies ({})", refused.value, refused.label("reason")),
+                        "the last good one stays in force there; Kubernetes shows nothing of it",
+                        format!("kubectl logs {} -c istio-proxy | grep serin; is the filter as new as the controller?", pod(&proxy.name)),
+                    ),
+                );
+            }
+        }
+        if page.is_flat() {
+            found.fault(
+                object,
+                say(
+                    "its counters have no labels",
+                    "every counter has one long name of its own; versions may be taken for one another",
+                    "kubectl patch deployment CALLER --patch-file istio/stats-tags.yaml (its pods restart)",
+                ),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// How kubectl calls a pod of which we know `NAMESPACE/NAME`.
+fn pod(name: &str) -> String {
+    match name.split_once('/').filter(|_| !name.contains("://")) {
+        Some((namespace, name)) => format!("-n {namespace} {name}"),
+        None => "POD".to_owned(),
+    }
+}
+
+pub fn controller(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
+    if snapshot.is_without(Part::Controller) {
+        return Ok(());
+    }
+    let page = snapshot.controller.as_ref().map_err(Clone::clone)?;
+    for failing in page.samples("serin_plugin_failing").filter(|failing| failing.value > 0.0) {
+        found.fault(
+            format!("plugin {}", failing.label("plugin")),
+            say(
+                "the controller cannot write it",
+                "weights cannot change by it",
+                format!(
+                    "kubectl -n {} logs deploy/serin -c serin | grep 'cannot be written'",
+                    snapshot.namespace
+                ),
+            ),
+        );
+    }
+    if let Some(delay) = page.value("serin_counts_delay_seconds").filter(|delay| *delay * 1e3 > 30_000.0) {
+        found.fault(
+            "the controller",
+            say(
+                format!("the counts it judges by are {delay:.0} s old"),
+                "a canary is taken back when they are older than noData.after (30 s by default)",
+                "scrape every 10 s or 15 s, or write a longer noData.after",
+            ),
+        );
+    }
+    for held in page.samples("serin_rollout_attention").filter(|held| held.value > 0.0) {
+        found.warning(
+            format!("rollout {}", held.label("rollout")),
+            say(
+                format!("it needs attention: {}", held.label("kind")),
+                "something holds or blinds it",
+                format!("serin get {}", held.label("rollout")),
+            ),
+        );
+    }
+    Ok(())
+}
+
+pub fn prometheus(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
+    if snapshot.is_without(Part::Prometheus) {
+        return Ok(());
+    }
+    let said = snapshot.prometheus.as_ref().map_err(Clone::clone)?;
+    let object = || format!("Prometheus {}", said.url);
+    if said.proxies == 0 {
+        found.fault(
+            object(),
+            say(
+                "it has no sample of the filter's (serin_policy_generation)",
+                "with serin run --prometheus no gate has evidence, and noData takes a canary back",
+                "scrape the sidecars: helm upgrade serin istio/chart --reuse-values --set monitoring.podMonitor.enabled=true",
+            ),
+        );
+    }
+    if let Some(age_ms) = said.age_ms.filter(|age_ms| *age_ms > OLD_MS) {
+        found.fault(
+            object(),
+            say(
+                format!("its newest samples of the sidecars are {} s old", age_ms / 1_000),
+                "a canary is taken back when counts are older than noData.after (30 s by default)",
+                "scrape every 10 s or 15 s, or write a longer noData.after",
+            ),
+        );
+    }
+    if said.failing > 0 {
+        found.warning(
+            object(),
+            say(
+                format!("it cannot scrape {} targets of the callers' namespaces", said.failing),
+                "what those sidecars count is missing: gates wait for the quorum",
+                format!("open {}/targets", said.url),
+            ),
+        );
+    }
+    if said.flat {
+        found.fault(
+            object(),
+            say(
+                "counters of the filter have no labels there",
+                "rules and dashboards see nothing, and versions may be taken for one another",
+                "kubectl patch deployment CALLER --patch-file istio/stats-tags.yaml (its pods restart)",
+            ),
+        );
+    }
+    Ok(())
+}
+
+pub fn clocks(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
+    for clock in &snapshot.clocks {
+        if clock.ahead_ms.unsigned_abs() >= SAME_CLOCK_MS {
+            let word = if clock.ahead_ms > 0 { "ahead" } else { "behind" };
+            found.warning(
+                clock.of.clone(),
+                say(
+                    format!("its clock is {} s {word} of this machine's", clock.ahead_ms.unsigned_abs() / 1_000),
+                    "windows, freezes and the age of samples are reckoned by clocks; leases and stages are not",
+                    "chronyc tracking on both machines",
+                ),
+            );
+        }
+    }
+    Ok(())
+}

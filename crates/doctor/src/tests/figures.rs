@@ -1,0 +1,170 @@
+//! The controller, what is said in figures, and what was not seen.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::{add, check, deployment, lines, object, remove, set, sound};
+use crate::{Api, KINDS, Page, Part, Prometheus, Severity, Snapshot, examine};
+
+#[test]
+fn the_controller_and_its_rights() {
+    const D: &str = "Deployment";
+    check(remove(D, "serin"), "controller", "no Deployment and no StatefulSet");
+    check(set(D, "serin", "/status", json!({})), "controller", "none of its pods is ready");
+    check(
+        set(D, "serin", "/spec/template/spec/automountServiceAccountToken", false.into()),
+        "controller",
+        "no token",
+    );
+    check(
+        set(
+            D,
+            "serin",
+            "/spec/template/spec/containers/0/args",
+            json!(["--ecds=x", "--istio-plugin=models/serin"]),
+        ),
+        "controller",
+        "no counters",
+    );
+    check(
+        set(D, "serin", "/spec/template/spec/containers/0/args", json!(["--ecds=x", "--prometheus=x"])),
+        "controller",
+        "no controller writes it",
+    );
+    let other = deployment(
+        "other",
+        "serin",
+        "r/serin:0.1.0",
+        &["--ecds=x", "--istio-plugin=eu=models/serin", "--prometheus=x"],
+    );
+    check(add(D, other), "controller", "2 controllers write it");
+    check(
+        |snapshot| snapshot.rights[0].1 = Ok(false),
+        "rights",
+        "may not patch trafficextensions.extensions.istio.io/serin in models",
+    );
+    check(|snapshot| snapshot.rights[1].1 = Ok(true), "rights", "may list secrets");
+    check(
+        set(D, "serin", "/spec/template/spec/containers/0/image", "r/serin/controller:0.3.0".into()),
+        "versions",
+        "it runs 0.3",
+    );
+    check(
+        set(D, "serin", "/spec/template/spec/containers/0/image", "r/serin/controller:0.3.0".into()),
+        "versions",
+        "the filter is 0.1",
+    );
+    check(
+        set(D, "istiod", "/spec/template/spec/containers/0/image", "r/pilot:1.24.0".into()),
+        "versions",
+        "it is 1.24",
+    );
+    let old = |snapshot: &mut Snapshot| {
+        snapshot.api = Ok(Api { served: BTreeSet::from(["extensions.istio.io/WasmPlugin".to_owned()]) })
+    };
+    check(old, "versions", "TrafficExtension is not served");
+}
+
+/// Several controllers are a StatefulSet.
+#[test]
+fn replicas_are_a_controller() {
+    let mut snapshot = sound();
+    let alone = object(&mut snapshot, "Deployment", "serin").clone();
+    remove("Deployment", "serin")(&mut snapshot);
+    add("StatefulSet", alone)(&mut snapshot);
+    assert_eq!(lines(&examine(&snapshot)), [""; 0]);
+    set("StatefulSet", "serin", "/status", json!({}))(&mut snapshot);
+    assert_eq!(
+        lines(&examine(&snapshot)),
+        ["controller: StatefulSet serin-system/serin: none of its pods is ready"]
+    );
+}
+
+#[test]
+fn the_figures() {
+    let page = |text: &'static str| {
+        move |snapshot: &mut Snapshot| snapshot.proxies[0].page = Ok(Page(text.to_owned()))
+    };
+    check(page("envoy_server_uptime 5\n"), "proxies", "runs no policy");
+    check(
+        page("serin_policy_generation 6\nserin_policy_incarnation 1\n"),
+        "proxies",
+        "runs generation 6, and the plugin holds 7",
+    );
+    check(
+        page("serin_policy_generation 7\nserin_policy_refused_total{reason=\"invalid\"} 3\n"),
+        "proxies",
+        "refused 3 policies (invalid)",
+    );
+    check(
+        page("serin_policy_generation 7\nserin_finished_total_rollout___ranker___ 3\n"),
+        "proxies",
+        "no labels",
+    );
+    let own =
+        |text: &'static str| move |snapshot: &mut Snapshot| snapshot.controller = Ok(Page(text.to_owned()));
+    check(
+        own("serin_plugin_failing{plugin=\"models/serin\"} 1\n"),
+        "controller's figures",
+        "cannot write it",
+    );
+    check(own("serin_counts_delay_seconds 44\n"), "controller's figures", "44 s old");
+    check(
+        own("serin_rollout_attention{rollout=\"ranker\",kind=\"quorum\"} 1\n"),
+        "controller's figures",
+        "quorum",
+    );
+    let told = |change: fn(&mut Prometheus)| {
+        move |snapshot: &mut Snapshot| change(snapshot.prometheus.as_mut().unwrap())
+    };
+    check(told(|said| said.proxies = 0), "prometheus", "no sample");
+    check(told(|said| said.age_ms = Some(45_000)), "prometheus", "45 s old");
+    check(told(|said| said.failing = 2), "prometheus", "cannot scrape 2");
+    check(told(|said| said.flat = true), "prometheus", "no labels");
+    check(|snapshot| snapshot.clocks[0].ahead_ms = -9_000, "clocks", "9 s behind");
+}
+
+/// What cannot be looked at is never fine: it is said, and the exit code is another.
+#[test]
+fn what_was_not_seen_is_said() {
+    let unseen = |change: &dyn Fn(&mut Snapshot), checks: &[&str]| {
+        let mut snapshot = sound();
+        change(&mut snapshot);
+        let report = examine(&snapshot);
+        let found: BTreeSet<&str> = report.unseen.iter().map(|unseen| unseen.check).collect();
+        assert_eq!(found, checks.iter().copied().collect(), "{:?}", report.unseen);
+        assert_eq!((lines(&report).len(), report.exit_code()), (0, 2));
+        assert!(checks.iter().all(|check| !report.fine.contains(check)));
+    };
+    unseen(&|snapshot| snapshot.controller = Err("refused".to_owned()), &["controller's figures"]);
+    unseen(&|snapshot| snapshot.prometheus = Err("refused".to_owned()), &["prometheus"]);
+    unseen(&|snapshot| snapshot.proxies.clear(), &["proxies"]);
+    unseen(&|snapshot| snapshot.proxies[0].page = Err("timed out".to_owned()), &["proxies"]);
+    unseen(&|snapshot| snapshot.rights[0].1 = Err("forbidden".to_owned()), &["rights"]);
+    unseen(&remove("Deployment", "istiod"), &["versions"]);
+    for kind in KINDS {
+        let mut snapshot = sound();
+        snapshot.objects.insert(kind, Err("forbidden".to_owned()));
+        let report = examine(&snapshot);
+        assert!(
+            report.unseen.iter().any(|unseen| unseen.why.contains(&format!("{kind}s cannot be read"))),
+            "{kind}"
+        );
+    }
+    // Left out on purpose is neither seen nor missed.
+    let mut snapshot = sound();
+    (snapshot.controller, snapshot.prometheus) = (Err("x".to_owned()), Err("x".to_owned()));
+    snapshot.without = BTreeSet::from([Part::Controller, Part::Prometheus]);
+    assert_eq!(examine(&snapshot).exit_code(), 0);
+}
+
+#[test]
+fn faults_come_before_warnings() {
+    let mut snapshot = sound();
+    snapshot.clocks[0].ahead_ms = 9_000;
+    remove("Pod", "ranker-1")(&mut snapshot);
+    let report = examine(&snapshot);
+    let severities: Vec<Severity> = report.findings.iter().map(|one| one.severity).collect();
+    assert_eq!(severities, [Severity::Fault, Severity::Warning]);
+}
