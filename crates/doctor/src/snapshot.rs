@@ -156,14 +156,12 @@ impl Snapshot {
         Ok(self.objects_in(kind, namespace)?.find(|object| name_of(object) == name))
     }
 
-    /// Pods of a namespace that have not ended and bear these labels.
+    /// Pods of a namespace that have not ended and bear these labels; of all, where it is the one whose objects hold everywhere.
     pub(crate) fn pods(&self, namespace: &str, labels: &Value) -> Result<Vec<&Value>, String> {
         let live = |pod: &&Value| !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed");
-        Ok(self
-            .objects_in("Pod", namespace)?
-            .filter(live)
-            .filter(|pod| fits(labels, labels_of(pod)))
-            .collect())
+        let here = |pod: &&Value| namespace == self.root_namespace || namespace_of(pod) == namespace;
+        let fits = |pod: &&Value| fits(labels, labels_of(pod));
+        Ok(self.objects("Pod")?.iter().filter(here).filter(live).filter(fits).collect())
     }
 
     pub(crate) fn is_without(&self, part: Part) -> bool {

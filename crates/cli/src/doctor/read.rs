@@ -1,19 +1,21 @@
 //! Reads an installation. What cannot be read is kept as the reason.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use doctor::{Api, Clock, KINDS, Page, Part, Proxy, Right, Snapshot};
 use istio::{Client, Deed, Plugin, installation};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::prometheus;
 use crate::args::{Doctor, doctor::Part as Left};
 
-/// So many pages of sidecars are read: a fault in one is usually one in all.
-const PAGES: usize = 50;
+/// So many pages are asked for at once: they pass through the API server.
+const AT_ONCE: usize = 16;
 
 /// Asks over plain HTTP, as our own API and Prometheus inside a cluster speak.
 pub struct Web(reqwest::Client);
@@ -29,7 +31,7 @@ impl Web {
         if url.starts_with("https://") {
             return Err(format!("{url}: doctor speaks plain HTTP; forward its port: kubectl port-forward"));
         }
-        let told = |error: reqwest::Error| format!("{url}: {}", error.without_url());
+        let told = |error: reqwest::Error| format!("{url}: {}", with_causes(&error.without_url()));
         let address =
             reqwest::Url::parse_with_params(url, query).map_err(|error| format!("{url}: {error}"))?;
         let answer = self.0.get(address).send().await.map_err(told)?;
@@ -43,6 +45,12 @@ impl Web {
             Err(format!("{url} answers {status}"))
         }
     }
+}
+
+/// An error of the client says what was tried, and its causes what became of it.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// By how much a clock is ahead that said a whole second just now.
@@ -222,9 +230,12 @@ async fn proxies(
                 .map(|name| (at("namespace").to_owned(), name.to_owned())),
         );
     }
-    for (namespace, pod) in pods.into_iter().take(PAGES) {
-        let client = client.clone();
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    for (namespace, pod) in pods {
+        let (client, places) = (client.clone(), places.clone());
         reading.spawn(async move {
+            // Never closed.
+            let _place = places.acquire().await;
             let page = installation::page(&client, &namespace, &pod, "15020/proxy/stats/prometheus").await;
             Proxy { name: format!("{namespace}/{pod}"), page: page.map(Page) }
         });

@@ -132,6 +132,9 @@ pub fn rights(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
     if snapshot.is_without(Part::Rights) {
         return Ok(());
     }
+    // Whose rights, and to what, is known from these.
+    workloads(snapshot)?;
+    ours(snapshot)?;
     for (right, may) in &snapshot.rights {
         let of = match right.group {
             "" => right.resource.to_owned(),

@@ -183,6 +183,9 @@ pub fn prometheus(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> 
 }
 
 pub fn clocks(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
+    if snapshot.clocks.is_empty() {
+        return Err("nobody said what time it is: neither the API server nor Prometheus".to_owned());
+    }
     for clock in &snapshot.clocks {
         if clock.ahead_ms.unsigned_abs() >= SAME_CLOCK_MS {
             let word = if clock.ahead_ms > 0 { "ahead" } else { "behind" };

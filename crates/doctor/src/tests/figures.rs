@@ -139,6 +139,7 @@ fn what_was_not_seen_is_said() {
     };
     unseen(&|snapshot| snapshot.controller = Err("refused".to_owned()), &["controller's figures"]);
     unseen(&|snapshot| snapshot.prometheus = Err("refused".to_owned()), &["prometheus"]);
+    unseen(&|snapshot| snapshot.clocks.clear(), &["clocks"]);
     unseen(&|snapshot| snapshot.proxies.clear(), &["proxies"]);
     unseen(&|snapshot| snapshot.proxies[0].page = Err("timed out".to_owned()), &["proxies"]);
     unseen(&|snapshot| snapshot.rights[0].1 = Err("forbidden".to_owned()), &["rights"]);
@@ -152,6 +153,14 @@ fn what_was_not_seen_is_said() {
             "{kind}"
         );
     }
+    // Where nothing at all answers, nothing is fine.
+    let mut snapshot = sound();
+    snapshot.objects.values_mut().for_each(|read| *read = Err("refused".to_owned()));
+    (snapshot.api, snapshot.controller) = (Err("refused".to_owned()), Err("refused".to_owned()));
+    snapshot.prometheus = Err("refused".to_owned());
+    (snapshot.rights, snapshot.proxies, snapshot.clocks) = (Vec::new(), Vec::new(), Vec::new());
+    let report = examine(&snapshot);
+    assert_eq!((report.fine.as_slice(), report.exit_code()), (&[][..], 2));
     // Left out on purpose is neither seen nor missed.
     let mut snapshot = sound();
     (snapshot.controller, snapshot.prometheus) = (Err("x".to_owned()), Err("x".to_owned()));

@@ -135,6 +135,17 @@ fn the_meshs_own_tags_and_sidecars_count() {
     assert_eq!(lines(&examine(&snapshot)), [""; 0]);
 }
 
+/// What stands in Istio's own namespace is for the pods of all.
+#[test]
+fn a_plugin_of_the_whole_mesh_selects_in_every_namespace() {
+    let mut snapshot = sound();
+    set("TrafficExtension", "serin", "/metadata/namespace", "istio-system".into())(&mut snapshot);
+    set("EnvoyFilter", "serin-early-removal", "/metadata/namespace", "istio-system".into())(&mut snapshot);
+    snapshot.plugins[0].0 = "istio-system".to_owned();
+    let found = lines(&examine(&snapshot));
+    assert!(found.iter().all(|line| !line.contains("no pod of istio-system")), "{found:#?}");
+}
+
 #[test]
 fn the_routes() {
     const VS: &str = "VirtualService";
