@@ -8,6 +8,8 @@
 #[cfg(test)]
 mod agent;
 #[cfg(test)]
+mod argo_rollouts;
+#[cfg(test)]
 mod chart;
 #[cfg(test)]
 mod controlled;
@@ -16,7 +18,11 @@ mod doctor;
 #[cfg(test)]
 mod fast_lane;
 #[cfg(test)]
+mod flagger;
+#[cfg(test)]
 mod latency;
+#[cfg(test)]
+mod peers;
 #[cfg(test)]
 mod plugin;
 #[cfg(test)]

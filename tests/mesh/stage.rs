@@ -10,9 +10,15 @@ use demo::istio::{Pod, Service};
 use demo::load::{Ledger, Load, LoadPlan};
 use tests::{Answer, Cluster, EnvoyProcess, Models, free_port, sidecar, tools};
 
+static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+
+/// The cluster, where a story has asked for it.
+pub fn started() -> Option<&'static Cluster> {
+    CLUSTER.get()
+}
+
 /// One for all stories. The keeper of it ends it when this process ends.
 pub async fn cluster() -> &'static Cluster {
-    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
     let start = || {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mesh-{}", std::process::id()));
         Cluster::start(&folder)

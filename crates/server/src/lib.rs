@@ -11,6 +11,7 @@ mod serve;
 mod server;
 mod webhook;
 
+pub use listen::identity::WorkloadIdentity;
 pub use listen::tls::TlsFiles;
 pub use scrape::prometheus::Terms as PrometheusTerms;
 pub use serve::{Config, Plugins, ProxyTerms, run};

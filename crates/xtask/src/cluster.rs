@@ -6,6 +6,7 @@ mod kubectl;
 mod lifecycle;
 mod machine;
 mod parts;
+mod peer;
 mod recipe;
 mod shape;
 
@@ -30,7 +31,8 @@ use crate::workspace::Workspace;
 
 pub use self::keeper::Keeper;
 pub use self::kubectl::helm;
-pub use self::parts::all_built;
+pub use self::parts::{all_built, peer_built};
+pub use self::peer::Peer;
 
 /// What to do with a cluster.
 #[derive(Subcommand)]
@@ -39,9 +41,15 @@ pub enum Command {
     Up {
         #[command(flatten)]
         place: Place,
-        /// Also run istio-agent with Envoy for a workload: NAMESPACE/POD or NAMESPACE/POD:LABEL=VALUE,...
+        /// Also run istio-agent with Envoy for a workload: NAMESPACE/POD[@ACCOUNT][:LABEL=VALUE,...]
         #[arg(long = "agent", value_name = "WORKLOAD", value_parser = Workload::parse)]
         agents: Vec<Workload>,
+        /// What the Envoys of these workloads are started with beside Istio's own, as Istio's `custom_bootstrap.json`.
+        #[arg(long, value_name = "FILE", requires = "agents")]
+        bootstrap_override: Option<PathBuf>,
+        /// Also run the controller of another tool, built when it was not before.
+        #[arg(long = "with", value_name = "TOOL")]
+        peers: Vec<Peer>,
         /// Stay until standard input is closed, then end all of it.
         #[arg(long)]
         hold: bool,
@@ -57,7 +65,11 @@ pub enum Command {
         place: Place,
     },
     /// Build the parts into the cache and start nothing.
-    Build,
+    Build {
+        /// Also the controller of another tool.
+        #[arg(long = "with", value_name = "TOOL")]
+        peers: Vec<Peer>,
+    },
 }
 
 /// Which cluster.
@@ -85,19 +97,21 @@ const MODULES: &str = "/var/lib/istio/data";
 
 pub fn run(command: Command) -> Result<()> {
     match command {
-        Command::Up { place, agents, hold } => up(&place.folder()?, &agents, hold),
+        Command::Up { place, agents, bootstrap_override, peers, hold } => {
+            up(&place.folder()?, (&agents, bootstrap_override.as_deref()), &peers, hold)
+        }
         Command::Status { place } => status(&place.folder()?),
         Command::Down { place } => down(&place.folder()?),
-        Command::Build => build(&Cache::open()?),
+        Command::Build { peers } => build(&Cache::open()?, &peers),
     }
 }
 
 /// Builds what is missing.
-pub fn build(cache: &Cache) -> Result<()> {
+pub fn build(cache: &Cache, peers: &[Peer]) -> Result<()> {
     kubectl::ready(cache)?;
     Parts::ready(cache, &KUBERNETES)?;
     Parts::ready(cache, &ISTIO)?;
-    Ok(())
+    peers.iter().try_for_each(|peer| Parts::ready(cache, &peer.family()).map(drop))
 }
 
 /// Is there a folder where agents can keep modules, or can it be made?
@@ -105,10 +119,17 @@ pub fn agents_can_store_modules() -> bool {
     fs::create_dir_all(MODULES).is_ok() && rustix::fs::access(MODULES, rustix::fs::Access::WRITE_OK).is_ok()
 }
 
-fn up(folder: &Folder, agents: &[Workload], hold: bool) -> Result<()> {
+fn up(
+    folder: &Folder,
+    (agents, bootstrap_override): (&[Workload], Option<&Path>),
+    peers: &[Peer],
+    hold: bool,
+) -> Result<()> {
     let cache = Cache::open()?;
     let kubectl = kubectl::ready(&cache)?;
     let (kubernetes, istio) = (Parts::ready(&cache, &KUBERNETES)?, Parts::ready(&cache, &ISTIO)?);
+    let peers = peers.iter().map(|peer| Ok((*peer, Parts::ready(&cache, &peer.family())?)));
+    let peers = peers.collect::<Result<Vec<_>>>()?;
     let envoy = if agents.is_empty() { None } else { Some(envoy::ready(&cache, Consent::here(false))?) };
     {
         let _lock = folder.lock()?;
@@ -123,7 +144,10 @@ fn up(folder: &Folder, agents: &[Workload], hold: bool) -> Result<()> {
         let before = life.names();
         let started = control_plane(&mut life, folder, &kubernetes, &istio).and_then(|()| {
             let envoy = envoy.as_deref().unwrap_or(Path::new(""));
-            agents.iter().try_for_each(|workload| agent(&mut life, folder, &istio, envoy, workload))
+            let bootstrap_override = bootstrap_override.map(std::path::absolute).transpose()?;
+            let more = (envoy, bootstrap_override.as_deref());
+            agents.iter().try_for_each(|workload| agent(&mut life, folder, &istio, more, workload))?;
+            peers.iter().try_for_each(|(peer, parts)| peer.run(&mut life, folder, parts))
         });
         if let Err(error) = started {
             let new: Vec<String> = life.names().into_iter().filter(|name| !before.contains(name)).collect();
@@ -184,7 +208,7 @@ fn agent(
     life: &mut Lifecycle<'_, ThisMachine<'_>>,
     folder: &Folder,
     istio: &Parts,
-    envoy: &Path,
+    (envoy, bootstrap_override): (&Path, Option<&Path>),
     workload: &Workload,
 ) -> Result<()> {
     ensure!(
@@ -195,14 +219,15 @@ fn agent(
     let inside = folder.path(&name);
     let own = |file: &str| format!("{name}/{file}");
     let objects = format!(
-        "{}---\napiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: default\n  namespace: {}\n",
+        "{}---\napiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: {}\n  namespace: {}\n",
         namespace(&workload.namespace),
+        workload.account,
         workload.namespace
     );
     let objects = folder.write(&own("objects.yaml"), &objects)?;
     ask(life, &["apply", "--server-side", "--filename"]).arg(objects).text()?;
     let of = ["--namespace", &workload.namespace];
-    let token = ask(life, &["create", "token", "default", "--audience=istio-ca", "--duration=24h"])
+    let token = ask(life, &["create", "token", &workload.account, "--audience=istio-ca", "--duration=24h"])
         .args(of)
         .text()?;
     folder.write(&own("var/run/secrets/tokens/istio-token"), &token)?;
@@ -211,7 +236,15 @@ fn agent(
     let istiod = address(life, "istiod", "secureXds")?;
     let tags = tags_in(TAGS);
     let (program, bootstrap) = (istio.path(AGENT), istio.path(BOOTSTRAP));
-    let of = AgentOf { program: &program, envoy, bootstrap: &bootstrap, istiod: &istiod, tags: &tags };
+    fs::create_dir_all(inside.join(shape::CERTIFICATE)).context("cannot make a folder for certificates")?;
+    let of = AgentOf {
+        program: &program,
+        envoy,
+        bootstrap: &bootstrap,
+        istiod: &istiod,
+        tags: &tags,
+        bootstrap_override,
+    };
     let done = life.ensure(&name, |ports| Ok(shape::agent(&of, &inside, workload, ports)))?;
     tell(life, &name, done);
     Ok(())

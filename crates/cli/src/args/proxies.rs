@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use envoy::bootstrap::{Authority, Credentials, TokenFile};
-use server::TlsFiles;
+use server::{TlsFiles, WorkloadIdentity};
 
 #[derive(Debug, clap::Args)]
 pub struct Proxies {
@@ -20,13 +20,28 @@ pub struct Proxies {
     /// Require proxies to have a certificate of these authorities (PEM)
     #[arg(long, env = "SERIN_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
     pub tls_client_ca: Option<PathBuf>,
+    /// Let in only workloads of these SPIFFE identities, as in spiffe://cluster.local/ns/models/sa/storefront; a * stands for any
+    /// characters of one segment of the path (`.../ns/models/sa/*`). Without it everybody whom --tls-client-ca certifies is let in
+    #[arg(
+        long,
+        env = "SERIN_TLS_CLIENT_ID",
+        value_name = "SPIFFE-ID",
+        value_delimiter = ',',
+        requires = "tls_client_ca"
+    )]
+    pub tls_client_id: Vec<WorkloadIdentity>,
 }
 
 impl Proxies {
     /// The TLS files.
     pub fn tls(self) -> Option<TlsFiles> {
-        let Self { tls_cert, tls_key, tls_client_ca, .. } = self;
-        Some(TlsFiles { certificate: tls_cert?, key: tls_key?, client_ca: tls_client_ca })
+        let Self { tls_cert, tls_key, tls_client_ca, tls_client_id, .. } = self;
+        Some(TlsFiles {
+            certificate: tls_cert?,
+            key: tls_key?,
+            client_ca: tls_client_ca,
+            client_ids: tls_client_id,
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod connections;
 mod held;
+pub mod identity;
 mod stalled;
 pub mod tls;
 

@@ -175,7 +175,7 @@ async fn a_stop_waits_for_nobody_who_stays() {
 }
 
 mod certified {
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
     use tokio_rustls::TlsConnector;
     use tokio_rustls::rustls::pki_types::pem::PemObject as _;
     use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -199,6 +199,15 @@ mod certified {
         /// A certificate and its key, in PEM.
         fn signs(&self, name: &str) -> (String, String) {
             let params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+            let key = KeyPair::generate().expect("a key");
+            (params.signed_by(&key, &self.0).expect("a certificate").pem(), key.serialize_pem())
+        }
+
+        /// The same for a workload of these identities.
+        fn signs_for(&self, ids: &[&str]) -> (String, String) {
+            let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+            let uri = |id: &&str| SanType::URI((*id).try_into().expect("ASCII"));
+            params.subject_alt_names = ids.iter().map(uri).collect();
             let key = KeyPair::generate().expect("a key");
             (params.signed_by(&key, &self.0).expect("a certificate").pem(), key.serialize_pem())
         }
@@ -243,7 +252,12 @@ mod certified {
         write("cert", &certificate);
         write("key", &key);
         write("ca", &ours.0.pem());
-        let files = |client_ca| TlsFiles { certificate: path("cert"), key: path("key"), client_ca };
+        let files = |client_ca| TlsFiles {
+            certificate: path("cert"),
+            key: path("key"),
+            client_ca,
+            client_ids: Vec::new(),
+        };
         let open =
             served(16, ConnectionTimeouts::default(), Some(Tls::open(files(None)).expect("TLS"))).await;
         assert!(ours.asks(&open, None).await.ends_with("here"));
@@ -277,6 +291,41 @@ mod certified {
     }
 
     #[tokio::test]
+    async fn of_those_certified_only_the_named_workloads_are_let_in() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| dir.path().join(name);
+        let (ours, other) = (Authority::new(), Authority::new());
+        let (certificate, key) = ours.signs("serin.test");
+        for (name, text) in [("cert", certificate), ("key", key), ("ca", ours.0.pem())] {
+            std::fs::write(path(name), text).expect("a file");
+        }
+        let client_ids = ["spiffe://cluster.local/ns/models/sa/*", "spiffe://cluster.local/ns/edge/sa/gate"];
+        let files = TlsFiles {
+            certificate: path("cert"),
+            key: path("key"),
+            client_ca: Some(path("ca")),
+            client_ids: client_ids.iter().map(|id| id.parse().expect("an identity")).collect(),
+        };
+        let served = served(16, ConnectionTimeouts::default(), Some(Tls::open(files).expect("TLS"))).await;
+        let of = |authority: &Authority, ids: &[&str]| authority.signs_for(ids);
+        for id in ["spiffe://cluster.local/ns/models/sa/storefront", "spiffe://cluster.local/ns/edge/sa/gate"] {
+            assert!(ours.asks(&served, Some(&of(&ours, &[id]))).await.ends_with("here"), "{id}");
+            // Whoever writes the name himself is not certified.
+            assert_eq!(ours.asks(&served, Some(&of(&other, &[id]))).await, "", "{id}");
+        }
+        for ids in [
+            &["spiffe://cluster.local/ns/edge/sa/other"][..],
+            &["spiffe://other.domain/ns/models/sa/storefront"],
+            &["spiffe://cluster.local/ns/models/sa/a", "spiffe://cluster.local/ns/other/sa/a"],
+            &[],
+        ] {
+            assert_eq!(ours.asks(&served, Some(&of(&ours, ids))).await, "", "{ids:?}");
+        }
+        assert_eq!(ours.asks(&served, Some(&ours.signs("envoy-1"))).await, "", "a name of a host");
+        assert_eq!(ours.asks(&served, None).await, "");
+    }
+
+    #[tokio::test]
     async fn files_that_cannot_be_used_are_named() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = |name: &str| dir.path().join(name);
@@ -301,8 +350,12 @@ mod certified {
             ("cert", "key", Some("empty"), "empty holds no certificate"),
             ("cert", "key", Some("missing"), "missing cannot be read"),
         ] {
-            let files =
-                TlsFiles { certificate: path(certificate), key: path(key), client_ca: client_ca.map(path) };
+            let files = TlsFiles {
+                certificate: path(certificate),
+                key: path(key),
+                client_ca: client_ca.map(path),
+                client_ids: Vec::new(),
+            };
             let error = format!("{:#}", Tls::open(files).err().expect("an error"));
             assert!(error.contains(part), "{error}");
         }

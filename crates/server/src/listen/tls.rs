@@ -16,6 +16,8 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto};
 use tokio_rustls::server::TlsStream;
 
+use super::identity::{WorkloadIdentity, Workloads};
+
 /// Files are looked at this often: who renews certificates writes them anew.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -28,6 +30,8 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// Of the authorities whose certificates proxies must have; `None`: they need none.
     pub client_ca: Option<PathBuf>,
+    /// Which of those workloads are let in; empty: all of them.
+    pub client_ids: Vec<WorkloadIdentity>,
 }
 
 /// TLS as the files say it now.
@@ -99,8 +103,12 @@ fn config(files: &TlsFiles, [certificate, key, authorities]: &Contents) -> Resul
             for authority in certificates(path, authorities)? {
                 roots.add(authority).with_context(|| format!("{} holds no authority", path.display()))?;
             }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
-            builder.with_client_cert_verifier(verifier)
+            let certified = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+            let wanted = files.client_ids.clone();
+            builder.with_client_cert_verifier(match wanted.is_empty() {
+                true => certified,
+                false => Arc::new(Workloads { certified, wanted }),
+            })
         }
     };
     let both =

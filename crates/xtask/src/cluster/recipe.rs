@@ -25,8 +25,10 @@ pub const ETCD: &str = "server";
 pub const API_SERVER: &str = "kube-apiserver";
 pub const ISTIOD: &str = "pilot-discovery";
 pub const AGENT: &str = "pilot-agent";
-/// Istio's custom resource definitions.
+/// The custom resource definitions of a family.
 pub const DEFINITIONS: &str = "crds.yaml";
+pub const FLAGGER_CONTROLLER: &str = "flagger";
+pub const ARGO_CONTROLLER: &str = "rollouts-controller";
 /// What istio-agent makes an Envoy's configuration from.
 pub const BOOTSTRAP: &str = "envoy_bootstrap.json";
 
@@ -68,7 +70,45 @@ pub const ISTIO: Family = Family {
     minutes: 13,
 };
 
+/// Built only for whoever asks for it.
+pub const FLAGGER: Family = Family {
+    name: "flagger",
+    module: module!("flagger"),
+    packages: &[("github.com/fluxcd/flagger/cmd/flagger", FLAGGER_CONTROLLER)],
+    ldflags: "-s -w",
+    files: Some(Files {
+        of: "github.com/fluxcd/flagger",
+        paths: &[("artifacts/flagger/crd.yaml", DEFINITIONS)],
+    }),
+    minutes: 4,
+};
+
+/// Built only for whoever asks for it.
+pub const ARGO_ROLLOUTS: Family = Family {
+    name: "argo-rollouts",
+    module: module!("argo-rollouts"),
+    packages: &[("github.com/argoproj/argo-rollouts/cmd/rollouts-controller", ARGO_CONTROLLER)],
+    ldflags: "-s -w",
+    files: Some(Files {
+        of: "github.com/argoproj/argo-rollouts",
+        paths: &[
+            ("manifests/crds/analysis-run-crd.yaml", "crd-analysis-run.yaml"),
+            ("manifests/crds/analysis-template-crd.yaml", "crd-analysis-template.yaml"),
+            ("manifests/crds/cluster-analysis-template-crd.yaml", "crd-cluster-analysis-template.yaml"),
+            ("manifests/crds/experiment-crd.yaml", "crd-experiment.yaml"),
+            ("manifests/crds/rollout-crd.yaml", "crd-rollout.yaml"),
+        ],
+    }),
+    minutes: 8,
+};
+
 impl Family {
+    /// The files with definitions of its own kinds.
+    pub fn definitions(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let paths = self.files.as_ref().map_or(&[][..], |files| files.paths);
+        paths.iter().map(|(_, name)| *name).filter(|name| name.starts_with("crd"))
+    }
+
     pub fn go_mod(&self) -> &'static str {
         let [go_mod, _] = self.module;
         go_mod
@@ -117,15 +157,20 @@ mod tests {
         assert_ne!(KUBERNETES.entry(), ISTIO.entry());
     }
 
+    #[test]
+    fn definitions_are_told_from_other_files() {
+        assert_eq!(ISTIO.definitions().collect::<Vec<_>>(), [DEFINITIONS]);
+        assert_eq!((KUBERNETES.definitions().count(), ARGO_ROLLOUTS.definitions().count()), (0, 5));
+    }
+
     /// A version stands in the module and, for the API server, in what it says it is.
     #[test]
     fn the_modules_name_what_is_built() {
-        for family in [KUBERNETES, ISTIO] {
+        for family in [KUBERNETES, ISTIO, FLAGGER, ARGO_ROLLOUTS] {
             for (package, _) in family.packages {
-                assert!(
-                    family.go_mod().contains(&format!("\t{package}\n")),
-                    "{package} is no tool of its module"
-                );
+                let go_mod = family.go_mod();
+                let named = ["\t", "tool "].iter().any(|before| go_mod.contains(&format!("{before}{package}\n")));
+                assert!(named, "{package} is no tool of its module");
             }
             assert!(!family.go_sum().is_empty());
         }

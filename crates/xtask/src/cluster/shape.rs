@@ -48,15 +48,18 @@ pub const API_PORTS: usize = 1;
 pub const ISTIOD_PORTS: usize = 5;
 pub const AGENT_PORTS: usize = 4;
 
-fn on(port: u16) -> String {
+/// The folder in which an agent keeps its workload's certificate as files: `cert-chain.pem`, `key.pem`, `root-cert.pem`.
+pub const CERTIFICATE: &str = "certificate";
+
+pub(super) fn on(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
 
-fn text(path: &Path) -> String {
+pub(super) fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn named<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> BTreeMap<String, String> {
+pub(super) fn named<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> BTreeMap<String, String> {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
@@ -171,20 +174,24 @@ pub fn istiod(program: &Path, folder: &Path, kubeconfig: &Path, ports: [u16; IST
 pub struct Workload {
     pub namespace: String,
     pub pod: String,
+    /// The service account, which its certificate names.
+    pub account: String,
     /// By which plugins select it.
     pub labels: BTreeMap<String, String>,
 }
 
 impl Workload {
-    /// Reads `NAMESPACE/POD` or `NAMESPACE/POD:LABEL=VALUE,LABEL=VALUE`.
+    /// Reads `NAMESPACE/POD`, `NAMESPACE/POD@ACCOUNT`, and either with `:LABEL=VALUE,LABEL=VALUE` behind it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (name, labels) = text.split_once(':').unwrap_or((text, ""));
-        let plain = |part: &&str| {
+        let (name, account) = name.split_once('@').unwrap_or((name, "default"));
+        let plain = |part: &str| {
             !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
         };
-        let parts = name.split_once('/').filter(|(namespace, pod)| plain(namespace) && plain(pod));
-        let (namespace, pod) =
-            parts.ok_or_else(|| format!("{text}: write NAMESPACE/POD, as models/storefront-1"))?;
+        let parts = name.split_once('/').filter(|(namespace, pod)| [namespace, pod, account].iter().all(|part| plain(part)));
+        let (namespace, pod) = parts.ok_or_else(|| {
+            format!("{text}: write NAMESPACE/POD or NAMESPACE/POD@ACCOUNT, as models/storefront-1")
+        })?;
         let label = |pair: &str| {
             let (name, value) = pair.split_once('=').filter(|(name, _)| !name.is_empty())?;
             Some((name.to_owned(), value.to_owned()))
@@ -192,7 +199,8 @@ impl Workload {
         let pairs = labels.split(',').filter(|pair| !pair.is_empty());
         let labels: Option<_> = pairs.map(label).collect();
         let labels = labels.ok_or_else(|| format!("{text}: write labels as NAME=VALUE,NAME=VALUE"))?;
-        Ok(Self { namespace: namespace.to_owned(), pod: pod.to_owned(), labels })
+        let [namespace, pod, account] = [namespace, pod, account].map(str::to_owned);
+        Ok(Self { namespace, pod, account, labels })
     }
 
     pub fn name(&self) -> String {
@@ -209,6 +217,8 @@ pub struct AgentOf<'a> {
     pub istiod: &'a str,
     /// The tags of our counters, which become labels.
     pub tags: &'a [&'a str],
+    /// What Envoy is started with beside Istio's own (`custom_bootstrap.json`).
+    pub bootstrap_override: Option<&'a Path>,
 }
 
 pub fn agent(of: &AgentOf<'_>, folder: &Path, workload: &Workload, ports: [u16; AGENT_PORTS]) -> Part {
@@ -219,6 +229,7 @@ pub fn agent(of: &AgentOf<'_>, folder: &Path, workload: &Workload, ports: [u16; 
         "extraStatTags": of.tags, "terminationDrainDuration": "1s",
     });
     let labels = serde_json::json!(workload.labels).to_string();
+    let custom = of.bootstrap_override.map(|path| ("ISTIO_BOOTSTRAP_OVERRIDE", text(path)));
     Part {
         name: workload.name(),
         program: of.program.to_owned(),
@@ -231,7 +242,9 @@ pub fn agent(of: &AgentOf<'_>, folder: &Path, workload: &Workload, ports: [u16; 
             ("INSTANCE_IP", "127.0.0.2".to_owned()),
             ("POD_NAME", workload.pod.clone()),
             ("POD_NAMESPACE", workload.namespace.clone()),
-            ("SERVICE_ACCOUNT", "default".to_owned()),
+            ("SERVICE_ACCOUNT", workload.account.clone()),
+            // Its certificate as files, for programs that speak TLS themselves.
+            ("OUTPUT_CERTS", text(&folder.join(CERTIFICATE))),
             ("ISTIO_META_CLUSTER_ID", "Kubernetes".to_owned()),
             ("ISTIO_META_INTERCEPTION_MODE", "NONE".to_owned()),
             ("ISTIO_METAJSON_LABELS", labels),
@@ -246,7 +259,9 @@ pub fn agent(of: &AgentOf<'_>, folder: &Path, workload: &Workload, ports: [u16; 
             ("PROXY_XDS_DEBUG_VIA_AGENT", "false".to_owned()),
             // A module that cannot be fetched is given up after a second, not half a minute.
             ("WASM_HTTP_REQUEST_MAX_RETRIES", "1".to_owned()),
-        ]),
+        ]
+        .into_iter()
+        .chain(custom)),
         folder: folder.to_owned(),
         addresses: named([("admin", on(admin)), ("metrics", on(status))]),
         answers: Answers::Http { address: on(status), path: "/healthz/ready".to_owned() },
@@ -263,8 +278,9 @@ mod tests {
         match (Workload::parse(text), expected) {
             (Ok(workload), Ok(parts)) => {
                 let labels = workload.labels.iter().map(|(name, value)| format!("{name}={value}"));
+                let account = Some(workload.account).filter(|account| account != "default");
                 let found: Vec<String> =
-                    [workload.namespace, workload.pod].into_iter().chain(labels).collect();
+                    [workload.namespace, workload.pod].into_iter().chain(account).chain(labels).collect();
                 assert_eq!(found, parts);
             }
             (Err(said), Err(part)) => assert!(said.contains(part), "{said}"),
@@ -276,6 +292,9 @@ mod tests {
     fn a_workload_is_read() {
         check("models/storefront-1", Ok(&["models", "storefront-1"]));
         check("models/a:app=a,serin.dev/decide=true", Ok(&["models", "a", "app=a", "serin.dev/decide=true"]));
+        check("models/a@ranker", Ok(&["models", "a", "ranker"]));
+        check("models/a@ranker:app=a", Ok(&["models", "a", "ranker", "app=a"]));
+        check("models/a@", Err("NAMESPACE/POD@ACCOUNT"));
         check("models/a:app=", Ok(&["models", "a", "app="]));
         check("models", Err("NAMESPACE/POD"));
         check("models/", Err("NAMESPACE/POD"));
@@ -295,6 +314,7 @@ mod tests {
             bootstrap: Path::new("/bootstrap.json"),
             istiod: "127.0.0.1:9",
             tags: &["arm"],
+            bootstrap_override: None,
         };
         let workload = Workload::parse("models/a").expect("a workload");
         let parts = [

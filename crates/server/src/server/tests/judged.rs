@@ -176,3 +176,27 @@ async fn who_can_ask_a_prometheus_can_ask_this() {
     asks(&get("query=rate(serin_rollout_verdict%5B5m%5D)"), Err((400, "bad_data"))).await;
     asks(&get("time=1"), Err((400, "bad_data"))).await;
 }
+
+/// KEDA's metrics-api scaler takes exactly 200, and at `valueLocation` a number; anything else is an error, which leaves the
+/// replicas alone.
+#[tokio::test]
+async fn keda_finds_a_number_where_it_is_told_to_look() {
+    let text = include_str!("../../../../../docs/other-tools.md");
+    let (_, scaler) = text.split_once("- type: metrics-api").expect("a scaler is shown");
+    let setting = |name: &str| {
+        let (_, rest) = scaler.split_once(&format!("{name}: ")).expect("a setting");
+        rest.lines().next().expect("a line").to_owned()
+    };
+    let (url, location) = (setting("url"), setting("valueLocation"));
+    let path = url.strip_prefix("http://serin.serin-system:7070").expect("our address").to_owned();
+    let of_load = |peak_per_second| {
+        let canary = rollout::Load { peak_per_second, ..rollout::Load::default() };
+        let demand = rollout::Demand { canary, ..rollout::Demand::default() };
+        of(RunView { demand: Some(demand), ..run(PhaseName::Progressing, Said::Pass) })
+    };
+    for (known, expected) in [(Some(203.1), json!(203.1)), (Some(0.0), json!(0.0)), (None, Value::Null)] {
+        let (code, said) = json(&of_load(known), &format!("GET {path}\nhost: localhost")).await;
+        let found = said.pointer(&format!("/{}", location.replace('.', "/"))).cloned();
+        assert_eq!((code, found), (200, Some(expected)), "{said}");
+    }
+}
