@@ -48,7 +48,9 @@ async fn argo_measures_until_serin_knows() {
     cluster.up(&["--with", "argo-rollouts"]).await;
     let models = Models::plain().await;
     let serin = Serin::start(&models, EnvoyOptions::default()).await;
-    cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}).to_string()).await;
+    cluster
+        .apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}).to_string())
+        .await;
 
     // Not yet is neither a failure nor an error, however often it is said.
     serin.apply(&rollout("v2")).await;
@@ -72,6 +74,10 @@ async fn argo_measures_until_serin_knows() {
     abort().await;
     phase("bad", |status| status["phase"] == "Failed").await;
     let found = status("another").await;
-    assert_eq!((&found["phase"], &found["metricResults"][0]["error"]), (&"Running".into(), &Value::Null), "{found}");
+    assert_eq!(
+        (&found["phase"], &found["metricResults"][0]["error"]),
+        (&"Running".into(), &Value::Null),
+        "{found}"
+    );
     load.stop().await;
 }

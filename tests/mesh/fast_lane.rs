@@ -33,6 +33,7 @@ async fn the_controller_moves_weights_with_and_without_istiod() {
     let envoy = stage.sidecar(&[("serin-ecds", ecds), ("serin", http)]).await;
     // Nobody answers for policies yet.
     stage.answered_by("v1", None).await;
+    stage.takes_off_what_is_forged().await;
     stage.a_forged_header_is_worth_nothing().await;
 
     let serin = Serin::beside(envoy, [http, ecds]).await;

@@ -44,7 +44,14 @@ fn canary(name: &str, analysis: &Value) -> String {
 
 /// By webhooks alone: every one that has an answer of ours.
 fn by_hooks(serin: &Serin, version: &str) -> String {
-    let hooks = ["confirm-rollout", "pre-rollout", "rollout", "confirm-traffic-increase", "confirm-promotion", "rollback"];
+    let hooks = [
+        "confirm-rollout",
+        "pre-rollout",
+        "rollout",
+        "confirm-traffic-increase",
+        "confirm-promotion",
+        "rollback",
+    ];
     let hooks: Vec<Value> = hooks
         .iter()
         .map(|hook| {
@@ -52,8 +59,7 @@ fn by_hooks(serin: &Serin, version: &str) -> String {
             json!({"name": format!("serin-{hook}"), "type": hook, "url": url})
         })
         .collect();
-    let analysis =
-        json!({"interval": "10s", "threshold": 2, "stepWeights": [25, 50, 75], "webhooks": hooks, "metrics": []});
+    let analysis = json!({"interval": "10s", "threshold": 2, "stepWeights": [25, 50, 75], "webhooks": hooks, "metrics": []});
     canary("ranker", &analysis)
 }
 
@@ -113,7 +119,8 @@ async fn release(name: &str, version: &str) {
         {"name": "model", "image": format!("model:{version}")},
     ]}}}});
     let patch = patch.to_string();
-    let patched = cluster().await.kubectl(&["-n", NAMESPACE, "patch", "deploy", name, "-p", &patch], "").await;
+    let patched =
+        cluster().await.kubectl(&["-n", NAMESPACE, "patch", "deploy", name, "-p", &patch], "").await;
     patched.expect("patched");
 }
 
@@ -141,7 +148,9 @@ async fn flagger_goes_on_waits_and_goes_back_as_serin_says() {
     cluster.up(&["--with", "flagger"]).await;
     let models = Models::plain().await;
     let serin = Serin::start(&models, EnvoyOptions::default()).await;
-    cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}).to_string()).await;
+    cluster
+        .apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}).to_string())
+        .await;
     let _kubelet = Kubelet::of(NAMESPACE);
     for manifest in [
         deployment("ranker"),

@@ -41,8 +41,10 @@ impl Kubelet {
     pub fn of(namespace: &'static str) -> Self {
         let task = tokio::spawn(async move {
             loop {
-                let listed = cluster().await.kubectl(&["-n", namespace, "get", "deploy", "-o", "json"], "").await;
-                let listed: Value = listed.ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+                let listed =
+                    cluster().await.kubectl(&["-n", namespace, "get", "deploy", "-o", "json"], "").await;
+                let listed: Value =
+                    listed.ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
                 for deployment in listed["items"].as_array().into_iter().flatten() {
                     let generation = &deployment["metadata"]["generation"];
                     if &deployment["status"]["observedGeneration"] != generation {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use demo::istio::{Pod, Service};
@@ -37,6 +37,9 @@ pub fn document(text: &str) -> Value {
     serde_saphyr::from_str(text).expect("YAML")
 }
 
+/// The service of the controller, as istio/controller.yaml has it.
+pub const CONTROLLER: &str = "serin.serin-system.svc.cluster.local";
+
 pub struct Stage {
     pub service: Service,
     pub models: Models,
@@ -57,6 +60,33 @@ impl Stage {
             cluster().await.apply(&manifest).await;
         }
         stage
+    }
+
+    /// The controller as a service of the mesh that the callers' sidecars reach: its port there, and where it listens.
+    pub fn controller(&self, port: u16, http: SocketAddr) -> [String; 2] {
+        let namespace = &self.service.namespace;
+        let service = json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
+            "metadata": {"name": "serin", "namespace": namespace},
+            "spec": {
+                "hosts": [CONTROLLER], "resolution": "STATIC",
+                "ports": [{"number": port, "name": "http", "protocol": "HTTP"}],
+                "endpoints": [{"address": http.ip().to_string(), "ports": {"http": http.port()}}],
+            },
+        });
+        // That of the controller is wanted for its cluster alone: nobody calls there.
+        let listener = |number: u16| {
+            json!({
+                "port": {"number": number, "protocol": "HTTP", "name": format!("http-{number}")},
+                "bind": "127.0.0.1", "captureMode": "NONE", "hosts": ["./*"],
+            })
+        };
+        let sidecar = json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "Sidecar",
+            "metadata": {"name": "default", "namespace": namespace},
+            "spec": {"egress": [listener(self.service.port), listener(port)]},
+        });
+        [service.to_string(), sidecar.to_string()]
     }
 
     /// A file of `istio/` for this namespace.
@@ -117,6 +147,19 @@ impl Stage {
             let answer = self.ask(&[("x-serin-arm", forged), ("x-user-id", "u")]).await.expect("an answer");
             assert_eq!((answer.status, answer.model()), (200, Some("v1")), "{forged}: {answer:?}");
         }
+    }
+
+    /// Waits until a client's own header is taken off: what was written last comes to a proxy a moment after it has started.
+    pub async fn takes_off_what_is_forged(&self) {
+        tests::until("the early removal", async || {
+            let answer = self.ask(&[("x-serin-arm", "canary"), ("x-user-id", "u")]).await?;
+            if answer.status == 200 && answer.model() == Some("v1") {
+                Ok(())
+            } else {
+                Err(format!("{answer:?}"))
+            }
+        })
+        .await;
     }
 
     pub fn load(&self) -> Load {

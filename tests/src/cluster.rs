@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use super::{tools, until};
+use super::{page, tools, until};
 
 /// A real API server with a real istiod, as `cargo xtask cluster up` starts them. They end with this value, and with
 /// this process however that ends: their keeper sees its standard input closed.
@@ -58,6 +58,17 @@ impl Cluster {
         assert!(killed.success(), "{part} was not there to be killed");
     }
 
+    /// Asks a part to end, as a kubelet would, and waits until it has.
+    pub async fn stop(&self, part: &str) {
+        let pid = self.part(part)["process"]["pid"].to_string();
+        let signal = |name: &str| {
+            let status = Command::new("kill").args([name, &pid]).stderr(Stdio::null()).status();
+            status.expect("kill runs").success()
+        };
+        assert!(signal("-TERM"), "{part} was not there to be stopped");
+        until("its end", async || if signal("-0") { Err(part.to_owned()) } else { Ok(()) }).await;
+    }
+
     /// Starts again what has ended, and whatever `arguments` ask for.
     pub async fn up(&self, arguments: &[&str]) {
         let command = xtask("up", &self.folder);
@@ -86,17 +97,17 @@ impl Cluster {
     /// What istiod says at a path of its debug interface.
     pub async fn ask_istiod(&self, path: &str) -> String {
         let url = format!("http://{}{path}", self.address("istiod", "http"));
-        until("istiod to answer", async || {
-            let answer = reqwest::get(&url).await.map_err(|error| error.to_string())?;
-            answer.text().await.map_err(|error| error.to_string())
-        })
-        .await
+        until("istiod to answer", async || page(&url).await).await
     }
 
     /// The log of a part.
     pub fn log(&self, part: &str) -> String {
-        let folder = self.part(part)["folder"].as_str().expect("a folder").to_owned();
-        std::fs::read_to_string(Path::new(&folder).join(format!("{part}.log"))).unwrap_or_default()
+        std::fs::read_to_string(self.folder_of(part).join(format!("{part}.log"))).unwrap_or_default()
+    }
+
+    /// The working folder of a part.
+    pub fn folder_of(&self, part: &str) -> PathBuf {
+        self.part(part)["folder"].as_str().expect("a folder").into()
     }
 }
 

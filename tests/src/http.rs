@@ -32,3 +32,10 @@ pub async fn get(target: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Re
     let answer = request.send().await?;
     Ok(Answer { status: answer.status().as_u16(), headers: answer.headers().clone() })
 }
+
+/// The text at a URL; the error says what was answered instead.
+pub async fn page(url: &str) -> Result<String, String> {
+    let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;
+    let answer = answer.error_for_status().map_err(|error| error.to_string())?;
+    answer.text().await.map_err(|error| error.to_string())
+}

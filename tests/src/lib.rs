@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 pub use cluster::{Cluster, kubectl};
 pub use envoy_process::{EnvoyOptions, EnvoyProcess};
-pub use http::{Answer, get};
+pub use http::{Answer, get, page};
 pub use look::{Counts, Look};
 pub use plane::{Lease, Plane};
 pub use prometheus_process::PrometheusProcess;

@@ -98,6 +98,16 @@ impl Serin {
         serin
     }
 
+    /// Starts a controller at those addresses, whose proxies are others' to start; `evidence` names them.
+    pub async fn alone([http, ecds]: [SocketAddr; 2], evidence: Evidence, arguments: Vec<String>) -> Self {
+        assert!(matches!(evidence, Evidence::Options(_)), "it has no Envoy of its own: {evidence:?}");
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut serin =
+            Self { child: None, dir, http, ecds, arguments, evidence, envoy: None, more: Vec::new() };
+        serin.run().await;
+        serin
+    }
+
     /// Starts one more Envoy, of models of its own, and the controller again, which then reads both.
     pub async fn add(&mut self, models: &Models, options: EnvoyOptions) {
         self.add_at(self.ecds, models, options).await;
@@ -139,7 +149,7 @@ impl Serin {
 
     /// Starts the controller and waits for nothing.
     pub fn spawn(&mut self) {
-        let admins = std::iter::once(self.envoy()).chain(&self.more);
+        let admins = self.envoy.iter().chain(&self.more);
         let read_at = |path: &str| {
             let all: Vec<String> =
                 admins.clone().map(|envoy| format!("http://{}{path}", envoy.read_at)).collect();

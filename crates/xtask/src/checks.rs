@@ -24,8 +24,7 @@ pub fn test(args: &[OsString], yes: bool) -> Result<()> {
     let workspace = Workspace::find()?;
     // Whoever asks for some tests does not ask for the last.
     let mut steps = Steps::new(if args.is_empty() { TEST_STEPS } else { TEST_STEPS - 1 });
-    let skipped =
-        test_steps(&workspace, &mut steps, &args, Missing::Skip, Consent::here(yes || also))?;
+    let skipped = test_steps(&workspace, &mut steps, &args, Missing::Skip, Consent::here(yes || also))?;
     steps.summary();
     skipped.iter().for_each(say);
     Ok(())

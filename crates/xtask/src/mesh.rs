@@ -93,10 +93,7 @@ pub fn run(
     }
     let remedy =
         "see the failed story above; run it alone with: SERIN_MESH=1 cargo xtask test --test mesh NAME";
-    call.envs(handed.iter().cloned())
-        .env("SERIN_XTASK", workspace.binary("xtask"))
-        .remedy(remedy)
-        .run()?;
+    call.envs(handed.iter().cloned()).env("SERIN_XTASK", workspace.binary("xtask")).remedy(remedy).run()?;
     Ok((!left_out.is_empty()).then(|| skipped(workspace, &left_out)))
 }
 
@@ -152,7 +149,8 @@ fn wish(said: Option<&str>, unasked: Missing) -> Result<Wish> {
 }
 
 fn decide(wish: Wish, built: bool, concern: bool) -> Way {
-    const UNBUILT: &str = "the control plane is not built; SERIN_MESH=1 builds it, once, in about 30 minutes of one core";
+    const UNBUILT: &str =
+        "the control plane is not built; SERIN_MESH=1 builds it, once, in about 30 minutes of one core";
     match wish {
         _ if !concern => Way::Skip("other tests were asked for".to_owned()),
         Wish::No => Way::Skip("SERIN_MESH is 0".to_owned()),
@@ -248,10 +246,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_built_by_whoever_runs_everything() {
         let unasked = |missing, built| decide(wish(None, missing).expect("a wish"), built, true);
-        assert_eq!(
-            unasked(Missing::TryToBuild, false),
-            Way::Build { or_skip: true, with: Vec::new() }
-        );
+        assert_eq!(unasked(Missing::TryToBuild, false), Way::Build { or_skip: true, with: Vec::new() });
         assert_eq!(unasked(Missing::TryToBuild, true), Way::Run);
     }
 

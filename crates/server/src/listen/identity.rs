@@ -32,7 +32,9 @@ impl FromStr for WorkloadIdentity {
             .ok_or_else(|| NoIdentity(text.to_owned()))?;
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         let segments = path.split('/').all(|segment| {
-            !segment.is_empty() && segment.chars().all(|c| plain(c) || c == '*') && !matches!(segment, "." | "..")
+            !segment.is_empty()
+                && segment.chars().all(|c| plain(c) || c == '*')
+                && !matches!(segment, "." | "..")
         });
         // Whose trust domain it is is never left open.
         match !domain.is_empty() && domain.chars().all(plain) && segments {

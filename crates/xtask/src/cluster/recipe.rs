@@ -169,7 +169,8 @@ mod tests {
         for family in [KUBERNETES, ISTIO, FLAGGER, ARGO_ROLLOUTS] {
             for (package, _) in family.packages {
                 let go_mod = family.go_mod();
-                let named = ["\t", "tool "].iter().any(|before| go_mod.contains(&format!("{before}{package}\n")));
+                let named =
+                    ["\t", "tool "].iter().any(|before| go_mod.contains(&format!("{before}{package}\n")));
                 assert!(named, "{package} is no tool of its module");
             }
             assert!(!family.go_sum().is_empty());

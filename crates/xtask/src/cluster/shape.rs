@@ -188,7 +188,9 @@ impl Workload {
         let plain = |part: &str| {
             !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
         };
-        let parts = name.split_once('/').filter(|(namespace, pod)| [namespace, pod, account].iter().all(|part| plain(part)));
+        let parts = name
+            .split_once('/')
+            .filter(|(namespace, pod)| [namespace, pod, account].iter().all(|part| plain(part)));
         let (namespace, pod) = parts.ok_or_else(|| {
             format!("{text}: write NAMESPACE/POD or NAMESPACE/POD@ACCOUNT, as models/storefront-1")
         })?;
@@ -238,30 +240,32 @@ pub fn agent(of: &AgentOf<'_>, folder: &Path, workload: &Workload, ports: [u16; 
             .into_iter()
             .chain([format!("{}.svc.cluster.local", workload.namespace)])
             .collect(),
-        environment: named([
-            ("INSTANCE_IP", "127.0.0.2".to_owned()),
-            ("POD_NAME", workload.pod.clone()),
-            ("POD_NAMESPACE", workload.namespace.clone()),
-            ("SERVICE_ACCOUNT", workload.account.clone()),
-            // Its certificate as files, for programs that speak TLS themselves.
-            ("OUTPUT_CERTS", text(&folder.join(CERTIFICATE))),
-            ("ISTIO_META_CLUSTER_ID", "Kubernetes".to_owned()),
-            ("ISTIO_META_INTERCEPTION_MODE", "NONE".to_owned()),
-            ("ISTIO_METAJSON_LABELS", labels),
-            ("CA_ADDR", of.istiod.to_owned()),
-            ("ISTIOD_SAN", format!("istiod.{ROOT}.svc")),
-            ("JWT_POLICY", "third-party-jwt".to_owned()),
-            ("PROXY_CONFIG", config.to_string()),
-            ("ISTIO_BOOTSTRAP", text(of.bootstrap)),
-            // Ports that are the same in every pod, where each has an address of its own.
-            ("ENVOY_STATUS_PORT", envoy_status.to_string()),
-            ("ENVOY_PROMETHEUS_PORT", prometheus.to_string()),
-            ("PROXY_XDS_DEBUG_VIA_AGENT", "false".to_owned()),
-            // A module that cannot be fetched is given up after a second, not half a minute.
-            ("WASM_HTTP_REQUEST_MAX_RETRIES", "1".to_owned()),
-        ]
-        .into_iter()
-        .chain(custom)),
+        environment: named(
+            [
+                ("INSTANCE_IP", "127.0.0.2".to_owned()),
+                ("POD_NAME", workload.pod.clone()),
+                ("POD_NAMESPACE", workload.namespace.clone()),
+                ("SERVICE_ACCOUNT", workload.account.clone()),
+                // Its certificate as files, for programs that speak TLS themselves.
+                ("OUTPUT_CERTS", text(&folder.join(CERTIFICATE))),
+                ("ISTIO_META_CLUSTER_ID", "Kubernetes".to_owned()),
+                ("ISTIO_META_INTERCEPTION_MODE", "NONE".to_owned()),
+                ("ISTIO_METAJSON_LABELS", labels),
+                // Of the address of policies and, unless another is said, of certificates: on loopback istiod has no such name.
+                ("ISTIOD_SAN", format!("istiod.{ROOT}.svc")),
+                ("JWT_POLICY", "third-party-jwt".to_owned()),
+                ("PROXY_CONFIG", config.to_string()),
+                ("ISTIO_BOOTSTRAP", text(of.bootstrap)),
+                // Ports that are the same in every pod, where each has an address of its own.
+                ("ENVOY_STATUS_PORT", envoy_status.to_string()),
+                ("ENVOY_PROMETHEUS_PORT", prometheus.to_string()),
+                ("PROXY_XDS_DEBUG_VIA_AGENT", "false".to_owned()),
+                // A module that cannot be fetched is given up after a second, not half a minute.
+                ("WASM_HTTP_REQUEST_MAX_RETRIES", "1".to_owned()),
+            ]
+            .into_iter()
+            .chain(custom),
+        ),
         folder: folder.to_owned(),
         addresses: named([("admin", on(admin)), ("metrics", on(status))]),
         answers: Answers::Http { address: on(status), path: "/healthz/ready".to_owned() },

@@ -194,7 +194,9 @@ async fn keda_finds_a_number_where_it_is_told_to_look() {
         let demand = rollout::Demand { canary, ..rollout::Demand::default() };
         of(RunView { demand: Some(demand), ..run(PhaseName::Progressing, Said::Pass) })
     };
-    for (known, expected) in [(Some(203.1), json!(203.1)), (Some(0.0), json!(0.0)), (None, Value::Null)] {
+    for (known, expected) in
+        [(Some(203.1), serde_json::json!(203.1)), (Some(0.0), serde_json::json!(0.0)), (None, Value::Null)]
+    {
         let (code, said) = json(&of_load(known), &format!("GET {path}\nhost: localhost")).await;
         let found = said.pointer(&format!("/{}", location.replace('.', "/"))).cloned();
         assert_eq!((code, found), (200, Some(expected)), "{said}");
