@@ -249,7 +249,13 @@ impl Engine {
                 Ok(()) = inputs.nodes.changed() => self.take_acknowledgements(&mut inputs).await,
                 Ok(()) = inputs.refusals.changed() => self.take_acknowledgements(&mut inputs).await,
                 Some(increments) = inputs.increments.recv() => self.take_increments(&increments).await,
-                _ = ticks.tick() => self.tick().await,
+                _ = ticks.tick() => {
+                    // Proxies that are there and take nothing do nothing that would be heard of.
+                    if self.publication.unheard {
+                        self.take_acknowledgements(&mut inputs).await;
+                    }
+                    self.tick().await;
+                }
                 () = tokio::time::sleep_until(push_due), if self.publication.pending => {}
                 () = tokio::time::sleep(HEAR), if self.writing.is_some() => {}
             }
@@ -330,6 +336,7 @@ impl Engine {
     }
 
     async fn take_acknowledgements(&mut self, inputs: &mut Inputs) {
+        self.publication.unheard = false;
         Box::pin(self.look_at_nodes(inputs)).await;
         // Proxies wait while this is read, so nothing is awaited before all of it is.
         let (of_runs, of_exercises) = {

@@ -27,13 +27,22 @@ pub(super) struct Publication {
     pub pending: bool,
     /// When the last push went out.
     sent: Option<Instant>,
+    /// Was nothing said of the last push yet, not even who is there to take it?
+    pub unheard: bool,
     /// What is wanted of every Envoy's counters.
     pub wanted: watch::Sender<Wanted>,
 }
 
 impl Publication {
     pub fn new(publisher: Publisher, leases: Leases) -> Self {
-        Self { publisher, leases, pending: false, sent: None, wanted: watch::Sender::default() }
+        Self {
+            publisher,
+            leases,
+            pending: false,
+            sent: None,
+            unheard: false,
+            wanted: watch::Sender::default(),
+        }
     }
 
     /// What is sent from now on is of another incarnation; nobody vouches for what was sent before.
@@ -59,6 +68,7 @@ impl Engine {
     /// Sends what the states of all runs say, under the present generation.
     pub(super) async fn publish(&mut self) {
         (self.publication.pending, self.publication.sent) = (false, Some(Instant::now()));
+        self.publication.unheard = true;
         let shadowed = self.runs.values().filter(|run| run.state.shadows());
         let clusters = shadowed.flat_map(|run| {
             let clusters = &run.state.plan.traffic.clusters;
