@@ -8,7 +8,6 @@ use anyhow::Result;
 use crate::cache::Cache;
 use crate::compose::{self, Ran};
 use crate::consent::{self, Consent};
-use crate::mesh::Missing;
 use crate::process::{Call, say};
 use crate::steps::Steps;
 use crate::wasm::{self, Filter, Options};
@@ -24,7 +23,7 @@ pub fn test(args: &[OsString], yes: bool) -> Result<()> {
     let workspace = Workspace::find()?;
     // Whoever asks for some tests does not ask for the last.
     let mut steps = Steps::new(if args.is_empty() { TEST_STEPS } else { TEST_STEPS - 1 });
-    let skipped = test_steps(&workspace, &mut steps, &args, Missing::Skip, Consent::here(yes || also))?;
+    let skipped = test_steps(&workspace, &mut steps, &args, Consent::here(yes || also))?;
     steps.summary();
     skipped.iter().for_each(say);
     Ok(())
@@ -48,7 +47,7 @@ pub fn ci(yes: bool) -> Result<()> {
             .remedy("change what clippy names above    (no clippy: rustup component add clippy)")
             .run()
     })?;
-    let skipped = test_steps(&workspace, &mut steps, &[], Missing::TryToBuild, Consent::here(yes))?;
+    let skipped = test_steps(&workspace, &mut steps, &[], Consent::here(yes))?;
     steps.run("benches", "every criterion bench once, unmeasured: it must still run", || {
         bench::try_all(&workspace)
     })?;
@@ -62,12 +61,11 @@ fn test_steps(
     workspace: &Workspace,
     steps: &mut Steps,
     args: &[OsString],
-    missing: Missing,
     consent: Consent,
 ) -> Result<Option<String>> {
     workspace.announce_first_build();
     let cache = Cache::open()?;
-    let mesh = mesh::way(&cache, args, missing)?;
+    let mesh = mesh::way(&cache, args)?;
     let [plain, trap] = steps.run(
         "filter",
         "the wasm32 module that Envoy loads, as shipped and with the test-only trap",

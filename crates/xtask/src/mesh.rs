@@ -13,10 +13,10 @@ use crate::workspace::Workspace;
 
 /// What becomes of the stories whose programs are not built yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// `auto`, and what `cargo xtask test` does unasked: skipped.
+enum Missing {
+    /// `auto`, or unset: skipped.
     Skip,
-    /// What `cargo xtask ci` does unasked: built first; where that cannot be, they are skipped.
+    /// `try`: built first; where that cannot be, they are skipped.
     TryToBuild,
     /// `1`: built first.
     Build,
@@ -42,13 +42,13 @@ pub enum Way {
 
 const STORIES: [&str; 4] = ["test", "--workspace", "--test", "mesh"];
 
-/// What to do about the stories, by `SERIN_MESH` (where it is unset, `unasked`), the cache, and what `cargo test` is asked for.
+/// What to do about the stories, by `SERIN_MESH`, the cache, and what `cargo test` is asked for.
 ///
 /// # Errors
-/// When `SERIN_MESH` says something else than 1, 0, auto or the names of tools.
-pub fn way(cache: &Cache, args: &[OsString], unasked: Missing) -> Result<Way> {
+/// When `SERIN_MESH` says something else than 1, 0, try, auto or the names of tools.
+pub fn way(cache: &Cache, args: &[OsString]) -> Result<Way> {
     let said = var("SERIN_MESH").map(|value| value.to_string_lossy().into_owned());
-    Ok(decide(wish(said.as_deref(), unasked)?, cluster::all_built(cache), concern(args)))
+    Ok(decide(wish(said.as_deref())?, cluster::all_built(cache), concern(args)))
 }
 
 /// Runs the stories; `handed` are the paths of what they need. Returns the line that says how many were skipped, and why.
@@ -129,10 +129,10 @@ fn first_line(error: &anyhow::Error) -> String {
     error.root_cause().to_string().lines().next().unwrap_or_default().to_owned()
 }
 
-fn wish(said: Option<&str>, unasked: Missing) -> Result<Wish> {
+fn wish(said: Option<&str>) -> Result<Wish> {
     match said {
-        None | Some("") => Ok(Wish::Run(unasked)),
-        Some("auto") => Ok(Wish::Run(Missing::Skip)),
+        None | Some("" | "auto") => Ok(Wish::Run(Missing::Skip)),
+        Some("try") => Ok(Wish::Run(Missing::TryToBuild)),
         Some("1") => Ok(Wish::Run(Missing::Build)),
         Some("0") => Ok(Wish::No),
         Some(other) => {
@@ -140,7 +140,7 @@ fn wish(said: Option<&str>, unasked: Missing) -> Result<Wish> {
                 other.split(',').map(|name| Peer::from_str(name.trim(), false)).collect();
             let Ok(peers) = peers else {
                 bail!(
-                    "SERIN_MESH={other}: set it to 1 (build what is missing), 0, auto, or the tools to build as well (flagger, argo-rollouts)"
+                    "SERIN_MESH={other}: set it to 1 (build what is missing), try, 0, auto, or the tools to build as well (flagger, argo-rollouts)"
                 )
             };
             Ok(Wish::With(peers))
@@ -214,7 +214,7 @@ mod tests {
     /// `expected`: or a part of why they are skipped.
     #[track_caller]
     fn check(said: Option<&str>, built: bool, args: &[&str], expected: Result<Way, &str>) {
-        let wish = wish(said, Missing::Skip).expect("a wish");
+        let wish = wish(said).expect("a wish");
         match (decide(wish, built, concern(&os(args))), expected) {
             (Way::Skip(why), Err(part)) => assert!(why.contains(part), "{why}"),
             (found, expected) => assert_eq!(Ok(found), expected),
@@ -233,21 +233,15 @@ mod tests {
         check(Some("1"), true, &[], Ok(Way::Run));
         check(None, true, &[], Ok(Way::Run));
         check(None, false, &[], Err("not built"));
+        check(Some("try"), true, &[], Ok(Way::Run));
+        check(Some("try"), false, &[], Ok(Way::Build { or_skip: true, with: Vec::new() }));
         check(Some("0"), true, &[], Err("is 0"));
         check(Some("flagger"), true, &[], Ok(build(&[Peer::Flagger])));
         check(Some("argo-rollouts, flagger"), false, &[], Ok(build(&[Peer::ArgoRollouts, Peer::Flagger])));
         for wrong in ["yes", "flagger,", "1,flagger"] {
-            let error = wish(Some(wrong), Missing::Skip).expect_err("no such word").to_string();
+            let error = wish(Some(wrong)).expect_err("no such word").to_string();
             assert!(error.contains("1 (build"), "{error}");
         }
-    }
-
-    /// The whole of what must hold tries; nobody waits half an hour for some tests.
-    #[test]
-    fn what_is_missing_is_built_by_whoever_runs_everything() {
-        let unasked = |missing, built| decide(wish(None, missing).expect("a wish"), built, true);
-        assert_eq!(unasked(Missing::TryToBuild, false), Way::Build { or_skip: true, with: Vec::new() });
-        assert_eq!(unasked(Missing::TryToBuild, true), Way::Run);
     }
 
     #[test]
