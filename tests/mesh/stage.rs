@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -131,14 +132,24 @@ impl Stage {
         tests::get(self.listener(), "/", &headers).await.map_err(|error| error.to_string())
     }
 
-    /// Waits until a request is answered by that model, tagged with that version.
-    pub async fn answered_by(&self, model: &str, version: Option<&str>) {
+    /// Waits until requests are answered by that model, tagged with that version. Each worker of a proxy takes up what is new in
+    /// its own time, so one answer tells of one of them; many in a row, each by a connection of its own, tell of all. Since when.
+    pub async fn answered_by(&self, model: &str, version: Option<&str>) -> Instant {
+        const IN_A_ROW: usize = 20;
         tests::until("the version asked for", async || {
-            let answer = self.ask(&[("x-user-id", "u")]).await?;
-            let fits = answer.status == 200 && answer.model() == Some(model) && answer.version() == version;
-            if fits { Ok(()) } else { Err(format!("{answer:?}")) }
+            let mut first = None;
+            for _ in 0..IN_A_ROW {
+                let answer = self.ask(&[("x-user-id", "u")]).await?;
+                let fits =
+                    answer.status == 200 && answer.model() == Some(model) && answer.version() == version;
+                if !fits {
+                    return Err(format!("{answer:?}"));
+                }
+                first.get_or_insert_with(Instant::now);
+            }
+            first.ok_or_else(String::new)
         })
-        .await;
+        .await
     }
 
     /// A client that names an arm itself is served by stable, whatever it names.
