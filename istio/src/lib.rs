@@ -11,6 +11,9 @@ mod keeper;
 pub mod objects;
 mod place;
 mod plugin;
+mod pods;
+mod refusal;
+mod workload;
 
 #[cfg(test)]
 mod tests;
@@ -20,3 +23,5 @@ pub use installation::Deed;
 pub use kube::Client;
 pub use place::{Kind, Place};
 pub use plugin::{Plugin, PluginError, Standing};
+pub use pods::{Known, Pod, Pods, Selection};
+pub use workload::{Ready, Workloads};

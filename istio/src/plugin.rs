@@ -84,9 +84,27 @@ impl Plugin {
     /// # Errors
     /// Where none is to be had.
     pub async fn client(kubeconfig: Option<&FilePath>) -> Result<Client, PluginError> {
-        let config = match kubeconfig {
-            None => Config::infer().await.map_err(|error| PluginError::Unconfigured(error.into()))?,
-            Some(path) => of_file(path).await.map_err(|error| PluginError::Unconfigured(error.into()))?,
+        Self::client_of(kubeconfig, None).await
+    }
+
+    /// The same of a context of the kubeconfig; `None`: of the present one.
+    ///
+    /// # Errors
+    /// Where none is to be had, or the context is not there.
+    pub async fn client_of(
+        kubeconfig: Option<&FilePath>,
+        context: Option<&str>,
+    ) -> Result<Client, PluginError> {
+        let options =
+            KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let config = match (kubeconfig, context) {
+            (Some(path), _) => {
+                of_file(path, &options).await.map_err(|error| PluginError::Unconfigured(error.into()))?
+            }
+            (None, Some(_)) => Config::from_kubeconfig(&options)
+                .await
+                .map_err(|error| PluginError::Unconfigured(error.into()))?,
+            (None, None) => Config::infer().await.map_err(|error| PluginError::Unconfigured(error.into()))?,
         };
         Client::try_from(config).map_err(|error| PluginError::Unconfigured(error.into()))
     }
@@ -142,9 +160,9 @@ impl Shared {
     }
 }
 
-async fn of_file(path: &FilePath) -> Result<Config, KubeconfigError> {
+async fn of_file(path: &FilePath, options: &KubeConfigOptions) -> Result<Config, KubeconfigError> {
     let kubeconfig = Kubeconfig::read_from(path)?;
-    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await
+    Config::from_custom_kubeconfig(kubeconfig, options).await
 }
 
 async fn find(client: &Client, place: &Place) -> Result<(Kind, Api<DynamicObject>), PluginError> {

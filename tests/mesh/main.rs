@@ -26,6 +26,10 @@ mod peers;
 #[cfg(test)]
 mod plugin;
 #[cfg(test)]
+mod pods;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod workloads;

@@ -191,6 +191,25 @@ impl Serin {
         self.run().await;
     }
 
+    /// What it holds of memory, in KiB.
+    pub fn memory_kib(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("its status");
+        let line = text.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+
+    /// What it has used of processors, in milliseconds; `CLK_TCK` is 100 wherever Linux runs.
+    pub fn cpu_ms(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("its times");
+        let fields = text.rsplit(") ").next().expect("its fields").split_whitespace();
+        let ticks = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok());
+        ticks.sum::<u64>() * 10
+    }
+
+    fn id(&self) -> u32 {
+        self.child.as_ref().expect("a process").id()
+    }
+
     /// Ends the controller as a crash would.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

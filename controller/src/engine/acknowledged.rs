@@ -85,9 +85,9 @@ impl Acknowledged {
             acknowledged: u32::try_from(quorum.holding).unwrap_or(u32::MAX),
             connected: u32::try_from(quorum.connected).unwrap_or(u32::MAX),
             refused: refused
-                .map(|refusal| Refused { node: refusal.node.clone(), reason: refusal.reason.clone() })
+                .map(|refusal| Refused { node: shown(&refusal.node), reason: refusal.reason.clone() })
                 .collect(),
-            missing: quorum.behind,
+            missing: quorum.behind.iter().map(|node| shown(node)).collect(),
         };
         if self.told.as_ref() == Some(&acks) {
             return None;
@@ -111,6 +111,11 @@ impl Acknowledged {
             None => self.refusals.push(Nack { node: node.to_owned(), generation, reason }),
         }
     }
+}
+
+/// A proxy's name for people: that of its pod, where it tells it.
+fn shown(node: &str) -> String {
+    envoy::ecds::pod(node).unwrap_or_else(|| node.to_owned())
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use envoy::stats::Admin;
 use futures::future::join_all;
-use manifest::{Plan, Source};
+use hooks::Hooks;
+use manifest::{Plan, ReadyWorkloads, Source};
 use rollout::{Endpoints, WarmUpRequest};
 use split::Arm;
 
@@ -30,11 +31,16 @@ impl Engine {
         let plan = &run.state.plan;
         let source = ready.source.map(|it| it.filled(&plan.name, &plan.stable, &plan.canary));
         let (trial, stable) = (on_trial(plan), plan.traffic.clusters.stable.clone());
+        let arms: Vec<String> = plan.arms_in().map(|arm| arm.to_string()).collect();
+        let (workloads, hooks) = (ready.kubernetes, self.external.hooks.clone());
         let (sources, admins, reports) =
             (self.external.sources.clone(), self.external.admins.clone(), self.external.reports.clone());
         let (name, run) = (name.to_owned(), run.state.run);
         tokio::spawn(async move {
-            let endpoints = count(&sources, &admins, (&trial, &stable), (&name, source.as_ref())).await;
+            let endpoints = match &workloads {
+                Some(workloads) => in_cluster(&hooks, workloads, &arms).await,
+                None => count(&sources, &admins, (&trial, &stable), (&name, source.as_ref())).await,
+            };
             let endpoints =
                 endpoints.unwrap_or_else(|error| Endpoints { error: Some(error), ..Endpoints::default() });
             let _ = reports.send(Report::Endpoints { name, run, endpoints }).await;
@@ -78,6 +84,16 @@ pub(super) async fn count(
     };
     let canary = whole(canary.ok_or_else(none)?)?;
     Ok(Endpoints { canary: Some(canary), stable: stable.map(whole).transpose()?, error: None })
+}
+
+/// The same, counted by whoever runs the versions.
+pub(super) async fn in_cluster(
+    hooks: &Hooks,
+    workloads: &ReadyWorkloads,
+    arms: &[String],
+) -> Result<Endpoints, String> {
+    let ready = hooks.ready(workloads, arms).await?;
+    Ok(Endpoints { canary: Some(ready.canary), stable: ready.stable, error: None })
 }
 
 /// The clusters of the versions on trial: a further arm's is called as the arm.

@@ -8,7 +8,7 @@ use rollout::{Acted, Endpoint, Event, Human, State, fleet};
 use tokio::sync::oneshot;
 
 use super::apply::compiles;
-use super::ready::count;
+use super::ready::{count, in_cluster};
 use super::{Act, Conditions, Engine, Report};
 use hooks::Hooks;
 use sources::Sources;
@@ -330,6 +330,9 @@ impl Question {
             format!("put {to} behind the canary route and try again, or go back all the same: --unverified");
         let trial = [self.clusters.canary.clone()];
         let ready = async || {
+            if let Some(workloads) = self.ready.as_ref().and_then(|ready| ready.kubernetes.as_ref()) {
+                return in_cluster(hooks, workloads, &[split::Arm::Canary.to_string()]).await;
+            }
             let source = (self.rollout.as_str(), self.source.as_ref());
             count(sources, admins, (&trial, &self.clusters.stable), source).await
         };

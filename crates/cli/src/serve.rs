@@ -29,6 +29,7 @@ pub async fn run(options: Run) -> Result<ExitCode> {
             places: options.plugins.istio_plugin,
             lease: options.plugins.istio_lease,
             kubeconfig: options.plugins.kubeconfig,
+            workloads: options.hooks.kubernetes_workloads,
         },
         record: options.record,
         period: Duration::from_millis(options.period_ms),

@@ -3,6 +3,7 @@
 //! A [`DeployHook`] is called with a [`Call`] and succeeds, or says why not. A URL is one, a program is another, requests that
 //! warm up a model are a third; [`Hooks`] finds the one that a rollout names.
 
+mod cluster;
 mod program;
 mod programs;
 mod requests;
@@ -15,11 +16,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use manifest::{HandBackHow, HookHow, Plan, VersionIn, WarmUpHow};
+use manifest::{
+    HandBackHow, HookHow, Plan, ReadyWorkloads, VersionIn, WarmUpHow, WorkloadChange, WorkloadWhat,
+};
 use outbound::{Client, Hosts, RootCertStore};
 use rollout::{Endpoint, HandBackRequest, HookCallRequest, WarmUpRequest};
 use serde_json::{Value, json};
 
+pub use cluster::{Cluster, Counting, ReadyCounts};
 pub use programs::Programs;
 
 use running::Running;
@@ -53,6 +57,7 @@ pub trait DeployHook: Send + Sync {
 pub struct Hooks {
     web: Client,
     programs: Arc<Programs>,
+    cluster: Option<Arc<dyn Cluster>>,
     running: Running,
 }
 
@@ -63,7 +68,13 @@ impl Hooks {
     /// When TLS cannot be used.
     pub fn new(roots: Arc<RootCertStore>, hosts: Hosts, programs: Programs) -> Result<Self, String> {
         let web = Client::new(roots, hosts)?;
-        Ok(Self { web, programs: Arc::new(programs), running: Running::default() })
+        Ok(Self { web, programs: Arc::new(programs), cluster: None, running: Running::default() })
+    }
+
+    /// Where versions run, for hooks that change it.
+    #[must_use]
+    pub fn within(self, cluster: Arc<dyn Cluster>) -> Self {
+        Self { cluster: Some(cluster), ..self }
     }
 
     /// Of a controller that may ask anybody, and run these programs.
@@ -87,7 +98,16 @@ impl Hooks {
             let refused = self.web.url_with_credentials(url).err();
             refused.map(|why| format!("spec.{field}: {why}"))
         });
-        let refused: Vec<String> = urls.chain(self.programs.allow_plan(plan).err()).collect();
+        let changes = plan.workload_changes().into_iter().filter_map(|(field, change)| {
+            let refused = self.cluster().and_then(|cluster| cluster.may_change(&change.namespace)).err();
+            refused.map(|why| format!("spec.{field}: {why}"))
+        });
+        let counted = plan.ready.as_ref().filter(|ready| ready.kubernetes.is_some());
+        let counted = counted.and_then(|_| self.cluster().err());
+        let counted = counted.map(|why| format!("spec.ready.kubernetes: {why}"));
+        let mut refused: Vec<String> =
+            urls.chain(self.programs.allow_plan(plan).err()).chain(changes).chain(counted).collect();
+        refused.dedup();
         if refused.is_empty() { Ok(()) } else { Err(refused.join("\n")) }
     }
 
@@ -115,6 +135,34 @@ impl Hooks {
         Box::new(url::Post { web: self.web.clone(), url: url.to_owned() })
     }
 
+    fn cluster(&self) -> Result<&Arc<dyn Cluster>, String> {
+        self.cluster.as_ref().ok_or_else(|| {
+            "this controller knows no Kubernetes API server: run it in a pod with a service account, or name a kubeconfig \
+             (serin run --kubeconfig, KUBECONFIG)"
+                .to_owned()
+        })
+    }
+
+    /// A change in Kubernetes; a run may have begun under a controller that allowed more.
+    fn workload(
+        &self,
+        change: &WorkloadChange,
+        from: &[String],
+        to: &str,
+    ) -> Result<Box<dyn DeployHook>, String> {
+        let cluster = self.cluster()?;
+        cluster.may_change(&change.namespace)?;
+        Ok(cluster.change(change, from, to))
+    }
+
+    /// Counts the ready endpoints of stable and of these further arms.
+    ///
+    /// # Errors
+    /// Why they cannot be counted, in one sentence.
+    pub async fn ready(&self, workloads: &ReadyWorkloads, arms: &[String]) -> Result<ReadyCounts, String> {
+        self.cluster()?.ready(workloads, arms).await
+    }
+
     fn program(&self, words: &[String]) -> Box<dyn DeployHook> {
         Box::new(program::Program { programs: self.programs.clone(), words: words.to_vec() })
     }
@@ -127,6 +175,11 @@ impl Hooks {
             HandBackHow::Manual => return Ok(false),
             HandBackHow::Url(url) => self.url(url),
             HandBackHow::Command(words) => self.program(words),
+            HandBackHow::Kubernetes(change) => self.workload(change, std::slice::from_ref(from), to)?,
+        };
+        let timeout = match how {
+            HandBackHow::Kubernetes(change) => Duration::from_millis(change.timeout_ms),
+            _ => TIMEOUT,
         };
         // `from` is not to be taken down for so long after the run.
         let keep_seconds = keep_ms.map(|ms| ms / 1_000);
@@ -140,7 +193,7 @@ impl Hooks {
                 ("SERIN_KEY", key.to_owned()),
             ],
             key: Some(key.to_owned()),
-            timeout: TIMEOUT,
+            timeout,
         };
         hook.call(&call).await.map(|()| true)
     }
@@ -176,9 +229,20 @@ impl Hooks {
     pub async fn after(&self, request: &HookCallRequest, key: &str) -> Result<(), String> {
         let HookCallRequest { rollout, run, duty, versions, stable, next, keep_ms, how } = request;
         let keep_seconds = keep_ms.map(|ms| ms / 1_000);
-        let hook = match how {
-            HookHow::Url(url) => self.url(url),
-            HookHow::Command(words) => self.program(words),
+        let (hook, timeout) = match how {
+            HookHow::Url(url) => (self.url(url), TIMEOUT),
+            HookHow::Command(words) => (self.program(words), TIMEOUT),
+            HookHow::Kubernetes(change) => {
+                // What is on trial next runs where the version ran that is over.
+                if matches!(change.what, WorkloadWhat::Scale { .. }) && next.is_some() {
+                    return Ok(());
+                }
+                let (from, to) = match change.what {
+                    WorkloadWhat::Scale { .. } => (versions.clone(), String::new()),
+                    _ => (vec![stable.clone()], versions.first().cloned().unwrap_or_default()),
+                };
+                (self.workload(change, &from, &to)?, Duration::from_millis(change.timeout_ms))
+            }
         };
         let call = Call {
             body: json!({
@@ -196,7 +260,7 @@ impl Hooks {
                 ("SERIN_KEY", key.to_owned()),
             ],
             key: Some(key.to_owned()),
-            timeout: TIMEOUT,
+            timeout,
         };
         hook.call(&call).await
     }

@@ -8,6 +8,7 @@ mod gates;
 mod guardrails;
 mod hand_back;
 mod keep_warm;
+mod kubernetes;
 mod possible;
 mod practice;
 mod ready;
@@ -38,6 +39,8 @@ pub(crate) struct Check {
     /// The names the user wrote, in the user's order: what a preset adds stands nowhere in the text.
     gates: Vec<String>,
     guardrails: Vec<String>,
+    /// `metadata.namespace`.
+    namespace: Option<String>,
 }
 
 impl Check {
@@ -133,6 +136,7 @@ pub fn compile(rollout: &Rollout) -> Result<Plan, Problems> {
         check.refuse("kind", format!("{:?} is not known here", rollout.kind), format!("write {KIND}"));
     }
     let name = check.label("metadata.name", &rollout.metadata.name);
+    check.namespace.clone_from(&rollout.metadata.namespace);
     check.gates = check.names("gates", rollout.spec.gates.iter().map(|gate| gate.name.clone()).collect());
     check.guardrails =
         check.names("guardrails", rollout.spec.guardrails.iter().map(|g| g.name.clone()).collect());
@@ -226,6 +230,8 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
     let windows = spec.windows.as_ref().map(|written| windows::windows(check, written));
     let practice = spec.practice.as_ref();
     let practice = practice.map(|written| practice::practice(check, written, windows.as_ref(), &gates));
+    let (keep_warm, scale) = keep_warm::keep_warm(check, spec.keep_warm.as_ref());
+    let after = keep_warm::after(check, spec.after.as_ref(), scale);
     Plan {
         owner: spec.owner.clone(),
         traffic: traffic::traffic(check, &name, &canary, spec, unit),
@@ -240,7 +246,10 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
         error_classes: spec.error_classes.clone().unwrap_or_else(|| ErrorClass::USUAL.to_vec()),
         overdue_after_ms,
         warm_up_ms: span(spec.warm_up, 0),
-        ready: spec.ready.as_ref().map(|written| Box::new(ready::ready(check, written))),
+        ready: spec
+            .ready
+            .as_ref()
+            .map(|written| Box::new(ready::ready(check, written, !challengers.is_empty()))),
         warm_up_hook: spec.warm_up_hook.as_ref().map(|written| Box::new(ready::warm_up_hook(check, written))),
         acknowledge: Acknowledge {
             quorum: acknowledge.quorum.map_or(0.95, Percent::share),
@@ -253,8 +262,8 @@ fn plan(check: &mut Check, name: String, spec: &RolloutSpec) -> Plan {
             action: no_data.action.unwrap_or(Insufficient::Rollback),
         },
         hand_back: hand_back::hand_back(check, spec),
-        keep_warm: keep_warm::keep_warm(check, spec.keep_warm.as_ref()),
-        after: keep_warm::after(check, spec.after.as_ref()),
+        keep_warm,
+        after,
         returning: None,
         practice,
         windows,

@@ -192,6 +192,10 @@ fn write_all(text: &mut String, plan: &Plan, per_second: Option<f64>) -> std::fm
         HandBackHow::Command(command) => {
             writeln!(text, "Then `{}` puts {canary} behind the stable route.", command.join(" "))?;
         }
+        HandBackHow::Kubernetes(change) => {
+            let (done, waits) = (keep_warm::changed(change, canary), Span::from_ms(change.timeout_ms));
+            writeln!(text, "Then {done}, and {waits} at most are waited for its pods to be ready.")?;
+        }
     }
     let steps: Vec<_> =
         plan.hand_back.steps_ppm.iter().map(|&ppm| Percent::from_ppm(ppm).to_string()).collect();

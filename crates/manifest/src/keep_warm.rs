@@ -40,6 +40,8 @@ pub enum HookHow {
     Url(String),
     /// A program with arguments; exit code 0 is success.
     Command(Vec<String>),
+    /// The controller itself, in Kubernetes.
+    Kubernetes(Box<crate::workload::WorkloadChange>),
 }
 
 /// A run that a person began to go back to a version that was behind the stable route before.

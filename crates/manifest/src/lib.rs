@@ -42,6 +42,7 @@ mod trigger;
 pub mod typed;
 mod watch;
 mod window;
+mod workload;
 
 pub use amount::{Margin, NotAnAmount, Percent, Quantity, Span};
 pub use anomaly::{Anomaly, Sides};
@@ -78,6 +79,7 @@ pub use timetable::{TimeOfWeek, Times, Timetable};
 pub use trigger::{Mlflow, Poll, Trigger, Webhook, When, is_trigger, load_trigger};
 pub use watch::{Lasts, Room, Watch, Watched};
 pub use window::{Closed, Day, Freeze, Window, Windows};
+pub use workload::{ARM_LABEL, ReadyOf, ReadyWorkloads, Workload, WorkloadChange, WorkloadWhat};
 
 #[cfg(test)]
 mod tests;

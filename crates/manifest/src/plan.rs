@@ -270,6 +270,8 @@ pub enum HandBackHow {
     Url(String),
     /// A program with arguments; exit code 0 is success.
     Command(Vec<String>),
+    /// The controller itself, in Kubernetes.
+    Kubernetes(Box<crate::workload::WorkloadChange>),
 }
 
 /// Where an endpoint's answer names its version.

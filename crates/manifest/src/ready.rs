@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::Insufficient;
 use crate::source::Source;
+use crate::workload::ReadyWorkloads;
 
 /// Endpoints the canary must have before its weight rises.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,9 @@ pub struct Ready {
     pub of_stable_ppm: u32,
     /// Where they are counted; `None`: in Envoy's clusters ([`crate::Traffic::clusters`]).
     pub source: Option<Source>,
+    /// Where they are counted in its place: in Kubernetes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<ReadyWorkloads>,
     /// How long a step waits for them, in milliseconds.
     pub timeout_ms: u64,
     /// What happens when it waited longer.

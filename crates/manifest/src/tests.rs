@@ -3,6 +3,7 @@ mod bandit;
 mod fleet;
 mod gates;
 mod keep_warm;
+mod kubernetes;
 mod possible;
 mod practice;
 mod problems;

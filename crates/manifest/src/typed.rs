@@ -10,6 +10,7 @@ mod course;
 mod fleet;
 mod hand_back;
 mod keep_warm;
+mod kubernetes;
 mod practice;
 mod ready;
 mod traffic;
@@ -34,6 +35,7 @@ pub use course::{
 pub use fleet::{Model, Regions};
 pub use hand_back::{HandBack, Hook};
 pub use keep_warm::{AfterRun, KeepWarm};
+pub use kubernetes::{KubernetesHandBack, KubernetesKeepWarm, KubernetesReady, KubernetesWorkload};
 pub use practice::{AaPractice, DrillPractice, Practice, TimeOfWeek};
 pub use ready::{Ready, WarmUpHook, WarmUpRequests};
 pub use traffic::{

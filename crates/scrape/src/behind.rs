@@ -1,18 +1,25 @@
 //! Proxies behind a name: the addresses that it has now are those that are read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
-use envoy::stats::{Metrics, ReadError};
+use envoy::stats::ReadError;
 use futures::future::BoxFuture;
 
+use super::discovery::{Discovery, Found, Proxy};
+
+/// How often names are looked up: pods come and go in seconds.
+const LOOK_UP: Duration = Duration::from_secs(5);
+
 /// A name whose every address is a proxy's, such as that of a headless service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Behind {
     /// As its operator wrote it.
-    pub told: String,
-    /// Where all of them are, as its operator says.
-    pub region: Option<String>,
+    told: String,
+    names: Arc<dyn Names>,
+    every: Duration,
     host: String,
     port: u16,
     path: String,
@@ -41,7 +48,7 @@ impl Behind {
     ///
     /// # Errors
     /// When it is none.
-    pub fn new(told: &str, region: Option<String>) -> Result<Self, ReadError> {
+    pub fn new(told: &str) -> Result<Self, ReadError> {
         let invalid = || ReadError::Page(told.to_owned());
         let (host, path) =
             told.strip_prefix("dns://").and_then(|rest| rest.split_once('/')).ok_or_else(invalid)?;
@@ -49,22 +56,48 @@ impl Behind {
         let named = !host.is_empty()
             && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
         let port = port.parse().ok().filter(|_| named).ok_or_else(invalid)?;
-        Ok(Self { told: told.to_owned(), region, host: host.to_owned(), port, path: path.to_owned() })
+        let (told, host, path) = (told.to_owned(), host.to_owned(), path.to_owned());
+        Ok(Self { told, names: Arc::new(System), every: LOOK_UP, host, port, path })
+    }
+
+    /// Asks somebody else than the system's resolver.
+    #[cfg(test)]
+    fn asks(self, names: Arc<dyn Names>, every: Duration) -> Self {
+        Self { names, every, ..self }
     }
 
     /// The pages of all that are there now.
-    pub async fn pages(&self, names: &dyn Names) -> Result<BTreeSet<String>, String> {
-        let found = names.look_up(&self.host).await;
+    async fn pages(&self) -> Result<BTreeSet<String>, String> {
+        let found = self.names.look_up(&self.host).await;
         let found = found.map_err(|why| format!("{}: the name has no address: {why}", self.told))?;
         let page = |ip: IpAddr| format!("http://{}/{}", SocketAddr::new(ip, self.port), self.path);
         // A pod of two families is one proxy, and is read once.
         let v4 = found.iter().any(IpAddr::is_ipv4);
         Ok(found.into_iter().filter(|ip| ip.is_ipv4() == v4).map(page).collect())
     }
+}
 
-    /// The reader of one of them.
-    pub fn reader(page: &str) -> Result<Metrics, ReadError> {
-        Metrics::new(page)
+impl Discovery for Behind {
+    fn told(&self) -> &str {
+        &self.told
+    }
+
+    fn every(&self) -> Duration {
+        self.every
+    }
+
+    fn find(&self) -> BoxFuture<'_, Result<Found, String>> {
+        Box::pin(async {
+            let pages = self.pages().await?;
+            if pages.is_empty() {
+                // A resolver that knows nothing takes nobody away: whoever is gone answers no more.
+                return Err(format!("{}: the name has no address", self.told));
+            }
+            let of =
+                |page: String| (page.clone(), Proxy { page: page.clone(), identity: page, leaving: false });
+            let proxies: BTreeMap<String, Proxy> = pages.into_iter().map(of).collect();
+            Ok(Found { proxies: Arc::new(proxies), complete: false, trouble: None })
+        })
     }
 }
 

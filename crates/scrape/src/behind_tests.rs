@@ -11,13 +11,13 @@ use crate::Increments;
 
 #[test]
 fn names_are_read_as_written() {
-    let of = |told: &str| Behind::new(told, None).ok().map(|behind| (behind.host, behind.port, behind.path));
+    let of = |told: &str| Behind::new(told).ok().map(|behind| (behind.host, behind.port, behind.path));
     assert_eq!(
         of("dns://serin-sidecars.models:15020/stats/prometheus"),
         Some(("serin-sidecars.models".to_owned(), 15_020, "stats/prometheus".to_owned()))
     );
     for told in ["dns://host/stats", "dns://:1/x", "dns://host:99999/x", "http://host:1/x", "dns://a b:1/x"] {
-        assert!(Behind::new(told, None).is_err(), "{told}");
+        assert!(Behind::new(told).is_err(), "{told}");
     }
 }
 
@@ -42,13 +42,13 @@ impl Names for Book {
 #[tokio::test]
 async fn a_pod_of_two_families_is_read_once() {
     let book = Book(Arc::new(Mutex::new(Ok(Vec::new()))));
-    let behind = Behind::new("dns://pods:1/x", None).expect("a name");
+    let behind = Behind::new("dns://pods:1/x").expect("a name").asks(Arc::new(book.clone()), Duration::ZERO);
     for (addresses, expected) in [
         (&["10.0.0.1", "fd00::1"][..], &["http://10.0.0.1:1/x"][..]),
         (&["fd00::1"], &["http://[fd00::1]:1/x"]),
     ] {
         book.set(Ok(addresses));
-        let pages = behind.pages(&book).await.expect("addresses");
+        let pages = behind.pages().await.expect("addresses");
         assert_eq!(pages.iter().map(String::as_str).collect::<Vec<_>>(), expected);
     }
 }
@@ -99,9 +99,10 @@ async fn pods_that_come_are_read_and_pods_that_go_are_closed() {
 
     let book = Book(Arc::new(Mutex::new(Ok(Vec::new()))));
     book.set(Ok(&["127.0.0.1"]));
-    let behind = Behind::new(&format!("dns://sidecars:{port}/stats/prometheus"), None).expect("a name");
-    let (scraper, _, _) = Scraper::new(Vec::new(), Duration::from_millis(50));
-    let scraper = scraper.behind(vec![behind], Arc::new(book.clone()), Duration::from_millis(50));
+    let behind = Behind::new(&format!("dns://sidecars:{port}/stats/prometheus")).expect("a name");
+    let behind = behind.asks(Arc::new(book.clone()), Duration::from_millis(50));
+    let (scraper, _signals) = Scraper::new(Vec::new(), Duration::from_millis(50));
+    let scraper = scraper.discover(vec![(None, Arc::new(behind))]);
     let (out, mut looks) = mpsc::channel(1);
     let (_wanted, wanted) = watch::channel(Wanted::default());
     tokio::spawn(scraper.run(out, wanted));

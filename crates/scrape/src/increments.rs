@@ -33,6 +33,8 @@ pub struct Increments {
     pub gauges: Vec<BTreeMap<String, u64>>,
     /// What each proxy contributed; empty where that does not matter.
     pub sources: Vec<Source>,
+    /// Why it is not known which proxies there are, each with the region it is about.
+    pub unknown: Vec<(Option<String>, String)>,
 }
 
 /// What one proxy contributed.
@@ -138,8 +140,11 @@ impl Increments {
             self.sources_in(region).filter(|source| !source.node.is_empty()).collect();
         let known: BTreeSet<&str> =
             answered.iter().flat_map(|source| [source.node.as_str(), source.address.as_str()]).collect();
-        // Istio's proxies are called sidecar~IP~POD.NAMESPACE~DOMAIN.
-        let pod = |name: &str| name.split('~').nth(2).filter(|pod| known.contains(pod)).is_some();
+        // By way of Prometheus pods are POD.NAMESPACE, as in Istio's own names.
+        let pod = |name: &str| {
+            let of_istio = name.split('~').nth(2).filter(|pod| known.contains(pod));
+            of_istio.is_some() || envoy::ecds::pod(name).is_some_and(|pod| known.contains(pod.as_str()))
+        };
         let (read, missing): (Vec<&str>, Vec<&str>) =
             connected.partition(|name| known.contains(name) || pod(name));
         let mut text = Vec::new();
@@ -151,6 +156,7 @@ impl Increments {
             let nameless = |source: &&&Source| source.runs_filter && source.is_nameless();
             let nameless = answered.iter().filter(nameless).count().saturating_sub(read.len());
             if nameless == 0 {
+                let first = envoy::ecds::pod(first).unwrap_or_else(|| (*first).to_owned());
                 text.push(format!(
                     "{first}{more} takes the weights, and nobody reads its counters: {HOW} with its address"
                 ));
@@ -169,6 +175,8 @@ impl Increments {
             true => format!("the Envoy at {} does not run the filter", source.address),
             false => format!("the Envoy at {} ({}) does not run the filter", source.address, source.node),
         }));
+        let here = |of: &Option<String>| region.is_none() || of.is_none() || of.as_deref() == region;
+        text.extend(self.unknown.iter().filter(|(of, _)| here(of)).map(|(_, why)| why.clone()));
         let runs = answered.iter().any(|source| source.runs_filter);
         let blind = !answered.is_empty() && read.is_empty() && !missing.is_empty() && !runs;
         let missing = if answered.is_empty() { Vec::new() } else { missing };

@@ -7,22 +7,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use envoy::ecds::Nodes;
 use envoy::stats::{Admin, Metrics, ReadError, Snapshot};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 mod behind;
+mod discovered;
+mod discovery;
 mod increments;
 mod look;
 pub mod prometheus;
+mod trouble;
 
-use behind::Names;
-pub use behind::{Behind, System};
+pub use behind::Behind;
+use discovered::Discovered;
+pub use discovery::{Discovery, Found, Proxy};
 pub use increments::{Increments, Source, Unread, region};
-pub use look::Look;
+pub use look::{Look, Signals};
+pub use trouble::{Trouble, TroubleKind};
 
 /// A source is stale after this many periods without an answer.
 const STALE_PERIODS: u32 = 5;
@@ -32,9 +36,6 @@ const LONGEST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How counters come to be read, for people.
 pub const HOW: &str = "give serin run --envoy-admin, --proxy-metrics or --prometheus";
-
-/// How often names are looked up: pods come and go in seconds.
-pub const LOOK_UP: Duration = Duration::from_secs(5);
 
 /// What is wanted of every Envoy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +62,11 @@ impl Wanted {
         while known.len() > GENERATIONS_KEPT {
             known.pop_first();
         }
+    }
+
+    /// The generation published last, as far as this process knows.
+    pub fn newest(&self) -> Option<u64> {
+        self.epochs.last_key_value().map(|(generation, _)| *generation)
     }
 
     /// What is known of the epochs by which a proxy assigned, beside its own gauges; `None`: those are believed. While two
@@ -108,43 +114,35 @@ pub type Placed = (Option<String>, Arc<dyn Reader>);
 /// Reads all proxies once a period.
 pub struct Scraper {
     readers: BTreeMap<String, Placed>,
-    /// Names whose addresses are read as well.
-    behind: Vec<Behind>,
-    names: Arc<dyn Names>,
-    /// How often these names are looked up.
-    look_up: Duration,
-    /// Pages that a name leads to no more; they are read for as long as they answer.
+    /// Whoever knows of further ones.
+    discovered: Vec<Discovered>,
+    /// Those that nobody waits for: they are read for as long as they answer.
     leaving: BTreeSet<String>,
-    /// What each name has led to.
-    found: BTreeMap<String, BTreeSet<String>>,
     period: Duration,
     look: Look,
 }
 
+/// A reading that has come to its end.
+struct Read {
+    source: String,
+    reader: Arc<dyn Reader>,
+    wanted: Wanted,
+    outcome: Result<Snapshot, ReadError>,
+}
+
 impl Scraper {
-    /// It, the filters' refusals by reason, and the policies that proxies run.
-    pub fn new(
-        readers: Vec<Placed>,
-        period: Duration,
-    ) -> (Self, watch::Receiver<BTreeMap<String, u64>>, watch::Receiver<Nodes>) {
-        let (look, refused, known) = Look::new(period * STALE_PERIODS);
+    /// It, and what looks tell beside counts.
+    pub fn new(readers: Vec<Placed>, period: Duration) -> (Self, Signals) {
+        let (look, signals) = Look::new(period * STALE_PERIODS);
         let readers = readers.into_iter().map(|placed| (placed.1.source().to_owned(), placed)).collect();
-        let scraper = Self {
-            readers,
-            behind: Vec::new(),
-            names: Arc::new(System),
-            look_up: LOOK_UP,
-            leaving: BTreeSet::new(),
-            found: BTreeMap::new(),
-            period,
-            look,
-        };
-        (scraper, refused, known)
+        let (discovered, leaving) = (Vec::new(), BTreeSet::new());
+        (Self { readers, discovered, leaving, period, look }, signals)
     }
 
-    /// Reads whoever is behind these names, too.
-    pub fn behind(self, behind: Vec<Behind>, names: Arc<dyn Names>, look_up: Duration) -> Self {
-        Self { behind, names, look_up, ..self }
+    /// Reads whoever these know of, too; each with the region that its operator names.
+    pub fn discover(self, all: Vec<(Option<String>, Arc<dyn Discovery>)>) -> Self {
+        let discovered = all.into_iter().map(|(region, by)| Discovered::new(region, by)).collect();
+        Self { discovered, ..self }
     }
 
     /// Runs until nobody listens any more.
@@ -152,113 +150,121 @@ impl Scraper {
         for (source, (region, _)) in &self.readers {
             self.look.expect(source, region.as_deref());
         }
-        for behind in &self.behind {
-            self.look.expect(&behind.told, behind.region.as_deref());
+        for discovered in &self.discovered {
+            self.look.expect(discovered.by.told(), discovered.region.as_deref());
         }
         let mut ticks = tokio::time::interval(self.period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // One that hangs keeps nobody waiting: what it says is part of the look that is open when it has said it.
         let (mut readings, mut lookups) = (FuturesUnordered::new(), FuturesUnordered::new());
         let mut idle: BTreeSet<String> = self.readers.keys().cloned().collect();
-        let mut looked_up: Option<Instant> = None;
         loop {
             let due = ticks.tick().await;
             let due_ns = clock::monotonic_ns()
                 .saturating_sub(u64::try_from(due.elapsed().as_nanos()).unwrap_or(u64::MAX));
-            if lookups.is_empty() && looked_up.is_none_or(|at| at.elapsed() >= self.look_up) {
-                looked_up = Some(Instant::now());
-                for behind in self.behind.clone() {
-                    let names = self.names.clone();
-                    lookups.push(async move { (behind.pages(names.as_ref()).await, behind) });
-                }
+            for (at, discovered) in self.discovered.iter_mut().enumerate() {
+                let Some(by) = discovered.due() else { continue };
+                lookups.push(async move { (at, by.find().await) });
             }
             for source in std::mem::take(&mut idle) {
                 let Some((_, reader)) = self.readers.get(&source).cloned() else { continue };
                 let wanted = wanted.borrow().clone();
                 readings.push(async move {
-                    let reading = reader.read(&wanted).await;
-                    (source, wanted, reading)
+                    let outcome = reader.read(&wanted).await;
+                    Read { source, reader, wanted, outcome }
                 });
             }
             let patience = tokio::time::sleep_until(due + self.patience());
             tokio::pin!(patience);
             while !readings.is_empty() || !lookups.is_empty() {
                 tokio::select! {
-                    Some((source, wanted, reading)) = readings.next(), if !readings.is_empty() => {
-                        if self.take(&source, reading, &wanted) {
-                            idle.insert(source);
-                        }
-                    }
-                    Some((found, behind)) = lookups.next(), if !lookups.is_empty() => {
-                        idle.extend(self.found(&behind, found));
+                    Some(read) = readings.next(), if !readings.is_empty() => idle.extend(self.take(read)),
+                    Some((at, found)) = lookups.next(), if !lookups.is_empty() => {
+                        idle.extend(self.found(at, found));
                     }
                     () = &mut patience => break,
                 }
             }
-            let increments = Increments { due_ns, ..self.look.close() };
+            let unknown = self.discovered.iter().filter_map(Discovered::trouble).collect();
+            let increments = Increments { due_ns, unknown, ..self.look.close() };
             if out.send(increments).await.is_err() {
                 return;
             }
         }
     }
 
-    /// A proxy was read, or was not; is it to be read again?
-    fn take(&mut self, source: &str, reading: Result<Snapshot, ReadError>, wanted: &Wanted) -> bool {
-        match reading {
-            Ok(snapshot) => self.look.take(snapshot, wanted),
-            Err(_) if self.leaving.remove(source) => {
-                self.readers.remove(source);
-                self.look.retire(source);
-                return false;
-            }
-            Err(error) => self.look.fail(source, error.to_string()),
+    /// A proxy was read, or was not; who is to be read again?
+    fn take(&mut self, read: Read) -> Option<String> {
+        let Read { source, reader, wanted, outcome } = read;
+        // Another may have taken its name meanwhile, or its address.
+        let known = self.readers.get(&source).is_some_and(|(_, known)| Arc::ptr_eq(known, &reader));
+        if !known {
+            return None;
         }
-        true
+        match outcome {
+            Ok(snapshot) => self.look.take(snapshot, &wanted),
+            Err(_) if self.leaving.remove(&source) => {
+                self.readers.remove(&source);
+                match self.discovered.iter_mut().any(|discovered| discovered.announced(&source)) {
+                    true => self.look.left(&source),
+                    false => self.look.retire(&source),
+                }
+                return None;
+            }
+            Err(error) => self.look.fail(&source, error.to_string()),
+        }
+        Some(source)
     }
 
-    /// A name was looked up; who is new?
-    fn found(&mut self, behind: &Behind, found: Result<BTreeSet<String>, String>) -> Vec<String> {
-        let pages = match found {
-            Ok(pages) if !pages.is_empty() => pages,
-            // A resolver that knows nothing takes nobody away: whoever is gone answers no more.
-            Ok(_) => return self.unnamed(behind, format!("{}: the name has no address", behind.told)),
-            Err(why) => return self.unnamed(behind, why),
-        };
-        self.look.forget(&behind.told);
-        let (mut new, mine) = (Vec::new(), self.pages_of(behind));
-        for page in &pages {
-            self.leaving.remove(page);
-            if self.readers.contains_key(page) {
+    /// It is known who is there; who is new?
+    fn found(&mut self, at: usize, found: Result<Found, String>) -> Vec<String> {
+        let Some(discovered) = self.discovered.get_mut(at) else { return Vec::new() };
+        let (told, region) = (discovered.by.told().to_owned(), discovered.region.clone());
+        let (news, why) = discovered.settle(found);
+        let mut new = Vec::new();
+        for (name, proxy) in news.come {
+            // Two selectors may fit one pod: it is read once.
+            if self.readers.contains_key(&name) && !news.renewed.contains(&name) {
+                if self.leaving.remove(&name) {
+                    self.look.stays(&name);
+                }
                 continue;
             }
-            match Behind::reader(page) {
+            match Metrics::named(&name, &proxy.page) {
                 Ok(reader) => {
-                    self.look.expect(page, behind.region.as_deref());
-                    self.readers.insert(page.clone(), (behind.region.clone(), Arc::new(reader)));
-                    new.push(page.clone());
+                    self.look.renew(&name, region.as_deref());
+                    self.readers.insert(name.clone(), (region.clone(), Arc::new(reader)));
+                    new.push(name);
                 }
                 Err(error) => tracing::warn!("{error}"),
             }
         }
-        self.leaving.extend(mine.into_iter().filter(|page| !pages.contains(page)));
-        self.found.entry(behind.told.clone()).or_default().extend(pages);
-        new
-    }
-
-    fn unnamed(&mut self, behind: &Behind, why: String) -> Vec<String> {
-        if self.pages_of(behind).is_empty() {
-            self.look.expect(&behind.told, behind.region.as_deref());
-            self.look.fail(&behind.told, why);
-        } else {
-            tracing::warn!("{why}");
+        for name in news.leave {
+            if self.readers.contains_key(&name) && self.leaving.insert(name.clone()) {
+                self.look.leaves(&name);
+            }
         }
-        Vec::new()
-    }
-
-    /// The pages that a name has led to and that are still read.
-    fn pages_of(&self, behind: &Behind) -> Vec<String> {
-        let all = self.found.get(&behind.told).into_iter().flatten();
-        all.filter(|page| self.readers.contains_key(*page)).cloned().collect()
+        let others =
+            |name: &String| self.discovered.iter().enumerate().any(|(n, one)| n != at && one.knows(name));
+        for name in news.gone.into_iter().filter(|name| !others(name)).collect::<Vec<_>>() {
+            self.leaving.remove(&name);
+            if self.readers.remove(&name).is_some() {
+                self.look.left(&name);
+            }
+        }
+        for name in news.unnamed {
+            if self.readers.contains_key(&name) {
+                self.leaving.insert(name);
+            }
+        }
+        let nobody = |one: &Discovered| one.nobody(|name| self.readers.contains_key(name));
+        if self.discovered.get(at).is_some_and(nobody) {
+            self.look.expect(&told, region.as_deref());
+            self.look.fail(&told, why.unwrap_or_else(|| format!("{told}: nobody is there")));
+        } else {
+            self.look.forget(&told);
+        }
+        new
     }
 
     /// For how long a look waits for proxies that have not answered.

@@ -1,13 +1,14 @@
 //! One look at the counters of all proxies, whichever way they are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use envoy::ecds::{Acknowledged, Node, Nodes};
+use envoy::ecds::{Acknowledged, Node, Nodes, Refused};
 use envoy::stats::{Counters, Interval, Snapshot};
 use tally::Counted;
 use tokio::sync::watch;
 
+use super::trouble::{self, Trouble, TroubleKind, Troubles};
 use super::{HOW, Wanted};
 use crate::{Increments, Source};
 
@@ -24,15 +25,27 @@ pub struct Look {
     /// Which policy each proxy says it runs: the acknowledgements of what does not travel by ECDS.
     nodes: watch::Sender<Nodes>,
     seen: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Those whose end is announced: they acknowledge nothing, and nobody waits for them.
+    leaving: BTreeSet<String>,
+    troubles: Troubles,
+}
+
+/// What looks tell beside counts.
+pub struct Signals {
+    /// The filters' refusals since this process began, by reason.
+    pub refusals: watch::Receiver<BTreeMap<String, u64>>,
+    /// Which policy each proxy says it runs.
+    pub nodes: watch::Receiver<Nodes>,
+    /// The proxies that do not do what all should.
+    pub troubles: watch::Receiver<Vec<Trouble>>,
 }
 
 impl Look {
     /// Whoever has not been read for `stale_after` is stale.
-    pub fn new(
-        stale_after: Duration,
-    ) -> (Self, watch::Receiver<BTreeMap<String, u64>>, watch::Receiver<Nodes>) {
+    pub fn new(stale_after: Duration) -> (Self, Signals) {
         let (refusals, refused) = watch::channel(BTreeMap::new());
         let (nodes, known) = watch::channel(Nodes::default());
+        let (troubles, troubled) = Troubles::new();
         let look = Self {
             counters: Counters::new(stale_after, clock::monotonic_ns()),
             regions: BTreeMap::new(),
@@ -41,8 +54,10 @@ impl Look {
             refusals,
             nodes,
             seen: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            troubles,
         };
-        (look, refused, known)
+        (look, Signals { refusals: refused, nodes: known, troubles: troubled })
     }
 
     /// Readings of a proxy are to come, so that its silence is noticed.
@@ -60,8 +75,12 @@ impl Look {
     pub fn take(&mut self, mut snapshot: Snapshot, wanted: &Wanted) {
         snapshot.epochs = wanted.epochs_of(&snapshot);
         self.regions.entry(snapshot.source.clone()).or_insert_with(|| snapshot.region.clone());
-        note(&self.refusals, &mut self.seen, &snapshot);
-        self.nodes.send_if_modified(|nodes| know(nodes, &snapshot, wanted.incarnation));
+        let refused = note(&self.refusals, &mut self.seen, &snapshot);
+        if !self.leaving.contains(&snapshot.source) {
+            let region = self.regions.get(&snapshot.source).cloned().unwrap_or_default();
+            self.nodes.send_if_modified(|nodes| know(nodes, &snapshot, wanted, &region, &refused));
+            self.troubles.read(&snapshot, wanted, &refused);
+        }
         self.errors.remove(&snapshot.source);
         self.gauges.insert(snapshot.source.clone(), snapshot.others.clone());
         self.counters.observe(snapshot);
@@ -71,17 +90,49 @@ impl Look {
     pub fn fail(&mut self, source: &str, error: String) {
         tracing::debug!("{source}: {error}");
         self.nodes.send_if_modified(|nodes| lose(nodes, source));
+        self.troubles.set(source, TroubleKind::Silent, error.clone());
         self.errors.insert(source.to_owned(), error);
     }
 
     /// A proxy is gone for good: its last reading stands, and what it counted after it is lost, which this look says.
     pub fn retire(&mut self, source: &str) {
         self.counters.retire(source);
+        self.drop(source);
+    }
+
+    /// The same of one whose end was announced; where it had nothing to do any more, nothing is lost.
+    pub fn left(&mut self, source: &str) {
+        self.counters.leave(source);
+        self.drop(source);
+    }
+
+    /// The end of a proxy is announced: what it still counts is evidence, and nobody waits for it.
+    pub fn leaves(&mut self, source: &str) {
+        self.leaving.insert(source.to_owned());
+        self.nodes.send_if_modified(|nodes| nodes.0.remove(source).is_some());
+        self.troubles.forget(source);
+    }
+
+    /// Its end was announced, and it stays.
+    pub fn stays(&mut self, source: &str) {
+        self.leaving.remove(source);
+    }
+
+    /// A proxy is new, or is another than the one that had its name.
+    pub fn renew(&mut self, source: &str, region: Option<&str>) {
+        self.counters.renew(source);
+        self.drop(source);
+        self.expect(source, region);
+    }
+
+    fn drop(&mut self, source: &str) {
         self.nodes.send_if_modified(|nodes| nodes.0.remove(source).is_some());
         for known in [&mut self.regions, &mut self.errors] {
             known.remove(source);
         }
         self.seen.remove(source);
+        self.leaving.remove(source);
+        self.troubles.forget(source);
     }
 
     /// Somebody was expected who is nobody: nothing of it is said any more.
@@ -89,12 +140,14 @@ impl Look {
         self.counters.remove(source);
         self.errors.remove(source);
         self.regions.remove(source);
+        self.troubles.forget(source);
     }
 
     /// Ends the look and begins the next.
     pub fn close(&mut self) -> Increments {
         let interval = self.counters.close(clock::monotonic_ns());
         let gauges = std::mem::take(&mut self.gauges).into_values().collect();
+        self.troubles.tell();
         increments(interval, gauges, &self.regions, &self.errors)
     }
 }
@@ -153,41 +206,58 @@ fn increments(
     }
 }
 
-/// Counts the filter's refusals since this process began; what stood there before belongs to the past.
+/// Counts the filter's refusals since this process began; what stood there before belongs to the past. Those of this proxy
+/// that are new, by reason.
 fn note(
     refusals: &watch::Sender<BTreeMap<String, u64>>,
     seen: &mut BTreeMap<String, BTreeMap<String, u64>>,
     snapshot: &Snapshot,
-) {
+) -> BTreeMap<String, u64> {
     let now: BTreeMap<String, u64> =
         snapshot.refusals().into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect();
-    let Some(before) = seen.insert(snapshot.source.clone(), now.clone()) else { return };
-    refusals.send_if_modified(|total| {
-        let mut news = false;
-        for (reason, count) in &now {
-            let more = count.saturating_sub(before.get(reason).copied().unwrap_or(0));
-            if more > 0 {
+    let Some(before) = seen.insert(snapshot.source.clone(), now.clone()) else { return now };
+    let more = |(reason, count): (String, u64)| {
+        let more = count.saturating_sub(before.get(&reason).copied().unwrap_or(0));
+        (more > 0).then_some((reason, more))
+    };
+    let more: BTreeMap<String, u64> = now.into_iter().filter_map(more).collect();
+    if !more.is_empty() {
+        refusals.send_modify(|total| {
+            for (reason, more) in &more {
                 *total.entry(reason.clone()).or_default() += more;
-                news = true;
             }
-        }
-        news
-    });
+        });
+    }
+    more
 }
 
-/// Notes what an Envoy has accepted; says whether that is news.
-fn know(nodes: &mut Nodes, snapshot: &Snapshot, incarnation: u64) -> bool {
+/// Notes what an Envoy has accepted, and what its filter refused; says whether that is news.
+fn know(
+    nodes: &mut Nodes,
+    snapshot: &Snapshot,
+    wanted: &Wanted,
+    region: &str,
+    refused: &BTreeMap<String, u64>,
+) -> bool {
     let node = nodes
         .0
         .entry(snapshot.source.clone())
         .or_insert_with(|| Node { connected_unix_ms: snapshot.unix_ms, ..Node::default() });
-    let generation = snapshot.accepted_generation(incarnation);
-    let news = node.streams == 0 || node.acknowledged.map(|ack| ack.generation) != generation;
+    let generation = snapshot.accepted_generation(wanted.incarnation);
+    let mut news = node.streams == 0
+        || node.acknowledged.map(|ack| ack.generation) != generation
+        || node.region != region;
     node.streams = 1;
-    node.region.clone_from(&snapshot.region);
+    region.clone_into(&mut node.region);
     node.disconnected_unix_ms = None;
     node.acknowledged =
         generation.map(|generation| Acknowledged { generation, unix_ms: snapshot.unix_ms, latency_ms: None });
+    // Which policy it was the page does not say; whoever does not run the newest has refused that.
+    let newest = wanted.newest().filter(|newest| generation < Some(*newest));
+    if let (Some(generation), Some(reason)) = (newest, trouble::refusal(refused)) {
+        news = true;
+        node.refused = Some(Refused { generation, unix_ms: snapshot.unix_ms, reason });
+    }
     news
 }
 

@@ -4,6 +4,7 @@
 //! the API (`server`), the metrics page (`metrics`), exports (`export`). What is decided is decided in `controller`.
 
 mod access;
+mod cluster;
 mod export;
 mod listen;
 mod metrics;

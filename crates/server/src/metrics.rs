@@ -7,6 +7,7 @@ mod plugins;
 mod practice;
 mod selector;
 mod triggers;
+mod troubles;
 mod watch;
 
 #[cfg(test)]
@@ -20,14 +21,15 @@ pub use selector::Query;
 
 use controller::engine::{TriggerViews, Views};
 use page::Page;
+use scrape::Trouble;
 
 /// The page that Prometheus reads.
-pub fn render(views: &Views, triggers: &TriggerViews, plugins: &[Plugin]) -> String {
-    page(views, triggers, plugins).text()
+pub fn render(views: &Views, triggers: &TriggerViews, plugins: &[Plugin], troubles: &[Trouble]) -> String {
+    page(views, triggers, plugins, troubles).text()
 }
 
-/// All metrics of runs, triggers and plugins as they are now.
-pub fn page(views: &Views, triggers: &TriggerViews, plugins: &[Plugin]) -> Page {
+/// All metrics of runs, triggers, plugins and proxies as they are now.
+pub fn page(views: &Views, triggers: &TriggerViews, plugins: &[Plugin], troubles: &[Trouble]) -> Page {
     let mut page = Page::default();
     let phases = page.gauge("serin_rollout_phase", "1 for the phase the rollout is in");
     for view in views.values() {
@@ -106,6 +108,7 @@ pub fn page(views: &Views, triggers: &TriggerViews, plugins: &[Plugin]) -> Page 
     practice::put(&mut page, views);
     watch::put(&mut page, views);
     plugins::put(&mut page, plugins);
+    troubles::put(&mut page, troubles);
     page
 }
 

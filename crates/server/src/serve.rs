@@ -13,6 +13,7 @@ use istio::Plugin;
 use tokio::sync::{mpsc, watch};
 
 use crate::access::{Proxies, RefusedRequests, RequestGuard, Tokens};
+use crate::cluster::{InCluster, PodsOf};
 use crate::listen::tls::{Tls, TlsFiles};
 use crate::listen::{self, ConnectionTimeouts, Port, listen};
 use crate::server::{self, Api, Exports};
@@ -25,7 +26,7 @@ use hooks::{Hooks, Programs};
 use lease::Leases;
 use scrape::Increments;
 use scrape::prometheus::{self, Prometheus};
-use scrape::{Behind, Placed, Reader, Scraper, System, Wanted};
+use scrape::{Behind, Discovery, Placed, Reader, Scraper, Signals, Wanted};
 use sources::{Hosts, Secrets, Sources};
 use store::TrafficLog;
 use store::{Archive, Store};
@@ -84,6 +85,8 @@ pub struct Plugins {
     pub lease: istio::LeaseAddress,
     /// Names the API server; `None`: the environment does.
     pub kubeconfig: Option<PathBuf>,
+    /// The namespaces where rollouts may change what runs.
+    pub workloads: Vec<String>,
 }
 
 impl Plugins {
@@ -129,19 +132,22 @@ pub async fn run(config: Config) -> Result<()> {
         .map(|told| placed(told, Admin::new))
         .collect::<Result<Vec<_>, _>>()
         .context("--envoy-admin")?;
-    let (names, pages): (Vec<_>, Vec<_>) =
-        config.proxy_metrics.iter().partition(|told| told.contains("dns://"));
-    let behind = names
-        .into_iter()
-        .map(|told| placed(told, |name| Ok(name.to_owned())))
-        .map(|placed| placed.and_then(|(region, name)| Behind::new(&name, region)))
-        .collect::<Result<Vec<_>, _>>()
-        .context("--proxy-metrics")?;
-    let pages = pages
-        .into_iter()
-        .map(|told| placed(told, Metrics::new))
-        .collect::<Result<Vec<_>, _>>()
-        .context("--proxy-metrics")?;
+    let kubeconfig = config.plugins.kubeconfig.clone();
+    let changeable = config.plugins.workloads.clone();
+    let mut pages = Vec::new();
+    let mut discoveries: Vec<(Option<String>, Arc<dyn Discovery>)> = Vec::new();
+    for told in whole_addresses(&config.proxy_metrics) {
+        let (region, address) = region_of(&told);
+        if address.starts_with(istio::Selection::SCHEME) {
+            let pods = PodsOf::watch(address, kubeconfig.as_deref()).await.context("--proxy-metrics")?;
+            discoveries.push((region, Arc::new(pods)));
+        } else if address.starts_with("dns://") {
+            let behind = Behind::new(address).context("--proxy-metrics")?;
+            discoveries.push((region, Arc::new(behind)));
+        } else {
+            pages.push((region, Metrics::new(address).context("--proxy-metrics")?));
+        }
+    }
     let readers: Vec<Placed> =
         admins.iter().cloned().map(reader).chain(pages.into_iter().map(reader)).collect();
 
@@ -163,17 +169,18 @@ pub async fn run(config: Config) -> Result<()> {
     targets.extend(plugins.iter().cloned().map(|plugin| Box::new(plugin) as Box<dyn Target>));
     let roots = outbound::system();
     let asks = !config.prometheus.urls.is_empty();
-    let proxies = if asks { config.prometheus.urls.len() } else { readers.len() + behind.len() };
-    let (counts, refusals, accepted): (Counts, _, _) = if asks {
-        let (prometheus, refusals, accepted) = Prometheus::new(&config.prometheus, config.period, &roots)
+    let proxies = if asks { config.prometheus.urls.len() } else { readers.len() + discoveries.len() };
+    let (counts, signals): (Counts, Signals) = if asks {
+        let (prometheus, signals) = Prometheus::new(&config.prometheus, config.period, &roots)
             .map_err(|error| anyhow!(error))
             .context("--prometheus")?;
-        (Box::new(|out, wanted| Box::pin(prometheus.run(out, wanted))), refusals, accepted)
+        (Box::new(|out, wanted| Box::pin(prometheus.run(out, wanted))), signals)
     } else {
-        let (scraper, refusals, accepted) = Scraper::new(readers, config.period);
-        let scraper = scraper.behind(behind, Arc::new(System), scrape::LOOK_UP);
-        (Box::new(|out, wanted| Box::pin(scraper.run(out, wanted))), refusals, accepted)
+        let (scraper, signals) = Scraper::new(readers, config.period);
+        let scraper = scraper.discover(discoveries);
+        (Box::new(|out, wanted| Box::pin(scraper.run(out, wanted))), signals)
     };
+    let Signals { refusals, nodes: accepted, troubles } = signals;
     // A policy that travels as a file or by istiod is acknowledged by nobody; what Envoy accepted is then read from it.
     let nodes = if config.ecds_file.is_some() || by_istiod { accepted } else { ecds.nodes() };
 
@@ -182,6 +189,7 @@ pub async fn run(config: Config) -> Result<()> {
     let sources = Sources::new(config.secrets, roots.clone(), config.source_hosts)?;
     let programs = Programs::named(config.hook_commands, config.hook_env);
     let hooks = Hooks::new(roots, config.hook_hosts, programs).map_err(|error| anyhow!(error))?;
+    let hooks = hooks.within(Arc::new(InCluster::new(changeable, kubeconfig)));
     let store = StoreWriter::new(store)?;
     let (mut engine, views) = Engine::open(store, publisher, lease.clone(), sources.clone(), hooks)?;
     if let Some(directory) = &config.record {
@@ -236,6 +244,7 @@ pub async fn run(config: Config) -> Result<()> {
         proxies,
         ecds: ecds.clone(),
         plugins: plugins.into(),
+        troubles,
     };
     let stops = |mut stopped: watch::Receiver<bool>| async move {
         // The sender going away is a stop as well.
@@ -279,10 +288,34 @@ fn placed<R>(
     told: &str,
     read: impl Fn(&str) -> Result<R, ReadError>,
 ) -> Result<(Option<String>, R), ReadError> {
+    let (region, address) = region_of(told);
+    Ok((region, read(address)?))
+}
+
+/// What stands before an address, and the address.
+fn region_of(told: &str) -> (Option<String>, &str) {
     match told.split_once('=').filter(|(region, _)| !region.contains("://")) {
-        Some((region, url)) => Ok((Some(region.to_owned()), read(url)?)),
-        None => Ok((None, read(told)?)),
+        Some((region, address)) => (Some(region.to_owned()), address),
+        None => (None, told),
     }
+}
+
+/// Addresses were taken apart at commas, and several labels of pods have commas between them.
+fn whole_addresses(told: &[String]) -> Vec<String> {
+    let mut whole: Vec<String> = Vec::with_capacity(told.len());
+    for part in told {
+        let (_, address) = region_of(part);
+        match whole.last_mut() {
+            Some(last)
+                if !address.contains("://") && region_of(last).1.starts_with(istio::Selection::SCHEME) =>
+            {
+                last.push(',');
+                last.push_str(part);
+            }
+            _ => whole.push(part.clone()),
+        }
+    }
+    whole
 }
 
 fn reader((region, reader): (Option<String>, impl Reader + 'static)) -> Placed {
@@ -297,5 +330,29 @@ async fn signal() {
     tokio::select! {
         _ = term.recv() => {}
         result = tokio::signal::ctrl_c() => if result.is_err() { std::future::pending::<()>().await },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_whole_again_with_their_regions() {
+        let told = "eu=pods://models/app=a,serin.dev/decide=true:1/x,http://10.0.0.7:1/x,us=pods://b@c/d=e,dns://f:1/x";
+        let told: Vec<String> = told.split(',').map(str::to_owned).collect();
+        let whole = whole_addresses(&told);
+        assert_eq!(
+            whole.iter().map(|told| region_of(told)).collect::<Vec<_>>(),
+            [
+                (Some("eu".to_owned()), "pods://models/app=a,serin.dev/decide=true:1/x"),
+                (None, "http://10.0.0.7:1/x"),
+                (Some("us".to_owned()), "pods://b@c/d=e"),
+                (None, "dns://f:1/x"),
+            ]
+        );
+        // What is no address goes on to be refused as one.
+        let told = ["http://10.0.0.7:1/x", "10.0.0.8:1/x"].map(str::to_owned);
+        assert_eq!(whole_addresses(&told), told);
     }
 }

@@ -42,6 +42,7 @@ use controller::health::Health;
 use controller::specification::{Specification, SpecificationReaders};
 use lease::Leases;
 use people::{conditions, human};
+use scrape::Trouble;
 use sources::Sources;
 use store::Archive;
 
@@ -72,6 +73,8 @@ pub struct Api {
     pub ecds: Ecds,
     /// The objects that policies are written into.
     pub plugins: Arc<[Plugin]>,
+    /// Proxies that do not do what all should.
+    pub troubles: watch::Receiver<Vec<Trouble>>,
 }
 
 /// Of a proxy's name, in bytes: as long as one that asks for policies may have.
@@ -173,9 +176,10 @@ async fn ready(State(api): State<Api>) -> Response {
 }
 
 async fn metrics(State(api): State<Api>) -> Response {
-    let text = metrics::render(&api.views.borrow(), &api.triggers.borrow(), &api.plugins)
-        + &api.metrics.render()
-        + &api.guard.refused_requests.render(api.ecds.refused());
+    let text =
+        metrics::render(&api.views.borrow(), &api.triggers.borrow(), &api.plugins, &api.troubles.borrow())
+            + &api.metrics.render()
+            + &api.guard.refused_requests.render(api.ecds.refused());
     ([("content-type", metrics::CONTENT_TYPE)], text).into_response()
 }
 

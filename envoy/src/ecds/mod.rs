@@ -33,7 +33,7 @@ use tonic::{
 pub use documents::Documents;
 pub(crate) use file::path_in;
 pub use file::{EcdsFile, FileError};
-pub use nodes::{Acknowledged, Event, Node, Nodes, Quorum, Refused, What};
+pub use nodes::{Acknowledged, Event, Node, Nodes, Quorum, Refused, What, pod};
 pub use ranks::Ranks;
 
 use crate::{Resource, clock::first_mark, resource::Wire};

@@ -272,6 +272,17 @@ impl Entry {
     }
 }
 
+/// The pod that a node id of Istio's names, as `NAMESPACE/POD`: `sidecar~10.0.0.7~storefront-1.models~models.svc.cluster.local` is
+/// `models/storefront-1`. `None`: it is none of Istio's.
+#[must_use]
+pub fn pod(node: &str) -> Option<String> {
+    let mut parts = node.split('~');
+    let (_kind, _ip, pod, _domain) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (pod, namespace) =
+        pod.rsplit_once('.').filter(|(pod, namespace)| !pod.is_empty() && !namespace.is_empty())?;
+    Some(format!("{namespace}/{pod}"))
+}
+
 #[cfg(test)]
 #[path = "nodes_tests.rs"]
 mod tests;

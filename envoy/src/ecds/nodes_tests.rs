@@ -121,3 +121,16 @@ fn strangers_without_end_take_no_place_of_those_who_are_there() {
     }
     assert!(registry.has_room("another"), "the one longest gone made room");
 }
+
+#[test]
+fn pods_are_named_by_istios_node_ids() {
+    for (node, expected) in [
+        ("sidecar~10.0.0.7~storefront-1.models~models.svc.cluster.local", Some("models/storefront-1")),
+        ("router~10.0.0.7~gate.v2-7f.istio-system~x", Some("istio-system/gate.v2-7f")),
+        ("edge-1", None),
+        ("sidecar~10.0.0.7~storefront~x", None),
+        ("sidecar~10.0.0.7~.models~x", None),
+    ] {
+        assert_eq!(pod(node).as_deref(), expected, "{node}");
+    }
+}

@@ -27,6 +27,8 @@ struct Source {
     from_ns: u64,
     mark: Option<Mark>,
     gone: bool,
+    /// Did it count anything between its last two readings?
+    busy: bool,
 }
 
 /// Why an interval is not whole.
@@ -145,6 +147,24 @@ impl Counters {
         }
     }
 
+    /// The same of one whose end was announced: where nothing happened between its last two readings, nothing is lost.
+    pub fn leave(&mut self, source: &str) {
+        if let Some(known) = self.sources.get_mut(source) {
+            if known.busy {
+                known.mark = Some(Mark::Gone);
+            }
+            known.gone = true;
+        }
+    }
+
+    /// Another is read under this name from now on: what the one before counted up to its last reading stands.
+    pub fn renew(&mut self, source: &str) {
+        if let Some(known) = self.sources.get_mut(source) {
+            let mark = known.busy.then_some(Mark::Gone);
+            *known = Source { mark, ..Source::default() };
+        }
+    }
+
     /// Expects nothing more from a source, and forgets it.
     pub fn remove(&mut self, source: &str) {
         self.sources.remove(source);
@@ -163,6 +183,8 @@ impl Counters {
             snapshot.process = source.processes.name(age, snapshot.monotonic_ns, less);
         }
         let (counted, loss) = source.follower.take(snapshot.reading());
+        // What is not whole is not known to be nothing.
+        source.busy = !counted.is_empty() || loss.is_some();
         for one in counted {
             *self.counts.entry((one.series, one.epoch)).or_default() += one.n;
         }
@@ -203,13 +225,15 @@ impl Source {
     fn close(&mut self, name: &str, now_ns: u64, stale_after_ns: u64) -> Span {
         let mark = self.mark.take();
         let Some(last) = &self.last else {
+            // One that left before it was read has lost nothing that anybody counted on.
+            let unread = (!self.gone).then_some(Mark::Unread);
             return Span {
                 source: name.to_owned(),
                 node: String::new(),
                 runs_filter: false,
                 from_ns: now_ns,
                 to_ns: now_ns,
-                mark: Some(Mark::Unread),
+                mark: mark.or(unread),
             };
         };
         let silent_ns = now_ns.saturating_sub(last.monotonic_ns);

@@ -48,6 +48,8 @@ fn check(steps: &[&str], want: &[&str]) {
             "close" => got.push(show(&counters.close(number(1) * MS))),
             "expect" => counters.expect(words[1]),
             "remove" => counters.remove(words[1]),
+            "leave" => counters.leave(words[1]),
+            "renew" => counters.renew(words[1]),
             source => counters.observe(snapshot(source, words[1], number(2), number(3), number(4))),
         }
     }
@@ -173,6 +175,47 @@ fn intervals() {
     );
     // Expected and never seen; removed and no longer missed.
     check(&["expect a", "close 5", "remove a", "close 10"], &["0+0 a: stale source: never answered", "0+0"]);
+}
+
+#[test]
+fn an_end_that_is_announced_loses_nothing_where_nothing_was_to_do() {
+    let lost = "2+0 a: went away; what it counted after its last reading is lost";
+    check(
+        &["a p 1 1 0", "close 5", "a p 10 3 0", "close 15", "a p 20 3 0", "leave a", "close 25", "close 30"],
+        &["0+0 a: first reading", "2+0", "0+0", "0+0"],
+    );
+    check(
+        &["a p 1 1 0", "close 5", "a p 10 3 0", "leave a", "close 15", "close 20"],
+        &["0+0 a: first reading", lost, "0+0"],
+    );
+    check(&["expect a", "leave a", "close 5", "close 10"], &["0+0", "0+0"]);
+    // Another of the same name: nothing of it is an increment of the one before, whatever its counters say.
+    check(
+        &[
+            "a p 1 1 0",
+            "close 5",
+            "a p 10 1 0",
+            "renew a",
+            "a p 12 50 0",
+            "close 15",
+            "a p 20 51 0",
+            "close 25",
+        ],
+        &["0+0 a: first reading", "0+0 a: first reading", "1+0"],
+    );
+    check(
+        &[
+            "a p 1 1 0",
+            "close 5",
+            "a p 10 3 0",
+            "renew a",
+            "a q 12 50 0",
+            "close 15",
+            "a q 20 51 0",
+            "close 25",
+        ],
+        &["0+0 a: first reading", lost, "1+0"],
+    );
 }
 
 #[test]

@@ -19,6 +19,8 @@ const LONGEST: usize = 64 << 20;
 #[derive(Clone, Debug)]
 pub struct Metrics {
     source: String,
+    /// The name, and the address where that is another.
+    shown: String,
     url: Url,
     client: Client,
 }
@@ -29,6 +31,14 @@ impl Metrics {
     /// # Errors
     /// When `url` is no `http://HOST:PORT/PATH`.
     pub fn new(url: &str) -> Result<Self, ReadError> {
+        Self::named(url, url)
+    }
+
+    /// The same of a proxy that has a better name than its address.
+    ///
+    /// # Errors
+    /// When `url` is no `http://HOST:PORT/PATH`.
+    pub fn named(name: &str, url: &str) -> Result<Self, ReadError> {
         let address = || ReadError::Page(url.to_owned());
         let parsed = Url::parse(url)
             .ok()
@@ -41,10 +51,11 @@ impl Metrics {
             .timeout(TIMEOUT)
             .pool_max_idle_per_host(0)
             .build();
-        Ok(Self { source: url.to_owned(), url: parsed, client: client.map_err(|_| address())? })
+        let shown = if name == url { name.to_owned() } else { format!("{name} ({url})") };
+        Ok(Self { source: name.to_owned(), shown, url: parsed, client: client.map_err(|_| address())? })
     }
 
-    /// The address, as given; what [`Snapshot::source`] will say.
+    /// Its name, else the address as given; what [`Snapshot::source`] will say.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
@@ -52,7 +63,7 @@ impl Metrics {
 
     /// Reads everything of ours, of the counters those in scope (pairs of rollout and version; `None`: all that have labels),
     /// and what Envoy itself counts of these clusters, answer times excepted. Such a page does not say whose it is:
-    /// [`Snapshot::node`] is the address.
+    /// [`Snapshot::node`] is the name.
     ///
     /// # Errors
     /// When nobody answers, or what is no such page, or one on which two versions cannot be told apart.
@@ -63,7 +74,7 @@ impl Metrics {
     ) -> Result<Snapshot, ReadError> {
         let page = self.page().await?;
         let (unix_ms, monotonic_ns) = (unix_ms(), monotonic_ns());
-        let foreign = |why: String| ReadError::Foreign(self.source.clone(), why);
+        let foreign = |why: String| ReadError::Foreign(self.shown.clone(), why);
         let labels = Labels::new(scope.map(Arc::as_ref), clusters);
         let mut snapshot = Snapshot {
             source: self.source.clone(),
@@ -101,9 +112,8 @@ impl Metrics {
     }
 
     async fn page(&self) -> Result<String, ReadError> {
-        let silent =
-            |error: reqwest::Error| ReadError::NoPage(self.source.clone(), admin::root_cause(&error));
-        let foreign = |why: String| ReadError::Foreign(self.source.clone(), why);
+        let silent = |error: reqwest::Error| ReadError::NoPage(self.shown.clone(), admin::root_cause(&error));
+        let foreign = |why: String| ReadError::Foreign(self.shown.clone(), why);
         let mut response = self.client.get(self.url.clone()).send().await.map_err(silent)?;
         if !response.status().is_success() {
             return Err(foreign(format!("it answers {}", response.status())));

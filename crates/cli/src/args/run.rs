@@ -28,7 +28,8 @@ pub struct Run {
     pub envoy_admin: Vec<String>,
     /// The same where the admin address cannot be reached: a page with the Envoy's metrics for Prometheus, such as
     /// http://10.0.0.7:15020/stats/prometheus of an Istio sidecar, or dns://NAME:15020/stats/prometheus for every address of
-    /// a name, such as that of a headless service; its region may stand before it
+    /// a name, such as that of a headless service, or pods://NAMESPACE/LABEL=VALUE:15020/stats/prometheus for every running pod
+    /// with these labels (CONTEXT@ of the kubeconfig may stand before the namespace); its region may stand before it
     #[arg(long, env = "SERIN_PROXY_METRICS", value_delimiter = ',', value_name = "URL")]
     pub proxy_metrics: Vec<String>,
     #[command(flatten)]
@@ -100,6 +101,10 @@ pub struct HookLimits {
     /// LC_ALL, TZ, TMPDIR, and SERIN_* variables that describe the call
     #[arg(long, env = "SERIN_HOOK_ENV", value_name = "NAME", value_delimiter = ',')]
     pub hook_env: Vec<String>,
+    /// Namespace of Kubernetes in which rollouts may change Deployments and Services (handBack.kubernetes, keepWarm.kubernetes).
+    /// Default: none
+    #[arg(long, env = "SERIN_KUBERNETES_WORKLOADS", value_name = "NAMESPACE", value_delimiter = ',')]
+    pub kubernetes_workloads: Vec<String>,
     /// Host that hooks of rollouts may call and whose endpoints are asked for their version, or a network such as
     /// 10.0.0.0/8. Default: any host
     #[arg(long, env = "SERIN_HOOK_HOST", value_name = "HOST", value_delimiter = ',')]

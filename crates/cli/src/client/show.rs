@@ -73,7 +73,8 @@ pub fn one(whole: &RunView, now_ms: u64) -> String {
         watched(&mut out, watch);
     }
     for refusal in &whole.refusals {
-        let _ = writeln!(out, "  refused by {}: {}", refusal.node, refusal.reason);
+        let proxy = envoy::ecds::pod(&refusal.node).unwrap_or_else(|| refusal.node.clone());
+        let _ = writeln!(out, "  refused by {proxy}: {}", refusal.reason);
     }
     if let Some(drill) = &whole.drill {
         let outcome = so_far(drill.outcome.as_ref());

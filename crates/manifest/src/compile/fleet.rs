@@ -6,7 +6,10 @@ use crate::plan::Plan;
 use crate::preset;
 use crate::problem::{Problem, Problems};
 use crate::series::{LIMIT, series};
-use crate::typed::{Guardrail, Hook, Model, Regions, Rollout, RolloutSpec};
+use crate::typed::{
+    Guardrail, Hook, KubernetesHandBack, KubernetesKeepWarm, KubernetesReady, Model, Regions, Rollout,
+    RolloutSpec,
+};
 
 /// A fleet, member by member.
 pub(crate) struct Fleet {
@@ -239,6 +242,13 @@ fn member(whole: &Rollout, index: Option<usize>, region: Option<&str>) -> Rollou
         url.iter_mut().for_each(|text| fill(text, false));
         command.iter_mut().flatten().for_each(|text| fill(text, false));
     }
+    let changed = spec.hand_back.iter_mut().filter_map(|it| it.kubernetes.as_mut());
+    let changed = changed.flat_map(KubernetesHandBack::texts_mut);
+    let kept = spec.keep_warm.iter_mut().filter_map(|it| it.kubernetes.as_mut());
+    let kept = kept.flat_map(KubernetesKeepWarm::texts_mut);
+    let ready = spec.ready.iter_mut().filter_map(|it| it.kubernetes.as_mut());
+    let ready = ready.flat_map(KubernetesReady::texts_mut);
+    changed.chain(kept).chain(ready).for_each(|text| fill(text, false));
     typed.metadata.name = name;
     typed
 }

@@ -1,6 +1,6 @@
 //! The end of the way, and hooks at it.
 
-use super::{Check, check_url, span};
+use super::{Check, check_url, kubernetes, span};
 use crate::amount::Percent;
 use crate::keep_warm::HookHow;
 use crate::plan::{HandBack, HandBackHow, VersionIn};
@@ -9,10 +9,17 @@ use crate::typed::{Hook, RolloutSpec};
 pub(super) fn hand_back(check: &mut Check, spec: &RolloutSpec) -> HandBack {
     let written = spec.hand_back.clone().unwrap_or_default();
     let at = "spec.handBack";
-    let how = match written.hook.and_then(|written| hook(check, &format!("{at}.hook"), written)) {
+    if written.hook.is_some() && written.kubernetes.is_some() {
+        check.refuse(format!("{at}.kubernetes"), "there is a hook as well", "keep one of the two");
+    }
+    let by_hook = written.hook.and_then(|written| hook(check, &format!("{at}.hook"), written));
+    let changed = written.kubernetes.and_then(|written| kubernetes::hand_back(check, written));
+    let changed = changed.map(|change| HookHow::Kubernetes(Box::new(change)));
+    let how = match by_hook.or(changed) {
         None => HandBackHow::Manual,
         Some(HookHow::Url(url)) => HandBackHow::Url(url),
         Some(HookHow::Command(command)) => HandBackHow::Command(command),
+        Some(HookHow::Kubernetes(change)) => HandBackHow::Kubernetes(change),
     };
     endpoints(check, at, &written.endpoints);
     let version_in = version_in(check, at, written.version_header, written.json_pointer);

@@ -6,7 +6,8 @@ use crate::ready::{Ready, WarmUpHook, WarmUpHow};
 use crate::source::Source;
 use crate::typed;
 
-pub(super) fn ready(check: &mut Check, written: &typed::Ready) -> Ready {
+/// `several`: are there further versions on trial?
+pub(super) fn ready(check: &mut Check, written: &typed::Ready, several: bool) -> Ready {
     let at = "spec.ready";
     let endpoints = written.endpoints.unwrap_or(1);
     if endpoints == 0 {
@@ -28,10 +29,20 @@ pub(super) fn ready(check: &mut Check, written: &typed::Ready) -> Ready {
             );
         }
     }
+    if written.source.is_some() && written.kubernetes.is_some() {
+        check.refuse(format!("{at}.kubernetes"), "there is a source as well", "keep one of the two");
+    }
+    let kubernetes =
+        written.kubernetes.clone().and_then(|written| super::kubernetes::ready(check, written, several));
+    if of_stable_ppm > 0 && kubernetes.as_ref().is_some_and(|it| !it.of.gives_stable()) {
+        let what = "stable's endpoints are not counted";
+        check.refuse(format!("{at}.ofStable"), what, "add `kubernetes.stable`, or write `endpoints` instead");
+    }
     Ready {
         endpoints,
         of_stable_ppm,
         source: written.source.clone(),
+        kubernetes,
         timeout_ms: span(written.timeout, 600_000),
         on_timeout: written.on_timeout.unwrap_or_default(),
         on_loss: written.on_loss.unwrap_or(Insufficient::Rollback),

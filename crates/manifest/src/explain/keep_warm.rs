@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::amount::Span;
 use crate::keep_warm::HookHow;
 use crate::plan::Plan;
+use crate::workload::{WorkloadChange, WorkloadWhat};
 
 pub(super) fn afterwards(text: &mut String, plan: &Plan) -> std::fmt::Result {
     let (name, stable, canary) = (&plan.name, &plan.stable, &plan.canary);
@@ -12,6 +13,9 @@ pub(super) fn afterwards(text: &mut String, plan: &Plan) -> std::fmt::Result {
         let time = Span::from_ms(keep.for_ms);
         match &keep.hook {
             None => write!(text, "After a promotion {stable} stays deployed behind the canary route")?,
+            Some(HookHow::Kubernetes(change)) => {
+                write!(text, "After a promotion {}", changed(change, stable))?
+            }
             Some(hook) => {
                 write!(text, "After a promotion {} to put {stable} behind the canary route", asked(hook))?;
             }
@@ -26,7 +30,9 @@ pub(super) fn afterwards(text: &mut String, plan: &Plan) -> std::fmt::Result {
     for (end, version, hook) in
         [("promotion", stable, &plan.after.succeeded), ("rollback", canary, &plan.after.rolled_back)]
     {
-        if let Some(hook) = hook {
+        if let Some(HookHow::Kubernetes(change)) = hook {
+            writeln!(text, "After a {end}{kept}, {}, if it runs {version}.", changed(change, version))?;
+        } else if let Some(hook) = hook {
             writeln!(text, "After a {end}{kept}, {} to delete {version}.", asked(hook))?;
         }
     }
@@ -37,5 +43,23 @@ fn asked(hook: &HookHow) -> String {
     match hook {
         HookHow::Url(url) => format!("{url} is asked"),
         HookHow::Command(command) => format!("`{}` is run", command.join(" ")),
+        HookHow::Kubernetes(change) => format!("{} is changed", change.words()),
+    }
+}
+
+/// What is done to an object for a version.
+pub(super) fn changed(change: &WorkloadChange, version: &str) -> String {
+    let it = change.words();
+    match &change.what {
+        WorkloadWhat::Image { image, .. } => {
+            format!("{it} is given the image {}", WorkloadChange::filled(image, version))
+        }
+        WorkloadWhat::Selector { labels, .. } => {
+            let of = |(key, value): (&String, &String)| {
+                format!("{key}={}", WorkloadChange::filled(value, version))
+            };
+            format!("{it} selects {}", labels.iter().map(of).collect::<Vec<_>>().join(","))
+        }
+        WorkloadWhat::Scale { replicas, .. } => format!("{it} is scaled to {replicas}"),
     }
 }

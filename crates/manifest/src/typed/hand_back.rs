@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::KubernetesHandBack;
 use crate::amount::{Percent, Span};
 
 /// How the new version gets behind the stable route at the end.
@@ -12,6 +13,10 @@ pub struct HandBack {
     /// The hook that puts the new version there. Default: a person or a deploy tool does it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<Hook>,
+    /// What the controller changes in Kubernetes, in place of a hook, where its operator allows it (`serin run
+    /// --kubernetes-workloads`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesHandBack>,
     /// URLs of stable's endpoints; the weight goes down when all of them report the new version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Hook;
+use super::{Hook, KubernetesKeepWarm};
 use crate::amount::Span;
 
 /// Keep-warm: after a run, the version without traffic stays deployed behind the canary route for a while: after a
@@ -18,6 +18,10 @@ pub struct KeepWarm {
     /// traffic. Default: a person or a deploy tool does it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<Hook>,
+    /// What the controller does in Kubernetes, in place of a hook, where its operator allows it (`serin run
+    /// --kubernetes-workloads`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesKeepWarm>,
     /// URLs of the canary route's endpoints: before traffic goes back to a version, all of them must report it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,

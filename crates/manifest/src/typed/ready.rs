@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::KubernetesReady;
 use crate::amount::{Percent, Span};
 use crate::plan::Insufficient;
 use crate::source::Source;
@@ -22,6 +23,9 @@ pub struct Ready {
     /// members of Envoy's clusters (`routing.clusters`), as the Envoy that sees fewest sees them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// Counts them in Kubernetes, in place of `source`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesReady>,
     /// How long a step waits for them. Default: 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,

@@ -9,12 +9,11 @@ mod answer;
 mod cost;
 mod fleet;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use envoy::ecds::Nodes;
 use envoy::stats::Labels;
 use futures::future::join_all;
 use hyper::body::Bytes;
@@ -26,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::Increments;
-use crate::{Look, Wanted};
+use crate::{Look, Signals, Wanted};
 use fleet::{Fleet, Gathered};
 
 /// For how long an answer is waited for.
@@ -70,9 +69,6 @@ pub struct Prometheus {
     look: Look,
 }
 
-/// It, the filters' refusals by reason, and the policies that proxies run.
-type WithSignals = (Prometheus, watch::Receiver<BTreeMap<String, u64>>, watch::Receiver<Nodes>);
-
 /// One server.
 struct Server {
     region: Option<String>,
@@ -93,11 +89,15 @@ impl Prometheus {
     ///
     /// # Errors
     /// When a URL is none, or TLS cannot be used.
-    pub fn new(terms: &Terms, period: Duration, roots: &Arc<RootCertStore>) -> Result<WithSignals, String> {
+    pub fn new(
+        terms: &Terms,
+        period: Duration,
+        roots: &Arc<RootCertStore>,
+    ) -> Result<(Self, Signals), String> {
         let servers: Result<Vec<Server>, String> =
             terms.urls.iter().map(|told| Server::new(told, terms, roots)).collect();
-        let (look, refused, known) = Look::new(USUAL_INTERVAL * 3);
-        Ok((Self { servers: servers?, period, look }, refused, known))
+        let (look, signals) = Look::new(USUAL_INTERVAL * 3);
+        Ok((Self { servers: servers?, period, look }, signals))
     }
 
     /// Runs until nobody listens any more.

@@ -14,6 +14,7 @@ use split::Arm;
 
 use super::render;
 use controller::engine::{TriggerViews, Views};
+use scrape::{Trouble, TroubleKind};
 
 fn load(version: &str) -> Load {
     Load {
@@ -194,5 +195,10 @@ fn trigger() -> (TriggerView, Arc<manifest::Trigger>) {
 fn the_page_is_as_dashboards_know_it() {
     let views: Views = Arc::new([("ranker".to_owned(), Arc::new(full()))].into());
     let triggers: TriggerViews = Arc::new([("t".to_owned(), trigger())].into());
-    assert_eq!(render(&views, &triggers, &[]), include_str!("tests/page.txt"));
+    let troubles = [Trouble {
+        proxy: "models/storefront-1".to_owned(),
+        kind: TroubleKind::NoFilter,
+        text: "its page answers, and shows no filter".to_owned(),
+    }];
+    assert_eq!(render(&views, &triggers, &[], &troubles), include_str!("tests/page.txt"));
 }

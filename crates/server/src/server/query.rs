@@ -84,7 +84,12 @@ fn answer(api: &Api, asked: &BTreeMap<String, String>) -> Result<Data, Failed> {
             Data::Vector(vec![Series { metric: BTreeMap::new(), value: (now, written(value)) }])
         }
         Query::Series(selector) => {
-            let page = metrics::page(&api.views.borrow(), &api.triggers.borrow(), &api.plugins);
+            let page = metrics::page(
+                &api.views.borrow(),
+                &api.triggers.borrow(),
+                &api.plugins,
+                &api.troubles.borrow(),
+            );
             let series = page.select(&selector).map(|(name, labels, value)| {
                 let labels = labels.iter().map(|(label, value)| (*label, value.clone()));
                 let metric = labels.chain([("__name__", name.to_owned())]).collect();

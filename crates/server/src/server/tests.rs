@@ -40,6 +40,7 @@ fn served(bound: &str, allowed: &[&str]) -> Served {
         health: Health::new(0, Duration::from_secs(1)),
         proxies: Proxies::default(),
         plugins: Arc::default(),
+        troubles: watch::channel(Vec::new()).1,
         ecds: Ecds::new(envoy::Resource::local("/filter.wasm"), 1),
         guard: RequestGuard::new(bound.parse().expect("an address"), allowed, refused_requests.clone()),
     };
