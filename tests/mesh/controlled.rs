@@ -57,11 +57,16 @@ async fn controller(stage: &Stage, file: &str, namespace: &str) -> Serin {
     Serin::beside_with(envoy, [http, ecds], Evidence::Pages, arguments).await
 }
 
-async fn more_canary(stage: &Stage, what: &str) {
+async fn more_canary(stage: &Stage, serin: &Serin, what: &str) {
     let arrived = stage.models.canary.log().len();
     until(what, async || {
         let now = stage.models.canary.log().len();
-        if now >= arrived + 20 { Ok(()) } else { Err(now) }
+        if now >= arrived + 20 {
+            return Ok(());
+        }
+        // Where it does not come, the lease says why.
+        let said = serin.envoy().ask("/stats?filter=serin_(lease|policy)").await;
+        Err((now, said.map_err(|error| error.to_string())))
     })
     .await;
 }
@@ -83,7 +88,7 @@ async fn the_controller_writes_the_plugin() {
         serin.until("ranker", "the stage", |view| view.is_at(PhaseName::Progressing, number)).await
     };
     in_stage(1).await;
-    more_canary(&stage, "canary traffic of the first stage").await;
+    more_canary(&stage, &serin, "canary traffic of the first stage").await;
     let counted = |view: &tests::Seen| view.run.exposed.requests > 0;
     serin.until("ranker", "counts of the canary", counted).await;
 
@@ -125,7 +130,7 @@ async fn taking_back_by_the_plugin_is_measured_from_the_decision() {
         serin.apply(&rollout(&stage)).await;
         let begun = |view: &tests::Seen| view.run.run == run && view.is(PhaseName::Progressing);
         serin.until("ranker", "the stage", begun).await;
-        more_canary(&stage, "canary traffic").await;
+        more_canary(&stage, &serin, "canary traffic").await;
         done(&serin, &["abort", "ranker", "--reason", "measured"]).await;
         let view = serin.until("ranker", "the rollback", |view| view.is(PhaseName::RolledBack)).await;
         let decided = view.run.rollback.clone().expect("a decision").decided_monotonic_ns;

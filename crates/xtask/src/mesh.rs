@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 /// What becomes of the stories whose programs are not built yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Missing {
-    /// `auto`, or unset: skipped.
+    /// `auto`: skipped.
     Skip,
     /// `try`: built first; where that cannot be, they are skipped.
     TryToBuild,
@@ -26,7 +26,7 @@ enum Missing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Wish {
     Run(Missing),
-    /// `0`: skipped.
+    /// `0`, or unset: skipped.
     No,
     /// The names of tools: as `1`, and their controllers are built as well.
     With(Vec<Peer>),
@@ -131,10 +131,10 @@ fn first_line(error: &anyhow::Error) -> String {
 
 fn wish(said: Option<&str>) -> Result<Wish> {
     match said {
-        None | Some("" | "auto") => Ok(Wish::Run(Missing::Skip)),
+        Some("auto") => Ok(Wish::Run(Missing::Skip)),
         Some("try") => Ok(Wish::Run(Missing::TryToBuild)),
         Some("1") => Ok(Wish::Run(Missing::Build)),
-        Some("0") => Ok(Wish::No),
+        None | Some("" | "0") => Ok(Wish::No),
         Some(other) => {
             let peers: Result<Vec<_>, _> =
                 other.split(',').map(|name| Peer::from_str(name.trim(), false)).collect();
@@ -153,7 +153,10 @@ fn decide(wish: Wish, built: bool, concern: bool) -> Way {
         "the control plane is not built; SERIN_MESH=1 builds it, once, in about 30 minutes of one core";
     match wish {
         _ if !concern => Way::Skip("other tests were asked for".to_owned()),
-        Wish::No => Way::Skip("SERIN_MESH is 0".to_owned()),
+        Wish::No => Way::Skip(
+            "SERIN_MESH is 0 or unset: auto runs them where the control plane is built, 1 builds it first"
+                .to_owned(),
+        ),
         Wish::With(with) => Way::Build { or_skip: false, with },
         Wish::Run(_) if built => Way::Run,
         Wish::Run(Missing::Skip) => Way::Skip(UNBUILT.to_owned()),
@@ -231,11 +234,10 @@ mod tests {
         check(Some("auto"), false, &[], Err("SERIN_MESH=1"));
         check(Some("1"), false, &[], Ok(build(&[])));
         check(Some("1"), true, &[], Ok(Way::Run));
-        check(None, true, &[], Ok(Way::Run));
-        check(None, false, &[], Err("not built"));
+        check(None, true, &[], Err("0 or unset"));
         check(Some("try"), true, &[], Ok(Way::Run));
         check(Some("try"), false, &[], Ok(Way::Build { or_skip: true, with: Vec::new() }));
-        check(Some("0"), true, &[], Err("is 0"));
+        check(Some("0"), true, &[], Err("0 or unset"));
         check(Some("flagger"), true, &[], Ok(build(&[Peer::Flagger])));
         check(Some("argo-rollouts, flagger"), false, &[], Ok(build(&[Peer::ArgoRollouts, Peer::Flagger])));
         for wrong in ["yes", "flagger,", "1,flagger"] {
