@@ -167,6 +167,22 @@ async fn an_upgrade_leaves_the_policy_that_the_controller_wrote() {
     let refused = upgrade("upgrade", &["--set", "plugin.urll=x"]).await.expect_err("a typo");
     assert!(refused.contains("urll") && refused.contains("/plugin"), "{refused}");
 
+    // Hand-back in Kubernetes: a right for what is named, and for nothing beside it.
+    let namespaces = format!("workloads.namespaces={{{CALLERS}}},workloads.deployments={{ranker}}");
+    upgrade("upgrade", &["--set", &namespaces]).await.expect("upgraded");
+    let plugin = get(CALLERS, "trafficextension", "serin").await.expect("the plugin");
+    assert_eq!(plugin["spec"]["wasm"]["pluginConfig"], policy, "whatever else is switched on");
+    for (verb, resource, expected) in [
+        ("watch", "rollouts.serin.dev", false),
+        ("patch", "deployments.apps/ranker", true),
+        ("patch", "deployments.apps/other", false),
+        ("patch", "services/ranker", false),
+        ("watch", "pods", false),
+        ("get", "configmaps", false),
+    ] {
+        assert_eq!(may(verb, resource).await, expected, "{verb} {resource}");
+    }
+
     helm(&["uninstall", "serin", "--namespace", RELEASE]).await.expect("uninstalled");
     assert!(get(RELEASE, "deployment", "serin").await.is_none());
     assert!(get(CALLERS, "trafficextension", "serin").await.is_none());

@@ -6,8 +6,9 @@
 {{- end }}
 
 {{/* Does the controller ask the API server? */}}
-{{- define "serin.asksKubernetes" -}}
-{{ and .Values.plugin.enabled .Values.plugin.write }}
+{{- define "serin.asksKubernetes" }}
+{{- $pods := contains "pods://" (join " " .Values.evidence.proxyMetrics) }}
+{{- or (and .Values.plugin.enabled .Values.plugin.write) .Values.rollouts.enabled (gt (int .Values.replicas) 1) (not (empty .Values.workloads.namespaces)) $pods }}
 {{- end }}
 
 {{/* What `serin run` is started with. A test compares the names with what it knows. */}}
@@ -21,6 +22,9 @@
 - --istio-plugin={{ . }}/{{ $.Values.plugin.name }}
 {{- end }}
 - --istio-lease={{ include "serin.host" . }}:7070
+{{- end }}
+{{- range .Values.workloads.namespaces }}
+- --kubernetes-workloads={{ . }}
 {{- end }}
 {{- with .Values.evidence.prometheus.url }}
 - --prometheus={{ . }}

@@ -82,6 +82,9 @@ filters into the chain for a moment.
 {{- if and .Values.monitoring.serviceMonitor.enabled (not .Values.standardLabels) }}
 {{- fail "monitoring.serviceMonitor selects by the labels of standardLabels: switch them on" }}
 {{- end }}
+{{- if and (gt (int .Values.replicas) 1) .Values.store.existingClaim }}
+{{- fail "store.existingClaim is one, and each of several replicas has a store of its own: leave it out" }}
+{{- end }}
 {{- if and .Values.evidence.prometheus.url .Values.evidence.proxyMetrics }}
 {{- fail "evidence.prometheus.url stands alone: leave evidence.proxyMetrics out" }}
 {{- end }}
