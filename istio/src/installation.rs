@@ -33,7 +33,12 @@ const KINDS: [(&str, &str, &str); 12] = [
 /// When it does not answer.
 pub async fn served(client: &Client) -> Result<BTreeSet<String>, String> {
     let list = get(client, "/apis/extensions.istio.io/v1alpha1").await?.unwrap_or_default();
-    let kinds = list["resources"].as_array().into_iter().flatten().filter_map(|one| one["kind"].as_str());
+    let kinds = list
+        .get("resources")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one.get("kind")?.as_str());
     Ok(kinds.map(|kind| format!("extensions.istio.io/{kind}")).collect())
 }
 
