@@ -13,6 +13,7 @@ mod place;
 mod plugin;
 mod pods;
 mod refusal;
+mod service;
 mod workload;
 
 #[cfg(test)]
@@ -24,4 +25,5 @@ pub use kube::Client;
 pub use place::{Kind, Place};
 pub use plugin::{Plugin, PluginError, Standing};
 pub use pods::{Known, Pod, Pods, Selection};
+pub use service::{Away, Service, ServiceName};
 pub use workload::{Ready, Workloads};

@@ -1,6 +1,6 @@
 //! What becomes of a specification; asked beforehand, or for one that is stored already.
 
-use api::{Applied, Refusal};
+use api::{Applied, ObjectView, Refusal};
 use manifest::{Change, Loaded, Plan, Problem};
 use rollout::{Admission, Human, PhaseName, fleet};
 
@@ -37,6 +37,12 @@ impl Engine {
             return Err(Refusal::Conflict(why));
         }
         let present = self.applied(&name);
+        let kept_by = present.iter().find_map(|name| self.runs.get(name)).map(|run| run.object.as_ref());
+        if let Some(kept_by) = kept_by
+            && let Some(why) = ObjectView::keeps_out(kept_by, ObjectView::of(&loaded.typed).as_ref(), &name)
+        {
+            return Err(Refusal::Conflict(why));
+        }
         let present = self.states(&present);
         let run = present.iter().map(|present| present.run).max().unwrap_or(1);
         let mut admission = fleet::admit(&present, &plans, again);

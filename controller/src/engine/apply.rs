@@ -1,6 +1,6 @@
 //! What people ask for: a new run, or something of a running one.
 
-use api::{Applied, Refusal};
+use api::{Applied, ObjectView, Refusal};
 use manifest::{ExerciseKind, Plan};
 use rollout::{Acted, Admission, Event, Exercise, ExerciseView, Human, Now, State, fleet};
 use split::Splitter;
@@ -109,12 +109,15 @@ impl Engine {
         let specs: Vec<_> = present
             .iter()
             .filter_map(|name| {
-                Some((name, std::mem::replace(&mut self.runs.get_mut(name)?.spec, text.to_owned())))
+                let run = self.runs.get_mut(name)?;
+                run.object = ObjectView::of_text(text);
+                Some((name, std::mem::replace(&mut run.spec, text.to_owned())))
             })
             .collect();
         if let Err(error) = self.try_together(&present, events).await {
             for (name, spec) in specs {
                 if let Some(run) = self.runs.get_mut(name) {
+                    run.object = ObjectView::of_text(&spec);
                     run.spec = spec;
                 }
             }

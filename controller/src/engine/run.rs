@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use api::Latency;
+use api::{Latency, ObjectView};
 use rollout::{Acks, CounterAccumulator, Event, State};
 use split::Arm;
 
@@ -18,6 +18,8 @@ const SAMPLES_KEPT: usize = 4_000;
 
 pub struct Run {
     pub spec: String,
+    /// The object that the specification comes from; `None`: a person applied it.
+    pub object: Option<ObjectView>,
     pub state: State,
     pub accumulator: CounterAccumulator,
     /// How far its last publication has come.
@@ -53,6 +55,7 @@ impl Run {
     pub fn new(stored: Stored) -> Self {
         Self {
             accumulator: CounterAccumulator::new(&stored.state),
+            object: ObjectView::of_text(&stored.spec),
             spec: stored.spec,
             acknowledged: Acknowledged::of(stored.generation),
             state: stored.state,

@@ -76,6 +76,7 @@ impl Engine {
             practice: Vec::new(),
             demand: None,
             queued: self.waiting.get(name).map(QueuedRun::view),
+            object: members.iter().find_map(|member| member.object.clone()),
             members,
         })
     }
@@ -108,6 +109,7 @@ impl Engine {
             practice: self.exercises.get(name).map(ExerciseState::practice).unwrap_or_default(),
             demand: Some(run.state.demand(run.measured.rates().as_ref())),
             queued: self.waiting.get(name).map(QueuedRun::view),
+            object: run.object.clone(),
             members: Vec::new(),
         })
     }

@@ -10,6 +10,7 @@ mod applied;
 mod exercise;
 mod export;
 mod judgement;
+mod object;
 mod ready;
 mod refusal;
 mod run;
@@ -22,6 +23,7 @@ pub use exercise::{Begun, DrillRequest, ParityRequest};
 pub use export::{ExportQuery, ExportedRun, Format, Journal, JournalLine, Table};
 pub use judgement::{Judged, Judgement, JudgementQuery};
 pub use manifest::{Change, Closed, ExerciseKind, Metric};
+pub use object::{OBJECT_ANNOTATION, ObjectView};
 pub use ready::{Check, Readiness};
 pub use refusal::{MOVED_ON, Problem, Refusal};
 pub use rollout::{

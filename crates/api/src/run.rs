@@ -40,6 +40,9 @@ pub struct RunView {
     /// Rollouts before it in the policy that take its requests, all of them or some.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub claimed_by: Vec<ClaimedBy>,
+    /// The object of Kubernetes that the rollout is kept by; absent: a person applied it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<crate::ObjectView>,
     /// Of a fleet: its members, which stand under their own names as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<RunView>,

@@ -95,9 +95,19 @@ pub enum Command {
 /// Where the controller is.
 #[derive(Debug, clap::Args)]
 pub struct Server {
-    /// The controller's address
-    #[arg(long, default_value = "http://127.0.0.1:7070", env = "SERIN_SERVER", global = true)]
-    pub server: String,
+    /// The controller's address. Default: http://127.0.0.1:7070; as kubectl serin, --kubernetes serin-system/serin
+    #[arg(long, env = "SERIN_SERVER", global = true)]
+    pub server: Option<String>,
+    /// Find the controller in Kubernetes, through the API server that KUBECONFIG names: the service's namespace, and its name if that is
+    /// not serin
+    #[arg(
+        long,
+        env = "SERIN_KUBERNETES",
+        value_name = "NAMESPACE[/SERVICE]",
+        global = true,
+        conflicts_with = "server"
+    )]
+    pub kubernetes: Option<istio::ServiceName>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -31,6 +31,7 @@ pub async fn run(options: Run) -> Result<ExitCode> {
             kubeconfig: options.plugins.kubeconfig,
             workloads: options.hooks.kubernetes_workloads,
         },
+        rollouts: options.plugins.kubernetes_rollouts,
         record: options.record,
         period: Duration::from_millis(options.period_ms),
         lease_interval_ms: options.lease_interval_ms,

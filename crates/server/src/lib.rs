@@ -8,6 +8,7 @@ mod cluster;
 mod export;
 mod listen;
 mod metrics;
+mod objects;
 mod serve;
 mod server;
 mod webhook;

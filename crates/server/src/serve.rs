@@ -10,12 +10,14 @@ use envoy::stats::{Admin, Metrics, ReadError};
 use envoy::{Ecds, EcdsFile, Resource};
 use futures::future::BoxFuture;
 use istio::Plugin;
+use istio::objects::Patience;
 use tokio::sync::{mpsc, watch};
 
 use crate::access::{Proxies, RefusedRequests, RequestGuard, Tokens};
 use crate::cluster::{InCluster, PodsOf};
 use crate::listen::tls::{Tls, TlsFiles};
 use crate::listen::{self, ConnectionTimeouts, Port, listen};
+use crate::objects::Objects;
 use crate::server::{self, Api, Exports};
 use crate::webhook::Deliveries;
 use controller::engine::{self, Engine, Inputs, StoreWriter};
@@ -54,6 +56,8 @@ pub struct Config {
     pub ecds_file: Option<PathBuf>,
     /// Also write the policy into these plugins of Istio.
     pub plugins: Plugins,
+    /// Take rollouts from the objects of Kubernetes in these namespaces; `None`: from people alone.
+    pub rollouts: Option<istio::objects::Namespaces>,
     /// Keep each rollout's counts in this directory.
     pub record: Option<PathBuf>,
     /// How often counters are read.
@@ -165,6 +169,7 @@ pub async fn run(config: Config) -> Result<()> {
         // Sidecars ask for their lease by this name.
         allowed_hosts.extend(config.plugins.lease.host.parse());
     }
+    let kubeconfig = config.plugins.kubeconfig.clone();
     let plugins = config.plugins.keep().await.context("--istio-plugin")?;
     targets.extend(plugins.iter().cloned().map(|plugin| Box::new(plugin) as Box<dyn Target>));
     let roots = outbound::system();
@@ -246,6 +251,15 @@ pub async fn run(config: Config) -> Result<()> {
         plugins: plugins.into(),
         troubles,
     };
+    if let Some(namespaces) = config.rollouts {
+        let client = Plugin::client(kubeconfig.as_deref()).await.context("--kubernetes-rollouts")?;
+        let objects = Objects {
+            commands: api.commands.clone(),
+            views: api.views.clone(),
+            readers: api.readers.clone(),
+        };
+        tokio::spawn(istio::objects::keep(client, namespaces, Arc::new(objects), Patience::default()));
+    }
     let stops = |mut stopped: watch::Receiver<bool>| async move {
         // The sender going away is a stop as well.
         let _ = stopped.wait_for(|stopped| *stopped).await;

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::{
-    ActRequest, Applied, ApplyQuery, DeleteQuery, Demand, Done, Figure, Refusal, RollbackReply,
-    RollbackRequest, RunView, Verb,
+    ActRequest, Applied, ApplyQuery, DeleteQuery, Demand, Done, Figure, OBJECT_ANNOTATION, ObjectView,
+    Refusal, RollbackReply, RollbackRequest, RunView, Verb,
 };
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -229,6 +229,10 @@ async fn apply(
         Ok(spec) => Box::new(spec),
         Err(refusal) => return Answer(Err(refusal)),
     };
+    if ObjectView::of(&spec.loaded.typed).is_some() {
+        let why = format!("metadata.annotations: {OBJECT_ANNOTATION} is the controller's own; leave it out");
+        return Answer(Err(Refusal::Invalid(why)));
+    }
     let conditions = conditions(&headers);
     Answer(ask(&api, |answer| Command::Apply { spec, who, again, dry_run, conditions, answer }).await)
 }
@@ -301,6 +305,15 @@ async fn delete(
         Ok(human) => human,
         Err(refusal) => return done(Err(refusal)),
     };
+    // It would come back with the object.
+    if let Some(object) = shown(&api, &name).ok().and_then(|view| view.object.clone()) {
+        let why = format!(
+            "{name} is kept by a Rollout of Kubernetes in namespace {}; delete that: {}",
+            object.namespace,
+            object.command("delete")
+        );
+        return done(Err(Refusal::Conflict(why)));
+    }
     let conditions = conditions(&headers);
     done(ask(&api, |answer| Command::Delete { name, human, conditions, answer }).await)
 }
@@ -351,9 +364,17 @@ async fn ask<T>(
     api: &Api,
     command: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Command,
 ) -> Result<T, Refusal> {
+    asked(&api.commands, command).await
+}
+
+/// The engine's answer to a command, within a bound.
+pub async fn asked<T>(
+    commands: &mpsc::Sender<Command>,
+    command: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Command,
+) -> Result<T, Refusal> {
     let (answer, answered) = oneshot::channel();
     let asked = async {
-        api.commands.send(command(answer)).await.ok()?;
+        commands.send(command(answer)).await.ok()?;
         answered.await.ok()
     };
     match tokio::time::timeout(ENGINE_TIMEOUT, asked).await {

@@ -66,3 +66,36 @@ pub struct Condition {
     #[serde(default)]
     pub message: String,
 }
+
+impl Status {
+    /// All of it but the journal, for a merge patch: what is not said is taken away.
+    pub(super) fn patch(&self) -> serde_json::Value {
+        let Self {
+            observed_generation,
+            phase,
+            run,
+            step,
+            weight,
+            actual_weight,
+            verdict,
+            stable,
+            canary,
+            message,
+            conditions,
+            journal: _,
+        } = self;
+        serde_json::json!({
+            "observedGeneration": observed_generation,
+            "phase": phase,
+            "run": run,
+            "step": step,
+            "weight": weight,
+            "actualWeight": actual_weight,
+            "verdict": verdict,
+            "stable": stable,
+            "canary": canary,
+            "message": message,
+            "conditions": conditions,
+        })
+    }
+}

@@ -294,6 +294,12 @@ pub fn run(name: &str, members: Vec<RunView>) -> RunView {
             unix_ms: 30,
             refused: Some("not now".to_owned()),
         }),
+        object: Some(ObjectView {
+            namespace: "models".to_owned(),
+            name: "ranker".to_owned(),
+            uid: "0b1c".to_owned(),
+            digest: "ab12".to_owned(),
+        }),
         members,
     }
 }

@@ -85,6 +85,10 @@ pub struct IstioPlugins {
         default_value = "serin.serin-system.svc.cluster.local:7070"
     )]
     pub istio_lease: istio::LeaseAddress,
+    /// Take rollouts from the Rollouts (rollouts.serin.dev) of these namespaces of Kubernetes, or of all: what is applied there runs here,
+    /// and its status says what became of it
+    #[arg(long, env = "SERIN_KUBERNETES_ROLLOUTS", value_name = "NAMESPACE[,NAMESPACE]|all")]
+    pub kubernetes_rollouts: Option<istio::objects::Namespaces>,
     /// Names the API server of Kubernetes, in place of KUBECONFIG and the pod's service account
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,

@@ -1,10 +1,13 @@
 //! One way to ask a controller.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use api::{EXPECT_HEADER, KEY_HEADER, Problem, Refusal, USER_HEADER};
+use istio::{Service, ServiceName};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
@@ -21,10 +24,24 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Client {
     http: reqwest::Client,
     server: String,
+    /// The way to a controller in Kubernetes; `None`: it is at the address.
+    service: Option<Arc<Service>>,
     user: String,
     /// Of what acts are meant, and under which key; `None`: each has one of its own.
     seen: Option<String>,
     key: Option<String>,
+}
+
+/// Where a controller is unless it is said.
+const ADDRESS: &str = "http://127.0.0.1:7070";
+
+/// The service to ask: the one that is named, or, as a plugin of kubectl, the usual one unless an address is named.
+fn in_kubernetes(server: &args::Server) -> Option<ServiceName> {
+    let called = || std::env::args_os().next().map(PathBuf::from);
+    let is_plugin =
+        || called().is_some_and(|called| called.file_stem().is_some_and(|name| name == "kubectl-serin"));
+    let usual = || (server.server.is_none() && is_plugin()).then(ServiceName::default);
+    server.kubernetes.clone().or_else(usual)
 }
 
 /// `localhost:7070` means `http://localhost:7070`.
@@ -38,7 +55,8 @@ impl Client {
         let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
         Self {
             http: plain(),
-            server: with_scheme(&server.server),
+            server: with_scheme(server.server.as_deref().unwrap_or(ADDRESS)),
+            service: in_kubernetes(server).map(|name| Arc::new(Service::new(name, TIMEOUT))),
             user: user.unwrap_or_else(|| "somebody".to_owned()),
             seen: None,
             key: None,
@@ -51,20 +69,20 @@ impl Client {
     }
 
     pub async fn get(&self, path: &str) -> Result<Answer> {
-        answer(self.request(Method::GET, path).timeout(TIMEOUT)).await
+        self.answer(self.request(Method::GET, path).timeout(TIMEOUT)).await
     }
 
     pub async fn get_with(&self, path: &str, query: &impl Serialize) -> Result<Answer> {
-        answer(self.request(Method::GET, path).query(query).timeout(TIMEOUT)).await
+        self.answer(self.request(Method::GET, path).query(query).timeout(TIMEOUT)).await
     }
 
     pub async fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer> {
-        answer(self.request(Method::POST, path).json(body).timeout(TIMEOUT)).await
+        self.answer(self.request(Method::POST, path).json(body).timeout(TIMEOUT)).await
     }
 
     /// A document as its user wrote it.
     pub async fn post_text(&self, path: &str, query: &impl Serialize, text: String) -> Result<Answer> {
-        answer(
+        self.answer(
             self.request(Method::POST, path)
                 .query(query)
                 .header(CONTENT_TYPE, "application/yaml")
@@ -75,12 +93,39 @@ impl Client {
     }
 
     pub async fn delete(&self, path: &str, query: &impl Serialize) -> Result<Answer> {
-        answer(self.request(Method::DELETE, path).query(query).timeout(TIMEOUT)).await
+        self.answer(self.request(Method::DELETE, path).query(query).timeout(TIMEOUT)).await
     }
 
     /// An answer as it comes; it takes as long as it takes.
     pub async fn stream(&self, path: &str, query: &impl Serialize) -> Result<Response> {
-        accepted(sent(self.request(Method::GET, path).query(query)).await?).await
+        accepted(self.sent(self.request(Method::GET, path).query(query)).await?).await
+    }
+
+    /// Where the controller's word is kept when it cannot be asked.
+    pub fn service(&self) -> Option<&Service> {
+        self.service.as_deref()
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Answer> {
+        let answer = accepted(self.sent(request).await?).await?;
+        Ok(Answer(answer.json().await.unwrap_or_default()))
+    }
+
+    async fn sent(&self, request: RequestBuilder) -> Result<Response> {
+        let Some(service) = &self.service else {
+            return request.send().await.context(
+                "the controller does not answer; is `serin run` up, and is --server (or SERIN_SERVER) its address?",
+            );
+        };
+        let request = request.build()?;
+        let path = request.url().query().map_or_else(
+            || request.url().path().to_owned(),
+            |query| format!("{}?{query}", request.url().path()),
+        );
+        let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default().to_vec();
+        let mut asked = http::Request::builder().method(request.method()).uri(path).body(body)?;
+        asked.headers_mut().clone_from(request.headers());
+        Ok(service.ask(asked).await?.into())
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -138,17 +183,6 @@ pub fn refusal<T>(result: Result<T>) -> Result<Result<T, Refusal>> {
         Ok(done) => Ok(Ok(done)),
         Err(error) => error.downcast::<Refusal>().map(Err),
     }
-}
-
-async fn answer(request: RequestBuilder) -> Result<Answer> {
-    let answer = accepted(sent(request).await?).await?;
-    Ok(Answer(answer.json().await.unwrap_or_default()))
-}
-
-async fn sent(request: RequestBuilder) -> Result<Response> {
-    request.send().await.context(
-        "the controller does not answer; is `serin run` up, and is --server (or SERIN_SERVER) its address?",
-    )
 }
 
 /// What is refused is an error of its own: `main` shows it as it is.

@@ -7,6 +7,7 @@ mod exercise;
 mod export;
 mod files;
 mod list;
+mod objects;
 mod parity;
 mod practice;
 mod seen;
@@ -125,8 +126,13 @@ const CLEAR: &str = "\x1b[H\x1b[J";
 
 pub async fn get(options: args::Get) -> Result<ExitCode> {
     let client = Client::new(&options.server);
+    // What objects say is asked for when the controller cannot be, and by nobody who wants the rest of a run.
+    let whole = options.run.is_none() && !options.watch && options.output == Output::Text;
     let Some(name) = &options.name else {
-        let all = client.get("/v1/rollouts").await?;
+        let all = match client.get("/v1/rollouts").await {
+            Err(error) if whole => return objects::instead(&client, None, error).await,
+            all => all?,
+        };
         match options.output {
             Output::Json => print!("{}", all.pretty()?),
             Output::Text => print!("{}", list::list(&all.read::<Vec<RunView>>()?, options.needs_attention)),
@@ -137,7 +143,10 @@ pub async fn get(options: args::Get) -> Result<ExitCode> {
     let path = format!("/v1/rollouts/{name}{run}");
     let mut seen = String::new();
     loop {
-        let answer = client.get(&path).await?;
+        let answer = match client.get(&path).await {
+            Err(error) if whole => return objects::instead(&client, Some(name), error).await,
+            answer => answer?,
+        };
         let run: RunView = answer.read()?;
         let text = match options.output {
             Output::Json if options.watch => answer.line(),

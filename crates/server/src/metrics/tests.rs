@@ -128,6 +128,7 @@ fn full() -> RunView {
             waits_for: String::new(),
         }),
         queued: None,
+        object: None,
         members: Vec::new(),
     }
 }

@@ -1,3 +1,7 @@
+mod keeping;
+mod server;
+mod told;
+
 use serde_json::{Value, json};
 
 use super::{definition, text};
@@ -5,7 +9,7 @@ use super::{definition, text};
 /// Installed is what the types say.
 #[test]
 fn the_installed_file_is_what_the_types_say() {
-    let installed = include_str!("../../chart/crds/rollouts.yaml");
+    let installed = include_str!("../../../chart/crds/rollouts.yaml");
     let made = text().expect("YAML");
     assert!(
         installed == made,

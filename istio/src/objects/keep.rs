@@ -1,0 +1,333 @@
+//! The task that keeps objects and controller in step: few requests at once, each bounded, none that the controller waits for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::Refusal;
+use futures::StreamExt as _;
+use kube::api::DynamicObject;
+use kube::runtime::watcher::Event;
+use kube::{Client, ResourceExt as _};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::events::Announcer;
+use super::known::{Due, Known};
+use super::news::{News, news};
+use super::port::{Controller, Views};
+use super::report::{self, Taken};
+use super::settle::{Done, Settler, keeps};
+use super::status::Status;
+use super::watch::{Namespaces, watch};
+
+/// So many objects are worked on at once.
+const AT_ONCE: usize = 8;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// One request to the API server may take so long.
+    pub answer: Duration,
+    /// After a failure it is tried again, at first so soon.
+    pub again: Duration,
+    /// A status is written so often at most.
+    pub report: Duration,
+    /// And so often where only figures and sentences differ that change all the time.
+    pub figures: Duration,
+    /// What was refused because of what runs is asked for again so often.
+    pub refused: Duration,
+    /// An object that is to go is held so long at most while its traffic cannot be ended.
+    pub end: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            answer: Duration::from_secs(5),
+            again: Duration::from_millis(250),
+            report: Duration::from_secs(1),
+            figures: Duration::from_secs(60),
+            refused: Duration::from_secs(10),
+            end: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Namespace and name.
+type Key = (String, String);
+
+struct Keeper {
+    settler: Settler,
+    namespaces: Namespaces,
+    known: BTreeMap<Key, Known>,
+    /// Of each watch: what its list has named so far, while it is listed.
+    listing: Vec<BTreeSet<Key>>,
+    /// Which watches have listed all.
+    listed: BTreeSet<usize>,
+    watches: usize,
+    jobs: JoinSet<(Key, Done)>,
+    announcer: Announcer,
+}
+
+/// Keeps the Rollouts of some namespaces, for ever.
+pub async fn keep(
+    client: Client,
+    namespaces: Namespaces,
+    controller: Arc<dyn Controller>,
+    patience: Patience,
+) {
+    let mut views = controller.views();
+    let (mut told, watches) = watch(&client, &namespaces, patience.again);
+    let mut keeper = Keeper {
+        announcer: Announcer::new(client.clone()),
+        settler: Settler { client, controller, patience },
+        namespaces,
+        known: BTreeMap::new(),
+        listing: vec![BTreeSet::new(); watches],
+        listed: BTreeSet::new(),
+        watches,
+        jobs: JoinSet::new(),
+    };
+    let mut failing = false;
+    loop {
+        let present = views.borrow_and_update().clone();
+        let next = keeper.work(&present);
+        tokio::select! {
+            event = told.next() => match event {
+                None => return,
+                Some((index, Ok(event))) => {
+                    if std::mem::take(&mut failing) {
+                        tracing::info!("Rollouts are watched again");
+                    }
+                    keeper.hear(index, event, &present);
+                }
+                Some((_, Err(error))) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::error!(
+                            "Rollouts cannot be watched: {error}; is rollouts.serin.dev installed (istio/chart/crds), and may \
+                             the service account list and watch it?"
+                        );
+                    }
+                }
+            },
+            changed = views.changed() => if changed.is_err() { return },
+            Some(done) = keeper.jobs.join_next() => match done {
+                Ok((key, done)) => keeper.hear_of(&key, done),
+                Err(error) => tracing::error!("work on a Rollout ended: {error}"),
+            },
+            () = sleep_until(next) => {}
+        }
+    }
+}
+
+impl Keeper {
+    /// What the API server tells.
+    fn hear(&mut self, index: usize, event: Event<DynamicObject>, views: &Views) {
+        match event {
+            Event::Init => {
+                if let Some(listing) = self.listing.get_mut(index) {
+                    listing.clear();
+                }
+            }
+            Event::InitApply(object) => {
+                if let (Some(key), Some(listing)) = (key(&object), self.listing.get_mut(index)) {
+                    listing.insert(key);
+                }
+                self.learn(object, views);
+            }
+            Event::Apply(object) => self.learn(object, views),
+            Event::Delete(object) => {
+                if let Some(known) = key(&object).and_then(|key| self.known.get_mut(&key)) {
+                    known.gone = true;
+                    known.look = Instant::now();
+                }
+            }
+            Event::InitDone => {
+                self.listed.insert(index);
+                self.miss(index, views);
+            }
+        }
+    }
+
+    /// What is not in a whole list was deleted while nobody looked.
+    fn miss(&mut self, index: usize, views: &Views) {
+        let Some(listed) = self.listing.get_mut(index).map(std::mem::take) else { return };
+        let of_this = |namespace: &str| match &self.namespaces {
+            Namespaces::All => true,
+            Namespaces::Named(names) => names.get(index).is_some_and(|name| name == namespace),
+        };
+        for (key, known) in &mut self.known {
+            known.gone |= of_this(&key.0) && !listed.contains(key);
+            // Whoever waited for all to be known.
+            known.look = Instant::now();
+        }
+        for view in views.values().filter(|view| !view.is_member()) {
+            let Some(object) = view.object.as_ref().filter(|object| of_this(&object.namespace)) else {
+                continue;
+            };
+            let key = (object.namespace.clone(), object.name.clone());
+            if listed.contains(&key) || self.known.contains_key(&key) {
+                continue;
+            }
+            let mut lost =
+                DynamicObject::new(&object.name, &super::watch::resource()).within(&object.namespace);
+            lost.metadata.uid = Some(object.uid.clone());
+            tracing::warn!("the Rollout {}/{} is there no more: its traffic ends on stable", key.0, key.1);
+            self.known.insert(key, Known { gone: true, ..Known::new(lost, None) });
+        }
+    }
+
+    fn learn(&mut self, object: DynamicObject, views: &Views) {
+        let Some(key) = key(&object) else { return };
+        let told = views.get(&key.1).filter(|view| keeps(view, &key.0)).cloned();
+        let new = Known::new(object, told);
+        match self.known.get_mut(&key) {
+            Some(known) => {
+                if known.object.uid() != new.object.uid() {
+                    known.until = None;
+                }
+                (known.object, known.document) = (new.object, new.document);
+                (known.status, known.gone, known.look) = (new.status, false, Instant::now());
+            }
+            None => {
+                self.known.insert(key, new);
+            }
+        }
+    }
+
+    /// What became of some work.
+    fn hear_of(&mut self, key: &Key, done: Done) {
+        let patience = self.settler.patience;
+        let Some(known) = self.known.get_mut(key) else { return };
+        let now = Instant::now();
+        known.busy = false;
+        known.not_before = now;
+        known.look = now;
+        if !matches!(done, Done::Again(_)) {
+            known.failures = 0;
+        }
+        match done {
+            Done::Taken { of, taken } => {
+                known.asked = now;
+                let accepted = |status: &Status| {
+                    let mut all = status.conditions.iter();
+                    all.find(|condition| condition.kind == report::ACCEPTED)
+                        .map(|found| found.message.clone())
+                };
+                if let Taken::Refused(refusal) = &taken
+                    && accepted(&known.status).as_deref() != Some(refusal.text())
+                    && known.taken.as_ref().map(|(_, taken)| taken) != Some(&taken)
+                {
+                    let reason = if matches!(refusal, Refusal::Invalid(_)) { "Invalid" } else { "Refused" };
+                    let text = format!("Refused the specification: {refusal}");
+                    self.announcer.announce(&known.object, News { reason, warning: true, text });
+                }
+                known.taken = Some((of, taken));
+            }
+            Done::Ended => {
+                tracing::info!("the Rollout {}/{} has ended", key.0, key.1);
+                if known.gone {
+                    self.known.remove(key);
+                }
+            }
+            Done::LetGo(why) => {
+                let text = format!(
+                    "Let go of it after {} s although its traffic could not be ended: {why}; see serin get {}",
+                    patience.end.as_secs(),
+                    key.1
+                );
+                tracing::error!("the Rollout {}/{}: {text}", key.0, key.1);
+                self.announcer.announce(&known.object, News { reason: "LetGo", warning: true, text });
+                // What it kept is tried for again when it is gone, though nobody waits for that.
+                known.until = None;
+                known.not_before = now + patience.refused;
+            }
+            Done::Reported(status) => {
+                known.reported = now;
+                known.status = *status;
+            }
+            Done::Again(why) => {
+                known.failures = (known.failures + 1).min(6);
+                known.not_before = now + patience.again * 2_u32.pow(known.failures);
+                tracing::debug!("the Rollout {}/{}: {why}", key.0, key.1);
+            }
+        }
+    }
+
+    /// Begins what is to be done now; when there may be more.
+    fn work(&mut self, views: &Views) -> Instant {
+        let now = Instant::now();
+        let mut next = now + Duration::from_secs(5);
+        let complete = self.listed.len() == self.watches;
+        let mut done_with = Vec::new();
+        for (key, known) in &mut self.known {
+            let view = views.get(&key.1).filter(|view| keeps(view, &key.0));
+            let same = match (&known.seen, view) {
+                (Some(seen), Some(view)) => Arc::ptr_eq(seen, view),
+                (seen, view) => seen.is_none() && view.is_none(),
+            };
+            if !same {
+                // All views are made anew whenever one run begins or ends.
+                let rests = if known.seen.is_some() == view.is_some() {
+                    self.settler.patience.report
+                } else {
+                    Duration::ZERO
+                };
+                known.look = known.look.min(known.looked + rests);
+                if now < known.look {
+                    next = next.min(known.look);
+                    continue;
+                }
+            }
+            if now < known.look {
+                next = next.min(known.look);
+                continue;
+            }
+            known.looked = now;
+            known.look = now + Duration::from_secs(3600);
+            known.seen = view.cloned();
+            if let Some(view) = view
+                && known.told.as_ref().is_none_or(|told| !Arc::ptr_eq(told, view))
+            {
+                for news in news(known.told.as_deref(), view) {
+                    self.announcer.announce(&known.object, news);
+                }
+            }
+            known.told = view.cloned();
+            if known.gone && view.is_none() && !known.busy {
+                done_with.push(key.clone());
+                continue;
+            }
+            if known.busy {
+                continue;
+            }
+            match known.due(now, view, complete, &self.settler.patience) {
+                Due::Nothing => {}
+                Due::At(at) => {
+                    known.look = at.max(now + Duration::from_millis(10));
+                    next = next.min(known.look);
+                }
+                Due::Now(work) => {
+                    if self.jobs.len() >= AT_ONCE {
+                        // Whoever ends makes room, and wakes this.
+                        known.look = now;
+                        break;
+                    }
+                    known.busy = true;
+                    let (settler, object, gone) = (self.settler.clone(), known.object.clone(), known.gone);
+                    let key = key.clone();
+                    self.jobs.spawn(async move { (key, settler.settle(object, gone, work).await) });
+                }
+            }
+        }
+        for key in done_with {
+            self.known.remove(&key);
+        }
+        next
+    }
+}
+
+fn key(object: &DynamicObject) -> Option<Key> {
+    Some((object.namespace()?, object.metadata.name.clone()?))
+}
