@@ -169,7 +169,6 @@ pub async fn run(config: Config) -> Result<()> {
         // Sidecars ask for their lease by this name.
         allowed_hosts.extend(config.plugins.lease.host.parse());
     }
-    let kubeconfig = config.plugins.kubeconfig.clone();
     let plugins = config.plugins.keep().await.context("--istio-plugin")?;
     targets.extend(plugins.iter().cloned().map(|plugin| Box::new(plugin) as Box<dyn Target>));
     let roots = outbound::system();
@@ -194,7 +193,7 @@ pub async fn run(config: Config) -> Result<()> {
     let sources = Sources::new(config.secrets, roots.clone(), config.source_hosts)?;
     let programs = Programs::named(config.hook_commands, config.hook_env);
     let hooks = Hooks::new(roots, config.hook_hosts, programs).map_err(|error| anyhow!(error))?;
-    let hooks = hooks.within(Arc::new(InCluster::new(changeable, kubeconfig)));
+    let hooks = hooks.within(Arc::new(InCluster::new(changeable, kubeconfig.clone())));
     let store = StoreWriter::new(store)?;
     let (mut engine, views) = Engine::open(store, publisher, lease.clone(), sources.clone(), hooks)?;
     if let Some(directory) = &config.record {
