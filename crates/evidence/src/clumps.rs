@@ -69,6 +69,9 @@ impl Groups {
 }
 
 impl UserClustering {
+    /// Each request by itself.
+    pub(crate) const NONE: Self = Self { bursts: Effects::NONE, errors: Some(1.0), any: Some(1.0) };
+
     /// For a metric: how many requests count as one; `None`: not known yet.
     #[must_use]
     pub fn of(self, metric: Metric) -> Option<f64> {

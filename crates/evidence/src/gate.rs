@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::anomaly::Series;
 use crate::claims::{OF_COPIES, bound, claim, facts, harm_begins};
+use crate::incident::{Asked, Incident, SharedTrouble};
 use crate::margin::{Margin, OnMargin};
 use crate::measure::{estimate, shown};
 use crate::readings::{Arms, Bound, Readings, worse};
 use crate::test::Test;
 use crate::words::{digits, e_value, gathered, value};
-use crate::{Answer, Counts, Reading, Verdict};
+use crate::{Answer, Counts, Reading, UserClustering, Verdict};
 use crate::{Look, Scope};
 
 /// The evidence of one gate. A store of an older build may hold tests this one does not know: they are begun again, and
@@ -31,6 +32,9 @@ pub struct GateEvidence {
     doubted: bool,
     readings: Readings,
     margin: Margin,
+    /// Of one with a limit: trouble that stable has at the same moments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared: Option<Box<SharedTrouble>>,
     /// What readings are held against, of the whole run.
     series: Series,
     /// Why the tests it asks for cannot be built: its plan is at fault.
@@ -97,6 +101,46 @@ impl GateEvidence {
         }
     }
 
+    /// Looks at stable at the same moments, as a guardrail does.
+    pub fn look_aside(
+        &mut self,
+        gate: &Gate,
+        (canary, stable): (Option<&Counts>, &Counts),
+        (scale, clumps): (Scale, UserClustering),
+        look: Look,
+        beside: bool,
+    ) {
+        let Some(asked) = asked(gate, scale) else { return };
+        // Without a design effect nothing can be concluded.
+        let Some(deff) = clumps.of(gate.metric()).filter(|_| beside) else {
+            return self.shared.iter_mut().for_each(|shared| shared.alone());
+        };
+        let asked = Asked { deff, ..asked };
+        let shared = self.shared.get_or_insert_default();
+        let seen = match canary {
+            Some(canary) => shared.observe(asked, canary, stable, look),
+            None => shared.observe_before(asked, stable, look).map(|()| false),
+        };
+        match seen {
+            Ok(true) => {
+                self.fixed.iter_mut().for_each(Test::forget);
+                self.since = Arms::default();
+            }
+            Ok(false) => {}
+            Err(error) => self.error = Some(error.to_string()),
+        }
+    }
+
+    /// Trouble that stable has now.
+    pub fn incident(&self, gate: &Gate, scale: Scale) -> Option<Incident> {
+        let asked = asked(gate, scale).filter(|_| gate.hard)?;
+        self.shared.as_ref()?.incident((false, &gate.name), asked, gate.against.is_some())
+    }
+
+    fn is_excused(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.is_excuse())
+    }
+
     /// What the stage has counted, of the canary and of what it is compared with.
     pub const fn counted(&self) -> (&Counts, &Counts) {
         (&self.stage.canary, &self.stage.control)
@@ -126,6 +170,9 @@ impl GateEvidence {
         let counts = gate.failure_limit.is_some() || gate.marginal.borne.is_some();
         if gate.metric().is_external() || (gate.consecutive == 0 && !counts) {
             return;
+        }
+        if self.is_excused() {
+            return self.readings.new_window();
         }
         if let Some(window) = self.readings.add_to_window(gate, canary, control, look.age_ms) {
             let stable = estimate(gate.metric(), &window.control).0.filter(|_| look.concurrent);
@@ -188,8 +235,13 @@ impl GateEvidence {
 
     /// ln of the evidence of harm: the average over what the gate asks.
     pub fn harm(&self) -> f64 {
-        let asked: Vec<(f64, f64)> =
-            self.fixed.iter().chain(&self.against).map(|test| (1.0, test.answers().harm)).collect();
+        let fixed =
+            self.fixed.iter().map(|test| match self.shared.as_ref().filter(|shared| shared.is_excuse()) {
+                Some(shared) => shared.worse(),
+                None => test.answers().harm,
+            });
+        let against = self.against.iter().map(|test| test.answers().harm);
+        let asked: Vec<(f64, f64)> = fixed.chain(against).map(|log_e| (1.0, log_e)).collect();
         judge::anytime::average(&asked).unwrap_or(0.0)
     }
 
@@ -267,6 +319,8 @@ impl GateEvidence {
                        together; groups of users must be counted (500 requests of stable tell), or set \
                        assignment.unit: request to take each request by itself";
             (Answer::Insufficient, why.to_owned())
+        } else if let Some(incident) = self.incident(gate, Scale::UNIT) {
+            (Answer::Insufficient, format!("shared incident: {}; {facts}", incident.why))
         } else if beyond {
             let readings = self.readings.marginal_words(gate);
             (Answer::Marginal, format!("proven between good and bad: {readings}{facts}"))
@@ -384,4 +438,9 @@ impl GateEvidence {
     fn asked(&self, compares: bool) -> impl Iterator<Item = Answers> {
         self.fixed.iter().chain(self.against.iter().filter(move |_| compares)).map(Test::answers)
     }
+}
+
+fn asked(gate: &Gate, scale: Scale) -> Option<Asked> {
+    let limit = gate.limit.filter(|_| !gate.metric().is_external())?.fail;
+    Some(Asked { metric: gate.metric(), limit, scale, deff: 1.0 })
 }

@@ -5,10 +5,11 @@ use manifest::{Guardrail, Insufficient, Limit};
 use serde::{Deserialize, Serialize};
 
 use crate::guard_readings::GuardReadings;
+use crate::incident::{Asked, Incident, SharedTrouble};
 use crate::measure::shown;
 use crate::test::Test;
 use crate::words::value;
-use crate::{Answer, Counts, Reading, Verdict};
+use crate::{Answer, Counts, Look, Reading, Verdict};
 
 /// The evidence of one guardrail; of an older build's store as with gates.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub struct GuardrailEvidence {
     since: Counts,
     /// Of one with a source: what was read.
     readings: GuardReadings,
+    /// Of one that is tested: trouble that stable has at the same moments.
+    shared: SharedTrouble,
     /// Why its tests cannot be built: its plan is at fault.
     unbuilt: Option<String>,
     /// Why the last counts could not be evaluated.
@@ -76,9 +79,50 @@ impl GuardrailEvidence {
         }
     }
 
+    /// Looks at stable at the same moments; `canary` is `None` before it has a request. `beside`: is there a stable that
+    /// may share its trouble?
+    pub fn look_aside(
+        &mut self,
+        guardrail: &Guardrail,
+        (canary, stable): (Option<&Counts>, &Counts),
+        (scale, deff): (Scale, f64),
+        look: Look,
+        beside: bool,
+    ) {
+        if guardrail.reads.is_some() {
+            return;
+        }
+        if !beside {
+            return self.shared.alone();
+        }
+        let asked = asked(guardrail, scale, deff);
+        let seen = match canary {
+            Some(canary) => self.shared.observe(asked, canary, stable, look),
+            None => self.shared.observe_before(asked, stable, look).map(|()| false),
+        };
+        match seen {
+            // What the canary showed meanwhile, stable showed too.
+            Ok(true) => {
+                self.fixed.iter_mut().for_each(Test::forget);
+                self.since = Counts::default();
+            }
+            Ok(false) => {}
+            Err(error) => self.error = Some(error.to_string()),
+        }
+    }
+
+    /// Trouble that stable has now.
+    pub fn incident(&self, guardrail: &Guardrail, scale: Scale) -> Option<Incident> {
+        if guardrail.reads.is_some() {
+            return self.readings.incident(guardrail);
+        }
+        let asked = asked(guardrail, scale, 1.0);
+        self.shared.incident((true, &guardrail.name), asked, guardrail.against_stable)
+    }
+
     /// A figure of the user's own.
-    pub fn take_reading(&mut self, guardrail: &Guardrail, reading: &Reading, age_ms: u64) {
-        self.readings.take(guardrail, reading, age_ms);
+    pub fn take_reading(&mut self, guardrail: &Guardrail, reading: &Reading, age_ms: u64, beside: bool) {
+        self.readings.take(guardrail, reading, age_ms, beside);
     }
 
     /// Does its source want to be asked?
@@ -109,12 +153,18 @@ impl GuardrailEvidence {
     /// A stage begins: more is staked on it.
     pub fn begin_stage(&mut self) {
         self.fixed.iter_mut().chain(&mut self.beside).for_each(Test::begin_stage);
+        self.shared.begin_stage();
     }
 
     /// ln of the evidence that the limit is broken.
     pub fn log_e(&self) -> f64 {
-        let asked: Vec<(f64, f64)> =
-            self.fixed.iter().chain(&self.beside).map(|test| (1.0, test.answers().harm)).collect();
+        // Where stable breaks the limit as well, what the canary does worse than stable stands for it.
+        let fixed = self.fixed.iter().map(|test| match self.shared.is_excuse() {
+            true => self.shared.worse(),
+            false => test.answers().harm,
+        });
+        let beside = self.beside.iter().map(|test| test.answers().harm);
+        let asked: Vec<(f64, f64)> = fixed.chain(beside).map(|log_e| (1.0, log_e)).collect();
         judge::anytime::average(&asked).unwrap_or(0.0)
     }
 
@@ -195,16 +245,27 @@ impl GuardrailEvidence {
         let (answer, why) = if broken {
             (
                 Answer::Fail,
-                format!("{} is proven {side} {limit}: {}", metric.name(), self.alarm(guardrail, whose)),
+                format!(
+                    "{} is proven {side} {limit}: {}{}",
+                    metric.name(),
+                    self.alarm(guardrail, whose),
+                    self.shared.beyond_stable(metric)
+                ),
             )
         } else if let Some(fault) = self.fault() {
             (Answer::Error, format!("could not be evaluated: {fault}"))
+        } else if let Some(incident) = self.incident(guardrail, Scale::UNIT) {
+            (Answer::Insufficient, format!("shared incident: {}", incident.why))
         } else {
             let why = format!("{}; not proven {side} {limit}", self.facts(guardrail, whose));
             (if n_canary == 0 { Answer::Insufficient } else { Answer::Pass }, why)
         };
         said(guardrail, answer, why, (seen, n_canary), super::words::e_value(self.log_e()))
     }
+}
+
+fn asked(guardrail: &Guardrail, scale: Scale, deff: f64) -> Asked {
+    Asked { metric: guardrail.metric, limit: guardrail.limit, scale, deff }
 }
 
 fn said(

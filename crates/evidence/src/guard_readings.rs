@@ -3,6 +3,7 @@
 use manifest::{Guardrail, Insufficient, Reads};
 use serde::{Deserialize, Serialize};
 
+use crate::incident::Incident;
 use crate::readings::{in_vain, said};
 use crate::words::digits;
 use crate::{Answer, Reading};
@@ -23,7 +24,14 @@ pub struct GuardReadings {
     error: Option<String>,
     /// Why the last had no data.
     missing: Option<String>,
+    /// Stable's value with the last, where there is one.
+    stable: Option<f64>,
+    /// Those in a row that were beyond the limit as stable's were.
+    shared_in_a_row: u32,
 }
+
+/// By this part of stable's value a reading may be worse than stable's, and the trouble is shared.
+const ALIKE: f64 = 0.25;
 
 impl GuardReadings {
     /// Is it time to ask?
@@ -31,7 +39,8 @@ impl GuardReadings {
         self.last_age_ms.is_none_or(|last| age_ms.saturating_sub(last) >= reads.every_ms)
     }
 
-    pub fn take(&mut self, guardrail: &Guardrail, reading: &Reading, age_ms: u64) {
+    /// A reading; `beside`: is there a stable that may share what is bad?
+    pub fn take(&mut self, guardrail: &Guardrail, reading: &Reading, age_ms: u64, beside: bool) {
         self.last_age_ms = Some(age_ms);
         self.error.clone_from(&reading.error);
         if reading.error.is_some() {
@@ -48,7 +57,44 @@ impl GuardReadings {
         self.empty_in_a_row = 0;
         self.n = self.n.saturating_add(1);
         self.last = Some(seen);
-        self.bad_in_a_row = if guardrail.is_beyond(seen) { self.bad_in_a_row.saturating_add(1) } else { 0 };
+        self.stable = reading.stable.filter(|stable| beside && stable.is_finite());
+        let alike = |stable: f64| {
+            let room = stable.abs() * ALIKE;
+            let near = if guardrail.metric.larger_is_worse() {
+                seen <= stable + room
+            } else {
+                seen >= stable - room
+            };
+            guardrail.is_beyond(stable) && near
+        };
+        let bad = guardrail.is_beyond(seen);
+        if bad && self.stable.is_some_and(alike) {
+            // Neither a bad one nor a good one of the canary's.
+            self.shared_in_a_row = self.shared_in_a_row.saturating_add(1);
+            return;
+        }
+        self.shared_in_a_row = 0;
+        self.bad_in_a_row = if bad { self.bad_in_a_row.saturating_add(1) } else { 0 };
+    }
+
+    /// Stable's readings are as bad.
+    pub fn incident(&self, guardrail: &Guardrail) -> Option<Incident> {
+        let reads = guardrail.reads.as_deref()?;
+        let (seen, stable) = (self.last?, self.stable?);
+        let side = if guardrail.metric.larger_is_worse() { "above" } else { "below" };
+        (self.shared_in_a_row > reads.borne).then(|| Incident {
+            guardrail: true,
+            name: guardrail.name.clone(),
+            both: true,
+            older: false,
+            why: format!(
+                "both versions are {side} {}: {} is {} of the canary, {} of stable",
+                digits(guardrail.limit),
+                guardrail.name,
+                digits(seen),
+                digits(stable)
+            ),
+        })
     }
 
     /// Were more of the last readings bad than it bears?

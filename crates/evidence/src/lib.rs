@@ -12,6 +12,7 @@ mod findings;
 mod gate;
 mod guard;
 mod guard_readings;
+mod incident;
 mod interval;
 mod margin;
 mod measure;
@@ -34,6 +35,7 @@ pub use contest::Contest;
 use findings::reached;
 pub use gate::GateEvidence;
 pub use guard::GuardrailEvidence;
+pub use incident::Incident;
 pub use margin::OnMargin;
 pub use measure::{at_margin, estimate, trials};
 pub use proven::proven;
@@ -140,6 +142,7 @@ impl Evidence {
         }
         let clumps = self.clumps(plan.unit);
         // Gates remember what they saw, for display: answer times are large, and one gate's alone.
+        let may_share = look.concurrent && incident::is_asked(plan);
         let bare = (interval.canary.without_latencies(), control.without_latencies());
         // Known from before this look, so that no look decides how it is read.
         self.bursts.observe(&control, &interval.canary, look.span_ms);
@@ -153,6 +156,7 @@ impl Evidence {
                 let times = gate.metric() == Metric::LatencyP99;
                 let (canary, of_control) =
                     if times { (&interval.canary, &control) } else { (&bare.0, &bare.1) };
+                evidence.look_aside(gate, (Some(canary), of_control), (scale, clumps), look, may_share);
                 evidence.observe(gate, canary, of_control, look, clumps.of(gate.metric()));
                 for (canary, control) in &others {
                     let look = Look { of_stage: false, span_ms: 0, ..look };
@@ -173,7 +177,10 @@ impl Evidence {
                 let span = Span { ms: look.span_ms, of_stage: false };
                 let deff = clumps.of(guardrail.metric).unwrap_or(1.0);
                 let beside = |control| Some(control).filter(|_| guardrail.against_stable && look.concurrent);
-                let canary = if guardrail.metric == Metric::LatencyP99 { &interval.canary } else { &bare.0 };
+                let times = guardrail.metric == Metric::LatencyP99;
+                let (canary, of_control) =
+                    if times { (&interval.canary, &control) } else { (&bare.0, &bare.1) };
+                evidence.look_aside(guardrail, (Some(canary), of_control), (scale, deff), look, may_share);
                 evidence.observe(canary, beside(&control), span, deff);
                 for (canary, control) in &others {
                     let span = Span { ms: 0, of_stage: false };
@@ -184,14 +191,15 @@ impl Evidence {
     }
 
     /// A figure of the user's own: of a gate, or of a guardrail.
-    pub fn take_reading(&mut self, plan: &Plan, reading: &Reading, age_ms: u64) {
+    /// `concurrent`: is stable at work beside the canary, as another version?
+    pub fn take_reading(&mut self, plan: &Plan, reading: &Reading, age_ms: u64, concurrent: bool) {
         let external = |gate: &Gate| gate.name == reading.gate && gate.metric().is_external();
         for (gate, evidence) in plan.gates.iter().zip(&mut self.gates).filter(|(gate, _)| external(gate)) {
             evidence.take_reading(gate, reading, age_ms);
         }
         let named = plan.guardrails.iter().zip(&mut self.guardrails);
         for (guardrail, evidence) in named.filter(|(guardrail, _)| guardrail.name == reading.gate) {
-            evidence.take_reading(guardrail, reading, age_ms);
+            evidence.take_reading(guardrail, reading, age_ms, concurrent && incident::is_asked(plan));
         }
     }
 

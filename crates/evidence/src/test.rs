@@ -46,6 +46,9 @@ pub enum Test {
 /// A guardrail that is held beside stable bears so many times stable's events: what is closer is a gate's to find.
 const BESIDE: f64 = 1.25;
 
+/// And so much of stable's mean may be lost.
+const BESIDE_MEAN: f64 = 0.05;
+
 /// The range of confidence, as declared.
 pub fn scale(plan: &Plan) -> Scale {
     plan.traffic.confidence.as_ref().map_or(Scale::UNIT, |confidence| Scale {
@@ -87,6 +90,30 @@ impl Test {
             pass_below: 0.0,
         };
         Ok(Self::Rate { metric, gate: RateGate::new(rules)? })
+    }
+
+    /// As [`Self::beside`], of any metric: the canary is worse than stable by more than a limit has to bear, whatever
+    /// stable shows.
+    pub fn worse(metric: Metric, limit: f64, scale: Scale) -> Result<Self, JudgeError> {
+        match metric {
+            Metric::LatencyP99 => TailGate::new(TailRules {
+                harm_bins: bins_of(BESIDE, true),
+                margin_bins: bins_of(BESIDE, false),
+                late: false,
+                more_beyond: more_beyond(BESIDE),
+                tail: TAIL,
+                top: i32::from(tally::LATENCY_TOP),
+            })
+            .map(Self::Tail),
+            Metric::ConfidenceMean => ScoreGate::new(ScoreRules {
+                scale,
+                harm: margin(BESIDE_MEAN, 0.0),
+                margin: margin(BESIDE_MEAN, 0.0),
+                late: false,
+            })
+            .map(Self::Score),
+            _ => Self::beside(metric, limit),
+        }
     }
 
     /// The canary against stable.

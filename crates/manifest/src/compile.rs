@@ -24,6 +24,7 @@ pub(crate) use sources::{asked, secret};
 use split::policy;
 
 use crate::amount::{Percent, Span};
+use crate::incident::{OnSharedIncident, SharedIncident};
 use crate::plan::{Acknowledge, Alpha, Budget, ErrorClass, Insufficient, NoData, Plan, Rollback, Unit};
 use crate::preset;
 use crate::problem::{Problem, Problems};
@@ -309,7 +310,18 @@ fn rollback(check: &mut Check, written: Option<&typed::Rollback>) -> Rollback {
     Rollback {
         ramp_ppm: check.falling("spec.rollback.ramp", &written.ramp, false),
         step_ms: span(written.step, 10_000),
+        shared_incident: shared_incident(check, &written),
     }
+}
+
+fn shared_incident(check: &mut Check, written: &typed::Rollback) -> SharedIncident {
+    let action = written.on_shared_incident.unwrap_or_default();
+    if action == OnSharedIncident::Rollback && written.shared_incident_for.is_some() {
+        let remedy = "leave it out, or write onSharedIncident: hold";
+        check.refuse("spec.rollback.sharedIncidentFor", "nothing is held", remedy);
+    }
+    let for_ms = span(written.shared_incident_for, SharedIncident::default().for_ms);
+    SharedIncident { action, for_ms }
 }
 
 /// The lease's terms in the policy's words.

@@ -23,6 +23,7 @@ mod explain;
 mod fleet;
 mod gate;
 mod hooks;
+mod incident;
 mod keep_warm;
 mod lines;
 mod lint;
@@ -57,6 +58,7 @@ pub use fleet::{After, HowMany, Member, Terms};
 pub use gate::{
     Against, Basis, Figure, Gate, Guardrail, Limit, Marginal, Metric, OnFail, OnMarginal, Reads, Unread,
 };
+pub use incident::{OnSharedIncident, SharedIncident};
 pub use keep_warm::{AfterRun, HookHow, KeepWarm, Returning};
 pub use lint::{lint, wanted};
 pub use name::unusable_name;

@@ -293,6 +293,9 @@ pub struct Rollback {
     pub ramp_ppm: Vec<u32>,
     /// The time at each of them, in milliseconds.
     pub step_ms: u64,
+    /// What is done about trouble that stable shares.
+    #[serde(default)]
+    pub shared_incident: crate::SharedIncident,
 }
 
 /// What becomes of another version that is applied while a run lasts.

@@ -37,6 +37,8 @@ pub enum AttentionKind {
     NoRequests,
     /// A gate or guardrail cannot be evaluated.
     GateError,
+    /// A limit is broken by both versions alike, or by stable.
+    SharedIncident,
 }
 
 impl State {
@@ -53,6 +55,7 @@ impl State {
             (AttentionKind::Quorum, self.without_quorum()),
             (AttentionKind::NoRequests, self.without_requests()),
             (AttentionKind::GateError, self.in_error()),
+            (AttentionKind::SharedIncident, self.incident.as_deref().map(|incident| incident.text.clone())),
         ];
         let found = found
             .into_iter()

@@ -173,6 +173,9 @@ impl State {
         if !self.fresh() {
             return Some("no trustworthy counts arrive".to_owned());
         }
+        if let Some(incident) = &self.incident {
+            return Some(incident.text.clone());
+        }
         self.window().err().map(|closed| closed.why)
     }
 

@@ -61,7 +61,7 @@ pub use open_enum::OpenEnum;
 pub use practice::{DueAction, OverdueTime, PracticeBlocker, PracticeSchedule, PracticeView};
 pub use state::{
     Acted, Approval, Exposed, HandBackProgress, KnownEndpoints, Override, Pause, Phase, ProxyVisibility,
-    PublicationState, RollbackBy, RolledBack, StageRecord, State, WarmingUp,
+    PublicationState, RollbackBy, RolledBack, SharedIncident, StageRecord, State, WarmingUp,
 };
 pub use step::{protect, step};
 pub use view::{

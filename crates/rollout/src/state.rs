@@ -51,6 +51,9 @@ pub struct State {
     /// What shares follow; `None`: weights stand still.
     #[serde(default)]
     pub bandit: Option<Box<Bandit>>,
+    /// Trouble that stable has as well: no weight rises meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<Box<SharedIncident>>,
     /// What it is held to while nothing stands beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alone: Option<Box<crate::FixedLimits>>,
@@ -110,6 +113,16 @@ pub struct State {
     pub watching: Option<Box<Watching>>,
     /// The history, oldest first.
     pub history: Vec<crate::Record>,
+}
+
+/// Trouble that stable has as well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SharedIncident {
+    /// Since when, on the run's own clock.
+    pub since_age_ms: u64,
+    /// What it is, in one clause.
+    pub text: String,
 }
 
 /// A named person went past what held the run back.
@@ -344,6 +357,10 @@ pub struct StageRecord {
     /// When it was first complete, on the run's own clock; a member of a fleet may have to wait from here on.
     #[serde(default)]
     pub complete_age_ms: Option<u64>,
+    /// How long trouble lasted in it that both versions shared and that began after the canary's first request, in
+    /// milliseconds.
+    #[serde(default)]
+    pub shared_ms: u64,
     /// What the canary showed in it; emptied at the end of the run, when it is summed up.
     #[serde(default)]
     pub shown: Counts,

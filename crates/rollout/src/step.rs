@@ -40,6 +40,7 @@ mod barrier;
 mod ending;
 mod hand_back;
 mod harm;
+mod incident;
 mod past;
 mod people;
 mod ready;
@@ -225,6 +226,7 @@ impl State {
             acted: Vec::new(),
             sight: Box::default(),
             alone: None,
+            incident: None,
             stable_ready: false,
             endpoints: crate::KnownEndpoints::default(),
             warming: None,

@@ -70,7 +70,7 @@ pub fn page(views: &Views, triggers: &TriggerViews, plugins: &[Plugin], troubles
     }
     let attention = page.gauge(
         "serin_rollout_attention",
-        "1 for each thing that holds, blinds or refuses the rollout: no_proxies, quorum, no_metrics, unread, no_requests, gate_error",
+        "1 for each thing that holds, blinds or refuses the rollout: no_proxies, quorum, no_metrics, unread, no_requests, gate_error, shared_incident",
     );
     for view in views.values() {
         for found in &view.run.attention {

@@ -22,8 +22,8 @@ mod world;
 pub use chance::Chance;
 pub use outcome::{End, Outcome};
 pub use requests::{
-    Answers, CanaryDifference, CanaryHealth, Clients, Counting, NAMED, Named, Pods, Proxy, RequestWorld,
-    RunResult, Script, WorldResult, play,
+    Answers, CanaryDifference, CanaryHealth, Clients, Counting, Incident, NAMED, Named, Pods, Proxy,
+    RequestWorld, RunResult, Script, WorldResult, play,
 };
 pub use run::{horizon_ms, run};
 pub use shape::{BadTraffic, Beta, Latency};

@@ -3,7 +3,6 @@
 use super::gates::{metric, unread, value};
 use super::{Check, possible, sources, span};
 use crate::gate::{Gate, Guardrail, Metric, Reads};
-use crate::source::Source;
 use crate::typed::{self, Level, RolloutSpec};
 
 /// Readings in a row beyond the limit that are borne: a single one is seldom the truth.
@@ -100,11 +99,6 @@ fn reads(check: &mut Check, at: &str, written: &typed::Guardrail, metric: Metric
         return None;
     };
     sources::source(check, at, source);
-    if source.gives_stable() && !matches!(source, Source::Push(_)) {
-        let remedy =
-            "put the comparison into the query, such as canary / stable, or make it a gate `against: stable`";
-        check.refuse(format!("{at}.source"), "a guardrail compares with its limit alone", remedy);
-    }
     let every_ms = span(written.every, 60_000);
     if every_ms == 0 {
         let remedy = "write a time such as 1m";

@@ -6,6 +6,7 @@ use split::policy::{Assignment, Key, Match, NoKey};
 
 use crate::amount::{Percent, Span};
 use crate::gate::Metric;
+use crate::incident::{OnSharedIncident, SharedIncident};
 use crate::plan::{ErrorClass, Insufficient, OnTimeout, Plan, Supersede};
 
 fn watches_time(plan: &Plan) -> bool {
@@ -64,6 +65,16 @@ pub(super) fn write_ends(text: &mut String, plan: &Plan) -> std::fmt::Result {
             "Where nobody is hurt it goes back by {}, {step} each, and at once where harm is proven.",
             steps.join(", ")
         )?;
+    }
+    match plan.rollback.shared_incident {
+        SharedIncident { action: OnSharedIncident::Hold, for_ms, .. } => writeln!(
+            text,
+            "A limit that stable breaks as much at the same moments holds the weight; after {} in one stage it goes back.",
+            Span::from_ms(for_ms)
+        )?,
+        SharedIncident { action: OnSharedIncident::Rollback, .. } => {
+            writeln!(text, "A limit that stable breaks as well sends it back all the same.")?;
+        }
     }
     let action = match plan.no_data.action {
         Insufficient::Hold => "it stays at its weight and says so",

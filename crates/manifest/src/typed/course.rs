@@ -7,6 +7,7 @@ use super::Anomaly;
 use crate::amount::{Margin, Percent, Quantity, Span};
 use crate::expect::Expect;
 use crate::gate::{Metric, OnFail, OnMarginal};
+use crate::incident::OnSharedIncident;
 use crate::plan::{Insufficient, OnTimeout};
 use crate::source::Source;
 use crate::window::Day;
@@ -330,4 +331,12 @@ pub struct Rollback {
     /// The time at each weight. Default: 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Span>,
+    /// A limit is broken, and stable breaks it at the same moments as much: hold the weight, or roll back all the same.
+    /// Default: hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_shared_incident: Option<OnSharedIncident>,
+    /// With `hold`: the longest time in one stage; the canary is taken back after it, for it may be the cause. Default:
+    /// 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_incident_for: Option<Span>,
 }

@@ -43,6 +43,7 @@ impl State {
             && self.rivals_proven()
             && self.fresh()
             && self.unguarded().is_none()
+            && self.incident.is_none()
     }
 
     /// Has each gate of a stage said something, and does none hold? A gate nobody heard of has proven nothing.

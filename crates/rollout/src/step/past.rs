@@ -18,6 +18,7 @@ impl State {
         let mut past: Vec<String> = self.window().err().into_iter().map(|closed| closed.why).collect();
         past.extend(self.endpoints_for(self.next_seen()).err());
         past.extend(self.unseen());
+        past.extend(self.incident.as_deref().map(|incident| incident.text.clone()));
         past.extend(self.unproven_gates(arm));
         past
     }

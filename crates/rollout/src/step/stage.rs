@@ -51,6 +51,9 @@ impl Run {
             Phase::Pending { .. } => !state.stages.is_empty(),
             Phase::Succeeded => false,
         };
+        if matches!(state.phase, Phase::Pending { .. }) && !live && interval.gap.is_none() {
+            return self.count_before(interval);
+        }
         if !live
             || interval.gap.is_some()
             || interval.epoch < state.first_epoch
@@ -104,6 +107,10 @@ impl Run {
         if let Some(reason) = self.state.overspent() {
             return self.roll_back(RollbackBy::Budget, reason);
         }
+        self.bear_incident(span_ms);
+        if self.state.phase == Phase::RolledBack {
+            return;
+        }
         self.judge_and_act();
         self.hold_alone(interval, look);
     }
@@ -114,11 +121,14 @@ impl Run {
         if !state.wanted().iter().any(|wanted| wanted.name == reading.gate) {
             return;
         }
+        let concurrent = state.concurrent();
         match reading.arm.filter(|arm| *arm != state.plan.arm()) {
-            None => state.evidence.take_reading(&state.plan, reading, state.age_ms),
+            None => {
+                state.evidence.take_reading(&state.plan, reading, state.age_ms, concurrent);
+            }
             Some(arm) => {
                 if let Some(rival) = state.arms.rivals.get_mut(&arm) {
-                    rival.evidence.take_reading(&state.plan, reading, state.age_ms);
+                    rival.evidence.take_reading(&state.plan, reading, state.age_ms, concurrent);
                 }
             }
         }
@@ -397,6 +407,7 @@ impl Run {
             approval: None,
             reanalyzed: false,
             complete_age_ms: None,
+            shared_ms: 0,
             shown: crate::Counts::default(),
         });
         let state = &mut self.state;

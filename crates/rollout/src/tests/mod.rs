@@ -17,6 +17,7 @@ mod property;
 mod protection;
 mod ready;
 mod rises;
+mod shared;
 mod size;
 pub(crate) mod story;
 mod table;

@@ -85,6 +85,8 @@ pub(super) struct Story {
     pub(super) clumped: bool,
     /// Do counts arrive?
     pub(super) counted: bool,
+    /// Do stable's counts arrive with them?
+    pub(super) stable_heard: bool,
     /// By how much the wall clock is ahead of the steady one, in milliseconds.
     pub(super) wall_ms: i64,
     /// Does the deploy tool do its work?
@@ -129,6 +131,7 @@ impl Story {
             grouped: false,
             clumped: false,
             counted: true,
+            stable_heard: true,
             wall_ms: 0,
             deploys: true,
             ms: 0,
@@ -213,7 +216,7 @@ impl Story {
                 to_ms: self.unix_ms(self.ms),
                 canary,
                 rivals: on_trial,
-                stable,
+                stable: if self.stable_heard { stable } else { Counts::default() },
                 ..Interval::default()
             };
             self.take(&Event::Interval(Box::new(interval)));

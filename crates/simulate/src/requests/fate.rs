@@ -49,13 +49,20 @@ impl Fate {
             return Self::at(AT_ONCE_S, Class::Reset);
         };
         let early = if sent.now_s < answers.slow_until_s { answers.slow_by } else { 1.0 };
-        let mut takes_s =
-            answers.median_s * (answers.sigma * chance.normal()).exp() * differs.times * slow * early
-                + wait_s;
+        let (fails, slower) = world.incident.at(sent.now_s, sent.challenger);
+        let mut takes_s = answers.median_s
+            * (answers.sigma * chance.normal()).exp()
+            * differs.times
+            * slow
+            * early
+            * slower
+            + wait_s;
         let mut class = Class::Ok;
         if hits(sent.errors.unwrap_or(answers.errors) * differs.errors, chance) {
             class = if answers.resets { Class::Reset } else { Class::ServerError };
             takes_s = if answers.resets { AT_ONCE_S } else { takes_s };
+        } else if hits(fails, chance) {
+            class = Class::ServerError;
         } else if hits(answers.timeouts * differs.timeouts, chance) || hits(differs.hangs, chance) {
             takes_s = f64::INFINITY;
         } else if hits(answers.retries, chance) {

@@ -23,4 +23,4 @@ mod world;
 pub use named::{CanaryHealth, NAMED, Named};
 pub use play::{RunResult, Script, play};
 pub use tried::WorldResult;
-pub use world::{Answers, CanaryDifference, Clients, Counting, Pods, Proxy, RequestWorld};
+pub use world::{Answers, CanaryDifference, Clients, Counting, Incident, Pods, Proxy, RequestWorld};

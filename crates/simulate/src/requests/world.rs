@@ -17,6 +17,8 @@ pub struct RequestWorld {
     pub proxies: Vec<Proxy>,
     /// How the canary differs.
     pub canary: CanaryDifference,
+    /// Trouble for a time.
+    pub incident: Incident,
     /// How is counted.
     pub counting: Counting,
 }
@@ -111,6 +113,46 @@ pub struct Proxy {
     pub late: f64,
 }
 
+/// Trouble for a time, of either version or of both.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Incident {
+    /// In so many seconds ...
+    pub from_s: f64,
+    /// ... for so many ...
+    pub for_s: f64,
+    /// ... once in so many; infinite: once.
+    pub every_s: f64,
+    /// The share of requests that fail beside all others, of stable and of the canary.
+    pub errors: [f64; 2],
+    /// All answer times, as factors: of stable and of the canary.
+    pub slow_by: [f64; 2],
+}
+
+impl Incident {
+    /// None.
+    pub const NONE: Self = Self {
+        from_s: f64::INFINITY,
+        for_s: 0.0,
+        every_s: f64::INFINITY,
+        errors: [0.0; 2],
+        slow_by: [1.0; 2],
+    };
+
+    /// The share of requests that fail and the factor on answer times, at a moment.
+    #[must_use]
+    pub fn at(&self, now_s: f64, canary: bool) -> (f64, f64) {
+        let since_s = now_s - self.from_s;
+        let in_turn_s = if self.every_s.is_finite() { since_s.rem_euclid(self.every_s) } else { since_s };
+        if since_s < 0.0 || in_turn_s >= self.for_s {
+            return (0.0, 1.0);
+        }
+        let [of_stable, of_canary] = [0, 1].map(|at: usize| {
+            (self.errors.get(at).copied().unwrap_or(0.0), self.slow_by.get(at).copied().unwrap_or(1.0))
+        });
+        if canary { of_canary } else { of_stable }
+    }
+}
+
 /// How the canary differs from stable.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CanaryDifference {
@@ -201,6 +243,7 @@ impl Default for RequestWorld {
             },
             proxies: vec![Proxy::sound(0.5), Proxy::sound(0.5)],
             canary: CanaryDifference::NONE,
+            incident: Incident::NONE,
             counting: Counting::Right,
         }
     }

@@ -1,5 +1,7 @@
 //! The table of worlds.
 
+mod shared;
+
 use super::{CanaryHealth, Named};
 use crate::requests::play::Script;
 use crate::requests::world::{Counting, Proxy, RequestWorld};
@@ -389,4 +391,15 @@ pub const NAMED: &[Named] = &[
         },
         ..CALM
     },
+    // At the end: a world's place is its stream of chance.
+    shared::ERRORS,
+    shared::ERRORS_AT_HALF,
+    shared::OUTAGE,
+    shared::BURSTS,
+    shared::SLOW,
+    shared::STABLE_ALONE,
+    shared::CANARY_ALONE,
+    shared::CANARY_TWICE,
+    shared::CANARY_STAYS,
+    shared::FOR_EVER,
 ];
