@@ -82,6 +82,8 @@ pub enum Command {
     Import(Import),
     /// Compare two files of samples once
     Judge(crate::judgement::Options),
+    /// Compare two files of predictions, joined with labels: accuracy, calibration, latency, errors, drift
+    Compare(crate::judgement::CompareOptions),
     /// Estimate how long a rollout takes, and whether there is enough traffic
     Plan(crate::planning::Options),
     /// Simulate a rollout many times, with made-up or recorded traffic

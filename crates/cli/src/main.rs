@@ -91,6 +91,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(options) => lint::explain(&options),
         Command::Import(options) => import::import(&options),
         Command::Judge(options) => judgement::judge(&options),
+        Command::Compare(options) => judgement::compare(&options),
         Command::Plan(options) => planning::plan(&options),
         Command::Simulate(options) => simulation::simulate(&options),
         Command::Bootstrap(options) => bootstrap::print(&options),

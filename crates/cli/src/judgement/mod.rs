@@ -3,6 +3,7 @@
 mod alert;
 mod analysis;
 mod asked;
+mod compare;
 mod compat;
 mod config;
 mod foreign;
@@ -28,6 +29,7 @@ use serde::Serialize;
 
 use crate::args::Output;
 use analysis::{Analysis, AnalysisOptions};
+pub use compare::{CompareOptions, compare};
 use config::CanaryConfig;
 use rule::{Kind, Rule, Side, TestName};
 use segment::SegmentPolicy;

@@ -3,6 +3,7 @@
 //! `x` is the canary's sample and `y` the stable's wherever the two are not named otherwise.
 
 mod bootstrap;
+mod calibration;
 mod cluster;
 mod distance;
 mod effect;
@@ -16,6 +17,7 @@ mod sample;
 mod welch;
 
 pub use bootstrap::bootstrap_mean_diff_ci;
+pub use calibration::{brier_terms, expected_calibration_error, roc_auc};
 pub use cluster::{ClusteredDifference, ClusteredMean, GroupSums, clustered_difference, clustered_mean};
 pub use distance::{JensenShannon, cosine_similarity, js_divergence, psi, psi_null};
 pub use effect::{cohens_d, common_language, hedges_g};

@@ -242,6 +242,29 @@ impl Table {
             .collect()
     }
 
+    /// The line of each row in its file.
+    pub fn lines(&self) -> impl Iterator<Item = u64> {
+        self.rows.iter().map(|row| row.line)
+    }
+
+    /// The same rows with further columns of numbers, or others in place of those of the same name; NaN is nothing.
+    pub fn with(&self, columns: &[(&str, Vec<f64>)]) -> Self {
+        let kept = |name: &String| !columns.iter().any(|(other, _)| other == name);
+        let places: Vec<usize> =
+            self.names.iter().enumerate().filter(|(_, name)| kept(name)).map(|(at, _)| at).collect();
+        let old = places.iter().filter_map(|at| self.names.get(*at).cloned());
+        let names = old.chain(columns.iter().map(|(name, _)| (*name).to_owned())).collect();
+        let rows = self.rows.iter().enumerate().map(|(number, row)| {
+            let old = places.iter().map(|at| row.cells.get(*at).cloned().unwrap_or_default());
+            let new = columns.iter().map(|(_, values)| match values.get(number) {
+                Some(value) if !value.is_nan() => value.to_string().into(),
+                _ => "".into(),
+            });
+            Row { line: row.line, cells: old.chain(new).collect() }
+        });
+        Self::new(&self.file, names, rows.collect(), self.divider)
+    }
+
     pub fn row_count(&self) -> usize {
         self.rows.len()
     }

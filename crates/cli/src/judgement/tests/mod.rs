@@ -1,3 +1,4 @@
+mod compare;
 mod documented;
 mod kayenta;
 mod segments;
