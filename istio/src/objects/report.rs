@@ -170,6 +170,7 @@ fn attention(view: &RunView, accepted: &(bool, &'static str, String)) -> Option<
             Some(AttentionKind::Unread) => "Unread",
             Some(AttentionKind::NoRequests) => "NoRequests",
             Some(AttentionKind::GateError) => "GateError",
+            Some(AttentionKind::SharedIncident) => "SharedIncident",
             None => "Other",
         };
         return Some((reason, found.text.clone()));
