@@ -23,6 +23,9 @@
 {{- end }}
 - --istio-lease={{ include "serin.host" . }}:7070
 {{- end }}
+{{- if .Values.rollouts.enabled }}
+- --kubernetes-rollouts={{ default "all" (join "," .Values.rollouts.namespaces) }}
+{{- end }}
 {{- range .Values.workloads.namespaces }}
 - --kubernetes-workloads={{ . }}
 {{- end }}
