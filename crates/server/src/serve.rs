@@ -56,8 +56,6 @@ pub struct Config {
     pub ecds_file: Option<PathBuf>,
     /// Also write the policy into these plugins of Istio.
     pub plugins: Plugins,
-    /// Take rollouts from the objects of Kubernetes in these namespaces; `None`: from people alone.
-    pub rollouts: Option<istio::objects::Namespaces>,
     /// Keep each rollout's counts in this directory.
     pub record: Option<PathBuf>,
     /// How often counters are read.
@@ -89,6 +87,8 @@ pub struct Plugins {
     pub lease: istio::LeaseAddress,
     /// Names the API server; `None`: the environment does.
     pub kubeconfig: Option<PathBuf>,
+    /// Take rollouts from the objects of Kubernetes in these namespaces; `None`: from people alone.
+    pub rollouts: Option<istio::objects::Namespaces>,
     /// The namespaces where rollouts may change what runs.
     pub workloads: Vec<String>,
 }
@@ -136,7 +136,7 @@ pub async fn run(config: Config) -> Result<()> {
         .map(|told| placed(told, Admin::new))
         .collect::<Result<Vec<_>, _>>()
         .context("--envoy-admin")?;
-    let kubeconfig = config.plugins.kubeconfig.clone();
+    let (kubeconfig, rollouts) = (config.plugins.kubeconfig.clone(), config.plugins.rollouts.clone());
     let changeable = config.plugins.workloads.clone();
     let mut pages = Vec::new();
     let mut discoveries: Vec<(Option<String>, Arc<dyn Discovery>)> = Vec::new();
@@ -250,7 +250,7 @@ pub async fn run(config: Config) -> Result<()> {
         plugins: plugins.into(),
         troubles,
     };
-    if let Some(namespaces) = config.rollouts {
+    if let Some(namespaces) = rollouts {
         let client = Plugin::client(kubeconfig.as_deref()).await.context("--kubernetes-rollouts")?;
         let objects = Objects {
             commands: api.commands.clone(),
