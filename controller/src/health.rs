@@ -11,12 +11,12 @@ use scrape::Increments;
 
 /// An engine that has not come round for so long is stuck, in milliseconds.
 pub const ENGINE_SILENT_MS: u64 = 10_000;
-/// The store is tried this often at most, however often somebody asks.
+/// The store is tried this often at most, however often readiness is asked for.
 const TRY_STORE_NS: u64 = 5_000_000_000;
 /// A store that takes longer than this is not one that can be relied on.
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What the engine says of itself; written by it, read by whoever asks.
+/// What the engine says of itself; written by it, read by the API.
 #[derive(Clone, Debug)]
 pub struct Health(Arc<Mutex<Known>>);
 
@@ -28,9 +28,9 @@ struct Known {
     proxies: usize,
     /// When one of them was last read.
     seen_ns: Option<u64>,
-    /// What became of the last try of the store, and when that was.
+    /// The outcome of the last try of the store, and when that was.
     tried: Option<(u64, Option<String>)>,
-    /// Counters that are older than this are none, in nanoseconds.
+    /// Counters older than this count as missing, in nanoseconds.
     blind_ns: u64,
 }
 
@@ -77,7 +77,7 @@ impl Health {
         let (proxies, seen_ns, blind_ns) =
             self.change(|known| (known.proxies, known.seen_ns, known.blind_ns));
         if proxies == 0 {
-            let why = format!("nobody's counters are read: {}", scrape::HOW);
+            let why = format!("no proxy's counters are read: {}", scrape::HOW);
             return Check { why: Some(why), ..Check::of("counters", None) };
         }
         let age_ns = seen_ns.map(|seen_ns| clock::monotonic_ns().saturating_sub(seen_ns));

@@ -107,7 +107,7 @@ impl Publisher {
     }
 
     /// Writes what each region's proxies are told and reads it as a proxy will: what the filter would refuse never
-    /// leaves. A part with a region is that region's alone. `vouched`: it carries a lease even if nobody is exposed.
+    /// leaves. A part with a region is that region's alone. `vouched`: it carries a lease even if no request goes to the canary.
     pub fn compose(
         &self,
         generation: u64,
@@ -140,7 +140,7 @@ impl Publisher {
         ttl_ms: u32,
         vouched: bool,
     ) -> Result<(String, u64), PolicyError> {
-        // Nothing exposed needs nobody to vouch for it.
+        // A policy that exposes nothing needs no lease.
         let exposed = vouched || rollouts.iter().any(exposes);
         let lease = exposed.then(|| Lease {
             cluster: CLUSTER.to_owned(),
@@ -190,7 +190,7 @@ fn digest(text: &str) -> u64 {
     hash.as_ref().first_chunk().copied().map_or(0, u64::from_be_bytes)
 }
 
-/// May a rollout's part of a policy send anybody to the canary?
+/// Can a rollout's part of a policy send a request to the canary?
 pub fn exposes(rollout: &split::policy::Rollout) -> bool {
     rollout.arms.exposes()
         || rollout.shadow.is_some()

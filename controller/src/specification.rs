@@ -1,4 +1,4 @@
-//! A specification, read before it comes to the engine: what is long or wound up in itself delays nobody else's command.
+//! A specification, read before it comes to the engine: one that is long or deeply nested delays no other command.
 
 use std::sync::Arc;
 use std::time::Duration;

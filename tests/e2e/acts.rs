@@ -1,6 +1,4 @@
-//! What people do at the same time, twice, and while nobody was there to count.
-
-use std::time::{Duration, Instant};
+//! What people do at the same time, and twice.
 
 use api::PhaseName::RolledBack;
 use api::{ActRequest, Refusal};
@@ -90,24 +88,4 @@ async fn promotions_at_once_move_one_stage() {
     let abort = abort.header(api::EXPECT_HEADER, "9-9").header(api::KEY_HEADER, "step-7");
     assert_eq!(abort.json(&because("x")).send().await.expect("an answer").status(), 200);
     serin.until("ranker", "the way back", |view| view.is(RolledBack)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_the_controller_is_no_bake() {
-    let _core = a_core().await;
-    let models = Models::plain().await;
-    let mut serin = Serin::start(&models, EnvoyOptions::default()).await;
-    let _load = Load::start(LoadPlan { rate: 50.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
-    serin.apply(&STAGES.replacen("bake: 1h", "bake: 15s", 1)).await;
-    let begun = Instant::now();
-    serin.until("ranker", "the canary", |view| view.run.exposed.requests != 0).await;
-    serin.kill();
-    // A bake of 15 s has had so much at most.
-    let baked = begun.elapsed();
-    tokio::time::sleep(Duration::from_secs(16)).await;
-    let back = Instant::now();
-    serin.run().await;
-    serin.until("ranker", "the second stage", |view| view.run.stage == 2).await;
-    let least = Duration::from_secs(15).saturating_sub(baked).saturating_sub(Duration::from_secs(1));
-    assert!(back.elapsed() >= least, "{:?} after it came back, {least:?} were left", back.elapsed());
 }

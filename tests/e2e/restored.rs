@@ -6,22 +6,11 @@ use api::PhaseName::{Paused, RolledBack};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use tests::{EnvoyOptions, Models, Serin, get, until};
-
-const SPEC: &str = "apiVersion: serin.dev/v1alpha1
-kind: Rollout
-metadata: {name: ranker}
-spec:
-  stable: {version: v1}
-  canary: {version: v2}
-  stages:
-    - {weight: 50%, bake: 1h, deadline: 2h}
-    - {weight: 100%, bake: 1h, deadline: 2h}
-";
+use tests::{EnvoyOptions, Models, Serin, get, stages_by_hand, until};
 
 async fn at_a_stage(models: &Models) -> Serin {
     let serin = Serin::start(models, EnvoyOptions::default()).await;
-    serin.apply(SPEC).await;
+    serin.apply(&stages_by_hand(&["50%", "100%"], "")).await;
     serin.until("ranker", "stage 1", |view| view.run.weight_ppm == 500_000).await;
     share(&serin, "half", |share| (20..80).contains(&share)).await;
     serin

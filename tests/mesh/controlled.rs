@@ -5,7 +5,7 @@ use api::PhaseName;
 use demo::load::Latencies;
 use serde_json::json;
 
-use tests::{EnvoyProcess, Evidence, Serin, alone, free_port, left_alone, until};
+use tests::{EnvoyProcess, Evidence, Serin, alone, free_port, left_alone, stages_by_hand, until};
 
 use crate::stage::{Stage, cluster, module};
 
@@ -13,25 +13,9 @@ const LABELS: &[(&str, &str)] = &[("app", "storefront"), ("serin.dev/decide", "t
 const TIMES: u64 = 5;
 const LEASE: &str = "serin.serin-system.svc.cluster.local:7070";
 
-/// A stage that a person moves, so that what is tested is the way.
 fn rollout(stage: &Stage) -> String {
-    format!(
-        "
-apiVersion: serin.dev/v1alpha1
-kind: Rollout
-metadata: {{name: ranker}}
-spec:
-  stable: {{version: v1}}
-  canary: {{version: v2}}
-  match: {{authority: [{}]}}
-  noData: {{after: 60s}}
-  stages:
-    - {{weight: 50%, bake: 1h, deadline: 2h}}
-    - {{weight: 60%, bake: 1h, deadline: 2h}}
-    - {{weight: 100%, bake: 1h, deadline: 2h}}
-",
-        stage.service.host()
-    )
+    let more = format!("  match: {{authority: [{}]}}\n  noData: {{after: 60s}}\n", stage.service.host());
+    stages_by_hand(&["50%", "60%", "100%"], &more)
 }
 
 async fn controller(stage: &Stage, file: &str, namespace: &str) -> Serin {

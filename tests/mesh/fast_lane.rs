@@ -2,25 +2,11 @@
 
 use api::PhaseName;
 
-use tests::{Serin, alone, free_port, tools, until};
+use tests::{Serin, alone, free_port, stages_by_hand, tools, until};
 
 use crate::stage::{Stage, cluster};
 
 const LABELS: &[(&str, &str)] = &[("app", "storefront"), ("serin.dev/fast-lane", "true")];
-
-/// A stage that a person moves, so that what is tested is the way.
-const ROLLOUT: &str = "
-apiVersion: serin.dev/v1alpha1
-kind: Rollout
-metadata: {name: ranker}
-spec:
-  stable: {version: v1}
-  canary: {version: v2}
-  stages:
-    - {weight: 50%, bake: 1h, deadline: 2h}
-    - {weight: 60%, bake: 1h, deadline: 2h}
-    - {weight: 100%, bake: 1h, deadline: 2h}
-";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "wants a control plane: SERIN_MESH=1 cargo xtask test"]
@@ -38,7 +24,7 @@ async fn the_controller_moves_weights_with_and_without_istiod() {
 
     let serin = Serin::beside(envoy, [http, ecds]).await;
     let load = stage.load();
-    serin.apply(ROLLOUT).await;
+    serin.apply(&stages_by_hand(&["50%", "60%", "100%"], "")).await;
     let in_stage = async |stage: usize| {
         serin.until("ranker", "the stage", |view| view.is_at(PhaseName::Progressing, stage)).await
     };

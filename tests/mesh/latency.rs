@@ -3,23 +3,11 @@
 use api::PhaseName;
 use demo::load::{Latencies, Load};
 
-use tests::{Serin, alone, free_port, left_alone, tools, until};
+use tests::{Serin, alone, free_port, left_alone, stages_by_hand, tools, until};
 
 use crate::stage::{Stage, cluster, module, weight};
 
 const TIMES: u64 = 10;
-
-const ROLLOUT: &str = "
-apiVersion: serin.dev/v1alpha1
-kind: Rollout
-metadata: {name: ranker}
-spec:
-  stable: {version: v1}
-  canary: {version: v2}
-  stages:
-    - {weight: 50%, bake: 1h, deadline: 2h}
-    - {weight: 100%, bake: 1h, deadline: 2h}
-";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "wants a control plane: SERIN_MESH=1 cargo xtask test"]
@@ -76,7 +64,7 @@ async fn by_fast_lane() -> Latencies {
     let load = stage.load();
     let mut latencies = Latencies::default();
     for run in 1..=TIMES {
-        serin.apply(ROLLOUT).await;
+        serin.apply(&stages_by_hand(&["50%", "100%"], "")).await;
         serin
             .until("ranker", "the stage", |view| view.run.run == run && view.is(PhaseName::Progressing))
             .await;

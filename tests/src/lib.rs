@@ -15,6 +15,7 @@
 )]
 
 mod cluster;
+mod documents;
 mod envoy_process;
 mod http;
 mod look;
@@ -30,6 +31,7 @@ mod wait;
 use std::sync::Arc;
 
 pub use cluster::{Cluster, kubectl};
+pub use documents::stages_by_hand;
 pub use envoy_process::{EnvoyOptions, EnvoyProcess};
 pub use http::{Answer, get, page};
 pub use look::{Counts, Look};

@@ -73,7 +73,7 @@ impl Acknowledged {
         }
         let surplus = self.refusals.len().saturating_sub(KEPT);
         self.refusals.drain(..surplus);
-        // Every pod of a week is a proxy of its own: those that nobody knows any more are not listed again.
+        // Each pod is a proxy of its own: pods that have ended are not listed again.
         if self.listed.len() > update.known() * 2 + KEPT {
             self.listed.retain(|node, _| update.knows(node));
         }

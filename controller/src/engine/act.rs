@@ -133,7 +133,7 @@ impl Engine {
         );
     }
 
-    /// Names the asking, so that whoever is asked again after a crash knows it for the same.
+    /// A key of the request: a hook that is asked again after a crash recognises it.
     fn key(&self, state: &State) -> String {
         let asked = match &state.phase {
             Phase::HandBack(HandBackProgress::Asked { since_age_ms, .. }) => *since_age_ms,

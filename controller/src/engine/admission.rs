@@ -68,7 +68,7 @@ impl Engine {
         }
     }
 
-    /// As [`Engine::apply`] would answer; nothing is written and nobody hears of it.
+    /// As [`Engine::apply`] would answer; nothing is written or published.
     pub(super) fn would_apply(&self, spec: &Specification, again: bool) -> Result<Applied, Refusal> {
         let Admitted { name, run, admission, mut warnings, .. } = self.admit(spec, again)?;
         let mut would = Applied { run, dry_run: true, ..Applied::default() };

@@ -55,7 +55,7 @@ impl Engine {
                 applied.run = run;
             }
             Admission::Unchanged => {
-                // Whoever applies what is there wants nothing else to come.
+                // Applying the present specification again cancels what is queued after it.
                 warnings.extend(self.withdraw(&name)?);
                 applied.unchanged = true;
             }
@@ -127,7 +127,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Runs begin. They are on the disk, and those before them kept, before anybody hears of them.
+    /// Runs begin. They are on the disk, and the runs before them archived, before anything of them is published.
     pub(super) async fn begin(
         &mut self,
         name: &str,
@@ -188,7 +188,7 @@ impl Engine {
         Ok(all.iter().map(Exercise::view).collect())
     }
 
-    /// The run of a name that somebody typed.
+    /// The run of a name as a user gives it.
     pub(super) fn named(&mut self, name: &str) -> Result<&mut Run, Refusal> {
         self.there_is(name)?;
         self.runs.get_mut(name).ok_or_else(|| Refusal::Unknown(name.to_owned()))

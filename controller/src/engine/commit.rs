@@ -5,7 +5,7 @@
 //!                                                    taken back: adopt -> begin to write -> carry out
 //! ```
 //!
-//! Nobody sees a decision that raises a weight before it is on the disk. What takes traffic back waits for no disk: it holds
+//! A decision that raises a weight is on the disk before it is published. A rollback waits for no disk: it holds
 //! from memory, and is written as soon as the disk takes it ([`super::writing`]).
 
 use anyhow::Result;
@@ -71,7 +71,7 @@ pub(super) struct NumberedDraft {
     of_runs: Vec<u64>,
     /// Of the exercise.
     of_exercise: u64,
-    /// Rollouts that are taken back, each with the generation below which nobody vouches for it.
+    /// Rollouts that are taken back, each with the generation below which no lease is given for it.
     revoked: Vec<(String, u64)>,
     /// Lines of the journal: of each run, and of the exercise.
     run_entries: Vec<Vec<Entry>>,
@@ -142,7 +142,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Does it hold although the disk refuses? Evidence does, and whatever exposes nobody more than what is in force.
+    /// Does it hold although the disk refuses? Evidence does, and whatever exposes no more requests than the policy in force.
     fn takes_back(&self, draft: &Draft) -> bool {
         let of_run = |run: &RunDraft| {
             let known = self.runs.get(&run.state.plan.name).filter(|_| run.begins.is_none());

@@ -9,9 +9,9 @@ use super::{Act, Engine};
 /// Under which conditions something is asked. Taking traffic back needs none, and is refused for none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// The revision that was seen; `None`: whoever asks does not say.
+    /// The revision that was seen; `None`: the request does not say.
     pub expect: Option<String>,
-    /// A key of whoever asks: what is asked again under it is not done again.
+    /// An idempotency key: a request that is repeated under it is not done again.
     pub key: Option<String>,
 }
 
@@ -95,7 +95,7 @@ impl Engine {
         ))
     }
 
-    /// Was this done under this key already? Another act under the same key is a mistake of whoever asks.
+    /// Was this done under this key already? Another act under the same key is the caller's mistake.
     pub(super) fn was_done(&self, name: &str, what: &str, conditions: &Conditions) -> Result<bool, Refusal> {
         let Some(key) = &conditions.key else { return Ok(false) };
         let states = self.states_of(name);
@@ -109,7 +109,7 @@ impl Engine {
         }
     }
 
-    /// May this act be meant for what is there? Nobody is held up who takes traffic back.
+    /// May this act be meant for what is there? Taking traffic back is never held up.
     pub(super) fn is_meant(&self, name: &str, act: Act, conditions: &Conditions) -> Result<(), Refusal> {
         match act {
             Act::Abort => Ok(()),
@@ -120,7 +120,7 @@ impl Engine {
         }
     }
 
-    /// Whoever moves it on and does not say what was seen may mean the stage before: two that come at once are one.
+    /// A promotion that does not say which revision was seen may mean the stage before: two at once count as one.
     pub(super) fn is_settled(&self, name: &str, state: &State, event: &Event) -> Result<(), Refusal> {
         let moves_on = matches!(event, Event::Promote(_) | Event::Choose { .. });
         match state.just_moved().filter(|_| moves_on) {

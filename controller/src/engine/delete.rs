@@ -1,4 +1,5 @@
-//! What is over is let go: out of the policy, so that its requests are nobody's. Its runs are kept like all earlier ones.
+//! Deletes a rollout that is over: it leaves the policy, and the filter no longer touches its requests. Its runs stay in the
+//! store like all earlier ones.
 
 use rollout::{Acted, Event, Human, State, fleet};
 use serde_json::json;

@@ -8,10 +8,10 @@ use super::{Engine, Report};
 const EVERY_NS: u64 = 10_000_000_000;
 
 impl Engine {
-    /// Calls a hook; nobody waits for the answer.
+    /// Calls a hook and does not wait for the answer; it comes as a report.
     pub(super) fn call(&self, name: &str, request: HookCallRequest) {
         let Some(run) = self.runs.get(name).map(|run| run.state.run) else { return };
-        // Names the asking, so that whoever is asked again after a crash knows it for the same.
+        // A key of the request: a hook that is asked again after a crash recognises it.
         let HookCallRequest { rollout, run: of, duty, .. } = &request;
         let key = format!("{}-{rollout}-{of}-{}", self.mesh.incarnation, duty.word());
         let (hooks, reports, name) =

@@ -16,7 +16,7 @@ use super::{Conditions, Engine, Refusal};
 use scrape::{Increments, Unread};
 use store::Entry;
 
-/// What is exercised on one rollout, and was last.
+/// The exercises of one rollout: the present one, and the last of each kind.
 #[derive(Default)]
 pub struct ExerciseState {
     /// The last of each kind; at most one of them is not over.
@@ -37,7 +37,7 @@ pub struct ExerciseState {
     pub unwritten: Vec<Entry>,
 }
 
-/// What somebody wants exercised.
+/// An exercise as it is asked for.
 #[derive(Clone, Debug)]
 pub enum Order {
     Drill {
@@ -354,7 +354,7 @@ impl Engine {
         }
     }
 
-    /// Must the policy carry a lease although it exposes nobody?
+    /// Must the policy carry a lease although no request goes to the canary?
     pub(super) fn vouched(&self) -> bool {
         self.exercises.values().filter_map(ExerciseState::live).any(Exercise::wants_lease)
     }
@@ -366,7 +366,7 @@ impl Engine {
     }
 }
 
-/// Has a run anybody on its canary?
+/// Do requests go to the run's canary?
 pub(super) fn exposes(state: &State) -> bool {
     state.publication.as_ref().is_some_and(|publication| crate::publish::exposes(&publication.sent.policy))
 }

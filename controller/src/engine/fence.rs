@@ -1,7 +1,7 @@
 //! A store that is older than what proxies run: a backup that was put in its place, or a process that ended between a push
 //! and its write.
 //!
-//! A new incarnation takes the traffic of versions on trial away, so it is not begun for anybody who says a number:
+//! A new incarnation takes the traffic of versions on trial away, so a number that anyone can send does not begin one:
 //! [`Engine::is_believed`].
 
 use rollout::{Event, Human, State};
@@ -34,7 +34,7 @@ impl ReportedBy {
     }
 }
 
-/// An incarnation above this is nobody's: integers in a policy fit in a double.
+/// No incarnation is above this: integers in a policy fit in a double.
 const MOST: u64 = 1 << 52;
 
 impl Engine {
@@ -47,7 +47,7 @@ impl Engine {
 
     /// The same of what proxies named when they connected; and of what they refused as older than what they run.
     pub(super) async fn look_at_nodes(&mut self, inputs: &Inputs) {
-        // One that is believed first: a stranger's number, however high, hides nobody's.
+        // Reports that are believed come first: a stranger's number, however high, hides no proxy's.
         let (believed, doubted, stale) = {
             let nodes = inputs.nodes.borrow();
             let connected = nodes.0.iter().filter(|(_, node)| node.is_connected());
@@ -90,7 +90,7 @@ impl Engine {
     }
 
     /// What a proxy runs is above all that was decided here: this store is older than the mesh. It begins an incarnation
-    /// above that, so that its pushes are taken and nobody vouches for what went before. What was decided meanwhile nobody
+    /// above that, so that its pushes are taken and no lease is given for what went before. What was decided meanwhile nobody
     /// knows, a rollback perhaps: versions on trial get nothing until a person says so.
     async fn fence(&mut self, (shown, node): RunningPolicy, by: ReportedBy) {
         if !self.is_ahead(shown) {
@@ -145,7 +145,7 @@ impl Engine {
 
     /// Is it above all that was decided here? A number of ours that is another document's is.
     fn is_ahead(&self, shown: (u64, u64)) -> bool {
-        // An incarnation is the moment it began: what lies far ahead is nobody's, and must not make a number that nothing
+        // An incarnation is the moment it began: what lies far ahead was begun by no controller, and must not make a number that nothing
         // can be above.
         let latest = clock::unix_ms().max(self.mesh.incarnation).saturating_add(DAY_MS);
         self.mesh.generation > 0
@@ -167,7 +167,7 @@ impl Engine {
         by == ReportedBy::Stream && !self.maintenance.believed && expected
     }
 
-    /// Somebody who is not believed says that a proxy runs what was never decided here. That is an alarm, and no lease is
+    /// An unproven report says that a proxy runs what was never decided here. That is an alarm, and no lease is
     /// renewed for it. Another document of a number of ours is put right by the next number, with the same weights.
     async fn doubt(&mut self, shown: (u64, u64), node: &str, by: ReportedBy) {
         let now_ns = clock::monotonic_ns();
@@ -179,7 +179,7 @@ impl Engine {
         tracing::error!(
             node,
             by = by.words(),
-            "it is said to run a policy that is not of this store, {shown:?}, by somebody who proves nothing: its lease is not \
+            "it is said to run a policy that is not of this store, {shown:?}, by a report without proof: its lease is not \
              renewed, and nothing else is done. If the store was put back, connect its ECDS or name its --envoy-admin; \
              proxies that prove who they are are believed (docs/securing.md)"
         );

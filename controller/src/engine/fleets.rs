@@ -69,7 +69,7 @@ impl Engine {
         Ok(members)
     }
 
-    /// Why these plans cannot bear their names: somebody else does.
+    /// Why these plans cannot have their names: another rollout has one of them.
     pub(super) fn taken(&self, name: &str, plans: &[Plan]) -> Option<String> {
         let fleets = self.fleets();
         plans.iter().map(|plan| plan.name.as_str()).chain([name]).find_map(|wanted| {

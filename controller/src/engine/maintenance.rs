@@ -33,7 +33,7 @@ pub(super) struct Maintenance {
     pub practice_looked_ns: u64,
     /// The clocks at the last look at them.
     clocks: Now,
-    /// Who is told how it stands; `None`: nobody asked for it.
+    /// What readiness is answered from; `None`: it is not served.
     pub health: Option<Health>,
     /// Did the store refuse the last write?
     pub disk_refuses: bool,
@@ -43,7 +43,7 @@ pub(super) struct Maintenance {
     pub proxies_prove: bool,
     /// Was a proxy believed in this process that proved nothing?
     pub believed: bool,
-    /// When it was last told that somebody who is not believed says such a thing.
+    /// When the log last named such an unproven report.
     pub doubted_ns: Option<u64>,
     /// Pushes that proxies took for older than what they run.
     pub stale: u64,

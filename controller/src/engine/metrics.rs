@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Looks that quantiles are taken of.
 const KEPT: usize = 1_000;
 
-/// Written by the engine, read by whoever asks for metrics.
+/// Written by the engine, read by the metrics page.
 #[derive(Clone, Debug, Default)]
 pub struct EngineMetrics(Arc<Mutex<Recorded>>);
 
@@ -29,7 +29,7 @@ impl EngineMetrics {
     /// All runs were judged, at `done_ns`, by a look that was due at `due_ns`.
     #[allow(clippy::cast_precision_loss)] // nanoseconds of a look
     pub fn record_look(&self, due_ns: u64, begun_ns: u64, done_ns: u64) {
-        // A look that nobody planned is not late.
+        // A look without a due time is not late.
         let due_ns = if due_ns == 0 { begun_ns } else { due_ns };
         let (late, took) = (done_ns.saturating_sub(due_ns), done_ns.saturating_sub(begun_ns));
         let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -122,7 +122,7 @@ pub struct Engine {
     /// How it keeps up, for the metrics.
     pub metrics: EngineMetrics,
     views: watch::Sender<Views>,
-    /// Keeps what is counted; `None`: nobody asked for it.
+    /// Keeps what is counted; `None`: traffic is not recorded.
     traffic: Option<TrafficLog>,
 }
 
@@ -130,7 +130,7 @@ pub struct Engine {
 struct External {
     hooks: Hooks,
     sources: Sources,
-    /// The Envoys whose word on endpoints is taken.
+    /// The admin addresses that are asked how many endpoints are ready.
     admins: Vec<Admin>,
     reports: mpsc::Sender<Report>,
     reported: mpsc::Receiver<Report>,
@@ -189,7 +189,7 @@ impl Engine {
         engine.publication.leases.note_earlier(&engine.journal.published()?);
         engine.publication.leases.revoke(&engine.mesh);
         engine.load_practice()?;
-        // Before anybody can ask: a rollout that is not shown would be taken for one that does not exist.
+        // Before the API serves: a rollout that is not shown would be taken for one that does not exist.
         engine.show();
         engine.show_triggers();
         Ok((engine, seen))

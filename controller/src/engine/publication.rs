@@ -45,7 +45,7 @@ impl Publication {
         }
     }
 
-    /// What is sent from now on is of another incarnation; nobody vouches for what was sent before.
+    /// Policies are of another incarnation from now on; no lease is given for earlier ones.
     pub fn begin_incarnation(&mut self, incarnation: u64) {
         self.publisher.begin_incarnation(incarnation);
         self.leases.begin_incarnation(incarnation);

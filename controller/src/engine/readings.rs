@@ -64,7 +64,7 @@ impl Pushed {
         let version = arm.and_then(|arm| state.plan.version_of(arm)).unwrap_or(&state.plan.canary);
         let of_version = (gate.clone(), version.to_owned());
         let since_ms = |at_ns: u64| now_ns.saturating_sub(at_ns) / NS_PER_MS;
-        // What was measured before the canary had traffic in this run is none of its. Another boot has another clock.
+        // Figures from before the canary had traffic in this run do not count. Another boot has another clock.
         let exposed_ns = state.stages.first().map(|stage| stage.entered.monotonic_ns);
         let exposed_ns = exposed_ns.filter(|at| *at <= now_ns).unwrap_or(0);
         let read_ns = self.read_ns.get(&of_version).copied();
@@ -126,7 +126,7 @@ fn reading(state: &State, gate: String, arm: Option<Arm>, said: Result<SourceAns
 }
 
 impl Engine {
-    /// Asks the sources whose time has come, each one question at a time; nobody waits for the answer.
+    /// Asks the sources whose time has come, each with one question at a time; the answers come as reports.
     pub(super) fn ask_sources(&mut self, name: &str) {
         let Some(run) = self.runs.get_mut(name) else { return };
         let (number, stage) = (run.state.run, run.state.stages.len());
@@ -188,9 +188,7 @@ impl Engine {
         let states = self.states(&whom);
         if fleet::is_over(&states) {
             let said = states.first().map(|state| state.message()).unwrap_or_default();
-            return Err(Refusal::Conflict(format!(
-                "{name} is over, nobody reads its figures any more: {said}"
-            )));
+            return Err(Refusal::Conflict(format!("{name} is over and takes no more figures: {said}")));
         }
         // Of a fleet every figure goes to those members that have its gate.
         let mut taken = Vec::new();

@@ -12,16 +12,16 @@ use sources::{Purpose, Requester, Sources, When};
 
 /// Between two counts of one run. Envoy's own health checks are seldom more frequent.
 const EVERY_NS: u64 = 2_000_000_000;
-/// A source's word on endpoints is no older than this: whoever counts them for it does so every minute or sooner.
+/// A count of endpoints by a source is no older than this: sources are counted every minute or sooner.
 const OLDEST_MS: u64 = 60_000;
 
 impl Engine {
-    /// Whose word on endpoints is taken.
+    /// Who is asked how many endpoints are ready.
     pub fn ask_at(&mut self, admins: Vec<Admin>) {
         self.external.admins = admins;
     }
 
-    /// Counts endpoints, one question at a time; nobody waits for the answer.
+    /// Counts endpoints, one question at a time; the answers come as reports.
     pub(super) fn count_endpoints(&mut self, name: &str) {
         let now_ns = clock::monotonic_ns();
         let Some(run) = self.runs.get_mut(name).filter(|run| run.state.watches_endpoints()) else { return };

@@ -130,7 +130,7 @@ impl<'n> ProxyUpdate<'n> {
         self.news.iter().filter(move |news| news.node.is_in(region))
     }
 
-    /// Is any of it news to whoever waits for a generation in a region?
+    /// Is any of it news to a run that waits for a generation in a region?
     pub fn concerns(&self, region: Option<&str>, generation: u64) -> bool {
         self.more_reasons || self.news.iter().any(|news| news.concerns(region, generation))
     }
@@ -161,7 +161,7 @@ impl<'n> ProxyUpdate<'n> {
 }
 
 impl ProxyUpdate<'_> {
-    /// The same of those that are expected by name, whoever else is connected.
+    /// The same of the proxies that are expected by name; others that are connected do not count.
     fn quorum_of(&self, expect: &Expect, region: Option<&str>, generation: u64) -> Quorum {
         let mut quorum = Quorum::default();
         let connected = self.nodes.0.iter().filter(|(_, node)| node.is_connected());
@@ -173,7 +173,7 @@ impl ProxyUpdate<'_> {
                 quorum.behind.push(name.clone());
             }
         }
-        // Where one is that is not there nobody knows, so no region waits for it.
+        // The region of a proxy that is not connected is unknown, so no region waits for it.
         let gone = |name: &&str| !self.nodes.0.get(*name).is_some_and(|node| node.is_connected());
         for name in expect.single().filter(|_| region.is_none()).filter(gone) {
             quorum.connected += 1;

@@ -1,5 +1,5 @@
 //! A person goes back: to stable while a run lasts, and after it to any version that was behind the stable route
-//! before, if somebody can say that it is behind the canary route.
+//! before, if something confirms that it is behind the canary route.
 
 use api::{Refusal, RollbackReply};
 use futures::future::join_all;
@@ -18,7 +18,7 @@ use sources::Sources;
 pub struct RollbackOrder {
     /// The version; `None`: the one from before.
     pub to: Option<String>,
-    /// Without anybody's word that it is there.
+    /// Do without a confirmation that it is there.
     pub unverified: bool,
 }
 
@@ -55,7 +55,7 @@ pub struct RollbackCheck {
     human: Human,
     conditions: Conditions,
     ways: Vec<RollbackPath>,
-    /// Who says so; `None`: nobody was asked.
+    /// What confirmed it; `None`: nothing was asked.
     said: Result<Option<String>, String>,
     answer: Answer,
 }
@@ -124,7 +124,7 @@ impl Engine {
         matches!(self.aim(name, order, human), Ok(RollbackPlan::Paths(_)))
     }
 
-    /// Whoever was asked has answered: it begins, unless something else happened meanwhile.
+    /// The endpoints or the hook have answered: the rollback begins, unless something else happened meanwhile.
     pub(super) async fn settle_rollback(&mut self, vouched: RollbackCheck) {
         let RollbackCheck { name, order, human, conditions, ways, said, answer } = vouched;
         let begun = match (self.aim(&name, &order, &human), said) {
@@ -309,7 +309,7 @@ struct Question {
     rollout: String,
     to: String,
     keep: Option<Box<KeepWarm>>,
-    /// Did a hook put it there, whose word still holds?
+    /// Did a hook put it there, and is that still so?
     placed: bool,
     ready: Option<Box<Ready>>,
     source: Option<manifest::Source>,
@@ -318,7 +318,7 @@ struct Question {
 }
 
 impl Question {
-    /// Who says so; `None`: nobody need.
+    /// What confirms it; `None`: no confirmation is needed.
     async fn ask(
         &self,
         hooks: &Hooks,
@@ -337,7 +337,7 @@ impl Question {
             count(sources, admins, (&trial, &self.clusters.stable), source).await
         };
         if self.unverified {
-            // A reason stands in for somebody's word, but nobody means to send all traffic to nothing.
+            // A reason replaces the confirmation, except where no endpoint is known at all.
             let none = self.ready.is_some() && ready().await.is_ok_and(|seen| seen.canary == Some(0));
             return if none {
                 Err("the canary route has no ready endpoint at all".to_owned())
@@ -364,7 +364,7 @@ impl Question {
             return Err(format!("{canary} of the {needed} endpoints it takes are ready; {remedy}"));
         }
         Err(format!(
-            "nobody is asked which version is behind the canary route (spec.keepWarm.endpoints); {remedy}"
+            "no endpoint is configured to ask which version is behind the canary route (spec.keepWarm.endpoints); {remedy}"
         ))
     }
 }

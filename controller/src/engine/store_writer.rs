@@ -1,5 +1,5 @@
-//! Writes on a thread of its own: a disk that is slow, or a file that another program has locked, holds up nobody who does
-//! not raise a weight.
+//! Writes on a thread of its own: a slow disk, or a file that another program has locked, delays decisions that raise a
+//! weight and no others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,12 +16,12 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::journal::{Journal, Written};
 
-/// A write that nobody can do without is waited for this long; then it goes on by itself.
+/// A write that a decision needs is waited for this long; then it goes on in the background.
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
 type Job = Box<dyn FnOnce(&mut Store) + Send>;
 
-/// The store as the engine has it: it reads here, and writes there.
+/// The store as the engine uses it: it reads on this thread and writes on another.
 pub struct StoreWriter {
     reading: Store,
     jobs: Sender<Job>,
@@ -67,7 +67,7 @@ impl StoreWriter {
         let job = move |store: &mut Store| {
             let written = write(store);
             open.fetch_sub(1, Ordering::SeqCst);
-            // Nobody waits for it any more: it is done all the same.
+            // The receiver may have stopped waiting; the write is done all the same.
             let _ = said.send(written);
         };
         // The thread ends with this alone.

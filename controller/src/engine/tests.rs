@@ -255,10 +255,7 @@ async fn an_act_that_means_nothing_now_is_refused_with_what_would() {
 async fn a_rollback_the_store_would_not_take_is_written_as_soon_as_it_does() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("serin.db");
-    let mut first = engine(&file);
-    apply(&mut first, &spec("v1", "v2", "")).await.expect("begun");
-    first.journal.refuse_writes(true).expect("a switch");
-    abort(&mut first).await;
+    let mut first = disk::aborted_on_a_full_disk(&file).await;
     check(&first, 1, "v2", "RolledBack", None, false);
     first.tick().await;
     let generation = first.mesh.generation;

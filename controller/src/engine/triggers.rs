@@ -1,6 +1,6 @@
 //! Rollouts that begin by themselves, because a model registry says so.
 //!
-//! A version triggers once, whoever tells of it and however often. One that comes while a run lasts waits here and not
+//! A version triggers once, however often it is named. One that comes while a run lasts waits here and not
 //! in the queue: which version stable then serves is known only when its turn has come.
 
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ pub enum TriggerCommand {
     Hear { name: String, news: RegistryEvent, answer: oneshot::Sender<Result<Fired, Refusal>> },
 }
 
-/// Whoever names a version.
+/// Who named a version.
 #[derive(Clone, Copy, Debug)]
 pub enum NamedBy {
     /// A person.
@@ -277,7 +277,7 @@ impl Engine {
             }
             return gone(false, waits);
         }
-        // Whoever waits longest is not served first here: a newer model makes the older one pointless.
+        // The longest wait does not come first here: a newer model makes the older one pointless.
         let passed = trigger.pending.clone().map(|old| old.passed_over(version, clock::unix_ms()));
         self.note(name, passed.into_iter().collect(), Some(pending))?;
         gone(true, waits)
@@ -331,7 +331,7 @@ impl Engine {
             match self.apply(&text, format!("trigger {name}: {by}"), *again).await {
                 Ok(Applied { run, queued: true, .. }) => Outcome::Queued { after_run: run },
                 Ok(Applied { run, .. }) => Outcome::Begun { run },
-                // Our fault, and no reason to lose the version: whoever told of it tells again.
+                // The controller's fault, and no reason to lose the version: the registry delivers it again.
                 Err(Refusal::Failed(why)) => return Err(Refusal::Failed(why)),
                 Err(refusal) => Outcome::Refused { why: refusal.text().to_owned() },
             }

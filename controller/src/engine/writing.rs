@@ -17,7 +17,7 @@ use super::run::Run;
 use super::store_writer::PATIENCE;
 use super::{Engine, maintenance};
 
-/// Whoever took something back is answered when it is written, or after this long with the word that it is not yet.
+/// A rollback is answered when it is written, or after this long with a warning that it is not written yet.
 const ANSWER: Duration = Duration::from_millis(300);
 
 /// A store that refuses is tried again after this long.
@@ -55,7 +55,7 @@ pub(super) struct WriteInFlight {
     pub marks: Watermarks,
     /// Does it hold already?
     holds: bool,
-    /// A decision that waits for it; `None`: nobody does.
+    /// A decision that waits for it; `None`: none does.
     pub late: Option<Deferred>,
     /// Was it waited for in vain? One wait is enough: the engine has others to serve.
     waited: bool,
@@ -310,7 +310,7 @@ impl Engine {
         self.hear(Duration::ZERO);
     }
 
-    /// Hears how the write under way went, if nobody's decision waits for it.
+    /// Takes the outcome of the write under way, if no decision waits for it.
     pub(super) fn hear(&mut self, patience: Duration) {
         if self.writing.as_ref().is_none_or(|writing| writing.late.is_some()) {
             return;
@@ -358,7 +358,7 @@ impl Engine {
         }
     }
 
-    /// Why what was just done is not on the disk yet, for whoever did it; `None`: it is.
+    /// Why what was just done is not on the disk yet, for the person who did it; `None`: it is.
     pub(super) fn not_yet_written(&mut self) -> Option<String> {
         self.hear(ANSWER);
         if self.owes() && self.maintenance.hurry {

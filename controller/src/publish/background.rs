@@ -1,4 +1,4 @@
-//! A way to the proxies that may hang, such as a folder on a network: nobody waits for it.
+//! A way to the proxies that may hang, such as a folder on a network, is published to in the background.
 
 use std::sync::Arc;
 use std::time::Duration;

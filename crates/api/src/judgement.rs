@@ -88,7 +88,7 @@ impl RunView {
         match self.run.phase.known() {
             Some(PhaseName::Succeeded) => (Judged::Pass, message),
             Some(PhaseName::RolledBack) => (Judged::Fail, message),
-            // Somebody or something stopped it, so going on is not for evidence to say.
+            // A person or a rule stopped it, so evidence alone does not let it go on.
             Some(PhaseName::Paused) | None => (Judged::Inconclusive, message),
             Some(PhaseName::Pending) => (Judged::Pending, message),
             Some(phase) if self.members.is_empty() => {

@@ -2,7 +2,7 @@
 //!
 //! One definition of each form, serialised by one side and read by the other. Answers are read leniently, since a command
 //! may be older than its controller: what is unknown is passed over, what is missing has its default, a new word is a
-//! [`OpenEnum::Other`]. What is asked for is read strictly: whoever asks for more than the controller knows must be told.
+//! [`OpenEnum::Other`]. Requests are read strictly: a field that the controller does not know is an error.
 //! What the rollout machine says of a run is defined where it is computed, in `rollout`. No HTTP library is known here.
 
 mod act;

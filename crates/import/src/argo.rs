@@ -8,6 +8,8 @@ mod provider;
 mod spec;
 mod steps;
 
+pub(crate) use steps::STEP_KINDS;
+
 use crate::draft::{Draft, Made};
 use crate::place::{Document, Place};
 use crate::report::Ledger;

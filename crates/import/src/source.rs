@@ -2,6 +2,7 @@
 
 use manifest::documents;
 
+use crate::argo::STEP_KINDS;
 use crate::place::Document;
 use crate::tree::{Node, Value, parse};
 
@@ -180,19 +181,9 @@ fn fragment(node: &Node, path: String, depth: usize) -> Option<(Kind, String, &N
 
 fn shape(node: &Node) -> Option<Kind> {
     let has = |node: &Node, names: &[&str]| names.iter().any(|name| node.field(name).is_some());
-    const STEPS: [&str; 8] = [
-        "setWeight",
-        "pause",
-        "analysis",
-        "experiment",
-        "setCanaryScale",
-        "setHeaderRoute",
-        "setMirrorRoute",
-        "plugin",
-    ];
     match &node.value {
         Value::List(items) if !items.is_empty() => {
-            if items.iter().all(|item| has(item, &STEPS)) {
+            if items.iter().all(|item| has(item, &STEP_KINDS)) {
                 Some(Kind::ArgoSteps)
             } else {
                 items.iter().all(|item| has(item, &["provider"])).then_some(Kind::ArgoMetrics)

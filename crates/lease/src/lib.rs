@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use store::Mesh;
 use tally::lease::{Answer, LeaseStatus, Question};
 
-/// A controller whose engine has not come round for this long must not vouch for anything.
+/// A controller whose engine has not come round for this long gives no lease.
 const ENGINE_SILENT_MS: u64 = 10_000;
 
 /// Proxies are remembered for this long after they last asked.
@@ -21,11 +21,11 @@ const MOST_REMEMBERED: usize = 20_000;
 /// Generations whose documents are known by their digests.
 const DIGESTS: usize = 256;
 
-/// What is vouched for; written by the engine, read by the API.
+/// Which policies a lease is given for; written by the engine, read by the API.
 #[derive(Clone, Debug)]
 pub struct Leases(Arc<Mutex<LeaseState>>, Arc<Mutex<KnownProxies>>);
 
-/// Who asked lately.
+/// Proxies that asked lately.
 #[derive(Debug, Default)]
 struct KnownProxies {
     told: BTreeMap<String, LastAnswer>,
@@ -47,11 +47,11 @@ struct LastAnswer {
     at_monotonic_ns: u64,
 }
 
-/// What is vouched for now.
+/// Which policies a lease is given for now.
 #[derive(Clone, Debug)]
 struct LeaseState {
     incarnation: u64,
-    /// As published: nobody can ask for more.
+    /// As published: no proxy can run a later one.
     generation: u64,
     /// As decided; it can be ahead of what is published.
     mesh: Mesh,
@@ -75,7 +75,7 @@ pub struct LeaseAnswers {
 }
 
 impl Leases {
-    /// Vouches for nothing yet.
+    /// Gives no lease yet.
     pub fn new(incarnation: u64, ttl_ms: u32) -> Self {
         let vouched = LeaseState {
             incarnation,
@@ -110,7 +110,7 @@ impl Leases {
 
     /// A policy goes out. Returns which of its digests are to be remembered over this process.
     ///
-    /// A process begins with the generation that the one before it ended with. Where nobody knows what that one made of it,
+    /// A process begins with the generation that the one before it ended with. Where it is unknown what that one made of it,
     /// in the words of its release, proxies run documents of that number which nothing can be said of.
     pub fn note_published(&self, generation: u64, ttl_ms: u32, digests: &[u64]) -> Vec<(u64, u64)> {
         self.change(|vouched| {
@@ -128,7 +128,7 @@ impl Leases {
         })
     }
 
-    /// What was published before is nothing that anybody vouches for.
+    /// No lease is given for what was published before.
     pub fn begin_incarnation(&self, incarnation: u64) {
         self.change(|vouched| (vouched.incarnation, vouched.ahead) = (incarnation, None));
     }
@@ -138,19 +138,19 @@ impl Leases {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).ahead.take()
     }
 
-    /// What was decided to be taken back; whoever asks from now on is told.
+    /// What was taken back; proxies that ask from now on are told.
     pub fn revoke(&self, mesh: &Mesh) {
         self.change(|vouched| vouched.mesh.clone_from(mesh));
     }
 
-    /// `document`: the digest of what the proxy runs; `None`: it does not say. A number whose document is another is vouched
-    /// for by nobody. `None` is answered when the engine is stuck: silence is honest then.
+    /// `document`: the digest of what the proxy runs; `None`: it does not say. A number whose document is another gets no
+    /// lease. `None` is answered when the engine is stuck: no answer is then the right one.
     pub fn answer(&self, question: &Question, document: Option<u64>) -> Option<Answer> {
         let answer = {
             let mut vouched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let asked = (question.incarnation, question.generation);
             let decided = vouched.generation.max(vouched.mesh.generation);
-            // Until something is published nobody knows what there is.
+            // Until something is published it is unknown which policies there are.
             let another = document.is_some_and(|document| {
                 let known = vouched.digests.get(&asked.1).filter(|_| asked.0 == vouched.incarnation);
                 known.is_some_and(|known| !known.contains(&document))
@@ -199,7 +199,7 @@ impl Leases {
         found
     }
 
-    /// Will it be remembered what a proxy was told?
+    /// Is there room to remember what this proxy is told?
     pub fn has_room(&self, node: &str) -> bool {
         let told = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         told.told.len() < MOST_REMEMBERED || told.told.contains_key(node)

@@ -94,7 +94,7 @@ impl CounterAccumulator {
         let known = |age: &&u32| self.unanswered(**age).is_some_and(|share| share <= STILL_UNANSWERED);
         match ages.iter().find(known) {
             Some(age) => *age,
-            // Nobody knows yet.
+            // It is not known yet.
             None if ages.iter().all(|age| self.unanswered(*age).is_none()) => self.overdue_age_ms(state),
             None => ages.last().copied().unwrap_or(0),
         }
@@ -117,7 +117,7 @@ impl CounterAccumulator {
     ) -> Interval {
         let overdue_age_ms = self.overdue_age_ms(state);
         let mut epochs: BTreeMap<u64, BTreeMap<Arm, ArmCounter>> = BTreeMap::new();
-        // Of weights that nobody can name: no share to compare by, and limits hold all the same.
+        // Of unknown weights: there is no share to compare by, and limits hold all the same.
         let mut nameless: BTreeMap<Arm, ArmCounter> = BTreeMap::new();
         for one in counted {
             let series = &one.series;

@@ -32,7 +32,7 @@ pub fn admit(present: Option<&State>, next: &Plan, again: bool) -> Admission {
     let name = &next.name;
     let same = is_same(&present.plan, next);
     let rolled_back = present.phase == Phase::RolledBack;
-    // Whoever changes when drills are due does not want to try again what was rolled back.
+    // A change of the drills' timetable alone is no wish to retry what was rolled back.
     if same && present.plan.practice != next.practice && !(again && rolled_back && present.is_over()) {
         return Admission::Practice;
     }

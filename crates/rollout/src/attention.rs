@@ -1,11 +1,12 @@
-//! What holds, blinds or refuses a run, for whoever is to look at it: in its message, in the list, in a metric.
+//! Why a run needs a person's attention: what holds it, blinds it or refuses it; shown in its message, in the list, in a
+//! metric.
 
 use manifest::Span;
 use serde::{Deserialize, Serialize};
 
 use crate::{Answer, OpenEnum, Phase, State};
 
-/// Proxies and counters come and go for a moment without anybody having to look, in milliseconds.
+/// Proxies and counters come and go for a moment and need no attention for so long, in milliseconds.
 const A_MOMENT_MS: u64 = 10_000;
 
 /// A rollout that gets no request for so long is told of, in milliseconds.
@@ -31,7 +32,7 @@ pub enum AttentionKind {
     Quorum,
     /// Counters of some or all proxies cannot be read.
     NoMetrics,
-    /// Proxies take the weights and nobody reads them, or what is read runs without the filter.
+    /// Proxies take the weights and their counters are not read, or what is read runs without the filter.
     Unread,
     /// No request matches.
     NoRequests,
@@ -103,7 +104,7 @@ impl State {
         let since = self.raised_age_ms.or(self.exposed_age_ms).filter(|_| self.measures())?;
         let since = self.sight.requests_age_ms.unwrap_or(0).max(since);
         let ms = self.age_ms.saturating_sub(since);
-        // Where nothing is seen, nobody knows.
+        // Where nothing is seen, it is unknown.
         (ms >= NO_REQUESTS_MS && self.sight.unseen_ms < A_MOMENT_MS).then(|| {
             format!(
                 "no request has matched for {}: compare spec.match with what the proxies get",

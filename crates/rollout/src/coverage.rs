@@ -1,5 +1,5 @@
-//! Which part of a run's own clock somebody watched, and which part counts tell of: time that nobody counted is no bake and
-//! no window, and time in which nobody was there is no deadline.
+//! Which part of a run's own clock a controller was running, and which part counts cover: time without counts is no bake and
+//! no window, and time without a controller counts toward no deadline.
 
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +57,7 @@ impl Coverage {
         (of_stage, late)
     }
 
-    /// A stage begins, or begins anew: what went before is none of its time.
+    /// A stage begins, or begins anew: earlier time does not count.
     pub(crate) const fn begin_stage(&mut self) {
         (self.stage_open_ms, self.lived_ms) = (0, 0);
     }
@@ -72,7 +72,7 @@ impl Coverage {
         self.span_ms
     }
 
-    /// The run's own clock without the time nobody counted, in milliseconds.
+    /// The run's own clock without the time that no counts cover, in milliseconds.
     pub(crate) const fn covered(&self, age_ms: u64) -> u64 {
         age_ms.saturating_sub(self.blind_ms)
     }

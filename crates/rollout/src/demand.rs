@@ -105,7 +105,7 @@ impl State {
         let others_ppm = self.weights.on_trial_ppm().saturating_sub(weight_ppm);
         // Further versions on trial keep theirs.
         let rest = |ppm: u32| split::MILLION.saturating_sub(ppm.saturating_add(others_ppm));
-        // Copies are counted by nobody at this place; they are as many as they should be.
+        // Copies are not counted here; their planned share is taken.
         let copies = total.map(|total| total * f64::from(shadow_ppm) / f64::from(split::MILLION));
         let canary = rates.zip(copies).map(|(rates, copies)| rates.canary + copies);
         let (ready, share) = (&self.endpoints, weight_ppm.saturating_add(shadow_ppm));

@@ -106,7 +106,7 @@ impl Effect {
     }
 }
 
-/// Does a policy send nobody to a version on trial whom the one before it sent elsewhere? What it says of anything else must
+/// Does a policy send no request to a version on trial that the one before it sent elsewhere? What it says of anything else must
 /// be the same.
 fn exposes_no_more(now: &policy::Rollout, before: &policy::Rollout) -> bool {
     let (arms, were) = (&now.arms, &before.arms);
@@ -207,7 +207,7 @@ pub struct Notice {
 pub enum Severity {
     /// Good to know.
     Info,
-    /// Somebody should look.
+    /// A person should look.
     Warning,
     /// Traffic was taken back, or must be.
     Critical,

@@ -16,9 +16,9 @@ pub struct PostRun {
     pub placing: bool,
     /// Did it succeed?
     pub placed: bool,
-    /// Do all endpoints of the canary route report the version that is kept? `None`: nobody has asked them.
+    /// Do all endpoints of the canary route report the version that is kept? `None`: they were not asked.
     pub there: Option<bool>,
-    /// Nothing is kept any longer, and whoever wants to know of it is among the calls.
+    /// Nothing is kept any longer; the hooks that are to be told are among the calls.
     pub done: bool,
     /// Hooks that have not succeeded yet, those of earlier runs included.
     pub calls: Vec<PendingHook>,
@@ -98,7 +98,7 @@ pub struct KeepWarmView {
     pub left_ms: u64,
     /// Until when, if the controller runs until then; in milliseconds since 1970.
     pub until_unix_ms: u64,
-    /// Do all endpoints of the canary route report it? Absent: nobody has asked them.
+    /// Do all endpoints of the canary route report it? Absent: they were not asked.
     pub there: Option<bool>,
     /// Was it behind the stable route before, so that one can go back to it?
     pub was_stable: bool,
@@ -148,7 +148,7 @@ impl State {
         self.is_over() && (self.is_to_tell() || self.watched().is_some())
     }
 
-    /// Is something kept warm, or a hook still to be called? Whoever lets go of the run lets go of that as well.
+    /// Is something kept warm, or a hook still to be called? Deleting the run drops that as well.
     #[must_use]
     pub fn is_to_tell(&self) -> bool {
         !self.ending.calls.is_empty() || self.has_duties()
@@ -160,7 +160,7 @@ impl State {
         matches!(event, Event::Resume(_)) || matches!(event, Event::Pause(_)) && self.watched().is_some()
     }
 
-    /// Is anything to be kept, or anybody to be told, that was not yet?
+    /// Is a version still to be kept, or a hook still to be told?
     pub(crate) fn has_duties(&self) -> bool {
         !self.ending.done && (self.plan.keep_warm.is_some() || self.hook_after().is_some())
     }
@@ -203,13 +203,13 @@ impl State {
     }
 
     /// Is it known, without asking the endpoints, that a version is behind the canary route? A hook put it there, and
-    /// nobody was told since that it can go.
+    /// no hook was told since that it can be deleted.
     #[must_use]
     pub fn was_placed(&self, version: &str) -> bool {
         self.promoted() && self.ending.placed && self.kept().iter().any(|kept| kept == version)
     }
 
-    /// Is somebody being told at this moment that a version can be deleted?
+    /// Is a hook being told at this moment that a version can be deleted?
     #[must_use]
     pub fn is_being_deleted(&self, version: &str) -> bool {
         self.ending.calls.iter().any(|call| {
@@ -244,7 +244,7 @@ impl State {
                 if call.request.duty == PostRunHook::Keep || call.request.versions.is_empty() {
                     continue;
                 }
-                // Its clock begins anew, and nobody who was asked answers to it.
+                // Its clock begins anew, and pending answers no longer count.
                 (call.asked, call.due_age_ms) = (false, 0);
                 self.ending.calls.push(call);
             }

@@ -66,7 +66,7 @@ pub enum Event {
         member: String,
         /// One English sentence.
         reason: String,
-        /// Nobody is hurt: the plan's ramp will do.
+        /// No harm is proven: the plan's ramp is fast enough.
         gentle: bool,
     },
     /// How many endpoints are ready, while [`crate::State::watches_endpoints`].

@@ -19,7 +19,7 @@ pub struct Question {
     pub history: Option<Range>,
     /// The time between two readings, in milliseconds: an older value is no reading of now.
     pub every_ms: u64,
-    /// For how long what is measured has been so, in milliseconds: earlier values are none of it. A gate measures its stage,
+    /// For how long what is measured has been so, in milliseconds: earlier values do not count. A gate measures its stage,
     /// a guardrail the run since the canary first got traffic.
     pub for_ms: u64,
     /// Does it protect, as guardrails do? Then it waits for no gate.
@@ -119,7 +119,7 @@ impl State {
         })
     }
 
-    /// What cannot be evaluated of whoever is measured now, each in a clause.
+    /// What cannot be evaluated now, each in a clause.
     pub(crate) fn faults(&self) -> Vec<String> {
         if !self.measures() {
             return Vec::new();

@@ -91,7 +91,7 @@ fn decide(members: &[&State]) -> Vec<(usize, Event)> {
     if back.is_empty() { fleet.permits() } else { back }
 }
 
-/// What whoever acts must have seen, in a word that is another one when it has moved on: the run, and how much happened
+/// The fleet's revision, which changes when it has moved on: the run, and how much happened
 /// in it ([`State::revision`]). A run by itself is a fleet of one.
 #[must_use]
 pub fn revision(members: &[&State]) -> String {

@@ -51,7 +51,7 @@ pub struct OverdueTime {
 pub struct PracticeBlocker {
     /// One English clause.
     pub why: String,
-    /// Is it gone in a moment, so that nobody need hear of it?
+    /// Does it pass in a moment, so that no notice is needed?
     pub brief: bool,
 }
 
@@ -202,7 +202,7 @@ impl PracticeSchedule {
         (self, DueAction::Say(Notice { severity: Severity::Warning, key, text }))
     }
 
-    /// One began, whoever wanted it.
+    /// One began, ordered or scheduled.
     #[must_use]
     pub fn began(self, now_ms: u64) -> Self {
         let before_ms = Some(self.counted_ms);
@@ -226,7 +226,7 @@ impl PracticeSchedule {
                 None => Some(self.counted_ms),
             },
         };
-        // What came before there was a timetable was nobody's time.
+        // Times before the timetable began do not count.
         expected_ms.filter(|expected| (self.since_ms..=now_ms).contains(expected))
     }
 

@@ -24,7 +24,7 @@ pub struct State {
     pub applied: Now,
     /// The last moment it heard of.
     pub last: Now,
-    /// Its own clock: milliseconds it was watched. Stands still while nobody calls `step`.
+    /// Its own clock: milliseconds it was watched. Stands still while `step` is not called.
     pub age_ms: u64,
     /// The epoch of the last publication: rises with every change of weights, and from run to run.
     pub epoch: u64,
@@ -70,7 +70,7 @@ pub struct State {
     /// Which part of its own clock counts tell of.
     #[serde(default)]
     pub coverage: crate::Coverage,
-    /// Rises whenever something happened that whoever acts must have seen: with each line of the history, and when a hard
+    /// Rises whenever something happened that a person must have seen before acting: with each line of the history, and when a hard
     /// gate answers worse than before.
     #[serde(default)]
     pub revision: u64,
@@ -91,7 +91,7 @@ pub struct State {
     /// Notices people have had, by key; an episode that ends takes its key out.
     pub told: Vec<String>,
     /// The stages it may enter: those before this one, the hand-back counting as one more. `None`: it is no member of a
-    /// fleet and asks nobody.
+    /// fleet and needs no permission.
     #[serde(default)]
     pub permitted: Option<usize>,
     /// When it succeeded, on its own clock.
@@ -145,7 +145,7 @@ pub struct Override {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Acted {
-    /// The key whoever asked gave it.
+    /// The idempotency key of the request.
     pub key: String,
     /// What it was.
     pub what: String,
@@ -211,7 +211,7 @@ pub enum WarmingUp {
     Asked,
     /// The canary is warm.
     Done,
-    /// It failed; nobody is exposed before a person resumes.
+    /// It failed; no request goes to the canary before a person resumes.
     Failed {
         /// What it said.
         reason: String,
@@ -222,7 +222,7 @@ pub enum WarmingUp {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Applied, nobody exposed: the proxies have yet to prove that they follow.
+    /// Applied, no requests to the canary: the proxies have yet to prove that they follow.
     Pending {
         /// Who began it; `None`: not begun.
         started_by: Option<String>,
@@ -349,7 +349,7 @@ pub struct StageRecord {
     pub overridden_by: Option<String>,
     /// Has a person said yes to the next stage?
     pub approved_by: Option<String>,
-    /// What that yes was for; a yes of which this is not known is none any more.
+    /// What that yes was for; an approval without it no longer counts.
     #[serde(default)]
     pub approval: Option<Approval>,
     /// Was its evidence begun again because a gate was marginal?

@@ -61,7 +61,7 @@ const LONGEST_STEP_MS: u64 = 60_000;
 
 /// What happens next.
 ///
-/// The only place where a run changes. Nothing is read and nothing is done here: whoever calls stores the new state
+/// The only place where a run changes. Nothing is read and nothing is done here: the caller stores the new state
 /// first and then carries out the effects, in order. An event that means nothing in the present phase changes
 /// nothing but the clock.
 #[must_use]
@@ -70,7 +70,7 @@ pub fn step(state: State, event: &Event, now: Now) -> (State, Vec<Effect>) {
 }
 
 /// The same for a caller whose decisions cannot be written down now: what is counted counts, harm is found and traffic is
-/// taken back, and nothing rises, ends or calls anybody. What would have, does at a later step.
+/// taken back, and nothing rises, ends or calls a hook. What would have, does at a later step.
 #[must_use]
 pub fn protect(state: State, event: &Event, now: Now) -> (State, Vec<Effect>) {
     Run::new(state, now, true).step(event)
@@ -196,7 +196,7 @@ impl State {
     #[must_use]
     pub fn new(plan: impl Into<Arc<Plan>>, run: u64, epoch: u64, now: Now) -> Self {
         let plan: Arc<Plan> = plan.into();
-        // Who goes back waits for nobody.
+        // A return to an earlier version waits for nothing.
         let waits = plan.member.is_some() && plan.returning.is_none();
         Self {
             run,

@@ -96,7 +96,7 @@ pub struct View {
 /// The name of a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PhaseName {
-    /// Applied, nobody exposed.
+    /// Applied, no requests to the canary.
     Pending,
     /// On the way up.
     Progressing,
@@ -192,7 +192,7 @@ impl From<Exposed> for ExposedView {
 pub struct ReturningView {
     /// The version gone back from.
     pub from: String,
-    /// Who said that the version gone back to is behind the canary route; absent: nobody.
+    /// Who said that the version gone back to is behind the canary route; absent: nothing confirmed it.
     pub vouched: Option<String>,
 }
 

@@ -25,7 +25,7 @@ pub struct Behind {
     path: String,
 }
 
-/// Whoever knows the addresses of names.
+/// A resolver of names.
 pub trait Names: Send + Sync {
     /// All of them, or why they are not known.
     fn look_up<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, String>>;
@@ -47,7 +47,7 @@ impl Behind {
     /// Reads `dns://HOST:PORT/PATH`.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it has another form.
     pub fn new(told: &str) -> Result<Self, ReadError> {
         let invalid = || ReadError::Page(told.to_owned());
         let (host, path) =

@@ -25,7 +25,7 @@ pub struct Increments {
     pub upstreams: BTreeMap<Upstream, u64>,
     /// Why nothing is known: no proxy told anything.
     pub gap: Option<String>,
-    /// When this look was due, by `CLOCK_MONOTONIC`; 0: nobody planned it.
+    /// When this look was due, by `CLOCK_MONOTONIC`; 0: it had no due time.
     pub due_ns: u64,
     /// Where the counters of each rollout stand, found at the first question.
     pub by_rollout: OnceLock<BTreeMap<String, Vec<usize>>>,
@@ -42,7 +42,7 @@ pub struct Increments {
 pub struct Source {
     /// The address it is read at.
     pub address: String,
-    /// Where it is; `None`: nobody knows.
+    /// Its region; `None`: unknown.
     pub region: Option<String>,
     /// From when on.
     pub from_ms: u64,
@@ -158,7 +158,7 @@ impl Increments {
             if nameless == 0 {
                 let first = envoy::ecds::pod(first).unwrap_or_else(|| (*first).to_owned());
                 text.push(format!(
-                    "{first}{more} takes the weights, and nobody reads its counters: {HOW} with its address"
+                    "{first}{more} takes the weights, and its counters are not read: {HOW} with its address"
                 ));
             } else if missing.len() > nameless {
                 text.push(format!(
@@ -202,8 +202,8 @@ impl Increments {
         self.sources.iter().filter(is_there)
     }
 
-    /// The evidence of this look for one run. A proxy that the run expects by name and nobody reads lacks all it counted;
-    /// others that nobody reads may not be meant to be.
+    /// The evidence of this look for one run. A proxy that the run expects by name and that is not read lacks all it counted;
+    /// others that are not read may not be meant to be.
     pub fn interval(&self, accumulator: &mut CounterAccumulator, state: &State, unread: &Unread) -> Interval {
         let mut seen = self.of(state);
         let coverage = &mut seen.coverage;

@@ -31,7 +31,7 @@ pub use trouble::{Trouble, TroubleKind};
 /// A source is stale after this many periods without an answer.
 const STALE_PERIODS: u32 = 5;
 
-/// A look is closed after this long, whoever has not answered: others may show harm meanwhile.
+/// A look is closed after this long, even if some have not answered: the others may show harm meanwhile.
 const LONGEST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How counters come to be read, for people.
@@ -70,7 +70,7 @@ impl Wanted {
     }
 
     /// What is known of the epochs by which a proxy assigned, beside its own gauges; `None`: those are believed. While two
-    /// processes live gauges are sums, and where nothing else names the policy nobody knows.
+    /// processes live gauges are sums, and where nothing else names the policy the epochs are unknown.
     pub fn epochs_of(&self, snapshot: &Snapshot) -> Option<Arc<BTreeMap<String, u64>>> {
         let generation = snapshot.accepted_generation(self.incarnation);
         let known = generation.and_then(|generation| self.epochs.get(&generation).cloned());
@@ -145,7 +145,7 @@ impl Scraper {
         Self { discovered, ..self }
     }
 
-    /// Runs until nobody listens any more.
+    /// Runs until the receiver is closed.
     pub async fn run(mut self, out: mpsc::Sender<Increments>, wanted: watch::Receiver<Wanted>) {
         for (source, (region, _)) in &self.readers {
             self.look.expect(source, region.as_deref());
@@ -155,7 +155,7 @@ impl Scraper {
         }
         let mut ticks = tokio::time::interval(self.period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // One that hangs keeps nobody waiting: what it says is part of the look that is open when it has said it.
+        // A proxy that hangs delays no look: its answer is part of the look that is open when it comes.
         let (mut readings, mut lookups) = (FuturesUnordered::new(), FuturesUnordered::new());
         let mut idle: BTreeSet<String> = self.readers.keys().cloned().collect();
         loop {

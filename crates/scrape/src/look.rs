@@ -41,7 +41,7 @@ pub struct Signals {
 }
 
 impl Look {
-    /// Whoever has not been read for `stale_after` is stale.
+    /// A proxy that was not read for `stale_after` is stale.
     pub fn new(stale_after: Duration) -> (Self, Signals) {
         let (refusals, refused) = watch::channel(BTreeMap::new());
         let (nodes, known) = watch::channel(Nodes::default());
@@ -66,7 +66,7 @@ impl Look {
         self.counters.expect(source);
     }
 
-    /// Whoever has not been read for so long is stale, from now on.
+    /// A proxy that was not read for so long is stale, from now on.
     pub const fn stale_after(&mut self, stale_after: Duration) {
         self.counters.stale_after(stale_after);
     }
@@ -135,7 +135,7 @@ impl Look {
         self.troubles.forget(source);
     }
 
-    /// Somebody was expected who is nobody: nothing of it is said any more.
+    /// An expected proxy does not exist after all: it is reported no longer.
     pub fn forget(&mut self, source: &str) {
         self.counters.remove(source);
         self.errors.remove(source);

@@ -9,8 +9,16 @@ use serde::Deserialize;
 use super::{Snapshot, Upstream, endpoints, snapshot, upstream};
 use crate::clock::{monotonic_ns, unix_ms};
 
-/// An admin endpoint is on loopback or one hop away; one that takes longer is as good as silent.
+/// An Envoy is on loopback or one hop away; one that takes longer is as good as silent.
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What one Envoy's counters are read with.
+pub(super) fn client() -> reqwest::Result<Client> {
+    // An Envoy is never behind a proxy, whatever the environment says.
+    // Each look has connections of its own: after a hot restart a connection that was kept leads to the old process,
+    // whose counters stand still and look whole.
+    Client::builder().no_proxy().redirect(Policy::none()).timeout(TIMEOUT).pool_max_idle_per_host(0).build()
+}
 
 /// The admin endpoint of one Envoy.
 #[derive(Clone, Debug)]
@@ -73,16 +81,7 @@ impl Admin {
             .ok()
             .filter(|url| url.scheme() == "http" && url.has_host())
             .ok_or_else(address)?;
-        // An admin endpoint is never behind a proxy, whatever the environment says.
-        // Each look has connections of its own: after a hot restart a connection that was kept leads to the old process,
-        // whose counters stand still and look whole.
-        let client = Client::builder()
-            .no_proxy()
-            .redirect(Policy::none())
-            .timeout(TIMEOUT)
-            .pool_max_idle_per_host(0)
-            .build();
-        let client = client.map_err(|_| address())?;
+        let client = client().map_err(|_| address())?;
         Ok(Self { source: url.trim_end_matches('/').to_owned(), url: parsed, client })
     }
 

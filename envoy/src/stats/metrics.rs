@@ -1,15 +1,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
 use super::{Labels, ReadError, Snapshot, admin, exposition};
 use crate::clock::{monotonic_ns, unix_ms};
-
-/// As of an admin endpoint: one hop away, or as good as silent.
-const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A sidecar's page has some hundred KiB; whoever sends more than this is not one.
 const LONGEST: usize = 64 << 20;
@@ -44,15 +39,9 @@ impl Metrics {
             .ok()
             .filter(|url| url.scheme() == "http" && url.has_host() && url.path().len() > 1)
             .ok_or_else(address)?;
-        // For the same reasons as of an admin endpoint.
-        let client = Client::builder()
-            .no_proxy()
-            .redirect(Policy::none())
-            .timeout(TIMEOUT)
-            .pool_max_idle_per_host(0)
-            .build();
+        let client = admin::client().map_err(|_| address())?;
         let shown = if name == url { name.to_owned() } else { format!("{name} ({url})") };
-        Ok(Self { source: name.to_owned(), shown, url: parsed, client: client.map_err(|_| address())? })
+        Ok(Self { source: name.to_owned(), shown, url: parsed, client })
     }
 
     /// Its name, else the address as given; what [`Snapshot::source`] will say.

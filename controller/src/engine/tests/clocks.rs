@@ -63,3 +63,21 @@ async fn harm_is_found_as_soon_whatever_the_wall_clock_does() {
         }
     }
 }
+
+/// Whatever the outage lasts, the stage takes the seconds of its bake in which a process ran, and no more of them than before.
+#[tokio::test]
+async fn an_outage_of_the_process_is_no_bake() {
+    const BAKE_S: usize = 15;
+    for away_ms in [2_000, 16_000, 3_600_000] {
+        let mut world = World::new([]).await;
+        let more = "  stages: [{weight: 5%, bake: 15s, deadline: 5h, gates: []}, {weight: 100%, bake: 1h, deadline: 5h, gates: []}]\n";
+        world.apply(&super::spec("v1", "v2", more)).await;
+        world.until("ranker", "stage 1", |state| state.weights.canary_ppm == 50_000).await;
+        let begun = world.seconds;
+        world.seconds(5).await;
+        world.stay_away(away_ms).await;
+        world.until("ranker", "stage 2", |state| state.weights.canary_ppm == 1_000_000).await;
+        let lasted = world.seconds - begun;
+        assert!((BAKE_S..BAKE_S + 15).contains(&lasted), "{away_ms} ms away: {lasted} s");
+    }
+}

@@ -2,15 +2,21 @@
 
 use super::*;
 
+/// A run was taken back, and the store does not know it.
+pub(super) async fn aborted_on_a_full_disk(file: &Path) -> Engine {
+    let mut engine = engine(file);
+    apply(&mut engine, &spec("v1", "v2", "")).await.expect("begun");
+    engine.journal.refuse_writes(true).expect("a switch");
+    abort(&mut engine).await;
+    engine
+}
+
 /// The next decision is written before the next checkpoint: what was revoked meanwhile is written with it.
 #[tokio::test]
 async fn what_was_revoked_on_a_full_disk_is_written_with_whatever_is_written_next() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("serin.db");
-    let mut first = engine(&file);
-    apply(&mut first, &spec("v1", "v2", "")).await.expect("begun");
-    first.journal.refuse_writes(true).expect("a switch");
-    abort(&mut first).await;
+    let mut first = aborted_on_a_full_disk(&file).await;
     assert_eq!(first.mesh.revoked_since(0).collect::<Vec<_>>(), ["ranker"]);
     assert_ne!(first.journal.mesh().expect("read"), first.mesh);
     first.journal.refuse_writes(false).expect("a switch");
@@ -26,10 +32,7 @@ async fn what_was_revoked_on_a_full_disk_is_written_with_whatever_is_written_nex
 async fn what_waits_for_the_disk_is_written_once() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("serin.db");
-    let mut first = engine(&file);
-    apply(&mut first, &spec("v1", "v2", "")).await.expect("begun");
-    first.journal.refuse_writes(true).expect("a switch");
-    abort(&mut first).await;
+    let mut first = aborted_on_a_full_disk(&file).await;
     for _ in 0..3 {
         first.tick().await;
     }

@@ -75,7 +75,7 @@ async fn who_is_expected_by_name_must_be_read() {
         assert_eq!(weight(state) > 0, exposed, "{more}: {}", state.message());
         let view = world.view("ranker");
         let said = format!("{:?} {}", view.run.attention, view.run.message);
-        assert!(said.contains("b takes the weights, and nobody reads its counters"), "{more}: {said}");
+        assert!(said.contains("b takes the weights, and its counters are not read"), "{more}: {said}");
         if !exposed {
             world.second_admin = Some(Admins::Two { silent: false });
             world.until("ranker", "stage 2", |state| weight(state) == 500_000).await;

@@ -31,7 +31,7 @@ pub struct RegistryEvent {
     pub said_ms: Option<u64>,
 }
 
-/// Who waits for what becomes of a delivery.
+/// Where the answer to a delivery goes.
 type Answer = oneshot::Sender<Result<Fired, Refusal>>;
 
 /// A delivery, and what the registry says of now.
@@ -59,7 +59,7 @@ pub(super) enum VersionStatus {
 }
 
 impl Trigger {
-    /// Everything that was heard of, but for one version: which, and whose word.
+    /// All versions that were named, except one: which, and by whom.
     fn heard(&self, but: &str) -> impl Iterator<Item = (&str, Origin)> {
         let pending = self.pending.iter().map(|pending| (pending.version.as_str(), pending.origin));
         let withdrawn = |one: &&Triggered| !matches!(one.outcome, Outcome::Withdrawn { .. });
@@ -156,7 +156,7 @@ impl Engine {
         let (sources, reports) = (self.external.sources.clone(), self.external.reports.clone());
         tokio::spawn(async move {
             let said = sources.newest(&name, &mlflow).await;
-            // The engine has gone: whoever tells of it is told to tell again.
+            // The engine has stopped: the registry is told to deliver it again.
             let _ = reports
                 .send(Report::ConfirmedEvent(Box::new(ConfirmedEvent { name, asked, news, said, answer })))
                 .await;

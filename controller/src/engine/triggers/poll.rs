@@ -120,7 +120,7 @@ fn heard_by(waited: Option<(String, String)>, version: &str) -> String {
 }
 
 impl Engine {
-    /// Asks the registries that are due, each one question at a time; nobody waits for the answer.
+    /// Asks the registries that are due, each with one question at a time; the answers come as reports.
     pub(super) fn ask_registries(&mut self) {
         let now_ns = clock::monotonic_ns();
         for (name, trigger) in &mut self.triggers {

@@ -1,31 +1,13 @@
 //! Versions of a registry against an engine without a mesh.
 
-use std::path::Path;
-
-use envoy::{Ecds, Resource};
 use rollout::Human;
 
 use super::*;
+use crate::engine::tests::engine;
 use crate::engine::{Act, Conditions};
-use crate::publish::Publisher;
-use hooks::Hooks;
-use lease::Leases;
-use sources::{Hosts, Secrets, Sources};
-use store::Store;
 
 fn keep(engine: &mut Engine, text: &str) -> Result<TriggerApplied, Refusal> {
     engine.keep_trigger(ReadTrigger::read(text.to_owned())?, false)
-}
-
-fn engine(file: &Path) -> Engine {
-    let store = Store::open(file).expect("a store");
-    let incarnation = store.incarnation;
-    let ecds = Ecds::new(Resource::local("/filter.wasm"), incarnation);
-    let publisher = Publisher::new(vec![Box::new(ecds)], incarnation, 1_000);
-    let sources = Sources::new(Secrets::default(), outbound::system(), Hosts::default()).expect("sources");
-    Engine::open(store, publisher, Leases::new(incarnation, 5_000), sources, Hooks::any())
-        .expect("an engine")
-        .0
 }
 
 fn text(more: &str) -> String {

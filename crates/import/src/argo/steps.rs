@@ -11,7 +11,8 @@ use crate::report::Ledger;
 use crate::source::Kind;
 use crate::text::{duration, share, span};
 
-const KINDS: [&str; 8] = [
+/// The fields that make a step of a canary, one in each.
+pub(crate) const STEP_KINDS: [&str; 8] = [
     "setWeight",
     "pause",
     "analysis",
@@ -170,7 +171,7 @@ pub(super) fn steps<'a>(
         let kinds = step
             .fields()
             .iter()
-            .filter(|(name, place)| KINDS.contains(&name.as_str()) && place.is_there())
+            .filter(|(name, place)| STEP_KINDS.contains(&name.as_str()) && place.is_there())
             .count();
         if kinds > 1 {
             let what = "two things stand in one step, and Argo refuses that";

@@ -5,7 +5,7 @@
 
 use super::Alternative;
 use super::kolmogorov::kolmogorov_sf;
-use super::sample::sorted;
+use super::sample::{merged, sorted};
 use crate::JudgeError;
 use crate::anytime::Bins;
 use crate::error::sample;
@@ -73,14 +73,7 @@ pub fn ks_2samp(x: &[f64], y: &[f64], alternative: Alternative, method: KsMethod
 /// # Errors
 /// An empty histogram.
 pub fn ks_bins(canary: &Bins, stable: &Bins, alternative: Alternative) -> Result<Ks, JudgeError> {
-    let total = |bins: &Bins| bins.values().map(|c| *c as f64).sum::<f64>();
-    let (n, m) = (total(canary), total(stable));
-    if n == 0.0 || m == 0.0 {
-        return Err(JudgeError::Empty { what: "histogram" });
-    }
-    let mut edges: Vec<i32> = canary.keys().chain(stable.keys()).copied().collect();
-    edges.sort_unstable();
-    edges.dedup();
+    let (n, m, edges) = merged(canary, stable)?;
     let (mut a, mut b, mut above, mut below) = (0.0, 0.0, 0f64, 0f64);
     for edge in edges {
         a += canary.get(&edge).map_or(0.0, |c| *c as f64);

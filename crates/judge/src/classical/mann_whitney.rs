@@ -4,7 +4,7 @@
 //! Annals of Mathematical Statistics 18, 1947.
 
 use super::Alternative;
-use super::sample::sorted;
+use super::sample::{merged, sorted};
 use crate::JudgeError;
 use crate::anytime::Bins;
 use crate::error::sample;
@@ -84,14 +84,7 @@ pub fn mann_whitney_bins(
     stable: &Bins,
     alternative: Alternative,
 ) -> Result<MannWhitney, JudgeError> {
-    let total = |bins: &Bins| bins.values().map(|c| *c as f64).sum::<f64>();
-    let (n, m) = (total(canary), total(stable));
-    if n == 0.0 || m == 0.0 {
-        return Err(JudgeError::Empty { what: "histogram" });
-    }
-    let mut edges: Vec<i32> = canary.keys().chain(stable.keys()).copied().collect();
-    edges.sort_unstable();
-    edges.dedup();
+    let (n, m, edges) = merged(canary, stable)?;
     let (mut u1, mut ties, mut below) = (0.0, 0.0, 0.0);
     for edge in edges {
         let of = |bins: &Bins| bins.get(&edge).map_or(0.0, |c| *c as f64);

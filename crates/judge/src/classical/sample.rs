@@ -1,6 +1,7 @@
 //! Moments and quantiles of a sample.
 
 use crate::JudgeError;
+use crate::anytime::Bins;
 use crate::error::{finite, not_negative, sample};
 
 /// Number, mean and unbiased variance.
@@ -31,6 +32,22 @@ impl Moments {
         let variance = if n < 2 { 0.0 } else { spread / (n as f64 - 1.0) };
         Ok(Self { n, mean, variance: finite("variance", variance)? })
     }
+}
+
+/// How many observations either histogram holds, and the bins that either has, ascending.
+///
+/// # Errors
+/// An empty histogram.
+pub(super) fn merged(canary: &Bins, stable: &Bins) -> Result<(f64, f64, Vec<i32>), JudgeError> {
+    let total = |bins: &Bins| bins.values().map(|c| *c as f64).sum::<f64>();
+    let (n, m) = (total(canary), total(stable));
+    if n == 0.0 || m == 0.0 {
+        return Err(JudgeError::Empty { what: "histogram" });
+    }
+    let mut bins: Vec<i32> = canary.keys().chain(stable.keys()).copied().collect();
+    bins.sort_unstable();
+    bins.dedup();
+    Ok((n, m, bins))
 }
 
 /// Moments of raw values, by two passes.

@@ -18,8 +18,8 @@ use crate::{Acks, Below, Cause, Effect, Human, Notice, Now, Publication, Record,
 /// A canary request is waited for this long once a quorum has the weight; then it is taken back without one.
 const EXPOSE_MS: u64 = 10_000;
 
-/// Whoever is late is waited for at least this long, so that the report can say how late: five minutes, the slowest
-/// rollback anybody promises.
+/// Late proxies are waited for at least this long, so that the report can say how late: five minutes, the slowest
+/// rollback that can be promised.
 const WAIT_MS: u64 = manifest::DRILL_WAITS_MS;
 
 /// A filter writes the time of its last canary request at its next tick, late by at most this.
@@ -29,7 +29,7 @@ const GAUGE_TICK_MS: u64 = 100;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DrillOrder {
-    /// The canary's share while it is exposed, in parts per million; 0: nobody is exposed.
+    /// The canary's share while it is exposed, in parts per million; 0: no request goes to it.
     pub weight_ppm: u32,
     /// Every way back must be done within this, in milliseconds.
     pub limit_ms: u64,
@@ -323,7 +323,7 @@ impl Step {
         let waited = self.now.since_ms(push.decided);
         let exposed = self.drill.exposure.began.is_some();
         let all_known = push.acknowledged_ms.is_some() && (!exposed || push.last_canary_complete);
-        // Gauges that nobody reads are not waited for as proxies are: they do not come late, they do not come.
+        // Gauges that are not read are not waited for: they never come.
         let unread = push.acknowledged_ms.is_some() && waited >= self.drill.order.limit_ms;
         if all_known || unread || waited >= self.drill.order.limit_ms.max(WAIT_MS) {
             self.end();
@@ -384,7 +384,7 @@ impl Step {
         self.drill.ended = Some(Ended { at: self.now, outcome, why: why.clone() });
         let (name, number) = (self.drill.plan.name.clone(), self.drill.number);
         self.record(format!("Drill {number} {}: {why}", outcome.word()));
-        // Whoever ordered it sees how it ended; nobody waits for one that began by itself.
+        // The person who ordered it sees the result; one that began by itself needs a notice.
         let told = match outcome {
             Outcome::Failed => Some((
                 Severity::Critical,

@@ -51,7 +51,7 @@ pub enum ExerciseEvent {
     Look(LastCanaryRequest),
     /// A look at the counters.
     Interval(Box<Interval>),
-    /// Somebody or something wants it over; why, in a few words.
+    /// A person or a rule ends it; why, in a few words.
     Cancel(String),
     /// The process that ran it ended, and another has taken it up.
     Restart,
@@ -221,7 +221,7 @@ impl Exercise {
         self.sent().map(|sent| &sent.policy)
     }
 
-    /// Must the policy carry a lease although it exposes nobody?
+    /// Must the policy carry a lease although no request goes to the canary?
     #[must_use]
     pub fn wants_lease(&self) -> bool {
         !self.is_over() && self.sent().is_some_and(|sent| sent.vouched)

@@ -168,7 +168,7 @@ fn comparing(state: &State, deployed: bool) -> (Plan, Vec<String>) {
     let (left_out, mut gates): (Vec<_>, Vec<_>) =
         plan.gates.into_iter().partition(|gate| gate.metric().is_external());
     for gate in &mut gates {
-        // A fixed limit says nothing of two parts: whoever sets one alone is compared as is usual.
+        // A fixed limit says nothing of two parts: a gate with a limit alone is compared by the usual margin.
         gate.limit = None;
         let usual = Against::usual(gate.metric());
         gate.against.get_or_insert(usual);
@@ -359,7 +359,7 @@ impl Step {
         let (name, number) = (parity.plan.name.clone(), parity.number);
         let what = format!("A/A check {number}: {}: {why}", finding.words());
         self.effects.push(Effect::Record(Record { at: self.now, what }));
-        // Whoever ordered it sees what was found; nobody waits for one that began by itself.
+        // The person who ordered it sees the result; one that began by itself needs a notice.
         let told = match outcome {
             Outcome::Failed => Some((
                 Severity::Warning,

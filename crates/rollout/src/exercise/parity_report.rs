@@ -73,7 +73,7 @@ pub struct ParityView {
     pub ended_unix_ms: Option<u64>,
     /// Time of evidence, in milliseconds.
     pub watched_ms: u64,
-    /// How much more time it wants at this traffic, in milliseconds; `None`: none, or nobody knows.
+    /// How much more time it wants at this traffic, in milliseconds; `None`: none, or it is unknown.
     pub wants_ms: Option<u64>,
     /// The split.
     pub split: ParitySplitView,
@@ -129,7 +129,7 @@ pub struct ParityGateView {
     pub proof: f64,
     /// One English sentence.
     pub why: String,
-    /// How much more time it wants at this traffic, in milliseconds; `None`: none, or nobody knows.
+    /// How much more time it wants at this traffic, in milliseconds; `None`: none, or it is unknown.
     pub wants_ms: Option<u64>,
     /// By how much the parts differ; `None`: too little was seen.
     pub difference: Option<Difference>,

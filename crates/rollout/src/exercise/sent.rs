@@ -11,7 +11,7 @@ pub struct ExercisePublication {
     pub id: u64,
     /// This rollout's part of the policy document.
     pub policy: policy::Rollout,
-    /// Does it carry a lease although it exposes nobody?
+    /// Does it carry a lease although no request goes to the canary?
     pub vouched: bool,
     /// When.
     pub at: Now,

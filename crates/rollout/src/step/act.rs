@@ -9,7 +9,7 @@ use crate::{
     RolledBack, Severity, State,
 };
 
-/// Nobody was looking in a step that took longer, so no more of it is time in which nothing could be seen: a controller that
+/// The controller was not running in a step that took longer, so no more of it is time in which nothing could be seen: a controller that
 /// stood still does not take a canary back for it (the leases do).
 const LONGEST_LOOK_MS: u64 = 5_000;
 
@@ -144,7 +144,7 @@ impl Run {
         text
     }
 
-    /// Back to stable. Waits for nothing, asks nobody, and does nothing more when it is done already.
+    /// Back to stable. Waits for nothing, and does nothing when it is done already.
     pub(super) fn roll_back(&mut self, by: RollbackBy, reason: String) {
         let gentle = by.is_gentle();
         self.go_back(by, reason, gentle);
@@ -162,7 +162,7 @@ impl Run {
         let ramp = self.state.plan.rollback.ramp_ppm.iter().position(|&ppm| ppm < weight && ppm > 0);
         let ramp = ramp.filter(|_| gentle);
         self.state.phase = Phase::RolledBack;
-        // Whoever ends a way back wants what it went back from.
+        // Ending a return means going forward again to what it returned from.
         let run = self.state.run;
         self.state.rejected.retain(|rejected| rejected.run != run);
         self.state.rollback =
@@ -268,7 +268,7 @@ impl Run {
 }
 
 impl RollbackBy {
-    /// Proven harm is ended at once; a ramp is for rollbacks nobody is hurt by.
+    /// Proven harm is ended at once; a ramp is for rollbacks without proven harm.
     pub(crate) const fn is_gentle(&self) -> bool {
         matches!(self, Self::Human(_) | Self::Deadline | Self::NoData | Self::Quorum)
     }

@@ -3,10 +3,10 @@
 use super::{Run, named};
 use crate::{Acted, Answer, Approval, Cause, HandBackProgress, Human, Pause, Phase, State, Verdict};
 
-/// A yes that could not be used for so long is none any more.
+/// An approval that could not be used for so long expires.
 const YES_LASTS_MS: u64 = 3_600_000;
 
-/// A run that moved a shorter time ago may not be what somebody meant who does not say what was seen.
+/// A run that moved a shorter time ago may not be the one that a person meant who does not say which revision was seen.
 const JUST_MS: u64 = 5_000;
 
 /// Acts that are known by their key.
@@ -51,7 +51,7 @@ impl State {
         lacks
     }
 
-    /// What nobody can see now, each in one clause.
+    /// What cannot be seen now, each in one clause.
     pub(crate) fn unseen(&self) -> Vec<String> {
         let mut unseen = Vec::new();
         let missing_ms = self.counts_missing_ms();
@@ -126,7 +126,7 @@ impl Run {
         }
     }
 
-    /// A gate that answers worse than it did is something whoever acts must have seen.
+    /// A gate that answers worse than before must have been seen by whoever acts.
     pub(super) fn note_worse(&mut self, verdicts: &[Verdict]) {
         let known = self.state.stages.last().map(|stage| stage.gates.as_slice()).unwrap_or_default();
         let worse = verdicts

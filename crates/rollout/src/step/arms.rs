@@ -117,7 +117,7 @@ impl Run {
         }
     }
 
-    /// A named person goes on in spite of a gate, whoever failed it.
+    /// A named person goes on in spite of a failed gate.
     pub(super) fn forgive(&mut self, gate: &str) {
         let state = &mut self.state;
         state.evidence.forgive(gate, &state.plan);
@@ -139,7 +139,7 @@ impl Run {
         let left: Vec<String> = self.state.plan.arms_in().map(|arm| arm.to_string()).collect();
         self.record(format!("Drop {version} ({arm}): {reason}; {} go on", left.join(", ")));
         self.publish_without_the_lost(Cause::Drop { arm });
-        // Whoever has not heard of it goes to stable, ahead of any slow push.
+        // Leases end it at proxies that a slow push has not reached.
         self.effects.push(Effect::Revoke { below: Below::LastPublished });
         let text = format!("{}: {version} ({arm}) was dropped: {reason}", self.state.plan.name);
         self.notify(Severity::Critical, &format!("dropped/{arm}"), text);

@@ -17,7 +17,7 @@ impl Run {
     /// Adds an interval to what shares follow.
     pub(super) fn learn(&mut self, interval: &Interval, look: Look) {
         let state = &mut self.state;
-        // Of copies nobody knows more than the router.
+        // Copies are counted by the router alone.
         if let Some(bandit) = state.bandit.as_mut().filter(|_| state.weights.canary_ppm > 0) {
             bandit.observe(&state.plan, interval, look);
         }
@@ -108,7 +108,7 @@ impl State {
         )
     }
 
-    /// The smallest share of anybody on trial.
+    /// The smallest share of a version on trial.
     pub(crate) fn least_ppm(&self) -> u32 {
         let share = |arm| self.plan.share_of(arm, &self.weights);
         self.plan.arms_in().map(share).min().unwrap_or(self.weights.canary_ppm)

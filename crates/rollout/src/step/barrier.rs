@@ -46,7 +46,7 @@ impl State {
             && self.incident.is_none()
     }
 
-    /// Has each gate of a stage said something, and does none hold? A gate nobody heard of has proven nothing.
+    /// Has each gate of a stage said something, and does none hold? A gate without an answer has proven nothing.
     pub(crate) fn all_let_go(&self, planned: &manifest::Stage, said: &[Verdict]) -> bool {
         planned.gates.iter().filter_map(|&gate| self.plan.gates.get(gate)).all(|gate| {
             let mut of_it = said.iter().filter(|verdict| verdict.name == gate.name).peekable();
@@ -60,7 +60,7 @@ impl State {
     }
 
     /// The stage it would enter if it were permitted (from 0, the hand-back counting as one more); `None`: it is not
-    /// ready for any, or needs nobody's permission.
+    /// ready for any, or needs no permission.
     #[must_use]
     pub fn asks(&self) -> Option<usize> {
         let follows = self.publication.as_ref().is_some_and(|sent| sent.quorum_age_ms.is_some());

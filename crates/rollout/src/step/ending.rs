@@ -1,4 +1,4 @@
-//! After the end: the version without traffic is kept for a while, then somebody is told that it can go.
+//! After the end: the version without traffic is kept for a while, then a hook is told that it can be deleted.
 
 use super::{Run, named};
 use crate::ending::{HookCallRequest, PendingHook, PostRunHook};
@@ -58,7 +58,7 @@ impl Run {
         true
     }
 
-    /// Has the old version put behind the canary route, now that nobody gets it any more.
+    /// Has the old version put behind the canary route, now that no request goes there.
     fn place_kept(&mut self) {
         let Some(keep) = self.state.plan.keep_warm.as_ref().filter(|_| self.state.promoted()) else { return };
         let Some(how) = keep.hook.clone().filter(|_| !self.state.ending.placing) else { return };
@@ -155,7 +155,7 @@ impl Run {
         true
     }
 
-    /// Nobody is exposed before the hooks of earlier runs have answered once: one of them may take something down, and
+    /// No request goes to the canary before the hooks of earlier runs have answered once: one of them may take something down, and
     /// what that is must not be under traffic.
     pub(super) fn waits_for_calls(&self) -> bool {
         self.state.ending.calls.iter().any(|call| call.failures == 0)
@@ -188,7 +188,7 @@ impl Run {
         }
     }
 
-    /// A person goes back to a version that was there before. Nobody waits for a proof that the proxies follow: those
+    /// A person goes back to a version that was there before. There is no wait for a proof that the proxies follow: those
     /// that do are better off at once, and for the others nothing gets worse.
     pub(super) fn go_back_to(&mut self, human: &Human, returning: &manifest::Returning) {
         let (from, to) = (returning.from.clone(), self.state.plan.canary.clone());

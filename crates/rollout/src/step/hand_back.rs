@@ -154,11 +154,11 @@ impl Run {
 }
 
 impl State {
-    /// What speaks against a person's word that stable serves the new version, as far as anybody can be asked.
+    /// What speaks against a person's word that stable serves the new version, as far as it can be asked.
     pub(crate) fn hand_back_doubts(&self) -> Vec<String> {
         let canary = &self.plan.canary;
         if self.plan.hand_back.endpoints.is_empty() {
-            // Nobody can be asked but the hook, and what it says of its own failure is known.
+            // Only the hook can be asked, and its failure is known.
             let Phase::HandBack(HandBackProgress::Asked { failed: Some(why), .. }) = &self.phase else {
                 return Vec::new();
             };

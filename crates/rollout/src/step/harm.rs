@@ -52,7 +52,7 @@ impl Run {
         }
         match self.state.plan.gates.get(index).map(|gate| gate.on_fail) {
             Some(OnFail::Pause) => {
-                // Where there is nothing to pause, somebody is to know all the same.
+                // Where there is nothing to pause, a notice is sent all the same.
                 let told = format!("{}: {reason}", self.state.plan.name);
                 self.pause(Pause::Gate { gate: name.clone() }, reason);
                 if !matches!(self.state.phase, Phase::Paused(_)) {

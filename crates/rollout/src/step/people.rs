@@ -8,7 +8,7 @@ use super::{Run, named};
 use crate::{Cause, Event, HandBackProgress, Human, Pause, Phase};
 
 impl Run {
-    /// A person begins it: the proxies prove that they follow before anybody is exposed.
+    /// A person begins it: the proxies prove that they follow before any request goes to the canary.
     pub(super) fn start(&mut self, human: &Human) {
         if self.state.phase != (Phase::Pending { started_by: None }) {
             return;
@@ -82,7 +82,7 @@ impl Run {
     }
 
     /// A person chooses the weight. The stage becomes the last planned one at or below it, whose gates and times hold
-    /// from there on, and the run stands still: whoever takes the wheel says when it drives itself again.
+    /// from there on, and the run stands still: the person who set the weight resumes it.
     pub(super) fn set_weight(&mut self, human: &Human, weight_ppm: u32) {
         let event = Event::SetWeight { human: human.clone(), weight_ppm };
         if self.state.stages.is_empty() || self.state.allows(&event).is_err() {

@@ -130,7 +130,7 @@ impl State {
         let known = &self.endpoints;
         let fresh = known.seen_age_ms.is_some_and(|seen| self.age_ms.saturating_sub(seen) <= STALE_MS);
         let unknown = || {
-            let error = known.error.as_deref().unwrap_or("nobody has counted them yet");
+            let error = known.error.as_deref().unwrap_or("they were not counted yet");
             format!("how many endpoints of the canary are ready is not known: {error}")
         };
         let canary = known.canary.filter(|_| fresh).ok_or_else(unknown)?;
@@ -145,8 +145,8 @@ impl State {
         Err(format!("the canary has {canary} of the {needed} ready endpoints that {weight} takes"))
     }
 
-    /// Is there anybody to take traffic of this weight, as far as is known? A reason stands in for some endpoints that
-    /// lack, but not for the first one: nobody means to send traffic to nothing.
+    /// Is there an endpoint to take traffic of this weight, as far as is known? A reason replaces some missing endpoints,
+    /// but not the first one.
     pub(crate) fn reaches_somebody(&self, weight_ppm: u32) -> Result<(), String> {
         if self.endpoints.canary == Some(0) { self.endpoints_for(weight_ppm) } else { Ok(()) }
     }

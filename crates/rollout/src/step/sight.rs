@@ -1,4 +1,4 @@
-//! Nobody is exposed unseen: which proxies are read, and what is done when none is or too few follow.
+//! No request goes to the canary unseen: which proxies are read, and what is done when none is or too few follow.
 
 use manifest::{Insufficient, OnTimeout, Span};
 
@@ -36,7 +36,7 @@ impl Run {
         }
     }
 
-    /// Nobody is exposed before a whole look at the counters came from the proxies that will carry it: has none come?
+    /// No request goes to the canary before a whole look at the counters came from the proxies that will carry it: has none come?
     pub(super) fn waits_for_sight(&mut self) -> bool {
         let state = &self.state;
         let Some(since) = state.unseen_since() else {
@@ -50,7 +50,7 @@ impl Run {
         true
     }
 
-    /// After a way back to nobody the first stage is tried again later and later: too few proxies may follow again.
+    /// After a rollback to weight 0 the first stage is tried again later and later: too few proxies may follow again.
     pub(super) fn waits_after_step_back(&self) -> bool {
         let state = &self.state;
         let times = u64::try_from(state.stages.len()).unwrap_or(u64::MAX).min(MOST_WAITS);
@@ -67,10 +67,10 @@ impl Run {
         let before = self.state.phase.clone();
         let for_ms = unseen_ms / 1_000 * 1_000;
         let text = format!("{} for {}", self.state.what_is_unseen(), Span::from_ms(for_ms));
-        // Nobody meets a shadow.
+        // A shadow exposes no user.
         let action = match self.state.plan.no_data.action {
             Insufficient::Rollback if self.state.shadows() => Insufficient::Hold,
-            // There is nothing to pause, and somebody is to know.
+            // There is nothing to pause; a notice is sent.
             Insufficient::Pause if matches!(before, Phase::HandBack(_)) => Insufficient::Hold,
             action => action,
         };

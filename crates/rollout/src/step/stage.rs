@@ -67,7 +67,7 @@ impl Run {
         self.cover(span_ms);
         let state = &mut self.state;
         state.unproven = interval.unproven.as_deref().map(Box::from);
-        // Nobody meets a shadow.
+        // A shadow exposes no user.
         if !state.shadows() {
             let others = interval.others.iter().map(|stratum| &stratum.canary);
             for canary in std::iter::once(&interval.canary).chain(others) {

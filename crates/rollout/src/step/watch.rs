@@ -8,7 +8,7 @@ use super::{Run, named};
 use crate::watching::News;
 use crate::{Counts, HandBackProgress, Human, Interval, Phase, Severity, Watching};
 
-/// People hear of a watch that sees nothing after at least so long: a scrape or two missed is nobody's business.
+/// People hear of a watch that sees nothing after at least so long: a scrape or two missed needs no notice.
 const BLIND_MS: u64 = 300_000;
 
 impl Run {

@@ -40,7 +40,7 @@ const AHEAD_MS: u64 = 60_000;
 /// What a scrape takes, and what a little delay of it is.
 const SLACK_MS: u64 = 5_000;
 
-/// How often proxies are scraped where nobody knows yet.
+/// How often proxies are scraped while that is unknown.
 pub const USUAL_INTERVAL: Duration = Duration::from_secs(15);
 const USUAL_INTERVAL_MS: u64 = 15_000;
 
@@ -85,7 +85,7 @@ struct Server {
 }
 
 impl Prometheus {
-    /// Asks nobody yet.
+    /// Sends no query yet.
     ///
     /// # Errors
     /// When a URL is none, or TLS cannot be used.
@@ -100,7 +100,7 @@ impl Prometheus {
         Ok((Self { servers: servers?, period, look }, signals))
     }
 
-    /// Runs until nobody listens any more.
+    /// Runs until the receiver is closed.
     pub async fn run(mut self, out: mpsc::Sender<Increments>, wanted: watch::Receiver<Wanted>) {
         for server in &self.servers {
             self.look.expect(&server.name, server.region.as_deref());
@@ -193,7 +193,7 @@ impl Server {
         };
         let parsed = Url::parse(url).map_err(|error| format!("{url:?} is no URL: {error}"))?;
         let host = parsed.host_str().unwrap_or_default();
-        // The operator names it, so it is asked wherever it is; nobody else is.
+        // The operator names it, so it is asked wherever it is; no other host is.
         let host: Host = host.parse().map_err(|why| format!("{url:?}: {why}"))?;
         let web = Client::new(roots.clone(), Hosts::new("--prometheus", vec![host]))?;
         let url = web.url(url)?;

@@ -144,6 +144,14 @@ impl World {
         self.boot().await;
     }
 
+    /// The process ends, and is started again after so long; the new one's first look begins with it.
+    pub async fn stay_away(&mut self, ms: u64) {
+        self.engine = None;
+        self.pass(ms);
+        self.counted_to_ms = self.now.unix_ms;
+        self.boot().await;
+    }
+
     /// A copy of the store, as it is now.
     pub fn backup(&self) -> PathBuf {
         let copy = self.watched.lock().expect("not poisoned").copies;
