@@ -400,7 +400,7 @@ impl Engine {
 
 impl maintenance::Maintenance {
     /// Is it too early to ask a store again that refused?
-    fn pauses(&self) -> bool {
+    pub(super) fn pauses(&self) -> bool {
         self.refusal.as_ref().is_some_and(|(_, until)| *until > Instant::now())
     }
 }

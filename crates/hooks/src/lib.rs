@@ -33,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One call.
 pub struct Call {
-    /// What it should know, for whoever is told over HTTP.
+    /// The body of the request, for hooks over HTTP.
     pub body: Value,
     /// The same, as variables for a program.
     pub variables: Vec<(&'static str, String)>,
@@ -77,7 +77,7 @@ impl Hooks {
         Self { cluster: Some(cluster), ..self }
     }
 
-    /// Of a controller that may ask anybody, and run these programs.
+    /// Of a controller that may call any host, and run these programs.
     #[cfg(any(test, feature = "test-util"))]
     #[allow(clippy::expect_used, clippy::missing_panics_doc, reason = "for tests alone")]
     #[must_use]
@@ -85,7 +85,7 @@ impl Hooks {
         Self::new(Arc::new(RootCertStore::empty()), Hosts::default(), programs).expect("a client")
     }
 
-    /// Of a controller that may ask anybody, and run any program.
+    /// Of a controller that may call any host, and run any program.
     #[cfg(any(test, feature = "test-util"))]
     #[must_use]
     pub fn any() -> Self {

@@ -86,7 +86,7 @@ impl Group {
     async fn end(&mut self, child: &mut Child) {
         let Some(group) = self.0 else { return };
         self.1.look(group);
-        // Whoever has ended by itself meanwhile is no matter.
+        // A process that has ended by itself meanwhile is no error.
         let _ = kill_process_group(group, Signal::TERM);
         let _ = tokio::time::timeout(GRACE, child.wait()).await;
         self.1.look(group);
@@ -153,7 +153,7 @@ impl End {
 
 impl Drop for End {
     fn drop(&mut self) {
-        // Whoever holds the pipe for longer is not read any more.
+        // A process that holds the pipe for longer is not read any more.
         if let Some(reading) = &self.reading {
             reading.abort();
         }

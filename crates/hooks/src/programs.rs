@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use manifest::Plan;
 
-/// The programs that hooks may be: whoever may apply a rollout could otherwise have the controller run anything, as
+/// The programs that hooks may run: otherwise each person who may apply a rollout could have the controller run anything, as
 /// itself.
 #[derive(Clone, Debug, Default)]
 pub struct Programs {
@@ -17,7 +17,7 @@ pub struct Programs {
 const USUAL: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 
 impl Programs {
-    /// Any program, for a controller that nobody reaches who may not run programs there anyway.
+    /// Any program, for a controller whose every user may run programs on its machine anyway.
     pub const ANY: &'static str = "*";
 
     /// Those that an operator names, each as hooks write it: by its path, or by its name; and the variables of the

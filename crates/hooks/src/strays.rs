@@ -14,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 /// The variable that tells one call's processes from all others.
 pub const VARIABLE: &str = "SERIN_CALL";
 
-/// Whoever is ended may just have started another one.
+/// A process that is ended may just have started another one.
 const ROUNDS: usize = 8;
 
 /// All processes of one call.
@@ -40,7 +40,7 @@ impl Strays {
         &self.mark
     }
 
-    /// Remembers what the program has started, before it ends and they are nobody's.
+    /// Remembers what the program has started, before it ends and they have no parent.
     pub fn look(&mut self, program: Pid) {
         let all: BTreeMap<i32, Stat> = processes().filter_map(|id| Some((id, Stat::of(id)?))).collect();
         let mut found = vec![program.as_raw_nonzero().get()];

@@ -89,7 +89,7 @@ impl Mlflow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Webhook {
-    /// The name of the secret deliveries are signed with; `None`: anybody's are taken.
+    /// The name of the secret deliveries are signed with; `None`: unsigned deliveries are accepted.
     pub secret: Option<String>,
     /// How far a delivery's time may be from ours, in milliseconds.
     pub tolerance_ms: u64,

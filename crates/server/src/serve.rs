@@ -116,7 +116,7 @@ pub struct ProxyTerms {
     pub tls: Option<TlsFiles>,
 }
 
-/// What reads the counters, whichever way, until nobody listens any more.
+/// What reads the counters, whichever way, until the receiver is closed.
 type Counts =
     Box<dyn FnOnce(mpsc::Sender<Increments>, watch::Receiver<Wanted>) -> BoxFuture<'static, ()> + Send>;
 
@@ -185,7 +185,7 @@ pub async fn run(config: Config) -> Result<()> {
         (Box::new(|out, wanted| Box::pin(scraper.run(out, wanted))), signals)
     };
     let Signals { refusals, nodes: accepted, troubles } = signals;
-    // A policy that travels as a file or by istiod is acknowledged by nobody; what Envoy accepted is then read from it.
+    // A policy that travels as a file or by istiod has no acknowledgement; what Envoy accepted is read from its gauges.
     let nodes = if config.ecds_file.is_some() || by_istiod { accepted } else { ecds.nodes() };
 
     let lease = Leases::new(incarnation, config.lease_interval_ms.saturating_mul(5));

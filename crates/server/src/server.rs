@@ -199,7 +199,7 @@ fn shown(api: &Api, name: &str) -> Result<Arc<RunView>, Refusal> {
     view.ok_or_else(|| Refusal::Unknown(format!("there is no rollout {name:?}")))
 }
 
-/// What its versions have to bear: for whoever scales them.
+/// The load of its versions, for autoscalers.
 async fn demand(State(api): State<Api>, Path(name): Path<String>) -> Answer<Demand> {
     let several = || Refusal::Unknown(format!("{name} goes up as several; ask its members"));
     Answer(shown(&api, &name).and_then(|view| view.demand.clone().ok_or_else(several)))

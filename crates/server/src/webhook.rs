@@ -14,7 +14,7 @@ pub use signature::{Delivery, Unsigned};
 use signature::verify;
 
 /// Deliveries that were taken, by trigger and id, each until its time is too far from ours anyway. Kept in memory
-/// alone: after a restart a repeated one finds that its version had its turn.
+/// alone: after a restart, a repeated delivery names a version that has triggered already.
 #[derive(Clone, Default)]
 pub struct Deliveries(Arc<Mutex<BTreeMap<(String, String), u64>>>);
 
@@ -26,7 +26,7 @@ impl Deliveries {
         taken.contains_key(&(trigger.to_owned(), delivery.id.clone()))
     }
 
-    /// It was taken: whoever sends it again after a failure of ours was not.
+    /// It was taken. A delivery that failed on our side is not noted, so that it can be sent again.
     pub fn insert(&self, trigger: &str, delivery: &Delivery, tolerance_ms: u64) {
         let until_ms = delivery.unix_ms.saturating_add(tolerance_ms).saturating_add(1_000);
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,7 +34,7 @@ impl Deliveries {
     }
 }
 
-/// Checks a delivery against the trigger's secret; `None`: the trigger takes what anybody sends.
+/// Checks a delivery against the trigger's secret; `None`: the trigger accepts unsigned deliveries.
 pub fn check(
     secret: Option<&str>,
     tolerance_ms: u64,

@@ -82,7 +82,7 @@ pub struct Line {
     pub chain: String,
 }
 
-/// A run's journal, and whether anybody changed it since.
+/// A run's journal, and whether its lines were changed since.
 pub struct Journal {
     /// In the order in which they were written.
     pub lines: Vec<Line>,
@@ -103,7 +103,7 @@ impl Archive {
         Ok(connection)
     }
 
-    /// Could something be written now? Nobody holds the store, and there is room beside it; nothing of it changes.
+    /// Could something be written now: is the store unlocked, and is there room beside it? Changes nothing.
     ///
     /// # Errors
     /// When not, and why.

@@ -27,7 +27,7 @@ pub struct Decision {
     pub incarnation: u64,
     /// The generation of the last policy.
     pub generation: u64,
-    /// Rollouts that are taken back, each with the generation below which nobody vouches for it.
+    /// Rollouts that are taken back, each with the generation below which no lease is given for it.
     pub revoked: Vec<(String, u64)>,
     /// Documents that were published: generation and digest.
     #[serde(default)]
@@ -112,7 +112,7 @@ impl Store {
         });
         let Some(reserve) = &mut self.reserve else { return written };
         match written {
-            // What it held is in the tables by now: whoever decides anything writes what is owed first.
+            // What it held is in the tables by now: each decision writes the backlog first.
             Ok(()) => {
                 let _ = reserve.clear();
                 Ok(())

@@ -9,7 +9,7 @@ pub enum Failpoint {
     Begin,
     /// Written, not committed.
     Written,
-    /// On the disk; nobody has heard of it.
+    /// On the disk, and not yet published.
     Committed,
     /// An effect is about to be carried out.
     Effect,
@@ -19,7 +19,7 @@ pub enum Failpoint {
 
 type Watch = dyn FnMut(Failpoint) -> Result<()> + Send;
 
-/// Whoever watches the points; outside of tests nobody.
+/// A test that watches the failpoints; none otherwise.
 #[derive(Default)]
 pub struct Failpoints(Option<Box<Watch>>);
 

@@ -79,7 +79,7 @@ impl Entry {
     }
 }
 
-/// Adds lines. Each carries the hash of itself and of the line before it in its run: whoever changes one, or takes one
+/// Adds lines. Each carries the hash of itself and of the line before it in its run: changing one, or taking one
 /// out, breaks the chain from there on.
 pub(super) fn add(change: &Transaction<'_>, name: &str, run: u64, entries: &[Entry]) -> Result<()> {
     if entries.is_empty() {

@@ -1,6 +1,6 @@
 //! What must outlive the process: one SQLite file.
 //!
-//! A decision is on the disk before anybody acts on it. All that belongs to one decision (the run, what the whole mesh
+//! A decision is on the disk before it is acted on. All that belongs to one decision (the run, what the whole mesh
 //! is to know, the lines of the journal) is one transaction, and [`Store::write`] is the only way in. What the mesh hears of
 //! is one [`Change`], written by [`Store::commit`].
 
@@ -99,10 +99,10 @@ pub struct Mesh {
     pub incarnation: u64,
     /// The generation of the last policy.
     pub generation: u64,
-    /// Nobody vouches for anything that a policy of a lower generation says: revocations from the time when each was of all
+    /// No lease is given for a policy of a lower generation: revocations from the time when each was of all
     /// rollouts.
     pub all_revoked_below: u64,
-    /// By rollout: nobody vouches for what a policy of a lower generation says of it.
+    /// By rollout: no lease is given for its part of a policy of a lower generation.
     pub revoked_below: BTreeMap<String, u64>,
 }
 
@@ -123,14 +123,14 @@ pub struct Change<'a> {
     pub incarnation: u64,
     /// The generation of the last policy.
     pub generation: u64,
-    /// Rollouts that are taken back, each with the generation below which nobody vouches for it.
+    /// Rollouts that are taken back, each with the generation below which no lease is given for it.
     pub revoked: &'a [(String, u64)],
     /// Documents that were published: generation and digest.
     pub published: &'a [(u64, u64)],
 }
 
 impl Mesh {
-    /// The rollouts of which a policy of this generation says what nobody vouches for any more.
+    /// The rollouts whose part of a policy of this generation has no lease any more.
     pub fn revoked_since(&self, generation: u64) -> impl Iterator<Item = &str> {
         self.revoked_below
             .iter()
@@ -138,7 +138,7 @@ impl Mesh {
             .map(|(rollout, _)| rollout.as_str())
     }
 
-    /// Nobody vouches any more for what a policy of a lower generation says of a rollout.
+    /// From now on no lease is given for a rollout's part of a policy of a lower generation.
     pub fn revoke(&mut self, rollout: &str, below: u64) {
         let known = self.revoked_below.entry(rollout.to_owned()).or_default();
         *known = below.max(*known);

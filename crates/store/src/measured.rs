@@ -58,7 +58,7 @@ pub struct Counted {
     pub interval: Interval,
 }
 
-/// What a source said, or somebody pushed.
+/// A reading of a source, or a pushed figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Read {
     /// When, in milliseconds since 1970.

@@ -294,6 +294,13 @@ impl World {
         self.jump(Jump::PowerCycle).await;
     }
 
+    /// A refusal that took long, as on a busy machine, is believed for a second of the machine's own clock.
+    async fn until_the_store_is_asked(&self) {
+        while self.engine.as_ref().is_some_and(|engine| engine.maintenance.pauses()) {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
     /// A person applies a specification, again and again until there is an answer.
     pub async fn apply(&mut self, text: &str) {
         for _ in 0..PATIENCE {
@@ -301,7 +308,7 @@ impl World {
                 self.living(async |engine, _| engine.apply(text, "anna".to_owned(), true).await).await;
             match applied {
                 Some(Ok(_)) => return,
-                Some(Err(Refusal::Failed(_))) | None => {}
+                Some(Err(Refusal::Failed(_))) | None => self.until_the_store_is_asked().await,
                 Some(Err(other)) => panic!("{other:?}"),
             }
         }
@@ -323,7 +330,7 @@ impl World {
             });
             match did.await {
                 Some(Ok(())) => return,
-                Some(Err(Refusal::Failed(_))) | None => {}
+                Some(Err(Refusal::Failed(_))) | None => self.until_the_store_is_asked().await,
                 Some(Err(other)) => panic!("{act:?} {reason}: {other:?}"),
             }
         }
@@ -353,7 +360,7 @@ impl World {
             });
             match went.await {
                 Some(Ok(_)) => return,
-                Some(Err(Refusal::Failed(_))) | None => {}
+                Some(Err(Refusal::Failed(_))) | None => self.until_the_store_is_asked().await,
                 Some(Err(other)) => panic!("{reason}: {other:?}"),
             }
         }

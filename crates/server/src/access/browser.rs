@@ -1,4 +1,4 @@
-//! Is it a browser that acts for a page of somebody else's? Browsers say so, and no page can keep them from it.
+//! Does a browser send the request for a page of another origin? Browsers say so in headers that a page cannot set.
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;

@@ -1,4 +1,4 @@
-//! What a request may bring along. A form is what a page can send without asking anybody.
+//! What a request may bring along. A page of another origin can send a form without a preflight request.
 
 use axum::http::header::{CONTENT_TYPE, ORIGIN, REFERER, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};

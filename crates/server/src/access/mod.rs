@@ -1,8 +1,8 @@
-//! Who may come in: what is looked at before a request is anybody's.
+//! Which requests are accepted: what is checked before a handler sees one.
 //!
 //! Loopback is no password. Any page that a browser on this machine shows can send requests here, and a name that its owner
 //! points at 127.0.0.1 (DNS rebinding) makes them look like ours. So a request must mean this controller ([`names`]), and
-//! nothing is changed for a page of somebody else's ([`browser`]) nor by a form ([`content`]). No `Access-Control-Allow-*`
+//! nothing is changed for a page of another origin ([`browser`]) nor by a form ([`content`]). No `Access-Control-Allow-*`
 //! is ever sent: what is read here, no other page sees.
 
 mod browser;
@@ -35,7 +35,7 @@ pub const LEASE_OF: &str = "/v1/lease/{document}";
 /// A body must have come by then.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What stands at the door.
+/// What each request is checked against.
 #[derive(Clone)]
 pub struct RequestGuard {
     names: Arc<Names>,
@@ -83,7 +83,7 @@ pub async fn guard(State(guard): State<RequestGuard>, request: Request, next: Ne
         }
     };
     let headers = response.headers_mut();
-    // Whatever it is, no page of somebody else's is to embed it or guess what it is.
+    // Whatever it is, no page of another origin is to embed it or guess what it is.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     response

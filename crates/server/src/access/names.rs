@@ -1,4 +1,4 @@
-//! Does a request mean this controller? A browser that was led here by a name of somebody else's says that name.
+//! Does a request mean this controller? A browser that was led here by a foreign name sends that name.
 
 use std::net::IpAddr;
 
@@ -56,7 +56,7 @@ impl Names {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         if let Ok(address) = bare.parse::<IpAddr>() {
             let address = address.to_canonical();
-            // Whoever says an address was led here by no name. One that listens everywhere has many.
+            // A request that names an address was led here by no name. A server that listens everywhere has many.
             if address.is_loopback() || self.bound.is_unspecified() || address == self.bound.to_canonical() {
                 return true;
             }

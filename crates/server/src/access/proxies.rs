@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A shorter token can be guessed.
 const SHORTEST: usize = 16;
 
-/// A token's digest: comparing digests tells nobody how much of a guess is right.
+/// A token's digest: the time of comparing digests does not tell how much of a guess is right.
 type Digest = Vec<u8>;
 
 /// The tokens that proxies may have; several while they are being changed.
@@ -67,7 +67,7 @@ impl Tokens {
     async fn withdrawn(&self, token: Digest) {
         let mut tokens = self.0.clone();
         if tokens.wait_for(|tokens| !tokens.contains(&token)).await.is_err() {
-            // Nobody reads the file any more: the process ends.
+            // The receivers are gone: the process ends.
             std::future::pending().await
         }
     }
@@ -101,7 +101,7 @@ fn hash(token: &str) -> Digest {
 pub struct Proxies {
     /// `None`: no token.
     pub tokens: Option<Tokens>,
-    /// They show a certificate, which can be done at one port only: elsewhere nobody is a proxy.
+    /// They show a certificate, which can be done at one port only: at other ports no client is a proxy.
     pub certificate_elsewhere: bool,
     pub refused_requests: RefusedRequests,
 }

@@ -1,4 +1,4 @@
-//! Those who were not let in: what they are told, and how many there were.
+//! Requests that were refused: their answers, and how many there were.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-/// Why something was not let in.
+/// Why a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalReason {
     /// It means another host.
     Host,
-    /// It comes from a page of somebody else's.
+    /// It comes from a page of another origin.
     Origin,
     /// Its body is of a kind that is not read here.
     ContentType,

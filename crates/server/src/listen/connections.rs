@@ -1,7 +1,7 @@
-//! Who is connected to a port, and who makes room.
+//! Which connections a port holds, and which one is closed for a new one.
 //!
 //! People and proxies share the HTTP port, and any number of connections can ask for leases: one for each worker of each Envoy,
-//! or a stranger's. Whoever is let go costs a proxy a new connection and a person the way to `abort`, so when a port is
+//! or a stranger's. Closing one costs a proxy a new connection, or a person the way to `abort`, so when a port is
 //! full those go first that stand idle for a lease or never asked anything, the longest idle before all others.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use super::held::{Asked, Use};
 /// A port with fewer places keeps none for this machine.
 const MANY: usize = 32;
 
-/// One in so many places is for whoever connects from this machine.
+/// One in so many places is kept for connections from this machine.
 const KEPT: usize = 32;
 
 /// One in so many makes room at once, so that a flood is not looked through for each of its connections.
@@ -72,7 +72,7 @@ impl Connections {
         Some(ConnectionSlot { number, in_use, places: self.clone() })
     }
 
-    /// Resolves when nobody is connected.
+    /// Resolves when no connection is left.
     pub async fn empty(&self) {
         // Its sender lives as long as `self`.
         let _ = self.connections.subscribe().wait_for(|connections| *connections == 0).await;
@@ -92,7 +92,7 @@ impl Held {
             })
             .collect();
         found.sort_unstable();
-        // Nobody who asked for more than a lease goes while somebody else can.
+        // A connection that asked for more than a lease is closed last.
         let leases = found.iter().filter(|(people, ..)| !people).count();
         let most = if leases > 0 { most.min(leases) } else { most };
         found.into_iter().take(most).map(|(.., number)| number).collect()

@@ -1,6 +1,6 @@
 //! How connections are taken: as many as there is room for, each for as long as something is asked on it.
 //!
-//! One loop serves both ports. Without bounds, whoever can connect takes every descriptor of the process, and the store
+//! One loop serves both ports. Without bounds, any client can take every descriptor of the process, and the store
 //! cannot be opened any more. What is over a bound is closed at once and counted; those who are there stay.
 
 mod connections;
@@ -54,7 +54,7 @@ impl Default for ConnectionTimeouts {
 
 /// A peer that vanished without closing is found out this fast: a ping every 5 s, 5 s to answer.
 const PING: Duration = Duration::from_secs(5);
-/// After the stop signal nobody is waited for longer than this.
+/// After the stop signal, connections are waited for no longer than this.
 const GRACE: Duration = Duration::from_secs(2);
 /// Bytes of a request's head.
 const HEAD_BYTES: u32 = 32 * 1024;
@@ -117,7 +117,7 @@ impl Port {
     }
 }
 
-/// Handshakes that failed: all are counted, and one in a while is told, since strangers can fail as often as they like.
+/// Handshakes that failed: all are counted, and one in a while is told, since any client can cause them.
 #[derive(Clone)]
 struct Failed {
     last: Arc<Mutex<Option<Instant>>>,

@@ -1,4 +1,4 @@
-//! What versions have to bear, now and next: for whoever scales them.
+//! The load of each version, now and after the next step, for autoscalers.
 
 use api::{Demand, Load};
 

@@ -1,5 +1,5 @@
-//! The store's contents, streamed: nobody waits for the engine, and the engine for nobody. A few are read at once, each by
-//! somebody who goes on reading: what waits for a reader holds a thread and the store's file.
+//! The store's contents, streamed: an export and the engine do not wait for each other. Few exports run at once, and a
+//! client that stops reading is cut off: a waiting export holds a thread and the store's file.
 
 use std::io::{self, BufWriter, Write};
 use std::sync::{Arc, OnceLock};
@@ -125,7 +125,7 @@ impl Write for Chunks {
                 self.refused_requests.count(RefusalReason::SlowReader);
                 Err(io::Error::new(
                     io::ErrorKind::TimedOut,
-                    "nobody read on, or not to the end in time; ask for less",
+                    "the client stopped reading, or did not reach the end in time; ask for less",
                 ))
             }
         }

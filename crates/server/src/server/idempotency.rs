@@ -25,7 +25,7 @@ const LONGEST_KEPT: usize = 64 * 1024;
 /// Larger requests and answers carry no key.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-/// Status, content type and body; `None`: nobody knows what became of it.
+/// Status, content type and body; `None`: the outcome is unknown.
 type Answered = Option<(StatusCode, Option<header::HeaderValue>, Bytes)>;
 type Answering = Shared<BoxFuture<'static, Answered>>;
 
@@ -67,7 +67,7 @@ pub async fn once(State(answers): State<IdempotentAnswers>, request: Request, ne
     let Some(key) = request.headers().get(KEY_HEADER).filter(|_| acts) else {
         return next.run(request).await;
     };
-    // Nobody is held up who takes traffic back, not even by a mistake of theirs.
+    // Taking traffic back is never held up, not even by a wrong key.
     let back = request.uri().path().ends_with("/abort");
     let key = key.to_str().map(str::trim).unwrap_or_default().to_owned();
     let fits = !key.is_empty() && key.len() <= LONGEST_KEY;
@@ -101,7 +101,7 @@ pub async fn once(State(answers): State<IdempotentAnswers>, request: Request, ne
             }
             Some((_, answering)) => Some(answering.clone()),
             None => {
-                // It goes on when the client goes away: somebody may ask again.
+                // It goes on when the client goes away, which may ask again.
                 let request = Request::from_parts(parts.clone(), Body::from(body.clone()));
                 let running = tokio::spawn(answer(next.clone().run(request)));
                 let answering = running.map(|answered| answered.ok().flatten()).boxed().shared();

@@ -72,7 +72,7 @@ fn asked(hook: &str, judgement: &Judgement, named: bool) -> Result<String, Strin
     if yes { Ok(text) } else { Err(text) }
 }
 
-/// Nobody may move on by what was said before the engine stopped.
+/// What was known before the engine stopped is no verdict.
 fn judgement(api: &Api, name: &str, query: &JudgementQuery) -> Result<Judgement, Refusal> {
     let silent_ms = api.lease.silent_ms();
     if silent_ms > ENGINE_SILENT_MS {

@@ -53,7 +53,9 @@ pub fn verify(
         .filter_map(|one| one.strip_prefix("v1,"))
         .any(|one| BASE64_STANDARD.decode(one).is_ok_and(|tag| hmac::verify(&key, &signed, &tag).is_ok()));
     if !fits {
-        return unsigned("its signature does not fit; is the sender's secret ours?".to_owned());
+        return unsigned(
+            "its signature does not fit; check that the sender has the secret of the trigger".to_owned(),
+        );
     }
     // After the signature: a stranger learns nothing of our clock.
     let Some(unix_ms) = timestamp.parse::<u64>().ok().and_then(|seconds| seconds.checked_mul(1_000)) else {
@@ -61,7 +63,7 @@ pub fn verify(
     };
     if unix_ms.abs_diff(now_ms) > tolerance_ms {
         return unsigned(format!(
-            "its time is {} s from ours, and {} s are borne; set the clocks, or spec.webhook.tolerance",
+            "its time is {} s from ours, and at most {} s are allowed; set the clocks, or spec.webhook.tolerance",
             unix_ms.abs_diff(now_ms).div_ceil(1_000),
             tolerance_ms / 1_000
         ));
