@@ -40,14 +40,12 @@ fn value(sample: &Value) -> Option<f64> {
 /// The samples of an instant query, and the `Date` of the answer.
 async fn query(web: &Web, url: &str, query: &str) -> Result<(Vec<Value>, Option<String>), String> {
     let address = format!("{}/api/v1/query", url.trim_end_matches('/'));
-    let (text, date) = web.get(&address, &[("query", query)]).await?;
+    let (page, date) = web.get(&address, &[("query", query)]).await?;
     let answer: Value =
-        serde_json::from_str(&text).map_err(|error| format!("{url}: its answer is no JSON: {error}"))?;
-    if answer["status"] != "success" {
-        return Err(format!(
-            "{url} refuses {query}: {}",
-            answer["error"].as_str().unwrap_or("no reason given")
-        ));
+        serde_json::from_str(&page).map_err(|error| format!("{url}: its answer is no JSON: {error}"))?;
+    let text = |field| answer.get(field).and_then(Value::as_str);
+    if text("status") != Some("success") {
+        return Err(format!("{url} refuses {query}: {}", text("error").unwrap_or("no reason given")));
     }
     Ok((answer.pointer("/data/result").and_then(Value::as_array).cloned().unwrap_or_default(), date))
 }

@@ -213,7 +213,7 @@ async fn proxies(
     let mut reading = JoinSet::new();
     let mut pods = BTreeSet::new();
     for plugin in get("TrafficExtension").iter().chain(get("WasmPlugin")) {
-        let at = |field: &str| plugin["metadata"][field].as_str().unwrap_or_default();
+        let at = |field| metadata(plugin, field).unwrap_or_default();
         let Some(labels) = plugin.pointer("/spec/selector/matchLabels").and_then(Value::as_object) else {
             continue;
         };
@@ -221,12 +221,13 @@ async fn proxies(
             continue;
         }
         let chosen = get("Pod").iter().filter(|pod| {
-            pod["metadata"]["namespace"] == at("namespace")
-                && labels.iter().all(|(name, value)| pod["metadata"]["labels"].get(name) == Some(value))
+            let worn = pod.pointer("/metadata/labels");
+            metadata(pod, "namespace") == Some(at("namespace"))
+                && labels.iter().all(|(name, value)| worn.and_then(|worn| worn.get(name)) == Some(value))
         });
         pods.extend(
             chosen
-                .filter_map(|pod| pod["metadata"]["name"].as_str())
+                .filter_map(|pod| metadata(pod, "name"))
                 .map(|name| (at("namespace").to_owned(), name.to_owned())),
         );
     }
@@ -245,6 +246,10 @@ async fn proxies(
     all
 }
 
+fn metadata<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
+    object.get("metadata")?.get(field)?.as_str()
+}
+
 /// What the controller needs where it writes a plugin, and what it never does.
 async fn rights(
     client: &Client,
@@ -255,7 +260,7 @@ async fn rights(
     let of = |kind: &str| objects.get(kind).and_then(|read| read.as_deref().ok()).unwrap_or_default();
     let mut workloads = of("Deployment").iter().chain(of("StatefulSet"));
     let runs = |one: &&Value| {
-        one["metadata"]["namespace"] == options.namespace.as_str() && one.to_string().contains("--ecds")
+        metadata(one, "namespace") == Some(&options.namespace) && one.to_string().contains("--ecds")
     };
     let account =
         workloads.find(runs).and_then(|one| one.pointer("/spec/template/spec/serviceAccountName")?.as_str());
@@ -265,8 +270,7 @@ async fn rights(
         let served = |kind: &str| {
             objects.get(kind).and_then(|read| read.as_deref().ok()).is_some_and(|all| {
                 all.iter().any(|one| {
-                    one["metadata"]["namespace"] == namespace.as_str()
-                        && one["metadata"]["name"] == name.as_str()
+                    metadata(one, "namespace") == Some(namespace) && metadata(one, "name") == Some(name)
                 })
             })
         };
