@@ -7,8 +7,10 @@ use split::policy::{Lease, Policy, SCHEMA};
 use split::{PolicyError, Splitter};
 
 mod background;
+mod followers;
 
 pub use background::BackgroundTarget;
+pub use followers::{Followers, Served};
 
 /// Where the heartbeat goes: names that the bootstrap defines too.
 const CLUSTER: &str = "serin";

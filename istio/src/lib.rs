@@ -7,7 +7,9 @@
 
 mod document;
 pub mod installation;
+pub mod journal;
 mod keeper;
+pub mod leader;
 pub mod objects;
 mod place;
 mod plugin;
@@ -16,6 +18,8 @@ mod refusal;
 mod service;
 mod workload;
 
+#[cfg(test)]
+mod api_server;
 #[cfg(test)]
 mod tests;
 

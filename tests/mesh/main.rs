@@ -16,6 +16,8 @@ mod controlled;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod failover;
+#[cfg(test)]
 mod fast_lane;
 #[cfg(test)]
 mod flagger;

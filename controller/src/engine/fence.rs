@@ -4,6 +4,8 @@
 //! A new incarnation takes the traffic of versions on trial away, so a number that anyone can send does not begin one:
 //! [`Engine::is_believed`].
 
+use std::time::Duration;
+
 use rollout::{Event, Human, State};
 
 use super::commit::Draft;
@@ -37,7 +39,39 @@ impl ReportedBy {
 /// No incarnation is above this: integers in a policy fit in a double.
 const MOST: u64 = 1 << 52;
 
+/// Whoever takes over looks this long at what proxies run before it says anything.
+const LOOKS: Duration = Duration::from_secs(3);
+
+/// Its incarnation is waited for this long.
+const WRITES: Duration = Duration::from_secs(2);
+
 impl Engine {
+    /// Another replica decided until now. What it decided last may be known to proxies alone: it takes back without waiting
+    /// for its write. So they are looked at before they are told anything, under the numbers they know; then a new
+    /// incarnation begins, and whatever the other one still sends is worth nothing.
+    pub(super) async fn take_over(&mut self, inputs: &mut Inputs) {
+        let before = (self.mesh.incarnation, self.mesh.generation);
+        if before.1 == 0 {
+            return;
+        }
+        self.maintenance.before = Some(before);
+        let counted = tokio::time::timeout(LOOKS, inputs.increments.recv()).await;
+        Box::pin(self.look_at_nodes(inputs)).await;
+        if let Ok(Some(increments)) = counted {
+            Box::pin(self.look_at_gauges(&increments)).await;
+        }
+        if self.mesh.incarnation == before.0 {
+            self.mesh.incarnation = clock::unix_ms().max(before.0 + 1);
+            self.mesh.generation += 1;
+            self.publication.begin_incarnation(self.mesh.incarnation);
+            (self.backlog.mesh, self.maintenance.hurry) = (true, true);
+            self.write_backlog();
+            self.hear(WRITES);
+        }
+        let now = (self.mesh.incarnation, self.mesh.generation);
+        tracing::info!("goes on from policy {before:?} of the replica before, as {now:?}");
+    }
+
     /// Looks whether a proxy that asked for its lease runs what was never decided here.
     pub(super) async fn look_at_leases(&mut self) {
         if let Some(shown) = self.publication.leases.ahead() {
@@ -78,12 +112,14 @@ impl Engine {
     /// another incarnation counts only when it is none.
     pub(super) async fn look_at_gauges(&mut self, increments: &Increments) {
         let own = self.mesh.incarnation;
+        let before = self.maintenance.before.map(|(incarnation, _)| incarnation);
         let shown = increments.gauges.iter().filter_map(|gauges| {
             let gauge = |what| gauges.get(&tally::gauge(what, &[])).copied();
             let (incarnation, generation) = (gauge("policy_incarnation")?, gauge("policy_generation")?);
-            (incarnation == own || incarnation > own && incarnation < own + own / 2)
-                .then_some((incarnation, generation))
+            let known = incarnation == own || Some(incarnation) == before;
+            (known || incarnation > own && incarnation < own + own / 2).then_some((incarnation, generation))
         });
+        let shown = shown.filter(|shown| self.is_ahead(*shown));
         if let Some(shown) = shown.max() {
             self.fence((shown, "an Envoy".to_owned()), ReportedBy::Gauges).await;
         }
@@ -116,6 +152,7 @@ impl Engine {
             );
         }
         self.maintenance.believed |= stranger;
+        self.maintenance.before = None;
         let incarnation = now.unix_ms.max(shown.0 + 1).max(self.mesh.incarnation + 1);
         tracing::error!(
             node,
@@ -148,8 +185,10 @@ impl Engine {
         // An incarnation is the moment it began: what lies far ahead was begun by no controller, and must not make a number that nothing
         // can be above.
         let latest = clock::unix_ms().max(self.mesh.incarnation).saturating_add(DAY_MS);
+        let of_before = |(incarnation, generation)| shown.0 == incarnation && shown.1 > generation;
         self.mesh.generation > 0
-            && shown > (self.mesh.incarnation, self.mesh.generation)
+            && (shown > (self.mesh.incarnation, self.mesh.generation)
+                || self.maintenance.before.is_some_and(of_before))
             && shown.0 <= latest.min(MOST)
     }
 

@@ -39,6 +39,10 @@ pub(super) struct Maintenance {
     pub disk_refuses: bool,
     /// When a proxy last ran what was never decided here, and what.
     pub fenced: Option<(u64, (u64, u64))>,
+    /// The last policy of the replica before, as it was written down; `None`: this process goes on from nobody's.
+    pub before: Option<(u64, u64)>,
+    /// Does it go on from what another replica decided?
+    pub takes_over: bool,
     /// Do proxies prove who they are?
     pub proxies_prove: bool,
     /// Was a proxy believed in this process that proved nothing?
@@ -85,6 +89,8 @@ impl Maintenance {
             health: None,
             disk_refuses: false,
             fenced: None,
+            before: None,
+            takes_over: false,
             proxies_prove: false,
             believed: false,
             doubted_ns: None,

@@ -210,6 +210,11 @@ impl Engine {
         self.maintenance.proxies_prove = true;
     }
 
+    /// It goes on from what another replica decided, which may have taken back what it could not write down any more.
+    pub const fn takes_over(&mut self) {
+        self.maintenance.takes_over = true;
+    }
+
     /// What begins rollouts by itself, for people and tools.
     pub fn trigger_views(&self) -> watch::Receiver<TriggerViews> {
         self.trigger_views.subscribe()
@@ -222,6 +227,9 @@ impl Engine {
 
     /// Runs until the commands end or `stop` resolves.
     pub async fn run(mut self, mut inputs: Inputs, stop: impl Future<Output = ()>) -> Result<()> {
+        if self.maintenance.takes_over {
+            self.take_over(&mut inputs).await;
+        }
         self.recover().await;
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

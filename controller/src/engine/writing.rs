@@ -303,6 +303,7 @@ impl Engine {
             generation: self.mesh.generation,
             revoked: revoked.map(|(name, below)| (name.clone(), *below)).collect(),
             holds,
+            evidence: !holds,
         };
         self.backlog = WriteBacklog::default();
         let written = self.journal.begin(decision);

@@ -5,15 +5,18 @@
 
 mod access;
 mod cluster;
+mod entrance;
 mod export;
 mod listen;
 mod metrics;
 mod objects;
+mod replicas;
 mod serve;
 mod server;
 mod webhook;
 
 pub use listen::identity::WorkloadIdentity;
 pub use listen::tls::TlsFiles;
+pub use replicas::ReplicaTerms;
 pub use scrape::prometheus::Terms as PrometheusTerms;
-pub use serve::{Config, Plugins, ProxyTerms, run};
+pub use serve::{Config, HookTerms, Plugins, ProxyTerms, run};

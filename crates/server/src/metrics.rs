@@ -2,7 +2,7 @@
 
 mod demand;
 mod ending;
-mod page;
+pub mod page;
 mod plugins;
 mod practice;
 mod selector;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use envoy::stats::{Admin, Metrics, ReadError};
 use envoy::{Ecds, EcdsFile, Resource};
 use futures::future::BoxFuture;
@@ -13,16 +13,18 @@ use istio::Plugin;
 use istio::objects::Patience;
 use tokio::sync::{mpsc, watch};
 
-use crate::access::{Proxies, RefusedRequests, RequestGuard, Tokens};
+use crate::access::RequestGuard;
 use crate::cluster::{InCluster, PodsOf};
-use crate::listen::tls::{Tls, TlsFiles};
-use crate::listen::{self, ConnectionTimeouts, Port, listen};
+use crate::entrance::Entrance;
+use crate::listen::listen;
+use crate::listen::tls::TlsFiles;
 use crate::objects::Objects;
+use crate::replicas::{self, Doors, Lead, ReplicaTerms};
 use crate::server::{self, Api, Exports};
 use crate::webhook::Deliveries;
 use controller::engine::{self, Engine, Inputs, StoreWriter};
 use controller::health::Health;
-use controller::publish::{BackgroundTarget, Publisher, Target};
+use controller::publish::{BackgroundTarget, Followers, Publisher, Target};
 use controller::specification::SpecificationReaders;
 use hooks::{Hooks, Programs};
 use lease::Leases;
@@ -66,16 +68,25 @@ pub struct Config {
     pub secrets: Secrets,
     /// The hosts that sources of rollouts may be asked at.
     pub source_hosts: Hosts,
-    /// The programs that hooks of rollouts may run.
-    pub hook_commands: Vec<String>,
+    /// What hooks of rollouts may do.
+    pub hooks: HookTerms,
     /// What the controller is called besides localhost and its address.
     pub allowed_hosts: Vec<sources::Host>,
-    /// The variables of this process that such a program is given beside the usual ones.
-    pub hook_env: Vec<String>,
-    /// The hosts at which hooks of rollouts may be called, and endpoints asked for their version.
-    pub hook_hosts: Hosts,
     /// How proxies prove who they are.
     pub proxies: ProxyTerms,
+    /// There are other replicas, of which one decides.
+    pub replicas: Option<ReplicaTerms>,
+}
+
+/// What hooks of rollouts may do.
+#[derive(Clone, Debug)]
+pub struct HookTerms {
+    /// The programs they may run.
+    pub commands: Vec<String>,
+    /// The variables of this process that such a program is given beside the usual ones.
+    pub env: Vec<String>,
+    /// The hosts at which they may be called, and endpoints asked for their version.
+    pub hosts: Hosts,
 }
 
 /// The objects of Kubernetes by which istiod takes the policy to the proxies.
@@ -91,6 +102,18 @@ pub struct Plugins {
     pub rollouts: Option<istio::objects::Namespaces>,
     /// The namespaces where rollouts may change what runs.
     pub workloads: Vec<String>,
+}
+
+impl Config {
+    /// What the controller is called besides localhost and its address.
+    pub fn names(&self) -> Vec<sources::Host> {
+        let mut names = self.allowed_hosts.clone();
+        if !self.plugins.places.is_empty() {
+            // Sidecars ask for their lease by this name.
+            names.extend(self.plugins.lease.host.parse());
+        }
+        names
+    }
 }
 
 impl Plugins {
@@ -120,14 +143,55 @@ pub struct ProxyTerms {
 type Counts =
     Box<dyn FnOnce(mpsc::Sender<Increments>, watch::Receiver<Wanted>) -> BoxFuture<'static, ()> + Send>;
 
+/// What a controller decides on, whether it is alone or was led until now.
+pub struct Ground {
+    pub store: Store,
+    pub ecds: Ecds,
+    pub lease: Leases,
+    pub entrance: Entrance,
+    pub close: watch::Sender<bool>,
+    /// They are served already.
+    pub doors: Option<Doors>,
+    /// There are other replicas.
+    pub lead: Option<Lead>,
+}
+
+impl Ground {
+    fn alone(config: &Config) -> Result<Self> {
+        let wasm = std::path::absolute(&config.wasm)?;
+        let mut store = Store::open(&config.store)?;
+        store.keep_ms = config.keep_ms;
+        let incarnation = store.incarnation;
+        Ok(Self {
+            store,
+            ecds: Ecds::new(Resource::local(&wasm), incarnation),
+            lease: Leases::new(incarnation, config.lease_interval_ms.saturating_mul(5)),
+            entrance: Entrance::open(config)?,
+            close: watch::Sender::new(false),
+            doors: None,
+            lead: None,
+        })
+    }
+}
+
 /// Serves until it is told to stop.
 ///
 /// # Errors
 /// When the store, an address or an option cannot be used, and when a part of the process fails.
 pub async fn run(config: Config) -> Result<()> {
+    match config.replicas.clone() {
+        Some(terms) => replicas::run(config, terms).await,
+        None => {
+            let ground = Ground::alone(&config)?;
+            lead(config, ground).await
+        }
+    }
+}
+
+/// Decides and publishes.
+pub async fn lead(config: Config, ground: Ground) -> Result<()> {
+    let Ground { store, ecds, lease, mut entrance, close, doors, lead } = ground;
     let wasm = std::path::absolute(&config.wasm)?;
-    let mut store = Store::open(&config.store)?;
-    store.keep_ms = config.keep_ms;
     let archive = Archive::of(&config.store);
     let incarnation = store.incarnation;
     let admins = config
@@ -155,7 +219,6 @@ pub async fn run(config: Config) -> Result<()> {
     let readers: Vec<Placed> =
         admins.iter().cloned().map(reader).chain(pages.into_iter().map(reader)).collect();
 
-    let ecds = Ecds::new(Resource::local(&wasm), incarnation);
     let mut targets: Vec<Box<dyn Target>> = Vec::new();
     if let Some(directory) = &config.ecds_file {
         let file = EcdsFile::new(directory, Resource::local(&wasm), incarnation);
@@ -163,12 +226,11 @@ pub async fn run(config: Config) -> Result<()> {
         targets.push(Box::new(BackgroundTarget::new("--ecds-file", file)?));
     }
     targets.push(Box::new(ecds.clone()));
-    let by_istiod = !config.plugins.places.is_empty();
-    let mut allowed_hosts = config.allowed_hosts;
-    if by_istiod {
-        // Sidecars ask for their lease by this name.
-        allowed_hosts.extend(config.plugins.lease.host.parse());
+    if let Some(lead) = &lead {
+        targets.push(Box::new(Followers::new(lead.journal.clone(), incarnation)));
     }
+    let by_istiod = !config.plugins.places.is_empty();
+    let allowed_hosts = config.names();
     let plugins = config.plugins.keep().await.context("--istio-plugin")?;
     targets.extend(plugins.iter().cloned().map(|plugin| Box::new(plugin) as Box<dyn Target>));
     let roots = outbound::system();
@@ -185,14 +247,15 @@ pub async fn run(config: Config) -> Result<()> {
         (Box::new(|out, wanted| Box::pin(scraper.run(out, wanted))), signals)
     };
     let Signals { refusals, nodes: accepted, troubles } = signals;
-    // A policy that travels as a file or by istiod has no acknowledgement; what Envoy accepted is read from its gauges.
-    let nodes = if config.ecds_file.is_some() || by_istiod { accepted } else { ecds.nodes() };
+    // A policy that travels as a file or by istiod is acknowledged by nobody, and one that another replica serves not here; what
+    // Envoy accepted is then read from it.
+    let elsewhere = config.ecds_file.is_some() || by_istiod || lead.is_some() && proxies > 0;
+    let nodes = if elsewhere { accepted } else { ecds.nodes() };
 
-    let lease = Leases::new(incarnation, config.lease_interval_ms.saturating_mul(5));
     let publisher = Publisher::new(targets, incarnation, config.lease_interval_ms);
     let sources = Sources::new(config.secrets, roots.clone(), config.source_hosts)?;
-    let programs = Programs::named(config.hook_commands, config.hook_env);
-    let hooks = Hooks::new(roots, config.hook_hosts, programs).map_err(|error| anyhow!(error))?;
+    let programs = Programs::named(config.hooks.commands, config.hooks.env);
+    let hooks = Hooks::new(roots, config.hooks.hosts, programs).map_err(|error| anyhow!(error))?;
     let hooks = hooks.within(Arc::new(InCluster::new(changeable, kubeconfig.clone())));
     let store = StoreWriter::new(store)?;
     let (mut engine, views) = Engine::open(store, publisher, lease.clone(), sources.clone(), hooks)?;
@@ -207,31 +270,23 @@ pub async fn run(config: Config) -> Result<()> {
     engine.ask_at(admins.into_iter().map(|(_, admin)| admin).collect());
     let (triggers, metrics) = (engine.trigger_views(), engine.metrics.clone());
 
-    let refused_requests = RefusedRequests::default();
-    let tokens = config.proxies.token_file.map(Tokens::open).transpose().context("--proxy-token-file")?;
-    let certified = config.proxies.tls.as_ref().is_some_and(|files| files.client_ca.is_some());
-    let tls = config.proxies.tls.map(Tls::open).transpose().context("--tls-cert")?;
-    let proxies =
-        Proxies { tokens, certificate_elsewhere: certified, refused_requests: refused_requests.clone() };
-    let here = Proxies { certificate_elsewhere: false, ..proxies.clone() };
-    if proxies.tokens.is_some() || certified {
+    if entrance.proves {
         engine.believe_proxies();
-    } else if !config.ecds.ip().is_loopback() {
-        tracing::warn!(
-            "--ecds {} can be reached from other machines, and whoever reaches it is taken for a proxy: give \
-             --proxy-token-file, or --tls-client-ca (docs/securing.md)",
-            config.ecds
-        );
     }
-    let ecds_socket = listen("--ecds", config.ecds).await?;
-    let http_socket = listen("--http", config.http).await?;
+    if lead.is_some() {
+        engine.takes_over();
+    }
+    let sockets = match doors {
+        Some(_) => None,
+        None => Some([listen("--ecds", config.ecds).await?, listen("--http", config.http).await?]),
+    };
     tracing::info!("serin {} incarnation {incarnation}", env!("CARGO_PKG_VERSION"));
     tracing::info!("http on {}, ecds on {}", config.http, config.ecds);
 
     let (commands, commanded) = mpsc::channel(64);
     let (counted, increments) = mpsc::channel(16);
     let (stop, stopped) = watch::channel(false);
-    let (close, closed) = watch::channel(false);
+    let closed = close.subscribe();
     let api = Api {
         commands,
         views,
@@ -242,13 +297,14 @@ pub async fn run(config: Config) -> Result<()> {
         sources,
         deliveries: Deliveries::default(),
         readers: SpecificationReaders::default(),
-        guard: RequestGuard::new(config.http, allowed_hosts, refused_requests.clone()),
+        guard: RequestGuard::new(config.http, allowed_hosts, entrance.refused_requests.clone()),
         exports: Exports::default(),
         health,
-        proxies,
+        proxies: entrance.proxies.clone(),
         ecds: ecds.clone(),
         plugins: plugins.into(),
         troubles,
+        standing: lead.as_ref().map(|lead| lead.standing.clone()),
     };
     if let Some(namespaces) = rollouts {
         let client = Plugin::client(kubeconfig.as_deref()).await.context("--kubernetes-rollouts")?;
@@ -264,36 +320,46 @@ pub async fn run(config: Config) -> Result<()> {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
     tokio::spawn(counts(counted, engine.wanted()));
-    let (people, mesh) = listen::rooms();
-    let port = |socket, router, tls, room| Port {
-        socket,
-        router,
-        tls,
-        room,
-        patience: ConnectionTimeouts::default(),
-        refused_requests: refused_requests.clone(),
-    };
+    let here = entrance.here.clone();
     let of_proxies = server::of_proxies(api.clone(), ecds.routes(closed.clone()).into_axum_router(), here);
-    let proxies = port(ecds_socket, of_proxies, tls, mesh).serve(closed.clone());
-    let http = port(http_socket, server::router(api), None, people).serve(closed.clone());
-    let (mut serving_ecds, mut serving_http) = (tokio::spawn(proxies), tokio::spawn(http));
+    let of_people = server::router(api);
+    let mut serving = match (doors, sockets) {
+        (Some(doors), _) => {
+            doors.show(of_people, of_proxies);
+            doors.serving
+        }
+        (None, Some(sockets)) => entrance.serve(sockets, of_proxies, of_people, &closed),
+        (None, None) => bail!("nothing is served"),
+    };
     let inputs = Inputs { commands: commanded, increments, nodes, refusals };
     let mut running = tokio::spawn(engine.run(inputs, stops(stopped)));
 
     // Whatever ends first ends the process: half a controller must not look like a whole one.
     tokio::select! {
         () = signal() => tracing::info!("stopping; proxies keep their policy until its lease runs out"),
-        ended = &mut serving_ecds => ended.context("the ECDS server failed")?,
-        ended = &mut serving_http => ended.context("the HTTP server failed")?,
+        ended = &mut serving.ecds => ended.context("the ECDS server failed")?,
+        ended = &mut serving.http => ended.context("the HTTP server failed")?,
         ended = &mut running => ended?.context("the engine failed")?,
+        () = deposed(lead.as_ref()) => return replicas::begin_anew(),
     }
     // The engine first: while it waits for hooks that are under way, what comes of them is published and vouched for.
     stop.send_replace(true);
     if !running.is_finished() {
         let _ = tokio::time::timeout(engine::GRACE + Duration::from_secs(5), running).await;
     }
+    if let Some(lead) = lead {
+        lead.give_back().await;
+    }
     close.send_replace(true);
     Ok(())
+}
+
+/// Resolves when another replica leads.
+async fn deposed(lead: Option<&Lead>) {
+    match lead {
+        Some(lead) => lead.hold.over().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The address of an Envoy, with its region before it where the operator says so (`eu-west=http://...`).
@@ -335,7 +401,7 @@ fn reader((region, reader): (Option<String>, impl Reader + 'static)) -> Placed {
     (region, Arc::new(reader))
 }
 
-async fn signal() {
+pub async fn signal() {
     let mut term = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(term) => term,
         Err(_) => return std::future::pending().await,

@@ -28,14 +28,16 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use envoy::Ecds;
 use istio::Plugin;
+use istio::leader::Standing;
 use manifest::Percent;
 use serde::Serialize;
 use split::Arm;
 use tally::lease::Question;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::access::{self, LEASE, LEASE_OF, Proxies, RefusalReason, RequestGuard, prove};
+use crate::access::{self, LEASE, LEASE_OF, Proxies, RefusalReason, RefusedRequests, RequestGuard, prove};
 use crate::metrics;
+use crate::replicas::page;
 use crate::webhook::Deliveries;
 use controller::engine::{Act, Command, EngineMetrics, RollbackOrder, TriggerViews, Views};
 use controller::health::Health;
@@ -75,6 +77,8 @@ pub struct Api {
     pub plugins: Arc<[Plugin]>,
     /// Proxies that do not do what all should.
     pub troubles: watch::Receiver<Vec<Trouble>>,
+    /// Who leads; `None`: there are no other replicas.
+    pub standing: Option<watch::Receiver<Standing>>,
 }
 
 /// Of a proxy's name, in bytes: as long as one that asks for policies may have.
@@ -140,30 +144,37 @@ fn done(result: Result<(), Refusal>) -> Answer<Done> {
 }
 
 async fn lease(state: State<Api>, question: Query<Question>) -> Response {
-    leased(&state, &question, None)
+    leased(&state.lease, &state.guard.refused_requests, &question, None)
 }
 
 /// A proxy that names the document it runs. A name that is none of ours is another document's.
 async fn lease_of(state: State<Api>, Path(document): Path<String>, question: Query<Question>) -> Response {
     // What is no digest says nothing of a document.
-    leased(&state, &question, u64::from_str_radix(&document, 16).ok())
+    let document = u64::from_str_radix(&document, 16).ok();
+    leased(&state.lease, &state.guard.refused_requests, &question, document)
 }
 
-fn leased(api: &Api, question: &Question, document: Option<u64>) -> Response {
+/// The answer to a proxy's question for its lease.
+pub fn leased(
+    leases: &Leases,
+    refused_requests: &RefusedRequests,
+    question: &Question,
+    document: Option<u64>,
+) -> Response {
     let node = &question.node;
     if node.len() > LONGEST_NODE || node.chars().any(char::is_control) {
-        api.guard.refused_requests.count(RefusalReason::Node);
+        refused_requests.count(RefusalReason::Node);
         let why = format!(
             "node has {} bytes or control characters; {LONGEST_NODE} plain ones are taken",
             node.len()
         );
         return done(Err(Refusal::Invalid(why))).into_response();
     }
-    if !api.lease.has_room(node) {
+    if !leases.has_room(node) {
         // It is answered all the same: what it runs must end when it should.
-        api.guard.refused_requests.count(RefusalReason::Node);
+        refused_requests.count(RefusalReason::Node);
     }
-    match api.lease.answer(question, document) {
+    match leases.answer(question, document) {
         Some(answer) => Json(answer).into_response(),
         None => (StatusCode::SERVICE_UNAVAILABLE, "the engine does not answer\n").into_response(),
     }
@@ -178,6 +189,7 @@ async fn ready(State(api): State<Api>) -> Response {
 async fn metrics(State(api): State<Api>) -> Response {
     let text =
         metrics::render(&api.views.borrow(), &api.triggers.borrow(), &api.plugins, &api.troubles.borrow())
+            + &api.standing.as_ref().map(|standing| page::render(&standing.borrow())).unwrap_or_default()
             + &api.metrics.render()
             + &api.guard.refused_requests.render(api.ecds.refused());
     ([("content-type", metrics::CONTENT_TYPE)], text).into_response()

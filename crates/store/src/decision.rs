@@ -34,6 +34,9 @@ pub struct Decision {
     pub published: Vec<(u64, u64)>,
     /// It holds already: what the store does not take goes to the reserve.
     pub holds: bool,
+    /// It decides nothing: another replica need not know it at once.
+    #[serde(default)]
+    pub evidence: bool,
 }
 
 /// A run as it is to be written.
@@ -109,6 +112,7 @@ impl Store {
             generation: decision.generation,
             revoked: &decision.revoked,
             published: &decision.published,
+            evidence: decision.evidence,
         });
         let Some(reserve) = &mut self.reserve else { return written };
         match written {

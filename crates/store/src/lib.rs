@@ -4,7 +4,6 @@
 //! is to know, the lines of the journal) is one transaction, and [`Store::write`] is the only way in. What the mesh hears of
 //! is one [`Change`], written by [`Store::commit`].
 
-use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,11 +18,13 @@ mod exercises;
 mod failpoints;
 mod journal;
 mod measured;
+mod mesh;
 mod migrations;
 mod practice;
 mod published;
 mod queued;
 mod remedy;
+mod replica;
 mod reserve;
 mod retention;
 mod traffic;
@@ -36,7 +37,9 @@ pub use exercises::ExerciseWriting;
 pub use failpoints::{Failpoint, Failpoints};
 pub use journal::{Entry, Kind};
 pub use measured::{Counted, Sample};
+pub use mesh::Mesh;
 pub use queued::Queued;
+pub use replica::{Sender, Sent};
 pub use traffic::TrafficLog;
 pub use triggers::{Origin, Outcome, Pending, StoredTrigger, Triggered};
 
@@ -52,6 +55,8 @@ pub struct Store {
     path: PathBuf,
     /// Where decisions go that hold already and that the tables do not take.
     reserve: Option<reserve::Reserve>,
+    /// Where each change is sent before it holds here; `None`: nobody else goes on from it.
+    replication: Option<replica::Replication>,
     /// Held for as long as this process writes here; `None`: it only reads.
     _lock: Option<File>,
 }
@@ -92,20 +97,6 @@ pub struct LastRun {
     pub stable_version: String,
 }
 
-/// What the whole mesh is to know.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mesh {
-    /// Which store this is: proxies take nothing of a lower one.
-    pub incarnation: u64,
-    /// The generation of the last policy.
-    pub generation: u64,
-    /// No lease is given for a policy of a lower generation: revocations from the time when each was of all
-    /// rollouts.
-    pub all_revoked_below: u64,
-    /// By rollout: no lease is given for its part of a policy of a lower generation.
-    pub revoked_below: BTreeMap<String, u64>,
-}
-
 /// What changes together: all of it is on the disk, or nothing.
 #[derive(Clone, Copy, Default)]
 pub struct Change<'a> {
@@ -127,22 +118,8 @@ pub struct Change<'a> {
     pub revoked: &'a [(String, u64)],
     /// Documents that were published: generation and digest.
     pub published: &'a [(u64, u64)],
-}
-
-impl Mesh {
-    /// The rollouts whose part of a policy of this generation has no lease any more.
-    pub fn revoked_since(&self, generation: u64) -> impl Iterator<Item = &str> {
-        self.revoked_below
-            .iter()
-            .filter(move |(_, below)| generation < **below)
-            .map(|(rollout, _)| rollout.as_str())
-    }
-
-    /// From now on no lease is given for a rollout's part of a policy of a lower generation.
-    pub fn revoke(&mut self, rollout: &str, below: u64) {
-        let known = self.revoked_below.entry(rollout.to_owned()).or_default();
-        *known = below.max(*known);
-    }
+    /// It decides nothing.
+    pub evidence: bool,
 }
 
 impl Store {
@@ -172,6 +149,7 @@ impl Store {
             keep_ms: u64::MAX,
             path: path.to_owned(),
             reserve: None,
+            replication: None,
             _lock: Some(lock),
         };
         store.incarnation = store.number("incarnation")?;
@@ -192,6 +170,7 @@ impl Store {
             keep_ms: self.keep_ms,
             path: self.path.clone(),
             reserve: None,
+            replication: None,
             _lock: None,
         })
     }
@@ -206,44 +185,33 @@ impl Store {
 
     /// The one way in: when this returns, all of `change` is on the disk; when it fails, nothing of it.
     fn write(&mut self, change: impl FnOnce(&Transaction<'_>) -> Result<()>) -> Result<()> {
-        let Self { connection, failpoints, .. } = self;
+        self.write_as(false, change)
+    }
+
+    /// `evidence`: it decides nothing.
+    fn write_as(
+        &mut self,
+        evidence: bool,
+        change: impl FnOnce(&Transaction<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Self { connection, failpoints, replication, .. } = self;
         let whole = || {
             failpoints.reached(Failpoint::Begin)?;
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             change(&transaction)?;
             failpoints.reached(Failpoint::Written)?;
+            if let Some(replication) = replication.as_mut() {
+                replication.send(&transaction, evidence)?;
+            }
             transaction.commit()?;
+            if let Some(replication) = replication {
+                replication.committed();
+            }
             // What is committed is committed, whatever a watch says.
             let _ = failpoints.reached(Failpoint::Committed);
             Ok(())
         };
         whole().map_err(|error| remedy::with_remedy(error, &self.path))
-    }
-
-    /// What the whole mesh is to know.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn mesh(&self) -> Result<Mesh> {
-        let mut query = self.connection.prepare("SELECT rollout, below FROM revoked")?;
-        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
-        let mut revoked_below = BTreeMap::new();
-        for row in rows {
-            let (rollout, below) = row?;
-            revoked_below.insert(rollout, u64::try_from(below)?);
-        }
-        Ok(Mesh {
-            incarnation: self.number("incarnation")?,
-            generation: self.number("generation")?,
-            all_revoked_below: self.number("revoked_below")?,
-            revoked_below,
-        })
-    }
-
-    fn number(&self, key: &str) -> Result<u64> {
-        let value: i64 =
-            self.connection.query_row("SELECT value FROM meta WHERE key = ?", [key], |row| row.get(0))?;
-        Ok(u64::try_from(value)?)
     }
 
     /// Every present run, by name.
@@ -272,9 +240,19 @@ impl Store {
     /// # Errors
     /// When the disk refuses; then nothing was changed.
     pub fn commit(&mut self, change: &Change<'_>) -> Result<()> {
-        let Change { runs, past, exercises, unqueue, gone, incarnation, generation, revoked, published } =
-            *change;
-        self.write(|transaction| {
+        let Change {
+            runs,
+            past,
+            exercises,
+            unqueue,
+            gone,
+            incarnation,
+            generation,
+            revoked,
+            published,
+            evidence,
+        } = *change;
+        self.write_as(evidence, |transaction| {
             for past in past {
                 keep(transaction, past)?;
                 transaction.execute("DELETE FROM rollout WHERE name = ?", [&past.state.plan.name])?;
@@ -292,7 +270,7 @@ impl Store {
                 transaction.execute("DELETE FROM queued WHERE name = ?", [name])?;
             }
             published::put(transaction, published)?;
-            raise(transaction, (incarnation, generation), revoked)
+            mesh::raise(transaction, (incarnation, generation), revoked)
         })
     }
 
@@ -376,22 +354,6 @@ fn tell(change: &Transaction<'_>, run: &Writing<'_>) -> Result<()> {
     let (name, number) = (&run.state.plan.name, run.state.run);
     journal::add(change, name, number, run.entries)?;
     measured::add(change, name, number, run.samples, false)
-}
-
-/// Incarnations and generations never fall.
-fn raise(transaction: &Transaction<'_>, now: (u64, u64), revoked: &[(String, u64)]) -> Result<()> {
-    for (key, value) in [("incarnation", now.0), ("generation", now.1)] {
-        transaction
-            .prepare_cached("UPDATE meta SET value = max(value, ?) WHERE key = ?")?
-            .execute(params![i64::try_from(value)?, key])?;
-    }
-    let mut raise = transaction.prepare_cached(
-        "INSERT INTO revoked VALUES (?1, ?2) ON CONFLICT (rollout) DO UPDATE SET below = max(below, ?2)",
-    )?;
-    for (rollout, below) in revoked {
-        raise.execute(params![rollout, i64::try_from(*below)?])?;
-    }
-    Ok(())
 }
 
 fn keep(change: &Transaction<'_>, run: &Writing<'_>) -> Result<()> {

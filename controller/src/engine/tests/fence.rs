@@ -168,3 +168,50 @@ async fn what_is_ours_or_older_or_a_sum_of_two_processes_begins_nothing() {
     world.seconds(2).await;
     assert_eq!(pair(&mut world), own);
 }
+
+/// Another replica led, and what it left in the cluster is all there is: it goes on as it was, above whatever that one says.
+#[tokio::test]
+async fn who_takes_over_goes_on_above_the_leader_before() {
+    let mut world = exposed().await;
+    world.until_written().await;
+    let (before, backup) = (pair(&mut world), world.backup());
+    world.takes_over = true;
+    world.restore(&backup).await;
+    world.seconds(2).await;
+    let now = pair(&mut world);
+    assert!(now.0 > before.0 && now.1 == before.1 + 1, "{now:?} after {before:?}");
+    assert_eq!(world.in_force("ranker"), (now.1, 100_000), "no weight is another");
+    assert_eq!((world.asks(now), world.asks(before)), (LeaseStatus::Renew, LeaseStatus::Unknown));
+    assert!(world.engine_mut().metrics.render().contains("serin_contradictions_total 0\n"));
+    // It is written down, so that whoever takes over next is above that.
+    world.until_written().await;
+    world.kill().await;
+    assert_eq!(pair(&mut world), now);
+}
+
+/// It took back what it could not write down any more. Only proxies know.
+#[tokio::test]
+async fn what_the_leader_before_took_back_unwritten_is_seen_at_the_proxies() {
+    for by in [ReportedBy::Stream, ReportedBy::Gauges] {
+        let mut world = exposed().await;
+        world.until_written().await;
+        let backup = world.backup();
+        world.act("ranker", Act::Abort, "complaints").await;
+        let shown = pair(&mut world);
+        world.until_idle().await;
+        if by == ReportedBy::Stream {
+            world.brought = Some(shown);
+            world.second().await;
+        }
+        world.takes_over = true;
+        world.restore(&backup).await;
+        if by == ReportedBy::Gauges {
+            let gauges = [("policy_incarnation", shown.0), ("policy_generation", shown.1)];
+            world.gauges = gauges.map(|(name, value)| (tally::gauge(name, &[]), value)).into();
+        }
+        world.seconds(2).await;
+        let now = pair(&mut world);
+        assert!(now.0 > shown.0 && now.1 > shown.1, "{by:?}: {now:?} after {shown:?}");
+        assert_eq!(world.in_force("ranker"), (now.1, 0), "{by:?}: nobody meets the canary unasked");
+    }
+}

@@ -82,6 +82,8 @@ pub struct World {
     pub stranger: Option<(u64, u64)>,
     /// Do proxies prove who they are?
     pub proxies_prove: bool,
+    /// Does the process that starts next go on from what another replica decided?
+    pub takes_over: bool,
     /// What an Envoy's counters say of its policy.
     pub gauges: BTreeMap<String, u64>,
     /// Whose counters are read; `None`: that does not matter.
@@ -126,6 +128,7 @@ impl World {
             brought: None,
             stranger: None,
             proxies_prove: false,
+            takes_over: false,
             gauges: BTreeMap::new(),
             second_admin: None,
             disk,
@@ -165,6 +168,10 @@ impl World {
                 engine.believe_proxies();
             }
             self.engine = Some(engine);
+            let takes_over = std::mem::take(&mut self.takes_over);
+            if takes_over {
+                self.live(async |engine, inputs| engine.take_over(inputs).await).await;
+            }
             if self.live(async |engine, _| engine.recover().await).await.is_some() {
                 return;
             }

@@ -40,6 +40,8 @@ pub struct Run {
     pub ecds_file: Option<PathBuf>,
     #[command(flatten)]
     pub plugins: IstioPlugins,
+    #[command(flatten)]
+    pub replicas: Replicas,
     /// Record each rollout's counts in this directory, for `serin simulate --record` (about 40 MB per day and rollout)
     #[arg(long)]
     pub record: Option<PathBuf>,
@@ -92,6 +94,18 @@ pub struct IstioPlugins {
     /// Names the API server of Kubernetes, in place of KUBECONFIG and the pod's service account
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+}
+
+/// Several controllers, of which one decides.
+#[derive(Debug, clap::Args)]
+pub struct Replicas {
+    /// There are several controllers: whoever holds this Lease decides, and the others serve what it decided and take over
+    /// within 15 s (docs/high-availability.md). What is decided is kept in ConfigMaps of that namespace
+    #[arg(long, env = "SERIN_KUBERNETES_LEASE", value_name = "NAMESPACE/NAME")]
+    pub kubernetes_lease: Option<istio::leader::LeaseName>,
+    /// Where the other controllers reach this one, such as http://$(POD_IP):7070. Default: the address of --http
+    #[arg(long, env = "SERIN_KUBERNETES_ADDRESS", value_name = "URL", requires = "kubernetes_lease")]
+    pub kubernetes_address: Option<String>,
 }
 
 /// What hooks of rollouts may do.

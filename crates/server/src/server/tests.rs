@@ -41,6 +41,7 @@ fn served(bound: &str, allowed: &[&str]) -> Served {
         proxies: Proxies::default(),
         plugins: Arc::default(),
         troubles: watch::channel(Vec::new()).1,
+        standing: None,
         ecds: Ecds::new(envoy::Resource::local("/filter.wasm"), 1),
         guard: RequestGuard::new(bound.parse().expect("an address"), allowed, refused_requests.clone()),
     };

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use rollout::{Event, Human, Now, step};
 
 use super::*;
