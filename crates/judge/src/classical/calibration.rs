@@ -53,13 +53,13 @@ pub fn roc_auc(scores: &[f64], came_true: &[bool]) -> Result<f64, JudgeError> {
     let of = |wanted: bool| -> Vec<f64> {
         scores.iter().zip(came_true).filter(|(_, yes)| **yes == wanted).map(|(score, _)| *score).collect()
     };
-    Ok(mann_whitney_u(
-        &of(true),
-        &of(false),
-        Alternative::TwoSided,
-        Method::Asymptotic { continuity: false },
-    )?
-    .effect)
+    let method = Method::Asymptotic { continuity: false };
+    match mann_whitney_u(&of(true), &of(false), Alternative::TwoSided, method) {
+        Ok(compared) => Ok(compared.effect),
+        // All scores are equal: every pair is a tie.
+        Err(JudgeError::Constant { .. }) => Ok(0.5),
+        Err(error) => Err(error),
+    }
 }
 
 fn checked(probabilities: &[f64], came_true: &[bool]) -> Result<(), JudgeError> {

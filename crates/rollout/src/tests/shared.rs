@@ -210,7 +210,8 @@ fn without_a_word_of_stables_the_limit_is_what_it_was() {
 /// In whatever state the canary has traffic, a shared incident ends within its bound and harm of its own at once.
 #[test]
 fn every_state_beside_a_shared_incident() {
-    let states: [(&str, fn(&mut Story)); 4] = [
+    type Into = fn(&mut Story);
+    let states: [(&str, Into); 4] = [
         ("stage", |_| {}),
         ("paused by a person", |story| story.take(&Event::Pause(human()))),
         ("weight by hand", |story| story.take(&Event::SetWeight { human: urged(), weight_ppm: 400_000 })),
