@@ -1,5 +1,7 @@
 //! What Prometheus says of the sidecars.
 
+#![allow(clippy::indexing_slicing, reason = "a JSON value is indexed by name, and what is not there is null")]
+
 use doctor::{Clock, Prometheus};
 use serde_json::Value;
 

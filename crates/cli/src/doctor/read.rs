@@ -1,5 +1,7 @@
 //! Reads an installation. What cannot be read is kept as the reason.
 
+#![allow(clippy::indexing_slicing, reason = "a JSON value is indexed by name, and what is not there is null")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
