@@ -67,7 +67,8 @@ async fn nobody_reads_for_ever() {
     let served = with(Api { archive: Archive::of(&file), exports, ..served("127.0.0.1:7070", &[]).api });
     let read = axum::body::to_bytes(export(&served.router).await.into_body(), 64 << 20).await;
     assert!(
-        read.is_err() || read.is_ok_and(|body| String::from_utf8_lossy(&body).contains("the client stopped reading"))
+        read.is_err()
+            || read.is_ok_and(|body| String::from_utf8_lossy(&body).contains("the client stopped reading"))
     );
     assert!(served.refused_requests.render(0).contains("{reason=\"slow_reader\"} 1"));
 }
