@@ -167,13 +167,19 @@ async fn an_upgrade_leaves_the_policy_that_the_controller_wrote() {
     let refused = upgrade("upgrade", &["--set", "plugin.urll=x"]).await.expect_err("a typo");
     assert!(refused.contains("urll") && refused.contains("/plugin"), "{refused}");
 
-    // Hand-back in Kubernetes: a right for what is named, and for nothing beside it.
-    let namespaces = format!("workloads.namespaces={{{CALLERS}}},workloads.deployments={{ranker}}");
+    // Several controllers, rollouts as objects, hand-back: a right for each, and for nothing beside it.
+    let namespaces = format!(
+        "replicas=2,rollouts.enabled=true,rollouts.namespaces={{{CALLERS}}},workloads.namespaces={{{CALLERS}}},\
+         workloads.deployments={{ranker}}"
+    );
     upgrade("upgrade", &["--set", &namespaces]).await.expect("upgraded");
+    assert!(get(RELEASE, "deployment", "serin").await.is_none());
+    assert!(get(RELEASE, "statefulset", "serin").await.is_some());
     let plugin = get(CALLERS, "trafficextension", "serin").await.expect("the plugin");
     assert_eq!(plugin["spec"]["wasm"]["pluginConfig"], policy, "whatever else is switched on");
     for (verb, resource, expected) in [
-        ("watch", "rollouts.serin.dev", false),
+        ("watch", "rollouts.serin.dev", true),
+        ("delete", "rollouts.serin.dev", false),
         ("patch", "deployments.apps/ranker", true),
         ("patch", "deployments.apps/other", false),
         ("patch", "services/ranker", false),

@@ -23,6 +23,11 @@
 {{- end }}
 - --istio-lease={{ include "serin.host" . }}:7070
 {{- end }}
+{{- if gt (int .Values.replicas) 1 }}
+- --kubernetes-lease={{ .Release.Namespace }}/{{ include "serin.name" . }}
+- --kubernetes-address=http://$(POD_NAME).{{ include "serin.name" . }}-replicas.{{ .Release.Namespace }}.svc.{{ .Values.mesh.clusterDomain }}:7070
+- --allowed-host=*.{{ include "serin.name" . }}-replicas.{{ .Release.Namespace }}.svc.{{ .Values.mesh.clusterDomain }}
+{{- end }}
 {{- if .Values.rollouts.enabled }}
 - --kubernetes-rollouts={{ default "all" (join "," .Values.rollouts.namespaces) }}
 {{- end }}
