@@ -10,23 +10,12 @@ use demo::load::{Load, LoadPlan};
 use envoy::bootstrap::PolicySource;
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::{EnvoyOptions, EnvoyProcess, Models, Relay, alone, free_port, tools, until, within};
+use tests::{
+    EnvoyOptions, EnvoyProcess, Models, Relay, alone, free_port, stages_by_hand, tools, until, within,
+};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::stage::cluster;
-
-const ROLLOUT: &str = "
-apiVersion: serin.dev/v1alpha1
-kind: Rollout
-metadata: {name: ranker}
-spec:
-  stable: {version: v1}
-  canary: {version: v2}
-  noData: {after: 10m}
-  stages:
-    - {weight: 50%, bake: 1h, deadline: 2h}
-    - {weight: 100%, bake: 1h, deadline: 2h}
-";
 
 /// A Lease that is not renewed is waited for so long, and a little; a busy machine is given more.
 const FAILOVER: Duration = Duration::from_secs(60);
@@ -200,7 +189,7 @@ impl World {
         let world = Self { models, envoy, a, b, way, lease };
         // Through the one that follows.
         let file = world.b.dir.path().join("rollout.yaml");
-        std::fs::write(&file, ROLLOUT).expect("a file");
+        std::fs::write(&file, stages_by_hand(&["50%", "100%"], "  noData: {after: 10m}\n")).expect("a file");
         until("b to be ready", async || {
             if world.b.ready.load(Ordering::SeqCst) { Ok(()) } else { Err(world.b.log()) }
         })

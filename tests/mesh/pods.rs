@@ -6,7 +6,7 @@ use api::PhaseName;
 use demo::load::{Load, LoadPlan};
 use serde_json::{Value, json};
 
-use tests::{EnvoyOptions, Evidence, Models, Serin, alone, until};
+use tests::{EnvoyOptions, Evidence, Models, Serin, alone, stages_by_hand, until};
 
 use crate::stage::cluster;
 
@@ -63,19 +63,6 @@ async fn until_troubled(serin: &Serin, expected: &[&str]) {
     .await;
 }
 
-const ROLLOUT: &str = "
-apiVersion: serin.dev/v1alpha1
-kind: Rollout
-metadata: {name: ranker}
-spec:
-  stable: {version: v1}
-  canary: {version: v2}
-  noData: {after: 60s}
-  stages:
-    - {weight: 50%, bake: 1h, deadline: 2h}
-    - {weight: 100%, bake: 1h, deadline: 2h}
-";
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "wants a control plane: SERIN_MESH=1 cargo xtask test"]
 async fn pods_are_read_while_they_are_there() {
@@ -107,7 +94,7 @@ async fn pods_are_read_while_they_are_there() {
     kubectl(&["-n", "followed", "delete", "pod", "storefront-2", "--force", "--grace-period=0"]).await;
 
     // What the other one counts is evidence, by the pod's name, and without Prometheus.
-    serin.apply(ROLLOUT).await;
+    serin.apply(&stages_by_hand(&["50%", "100%"], "  noData: {after: 60s}\n")).await;
     serin.until("ranker", "the stage", |view| view.is_at(PhaseName::Progressing, 1)).await;
     let load = Load::start(LoadPlan { rate: 50.0, ..LoadPlan::to(serin.envoy().addr) }).expect("a load");
     serin.until("ranker", "counts", |view| view.run.exposed.requests > 20).await;
@@ -145,7 +132,7 @@ async fn a_selector_without_pods_and_a_right_that_lacks_are_said() {
         Evidence::Options(options.map(str::to_owned).to_vec())
     };
     serin.read_by(read_by(&cluster.kubeconfig())).await;
-    serin.apply(ROLLOUT).await;
+    serin.apply(&stages_by_hand(&["50%", "100%"], "  noData: {after: 60s}\n")).await;
     let says = async |serin: &Serin, part: &str| {
         until(part, async || {
             let (_, text) = serin.command(&["get", "ranker"]).await;
@@ -196,7 +183,7 @@ async fn five_thousand_pods_are_followed() {
     let options = ["--proxy-metrics", "pods://many/app=storefront", "--kubeconfig", &cluster.kubeconfig()];
     let started = Instant::now();
     serin.read_by(Evidence::Options(options.map(str::to_owned).to_vec())).await;
-    serin.apply(ROLLOUT).await;
+    serin.apply(&stages_by_hand(&["50%", "100%"], "  noData: {after: 60s}\n")).await;
     let expected = format!("none of the {pods} runs and has an address");
     until("the list", async || {
         let (_, text) = serin.command(&["get", "ranker"]).await;

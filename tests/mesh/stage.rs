@@ -132,17 +132,26 @@ impl Stage {
         tests::get(self.listener(), "/", &headers).await.map_err(|error| error.to_string())
     }
 
-    /// Waits until requests are answered by that model, tagged with that version. Each worker of a proxy takes up what is new in
-    /// its own time, so one answer tells of one of them; many in a row, each by a connection of its own, tell of all. Since when.
+    /// Waits until requests are answered by that model, tagged with that version; since when they are.
     pub async fn answered_by(&self, model: &str, version: Option<&str>) -> Instant {
+        let fits = |answer: &Answer| answer.model() == Some(model) && answer.version() == version;
+        self.all_answer("the version asked for", &[("x-user-id", "u")], fits).await
+    }
+
+    /// Waits until every worker of the proxy answers so. Each takes up what is new in its own time, so one answer tells of one of
+    /// them; many in a row, each by a connection of its own, tell of all. Since when.
+    async fn all_answer(
+        &self,
+        what: &str,
+        headers: &[(&str, &str)],
+        fits: impl Fn(&Answer) -> bool,
+    ) -> Instant {
         const IN_A_ROW: usize = 20;
-        tests::until("the version asked for", async || {
+        tests::until(what, async || {
             let mut first = None;
             for _ in 0..IN_A_ROW {
-                let answer = self.ask(&[("x-user-id", "u")]).await?;
-                let fits =
-                    answer.status == 200 && answer.model() == Some(model) && answer.version() == version;
-                if !fits {
+                let answer = self.ask(headers).await?;
+                if answer.status != 200 || !fits(&answer) {
                     return Err(format!("{answer:?}"));
                 }
                 first.get_or_insert_with(Instant::now);
@@ -162,15 +171,8 @@ impl Stage {
 
     /// Waits until a client's own header is taken off: what was written last comes to a proxy a moment after it has started.
     pub async fn takes_off_what_is_forged(&self) {
-        tests::until("the early removal", async || {
-            let answer = self.ask(&[("x-serin-arm", "canary"), ("x-user-id", "u")]).await?;
-            if answer.status == 200 && answer.model() == Some("v1") {
-                Ok(())
-            } else {
-                Err(format!("{answer:?}"))
-            }
-        })
-        .await;
+        let forged = [("x-serin-arm", "canary"), ("x-user-id", "u")];
+        self.all_answer("the early removal", &forged, |answer| answer.model() == Some("v1")).await;
     }
 
     pub fn load(&self) -> Load {

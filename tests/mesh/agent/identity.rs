@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use api::PhaseName;
 use serde_json::Value;
 
-use tests::{Cluster, Evidence, Serin, alone, free_port, tools, until};
+use tests::{Cluster, Evidence, Serin, alone, free_port, stages_by_hand, tools, until};
 
 use crate::stage::{Stage, cluster, document, text};
 
@@ -16,18 +16,6 @@ const LABELS: &[(&str, &str)] = &[("app", "storefront"), ("serin.dev/fast-lane",
 const CONTROLLER: &str = "serin-system/serin-0@serin";
 const OURS: &str = "spiffe://cluster.local/ns/lane-tls/sa/storefront";
 const LABELLED: &str = "app=storefront,serin.dev/fast-lane=true";
-
-const ROLLOUT: &str = "
-apiVersion: serin.dev/v1alpha1
-kind: Rollout
-metadata: {name: ranker}
-spec:
-  stable: {version: v1}
-  canary: {version: v2}
-  stages:
-    - {weight: 50%, bake: 1h, deadline: 2h}
-    - {weight: 100%, bake: 1h, deadline: 2h}
-";
 
 /// The shipped bootstrap, for a controller at that address.
 fn bootstrap(cluster: &Cluster, controller: SocketAddr) -> PathBuf {
@@ -84,7 +72,7 @@ async fn policies_and_leases_are_for_the_named_workload_alone() {
     let options = Evidence::Options(vec!["--envoy-admin".to_owned(), admin("lane-tls")]);
     let serin = Serin::alone([http, ecds], options, arguments.to_vec()).await;
 
-    serin.apply(ROLLOUT).await;
+    serin.apply(&stages_by_hand(&["50%", "100%"], "")).await;
     serin.until("ranker", "the stage", |view| view.is_at(PhaseName::Progressing, 1)).await;
     let load = stage.load();
     let counted = |view: &tests::Seen| view.run.exposed.requests > 0 && view.acknowledged() == 1;
