@@ -33,6 +33,15 @@ struct Kept {
     changes: Vec<(Method, String)>,
 }
 
+/// A client of what answers these paths, on a port of its own.
+pub async fn client_of(router: Router) -> Client {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let config = Config::new(format!("http://{address}").parse().expect("an address"));
+    Client::try_from(config).expect("a client")
+}
+
 #[derive(Clone, Default)]
 pub struct ApiServer(Arc<Mutex<Kept>>);
 
@@ -43,11 +52,7 @@ impl ApiServer {
 
     pub async fn client(&self) -> Client {
         let router = Router::new().fallback(answer).with_state(self.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        let config = Config::new(format!("http://{address}").parse().expect("an address"));
-        Client::try_from(config).expect("a client")
+        client_of(router).await
     }
 
     /// The next questions of this method whose path has this part are answered so.

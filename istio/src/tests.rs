@@ -10,9 +10,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use kube::{Client, Config};
+use kube::Client;
 use serde_json::{Value, json};
 
+use crate::api_server::client_of;
 use crate::keeper::Patience;
 use crate::{Place, Plugin, PluginError, Standing};
 
@@ -86,11 +87,7 @@ impl ApiServer {
     async fn client(&self) -> Client {
         let path = "/apis/extensions.istio.io/v1alpha1/namespaces/models/{plural}/serin";
         let router = Router::new().route(path, get(read).patch(patch)).with_state(self.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        let config = Config::new(format!("http://{address}").parse().expect("an address"));
-        Client::try_from(config).expect("a client")
+        client_of(router).await
     }
 
     async fn plugin(&self) -> Result<Plugin, PluginError> {

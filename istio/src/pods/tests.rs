@@ -9,11 +9,12 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use kube::{Client, Config};
+use kube::Client;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::api_server::client_of;
 
 const PATIENCE: WatchPatience = WatchPatience {
     silence: Duration::from_secs(30),
@@ -41,11 +42,7 @@ impl ApiServer {
     async fn with(turns: Vec<Turn>) -> (Self, Client) {
         let server = Self { turns: Arc::new(Mutex::new(turns.into())), ..Self::default() };
         let router = Router::new().fallback(answer).with_state(server.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        let config = Config::new(format!("http://{address}").parse().expect("an address"));
-        (server, Client::try_from(config).expect("a client"))
+        (server, client_of(router).await)
     }
 
     fn then(&self, turn: Turn) {

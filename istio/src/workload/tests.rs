@@ -9,11 +9,11 @@ use axum::extract::{RawQuery, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use kube::{Client, Config};
 use manifest::{ReadyOf, ReadyWorkloads, Workload, WorkloadChange, WorkloadWhat};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api_server::client_of;
 
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/models/deployments/ranker";
 const SERVICE: &str = "/api/v1/namespaces/models/services/ranker";
@@ -62,11 +62,7 @@ impl ApiServer {
 
     async fn workloads(&self) -> Workloads {
         let router = Router::new().fallback(answer).with_state(self.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        let config = Config::new(format!("http://{address}").parse().expect("an address"));
-        let client = Client::try_from(config).expect("a client");
+        let client = client_of(router).await;
         Workloads { client, look: Duration::from_millis(5) }
     }
 }

@@ -9,9 +9,11 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use kube::{Client, Config};
+use kube::Client;
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
+
+use crate::api_server::client_of;
 
 const ROLLOUTS: &str = "/apis/serin.dev/v1alpha1/";
 
@@ -82,11 +84,7 @@ impl ApiServer {
 
     pub async fn client(&self) -> Client {
         let router = Router::new().fallback(asked).with_state(self.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        let config = Config::new(format!("http://{address}").parse().expect("an address"));
-        Client::try_from(config).expect("a client")
+        client_of(router).await
     }
 
     /// Somebody applies a specification.
