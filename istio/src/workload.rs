@@ -78,8 +78,9 @@ impl Workloads {
     pub async fn change(&self, change: &WorkloadChange, from: &[String], to: &str) -> Result<(), String> {
         let within = Duration::from_millis(change.timeout_ms);
         let begun = Instant::now();
+        let mut made = false;
         loop {
-            match change::pass(self, change, from, to).await {
+            match change::pass(self, change, from, to, &mut made).await {
                 Ok(()) => return Ok(()),
                 Err(Undone::ForGood(why)) => return Err(why),
                 Err(Undone::NotYet(why)) if begun.elapsed() >= within => {

@@ -1,9 +1,11 @@
 //! From an event to a decision, and from its effects to the world.
 
 use anyhow::Result;
+use manifest::HandBackHow;
 use rollout::fleet::MemberOutcome;
 use rollout::{Effect, Event, HandBackProgress, Phase, Publication, Severity, State, fleet};
 use store::Failpoint;
+use tokio::sync::oneshot;
 
 use super::commit::{Draft, RunDraft};
 use super::{Engine, Report};
@@ -104,9 +106,18 @@ impl Engine {
                 let Some(state) = self.runs.get(name).map(|run| &run.state) else { return };
                 let (run, key) = (state.run, self.key(state));
                 let (hooks, reports) = (self.external.hooks.clone(), self.external.reports.clone());
+                let (asked, withdrawn) = oneshot::channel();
+                if let Some(run) = self.runs.get_mut(name) {
+                    run.hand_back = Some(asked);
+                }
                 let name = name.to_owned();
+                // A tool that was called goes on; what only waits before it changes something does not outlive an abort.
+                let stops = matches!(request.how, HandBackHow::Kubernetes(_));
                 self.external.hooks.spawn(async move {
-                    let result = hooks.hand_back(&request, &key).await;
+                    let result = tokio::select! {
+                        result = hooks.hand_back(&request, &key) => result,
+                        _ = withdrawn, if stops => return,
+                    };
                     // The engine has gone: the next one asks again.
                     let _ = reports.send(Report::HandBack { name, run, result }).await;
                 });

@@ -271,7 +271,7 @@ impl Engine {
                 let stored = Stored { spec, state, generation: own };
                 self.runs.insert(name.clone(), Run::new(stored));
             } else if let Some(run) = self.runs.get_mut(&name) {
-                run.state = state;
+                run.adopt(state);
             }
             let Some(run) = self.runs.get_mut(&name) else { continue };
             run.count_move(!of_run.is_empty());

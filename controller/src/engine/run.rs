@@ -1,10 +1,12 @@
 //! One run in the engine's hands: its state, and what is known of it outside the machine.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
 use api::{Latency, ObjectView};
-use rollout::{Acks, CounterAccumulator, Event, State};
+use rollout::{Acks, CounterAccumulator, Event, HandBackProgress, Phase, State};
 use split::Arm;
+use tokio::sync::oneshot;
 
 use super::acknowledged::Acknowledged;
 use super::demand::Measured;
@@ -46,12 +48,22 @@ pub struct Run {
     pub samples: Vec<Sample>,
     /// How many were there before these, written or not.
     samples_before: u64,
+    /// Held for as long as its hand-back is asked for.
+    pub hand_back: Option<oneshot::Sender<Infallible>>,
     /// How often it moved, and how often that was a decision.
     pub moves: u64,
     pub decisions: u64,
 }
 
 impl Run {
+    /// It is so from now on. Whoever is still at a hand-back that is asked for no more gives up.
+    pub fn adopt(&mut self, state: State) {
+        self.state = state;
+        if !matches!(self.state.phase, Phase::HandBack(HandBackProgress::Asked { .. })) {
+            self.hand_back = None;
+        }
+    }
+
     pub fn new(stored: Stored) -> Self {
         Self {
             accumulator: CounterAccumulator::new(&stored.state),
@@ -61,6 +73,7 @@ impl Run {
             state: stored.state,
             latency: None,
             probing: false,
+            hand_back: None,
             asking: BTreeSet::new(),
             pushed: Pushed::default(),
             changed: false,

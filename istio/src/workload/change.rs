@@ -10,11 +10,13 @@ use super::{Kind, Undone, Workloads, ready};
 
 type Labels = BTreeMap<String, String>;
 
+/// `made`: it was seen made by an earlier pass, or is from now on. What is otherwise then was put back by somebody, and stays.
 pub async fn pass(
     workloads: &Workloads,
     change: &WorkloadChange,
     from: &[String],
     to: &str,
+    made: &mut bool,
 ) -> Result<(), Undone> {
     let namespace = change.namespace.as_str();
     let all_filled =
@@ -23,7 +25,7 @@ pub async fn pass(
         WorkloadWhat::Image { deployment, container, image, service } => {
             let place = Place { namespace, name: deployment, container: container.as_deref() };
             let after = WorkloadChange::filled(image, to);
-            set_image(workloads, &place, &all_filled(image), &after).await?;
+            set_image(workloads, &place, &all_filled(image), &after, made).await?;
             rolled_out(workloads, &place, &after).await?;
             match service {
                 Some(service) => has_endpoints(workloads, namespace, service).await,
@@ -36,7 +38,7 @@ pub async fn pass(
                 labels.iter().map(|(key, value)| (key.clone(), of(value))).collect()
             };
             let before: Vec<Labels> = from.iter().map(|from| filled(from)).collect();
-            let selector = select(workloads, (namespace, service), &before, &filled(to)).await?;
+            let selector = select(workloads, (namespace, service), &before, &filled(to), made).await?;
             switched(workloads, (namespace, service), &selector).await
         }
         WorkloadWhat::Scale { deployment, container, image, replicas } => {
@@ -84,11 +86,16 @@ async fn set_image(
     place: &Place<'_>,
     before: &[String],
     after: &str,
+    made: &mut bool,
 ) -> Result<(), Undone> {
     let deployment = place.read(workloads).await?;
     let (at, present) = place.image(&deployment)?;
     if present == after {
+        *made = true;
         return Ok(());
+    }
+    if *made {
+        return Err(put_back(&place.words(), present, after));
     }
     if !before.iter().any(|before| before == present) {
         return Err(Undone::ForGood(format!(
@@ -104,8 +111,16 @@ async fn set_image(
         {"op": "replace", "path": format!("/spec/template/spec/containers/{at}/image"), "value": after},
     ]);
     workloads.patch(Kind::Deployment, (place.namespace, place.name), operations).await?;
+    *made = true;
     tracing::info!("{} was given the image {after}", place.words());
     Ok(())
+}
+
+fn put_back(what: &str, present: &str, after: &str) -> Undone {
+    Undone::ForGood(format!(
+        "{what}: {after} was put there, and somebody put {present} back; find out who, then ask for the hand-back again: serin \
+         promote, or serin abort"
+    ))
 }
 
 /// Is every pod of the image, and available?
@@ -161,12 +176,17 @@ async fn select(
     (namespace, service): (&str, &str),
     before: &[Labels],
     after: &Labels,
+    made: &mut bool,
 ) -> Result<Labels, Undone> {
     let object: Service = workloads.get(Kind::Service, namespace, service).await?;
     let present = &object.spec.selector;
     let has = |labels: &Labels| labels.iter().all(|(key, value)| present.get(key) == Some(value));
     if has(after) {
+        *made = true;
         return Ok(present.clone());
+    }
+    if *made {
+        return Err(put_back(&format!("Service {namespace}/{service}"), &shown(present), &shown(after)));
     }
     if !before.iter().any(has) {
         let before: Vec<String> = before.iter().map(shown).collect();
@@ -195,6 +215,7 @@ async fn select(
         operations.push(json!({"op": "replace", "path": path, "value": value}));
     }
     workloads.patch(Kind::Service, (namespace, service), Value::Array(operations)).await?;
+    *made = true;
     tracing::info!("Service {namespace}/{service} selects {}", shown(&selector));
     Ok(selector)
 }

@@ -229,6 +229,24 @@ async fn an_image_is_changed_once_and_waited_for() {
 }
 
 #[tokio::test]
+async fn what_somebody_puts_back_meanwhile_stays() {
+    let server = ApiServer::default();
+    server.put(DEPLOYMENT, deployment("reg/ranker:v1", 2));
+    let undone = server.clone();
+    let by_hand = tokio::spawn(async move {
+        while undone.kept(|kept| kept.patched) == 0 {
+            tokio::task::yield_now().await;
+        }
+        undone.edit(DEPLOYMENT, |object| {
+            object["spec"]["template"]["spec"]["containers"][0]["image"] = "reg/ranker:v1".into();
+        });
+    });
+    says(made(&server, image(None), 60_000).await, &["Deployment models/ranker", "put reg/ranker:v1 back"]);
+    by_hand.await.expect("put back");
+    assert_eq!(server.kept(|kept| kept.patched), 1);
+}
+
+#[tokio::test]
 async fn the_rollout_of_a_deployment_is_waited_for_to_its_end() {
     for (edit, waits_for) in [
         (json!({"observedGeneration": 1}), "has not seen the change"),

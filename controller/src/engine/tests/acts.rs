@@ -1,7 +1,10 @@
 //! An act is for what was seen, is done once, and moves one stage.
 
+use std::sync::Arc;
+
+use hooks::{Call, Calling, Cluster, Counting, DeployHook};
 use rollout::{Acks, Interval};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::*;
 use crate::specification::Specification;
@@ -40,7 +43,10 @@ async fn follow(engine: &mut Engine) {
 
 /// Counts of the present weights come, a little later.
 async fn counts(engine: &mut Engine) {
-    tokio::time::sleep(Duration::from_millis(2)).await;
+    let before = clock::now();
+    while clock::now().since_ms(before) < 2 {
+        tokio::task::yield_now().await;
+    }
     let epoch = engine.runs["ranker"].state.epoch;
     let look = Interval { epoch, from_ms: 0, to_ms: 1_000, ..Interval::default() };
     engine.advance("ranker", &Event::Interval(Box::new(look))).await;
@@ -232,4 +238,56 @@ async fn rollouts_over_the_same_requests_are_told_of() {
     // Who is no neighbour is not told of.
     let far = "  match: {authority: [far.example], port: 9}\n";
     assert_eq!(warned(apply(&mut engine, &named("z", far)).await).matches("takes").count(), 2);
+}
+
+/// A cluster in which a change waits for ever for pods that are ready; who waits holds the sender.
+struct NeverReady(mpsc::Sender<()>);
+
+struct Waits(mpsc::Sender<()>);
+
+impl DeployHook for Waits {
+    fn call<'a>(&'a self, _: &'a Call) -> Calling<'a> {
+        let waits = self.0.clone();
+        Box::pin(async move {
+            let _ = waits.send(()).await;
+            std::future::pending().await
+        })
+    }
+}
+
+impl Cluster for NeverReady {
+    fn may_change(&self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn change(&self, _: &manifest::WorkloadChange, _: &[String], _: &str) -> Box<dyn DeployHook> {
+        Box::new(Waits(self.0.clone()))
+    }
+
+    fn ready<'a>(&'a self, _: &'a manifest::ReadyWorkloads, _: &'a [String]) -> Counting<'a> {
+        Box::pin(std::future::ready(Err("not counted".to_owned())))
+    }
+}
+
+/// What only waits to change a workload must not change it after the abort.
+#[tokio::test]
+async fn an_abort_gives_up_a_change_in_kubernetes_that_still_waits() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut engine = engine(&dir.path().join("serin.db"));
+    let (waits, mut waiting) = mpsc::channel(1);
+    engine.external.hooks = Hooks::of(Programs::default()).within(Arc::new(NeverReady(waits)));
+    let text = spec("v1", "v2", "  stages: [{weight: 100%, bake: 1h, deadline: 5h, gates: []}]\n  handBack: {kubernetes: {service: ranker, selector: {version: '{{version}}'}}}\n")
+        .replace("{name: ranker}", "{name: ranker, namespace: models}");
+    apply(&mut engine, &text).await.expect("begun");
+    for _ in 0..4 {
+        follow(&mut engine).await;
+        counts(&mut engine).await;
+    }
+    engine.act("ranker", Act::Promote, human()).await.expect("promoted");
+    let patience = Duration::from_secs(20);
+    tokio::time::timeout(patience, waiting.recv()).await.expect("in time").expect("it waits");
+    abort(&mut engine).await;
+    // Nobody can begin another change, and the one that waited is gone.
+    engine.external.hooks = Hooks::of(Programs::default());
+    assert_eq!(tokio::time::timeout(patience, waiting.recv()).await.expect("given up"), None);
 }
