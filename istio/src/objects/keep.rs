@@ -180,7 +180,7 @@ impl Keeper {
 
     fn learn(&mut self, object: DynamicObject, views: &Views) {
         let Some(key) = key(&object) else { return };
-        let told = views.get(&key.1).filter(|view| keeps(view, &key.0)).cloned();
+        let told = views.get(&key.1).filter(|view| keeps(view, &key.0, &key.1)).cloned();
         let new = Known::new(object, told);
         match self.known.get_mut(&key) {
             Some(known) => {
@@ -229,6 +229,9 @@ impl Keeper {
                 tracing::info!("the Rollout {}/{} has ended", key.0, key.1);
                 if known.gone {
                     self.known.remove(key);
+                } else {
+                    // The watch tells what became of it.
+                    known.not_before = now + patience.refused;
                 }
             }
             Done::LetGo(why) => {
@@ -262,7 +265,7 @@ impl Keeper {
         let complete = self.listed.len() == self.watches;
         let mut done_with = Vec::new();
         for (key, known) in &mut self.known {
-            let view = views.get(&key.1).filter(|view| keeps(view, &key.0));
+            let view = views.get(&key.1).filter(|view| keeps(view, &key.0, &key.1));
             let same = match (&known.seen, view) {
                 (Some(seen), Some(view)) => Arc::ptr_eq(seen, view),
                 (seen, view) => seen.is_none() && view.is_none(),

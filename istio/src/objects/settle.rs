@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Applied, ObjectView, PhaseName, Refusal, RunView};
+use api::{Applied, ObjectView, Refusal, RunView};
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use super::port::Controller;
 use super::report::Taken;
 use super::status::Status;
 use super::watch;
+use crate::refusal;
 
 /// Keeps an object from going before its traffic has ended on stable.
 pub const FINALIZER: &str = "serin.dev/traffic";
@@ -67,7 +68,7 @@ impl Settler {
             Work::Report(status) => {
                 let patch = json!({"metadata": {"uid": object.uid()}, "status": status.patch()});
                 match self.patch(&object, &patch, true).await {
-                    Ok(()) => Done::Reported(status),
+                    Ok(_) => Done::Reported(status),
                     Err(why) => Done::Again(why),
                 }
             }
@@ -85,8 +86,11 @@ impl Settler {
         }
         if !object.finalizers().iter().any(|held| held == FINALIZER) {
             let all: Vec<&str> = object.finalizers().iter().map(String::as_str).chain([FINALIZER]).collect();
-            if let Err(why) = self.hold(object, &all).await {
-                return Done::Again(why);
+            match self.hold(object, &all).await {
+                Ok(Patched::Yes) => {}
+                // Nobody would end what began now.
+                Ok(Patched::Gone) => return Done::Ended,
+                Err(why) => return Done::Again(why),
             }
         }
         if let Some(view) = self.kept(&of.namespace, &of.name)
@@ -134,27 +138,22 @@ impl Settler {
     /// What the object keeps, as it is seen now.
     fn kept(&self, namespace: &str, name: &str) -> Option<Arc<RunView>> {
         let views = self.controller.views().borrow().clone();
-        views.get(name).filter(|view| keeps(view, namespace)).cloned()
+        views.get(name).filter(|view| keeps(view, namespace, name)).cloned()
     }
 
     /// Sends the traffic back, and lets go of the rollout when it is over.
     async fn take_back(&self, namespace: &str, name: &str, until: Instant) -> Result<(), String> {
         const WHY: &str = "its Rollout was deleted";
-        let mut why = String::new();
         loop {
-            let Some(view) = self.kept(namespace, name) else { return Ok(()) };
-            let over = matches!(view.run.phase.known(), Some(PhaseName::RolledBack | PhaseName::Succeeded));
-            let exercised = view.drill.is_some() || view.parity.is_some();
-            // An abort ends an exercise first, then the run.
-            if !over || exercised {
-                let _ = self.controller.abort(name, WHY).await;
-            }
-            if let Err(refusal) = self.controller.delete(name, WHY).await {
-                refusal.text().clone_into(&mut why);
-            }
             if self.kept(namespace, name).is_none() {
                 return Ok(());
             }
+            // Of an exercise it ends that, of a run that it takes back by steps the steps. Where nothing is left to end it is refused.
+            let _ = self.controller.abort(name, WHY).await;
+            let why = match self.controller.delete(name, WHY).await {
+                Ok(()) | Err(Refusal::Unknown(_)) => return Ok(()),
+                Err(refusal) => refusal.text().to_owned(),
+            };
             if Instant::now() >= until {
                 return Err(why);
             }
@@ -163,7 +162,7 @@ impl Settler {
     }
 
     /// Sets the finalizers, if the object is still what was seen.
-    async fn hold(&self, object: &DynamicObject, finalizers: &[&str]) -> Result<(), String> {
+    async fn hold(&self, object: &DynamicObject, finalizers: &[&str]) -> Result<Patched, String> {
         let version = object.metadata.resource_version.as_deref();
         self.patch(
             object,
@@ -173,9 +172,9 @@ impl Settler {
         .await
     }
 
-    async fn patch(&self, object: &DynamicObject, patch: &Value, status: bool) -> Result<(), String> {
+    async fn patch(&self, object: &DynamicObject, patch: &Value, status: bool) -> Result<Patched, String> {
         let (Some(namespace), Some(name)) = (object.namespace(), object.metadata.name.as_deref()) else {
-            return Ok(());
+            return Ok(Patched::Gone);
         };
         let api = watch::api(&self.client, &namespace);
         let by = PatchParams {
@@ -192,16 +191,28 @@ impl Settler {
             }
         };
         match timeout(within, written).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(_)) => Ok(Patched::Yes),
             // Nothing is left to be said of it, and nothing to be held.
-            Ok(Err(kube::Error::Api(answer))) if answer.code == 404 => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(kube::Error::Api(answer))) if answer.code == 404 => Ok(Patched::Gone),
+            Ok(Err(error)) => {
+                let resource = if status { "rollouts/status" } else { "rollouts" };
+                Err(refusal::words(&error, "patch", resource, Some(&namespace)))
+            }
             Err(_) => Err(format!("the API server did not answer within {} ms", within.as_millis())),
         }
     }
 }
 
-/// Is the run kept by an object of this namespace?
-pub fn keeps(view: &RunView, namespace: &str) -> bool {
-    view.object.as_ref().is_some_and(|object| object.namespace == namespace)
+/// What became of a patch.
+enum Patched {
+    Yes,
+    /// The object is there no more.
+    Gone,
+}
+
+/// Is the run kept by the object of this namespace and name? Members of a fleet are kept by the fleet's, which may have neighbours
+/// that are named like a member.
+pub fn keeps(view: &RunView, namespace: &str, name: &str) -> bool {
+    let of = |object: &ObjectView| object.namespace == namespace && object.name == name;
+    !view.is_member() && view.object.as_ref().is_some_and(of)
 }

@@ -1,3 +1,5 @@
+mod ending;
+mod fake;
 mod keeping;
 mod server;
 mod told;

@@ -1,0 +1,87 @@
+//! What an object keeps ends with it, and nothing else does.
+
+use std::sync::Arc;
+
+use api::{ObjectView, PhaseName, RunView};
+use kube::api::DynamicObject;
+use serde_json::json;
+
+use super::super::document::document;
+use super::super::settle::{Done, Settler, Work};
+use super::fake::{Fake, PATIENCE, spec, until};
+use super::server::ApiServer;
+
+/// An object that is named like something of another's takes nothing from it, neither when it comes nor when it goes.
+#[tokio::test]
+async fn a_neighbour_named_like_a_member_is_not_its_keeper() {
+    let member: fn(&mut RunView) = |view| view.run.region = Some("eu-west".to_owned());
+    let other: fn(&mut RunView) = |_| {};
+    // A model of a fleet that is named as an object is.
+    let of_itself: fn(&mut RunView) = |view| {
+        view.run.model = Some("eu-west".to_owned());
+        view.object.get_or_insert_default().name = "ranker.eu-west".to_owned();
+    };
+    for (what, is) in [("a member", member), ("another's", other), ("a member all the same", of_itself)] {
+        let (server, fake) = (ApiServer::new(), Fake::new());
+        fake.change("ranker.eu-west", |view| {
+            let (namespace, name) = ("models".to_owned(), "ranker".to_owned());
+            view.object = Some(ObjectView { namespace, name, uid: "u".to_owned(), digest: "d".to_owned() });
+            view.run.phase = PhaseName::Progressing.into();
+            is(view);
+        });
+        // All is listed, and the fleet's object is there: of that nothing ends.
+        server.apply("models", "ranker", &spec("v2"));
+        fake.keep(server.client().await, "models", PATIENCE);
+        server.apply("models", "ranker.eu-west", &spec("v9"));
+        until("it is told", || {
+            let object = server.object("models", "ranker.eu-west");
+            object.is_some_and(|object| object["status"]["conditions"][0]["status"] == "False")
+        })
+        .await;
+        server.delete("models", "ranker.eu-west", false);
+        until("it is gone", || server.object("models", "ranker.eu-west").is_none()).await;
+        let asked = fake.asked();
+        assert!(!asked.iter().any(|asked| !asked.starts_with("apply")), "{what}: {asked:?}");
+    }
+}
+
+/// Whether it is over is the controller's to say, whatever its phase looks like.
+#[tokio::test]
+async fn whatever_is_left_of_a_run_ends() {
+    for (what, aborts, phase, expected) in [
+        ("a run that goes back by steps", 2, PhaseName::Progressing, "apply abort delete abort delete"),
+        ("one that was on its way back", 1, PhaseName::RolledBack, "apply abort delete"),
+        ("a member's drill", 1, PhaseName::Succeeded, "apply abort delete"),
+        ("nothing", 0, PhaseName::Succeeded, "apply abort delete"),
+    ] {
+        let (server, mut fake) = (ApiServer::new(), Fake::new());
+        fake.aborts = aborts;
+        fake.keep(server.client().await, "models", PATIENCE);
+        server.apply("models", "ranker", &spec("v2"));
+        until("the run", || fake.views.borrow().contains_key("ranker")).await;
+        fake.change("ranker", |view| view.run.phase = phase.into());
+        server.delete("models", "ranker", false);
+        until("the end", || server.object("models", "ranker").is_none()).await;
+        assert!(fake.views.borrow().is_empty(), "{what}");
+        let asked = fake.asked();
+        let asked: Vec<&str> = asked.iter().filter_map(|asked| asked.split(' ').next()).collect();
+        assert_eq!(asked.join(" "), expected, "{what}");
+    }
+}
+
+/// An object that went while its turn came begins nothing.
+#[tokio::test]
+async fn what_is_gone_is_not_begun() {
+    let (server, fake) = (ApiServer::new(), Fake::new());
+    let object: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "serin.dev/v1alpha1", "kind": "Rollout", "spec": spec("v2"),
+        "metadata": {"name": "ranker", "namespace": "models", "uid": "u1", "resourceVersion": "1"},
+    }))
+    .expect("an object");
+    let work = Work::Apply(Box::new(document(&object).expect("a document")));
+    let settler =
+        Settler { client: server.client().await, controller: Arc::new(fake.clone()), patience: PATIENCE };
+    let done = settler.settle(Arc::new(object), false, work).await;
+    assert!(matches!(done, Done::Ended), "{done:?}");
+    assert_eq!(fake.asked(), [""; 0]);
+}
