@@ -99,6 +99,10 @@ pub fn news(before: Option<&RunView>, after: &RunView) -> Vec<News> {
                     ),
                 ));
             }
+            Some(PhaseName::Succeeded) if run.returning.is_some() => found.push(warning(
+                "WentBack",
+                format!("Went back from {from} to {to}, after {requests} requests to {to}: stable serves it"),
+            )),
             Some(PhaseName::Succeeded) => found.push(normal(
                 "Promoted",
                 format!("Promoted {to} after {} stages and {requests} requests", run.stage_count),

@@ -33,7 +33,13 @@ pub fn status(generation: Option<i64>, taken: &Taken, view: Option<&RunView>) ->
     let mut conditions = vec![(ACCEPTED, accepted.0, accepted.1, accepted.2.clone())];
     match view {
         None => {
-            status.phase = Some(if accepted.0 { "Pending" } else { "Invalid" }.to_owned());
+            let phase = match taken {
+                Taken::Refused(Refusal::Invalid(_)) => "Invalid",
+                // It is asked for again, as what is queued is.
+                Taken::Refused(Refusal::Failed(_)) | Taken::Applied | Taken::Queued => "Pending",
+                Taken::Refused(_) => "Refused",
+            };
+            status.phase = Some(phase.to_owned());
             let why = || "nothing runs".to_owned();
             for kind in [PROGRESSING, PROMOTED, ROLLED_BACK] {
                 conditions.push((kind, false, "NoRun", why()));
@@ -74,14 +80,16 @@ fn accepted(taken: &Taken, view: Option<&RunView>) -> (bool, &'static str, Strin
                 None => (true, "Queued", "it begins when the present run is over".to_owned()),
             }
         }
-        Taken::Refused(refusal) => {
-            let reason = match refusal {
-                Refusal::Invalid(_) => "Invalid",
-                Refusal::Failed(_) => "ControllerFailed",
-                _ => "Refused",
-            };
-            (false, reason, refusal.text().to_owned())
-        }
+        Taken::Refused(refusal) => (false, reason(refusal), refusal.text().to_owned()),
+    }
+}
+
+/// A refusal in one word.
+pub const fn reason(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Invalid(_) => "Invalid",
+        Refusal::Failed(_) => "ControllerFailed",
+        _ => "Refused",
     }
 }
 
@@ -127,7 +135,11 @@ fn of_run(view: &RunView, applied: bool, accepted: &(bool, &'static str, String)
         phase,
         Some(PhaseName::Pending | PhaseName::Progressing | PhaseName::Promoting | PhaseName::HandBack)
     );
+    // A run that goes back to an earlier version keeps the specification, and its success is that specification's end.
+    let back = run.returning.is_some();
     let name = match phase {
+        Some(PhaseName::Succeeded) if back => "WentBack",
+        Some(PhaseName::RolledBack) if back => "WayBackAborted",
         Some(PhaseName::Pending) => "Pending",
         Some(PhaseName::Progressing) => "Progressing",
         Some(PhaseName::Paused) => "Paused",
@@ -142,9 +154,12 @@ fn of_run(view: &RunView, applied: bool, accepted: &(bool, &'static str, String)
         (is, true) => (is, name),
         (_, false) => (false, "OfAnotherSpecification"),
     };
-    let (promoted, rolled_back) =
-        (end(phase == Some(PhaseName::Succeeded)), end(phase == Some(PhaseName::RolledBack)));
-    let rollback = run.rollback.as_ref().map(|rollback| rollback.reason.clone()).unwrap_or_default();
+    let promoted = end(phase == Some(PhaseName::Succeeded) && !back);
+    let rolled_back = end(phase == Some(if back { PhaseName::Succeeded } else { PhaseName::RolledBack }));
+    let rollback = match &run.rollback {
+        None if back && phase == Some(PhaseName::Succeeded) => run.message.clone(),
+        rollback => rollback.as_ref().map(|rollback| rollback.reason.clone()).unwrap_or_default(),
+    };
     let attention = attention(view, accepted);
     vec![
         (PROGRESSING, moving, name, format!("run {}", run.run)),

@@ -10,8 +10,8 @@ pub struct Status {
     /// The generation of the specification that this tells of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Pending, Progressing, Paused, Promoting, HandBack, Succeeded or RolledBack; Invalid where nothing runs because the
-    /// specification cannot be read.
+    /// Pending, Progressing, Paused, Promoting, HandBack, Succeeded or RolledBack; where nothing runs, Invalid because the
+    /// specification is wrong, or Refused because of what else is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
     /// The number of the run among those of its name, from 1.

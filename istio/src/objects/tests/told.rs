@@ -60,6 +60,15 @@ fn news_say_what_was_done_with_numbers() {
         &promoted,
         &["Promoted: Promoted v2 after 5 stages and 9 requests"],
     );
+    let mut back = promoted.clone();
+    back.run.run = 2;
+    (back.run.stable, back.run.canary) = ("v1".to_owned(), "v1".to_owned());
+    back.run.from = "v2".to_owned();
+    back.run.returning = Some(api::ReturningView { from: "v2".to_owned(), vouched: None });
+    let mut going = back.clone();
+    going.run.phase = PhaseName::HandBack.into();
+    let told = "WentBack: Went back from v2 to v1, after 9 requests to v1: stable serves it";
+    check(Some(&going), &back, &[told]);
     // Another run of the name is told from its beginning.
     let next = view(2, PhaseName::Pending, 0, 0);
     check(Some(&promoted), &next, &["RolloutStarted: Started run 2: v1 to v2 in 5 stages"]);
@@ -81,6 +90,43 @@ fn a_promotion_is_of_what_is_applied_now() {
     assert_eq!(is(&refused, "Promoted"), text("False", "OfAnotherSpecification"));
     assert_eq!(is(&refused, "Accepted"), text("False", "Invalid"));
     assert_eq!(is(&refused, "NeedsAttention"), text("True", "Invalid"));
+}
+
+/// A run that goes back keeps the specification that it goes back from.
+#[test]
+fn going_back_is_no_promotion() {
+    for (phase, promoted, rolled_back) in [
+        (PhaseName::Progressing, "False Progressing", "False Progressing"),
+        (PhaseName::Succeeded, "False WentBack", "True WentBack"),
+        (PhaseName::RolledBack, "False WayBackAborted", "False WayBackAborted"),
+    ] {
+        let mut view = view(2, phase, 1, 0);
+        view.run.returning = Some(api::ReturningView { from: "v2".to_owned(), vouched: None });
+        view.run.message = "went back from v2 to v1: stable serves it".to_owned();
+        let status = status(Some(3), &Taken::Applied, Some(&view));
+        let is = |kind: &str| {
+            let mut all = status.conditions.iter();
+            all.find(|condition| condition.kind == kind).expect("it is told").clone()
+        };
+        let words = |kind: &str| format!("{} {}", is(kind).status, is(kind).reason);
+        assert_eq!((words("Promoted").as_str(), words("RolledBack").as_str()), (promoted, rolled_back));
+        assert_eq!(is("RolledBack").message == view.run.message, phase == PhaseName::Succeeded);
+    }
+}
+
+#[test]
+fn a_phase_without_a_run_says_why_there_is_none() {
+    let why = || "why".to_owned();
+    for (taken, phase) in [
+        (Taken::Applied, "Pending"),
+        (Taken::Queued, "Pending"),
+        (Taken::Refused(Refusal::Invalid(why())), "Invalid"),
+        (Taken::Refused(Refusal::Conflict(why())), "Refused"),
+        (Taken::Refused(Refusal::Denied(why())), "Refused"),
+        (Taken::Refused(Refusal::Failed(why())), "Pending"),
+    ] {
+        assert_eq!(status(Some(1), &taken, None).phase.as_deref(), Some(phase), "{taken:?}");
+    }
 }
 
 #[test]
