@@ -1,6 +1,6 @@
 //! The task that keeps objects and controller in step: few requests at once, each bounded, none that the controller waits for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::watcher::Event;
 use kube::{Client, ResourceExt as _};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::events::Announcer;
@@ -17,11 +17,11 @@ use super::known::{Due, Known};
 use super::news::{News, news};
 use super::port::{Controller, Views};
 use super::report::{self, Taken};
-use super::settle::{Done, Settler, keeps};
+use super::settle::{Done, Settler, Work, keeps};
 use super::status::Status;
 use super::watch::{Namespaces, watch};
 
-/// So many objects are worked on at once.
+/// So many objects are worked on at once, besides those that end.
 const AT_ONCE: usize = 8;
 
 /// How long things may take.
@@ -57,6 +57,12 @@ impl Default for Patience {
 /// Namespace and name.
 type Key = (String, String);
 
+struct Job {
+    key: Key,
+    /// It ends what an object keeps: that takes no other's place.
+    ends: bool,
+}
+
 struct Keeper {
     settler: Settler,
     namespaces: Namespaces,
@@ -66,7 +72,9 @@ struct Keeper {
     /// Which watches have listed all.
     listed: BTreeSet<usize>,
     watches: usize,
-    jobs: JoinSet<(Key, Done)>,
+    jobs: JoinSet<Done>,
+    /// What each of them works on.
+    at_work: HashMap<Id, Job>,
     announcer: Announcer,
 }
 
@@ -88,6 +96,7 @@ pub async fn keep(
         listed: BTreeSet::new(),
         watches,
         jobs: JoinSet::new(),
+        at_work: HashMap::new(),
     };
     let mut failing = false;
     loop {
@@ -112,10 +121,7 @@ pub async fn keep(
                 }
             },
             changed = views.changed() => if changed.is_err() { return },
-            Some(done) = keeper.jobs.join_next() => match done {
-                Ok((key, done)) => keeper.hear_of(&key, done),
-                Err(error) => tracing::error!("work on a Rollout ended: {error}"),
-            },
+            Some(done) = keeper.jobs.join_next_with_id() => keeper.hear_of_job(done),
             () = sleep_until(next) => {}
         }
     }
@@ -140,7 +146,7 @@ impl Keeper {
             Event::Delete(object) => {
                 if let Some(known) = key(&object).and_then(|key| self.known.get_mut(&key)) {
                     known.gone = true;
-                    known.look = Instant::now();
+                    known.begin_to_go(Instant::now());
                 }
             }
             Event::InitDone => {
@@ -158,9 +164,12 @@ impl Keeper {
             Namespaces::Named(names) => names.get(index).is_some_and(|name| name == namespace),
         };
         for (key, known) in &mut self.known {
-            known.gone |= of_this(&key.0) && !listed.contains(key);
             // Whoever waited for all to be known.
             known.look = Instant::now();
+            if of_this(&key.0) && !listed.contains(key) && !known.gone {
+                known.gone = true;
+                known.begin_to_go(known.look);
+            }
         }
         for view in views.values().filter(|view| !view.is_member()) {
             let Some(object) = view.object.as_ref().filter(|object| of_this(&object.namespace)) else {
@@ -184,15 +193,42 @@ impl Keeper {
         let new = Known::new(object, told);
         match self.known.get_mut(&key) {
             Some(known) => {
-                if known.object.uid() != new.object.uid() {
-                    known.until = None;
+                let (now, went, another) =
+                    (Instant::now(), known.goes(), known.object.uid() != new.object.uid());
+                if another {
+                    (known.until, known.not_before, known.failures) = (None, now, 0);
                 }
                 (known.object, known.document) = (new.object, new.document);
-                (known.status, known.gone, known.look) = (new.status, false, Instant::now());
+                (known.status, known.gone, known.look) = (new.status, false, now);
+                if known.goes() && (another || !went) {
+                    known.begin_to_go(now);
+                }
             }
             None => {
                 self.known.insert(key, new);
             }
+        }
+    }
+
+    /// What became of a job, if only that it failed as nothing should.
+    fn hear_of_job(&mut self, done: Result<(Id, Done), JoinError>) {
+        let id = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(Job { key, ends }) = self.at_work.remove(&id) else { return };
+        match done {
+            Ok((_, done)) => self.hear_of(&key, done),
+            Err(error) if error.is_cancelled() => {
+                if let Some(known) = self.known.get_mut(&key) {
+                    known.busy = false;
+                }
+            }
+            Err(error) => {
+                tracing::error!("work on the Rollout {}/{} failed: {error}", key.0, key.1);
+                self.hear_of(&key, Done::Again(error.to_string()));
+            }
+        }
+        // What it keeps is to end since then, and waits for nothing that failed before.
+        if let Some(known) = self.known.get_mut(&key).filter(|known| known.goes() && !ends) {
+            known.begin_to_go(Instant::now());
         }
     }
 
@@ -202,6 +238,7 @@ impl Keeper {
         let Some(known) = self.known.get_mut(key) else { return };
         let now = Instant::now();
         known.busy = false;
+        known.writing = None;
         known.not_before = now;
         known.look = now;
         if !matches!(done, Done::Again(_)) {
@@ -219,8 +256,11 @@ impl Keeper {
                     && accepted(&known.status).as_deref() != Some(refusal.text())
                     && known.taken.as_ref().map(|(_, taken)| taken) != Some(&taken)
                 {
-                    let reason = if matches!(refusal, Refusal::Invalid(_)) { "Invalid" } else { "Refused" };
-                    let text = format!("Refused the specification: {refusal}");
+                    let reason = report::reason(refusal);
+                    let text = match refusal {
+                        Refusal::Failed(why) => format!("Could not take the specification yet: {why}"),
+                        refusal => format!("Refused the specification: {refusal}"),
+                    };
                     self.announcer.announce(&known.object, News { reason, warning: true, text });
                 }
                 known.taken = Some((of, taken));
@@ -249,22 +289,32 @@ impl Keeper {
             Done::Reported(status) => {
                 known.reported = now;
                 known.status = *status;
+                known.warned = None;
             }
             Done::Again(why) => {
-                known.failures = (known.failures + 1).min(6);
-                known.not_before = now + patience.again * 2_u32.pow(known.failures);
-                tracing::debug!("the Rollout {}/{}: {why}", key.0, key.1);
+                if known.fail(&why, now, &patience) {
+                    tracing::warn!("the Rollout {}/{}, tried {} times: {why}", key.0, key.1, known.failures);
+                } else {
+                    tracing::debug!("the Rollout {}/{}: {why}", key.0, key.1);
+                }
             }
         }
     }
 
-    /// Begins what is to be done now; when there may be more.
+    /// Begins what is to be done now; when there may be more. What ends comes first: a slow API server and many objects that are
+    /// waited for hold nothing of it up.
     fn work(&mut self, views: &Views) -> Instant {
         let now = Instant::now();
+        let first = self.work_on(views, now, true);
+        self.work_on(views, now, false).min(first)
+    }
+
+    fn work_on(&mut self, views: &Views, now: Instant, ends: bool) -> Instant {
         let mut next = now + Duration::from_secs(5);
         let complete = self.listed.len() == self.watches;
         let mut done_with = Vec::new();
-        for (key, known) in &mut self.known {
+        let mut places = AT_ONCE.saturating_sub(self.at_work.values().filter(|job| !job.ends).count());
+        for (key, known) in self.known.iter_mut().filter(|(_, known)| known.goes() == ends) {
             let view = views.get(&key.1).filter(|view| keeps(view, &key.0, &key.1));
             let same = match (&known.seen, view) {
                 (Some(seen), Some(view)) => Arc::ptr_eq(seen, view),
@@ -312,15 +362,18 @@ impl Keeper {
                     next = next.min(known.look);
                 }
                 Due::Now(work) => {
-                    if self.jobs.len() >= AT_ONCE {
+                    if !ends && places == 0 {
                         // Whoever ends makes room, and wakes this.
                         known.look = now;
                         break;
                     }
+                    places = places.saturating_sub(1);
                     known.busy = true;
+                    let writes = matches!(work, Work::Report(_));
                     let (settler, object, gone) = (self.settler.clone(), known.object.clone(), known.gone);
-                    let key = key.clone();
-                    self.jobs.spawn(async move { (key, settler.settle(object, gone, work).await) });
+                    let job = self.jobs.spawn(settler.settle(object, gone, work));
+                    self.at_work.insert(job.id(), Job { key: key.clone(), ends });
+                    known.writing = writes.then_some(job);
                 }
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::{ObjectView, Refusal, RunView};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::document::{Document, document};
@@ -35,6 +36,8 @@ pub struct Known {
     pub told: Option<Arc<RunView>>,
     /// It is being worked on.
     pub busy: bool,
+    /// Nothing but its status is being written.
+    pub writing: Option<AbortHandle>,
     /// Nothing is done about it before.
     pub not_before: Instant,
     /// Its status was written last.
@@ -44,7 +47,12 @@ pub struct Known {
     /// How long it may be held while it is to go.
     pub until: Option<Instant>,
     pub failures: u32,
+    /// Why it last failed so often that people were told.
+    pub warned: Option<String>,
 }
+
+/// After so many failures people are told.
+const FAILURES: u32 = 3;
 
 /// What is to be done, and when.
 pub enum Due {
@@ -74,12 +82,38 @@ impl Known {
             taken: None,
             told,
             busy: false,
+            writing: None,
             not_before: now,
             reported: now - Duration::from_secs(3600),
             asked: now,
             until: None,
             failures: 0,
+            warned: None,
         }
+    }
+
+    /// Is what it keeps to end?
+    pub fn goes(&self) -> bool {
+        self.gone || self.object.metadata.deletion_timestamp.is_some()
+    }
+
+    /// From now on what it keeps is to end: nothing that failed before, and no status, is waited for.
+    pub fn begin_to_go(&mut self, now: Instant) {
+        (self.not_before, self.look, self.failures) = (now, now, 0);
+        if let Some(writing) = self.writing.take() {
+            writing.abort();
+        }
+    }
+
+    /// It could not be done, and is tried again. True: people are to be told, once for each reason.
+    pub fn fail(&mut self, why: &str, now: Instant, patience: &Patience) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = now + patience.again * 2_u32.pow(self.failures.min(6));
+        let tell = self.failures >= FAILURES && self.warned.as_deref() != Some(why);
+        if tell {
+            self.warned = Some(why.to_owned());
+        }
+        tell
     }
 
     /// What is to be done about it. `complete`: all that is there is known.
@@ -94,8 +128,7 @@ impl Known {
             return Due::At(self.not_before);
         }
         let object = self.object.clone();
-        let goes = object.metadata.deletion_timestamp.is_some();
-        if self.gone || goes {
+        if self.goes() {
             let held = object.finalizers().iter().any(|held| held == FINALIZER);
             if !self.gone && !held {
                 return Due::Nothing;

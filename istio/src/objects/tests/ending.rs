@@ -1,13 +1,18 @@
 //! What an object keeps ends with it, and nothing else does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::{ObjectView, PhaseName, RunView};
 use kube::api::DynamicObject;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::super::document::document;
+use super::super::keep::Patience;
+use super::super::known::Known;
 use super::super::settle::{Done, Settler, Work};
+use super::super::watch::resource;
 use super::fake::{Fake, PATIENCE, spec, until};
 use super::server::ApiServer;
 
@@ -84,4 +89,82 @@ async fn what_is_gone_is_not_begun() {
     let done = settler.settle(Arc::new(object), false, work).await;
     assert!(matches!(done, Done::Ended), "{done:?}");
     assert_eq!(fake.asked(), [""; 0]);
+}
+
+/// Not for a slow API server, not for other objects, not for what failed before.
+#[tokio::test]
+async fn the_end_waits_for_nothing() {
+    const MANY: usize = 12;
+    let long = Duration::from_secs(3600);
+    let patience = Patience { answer: long, again: long, ..PATIENCE };
+    let name = |index: usize| format!("ranker-{index:02}");
+    for silent in [true, false] {
+        let (server, fake) = (ApiServer::new(), Fake::new());
+        fake.keep(server.client().await, "models", patience);
+        for index in 0..MANY {
+            server.apply("models", &name(index), &spec("v2"));
+        }
+        let shows = |name: &str| {
+            server.object("models", name).is_some_and(|object| object["status"]["phase"] == "Progressing")
+        };
+        until("the runs", || (0..MANY).all(|index| shows(&name(index)))).await;
+        // Statuses are to be written, and are not.
+        let expected = if silent {
+            server.silence();
+            8
+        } else {
+            server.fail(500, usize::MAX);
+            MANY
+        };
+        (0..MANY).for_each(|index| fake.change(&name(index), |view| view.run.weight_ppm = 100_000));
+        until("writes", || server.unwritten() >= expected).await;
+        // One is being written, the other waits for a place.
+        for index in [0, MANY - 1] {
+            server.delete("models", &name(index), false);
+            let ended = format!("delete {}", name(index));
+            until(&ended, || fake.asked().contains(&ended)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_object_whose_work_failed_is_worked_on_again() {
+    let (server, fake) = (ApiServer::new(), Fake::new());
+    fake.keep(server.client().await, "models", PATIENCE);
+    *fake.panics.lock().expect("not poisoned") = true;
+    server.apply("models", "ranker", &spec("v2"));
+    until("the run", || fake.views.borrow().contains_key("ranker")).await;
+    *fake.panics.lock().expect("not poisoned") = true;
+    server.delete("models", "ranker", false);
+    until("the end", || server.object("models", "ranker").is_none()).await;
+}
+
+/// Once for each reason, and not at once: a busy API server is no news.
+#[tokio::test]
+async fn people_are_told_what_keeps_failing() {
+    let object = DynamicObject::new("ranker", &resource());
+    let mut known = Known::new(object, None);
+    let told = ["a", "a", "a", "a", "b", "b"].map(|why| known.fail(why, Instant::now(), &PATIENCE));
+    assert_eq!(told, [false, false, true, false, true, false]);
+
+    // And what a role would have to grant.
+    let server = ApiServer::new();
+    server.apply("models", "ranker", &spec("v2"));
+    let object: DynamicObject =
+        serde_json::from_value(server.object("models", "ranker").expect("there")).expect("an object");
+    server.fail(403, usize::MAX);
+    let settler =
+        Settler { client: server.client().await, controller: Arc::new(Fake::new()), patience: PATIENCE };
+    for (work, right) in [
+        (
+            Work::Apply(Box::new(document(&object).expect("a document"))),
+            "resources: [rollouts] and verbs: [patch]",
+        ),
+        (Work::Report(Box::default()), "resources: [rollouts/status] and verbs: [patch]"),
+    ] {
+        match settler.clone().settle(Arc::new(object.clone()), false, work).await {
+            Done::Again(why) => assert!(why.contains(right), "{why}"),
+            other => panic!("{right}: {other:?}"),
+        }
+    }
 }

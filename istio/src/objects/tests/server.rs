@@ -30,6 +30,10 @@ struct Kept {
     events: Vec<String>,
     /// Written statuses.
     statuses: usize,
+    /// Writes are not answered any more.
+    silent: bool,
+    /// Writes that were refused or not answered.
+    unwritten: usize,
 }
 
 #[derive(Clone)]
@@ -75,6 +79,8 @@ impl ApiServer {
             expired: 0,
             events: Vec::new(),
             statuses: 0,
+            silent: false,
+            unwritten: 0,
         })))
     }
 
@@ -137,6 +143,16 @@ impl ApiServer {
         self.kept(|kept| kept.faults.push((Method::PATCH, code, times)));
     }
 
+    /// Writes are not answered any more.
+    pub fn silence(&self) {
+        self.kept(|kept| kept.silent = true);
+    }
+
+    /// How many writes were refused as it was told, or not answered.
+    pub fn unwritten(&self) -> usize {
+        self.kept(|kept| kept.unwritten)
+    }
+
     /// All watches end, and the next ones are told that they have expired.
     pub fn expire(&self) {
         self.kept(|kept| {
@@ -155,6 +171,11 @@ impl ApiServer {
 }
 
 impl Kept {
+    fn is_silent(&mut self) -> bool {
+        self.unwritten += usize::from(self.silent);
+        self.silent
+    }
+
     fn put(&mut self, key: (String, String), mut object: Value) {
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
@@ -184,6 +205,9 @@ async fn asked(
         let reason = body["reason"].as_str().unwrap_or_default().to_owned();
         server.kept(|kept| kept.events.push(reason));
         return answer(201, &body);
+    }
+    if method == Method::PATCH && server.kept(|kept| kept.is_silent()) {
+        std::future::pending::<()>().await;
     }
     let Some(rest) = uri.path().strip_prefix(ROLLOUTS) else { return problem(404) };
     let parts: Vec<&str> = rest.split('/').collect();
@@ -218,6 +242,7 @@ fn namespace<'a>(list: &[&'a str]) -> Option<&'a str> {
 fn patch(kept: &mut Kept, namespace: String, name: String, body: &Value, status: bool) -> Response {
     if let Some(index) = kept.faults.iter().position(|(.., left)| *left > 0) {
         kept.faults[index].2 -= 1;
+        kept.unwritten += 1;
         return problem(kept.faults[index].1);
     }
     let key = (namespace, name);
