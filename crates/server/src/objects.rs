@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use anyhow::{Error, anyhow};
 use api::Applied;
 use controller::engine::{Act, Command, Conditions, Views};
 use controller::specification::{Specification, SpecificationReaders};
 use istio::objects::{Answered, Controller};
 use rollout::Human;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use crate::server::asked;
 
@@ -67,5 +69,37 @@ impl Controller for Objects {
 
     fn views(&self) -> watch::Receiver<Views> {
         self.views.clone()
+    }
+}
+
+/// Resolves when objects and engine are kept in step no more, and says why; never where nobody keeps them.
+pub async fn kept_no_more(keeping: Option<JoinHandle<()>>) -> Error {
+    match keeping {
+        None => std::future::pending().await,
+        Some(keeping) => match keeping.await {
+            Ok(()) => anyhow!("Rollouts of Kubernetes are kept no more: nobody tells of them"),
+            Err(error) => Error::new(error).context("Rollouts of Kubernetes are kept no more"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_half_that_ended_is_noticed() {
+        for (kept, why) in [
+            (tokio::spawn(async { panic!("as it was told") }), "panicked"),
+            (tokio::spawn(async {}), "nobody tells of them"),
+        ] {
+            let said = format!("{:#}", kept_no_more(Some(kept)).await);
+            assert!(said.contains(why), "{said}");
+        }
+        assert!(kept_no_more(None).now_or_never().is_none());
+        let keeps = tokio::spawn(std::future::pending());
+        assert!(kept_no_more(Some(keeps)).now_or_never().is_none());
     }
 }

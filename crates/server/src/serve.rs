@@ -18,7 +18,7 @@ use crate::cluster::{InCluster, PodsOf};
 use crate::entrance::Entrance;
 use crate::listen::listen;
 use crate::listen::tls::TlsFiles;
-use crate::objects::Objects;
+use crate::objects::{self, Objects};
 use crate::replicas::{self, Doors, Lead, ReplicaTerms};
 use crate::server::{self, Api, Exports};
 use crate::webhook::Deliveries;
@@ -306,6 +306,7 @@ pub async fn lead(config: Config, ground: Ground) -> Result<()> {
         troubles,
         standing: lead.as_ref().map(|lead| lead.standing.clone()),
     };
+    let mut keeping = None;
     if let Some(namespaces) = rollouts {
         let client = Plugin::client(kubeconfig.as_deref()).await.context("--kubernetes-rollouts")?;
         let objects = Objects {
@@ -313,7 +314,8 @@ pub async fn lead(config: Config, ground: Ground) -> Result<()> {
             views: api.views.clone(),
             readers: api.readers.clone(),
         };
-        tokio::spawn(istio::objects::keep(client, namespaces, Arc::new(objects), Patience::default()));
+        let kept = istio::objects::keep(client, namespaces, Arc::new(objects), Patience::default());
+        keeping = Some(tokio::spawn(kept));
     }
     let stops = |mut stopped: watch::Receiver<bool>| async move {
         // The sender going away is a stop as well.
@@ -340,6 +342,13 @@ pub async fn lead(config: Config, ground: Ground) -> Result<()> {
         ended = &mut serving.ecds => ended.context("the ECDS server failed")?,
         ended = &mut serving.http => ended.context("the HTTP server failed")?,
         ended = &mut running => ended?.context("the engine failed")?,
+        why = objects::kept_no_more(keeping) => {
+            // It ends with the engine, which says more.
+            if let Ok(ended) = tokio::time::timeout(Duration::from_secs(1), &mut running).await {
+                ended?.context("the engine failed")?;
+            }
+            return Err(why);
+        }
         () = deposed(lead.as_ref()) => return replicas::begin_anew(),
     }
     // The engine first: while it waits for hooks that are under way, what comes of them is published and vouched for.
