@@ -93,9 +93,9 @@ pub struct Deed<'d> {
     pub verb: &'d str,
     /// The resource's group; empty: Kubernetes' own.
     pub group: &'d str,
-    /// The resource's plural.
+    /// The resource's plural, of a subresource with its name: `rollouts/status`.
     pub resource: &'d str,
-    /// Where.
+    /// Where; empty: everywhere.
     pub namespace: &'d str,
     /// Which object; empty: any.
     pub name: &'d str,
@@ -107,13 +107,14 @@ pub struct Deed<'d> {
 /// When the asker may not ask that, or the API server does not answer.
 pub async fn may(client: &Client, account: (&str, &str), deed: Deed<'_>) -> Result<bool, String> {
     let (namespace, name) = account;
+    let (resource, subresource) = deed.resource.split_once('/').unwrap_or((deed.resource, ""));
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
         "spec": {
             "user": format!("system:serviceaccount:{namespace}:{name}"),
             "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{namespace}"), "system:authenticated"],
             "resourceAttributes": {
-                "verb": deed.verb, "group": deed.group, "resource": deed.resource,
+                "verb": deed.verb, "group": deed.group, "resource": resource, "subresource": subresource,
                 "namespace": deed.namespace, "name": deed.name,
             },
         },
@@ -156,4 +157,28 @@ fn told(error: &Error) -> String {
 
 fn silent() -> String {
     format!("the API server did not answer within {} s", ANSWER.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Json, Router, routing::post};
+
+    use super::*;
+    use crate::api_server::client_of;
+
+    /// The API server knows subresources by a field of their own.
+    #[tokio::test]
+    async fn rights_to_a_status_are_asked_for_as_such() {
+        for (resource, expected) in [("rollouts/status", ("rollouts", "status")), ("pods", ("pods", ""))] {
+            let answer = async move |Json(review): Json<Value>| {
+                let asked = review.pointer("/spec/resourceAttributes").cloned().unwrap_or_default();
+                let is = asked["resource"] == expected.0 && asked["subresource"] == expected.1;
+                Json(json!({"status": {"allowed": is}}))
+            };
+            let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+            let client = client_of(Router::new().route(path, post(answer))).await;
+            let deed = Deed { verb: "patch", group: "serin.dev", resource, namespace: "", name: "" };
+            assert_eq!(may(&client, ("serin-system", "serin"), deed).await, Ok(true), "{resource}");
+        }
+    }
 }

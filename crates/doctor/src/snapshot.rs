@@ -83,9 +83,9 @@ pub struct Right {
     pub verb: &'static str,
     /// The resource's group.
     pub group: &'static str,
-    /// The resource's plural.
+    /// The resource's plural, of a subresource with its name: `rollouts/status`.
     pub resource: &'static str,
-    /// Where.
+    /// Where; empty: everywhere.
     pub namespace: String,
     /// Which object; empty: any.
     pub name: String,

@@ -152,17 +152,18 @@ const fn part(left: Left) -> Part {
 
 /// Those that were named, else those that the controller writes.
 fn plugins(options: &Doctor, workloads: &[Value]) -> Vec<(String, String)> {
-    let written = workloads.iter().flat_map(|one| {
-        let containers = one.pointer("/spec/template/spec/containers").and_then(Value::as_array);
-        let arguments =
-            containers.into_iter().flatten().filter_map(|container| container["args"].as_array()).flatten();
-        arguments
-            .filter_map(|argument| argument.as_str()?.strip_prefix("--istio-plugin="))
-            .flat_map(|all| all.split(','))
-    });
+    let written = workloads.iter().flat_map(|one| given(one, "--istio-plugin="));
     let written: Vec<istio::Place> = written.filter_map(|place| place.parse().ok()).collect();
     let places = if options.plugin.is_empty() { &written } else { &options.plugin };
     places.iter().map(|place| (place.namespace.clone(), place.name.clone())).collect()
+}
+
+/// What a workload's containers are given by an argument (`--name=`), which names several with commas.
+fn given<'w>(workload: &'w Value, argument: &'static str) -> impl Iterator<Item = &'w str> {
+    let containers = workload.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    let arguments =
+        containers.into_iter().flatten().filter_map(|container| container["args"].as_array()).flatten();
+    arguments.filter_map(move |given| given.as_str()?.strip_prefix(argument)).flat_map(|all| all.split(','))
 }
 
 type Objects = BTreeMap<&'static str, Result<Vec<Value>, String>>;
@@ -264,10 +265,10 @@ async fn rights(
     let runs = |one: &&Value| {
         metadata(one, "namespace") == Some(&options.namespace) && one.to_string().contains("--ecds")
     };
-    let account =
-        workloads.find(runs).and_then(|one| one.pointer("/spec/template/spec/serviceAccountName")?.as_str());
+    let controller = workloads.find(runs);
+    let account = controller.and_then(|one| one.pointer("/spec/template/spec/serviceAccountName")?.as_str());
     let account = account.unwrap_or("serin");
-    let mut rights = Vec::new();
+    let mut rights = controller.map(rollouts).unwrap_or_default();
     for (namespace, name) in plugins {
         let served = |kind: &str| {
             objects.get(kind).and_then(|read| read.as_deref().ok()).is_some_and(|all| {
@@ -312,4 +313,49 @@ async fn rights(
         asked.push((right, may));
     }
     asked
+}
+
+/// What a controller needs that takes rollouts from objects.
+fn rollouts(controller: &Value) -> Vec<Right> {
+    let needs = |namespace: &str| {
+        [
+            ("list", "serin.dev", "rollouts"),
+            ("watch", "serin.dev", "rollouts"),
+            ("patch", "serin.dev", "rollouts"),
+            ("patch", "serin.dev", "rollouts/status"),
+            ("create", "events.k8s.io", "events"),
+        ]
+        .map(|(verb, group, resource)| Right {
+            verb,
+            group,
+            resource,
+            namespace: if namespace == "all" { String::new() } else { namespace.to_owned() },
+            name: String::new(),
+            needed: true,
+        })
+    };
+    given(controller, "--kubernetes-rollouts=").flat_map(needs).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_takes_objects_needs_their_rights() {
+        for (argument, namespaces) in [
+            ("--kubernetes-rollouts=models,search", &["models", "search"][..]),
+            ("--kubernetes-rollouts=all", &[""]),
+            ("--istio-plugin=models/serin", &[]),
+        ] {
+            let args = ["run", argument, "--ecds=0.0.0.0:7071"];
+            let controller = json!({"spec": {"template": {"spec": {"containers": [{"args": args}]}}}});
+            let rights = rollouts(&controller);
+            let found: BTreeSet<&str> = rights.iter().map(|right| right.namespace.as_str()).collect();
+            assert_eq!(found, namespaces.iter().copied().collect(), "{argument}");
+            assert_eq!(rights.len(), 5 * namespaces.len(), "{argument}");
+        }
+    }
 }

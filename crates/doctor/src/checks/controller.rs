@@ -142,20 +142,27 @@ pub fn rights(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
         };
         let what =
             format!("{} {of}{}{}", right.verb, if right.name.is_empty() { "" } else { "/" }, right.name);
+        let place = if right.namespace.is_empty() { "all namespaces" } else { &right.namespace };
+        let (harm, remedy) = match right.group {
+            "serin.dev" | "events.k8s.io" => (
+                "what is applied as a Rollout is not taken, or nobody is told of it",
+                "helm upgrade with rbac.create and rollouts.enabled, or a Role with what istio/README.md lists",
+            ),
+            _ => (
+                "weights cannot change, and serin_plugin_failing is 1",
+                "kubectl apply -f istio/plugin-rbac.yaml (names adapted), or helm upgrade with rbac.create",
+            ),
+        };
         match (may, right.needed) {
-            (Err(why), _) => found.unseen(format!("may the controller {what} in {}? {why}", right.namespace)),
+            (Err(why), _) => found.unseen(format!("may the controller {what} in {place}? {why}")),
             (Ok(false), true) => found.fault(
                 "the controller's service account",
-                say(
-                    format!("it may not {what} in {}", right.namespace),
-                    "weights cannot change, and serin_plugin_failing is 1",
-                    "kubectl apply -f istio/plugin-rbac.yaml (names adapted), or helm upgrade with rbac.create",
-                ),
+                say(format!("it may not {what} in {place}"), harm, remedy),
             ),
             (Ok(true), false) => found.warning(
                 "the controller's service account",
                 say(
-                    format!("it may {what} in {}, which it never needs", right.namespace),
+                    format!("it may {what} in {place}, which it never needs"),
                     "whoever gets at the controller gets that too",
                     format!("kubectl get rolebindings,clusterrolebindings -A -o wide | grep {}: remove what is not the chart's", snapshot.namespace),
                 ),

@@ -46,6 +46,16 @@ fn the_controller_and_its_rights() {
     );
     check(|snapshot| snapshot.rights[1].1 = Ok(true), "rights", "may list secrets");
     check(
+        |snapshot| {
+            let (right, may) = &mut snapshot.rights[0];
+            (right.group, right.resource, *may) = ("serin.dev", "rollouts/status", Ok(false));
+            right.namespace.clear();
+            right.name.clear();
+        },
+        "rights",
+        "may not patch rollouts/status.serin.dev in all namespaces",
+    );
+    check(
         set(D, "serin", "/spec/template/spec/containers/0/image", "r/serin/controller:0.3.0".into()),
         "versions",
         "it runs 0.3",
