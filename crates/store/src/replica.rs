@@ -256,10 +256,14 @@ impl Store {
         let mut rows = rows.filter(|(key, _)| *key == "meta[\"lineage\"]");
         let theirs = rows.next().and_then(|(_, row)| serde_json::from_str::<serde_json::Value>(row).ok());
         let theirs = theirs.and_then(|row| row.get("value")?.as_i64());
-        let decided: i64 = self.connection.query_row("SELECT count(*) FROM rollout", [], |row| row.get(0))?;
-        if decided > 0 && own != theirs {
+        let count = |table: &str| {
+            let query = format!("SELECT count(*) FROM {table}");
+            self.connection.query_row(&query, [], |row| row.get::<_, i64>(0))
+        };
+        let (decided, waiting, triggers) = (count("rollout")?, count("queued")?, count("registry_trigger")?);
+        if decided + waiting + triggers > 0 && own != theirs {
             bail!(
-                "the store {} has {decided} rollouts of its own, and the journal in the cluster is another's; give this replica a \
+                "the store {} has {decided} rollouts of its own, {waiting} that wait and {triggers} triggers, and the journal in the cluster is another's; give this replica a \
                  new --store, or let the one with this store begin alone under another --kubernetes-lease",
                 self.path.display()
             );

@@ -222,6 +222,11 @@ fn decisions_that_are_none_of_theirs_are_not_written_over() {
     let refused = there.take_over(&mut b).expect_err("refused").to_string();
     assert!(refused.contains("1 rollouts of its own") && refused.contains("--store"), "{refused}");
     assert_eq!(b.rollouts().expect("runs").len(), 1);
+    let mut c = store(&dir, "c.db");
+    c.keep_trigger("registry", "kind: Trigger").expect("written");
+    let refused = there.take_over(&mut c).expect_err("refused").to_string();
+    assert!(refused.contains("1 triggers"), "{refused}");
+    assert_eq!(c.triggers().expect("triggers").len(), 1);
     let later = b.take_over(migrations::PRESENT + 1, std::iter::empty()).expect_err("refused").to_string();
     assert!(later.contains("use the serin that wrote it"), "{later}");
 }
