@@ -5,6 +5,7 @@ use futures::future::BoxFuture;
 use ring::digest::SHA256;
 use split::policy::{Lease, Policy, SCHEMA};
 use split::{PolicyError, Splitter};
+use store::Mesh;
 
 mod background;
 mod followers;
@@ -85,6 +86,8 @@ pub struct PolicySnapshot {
     pub ttl_ms: u32,
     /// The digests of its documents, by which proxies name them when they ask for their lease.
     pub digests: Vec<u64>,
+    /// What the whole mesh knows meanwhile: what is taken back is published before it is written down.
+    pub mesh: Mesh,
     documents: Documents,
 }
 
@@ -132,7 +135,7 @@ impl Publisher {
                 documents.regions.insert(region.clone(), told(Some(region))?);
             }
         }
-        Ok(PolicySnapshot { generation, ttl_ms, digests, documents })
+        Ok(PolicySnapshot { generation, ttl_ms, digests, mesh: Mesh::default(), documents })
     }
 
     fn document(

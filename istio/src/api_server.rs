@@ -163,6 +163,7 @@ pub fn problem(code: u16, reason: &str) -> Response {
 async fn answer(State(server): State<ApiServer>, method: Method, uri: Uri, body: Bytes) -> Response {
     match server.fault(&method, uri.path()) {
         None => server.done(&method, &uri, &body),
+        Some(Fault::Status(404)) => problem(404, "NotFound"),
         Some(Fault::Status(status)) => problem(status, "as it was told"),
         Some(fault) => {
             if fault == Fault::Lost {

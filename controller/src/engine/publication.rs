@@ -99,7 +99,8 @@ impl Engine {
             self.runs.values().map(|run| run.state.plan.traffic.lease_intervals).min().unwrap_or(5);
         let vouched = self.vouched();
         match self.publication.publisher.compose(generation, &policies, intervals, vouched) {
-            Ok(snapshot) => {
+            Ok(mut snapshot) => {
+                snapshot.mesh = self.mesh.clone();
                 let leases = &self.publication.leases;
                 let new = leases.note_published(snapshot.generation, snapshot.ttl_ms, &snapshot.digests);
                 self.backlog.published.extend(new);

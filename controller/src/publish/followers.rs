@@ -10,6 +10,7 @@ use envoy::Documents;
 use futures::future::BoxFuture;
 use istio::journal::{Journal, JournalError};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{PolicySnapshot, Target};
@@ -33,8 +34,8 @@ impl Served {
     }
 }
 
-/// Which policy, and it as it is written.
-type Latest = Option<Arc<((u64, u64), Vec<u8>)>>;
+/// Which policy, it as it is written, and what the whole mesh knows.
+type Latest = Option<Arc<((u64, u64), Vec<u8>, Value)>>;
 
 /// The replicas that follow.
 pub struct Followers {
@@ -59,8 +60,10 @@ impl Target for Followers {
             regions: snapshot.documents.regions.clone(),
         };
         let of = (self.incarnation.load(Ordering::SeqCst), snapshot.generation);
-        match serde_json::to_vec(&served) {
-            Ok(text) => drop(self.latest.send_replace(Some(Arc::new((of, text))))),
+        let written =
+            serde_json::to_vec(&served).and_then(|text| Ok((text, serde_json::to_value(&snapshot.mesh)?)));
+        match written {
+            Ok((text, mesh)) => drop(self.latest.send_replace(Some(Arc::new((of, text, mesh))))),
             Err(error) => tracing::error!("the policy cannot be written for other replicas: {error}"),
         }
         Box::pin(std::future::ready(()))
@@ -77,8 +80,8 @@ async fn keep(journal: Journal, mut latest: watch::Receiver<Latest>) {
         let mut told = false;
         loop {
             let Some(policy) = latest.borrow_and_update().clone() else { break };
-            let ((incarnation, generation), text) = &*policy;
-            match journal.publish(*incarnation, *generation, text).await {
+            let ((incarnation, generation), text, mesh) = &*policy;
+            match journal.publish(*incarnation, *generation, text, mesh.clone()).await {
                 Ok(()) => break,
                 Err(JournalError::Deposed(_)) => return,
                 Err(error) => {

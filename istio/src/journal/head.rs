@@ -157,6 +157,24 @@ pub fn rows(page: &PageName, content: &[u8]) -> Result<Rows, JournalError> {
     Ok(rows.into_iter().map(|(key, row)| (key, row.map(Arc::from))).collect())
 }
 
+/// What the whole mesh knows never falls: of each number the higher one, of each name what either says.
+pub fn raised(before: &Value, now: Value) -> Value {
+    match (before, now) {
+        (Value::Object(before), Value::Object(mut now)) => {
+            for (name, value) in before {
+                let raised = now.remove(name).map_or_else(|| value.clone(), |now| raised(value, now));
+                now.insert(name.clone(), raised);
+            }
+            Value::Object(now)
+        }
+        (Value::Number(before), Value::Number(now)) if before.as_u64() > now.as_u64() => {
+            before.clone().into()
+        }
+        (before, Value::Null) => before.clone(),
+        (_, now) => now,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

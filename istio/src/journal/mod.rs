@@ -3,6 +3,7 @@
 //! Pages of rows are written under names of their own and never changed. One object, the head, says which of them hold. It
 //! is replaced under the version that was read, so a change is whole or not at all, and whoever was deposed is refused.
 
+mod error;
 mod head;
 mod pages;
 
@@ -22,6 +23,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::leader::{Hold, LeaseName, Replica};
+pub use error::JournalError;
 use head::{Head, PageName, PolicyName};
 use pages::Page;
 pub use pages::Rows;
@@ -29,38 +31,17 @@ pub use pages::Rows;
 /// One question may take so long.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// What may pass is tried again after this.
+const AGAIN: Duration = Duration::from_millis(300);
+
 /// Pages may go while they are read, since the leader goes on: then it is read again.
 const TRIES: usize = 5;
-
-/// Why nothing was written or read.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// Another replica decides now, or may.
-    #[error("another replica leads by now ({0}): this one decides nothing any more")]
-    Deposed(String),
-    /// The Lease was not renewed in time.
-    #[error(
-        "the Lease was not renewed in time, so another replica may lead: nothing rises until the API server answers"
-    )]
-    Unsure,
-    /// The API server refused.
-    #[error("the API server of Kubernetes: {0}")]
-    Refused(#[from] kube::Error),
-    /// It did not answer.
-    #[error("the API server of Kubernetes did not answer within {} ms", .0.as_millis())]
-    Silent(Duration),
-    /// An object of a page is not there.
-    #[error("the ConfigMap {0} of the journal is missing")]
-    Missing(String),
-    /// What is there cannot be read.
-    #[error("the journal in the cluster is damaged: {0}")]
-    Damaged(String),
-}
 
 /// The journal as the leader writes it; cheap to clone, all clones are one.
 #[derive(Clone)]
 pub struct Journal {
     api: Api<ConfigMap>,
+    namespace: String,
     name: String,
     own: Replica,
     hold: Hold,
@@ -75,6 +56,8 @@ struct Written {
     version: Option<String>,
     head: Head,
     pages: Vec<Page<PageName>>,
+    /// The page of the policy before the last: somebody may be about to read it.
+    former: Option<PageName>,
     /// Heads whose writing was not answered: one of them may be there, or come yet.
     unsettled: Vec<(Head, Vec<Page<PageName>>)>,
 }
@@ -86,6 +69,8 @@ pub struct Taken {
     pub form: i64,
     /// All of them.
     pub rows: BTreeMap<String, Arc<str>>,
+    /// Incarnation and generation of the policy that was published last; it may be above what the rows tell of.
+    pub policy: Option<(u64, u64)>,
 }
 
 /// What changes together.
@@ -116,6 +101,7 @@ impl Journal {
     pub fn new(client: Client, lease: &LeaseName, own: Replica, hold: Hold) -> Self {
         Self {
             api: Api::namespaced(client, &lease.namespace),
+            namespace: lease.namespace.clone(),
             name: format!("{}-journal", lease.name),
             own,
             hold,
@@ -129,15 +115,25 @@ impl Journal {
     /// # Errors
     /// When the API server does not answer, or something of it is missing.
     pub async fn look(&self, before: Option<(u64, u64)>) -> Result<Option<Followed>, JournalError> {
-        let Some((head, _)) = self.head().await? else { return Ok(None) };
-        let mut policy = None;
-        if let Some(named) = &head.policy
-            && before.is_none_or(|before| before < (named.incarnation, named.generation))
-        {
-            let content = self.page(&named.page).await?;
-            policy = Some((named.incarnation, named.generation, content));
+        let mut tries = 0;
+        loop {
+            let Some((head, _)) = self.head().await? else { return Ok(None) };
+            let mut policy = None;
+            if let Some(named) = &head.policy
+                && before.is_none_or(|before| before < (named.incarnation, named.generation))
+            {
+                match self.page(&named.page).await {
+                    Ok(content) => policy = Some((named.incarnation, named.generation, content)),
+                    // The leader went on meanwhile.
+                    Err(JournalError::Missing(_)) if tries < TRIES => {
+                        tries += 1;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            return Ok(Some(Followed { at: (head.term, head.writes), mesh: head.mesh, policy }));
         }
-        Ok(Some(Followed { at: (head.term, head.writes), mesh: head.mesh, policy }))
     }
 
     /// Everything, without taking over: what a store would have to fit with.
@@ -149,7 +145,7 @@ impl Journal {
         loop {
             let Some((head, _)) = self.head().await? else { return Ok(Taken::default()) };
             match self.all(&head).await {
-                Ok((pages, _)) => return Ok(Taken { form: head.form, rows: rows(&pages) }),
+                Ok((pages, _)) => return Ok(taken(&head, &pages)),
                 Err(JournalError::Missing(_)) if tries < TRIES => tries += 1,
                 Err(error) => return Err(error),
             }
@@ -164,15 +160,35 @@ impl Journal {
         let mut tries = 0;
         loop {
             match self.try_to_take_over().await {
-                Err(JournalError::Refused(kube::Error::Api(status)))
-                    if (status.is_conflict() || status.is_already_exists()) && tries < TRIES =>
+                Err(error)
+                    if (error.is_conflict() || matches!(error, JournalError::Missing(_)))
+                        && tries < TRIES =>
                 {
                     tries += 1;
                 }
-                Err(JournalError::Missing(_)) if tries < TRIES => tries += 1,
+                Err(error) if error.may_pass() => self.waits(&error).await?,
                 done => return done,
             }
         }
+    }
+
+    /// As [`Journal::commit`], again and again while what refuses may pass and this replica leads.
+    ///
+    /// # Errors
+    /// As those of [`Journal::commit`].
+    pub async fn begin(&self, change: Change) -> Result<(), JournalError> {
+        loop {
+            match self.commit(change.clone()).await {
+                Err(error) if error.may_pass() => self.waits(&error).await?,
+                done => return done,
+            }
+        }
+    }
+
+    async fn waits(&self, error: &JournalError) -> Result<(), JournalError> {
+        tracing::warn!("the journal is not taken over yet: {error}");
+        tokio::time::sleep(AGAIN).await;
+        if self.hold.is_sure() { Ok(()) } else { Err(JournalError::Unsure) }
     }
 
     async fn try_to_take_over(&self) -> Result<Taken, JournalError> {
@@ -194,13 +210,17 @@ impl Journal {
             ..before.clone()
         };
         let object = head.object(&self.name, version.clone())?;
+        // Reading took its time; whoever leads by now must not be deposed.
+        if !self.hold.is_sure() {
+            return Err(JournalError::Unsure);
+        }
         let parameters = PostParams::default();
         let put = match version {
-            None => asked(self.api.create(&parameters, &object)).await?,
-            Some(_) => asked(self.api.replace(&self.name, &parameters, &object)).await?,
+            None => self.asked("create", self.api.create(&parameters, &object)).await?,
+            Some(_) => self.asked("update", self.api.replace(&self.name, &parameters, &object)).await?,
         };
-        let taken = Taken { form: before.form, rows: rows(&pages) };
-        *written = Written { version: put.metadata.resource_version, head, pages, unsettled: Vec::new() };
+        let taken = taken(&before, &pages);
+        *written = Written { version: put.metadata.resource_version, head, pages, ..Written::default() };
         self.forget(left);
         Ok(taken)
     }
@@ -225,7 +245,7 @@ impl Journal {
         }
         let head = Head {
             form: change.form,
-            mesh: change.mesh,
+            mesh: head::raised(&written.head.mesh, change.mesh),
             pages: pages.iter().map(|page| page.name.clone()).collect(),
             ..written.head.clone()
         };
@@ -235,7 +255,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Keeps the policy that is published, for the replicas that follow. An earlier one than the last is passed over.
+    /// Keeps the policy that is published, for the replicas that follow, and what the whole mesh is to know with it: that
+    /// may be more than was ever committed. An earlier one than the last is passed over.
     ///
     /// # Errors
     /// As those of [`Journal::commit`].
@@ -244,6 +265,7 @@ impl Journal {
         incarnation: u64,
         generation: u64,
         policy: &[u8],
+        mesh: Value,
     ) -> Result<(), JournalError> {
         let mut written = self.settled().await?;
         let before = written.head.policy.clone();
@@ -254,13 +276,17 @@ impl Journal {
             return Ok(());
         }
         let page = self.put(written.head.term, policy).await?;
-        let head =
-            Head { policy: Some(PolicyName { page, incarnation, generation }), ..written.head.clone() };
+        let head = Head {
+            policy: Some(PolicyName { page, incarnation, generation }),
+            mesh: head::raised(&written.head.mesh, mesh),
+            ..written.head.clone()
+        };
         let pages = written.pages.clone();
         self.replace(&mut written, head, pages).await?;
-        drop(written);
         // Somebody may be about to read the last one: that stays until the next.
-        self.forget(before.iter().flat_map(|before| before.page.objects().collect::<Vec<_>>()).collect());
+        let former = std::mem::replace(&mut written.former, before.map(|before| before.page));
+        drop(written);
+        self.forget(former.iter().flat_map(|page| page.objects().collect::<Vec<_>>()).collect());
         Ok(())
     }
 
@@ -314,18 +340,19 @@ impl Journal {
             }
             let object = head.object(&self.name, written.version.clone())?;
             written.unsettled.push((head.clone(), pages.clone()));
-            match asked(self.api.replace(&self.name, &PostParams::default(), &object)).await {
+            match self.asked("update", self.api.replace(&self.name, &PostParams::default(), &object)).await {
                 Ok(put) => {
                     *written = Written {
                         version: put.metadata.resource_version,
                         head,
                         pages,
+                        former: written.former.take(),
                         unsettled: Vec::new(),
                     };
                     return Ok(());
                 }
                 // By another leader; or by ourselves, when an answer was lost on its way; or labels were put on it.
-                Err(JournalError::Refused(kube::Error::Api(status))) if status.is_conflict() && !tried => {
+                Err(error) if error.is_conflict() && !tried => {
                     self.settle(written).await?;
                     if written.head == head {
                         return Ok(());
@@ -342,10 +369,10 @@ impl Journal {
         let name = format!("{}-{term}-{number}", self.name);
         let (page, objects) = head::written(&self.name, name, content)?;
         for object in objects {
-            let put = asked(self.api.create(&PostParams::default(), &object)).await;
+            let put = self.asked("create", self.api.create(&PostParams::default(), &object)).await;
             match put {
                 // A try before this one arrived although its answer did not.
-                Err(JournalError::Refused(kube::Error::Api(status))) if status.is_already_exists() => {}
+                Err(error) if error.is_conflict() => {}
                 put => drop(put?),
             }
         }
@@ -353,14 +380,14 @@ impl Journal {
     }
 
     async fn head(&self) -> Result<Option<(Head, Option<String>)>, JournalError> {
-        let Some(object) = asked(self.api.get_opt(&self.name)).await? else { return Ok(None) };
+        let Some(object) = self.asked("get", self.api.get_opt(&self.name)).await? else { return Ok(None) };
         Ok(Some((Head::of(&object)?, object.metadata.resource_version)))
     }
 
     async fn page(&self, page: &PageName) -> Result<Vec<u8>, JournalError> {
         let mut objects = BTreeMap::new();
         for name in page.objects() {
-            let object = asked(self.api.get_opt(&name)).await?;
+            let object = self.asked("get", self.api.get_opt(&name)).await?;
             objects.insert(name.clone(), object.ok_or(JournalError::Missing(name))?);
         }
         head::read(page, |name| objects.get(name).cloned())
@@ -369,7 +396,7 @@ impl Journal {
     /// The pages of a head, and the objects that no head names.
     async fn all(&self, head: &Head) -> Result<(Vec<Page<PageName>>, Vec<String>), JournalError> {
         let label = format!("{}={}", head::LABEL, self.name);
-        let found = asked(self.api.list(&ListParams::default().labels(&label))).await?;
+        let found = self.asked("list", self.api.list(&ListParams::default().labels(&label))).await?;
         let objects: BTreeMap<String, ConfigMap> = found
             .items
             .into_iter()
@@ -387,12 +414,24 @@ impl Journal {
         Ok((pages, left))
     }
 
+    /// `verb`: what is asked, as a role would grant it.
+    async fn asked<T>(
+        &self,
+        verb: &'static str,
+        question: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, JournalError> {
+        let answer = timeout(ANSWER, question).await.map_err(|_| JournalError::Silent(ANSWER))?;
+        answer.map_err(|error| JournalError::Refused { error, verb, namespace: self.namespace.clone() })
+    }
+
     /// Deletes what no head names any more; what is not deleted now is deleted by the next to take over.
     fn forget(&self, objects: Vec<String>) {
-        let api = self.api.clone();
+        let journal = self.clone();
         tokio::spawn(async move {
             for name in objects {
-                if let Err(error) = asked(api.delete(&name, &DeleteParams::default())).await {
+                if let Err(error) =
+                    journal.asked("delete", journal.api.delete(&name, &DeleteParams::default())).await
+                {
                     tracing::debug!("the ConfigMap {name} is left over: {error}");
                 }
             }
@@ -400,10 +439,8 @@ impl Journal {
     }
 }
 
-fn rows(pages: &[Page<PageName>]) -> BTreeMap<String, Arc<str>> {
-    pages::rows(pages).into_iter().filter_map(|(key, row)| Some((key, row?))).collect()
-}
-
-async fn asked<T>(question: impl Future<Output = kube::Result<T>>) -> Result<T, JournalError> {
-    Ok(timeout(ANSWER, question).await.map_err(|_| JournalError::Silent(ANSWER))??)
+fn taken(head: &Head, pages: &[Page<PageName>]) -> Taken {
+    let rows = pages::rows(pages).into_iter().filter_map(|(key, row)| Some((key, row?))).collect();
+    let policy = head.policy.as_ref().map(|policy| (policy.incarnation, policy.generation));
+    Taken { form: head.form, rows, policy }
 }

@@ -85,7 +85,7 @@ async fn who_was_deposed_changes_nothing() {
     b.commit(change(&[("x", Some("7"))], 2)).await.expect("written");
     is_deposed(a.commit(change(&[("x", Some("3"))], 3)).await);
     assert_eq!(rows(&b.read().await.expect("read")), [("x", "7")]);
-    is_deposed_or_unsure(a.publish(5, 3, b"{}").await);
+    is_deposed_or_unsure(a.publish(5, 3, b"{}", Value::Null).await);
     assert_eq!(b.look(None).await.expect("an answer").expect("a head").policy, None);
 }
 
@@ -111,15 +111,16 @@ async fn those_who_follow_read_the_policy_once() {
     let (a, b) = (journal(&server, "a").await, journal(&server, "b").await);
     a.take_over().await.expect("taken");
     a.commit(change(&[], 1)).await.expect("written");
-    a.publish(5, 1, b"one").await.expect("written");
-    a.publish(5, 0, b"none").await.expect("passed over");
+    a.publish(5, 1, b"one", Value::Null).await.expect("written");
+    a.publish(5, 0, b"none", Value::Null).await.expect("passed over");
     let seen = b.look(None).await.expect("an answer").expect("a head");
     assert_eq!((seen.mesh, seen.policy), (json!({"generation": 1}), Some((5, 1, b"one".to_vec()))));
     assert_eq!(b.look(Some((5, 1))).await.expect("an answer").expect("a head").policy, None);
-    a.publish(6, 0, b"two").await.expect("written");
+    a.publish(6, 0, b"two", Value::Null).await.expect("written");
     let seen = b.look(Some((5, 1))).await.expect("an answer").expect("a head");
     assert_eq!(seen.policy, Some((6, 0, b"two".to_vec())));
-    assert_eq!(b.take_over().await.expect("taken").form, 9);
+    let taken = b.take_over().await.expect("taken");
+    assert_eq!((taken.form, taken.policy), (9, Some((6, 0))), "more than the rows may tell of");
     assert!(b.look(None).await.expect("an answer").expect("a head").policy.is_some(), "it stays");
 }
 
@@ -156,4 +157,69 @@ async fn a_page_that_is_missing_is_named() {
     server.edit("configmaps/serin-journal-1-0-0", |object| object["binaryData"] = json!({}));
     let damaged = journal(&server, "b").await.take_over().await.expect_err("a damaged page");
     assert!(damaged.to_string().contains("serin-journal-1-0-0"), "{damaged}");
+}
+
+/// A policy is published before its change is committed, if that ever is: what it takes back is known with it, for good.
+#[tokio::test]
+async fn what_is_taken_back_travels_with_the_policy() {
+    let server = ApiServer::default();
+    let (a, b) = (journal(&server, "a").await, journal(&server, "b").await);
+    a.take_over().await.expect("taken");
+    let mesh =
+        |generation: u64, below: u64| json!({"generation": generation, "revoked_below": {"ranker": below}});
+    a.publish(5, 3, b"three", mesh(3, 3)).await.expect("written");
+    let seen = async || b.look(None).await.expect("an answer").expect("a head").mesh;
+    assert_eq!(seen().await, mesh(3, 3));
+    // A write that was under way does not know of it.
+    a.commit(Change { mesh: mesh(2, 1), form: 9, rows: Vec::new() }).await.expect("written");
+    assert_eq!(seen().await, mesh(3, 3));
+    a.commit(Change { mesh: json!({"revoked_below": {"other": 1}}), form: 9, rows: Vec::new() })
+        .await
+        .expect("written");
+    assert_eq!(seen().await, json!({"generation": 3, "revoked_below": {"ranker": 3, "other": 1}}));
+}
+
+/// Whoever has read the head reads the page a little later.
+#[tokio::test]
+async fn the_last_policy_stays_until_the_next() {
+    let server = ApiServer::default();
+    let (a, b) = (journal(&server, "a").await, journal(&server, "b").await);
+    a.take_over().await.expect("taken");
+    for (number, gone) in [(1, None), (2, None), (3, Some(1)), (4, Some(2))] {
+        let (head, before) = b.head().await.expect("an answer").expect("a head");
+        drop(before);
+        a.publish(5, number, b"{}", Value::Null).await.expect("written");
+        let gone = gone.map(|number| format!("-1-{}-0", number - 1));
+        let is_there = |name: &str| server.names("configmaps").iter().any(|found| found.ends_with(name));
+        while gone.as_ref().is_some_and(|gone| is_there(gone)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if let Some(last) = head.policy {
+            b.page(&last.page).await.expect("it is still there");
+        }
+    }
+    // One that is gone all the same is looked for again, at the head as it is then.
+    server.fail(Method::GET, "serin-journal-1-", Fault::Status(404), 1);
+    assert!(b.look(None).await.expect("an answer").expect("a head").policy.is_some());
+}
+
+#[tokio::test]
+async fn who_takes_over_waits_for_what_passes_and_deposes_nobody_when_it_leads_no_more() {
+    for (fault, method) in [(Fault::Status(500), Method::PUT), (Fault::Status(429), Method::GET)] {
+        let server = ApiServer::default();
+        let (a, b) = (journal(&server, "a").await, journal(&server, "b").await);
+        a.take_over().await.expect("taken");
+        a.commit(change(&[("x", Some("1"))], 1)).await.expect("written");
+        server.fail(method, "serin-journal", fault, 2);
+        assert_eq!(rows(&b.take_over().await.expect("taken")), [("x", "1")], "{fault:?}");
+        server.mend();
+        let before = server.changes().len();
+        let unsure = Journal { hold: Hold::held_until(Instant::now()), ..a.clone() };
+        let refused = unsure.take_over().await;
+        assert!(matches!(refused, Err(JournalError::Unsure)), "{refused:?}");
+        assert_eq!(server.changes().len(), before);
+        server.fail(Method::GET, "serin-journal", Fault::Status(403), 1);
+        let error = b.read().await.expect_err("refused").to_string();
+        assert!(error.contains("may not get configmaps in namespace serin-system"), "{error}");
+    }
 }

@@ -17,6 +17,8 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use crate::refusal;
+
 /// The Lease says here where its holder is reached.
 const ADDRESS: &str = "serin.dev/address";
 
@@ -117,7 +119,7 @@ impl Hold {
     }
 
     /// Another leads.
-    pub(crate) fn lost(&self) {
+    pub fn lost(&self) {
         self.1.send_replace(true);
     }
 
@@ -131,6 +133,7 @@ impl Hold {
 /// One replica's part in it.
 pub struct Election {
     api: Api<Lease>,
+    namespace: String,
     name: String,
     own: Replica,
     patience: Patience,
@@ -142,8 +145,8 @@ pub struct Election {
 
 #[derive(Debug, thiserror::Error)]
 enum Failed {
-    #[error("{0}")]
-    Refused(#[from] kube::Error),
+    #[error("{}", refusal::words(.error, .verb, "leases", Some(.namespace)))]
+    Refused { error: kube::Error, verb: &'static str, namespace: String },
     #[error("the API server did not answer within {} ms", .0.as_millis())]
     Silent(Duration),
 }
@@ -154,6 +157,7 @@ impl Election {
     pub fn new(client: Client, lease: &LeaseName, own: Replica, patience: Patience) -> Self {
         Self {
             api: Api::namespaced(client, &lease.namespace),
+            namespace: lease.namespace.clone(),
             name: lease.name.clone(),
             own,
             patience,
@@ -217,11 +221,11 @@ impl Election {
     /// One look, and what follows from it.
     async fn turn(&mut self) -> Result<(), Failed> {
         let sent = Instant::now();
-        let found = self.asked(self.api.get_opt(&self.name)).await?;
+        let found = self.asked("get", self.api.get_opt(&self.name)).await?;
         let now = Instant::now();
         let Some(lease) = found else {
             let made = self.lease(None, 0);
-            let made = self.asked(self.api.create(&PostParams::default(), &made)).await;
+            let made = self.asked("create", self.api.create(&PostParams::default(), &made)).await;
             return self.taken(made, sent);
         };
         if self.seen.as_ref().is_none_or(|(seen, _)| seen.spec != lease.spec) {
@@ -241,7 +245,8 @@ impl Election {
                 taken.spec = taken.spec.map(|taken| LeaseSpec { acquire_time: spec.acquire_time, ..taken });
             }
             let sent = Instant::now();
-            let taken = self.asked(self.api.replace(&self.name, &PostParams::default(), &taken)).await;
+            let taken =
+                self.asked("update", self.api.replace(&self.name, &PostParams::default(), &taken)).await;
             return self.taken(taken, sent);
         }
         let annotations = lease.metadata.annotations.unwrap_or_default();
@@ -274,7 +279,7 @@ impl Election {
                 Ok(())
             }
             // Somebody else was sooner; the next look tells who.
-            Err(Failed::Refused(kube::Error::Api(status)))
+            Err(Failed::Refused { error: kube::Error::Api(status), .. })
                 if status.is_conflict() || status.is_already_exists() =>
             {
                 self.change(|standing| standing.heard = Some(sent));
@@ -311,12 +316,14 @@ impl Election {
         }
         self.hold.renewed(None);
         let given: Result<(), Failed> = async {
-            let Some(mut lease) = self.asked(self.api.get_opt(&self.name)).await? else { return Ok(()) };
+            let Some(mut lease) = self.asked("get", self.api.get_opt(&self.name)).await? else {
+                return Ok(());
+            };
             let spec = lease.spec.get_or_insert_default();
             if spec.holder_identity.as_ref() == Some(&self.own.identity) {
                 spec.holder_identity = None;
                 lease.metadata.managed_fields = None;
-                self.asked(self.api.replace(&self.name, &PostParams::default(), &lease)).await?;
+                self.asked("update", self.api.replace(&self.name, &PostParams::default(), &lease)).await?;
             }
             Ok(())
         }
@@ -327,9 +334,15 @@ impl Election {
         self.hold.lost();
     }
 
-    async fn asked<T>(&self, question: impl Future<Output = kube::Result<T>>) -> Result<T, Failed> {
+    /// `verb`: what is asked, as a role would grant it.
+    async fn asked<T>(
+        &self,
+        verb: &'static str,
+        question: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Failed> {
         let within = self.patience.answer;
-        Ok(timeout(within, question).await.map_err(|_| Failed::Silent(within))??)
+        let answer = timeout(within, question).await.map_err(|_| Failed::Silent(within))?;
+        answer.map_err(|error| Failed::Refused { error, verb, namespace: self.namespace.clone() })
     }
 
     fn change(&self, change: impl FnOnce(&mut Standing)) {
