@@ -24,6 +24,7 @@ enum ReportedBy {
     Lease,
     Stream,
     Gauges,
+    Journal,
 }
 
 impl ReportedBy {
@@ -32,6 +33,7 @@ impl ReportedBy {
             Self::Lease => "its lease",
             Self::Stream => "its ECDS stream",
             Self::Gauges => "its counters",
+            Self::Journal => "the journal of the replicas",
         }
     }
 }
@@ -42,8 +44,27 @@ const MOST: u64 = 1 << 52;
 /// Whoever takes over looks this long at what proxies run before it says anything.
 const LOOKS: Duration = Duration::from_secs(3);
 
+/// Whoever does not surely lead looks again after this whether it does.
+const AGAIN: Duration = Duration::from_millis(50);
+
 /// Its incarnation is waited for this long.
 const WRITES: Duration = Duration::from_secs(2);
+
+/// Which of several replicas decides; the engine knows no more of it.
+pub trait Leadership: Send + Sync {
+    /// Does this one surely lead? Not when another may by now.
+    fn is_sure(&self) -> bool;
+
+    /// Another is seen to lead.
+    fn lost(&self);
+}
+
+/// What a replica goes on from.
+pub struct Succession {
+    pub leadership: Box<dyn Leadership>,
+    /// Incarnation and generation of what the one before published last, whether it wrote that down or not.
+    pub published: Option<(u64, u64)>,
+}
 
 impl Engine {
     /// Another replica decided until now. What it decided last may be known to proxies alone: it takes back without waiting
@@ -55,11 +76,24 @@ impl Engine {
             return;
         }
         self.maintenance.before = Some(before);
-        let counted = tokio::time::timeout(LOOKS, inputs.increments.recv()).await;
-        Box::pin(self.look_at_nodes(inputs)).await;
-        if let Ok(Some(increments)) = counted {
-            Box::pin(self.look_at_gauges(&increments)).await;
+        self.surely_leads().await;
+        // The replicas' own proof first: nobody need be asked.
+        if let Some(published) = self.maintenance.succession.as_ref().and_then(|from| from.published) {
+            self.fence((published, "the leader before".to_owned()), ReportedBy::Journal).await;
         }
+        let looks = tokio::time::Instant::now() + LOOKS;
+        loop {
+            let counted = tokio::time::timeout_at(looks, inputs.increments.recv()).await;
+            Box::pin(self.look_at_nodes(inputs)).await;
+            let Ok(Some(increments)) = counted else { break };
+            Box::pin(self.look_at_gauges(&increments)).await;
+            // Proxies whose names were found in this look are read in the next.
+            let sources = increments.sources.len();
+            if sources > 0 && increments.gauges.len() >= sources && increments.unknown.is_empty() {
+                break;
+            }
+        }
+        self.surely_leads().await;
         if self.mesh.incarnation == before.0 {
             self.mesh.incarnation = clock::unix_ms().max(before.0 + 1);
             self.mesh.generation += 1;
@@ -70,6 +104,14 @@ impl Engine {
         }
         let now = (self.mesh.incarnation, self.mesh.generation);
         tracing::info!("goes on from policy {before:?} of the replica before, as {now:?}");
+    }
+
+    /// An incarnation that was begun while another leads would take the traffic of that one's versions on trial away. Whoever
+    /// gives up ends the process.
+    async fn surely_leads(&mut self) {
+        while self.maintenance.succession.as_ref().is_some_and(|from| !from.leadership.is_sure()) {
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
     /// Looks whether a proxy that asked for its lease runs what was never decided here.
@@ -83,8 +125,8 @@ impl Engine {
     pub(super) async fn look_at_nodes(&mut self, inputs: &Inputs) {
         // Reports that are believed come first: a stranger's number, however high, hides no proxy's.
         let (believed, doubted, stale) = {
-            let nodes = inputs.nodes.borrow();
-            let connected = nodes.0.iter().filter(|(_, node)| node.is_connected());
+            let (nodes, streams) = (inputs.nodes.borrow(), inputs.connected.borrow());
+            let connected = nodes.0.iter().chain(&streams.0).filter(|(_, node)| node.is_connected());
             let brought = connected.filter_map(|(name, node)| Some((node.brought?, name)));
             let ahead = brought.filter(|(shown, _)| self.is_ahead(*shown));
             let (believed, doubted): (Vec<_>, Vec<_>) =
@@ -140,6 +182,15 @@ impl Engine {
         if !self.is_believed(by, &node) {
             self.maintenance.fenced = known;
             return self.doubt(shown, &node, by).await;
+        }
+        if let Some(from) = self.maintenance.succession.as_ref().filter(|from| !from.leadership.is_sure()) {
+            // Whoever leads now began it.
+            self.maintenance.fenced = known;
+            if shown.0 > self.mesh.incarnation {
+                tracing::warn!(node, by = by.words(), "runs policy {shown:?}: another replica leads by now");
+                from.leadership.lost();
+            }
+            return;
         }
         self.metrics.add_contradictions(1);
         let stranger = !self.maintenance.proxies_prove && by == ReportedBy::Stream;
@@ -197,7 +248,7 @@ impl Engine {
     /// two, what is said on an ECDS stream by a proxy that rollouts expect, if they expect any by name. A question for a lease
     /// is asked by whoever likes.
     fn is_believed(&self, by: ReportedBy, node: &str) -> bool {
-        if by == ReportedBy::Gauges || self.maintenance.proxies_prove {
+        if matches!(by, ReportedBy::Gauges | ReportedBy::Journal) || self.maintenance.proxies_prove {
             return true;
         }
         let expected = self.runs.values().filter_map(|run| run.state.plan.acknowledge.expect.as_ref());

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rollout::{Now, State};
 
-use super::Engine;
+use super::{Engine, Succession};
 use crate::health::Health;
 
 /// Evidence without a decision is written this often: losing less than this much of it is a gap, not a fault.
@@ -41,8 +41,8 @@ pub(super) struct Maintenance {
     pub fenced: Option<(u64, (u64, u64))>,
     /// The last policy of the replica before, as it was written down; `None`: this process goes on from nobody's.
     pub before: Option<(u64, u64)>,
-    /// Does it go on from what another replica decided?
-    pub takes_over: bool,
+    /// What it goes on from, where several replicas decide one after the other; `None`: this one is alone.
+    pub succession: Option<Succession>,
     /// Do proxies prove who they are?
     pub proxies_prove: bool,
     /// Was a proxy believed in this process that proved nothing?
@@ -90,7 +90,7 @@ impl Maintenance {
             disk_refuses: false,
             fenced: None,
             before: None,
-            takes_over: false,
+            succession: None,
             proxies_prove: false,
             believed: false,
             doubted_ns: None,

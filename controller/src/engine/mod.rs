@@ -51,6 +51,7 @@ pub use command::Command;
 pub use conditions::Conditions;
 use exercise::ExerciseState;
 pub use exercise::Order;
+pub use fence::{Leadership, Succession};
 pub use metrics::EngineMetrics;
 pub use rollback::RollbackOrder;
 pub use store_writer::StoreWriter;
@@ -95,6 +96,8 @@ pub struct Inputs {
     pub commands: mpsc::Receiver<Command>,
     pub increments: mpsc::Receiver<Increments>,
     pub nodes: watch::Receiver<Nodes>,
+    /// Those that are connected here, where `nodes` are others: what they brought is known by their streams alone.
+    pub connected: watch::Receiver<Nodes>,
     pub refusals: watch::Receiver<BTreeMap<String, u64>>,
 }
 
@@ -211,8 +214,8 @@ impl Engine {
     }
 
     /// It goes on from what another replica decided, which may have taken back what it could not write down any more.
-    pub const fn takes_over(&mut self) {
-        self.maintenance.takes_over = true;
+    pub fn takes_over(&mut self, succession: Succession) {
+        self.maintenance.succession = Some(succession);
     }
 
     /// What begins rollouts by itself, for people and tools.
@@ -227,13 +230,19 @@ impl Engine {
 
     /// Runs until the commands end or `stop` resolves.
     pub async fn run(mut self, mut inputs: Inputs, stop: impl Future<Output = ()>) -> Result<()> {
-        if self.maintenance.takes_over {
-            self.take_over(&mut inputs).await;
+        tokio::pin!(stop);
+        if self.maintenance.succession.is_some() {
+            tokio::select! {
+                () = Box::pin(self.take_over(&mut inputs)) => {}
+                () = &mut stop => {
+                    self.close();
+                    return Ok(());
+                }
+            }
         }
         self.recover().await;
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        tokio::pin!(stop);
         // Once it is to stop: until when it waits for hooks.
         let mut until: Option<Instant> = None;
         loop {

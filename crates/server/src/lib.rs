@@ -13,6 +13,7 @@ mod objects;
 mod replicas;
 mod serve;
 mod server;
+mod stopping;
 mod webhook;
 
 pub use listen::identity::WorkloadIdentity;

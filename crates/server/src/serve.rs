@@ -19,10 +19,11 @@ use crate::entrance::Entrance;
 use crate::listen::listen;
 use crate::listen::tls::TlsFiles;
 use crate::objects::{self, Objects};
-use crate::replicas::{self, Doors, Lead, ReplicaTerms};
+use crate::replicas::{self, ByLease, Doors, Lead, ReplicaTerms};
 use crate::server::{self, Api, Exports};
+use crate::stopping::{signalled, stops};
 use crate::webhook::Deliveries;
-use controller::engine::{self, Engine, Inputs, StoreWriter};
+use controller::engine::{self, Engine, Inputs, StoreWriter, Succession};
 use controller::health::Health;
 use controller::publish::{BackgroundTarget, Followers, Publisher, Target};
 use controller::specification::SpecificationReaders;
@@ -150,6 +151,8 @@ pub struct Ground {
     pub lease: Leases,
     pub entrance: Entrance,
     pub close: watch::Sender<bool>,
+    /// Is the process to end?
+    pub signalled: watch::Receiver<bool>,
     /// They are served already.
     pub doors: Option<Doors>,
     /// There are other replicas.
@@ -168,6 +171,7 @@ impl Ground {
             lease: Leases::new(incarnation, config.lease_interval_ms.saturating_mul(5)),
             entrance: Entrance::open(config)?,
             close: watch::Sender::new(false),
+            signalled: signalled(),
             doors: None,
             lead: None,
         })
@@ -190,7 +194,7 @@ pub async fn run(config: Config) -> Result<()> {
 
 /// Decides and publishes.
 pub async fn lead(config: Config, ground: Ground) -> Result<()> {
-    let Ground { store, ecds, lease, mut entrance, close, doors, lead } = ground;
+    let Ground { store, ecds, lease, mut entrance, close, signalled, doors, lead } = ground;
     let wasm = std::path::absolute(&config.wasm)?;
     let archive = Archive::of(&config.store);
     let incarnation = store.incarnation;
@@ -250,7 +254,8 @@ pub async fn lead(config: Config, ground: Ground) -> Result<()> {
     // A policy that travels as a file or by istiod is acknowledged by nobody, and one that another replica serves not here; what
     // Envoy accepted is then read from it.
     let elsewhere = config.ecds_file.is_some() || by_istiod || lead.is_some() && proxies > 0;
-    let nodes = if elsewhere { accepted } else { ecds.nodes() };
+    let connected = ecds.nodes();
+    let nodes = if elsewhere { accepted } else { connected.clone() };
 
     let publisher = Publisher::new(targets, incarnation, config.lease_interval_ms);
     let sources = Sources::new(config.secrets, roots.clone(), config.source_hosts)?;
@@ -273,8 +278,9 @@ pub async fn lead(config: Config, ground: Ground) -> Result<()> {
     if entrance.proves {
         engine.believe_proxies();
     }
-    if lead.is_some() {
-        engine.takes_over();
+    if let Some(lead) = &lead {
+        let leadership = Box::new(ByLease(lead.hold.clone()));
+        engine.takes_over(Succession { leadership, published: lead.published });
     }
     let sockets = match doors {
         Some(_) => None,
@@ -317,10 +323,6 @@ pub async fn lead(config: Config, ground: Ground) -> Result<()> {
         let kept = istio::objects::keep(client, namespaces, Arc::new(objects), Patience::default());
         keeping = Some(tokio::spawn(kept));
     }
-    let stops = |mut stopped: watch::Receiver<bool>| async move {
-        // The sender going away is a stop as well.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    };
     tokio::spawn(counts(counted, engine.wanted()));
     let here = entrance.here.clone();
     let of_proxies = server::of_proxies(api.clone(), ecds.routes(closed.clone()).into_axum_router(), here);
@@ -333,12 +335,12 @@ pub async fn lead(config: Config, ground: Ground) -> Result<()> {
         (None, Some(sockets)) => entrance.serve(sockets, of_proxies, of_people, &closed),
         (None, None) => bail!("nothing is served"),
     };
-    let inputs = Inputs { commands: commanded, increments, nodes, refusals };
+    let inputs = Inputs { commands: commanded, increments, nodes, connected, refusals };
     let mut running = tokio::spawn(engine.run(inputs, stops(stopped)));
 
     // Whatever ends first ends the process: half a controller must not look like a whole one.
     tokio::select! {
-        () = signal() => tracing::info!("stopping; proxies keep their policy until its lease runs out"),
+        () = stops(signalled) => tracing::info!("stopping; proxies keep their policy until its lease runs out"),
         ended = &mut serving.ecds => ended.context("the ECDS server failed")?,
         ended = &mut serving.http => ended.context("the HTTP server failed")?,
         ended = &mut running => ended?.context("the engine failed")?,
@@ -408,17 +410,6 @@ fn whole_addresses(told: &[String]) -> Vec<String> {
 
 fn reader((region, reader): (Option<String>, impl Reader + 'static)) -> Placed {
     (region, Arc::new(reader))
-}
-
-pub async fn signal() {
-    let mut term = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(term) => term,
-        Err(_) => return std::future::pending().await,
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        result = tokio::signal::ctrl_c() => if result.is_err() { std::future::pending::<()>().await },
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! A store that is older than what proxies run.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use envoy::ecds::Node;
 use rollout::{Pause, Phase};
+use scrape::Source;
 use tally::lease::LeaseStatus;
 
 use super::world::{Disk, World};
@@ -12,6 +17,39 @@ enum ReportedBy {
     Stream,
     Lease,
     Gauges,
+}
+
+/// Does it surely lead, and was it told that another does?
+#[derive(Clone, Default)]
+struct Lead {
+    sure: Arc<AtomicBool>,
+    lost: Arc<AtomicBool>,
+}
+
+impl Lead {
+    fn sure() -> Self {
+        Self { sure: Arc::new(true.into()), ..Self::default() }
+    }
+
+    fn succession(&self, published: Option<(u64, u64)>) -> Succession {
+        Succession { leadership: Box::new(self.clone()), published }
+    }
+}
+
+impl Leadership for Lead {
+    fn is_sure(&self) -> bool {
+        self.sure.load(Ordering::SeqCst)
+    }
+
+    fn lost(&self) {
+        self.lost.store(true, Ordering::SeqCst);
+    }
+}
+
+fn gauges_of(shown: (u64, u64)) -> BTreeMap<String, u64> {
+    [("policy_incarnation", shown.0), ("policy_generation", shown.1)]
+        .map(|(name, value)| (tally::gauge(name, &[]), value))
+        .into()
 }
 
 const STAGES: &str =
@@ -175,7 +213,7 @@ async fn who_takes_over_goes_on_above_the_leader_before() {
     let mut world = exposed().await;
     world.until_written().await;
     let (before, backup) = (pair(&mut world), world.backup());
-    world.takes_over = true;
+    world.takes_over = Some(Lead::sure().succession(Some(before)));
     world.restore(&backup).await;
     world.seconds(2).await;
     let now = pair(&mut world);
@@ -203,7 +241,7 @@ async fn what_the_leader_before_took_back_unwritten_is_seen_at_the_proxies() {
             world.brought = Some(shown);
             world.second().await;
         }
-        world.takes_over = true;
+        world.takes_over = Some(Lead::sure().succession(None));
         world.restore(&backup).await;
         if by == ReportedBy::Gauges {
             let gauges = [("policy_incarnation", shown.0), ("policy_generation", shown.1)];
@@ -213,5 +251,73 @@ async fn what_the_leader_before_took_back_unwritten_is_seen_at_the_proxies() {
         let now = pair(&mut world);
         assert!(now.0 > shown.0 && now.1 > shown.1, "{by:?}: {now:?} after {shown:?}");
         assert_eq!(world.in_force("ranker"), (now.1, 0), "{by:?}: nobody meets the canary unasked");
+    }
+}
+
+/// How whoever takes over hears of what was never committed, while its own streams bring nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// The head of the cluster's journal names it.
+    Published,
+    /// The first look finds the names of the proxies, the second their addresses; the third reads them.
+    LaterLook,
+    /// A proxy is connected to this replica while others are read.
+    Connected,
+}
+
+#[tokio::test]
+async fn what_was_never_committed_is_known_by_any_proof_there_is() {
+    for proof in [Proof::Published, Proof::LaterLook, Proof::Connected] {
+        let mut world = exposed().await;
+        world.until_written().await;
+        let backup = world.backup();
+        world.act("ranker", Act::Abort, "complaints").await;
+        let shown = pair(&mut world);
+        world.until_idle().await;
+        world.takes_over = Some(Lead::sure().succession((proof == Proof::Published).then_some(shown)));
+        let (looks, increments) = mpsc::channel(8);
+        if proof == Proof::LaterLook {
+            let sources = vec![Source::default()];
+            let found = Increments { sources: sources.clone(), ..Increments::default() };
+            let read = Increments { sources, gauges: vec![gauges_of(shown)], ..Increments::default() };
+            for look in [Increments::default(), found, read] {
+                looks.send(look).await.expect("room");
+            }
+            world.inputs.increments = increments;
+        }
+        let node = Node { streams: 1, brought: Some(shown), ..Node::default() };
+        let (_connected, streams) = watch::channel(Nodes([("a".to_owned(), node)].into()));
+        world.inputs.connected = watch::channel(Nodes::default()).1;
+        if proof == Proof::Connected {
+            world.inputs.connected = streams;
+        }
+        world.restore(&backup).await;
+        let now = pair(&mut world);
+        assert!(now.0 > shown.0 && now.1 > shown.1, "{proof:?}: {now:?} after {shown:?}");
+        assert_eq!(world.in_force("ranker"), (now.1, 0), "{proof:?}: nobody meets the canary unasked");
+    }
+}
+
+/// Cut off from whoever says who leads, it sees what its successor published. That one decides: it is not outbid.
+#[tokio::test]
+async fn who_may_lead_no_more_begins_nothing_against_its_successor() {
+    for sure in [true, false] {
+        let mut world = exposed().await;
+        world.until_written().await;
+        let own = pair(&mut world);
+        let lead = Lead::sure();
+        world.engine_mut().takes_over(lead.succession(None));
+        lead.sure.store(sure, Ordering::SeqCst);
+        // One of its own incarnation says nothing of who leads.
+        world.gauges = gauges_of((own.0, own.1 + 5));
+        if !sure {
+            world.seconds(2).await;
+            assert_eq!((pair(&mut world), lead.lost.load(Ordering::SeqCst)), (own, false));
+        }
+        world.gauges = gauges_of((own.0 + 1_000, own.1 + 1));
+        world.seconds(2).await;
+        let fenced = pair(&mut world).0 > own.0;
+        assert_eq!((fenced, lead.lost.load(Ordering::SeqCst)), (sure, !sure));
+        assert_eq!(world.in_force("ranker").1, if sure { 0 } else { 100_000 });
     }
 }

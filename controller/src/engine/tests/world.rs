@@ -65,7 +65,7 @@ pub struct World {
     engine: Option<Engine>,
     sources: Sources,
     nodes: watch::Sender<Nodes>,
-    inputs: Inputs,
+    pub inputs: Inputs,
     counted_to_ms: u64,
     now: Now,
     /// Seconds told so far.
@@ -83,7 +83,7 @@ pub struct World {
     /// Do proxies prove who they are?
     pub proxies_prove: bool,
     /// Does the process that starts next go on from what another replica decided?
-    pub takes_over: bool,
+    pub takes_over: Option<Succession>,
     /// What an Envoy's counters say of its policy.
     pub gauges: BTreeMap<String, u64>,
     /// Whose counters are read; `None`: that does not matter.
@@ -103,8 +103,8 @@ impl World {
         let dir = tempfile::tempdir().expect("a folder");
         let (nodes, known) = watch::channel(Nodes::default());
         let (_, refusals) = watch::channel(BTreeMap::new());
-        let inputs =
-            Inputs { commands: mpsc::channel(1).1, increments: mpsc::channel(1).1, nodes: known, refusals };
+        let (commands, increments) = (mpsc::channel(1).1, mpsc::channel(1).1);
+        let inputs = Inputs { commands, increments, nodes: known.clone(), connected: known, refusals };
         let watched = Watched { fates: fates.into_iter().collect(), ..Watched::default() };
         let now = Now { unix_ms: 1_700_000_000_000, monotonic_ns: 5_000_000_000 };
         let watched = Arc::new(Mutex::new(watched));
@@ -128,7 +128,7 @@ impl World {
             brought: None,
             stranger: None,
             proxies_prove: false,
-            takes_over: false,
+            takes_over: None,
             gauges: BTreeMap::new(),
             second_admin: None,
             disk,
@@ -168,8 +168,8 @@ impl World {
                 engine.believe_proxies();
             }
             self.engine = Some(engine);
-            let takes_over = std::mem::take(&mut self.takes_over);
-            if takes_over {
+            if let Some(succession) = self.takes_over.take() {
+                self.engine_mut().takes_over(succession);
                 self.live(async |engine, inputs| engine.take_over(inputs).await).await;
             }
             if self.live(async |engine, _| engine.recover().await).await.is_some() {

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use axum::Router;
 use axum::extract::Request;
+use controller::engine::Leadership;
 use envoy::{Ecds, Resource};
 use istio::Plugin;
-use istio::journal::{Change, Journal};
+use istio::journal::{Change, Journal, JournalError};
 use istio::leader::{Election, Hold, LeaseName, Patience, Replica, Standing};
 use lease::Leases;
 use store::{Sent, Store};
@@ -26,7 +27,8 @@ use crate::Config;
 use crate::access::RequestGuard;
 use crate::entrance::{Entrance, Serving};
 use crate::listen::listen;
-use crate::serve::{Ground, signal};
+use crate::serve::Ground;
+use crate::stopping::{signalled, stops};
 use follow::Follower;
 
 /// How several controllers share the work.
@@ -45,6 +47,8 @@ pub struct Lead {
     pub journal: Journal,
     pub hold: Hold,
     pub standing: watch::Receiver<Standing>,
+    /// Incarnation and generation of what the leader before published last.
+    pub published: Option<(u64, u64)>,
     stop: watch::Sender<bool>,
     election: JoinHandle<()>,
 }
@@ -82,6 +86,7 @@ fn front(now: watch::Receiver<Router>) -> Router {
 
 /// Serves until it is told to stop, as a follower and as the leader.
 pub async fn run(config: Config, terms: ReplicaTerms) -> Result<()> {
+    let signalled = signalled();
     let own = Replica { identity: identity(), address: address(&terms, config.http)? };
     let client = Plugin::client(terms.kubeconfig.as_deref()).await.context("--kubernetes-lease")?;
     let election = Election::new(client.clone(), &terms.lease, own.clone(), Patience::default());
@@ -123,11 +128,11 @@ pub async fn run(config: Config, terms: ReplicaTerms) -> Result<()> {
     );
     let (stop, stopped) = watch::channel(false);
     let election = tokio::spawn(election.run(stopped));
-    let lead = Lead { journal, hold, standing: standing.clone(), stop, election };
+    let lead = Lead { journal, hold, standing: standing.clone(), published: None, stop, election };
 
     let following = tokio::spawn(follower.follow());
     tokio::select! {
-        () = signal() => {
+        () = stops(signalled.clone()) => {
             tracing::info!("stopping; this replica follows, so nothing changes");
             lead.give_back().await;
             close.send_replace(true);
@@ -137,19 +142,33 @@ pub async fn run(config: Config, terms: ReplicaTerms) -> Result<()> {
     }
     following.abort();
     tracing::info!("this replica leads");
-    if let Err(error) = take_over(&mut store, &lead.journal).await {
-        lead.give_back().await;
-        return Err(error);
-    }
+    let taken = tokio::select! {
+        taken = take_over(&mut store, &lead.journal) => taken,
+        () = stops(signalled.clone()) => {
+            tracing::info!("stopping; this replica has decided nothing yet");
+            lead.give_back().await;
+            close.send_replace(true);
+            return Ok(());
+        }
+    };
+    let published = match taken {
+        Ok(published) => published,
+        Err(error) => {
+            lead.give_back().await;
+            return if leads_no_more(&error) { begin_anew() } else { Err(error) };
+        }
+    };
     lease.begin_incarnation(store.incarnation);
     ecds.begin_incarnation(store.incarnation);
     let doors = Doors { people, proxies, serving };
-    let ground = Ground { store, ecds, lease, entrance, close, doors: Some(doors), lead: Some(lead) };
+    let lead = Some(Lead { published, ..lead });
+    let ground = Ground { store, ecds, lease, entrance, close, signalled, doors: Some(doors), lead };
     crate::serve::lead(config, ground).await
 }
 
-/// The store has what the leader before decided, and what is decided from now on is written to the cluster first.
-async fn take_over(store: &mut Store, journal: &Journal) -> Result<()> {
+/// The store has what the leader before decided, and what is decided from now on is written to the cluster first. Returns
+/// what that leader published last.
+async fn take_over(store: &mut Store, journal: &Journal) -> Result<Option<(u64, u64)>> {
     let taken = journal.take_over().await?;
     if taken.form == 0 {
         let all = store.all_rows()?;
@@ -157,12 +176,31 @@ async fn take_over(store: &mut Store, journal: &Journal) -> Result<()> {
             "the cluster has no journal yet: it begins with what is in the store, {} rows",
             all.rows.len()
         );
-        journal.commit(change(all)?).await?;
+        journal.begin(change(all)?).await?;
     } else {
         store.take_over(taken.form, taken.rows.iter().map(|(key, row)| (&**key, &**row)))?;
     }
     let (journal, runtime) = (journal.clone(), tokio::runtime::Handle::current());
-    store.replicate(Box::new(move |sent| Ok(runtime.block_on(journal.commit(change(sent)?))?)))
+    store.replicate(Box::new(move |sent| Ok(runtime.block_on(journal.commit(change(sent)?))?)))?;
+    Ok(taken.policy)
+}
+
+/// Did another lead before this one had taken over?
+fn leads_no_more(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(JournalError::Deposed(_) | JournalError::Unsure))
+}
+
+/// The engine asks by this whether it may decide.
+pub struct ByLease(pub Hold);
+
+impl Leadership for ByLease {
+    fn is_sure(&self) -> bool {
+        self.0.is_sure()
+    }
+
+    fn lost(&self) {
+        self.0.lost();
+    }
 }
 
 fn change(sent: Sent) -> Result<Change> {
