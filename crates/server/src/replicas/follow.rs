@@ -44,6 +44,8 @@ pub struct Follower {
 pub struct Read {
     at: Option<Instant>,
     error: Option<String>,
+    /// Why what was read last means nothing here; nothing is vouched for until that is over.
+    unreadable: Option<String>,
 }
 
 impl Follower {
@@ -72,9 +74,8 @@ impl Follower {
             match self.journal.look(known).await {
                 Ok(followed) => {
                     self.note(None);
-                    if let Some(followed) = followed {
-                        self.take(followed, &mut known);
-                    }
+                    let taken = followed.map_or(Ok(()), |followed| self.take(followed, &mut known));
+                    self.note_unreadable(taken.err());
                 }
                 Err(error) => {
                     let error = error.to_string();
@@ -92,24 +93,32 @@ impl Follower {
     }
 
     /// First what nobody vouches for any more, then what is published.
-    pub(super) fn take(&self, followed: Followed, known: &mut Option<(u64, u64)>) {
-        match serde_json::from_value(followed.mesh) {
-            Ok(mesh) => self.lease.revoke(&mesh),
-            Err(error) => tracing::debug!("nothing is known of the mesh yet: {error}"),
+    pub(super) fn take(&self, followed: Followed, known: &mut Option<(u64, u64)>) -> Result<(), String> {
+        // Null: nothing was decided yet.
+        if !followed.mesh.is_null() {
+            let mesh = serde_json::from_value(followed.mesh)
+                .map_err(|error| format!("what the leader took back cannot be read: {error}"))?;
+            self.lease.revoke(&mesh);
         }
-        let Some((incarnation, generation, text)) = followed.policy else { return };
+        let Some((incarnation, generation, text)) = followed.policy else { return Ok(()) };
+        let served: Served = serde_json::from_slice(&text)
+            .map_err(|error| format!("the leader's policy cannot be read: {error}"))?;
+        self.lease.begin_incarnation(incarnation);
+        self.lease.note_published(generation, served.ttl_ms, &served.digests);
+        self.ecds.begin_incarnation(incarnation);
+        self.ecds.publish(generation, served.documents());
+        // Until it is served it is asked for again.
         *known = Some((incarnation, generation));
-        match serde_json::from_slice::<Served>(&text) {
-            Ok(served) => {
-                self.lease.begin_incarnation(incarnation);
-                self.lease.note_published(generation, served.ttl_ms, &served.digests);
-                self.ecds.begin_incarnation(incarnation);
-                self.ecds.publish(generation, served.documents());
-            }
-            Err(error) => {
-                tracing::error!("the leader's policy cannot be read: {error}; is it of another release?")
-            }
+        Ok(())
+    }
+
+    fn note_unreadable(&self, why: Option<String>) {
+        let why = why.map(|why| format!("{why}; use the release of the leader"));
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = why.as_ref().filter(|why| read.unreadable.as_ref() != Some(why)) {
+            tracing::error!("{why}");
         }
+        read.unreadable = why;
     }
 
     /// Returns whether that is news.
@@ -131,6 +140,9 @@ impl Follower {
             return Some(format!("no leader was heard of for {} s", patience.grace.as_secs()));
         }
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.unreadable.is_some() {
+            return read.unreadable.clone();
+        }
         let old = read.at.is_none_or(|at| at.elapsed() >= patience.grace);
         old.then(|| {
             format!("the journal cannot be read: {}", read.error.as_deref().unwrap_or("no answer yet"))
