@@ -111,6 +111,7 @@ impl Purity {
 }
 
 const RULES: &[Rule] = &[
+    Rule { package: "answer", purity: Purity::Pure, ours: &[], never: &[] },
     Rule { package: "split", purity: Purity::Pure, ours: &[], never: &[] },
     Rule { package: "tally", purity: Purity::Pure, ours: &["split"], never: &[] },
     Rule { package: "notation", purity: Purity::Pure, ours: &[], never: &[] },
@@ -146,7 +147,7 @@ const RULES: &[Rule] = &[
     Rule {
         package: "filter",
         purity: Purity::Effects,
-        ours: &["split", "tally"],
+        ours: &["answer", "split", "tally"],
         never: &["getrandom", "hyper", "rand", "rustix", "tokio", "tonic", "tracing", "wasmtime"],
     },
     Rule {

@@ -1,0 +1,1 @@
+//! Tables through one check, and properties.
