@@ -38,16 +38,15 @@ mod schema;
 mod series;
 mod shape;
 mod source;
-mod timetable;
 mod trigger;
 pub mod typed;
 mod watch;
-mod window;
 mod workload;
 
 pub use amount::{Margin, NotAnAmount, Percent, Quantity, Span};
 pub use anomaly::{Anomaly, Sides};
 pub use bandit::{Bandit, ShareRange};
+pub use calendar::{Closed, Day, Freeze, TimeOfWeek, Times, Timetable, Window, Windows};
 pub use challenger::{Challenger, Choose, MOST_CHALLENGERS};
 pub use changes::{Change, changes};
 pub use compile::compile;
@@ -77,10 +76,8 @@ pub use ready::{Ready, WarmUpHook, WarmUpHow};
 pub use schema::{schema, trigger_schema};
 pub use series::{Series, series};
 pub use source::{Access, Basic, Http, Prometheus, Push, Range, Reduce, Secret, Source, Tls, Value};
-pub use timetable::{TimeOfWeek, Times, Timetable};
 pub use trigger::{Mlflow, Poll, Trigger, Webhook, When, is_trigger, load_trigger};
 pub use watch::{Lasts, Room, Watch, Watched};
-pub use window::{Closed, Day, Freeze, Window, Windows};
 pub use workload::{ARM_LABEL, ReadyOf, ReadyWorkloads, Workload, WorkloadChange, WorkloadWhat};
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::keep_warm::{AfterRun, KeepWarm, Returning};
 use crate::practice::Practice;
 use crate::ready::{Ready, WarmUpHook};
 use crate::watch::Watch;
-use crate::window::Windows;
+use calendar::Windows;
 
 /// What a rollout will do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::timetable::Timetable;
+use calendar::Timetable;
 
 /// A drill exposes at most this much: it proves the way back, not the version.
 pub const MOST_DRILLED_PPM: u32 = 50_000;

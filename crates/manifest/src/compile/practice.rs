@@ -6,9 +6,9 @@ use crate::gate::Gate;
 use crate::practice::{
     DrillPractice, MOST_DRILLED_PPM, MOST_SHARED_PPM, PARITY_MS, ParityPractice, Practice,
 };
-use crate::timetable::{TimeOfWeek, Times, Timetable};
 use crate::typed;
-use crate::window::{Day, Windows, minute_of};
+use calendar::{Day, Windows, minute_of};
+use calendar::{TimeOfWeek, Times, Timetable};
 
 /// More often than this it would be tried all the time, in milliseconds.
 const OFTENEST_MS: u64 = 1_000;

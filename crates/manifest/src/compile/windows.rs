@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::typed;
-use crate::window::{Day, Freeze, Window, Windows, day_of, known, like, minute_of, offset as utc_offset};
+use calendar::{Day, Freeze, Window, Windows, day_of, known, like, minute_of, offset as utc_offset};
 
 fn time_zone(check: &mut Check, name: &str) -> String {
     known(name).unwrap_or_else(|| {

@@ -4,7 +4,7 @@ use crate::amount::{Percent, Span};
 use crate::plan::Plan;
 use crate::practice::DRILL_WAITS_MS;
 use crate::problem::Problem;
-use crate::timetable::{Times, Timetable};
+use calendar::{Times, Timetable};
 
 pub(super) fn warnings(plan: &Plan) -> Vec<Problem> {
     let mut found = Vec::new();

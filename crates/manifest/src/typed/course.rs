@@ -10,7 +10,7 @@ use crate::gate::{Metric, OnFail, OnMarginal};
 use crate::incident::OnSharedIncident;
 use crate::plan::{Insufficient, OnTimeout};
 use crate::source::Source;
-use crate::window::Day;
+use calendar::Day;
 
 /// One stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

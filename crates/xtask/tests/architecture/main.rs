@@ -116,10 +116,11 @@ const RULES: &[Rule] = &[
     Rule { package: "tally", purity: Purity::Pure, ours: &["split"], never: &[] },
     Rule { package: "notation", purity: Purity::Pure, ours: &[], never: &[] },
     Rule { package: "judge", purity: Purity::Pure, ours: &["notation"], never: &[] },
+    Rule { package: "calendar", purity: Purity::PureWithTimeZones, ours: &["notation"], never: &[] },
     Rule {
         package: "manifest",
-        purity: Purity::PureWithTimeZones,
-        ours: &["notation", "split", "tally"],
+        purity: Purity::Pure,
+        ours: &["calendar", "notation", "split", "tally"],
         never: &[],
     },
     // `tally`: evidence is counted in the bins of the latency counters, and their edges are stated once.

@@ -1,22 +1,7 @@
 //! The wall clock of several places, on ordinary days and on those on which it is changed.
 
 use super::*;
-
-/// The windows of a rollout with these lines.
-fn windows(lines: &str) -> Windows {
-    let text = format!(
-        "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {{name: r}}\nspec:\n  stable: {{version: v1}}\n  \
-         canary: {{version: v2}}\n  windows: {{{lines}}}\n"
-    );
-    let loaded = crate::load(&text).unwrap_or_else(|problems| panic!("{problems}"));
-    loaded.plan.windows.expect("windows")
-}
-
-/// Milliseconds since 1970 of a moment as RFC 3339 writes it.
-fn at(moment: &str) -> u64 {
-    let moment: jiff::Timestamp = moment.parse().expect("a moment");
-    u64::try_from(moment.as_millisecond()).expect("after 1970")
-}
+use crate::tests::{at, windows};
 
 /// At each moment: open (`""`), or how the reason ends.
 #[track_caller]

@@ -4,18 +4,14 @@
 //! build gives the same answer for ever; no clock and no file is read. On the day clocks go forward an hour of the wall
 //! clock is missing and nothing is open in it; on the day they go back one comes twice and is open twice.
 
-pub(crate) mod zone;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use zone::{Local, Zone, place};
-pub(crate) use zone::{known, like, offset};
+use crate::zone::{self, Local, Zone, place};
 
 /// The times at which the weight may rise by itself. It may always fall.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[non_exhaustive]
 pub struct Windows {
     /// The time zone, such as Europe/Berlin; `None`: the fixed offset applies.
     #[serde(default)]
@@ -31,7 +27,6 @@ pub struct Windows {
 /// A time of the week.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[non_exhaustive]
 pub struct Window {
     /// On which days it begins.
     pub days: Vec<Day>,
@@ -44,7 +39,6 @@ pub struct Window {
 /// Days on which no weight rises.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[non_exhaustive]
 pub struct Freeze {
     /// The first day, in days since 1970-01-01.
     pub from_day: u32,
@@ -118,8 +112,9 @@ pub(crate) fn days_in_words(days: &[Day]) -> String {
     }
 }
 
-/// Minutes after midnight of `09:30`; `24:00` is the end of the day.
-pub(crate) fn minute_of(text: &str) -> Option<u16> {
+/// Minutes after midnight of `09:30`; `24:00` is the end of the day. `None`: it is no time of the day.
+#[must_use]
+pub fn minute_of(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
     let digits = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(hours) || !digits(minutes) {
@@ -130,8 +125,9 @@ pub(crate) fn minute_of(text: &str) -> Option<u16> {
     (minutes < 60 && minute <= 24 * 60).then_some(minute)
 }
 
-/// Days since 1970-01-01 of `2026-12-20`.
-pub(crate) fn day_of(text: &str) -> Option<u32> {
+/// Days since 1970-01-01 of `2026-12-20`. `None`: it is no day of the calendar.
+#[must_use]
+pub fn day_of(text: &str) -> Option<u32> {
     // Jiff reads more than this one form, such as 20261220 and times of a day.
     let written = text.len() == "2026-12-20".len() && text.as_bytes().get(4) == Some(&b'-');
     written.then(|| zone::day(text)).flatten()
@@ -184,8 +180,10 @@ impl Windows {
         })
     }
 
-    /// Is any of these times of the week in a window, freezes and changes of the clocks aside?
-    pub(crate) fn opens_on(&self, days: &[Day], minute: u16) -> bool {
+    /// Is any of these times of the week (days, and a minute after midnight) in a window, freezes and changes of the clocks
+    /// aside?
+    #[must_use]
+    pub fn opens_on(&self, days: &[Day], minute: u16) -> bool {
         // 1970-01-05 was a Monday.
         let week = (4..11).filter(|day| days.contains(&Day::of(*day)));
         week.map(|day| Local { day, minute: minute.into() }).any(|local| self.in_window(local))

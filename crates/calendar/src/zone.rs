@@ -48,7 +48,7 @@ impl Zone {
     }
 
     /// Every moment at which the wall clock shows this: none on a day it leaves it out, two on a day it repeats it.
-    pub(super) fn moments(&self, day: u32, minute: u32) -> Vec<u64> {
+    pub(crate) fn moments(&self, day: u32, minute: u32) -> Vec<u64> {
         let Some(shown) = clock(day, minute) else { return Vec::new() };
         let zoned = self.0.to_ambiguous_timestamp(shown);
         let both = [zoned.earlier(), zoned.later()];
@@ -67,7 +67,7 @@ impl Zone {
     }
 
     /// The moments of this day at which the clocks are changed.
-    pub(super) fn changes(&self, day: u32) -> Vec<u64> {
+    pub(crate) fn changes(&self, day: u32) -> Vec<u64> {
         // No place is a whole day away from UTC.
         let at = |day: u32| timestamp(u64::from(day) * DAY_MS);
         let Some((from, to)) = at(day.saturating_sub(1)).zip(at(day + 2)) else { return Vec::new() };
@@ -92,8 +92,9 @@ pub(crate) fn place(name: Option<&str>, utc_offset_minutes: i16) -> String {
     }
 }
 
-/// Minutes ahead of UTC of `UTC`, `+02:00`, `-05:30`.
-pub(crate) fn offset(text: &str) -> Option<i16> {
+/// Minutes that local time is ahead of UTC, of `UTC`, `+02:00`, `-05:30`. `None`: it is no such distance.
+#[must_use]
+pub fn offset(text: &str) -> Option<i16> {
     if matches!(text, "UTC" | "Z") {
         return Some(0);
     }
@@ -102,18 +103,20 @@ pub(crate) fn offset(text: &str) -> Option<i16> {
         (None, Some(rest)) => (-1, rest),
         (None, None) => return None,
     };
-    let minutes = i16::try_from(super::minute_of(rest)?).ok()?;
+    let minutes = i16::try_from(crate::window::minute_of(rest)?).ok()?;
     (minutes <= 14 * 60).then_some(sign * minutes)
 }
 
-/// Is there a time zone of this name? As the database writes it.
-pub(crate) fn known(name: &str) -> Option<String> {
+/// The name of a time zone as the database writes it; `None`: there is no such time zone.
+#[must_use]
+pub fn known(name: &str) -> Option<String> {
     let zone = TimeZoneDatabase::bundled().get(name).ok()?;
     zone.iana_name().map(str::to_owned)
 }
 
-/// Names of time zones that end in this, as people write cities.
-pub(crate) fn like(name: &str) -> Option<String> {
+/// A time zone whose name ends in this, as people write cities: `Europe/Berlin` for `berlin`. `None`: there is none.
+#[must_use]
+pub fn like(name: &str) -> Option<String> {
     let plain = |text: &str| text.to_ascii_lowercase().replace(['-', ' '], "_");
     let wanted = plain(name.rsplit('/').next().unwrap_or(name));
     let all = TimeZoneDatabase::bundled();
@@ -122,12 +125,12 @@ pub(crate) fn like(name: &str) -> Option<String> {
 }
 
 /// Days since 1970-01-01 of a date in one of the forms that jiff reads.
-pub(super) fn day(text: &str) -> Option<u32> {
+pub(crate) fn day(text: &str) -> Option<u32> {
     number(text.parse().ok()?)
 }
 
 /// Days since the Monday before.
-pub(super) fn weekday(day: u32) -> usize {
+pub(crate) fn weekday(day: u32) -> usize {
     let weekday = date(day).unwrap_or(EPOCH).weekday();
     usize::try_from(weekday.to_monday_zero_offset()).unwrap_or(0)
 }

@@ -5,14 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::amount::Span;
-use crate::window::zone::{Local, Zone, place};
 use crate::window::{Day, days_in_words};
+use crate::zone::{Local, Zone, place};
 
 /// When something is done regularly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[non_exhaustive]
 pub struct Timetable {
     /// The time zone, such as Europe/Berlin; `None`: the fixed offset applies.
     pub time_zone: Option<String>,
@@ -40,7 +38,6 @@ pub enum Times {
 /// A time of the week.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[non_exhaustive]
 pub struct TimeOfWeek {
     /// On which days.
     pub days: Vec<Day>,
@@ -103,7 +100,7 @@ impl Timetable {
     #[must_use]
     pub fn words(&self) -> String {
         let at = match &self.times {
-            Times::Every(ms) => return format!("every {}", Span::from_ms(*ms)),
+            Times::Every(ms) => return format!("every {}", notation::span(*ms)),
             Times::Weekly { at, .. } => at,
         };
         let times = at.iter().map(|time| {

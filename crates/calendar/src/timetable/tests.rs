@@ -1,23 +1,7 @@
 //! Times of the week in several places, on ordinary days and on those on which the clocks are changed.
 
 use super::*;
-use crate::tests::MINIMAL;
-
-fn plan(lines: &str) -> crate::Plan {
-    let text = format!("{MINIMAL}{lines}");
-    crate::load(&text).unwrap_or_else(|problems| panic!("{problems}")).plan
-}
-
-fn timetable(zone: &str, when: &str) -> Timetable {
-    let plan = plan(&format!("  windows: {{{zone}}}\n  practice: {{drill: {{{when}}}}}\n"));
-    plan.practice.and_then(|practice| practice.drill).expect("a drill").timetable
-}
-
-/// Milliseconds since 1970 of a moment as RFC 3339 writes it.
-fn at(moment: &str) -> u64 {
-    let moment: jiff::Timestamp = moment.parse().expect("a moment");
-    u64::try_from(moment.as_millisecond()).expect("after 1970")
-}
+use crate::tests::{at, timetable};
 
 /// From each moment: the last time until it, and the first after it.
 #[track_caller]
@@ -80,7 +64,7 @@ fn a_time_that_is_left_out_comes_later_and_one_that_comes_twice_comes_once() {
 #[test]
 fn in_words_and_how_close_two_of_them_are() {
     for (zone, when, words, gap_minutes) in [
-        ("", "every: 7d", "every 7d", 10_080),
+        ("", "everyDays: 7", "every 7d", 10_080),
         ("", "at: [{days: [mon], time: '09:00'}]", "Mon 09:00, UTC", 10_080),
         (BERLIN, "at: [{time: '09:30'}]", "daily 09:30, Europe/Berlin", 1_440),
         (
@@ -94,7 +78,7 @@ fn in_words_and_how_close_two_of_them_are() {
         assert_eq!(timetable.words(), words);
         assert_eq!(timetable.shortest_gap_ms(), gap_minutes * 60_000, "{words}");
     }
-    let berlin = timetable(BERLIN, "every: 7d");
+    let berlin = timetable(BERLIN, "everyDays: 7");
     assert_eq!(berlin.shown(at("2026-11-30T08:00:00Z")), "Mon 2026-11-30 09:00 Europe/Berlin");
     assert_eq!(berlin.first_after(5), Some(5 + 7 * 86_400_000));
 }
