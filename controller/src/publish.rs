@@ -1,5 +1,6 @@
 //! From the runs to the one policy document that every proxy gets.
 
+use api::path;
 use envoy::{Documents, Ecds, EcdsFile};
 use futures::future::BoxFuture;
 use ring::digest::SHA256;
@@ -15,7 +16,6 @@ pub use followers::{Followers, Served};
 
 /// Where the heartbeat goes: names that the bootstrap defines too.
 const CLUSTER: &str = "serin";
-const PATH: &str = "/v1/lease";
 
 /// A way to the proxies. Another place to run in is another target: the engine knows none of them by name.
 pub trait Target: Send + Sync {
@@ -150,7 +150,7 @@ impl Publisher {
         let lease = exposed.then(|| Lease {
             cluster: CLUSTER.to_owned(),
             authority: CLUSTER.to_owned(),
-            path: PATH.to_owned(),
+            path: path::LEASE.to_owned(),
             interval_ms: self.interval_ms,
             ttl_ms,
         });
@@ -159,7 +159,7 @@ impl Publisher {
         let digest = digest(&written(&policy)?);
         // A proxy asks for its lease by this path, filters of earlier releases too: so it names the document it runs.
         if let Some(lease) = &mut policy.lease {
-            lease.path = format!("{PATH}/{digest:016x}");
+            lease.path = path::lease_of(format_args!("{digest:016x}"));
         }
         Splitter::compile(&policy)?;
         Ok((written(&policy)?, digest))

@@ -30,6 +30,7 @@ mod wait;
 
 use std::sync::Arc;
 
+pub use api::path;
 pub use cluster::{Cluster, kubectl};
 pub use documents::stages_by_hand;
 pub use envoy_process::{EnvoyOptions, EnvoyProcess};

@@ -42,7 +42,7 @@ impl Plane {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let lease_addr = listener.local_addr().expect("its address");
         let router =
-            axum::Router::new().route("/v1/lease", axum::routing::get(answer)).with_state(lease.clone());
+            axum::Router::new().route(api::path::LEASE, axum::routing::get(answer)).with_state(lease.clone());
         tokio::spawn(axum::serve(listener, router).into_future());
         Self { ecds, ecds_addr, lease_addr, lease, generation: 0 }
     }

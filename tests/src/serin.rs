@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use api::ExportedRun;
+use api::{ExportedRun, path};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
@@ -142,7 +142,7 @@ impl Serin {
     pub async fn run(&mut self) {
         self.spawn();
         until("the controller to answer", async || {
-            reqwest::get(self.url("/healthz")).await.map(|_| ()).map_err(|error| error.to_string())
+            reqwest::get(self.url(path::HEALTHZ)).await.map(|_| ()).map_err(|error| error.to_string())
         })
         .await;
     }
@@ -288,7 +288,7 @@ impl Serin {
     }
 
     pub async fn view(&self, name: &str) -> Seen {
-        Seen(self.read(&format!("/v1/rollouts/{name}")).await)
+        Seen(self.read(&path::rollout(name)).await)
     }
 
     /// Waits until a rollout is as wanted.
@@ -302,7 +302,7 @@ impl Serin {
 
     /// The metrics page.
     pub async fn metrics(&self) -> String {
-        reqwest::get(self.url("/metrics")).await.expect("an answer").text().await.expect("text")
+        reqwest::get(self.url(path::METRICS)).await.expect("an answer").text().await.expect("text")
     }
 
     /// A run as `serin export` gives it, or the part of it that the further arguments ask for.

@@ -11,6 +11,7 @@ mod exercise;
 mod export;
 mod judgement;
 mod object;
+pub mod path;
 mod ready;
 mod refusal;
 mod run;

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use api::{
     ActRequest, Applied, ApplyQuery, DeleteQuery, Demand, Done, Figure, OBJECT_ANNOTATION, ObjectView,
-    Refusal, RollbackReply, RollbackRequest, RunView, Verb,
+    Refusal, RollbackReply, RollbackRequest, RunView, Verb, path,
 };
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -35,7 +35,7 @@ use split::Arm;
 use tally::lease::Question;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::access::{self, LEASE, LEASE_OF, Proxies, RefusalReason, RefusedRequests, RequestGuard, prove};
+use crate::access::{self, Proxies, RefusalReason, RefusedRequests, RequestGuard, prove};
 use crate::metrics;
 use crate::replicas::page;
 use crate::webhook::Deliveries;
@@ -89,28 +89,30 @@ const ENGINE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub fn router(api: Api) -> Router {
     let guard = api.guard.clone();
+    let below = |what: &str| path::of_rollout("{name}", what);
+    let one_below = |kind: &str, which: &str| path::one_of_rollout("{name}", kind, which);
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .route(LEASE, get(lease).layer(from_fn_with_state(api.proxies.clone(), prove)))
-        .route(LEASE_OF, get(lease_of).layer(from_fn_with_state(api.proxies.clone(), prove)))
-        .route("/v1/export", get(export::export))
-        .route("/v1/rollouts", get(list).post(apply))
-        .route("/v1/rollouts/{name}", get(one).delete(delete))
-        .route("/v1/rollouts/{name}/runs/{run}", get(run))
-        .route("/v1/rollouts/{name}/demand", get(demand))
-        .route("/v1/rollouts/{name}/verdict", get(judged::verdict))
-        .route("/v1/rollouts/{name}/hooks/{hook}", post(judged::hook))
-        .route("/api/v1/query", get(query::query).post(query::query))
-        .route("/v1/rollouts/{name}/metrics", post(push))
-        .route("/v1/rollouts/{name}/drill", post(exercises::drill))
-        .route("/v1/rollouts/{name}/drills", get(exercises::drills))
-        .route("/v1/rollouts/{name}/drills/{number}", get(exercises::one_drill))
-        .route("/v1/rollouts/{name}/parity", get(exercises::parity_checks).post(exercises::parity))
-        .route("/v1/rollouts/{name}/parity/{number}", get(exercises::one_parity))
-        .route("/v1/rollouts/{name}/rollback", post(rollback))
-        .route("/v1/rollouts/{name}/{act}", post(act))
+        .route(path::HEALTHZ, get(|| async { "ok\n" }))
+        .route(path::READYZ, get(ready))
+        .route(path::METRICS, get(metrics))
+        .route(path::LEASE, get(lease).layer(from_fn_with_state(api.proxies.clone(), prove)))
+        .route(&path::lease_of("{document}"), get(lease_of).layer(from_fn_with_state(api.proxies.clone(), prove)))
+        .route(path::EXPORT, get(export::export))
+        .route(path::ROLLOUTS, get(list).post(apply))
+        .route(&path::rollout("{name}"), get(one).delete(delete))
+        .route(&one_below(path::RUNS, "{run}"), get(run))
+        .route(&below(path::DEMAND), get(demand))
+        .route(&below(path::VERDICT), get(judged::verdict))
+        .route(&one_below(path::HOOKS, "{hook}"), post(judged::hook))
+        .route(path::QUERY, get(query::query).post(query::query))
+        .route(&below(path::FIGURES), post(push))
+        .route(&below(path::DRILL), post(exercises::drill))
+        .route(&below(path::DRILLS), get(exercises::drills))
+        .route(&one_below(path::DRILLS, "{number}"), get(exercises::one_drill))
+        .route(&below(path::PARITY), get(exercises::parity_checks).post(exercises::parity))
+        .route(&one_below(path::PARITY, "{number}"), get(exercises::one_parity))
+        .route(&below(Verb::Rollback.as_str()), post(rollback))
+        .route(&below("{act}"), post(act))
         .merge(triggers::routes())
         .layer(from_fn_with_state(idempotency::IdempotentAnswers::default(), idempotency::once))
         .with_state(api)
@@ -119,7 +121,7 @@ pub fn router(api: Api) -> Router {
 
 /// What is served at the proxies' own port: policies, and the lease.
 pub fn of_proxies(api: Api, ecds: Router, proxies: Proxies) -> Router {
-    let lease = Router::new().route(LEASE, get(lease)).route(LEASE_OF, get(lease_of)).with_state(api);
+    let lease = Router::new().route(path::LEASE, get(lease)).route(&path::lease_of("{document}"), get(lease_of)).with_state(api);
     ecds.merge(lease).layer(from_fn_with_state(proxies, prove))
 }
 

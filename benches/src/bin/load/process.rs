@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::{free_port, within};
+use tests::{free_port, path, within};
 
 /// A hundred rollouts begin in a few seconds; busy machines take longer.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -54,7 +54,7 @@ impl Controller {
             .spawn()
             .expect("serin starts");
         let controller = Self { child, dir, http, ecds, client: reqwest::Client::new() };
-        within(PATIENCE, "the controller", async || controller.get("/healthz").await).await;
+        within(PATIENCE, "the controller", async || controller.get(path::HEALTHZ).await).await;
         controller
     }
 
@@ -71,22 +71,22 @@ impl Controller {
     }
 
     pub async fn apply(&self, spec: &str) {
-        self.post("/v1/rollouts", spec.to_owned()).await;
+        self.post(path::ROLLOUTS, spec.to_owned()).await;
     }
 
     pub async fn abort(&self, name: &str) {
-        self.post(&format!("/v1/rollouts/{name}/abort"), "{}".to_owned()).await;
+        self.post(&path::of_rollout(name, "abort"), "{}".to_owned()).await;
     }
 
     pub async fn view(&self, name: &str) -> Value {
-        let text = self.get(&format!("/v1/rollouts/{name}")).await.expect("a view");
+        let text = self.get(&path::rollout(name)).await.expect("a view");
         serde_json::from_str(&text).expect("JSON")
     }
 
     /// Waits until all rollouts are in a phase, with their weights acknowledged.
     pub async fn until_all(&self, phase: &str) {
         within(PATIENCE, "all rollouts", async || {
-            let text = self.get("/v1/rollouts").await.expect("the rollouts");
+            let text = self.get(path::ROLLOUTS).await.expect("the rollouts");
             let all: Vec<Value> = serde_json::from_str(&text).expect("JSON");
             let there = |view: &&Value| view["phase"] == phase && view["stages"][0]["gates"][0].is_object();
             let n = all.iter().filter(there).count();
@@ -96,7 +96,7 @@ impl Controller {
     }
 
     pub async fn metrics(&self) -> String {
-        self.get("/metrics").await.expect("metrics")
+        self.get(path::METRICS).await.expect("metrics")
     }
 
     /// Looks made so far.

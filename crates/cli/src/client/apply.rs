@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use api::{Applied, ApplyQuery, TriggerApplied, TriggerQuery};
+use api::{Applied, ApplyQuery, TriggerApplied, TriggerQuery, path};
 
 use super::files::{Placed, read_documents};
 use super::seen::at_seen_revision;
@@ -98,14 +98,14 @@ fn faults(items: &[Item]) -> BTreeMap<String, String> {
 async fn send(client: &Client, options: &args::Apply, item: &Item) -> Result<Answer> {
     let args::Apply { again, dry_run, .. } = *options;
     if item.trigger {
-        return client.post_text("/v1/triggers", &TriggerQuery { dry_run }, item.text.clone()).await;
+        return client.post_text(path::TRIGGERS, &TriggerQuery { dry_run }, item.text.clone()).await;
     }
     let query = ApplyQuery { again, dry_run };
     if dry_run || item.problems.is_some() {
-        return client.post_text("/v1/rollouts", &query, item.text.clone()).await;
+        return client.post_text(path::ROLLOUTS, &query, item.text.clone()).await;
     }
     let client = at_seen_revision(client, &item.name, &options.meant).await?;
-    client.post_text("/v1/rollouts", &query, item.text.clone()).await
+    client.post_text(path::ROLLOUTS, &query, item.text.clone()).await
 }
 
 /// Says the outcome of a document, and returns it in one word.

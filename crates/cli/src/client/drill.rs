@@ -12,8 +12,8 @@ use crate::args;
 
 impl Exercise for DrillView {
     const WHAT: ExerciseKind = ExerciseKind::Drill;
-    const ASKED_AT: &str = "drill";
-    const READ_AT: &str = "drills";
+    const ASKED_AT: &str = api::path::DRILL;
+    const READ_AT: &str = api::path::DRILLS;
 
     fn outcome(&self) -> Option<&OpenEnum<Outcome>> {
         self.outcome.as_ref()

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use api::{Begun, ExerciseKind, OpenEnum, Outcome, RunView};
+use api::{Begun, ExerciseKind, OpenEnum, Outcome, RunView, path};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -62,15 +62,14 @@ async fn one<T: Exercise>(
     request: &impl Serialize,
     shown: &Shown,
 ) -> Result<u8> {
-    let below = format!("/v1/rollouts/{name}");
     let asking = seen(client, name, &ActPrecondition::default()).await?;
-    let Begun { number } = asking.post(&format!("{below}/{}", T::ASKED_AT), request).await?.read()?;
+    let Begun { number } = asking.post(&path::of_rollout(name, T::ASKED_AT), request).await?.read()?;
     if shown.detach {
         println!("{name}: {} {number} begun; see: serin get {name}", T::WHAT.words());
         return Ok(0);
     }
-    let path = format!("{below}/{}/{number}", T::READ_AT);
-    let (answer, ended) = follow::<T>(client, &path, shown.output).await?;
+    let read_at = path::one_of_rollout(name, T::READ_AT, number);
+    let (answer, ended) = follow::<T>(client, &read_at, shown.output).await?;
     match shown.output {
         Output::Json => print!("{}", answer.pretty()?),
         Output::Text => print!("{}", ended.report()),
@@ -82,7 +81,7 @@ async fn one<T: Exercise>(
 /// or the rollout itself. `None`, and the person is told: several cannot be begun and left alone.
 async fn meant(client: &Client, name: &str, detach: bool) -> Result<Option<Vec<String>>> {
     // Whether there is such a rollout is said by whoever is to begin something on it.
-    let run: RunView = match refusal(client.get(&format!("/v1/rollouts/{name}")).await)? {
+    let run: RunView = match refusal(client.get(&path::rollout(name)).await)? {
         Ok(answer) => answer.read()?,
         Err(_) => RunView::default(),
     };

@@ -31,7 +31,7 @@ pub async fn export(options: args::Export) -> Result<ExitCode> {
         format: format.into(),
         what: what.map(Into::into),
     };
-    let mut answer = Client::new(&server).stream("/v1/export", &query).await?;
+    let mut answer = Client::new(&server).stream(api::path::EXPORT, &query).await?;
     let mut out: Box<dyn std::io::Write> = match &file {
         Some(path) => {
             let made = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
@@ -50,7 +50,7 @@ pub async fn history(options: args::History) -> Result<ExitCode> {
     let args::History { server, name, run, output } = options;
     let what = if run.is_some() { Table::History } else { Table::Runs };
     let query = ExportQuery { name: Some(name.clone()), run, what: Some(what), ..ExportQuery::default() };
-    let found = Client::new(&server).get_with("/v1/export", &query).await?;
+    let found = Client::new(&server).get_with(api::path::EXPORT, &query).await?;
     let runs: Vec<ExportedRun> = found.read()?;
     if runs.is_empty() {
         eprintln!("{name} has no such run; see: serin history {name}, or serin get");

@@ -22,7 +22,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use api::{ActRequest, Applied, DeleteQuery, Done, Figure, RollbackReply, RollbackRequest, RunView, Verb};
+use api::{
+    ActRequest, Applied, DeleteQuery, Done, Figure, RollbackReply, RollbackRequest, RunView, Verb, path,
+};
 pub use apply::apply;
 use connection::{Answer, Client, refusal};
 pub use drill::drill;
@@ -70,21 +72,17 @@ async fn ask_for(verb: Verb, options: &args::Act, request: &ActRequest) -> Resul
     let client = Client::new(server);
     // Traffic is taken back from wherever it is.
     let client = if verb == Verb::Abort { client } else { seen(&client, name, meant).await? };
-    let done: Done = client.post(&path(name, verb), request).await?.read()?;
+    let done: Done = client.post(&path::of_rollout(name, verb), request).await?.read()?;
     done.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     println!("{name}: done ({verb}); see: serin get {name}");
     Ok(ExitCode::SUCCESS)
-}
-
-fn path(name: &str, verb: Verb) -> String {
-    format!("/v1/rollouts/{name}/{verb}")
 }
 
 pub async fn retry(options: args::Retry) -> Result<ExitCode> {
     let args::Retry { server, name, reason, meant } = options;
     let request = ActRequest { reason, ..ActRequest::default() };
     let client = seen(&Client::new(&server), &name, &meant).await?;
-    let applied: Applied = client.post(&path(&name, Verb::Retry), &request).await?.read()?;
+    let applied: Applied = client.post(&path::of_rollout(&name, Verb::Retry), &request).await?.read()?;
     applied.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     println!("{name}: {}; {}", apply::said(&applied, false).1, apply::next(&applied));
     Ok(ExitCode::SUCCESS)
@@ -94,7 +92,7 @@ pub async fn rollback(options: args::Rollback) -> Result<ExitCode> {
     let args::Rollback { act: args::Act { server, name, reason, meant }, to, unverified } = options;
     let request = RollbackRequest { reason, to, unverified };
     let client = seen(&Client::new(&server), &name, &meant).await?;
-    let went = client.post(&path(&name, Verb::Rollback), &request).await?;
+    let went = client.post(&path::of_rollout(&name, Verb::Rollback), &request).await?;
     let RollbackReply { run, begun, message, .. } = went.read()?;
     if begun {
         println!("{name}: run {run}: {message}; follow it: serin get {name} -w");
@@ -107,7 +105,7 @@ pub async fn rollback(options: args::Rollback) -> Result<ExitCode> {
 pub async fn delete(options: args::Act) -> Result<ExitCode> {
     let args::Act { server, name, reason, meant } = options;
     let client = seen(&Client::new(&server), &name, &meant).await?;
-    client.delete(&format!("/v1/rollouts/{name}"), &DeleteQuery { reason }).await?;
+    client.delete(&path::rollout(&name), &DeleteQuery { reason }).await?;
     println!("{name}: deleted; what it did: serin history {name}");
     Ok(ExitCode::SUCCESS)
 }
@@ -116,7 +114,7 @@ pub async fn push(options: args::Push) -> Result<ExitCode> {
     let args::Push { server, name, metric, version, value, n } = options;
     let said = format!("{name}: {metric} of {version} is {value}");
     let figure = Figure { metric, version, value, n };
-    Client::new(&server).post(&format!("/v1/rollouts/{name}/metrics"), &figure).await?;
+    Client::new(&server).post(&path::of_rollout(&name, path::FIGURES), &figure).await?;
     println!("{said}");
     Ok(ExitCode::SUCCESS)
 }
@@ -129,7 +127,7 @@ pub async fn get(options: args::Get) -> Result<ExitCode> {
     // What objects say is asked for when the controller cannot be, and by nobody who wants the rest of a run.
     let whole = options.run.is_none() && !options.watch && options.output == Output::Text;
     let Some(name) = &options.name else {
-        let all = match client.get("/v1/rollouts").await {
+        let all = match client.get(path::ROLLOUTS).await {
             Err(error) if whole => return objects::instead(&client, None, error).await,
             all => all?,
         };
@@ -139,11 +137,11 @@ pub async fn get(options: args::Get) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     };
-    let run = options.run.map(|run| format!("/runs/{run}")).unwrap_or_default();
-    let path = format!("/v1/rollouts/{name}{run}");
+    let run = options.run.map(|run| path::one_of_rollout(name, path::RUNS, run));
+    let read_at = run.unwrap_or_else(|| path::rollout(name));
     let mut seen = String::new();
     loop {
-        let answer = match client.get(&path).await {
+        let answer = match client.get(&read_at).await {
             Err(error) if whole => return objects::instead(&client, Some(name), error).await,
             answer => answer?,
         };

@@ -12,8 +12,8 @@ use crate::args;
 
 impl Exercise for ParityView {
     const WHAT: ExerciseKind = ExerciseKind::Parity;
-    const ASKED_AT: &str = "parity";
-    const READ_AT: &str = "parity";
+    const ASKED_AT: &str = api::path::PARITY;
+    const READ_AT: &str = api::path::PARITY;
 
     fn outcome(&self) -> Option<&OpenEnum<Outcome>> {
         self.outcome.as_ref()

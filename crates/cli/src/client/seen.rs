@@ -25,7 +25,7 @@ async fn saying(
 ) -> Result<Client> {
     let seen = match &meant.revision {
         Some(revision) => Some(revision.clone()),
-        None => match refusal(client.get(&format!("/v1/rollouts/{name}")).await)? {
+        None => match refusal(client.get(&api::path::rollout(name)).await)? {
             Ok(answer) => Some(answer.read::<RunView>()?.revision),
             Err(Refusal::Unknown(_)) => absent.map(str::to_owned),
             Err(refusal) => return Err(refusal.into()),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use api::{FireRequest, Fired, OpenEnum, PollView, TriggerView, TriggeredView, VersionOutcome};
+use api::{FireRequest, Fired, OpenEnum, PollView, TriggerView, TriggeredView, VersionOutcome, path};
 use manifest::When;
 use serde_json::Value;
 
@@ -13,11 +13,10 @@ use crate::args::{Output, Trigger, TriggerAct};
 
 pub async fn run(options: Trigger) -> Result<ExitCode> {
     let client = Client::new(&options.server);
-    let path = |name: &str| format!("/v1/triggers/{name}");
     match options.act {
         TriggerAct::Get { name, output } => {
-            let path = name.as_deref().map_or_else(|| "/v1/triggers".to_owned(), path);
-            let found = client.get(&path).await?;
+            let read_at = name.as_deref().map_or_else(|| path::TRIGGERS.to_owned(), path::trigger);
+            let found = client.get(&read_at).await?;
             match (output, name) {
                 (Output::Json, _) => print!("{}", found.pretty()?),
                 (Output::Text, Some(_)) => print!("{}", one(&found.read()?, now_ms())),
@@ -26,7 +25,7 @@ pub async fn run(options: Trigger) -> Result<ExitCode> {
         }
         TriggerAct::Fire { name, version, again, reason } => {
             let request = FireRequest { version, again, reason };
-            let fired = client.post(&format!("{}/fire", path(&name)), &request).await?;
+            let fired = client.post(&path::of_trigger(&name, path::FIRE), &request).await?;
             let Fired { triggered, version, message } = fired.read()?;
             println!("{name}: version {}: {message}", version.unwrap_or_default());
             if !triggered {
@@ -34,7 +33,7 @@ pub async fn run(options: Trigger) -> Result<ExitCode> {
             }
         }
         TriggerAct::Delete { name } => {
-            client.delete(&path(&name), &()).await?;
+            client.delete(&path::trigger(&name), &()).await?;
             println!("{name}: forgotten");
         }
     }

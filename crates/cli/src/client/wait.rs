@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use api::RunView;
+use api::{RunView, path};
 use tokio::time::Instant;
 
 use super::{Client, LOOK, exit_code};
@@ -63,10 +63,9 @@ pub async fn wait(options: args::Wait) -> Result<ExitCode> {
 
 /// The run that is waited for; while its number has not come, the one before it.
 async fn look(client: &Client, name: &str, awaited: Option<u64>) -> Result<RunView> {
-    let path = format!("/v1/rollouts/{name}");
-    let view: RunView = client.get(&path).await?.read()?;
+    let view: RunView = client.get(&path::rollout(name)).await?.read()?;
     match awaited.filter(|run| *run < view.run.run) {
-        Some(run) => client.get(&format!("{path}/runs/{run}")).await?.read(),
+        Some(run) => client.get(&path::one_of_rollout(name, path::RUNS, run)).await?.read(),
         None => Ok(view),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use api::path::METRICS;
 use doctor::{Api, Clock, KINDS, Page, Part, Proxy, Right, Snapshot};
 use istio::{Client, Deed, Plugin, installation};
 use serde_json::Value;
@@ -102,7 +103,7 @@ pub async fn snapshot(options: &Doctor) -> Result<Snapshot> {
                 .to_owned())
         }
         Some(url) => {
-            web.get(&format!("{}/metrics", url.trim_end_matches('/')), &[]).await.map(|(text, _)| Page(text))
+            web.get(&format!("{}{METRICS}", url.trim_end_matches('/')), &[]).await.map(|(text, _)| Page(text))
         }
     };
     let prometheus = match &options.prometheus {

@@ -257,7 +257,7 @@ impl Run<'_> {
     /// The controller's view. One that is silent for a while, on a busy machine, is waited for: proxies lose their leases
     /// meanwhile, which is part of what is told.
     async fn asked(&mut self) -> anyhow::Result<RunView> {
-        let (url, deadline) = (format!("/v1/rollouts/{}", spec::NAME), Instant::now() + PATIENCE);
+        let (url, deadline) = (api::path::rollout(spec::NAME), Instant::now() + PATIENCE);
         loop {
             self.mesh.check_running()?;
             match self.mesh.controller(&url).await {

@@ -1,5 +1,6 @@
 //! What a request may bring along. A page of another origin can send a form without a preflight request.
 
+use api::path;
 use axum::http::header::{CONTENT_TYPE, ORIGIN, REFERER, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -21,8 +22,8 @@ pub enum Form {
 
 impl Form {
     /// What is posted there.
-    pub fn of(path: &str) -> Self {
-        if matches!(path, "/v1/rollouts" | "/v1/triggers") { Self::Document } else { Self::Json }
+    pub fn of(at: &str) -> Self {
+        if matches!(at, path::ROLLOUTS | path::TRIGGERS) { Self::Document } else { Self::Json }
     }
 
     /// How much of it is read, in bytes.

@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::path::LEASE;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderValue};
@@ -26,11 +27,6 @@ use axum::response::{IntoResponse, Response};
 pub use names::Names;
 pub use proxies::{Proxies, Tokens, prove};
 pub use refused::{RefusalReason, RefusedRequest, RefusedRequests};
-
-/// Where proxies ask for their lease.
-pub const LEASE: &str = "/v1/lease";
-/// The same where the path names the document that the proxy runs.
-pub const LEASE_OF: &str = "/v1/lease/{document}";
 
 /// A body must have come by then.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -29,7 +29,7 @@ fn endless() -> Body {
 async fn served(room: usize, patience: ConnectionTimeouts, tls: Option<Tls>) -> Served {
     let router =
         Router::new().route("/", get(|| async { "here" })).route("/endless", get(|| async { endless() }));
-    let router = router.route(access::LEASE, get(|| async { "here" }));
+    let router = router.route(api::path::LEASE, get(|| async { "here" }));
     let socket = listen("--http", "127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let address = socket.local_addr().expect("its address");
     let refused_requests = RefusedRequests::default();
@@ -103,7 +103,7 @@ async fn a_flood_of_leases_locks_nobody_out() {
         for n in 0..16 {
             let mut lease = connect(&served).await;
             if n % 4 > 0 {
-                ask(&mut lease, access::LEASE).await;
+                ask(&mut lease, api::path::LEASE).await;
             }
             flood.push(lease);
         }
@@ -115,7 +115,7 @@ async fn a_flood_of_leases_locks_nobody_out() {
     // Those that idle for longest have gone, and were told so.
     ends(&mut flood[0]).await;
     let mut last = flood.pop().expect("the last");
-    ask(&mut last, access::LEASE).await;
+    ask(&mut last, api::path::LEASE).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use api::{Check, Readiness};
+use api::{Check, Readiness, path};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::{forward, page};
-use crate::access::{self, LEASE, LEASE_OF, Proxies, RequestGuard, prove};
+use crate::access::{self, Proxies, RequestGuard, prove};
 use crate::{metrics, server};
 
 /// The journal's head is looked at this often: a watch ends, expires and hangs unseen, and a look does not.
@@ -51,11 +51,11 @@ pub struct Read {
 impl Follower {
     pub fn router(&self) -> Router {
         Router::new()
-            .route("/healthz", get(|| async { "ok\n" }))
-            .route("/readyz", get(ready))
-            .route("/metrics", get(metrics))
-            .route(LEASE, get(lease).layer(from_fn_with_state(self.proxies.clone(), prove)))
-            .route(LEASE_OF, get(lease_of).layer(from_fn_with_state(self.proxies.clone(), prove)))
+            .route(path::HEALTHZ, get(|| async { "ok\n" }))
+            .route(path::READYZ, get(ready))
+            .route(path::METRICS, get(metrics))
+            .route(path::LEASE, get(lease).layer(from_fn_with_state(self.proxies.clone(), prove)))
+            .route(&path::lease_of("{document}"), get(lease_of).layer(from_fn_with_state(self.proxies.clone(), prove)))
             .fallback(forward::forward)
             .with_state(self.clone())
             .layer(from_fn_with_state(self.guard.clone(), access::guard))
@@ -63,7 +63,7 @@ impl Follower {
 
     pub fn of_proxies(&self, ecds: Router, here: Proxies) -> Router {
         let lease =
-            Router::new().route(LEASE, get(lease)).route(LEASE_OF, get(lease_of)).with_state(self.clone());
+            Router::new().route(path::LEASE, get(lease)).route(&path::lease_of("{document}"), get(lease_of)).with_state(self.clone());
         ecds.merge(lease).layer(from_fn_with_state(here, prove))
     }
 

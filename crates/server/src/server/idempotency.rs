@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use api::{EXPECT_HEADER, KEY_HEADER, Refusal, USER_HEADER};
+use api::{EXPECT_HEADER, KEY_HEADER, Refusal, USER_HEADER, Verb, path};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
@@ -61,14 +61,14 @@ impl Known {
 /// Does a request that carries a key once.
 pub async fn once(State(answers): State<IdempotentAnswers>, request: Request, next: Next) -> Response {
     // Figures and what registries send are no acts of a person: there are many, and each stands for itself.
-    let path = request.uri().path();
-    let figures = path.ends_with("/metrics") || path.ends_with("/webhook");
+    let last = request.uri().path().rsplit('/').next().unwrap_or_default();
+    let figures = [path::FIGURES, path::WEBHOOK].contains(&last);
     let acts = !figures && [Method::POST, Method::DELETE].contains(request.method());
     let Some(key) = request.headers().get(KEY_HEADER).filter(|_| acts) else {
         return next.run(request).await;
     };
     // Taking traffic back is never held up, not even by a wrong key.
-    let back = request.uri().path().ends_with("/abort");
+    let back = last == Verb::Abort.as_str();
     let key = key.to_str().map(str::trim).unwrap_or_default().to_owned();
     let fits = !key.is_empty() && key.len() <= LONGEST_KEY;
     if back && !fits {

@@ -1,6 +1,6 @@
 //! Triggers: keeping them, looking at them, and what registries send them.
 
-use api::{Done, FireRequest, Fired, Refusal, TriggerApplied, TriggerQuery, TriggerView};
+use api::{Done, FireRequest, Fired, Refusal, TriggerApplied, TriggerQuery, TriggerView, path};
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
@@ -18,10 +18,10 @@ use sources::Text;
 
 pub fn routes() -> Router<Api> {
     Router::new()
-        .route("/v1/triggers", get(list).post(keep))
-        .route("/v1/triggers/{name}", get(one).delete(forget))
-        .route("/v1/triggers/{name}/fire", post(fire))
-        .route("/v1/triggers/{name}/webhook", post(deliver))
+        .route(path::TRIGGERS, get(list).post(keep))
+        .route(&path::trigger("{name}"), get(one).delete(forget))
+        .route(&path::of_trigger("{name}", path::FIRE), post(fire))
+        .route(&path::of_trigger("{name}", path::WEBHOOK), post(deliver))
 }
 
 async fn list(State(api): State<Api>) -> Response {

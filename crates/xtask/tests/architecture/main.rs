@@ -9,6 +9,7 @@
 
 mod files;
 mod graph;
+mod places;
 mod sizes;
 
 use std::collections::BTreeSet;

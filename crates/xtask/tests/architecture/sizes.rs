@@ -14,7 +14,7 @@ const OF_ITS_OWN: [(&str, usize); 1] = [("controller", 8_000)];
 
 /// The crate that a Rust file belongs to, by its folder; `None`: it is a test. Of the crate `tests` the library counts, which
 /// is the harness; the stories are tests like any others.
-fn crate_of(path: &Path) -> Option<String> {
+pub fn crate_of(path: &Path) -> Option<String> {
     let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
     let (folder, rest) = match parts.split_first()? {
         (&"crates", rest) => (rest.first()?, rest.get(1..)?),
@@ -30,12 +30,18 @@ fn crate_of(path: &Path) -> Option<String> {
 
 /// Lines up to the tests within the file.
 fn lines(text: &str) -> usize {
-    let lines: Vec<&str> = text.lines().collect();
+    without_tests(text).len()
+}
+
+/// The lines of a file before the tests within it.
+pub fn without_tests(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.lines().collect();
     let tests = lines.windows(3).position(|three| {
         three[0] == "#[cfg(test)]"
             && three[1..].iter().any(|line| line.starts_with("mod ") && line.ends_with('{'))
     });
-    tests.unwrap_or(lines.len())
+    lines.truncate(tests.unwrap_or(lines.len()));
+    lines
 }
 
 #[test]
