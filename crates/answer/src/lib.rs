@@ -9,10 +9,17 @@
 //! ```
 
 mod compile;
+mod document;
+mod format;
+mod json;
+mod key;
 mod observed;
 mod pointer;
 mod reader;
 mod rules;
+mod seen;
+mod sse;
+mod utf8;
 
 pub use compile::Compiled;
 pub use observed::{Class, Fault, Finish, Observed, Score, Unseen};
