@@ -89,6 +89,28 @@ fn folder(workspace: &Workspace) -> PathBuf {
     workspace.root.join("istio")
 }
 
+/// Values that fit the schema and not each other, and words of the error.
+const REFUSED: [(&str, &str); 4] = [
+    ("monitoring.serviceMonitor.enabled=true", "set networkPolicy.monitoring"),
+    ("controller.podLabels.app=other", "leave it out"),
+    ("controller.extraArgs={--http=127.0.0.1:1}", "other values of the chart say --http="),
+    ("plugin.enabled=true", "plugin.namespaces"),
+];
+
+/// Values, and how often a line is in what is made of them.
+const MADE: [(&str, &str, usize); 6] = [
+    ("services[0].name=a,services[0].namespace=b", "kind: DestinationRule", 1),
+    (
+        "services[0].name=a,services[0].namespace=b,services[0].destinationRule=false",
+        "kind: DestinationRule",
+        0,
+    ),
+    ("replicas=2", "podAntiAffinity:", 1),
+    ("replicas=1", "podAntiAffinity:", 0),
+    ("fullnameOverride=a.b", "name: a-b", 5),
+    ("controller.extraArgs={--log=info}", "- --log=info", 1),
+];
+
 fn check(helm: &Path, workspace: &Workspace) -> Result<()> {
     for manifest in &MANIFESTS {
         let path = folder(workspace).join(manifest.file);
@@ -108,6 +130,16 @@ fn check(helm: &Path, workspace: &Workspace) -> Result<()> {
         lint().arg("--values").arg(&values).run_aside()?;
         let template = Call::new(helm).args(["template", "serin"]).arg(&chart);
         template.arg("--values").arg(&values).text()?;
+    }
+    for (values, reason) in REFUSED {
+        let said = Call::new(helm).args(["template", "serin"]).arg(&chart).args(["--set", values]).text();
+        let refused = said.as_ref().is_err_and(|error| format!("{error:?}").contains(reason));
+        ensure!(refused, "the chart takes {values}, or does not say {reason:?}");
+    }
+    for (values, object, count) in MADE {
+        let call = Call::new(helm).args(["template", "serin"]).arg(&chart).args(["--set", values]);
+        let found = call.text()?.lines().filter(|line| line.trim() == object).count();
+        ensure!(found == count, "{values} makes {found} lines `{object}`, where it should make {count}");
     }
     Ok(())
 }

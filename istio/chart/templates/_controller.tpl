@@ -13,6 +13,14 @@
 
 {{/* What `serin run` is started with. A test compares the names with what it knows. */}}
 {{- define "serin.arguments" -}}
+{{- include "serin.arguments.own" . }}
+{{- with .Values.controller.extraArgs }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Of these, what other values say. */}}
+{{- define "serin.arguments.own" -}}
 - --http=0.0.0.0:7070
 - --ecds=0.0.0.0:7071
 - --store=/var/lib/serin/serin.db
@@ -63,8 +71,5 @@
 {{- end }}
 {{- if .Values.controller.secretsFrom }}
 - --secret-dir=/etc/serin/secrets
-{{- end }}
-{{- with .Values.controller.extraArgs }}
-{{ toYaml . }}
 {{- end }}
 {{- end }}

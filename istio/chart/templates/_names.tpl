@@ -1,6 +1,6 @@
 {{/* What the controller's objects are called. */}}
 {{- define "serin.name" -}}
-{{ default .Release.Name .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{ default .Release.Name .Values.fullnameOverride | replace "." "-" | trunc 52 | trimSuffix "-" }}
 {{- end }}
 
 {{- define "serin.account" -}}
@@ -81,6 +81,23 @@ filters into the chain for a moment.
 {{- end }}
 {{- if and .Values.monitoring.serviceMonitor.enabled (not .Values.standardLabels) }}
 {{- fail "monitoring.serviceMonitor selects by the labels of standardLabels: switch them on" }}
+{{- end }}
+{{- with .Values.networkPolicy }}
+{{- if and $.Values.monitoring.serviceMonitor.enabled .enabled (not .monitoring) (not .from) }}
+{{- fail "monitoring.serviceMonitor is on, and the NetworkPolicy keeps Prometheus out: set networkPolicy.monitoring to the namespace it runs in" }}
+{{- end }}
+{{- end }}
+{{- if hasKey .Values.controller.podLabels "app" }}
+{{- fail "controller.podLabels.app: the Service selects the controller by this label; leave it out" }}
+{{- end }}
+{{- $repeated := list "--proxy-metrics" "--allowed-host" "--source-host" "--hook-host" "--kubernetes-workloads" "--istio-plugin" }}
+{{- range $extra := .Values.controller.extraArgs }}
+{{- $name := splitList "=" $extra | first }}
+{{- range $known := include "serin.arguments.own" $ | fromYamlArray }}
+{{- if and (eq $name (splitList "=" $known | first)) (not (has $name $repeated)) }}
+{{- fail (printf "controller.extraArgs: %s, and other values of the chart say %s; change those" $extra $known) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if and (gt (int .Values.replicas) 1) .Values.store.existingClaim }}
 {{- fail "store.existingClaim is one, and each of several replicas has a store of its own: leave it out" }}

@@ -14,8 +14,16 @@ const MIN_SAMPLES: u64 = 100;
 
 pub(super) fn gates(check: &mut Check, spec: &RolloutSpec) -> Vec<Gate> {
     let mut gates: Vec<Gate> = Vec::new();
-    for written in spec.gates.iter().filter(|gate| gate.level != Some(Level::Off)) {
+    for written in &spec.gates {
         let at = check.place("gates", &written.name);
+        if written.level == Some(Level::Off) {
+            let says_nothing = written.metric.is_none() && written.source.is_none();
+            if says_nothing && !is_of_preset(spec, &written.name) {
+                let others = spec.gates.iter().filter(|gate| gate.level != Some(Level::Off));
+                nothing_to_switch_off(check, &at, "gate", others.map(|gate| gate.name.as_str()));
+            }
+            continue;
+        }
         if written.metric.is_none() && written.source.is_none() && is_of_preset(spec, &written.name) {
             source_is_yours(check, &at, &written.name, spec);
             continue;
@@ -32,6 +40,21 @@ pub(super) fn gates(check: &mut Check, spec: &RolloutSpec) -> Vec<Gate> {
 fn is_of_preset(spec: &RolloutSpec, name: &str) -> bool {
     let preset = spec.preset.as_deref().and_then(preset::find);
     preset.is_some_and(|preset| preset.gates.iter().any(|gate| gate.name == name))
+}
+
+/// `{name: NAME, level: off}` where nothing has that name: most likely it is misspelt, and what was meant goes on.
+pub(super) fn nothing_to_switch_off<'a>(
+    check: &mut Check,
+    at: &str,
+    kind: &str,
+    others: impl Iterator<Item = &'a str>,
+) {
+    let others = others.collect::<Vec<_>>().join(", ");
+    let remedy = match others.is_empty() {
+        true => "leave the entry out".to_owned(),
+        false => format!("name one of {others}, or leave the entry out"),
+    };
+    check.refuse(format!("{at}.name"), format!("there is no {kind} of this name to switch off"), remedy);
 }
 
 /// A preset knows what an accuracy must be, and not where yours is read.

@@ -1,6 +1,6 @@
 //! The limits of the whole run.
 
-use super::gates::{metric, unread, value};
+use super::gates::{metric, nothing_to_switch_off, unread, value};
 use super::{Check, possible, sources, span};
 use crate::gate::{Gate, Guardrail, Metric, Reads};
 use crate::typed::{self, Level, RolloutSpec};
@@ -13,7 +13,13 @@ pub(super) fn guardrails(check: &mut Check, spec: &RolloutSpec, gates: &[Gate]) 
     for written in &spec.guardrails {
         let at = check.place("guardrails", &written.name);
         match written.level {
-            Some(Level::Off) => continue,
+            Some(Level::Off) => {
+                if written.metric.is_none() && written.source.is_none() {
+                    let others = spec.guardrails.iter().filter(|other| other.level != Some(Level::Off));
+                    nothing_to_switch_off(check, &at, "guardrail", others.map(|other| other.name.as_str()));
+                }
+                continue;
+            }
             Some(Level::Advisory) => {
                 let remedy = "leave `level` out, or make it an advisory gate";
                 check.refuse(format!("{at}.level"), "a guardrail that only reports guards nothing", remedy);

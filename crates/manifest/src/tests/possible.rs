@@ -144,6 +144,23 @@ fn the_last_gate_is_not_switched_off() {
 }
 
 #[test]
+fn what_is_switched_off_has_a_name_that_is_known() {
+    check(
+        "preset: default\ngates: [{name: latenzy, level: off}]",
+        &[
+            "error (line 8): spec.gates[0].name: there is no gate of this name to switch off; name one of errors, latency, overdue, or leave the entry out",
+        ],
+    );
+    check(
+        "preset: default\nguardrails: [{name: overdue_limit, level: off}]",
+        &[
+            "error (line 8): spec.guardrails[0].name: there is no guardrail of this name to switch off; name one of errors-limit, overdue-limit, gone-limit, or leave the entry out",
+        ],
+    );
+    check("preset: default\nguardrails: [{name: overdue-limit, level: off}]", &[]);
+}
+
+#[test]
 fn what_own_gates_leave_unwatched_is_said() {
     let gate = "{name: g, metric: error_rate, against: stable, margin: 2x}";
     let said = |at: &str, lists: &str, what: &str, name: &str| {

@@ -15,7 +15,11 @@ struct Place {
 const PATHS: &str = "every path of the API is written once: use api::path";
 
 const PLACES: &[Place] = &[
-    Place { code: "\"/v1/rollouts", only_in: &["crates/api/src/path.rs", "crates/xtask/src/compose/story.rs"], why: PATHS },
+    Place {
+        code: "\"/v1/rollouts",
+        only_in: &["crates/api/src/path.rs", "crates/xtask/src/compose/story.rs"],
+        why: PATHS,
+    },
     Place { code: "\"/v1/triggers", only_in: &["crates/api/src/path.rs"], why: PATHS },
     Place { code: "\"/v1/export", only_in: &["crates/api/src/path.rs"], why: PATHS },
     Place { code: "\"/v1/lease", only_in: &["crates/api/src/path.rs"], why: PATHS },
