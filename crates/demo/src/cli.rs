@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use demo::load::self_test::SelfTest;
 use demo::load::{Load, LoadPlan, Popularity, Protocol, Summary, Users};
-use demo::model::{Behaviour, Log, ModelServer};
+use demo::model::{Behaviour, Log, ModelKind, ModelServer};
 use demo::run::{self, Assignment, CouldNotRun, Istio, Options, Programs, Progress, Rate, Scenario};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -58,6 +58,9 @@ struct Run {
     /// What happens to the new version.
     #[arg(long, value_enum, default_value_t = Scenario::Good)]
     scenario: Scenario,
+    /// What the models are.
+    #[arg(long, value_enum, default_value_t)]
+    model: ModelKind,
     /// How requests are spread over versions.
     #[arg(long, value_enum, default_value_t = Assignment::Sticky)]
     assignment: Assignment,
@@ -114,6 +117,18 @@ struct Model {
     /// Share of requests never answered, 0 to 1.
     #[arg(long)]
     hang_share: Option<f64>,
+    /// How far predictions have moved towards 0; 0: not at all.
+    #[arg(long)]
+    drift: Option<f64>,
+    /// Mean number of tokens of a chat's answer.
+    #[arg(long)]
+    tokens_mean: Option<f64>,
+    /// How long a token takes after the first, in milliseconds.
+    #[arg(long)]
+    token_ms: Option<f64>,
+    /// Share of chats that are refused, 0 to 1.
+    #[arg(long)]
+    refusal_share: Option<f64>,
 }
 
 #[derive(Debug, Args)]
@@ -133,6 +148,9 @@ struct Send {
     /// Stop after this many; without it, go on until Ctrl-C.
     #[arg(long)]
     requests: Option<u64>,
+    /// What the models are.
+    #[arg(long, value_enum, default_value_t)]
+    model: ModelKind,
     /// HTTP/2 with prior knowledge.
     #[arg(long)]
     http2: bool,
@@ -238,6 +256,7 @@ impl Run {
         Ok(Options {
             programs,
             scenario: self.scenario,
+            kind: self.model,
             assignment: self.assignment,
             seed: self.seed,
             speed: self.speed,
@@ -273,6 +292,10 @@ impl Model {
             tail_multiplier: self.tail_multiplier.unwrap_or(at_worst.tail_multiplier),
             confidence_mean: self.confidence_mean.unwrap_or(at_worst.confidence_mean),
             hang_share: self.hang_share.unwrap_or(at_worst.hang_share),
+            drift: self.drift.unwrap_or(at_worst.drift),
+            tokens_mean: self.tokens_mean.unwrap_or(at_worst.tokens_mean),
+            token_ms: self.token_ms.unwrap_or(at_worst.token_ms),
+            refusal_share: self.refusal_share.unwrap_or(at_worst.refusal_share),
             ..at_worst
         }
     }
@@ -287,7 +310,7 @@ impl Send {
             requests: self.requests,
             seed: self.seed,
             protocol: if self.http2 { Protocol::Http2 } else { Protocol::Http1 },
-            ..LoadPlan::to(self.target)
+            ..LoadPlan::asking(self.model, self.target)
         };
         let load = Load::start(plan).map_err(anyhow::Error::msg)?;
         let mut summary = Summary::default();

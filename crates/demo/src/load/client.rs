@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use super::record::{NoResponse, Record};
 use super::users::{Popularity, Users};
 use crate::clock;
+use crate::model::ModelKind;
 
 /// What to send, and how often.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct LoadPlan {
     pub authority: String,
     /// Path and query of each request.
     pub path: String,
+    /// What each request asks.
+    pub kind: ModelKind,
     /// Requests per second.
     pub rate: f64,
     /// Who sends them.
@@ -95,7 +98,8 @@ impl LoadPlan {
         Self {
             target,
             authority: "models.local".to_owned(),
-            path: "/v1/predict".to_owned(),
+            path: ModelKind::default().path().to_owned(),
+            kind: ModelKind::default(),
             rate: 200.0,
             users: Users { count: 10_000, popularity: Popularity::Uniform },
             seed: 1,
@@ -106,13 +110,18 @@ impl LoadPlan {
         }
     }
 
+    /// The same, of models of this kind.
+    pub fn asking(kind: ModelKind, target: SocketAddr) -> Self {
+        Self { kind, path: kind.path().to_owned(), ..Self::to(target) }
+    }
+
     /// `x-request-id` of the `n`-th request.
     pub fn request_id(&self, n: u64) -> String {
         format!("{}-{n}", self.seed)
     }
 
     fn request(&self, n: u64, user: u32) -> Result<Request<Full<Bytes>>, http::Error> {
-        let body = format!("{{\"user\":{user}}}");
+        let body = self.kind.question(user);
         let mut request = Request::post(format!("http://{}{}", self.authority, self.path))
             .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header("x-request-id", self.request_id(n))

@@ -28,6 +28,14 @@ pub struct Behaviour {
     pub confidence_mean: f64,
     /// Share of requests never answered at all, 0 to 1.
     pub hang_share: f64,
+    /// How far predictions have moved towards 0: scores, uniform without it, are raised to 1 + this.
+    pub drift: f64,
+    /// Mean number of tokens of a chat's answer.
+    pub tokens_mean: f64,
+    /// How long a token takes after the first, in milliseconds.
+    pub token_ms: f64,
+    /// Share of chats that are refused, 0 to 1.
+    pub refusal_share: f64,
 }
 
 /// What becomes of one request.
@@ -52,6 +60,23 @@ pub struct Draw {
     pub confidence: f64,
     /// The prediction itself, 0 to 1.
     pub score: f64,
+    /// How many tokens a chat's answer has, and how long each takes after the first.
+    pub tokens: u32,
+    /// See `tokens`.
+    pub token_time: Duration,
+    /// Whether a chat is refused.
+    pub refuses: bool,
+}
+
+impl Draw {
+    /// What the score stands for.
+    pub fn label(&self) -> &'static str {
+        match self.score {
+            score if score < 0.5 => "shoes",
+            score if score < 0.8 => "bags",
+            _ => "hats",
+        }
+    }
 }
 
 /// A behaviour that no server can have.
@@ -84,6 +109,9 @@ const TAIL_Z: f64 = 1.281_551_565_544_6;
 /// alpha + beta of the confidence's Beta distribution: at mean 0.85 its standard deviation is 0.078.
 const CONFIDENCE_WEIGHT: f64 = 20.0;
 
+/// Sigma of the logarithm of an answer's length.
+const LENGTH_SIGMA: f64 = 0.5;
+
 impl Default for Behaviour {
     fn default() -> Self {
         Self {
@@ -95,6 +123,10 @@ impl Default for Behaviour {
             tail_multiplier: 1.0,
             confidence_mean: 0.85,
             hang_share: 0.0,
+            drift: 0.0,
+            tokens_mean: 20.0,
+            token_ms: 2.0,
+            refusal_share: 0.02,
         }
     }
 }
@@ -129,14 +161,19 @@ impl Behaviour {
             ("error_share", self.error_share),
             ("confidence_mean", self.confidence_mean),
             ("hang_share", self.hang_share),
+            ("refusal_share", self.refusal_share),
         ] {
             if !(0.0..=1.0).contains(&value) {
                 return Err(InvalidBehaviour::Share { field, value });
             }
         }
-        for (field, value) in
-            [("latency_median_ms", self.latency_median_ms), ("tail_multiplier", self.tail_multiplier)]
-        {
+        for (field, value) in [
+            ("latency_median_ms", self.latency_median_ms),
+            ("tail_multiplier", self.tail_multiplier),
+            ("tokens_mean", self.tokens_mean),
+            ("token_ms", self.token_ms),
+            ("1 + drift", 1.0 + self.drift),
+        ] {
             if !(value > 0.0 && value < 100_000.0) {
                 return Err(InvalidBehaviour::Positive { field, value });
             }
@@ -167,6 +204,12 @@ impl Behaviour {
         )
         // A mean of exactly 0 or 1 has no Beta distribution: it is that number, always.
         .map_or(self.confidence_mean, |beta| beta.sample(&mut chance));
+        // Whoever draws more draws it here: what was drawn above stays as it was.
+        let refusal: f64 = StandardUniform.sample(&mut chance);
+        let length: f64 = StandardNormal.sample(&mut chance);
+        let tokens = (self.tokens_mean * (LENGTH_SIGMA * length - LENGTH_SIGMA * LENGTH_SIGMA / 2.0).exp())
+            .round()
+            .clamp(1.0, 10_000.0) as u32;
         let fate = if hang < self.hang_share {
             Fate::Hang
         } else if error < self.error_share {
@@ -174,7 +217,15 @@ impl Behaviour {
         } else {
             Fate::Answer
         };
-        Draw { fate, latency: Duration::from_secs_f64(latency_ms / 1000.0), confidence, score }
+        Draw {
+            fate,
+            latency: Duration::from_secs_f64(latency_ms / 1000.0),
+            confidence,
+            score: score.powf(1.0 + self.drift),
+            tokens,
+            token_time: Duration::from_secs_f64(self.token_ms / 1000.0),
+            refuses: refusal < self.refusal_share,
+        }
     }
 }
 
@@ -234,6 +285,21 @@ mod tests {
         check_near("slow p99", quantile_ms(&slow, 0.99), 1.5 * quantile_ms(&healthy, 0.99), 1e-6);
         let hanging = draws(&Behaviour { hang_share: 1.0, ..Behaviour::healthy("v2", 1) });
         check_near("hanging", share(&hanging, Fate::Hang), 1.0, 0.0);
+        let tokens = |behaviour| {
+            let draws = draws(&behaviour);
+            draws.iter().map(|draw| f64::from(draw.tokens)).sum::<f64>() / draws.len() as f64
+        };
+        check_near("tokens", tokens(Behaviour::healthy("v1", 1)), 20.0, 0.3);
+        let chatty = Behaviour { tokens_mean: 40.0, ..Behaviour::healthy("v2", 1) };
+        check_near("twice as many", tokens(chatty), 40.0, 0.6);
+        let refused = healthy.iter().filter(|draw| draw.refuses).count() as f64 / healthy.len() as f64;
+        check_near("refusals", refused, 0.02, 0.003);
+        let shoes = |draws: &[Draw]| {
+            draws.iter().filter(|draw| draw.label() == "shoes").count() as f64 / draws.len() as f64
+        };
+        check_near("shoes", shoes(&healthy), 0.5, 0.01);
+        let moved = Behaviour { drift: 0.5, ..Behaviour::healthy("v2", 1) };
+        check_near("shoes, moved", shoes(&self::draws(&moved)), 0.63, 0.01);
         let sure = Behaviour { confidence_mean: 1.0, ..Behaviour::healthy("v2", 1) }.draw("a");
         check_near("sure", sure.confidence, 1.0, 0.0);
     }

@@ -3,17 +3,24 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
 
-/// A body that is wholly in memory, trailers included.
+/// A body that is wholly in memory, trailers included; its parts may have to wait for their time.
 #[derive(Debug, Default)]
 pub struct Reply {
     frames: VecDeque<Frame<Bytes>>,
     left: u64,
     has_trailers: bool,
+    /// How long to wait before each of the frames that are left; none: not at all.
+    pauses: VecDeque<Duration>,
+    waiting: Option<Pin<Box<Sleep>>>,
+    /// When the last part was due, so that waiting late once does not add up.
+    due: Option<Instant>,
 }
 
 impl Reply {
@@ -21,7 +28,15 @@ impl Reply {
         let left = data.len() as u64;
         let has_trailers = trailers.is_some();
         let data = (!data.is_empty()).then(|| Frame::data(data));
-        Self { frames: data.into_iter().chain(trailers.map(Frame::trailers)).collect(), left, has_trailers }
+        let frames = data.into_iter().chain(trailers.map(Frame::trailers)).collect();
+        Self { frames, left, has_trailers, ..Self::default() }
+    }
+
+    /// A body whose parts come one after the other, each so long after the one before.
+    pub fn paced(parts: Vec<(Duration, Bytes)>) -> Self {
+        let left = parts.iter().map(|(_, data)| data.len() as u64).sum();
+        let (pauses, frames) = parts.into_iter().map(|(pause, data)| (pause, Frame::data(data))).unzip();
+        Self { frames, pauses, left, ..Self::default() }
     }
 }
 
@@ -31,8 +46,19 @@ impl Body for Reply {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.waiting.is_none()
+            && let Some(pause) = self.pauses.pop_front().filter(|pause| !pause.is_zero())
+        {
+            let due = self.due.unwrap_or_else(Instant::now) + pause;
+            self.due = Some(due);
+            self.waiting = Some(Box::pin(tokio::time::sleep_until(due)));
+        }
+        if let Some(waiting) = &mut self.waiting {
+            ready!(waiting.as_mut().poll(context));
+            self.waiting = None;
+        }
         let frame = self.frames.pop_front();
         if let Some(data) = frame.as_ref().and_then(Frame::data_ref) {
             self.left = self.left.saturating_sub(data.len() as u64);

@@ -20,6 +20,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::behaviour::{Behaviour, Fate, InvalidBehaviour};
+use super::chat;
+use super::kind::CHAT;
 use super::log::Log;
 use super::reply::{self, Reply};
 
@@ -199,23 +201,35 @@ impl Model {
         let open = self.log.open(request_id, text("x-user-id"), text("x-serin-arm"), current.version.clone());
         let is_grpc = is_grpc(request.headers());
         let draw = current.behaviour.draw(request_id);
-        if let Err(e) = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await {
-            let why = json!({"error": format!("the body could not be read: {e}")});
-            if !e.is::<LengthLimitError>() {
-                // Whoever sent it broke off: the model has nothing to do with it, and the log says abandoned.
-                return reply::json(StatusCode::BAD_REQUEST, &why);
+        let is_chat = request.uri().path() == CHAT;
+        let question = match Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await {
+            Ok(question) => question.to_bytes(),
+            Err(e) => {
+                let why = json!({"error": format!("the body could not be read: {e}")});
+                if !e.is::<LengthLimitError>() {
+                    // Whoever sent it broke off: the model has nothing to do with it, and the log says abandoned.
+                    return reply::json(StatusCode::BAD_REQUEST, &why);
+                }
+                open.answered(413, None);
+                return reply::json(StatusCode::PAYLOAD_TOO_LARGE, &why);
             }
-            open.answered(413, None);
-            return reply::json(StatusCode::PAYLOAD_TOO_LARGE, &why);
-        }
+        };
         if draw.fate == Fate::Hang {
             open.hangs();
             // The connection drops this future, and with it `open`, when the other side gives up.
             std::future::pending::<()>().await;
         }
         tokio::time::sleep(draw.latency).await;
-        let prediction = json!({"prediction": draw.score, "version": current.behaviour.version});
+        let version = &current.behaviour.version;
+        let prediction = json!({"prediction": draw.score, "label": draw.label(), "version": version});
         let response = match (draw.fate, is_grpc) {
+            (Fate::Answer, false) if is_chat => {
+                open.answered(200, None);
+                // As lenient as the rest: what is no JSON asks for no stream.
+                let question: serde_json::Value = serde_json::from_slice(&question).unwrap_or_default();
+                let is_streamed = question.get("stream").and_then(serde_json::Value::as_bool) == Some(true);
+                with_confidence(chat::answer(&draw, is_streamed), draw.confidence)
+            }
             (Fate::Answer, false) => {
                 open.answered(200, None);
                 with_confidence(reply::json(StatusCode::OK, &prediction), draw.confidence)

@@ -85,14 +85,14 @@ async fn run_in(options: &Options, dir: &TempDir, progress: &mut Progress) -> an
     )
     .await?;
     progress.event("measuring what stable serves through Envoy at weight 0, before anything is rolled out");
-    let ground = Ground::measure(&mesh, options.rate, seed).await?;
+    let ground = Ground::measure(&mesh, options.kind, options.rate, seed).await?;
     progress.event(&ground.in_words());
     let load = Load::start(LoadPlan {
         rate: ground.rate,
         users: Users { count: options.users, popularity: Popularity::Zipf(0.6) },
         seed,
         authority: mesh.authority.clone(),
-        ..LoadPlan::to(mesh.listen)
+        ..LoadPlan::asking(options.kind, mesh.listen)
     })
     .map_err(anyhow::Error::msg)?;
     let (rate, users) = (ground.rate, options.users);

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::mesh::Mesh;
 use crate::clock;
 use crate::load::{Latencies, Ledger, Load, LoadPlan, Popularity, Record, Users};
+use crate::model::ModelKind;
 
 /// How many requests per second a run is to send.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -81,10 +82,10 @@ impl Ground {
     ///
     /// # Errors
     /// When the machine serves not even the least rate and the user named none; then with what was measured.
-    pub async fn measure(mesh: &Mesh, asked: Rate, seed: u64) -> anyhow::Result<Self> {
+    pub async fn measure(mesh: &Mesh, kind: ModelKind, asked: Rate, seed: u64) -> anyhow::Result<Self> {
         let mut tried = Vec::new();
         for (step, rate) in rates(asked).into_iter().enumerate() {
-            tried.push(try_at(mesh, rate, seed ^ (1 << 63) ^ ((step as u64) << 48)).await?);
+            tried.push(try_at(mesh, kind, rate, seed ^ (1 << 63) ^ ((step as u64) << 48)).await?);
             if tried.last().is_some_and(|one| one.lacks().is_none()) {
                 break;
             }
@@ -182,7 +183,7 @@ impl WorldResult {
     }
 }
 
-async fn try_at(mesh: &Mesh, rate: f64, seed: u64) -> anyhow::Result<WorldResult> {
+async fn try_at(mesh: &Mesh, kind: ModelKind, rate: f64, seed: u64) -> anyhow::Result<WorldResult> {
     let due = HEADROOM * rate;
     let begun_ns = clock::monotonic_ns();
     let load = Load::start(LoadPlan {
@@ -192,7 +193,7 @@ async fn try_at(mesh: &Mesh, rate: f64, seed: u64) -> anyhow::Result<WorldResult
         timeout: TIMEOUT,
         requests: Some((due * (WARM_UP + LONG).as_secs_f64()) as u64),
         authority: mesh.authority.clone(),
-        ..LoadPlan::to(mesh.listen)
+        ..LoadPlan::asking(kind, mesh.listen)
     })
     .map_err(anyhow::Error::msg)?;
     let until = Instant::now() + BREAK_OFF;

@@ -25,6 +25,8 @@ pub use scenario::Scenario;
 pub use spec::Assignment;
 pub use through_istio::Istio;
 
+use crate::model::ModelKind;
+
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -32,6 +34,8 @@ pub struct Options {
     pub programs: Programs,
     /// What happens to the new version.
     pub scenario: Scenario,
+    /// What the models are.
+    pub kind: ModelKind,
     /// How requests are spread over versions.
     pub assignment: Assignment,
     /// All chance of the run.

@@ -274,8 +274,8 @@ const RULES: &[Rule] = &[
         package: "benches",
         purity: Purity::Tests,
         ours: &[
-            "demo", "envoy", "host", "judge", "manifest", "rollout", "simulate", "split", "store", "tally",
-            "tests",
+            "answer", "demo", "envoy", "host", "judge", "manifest", "rollout", "simulate", "split", "store",
+            "tally", "tests",
         ],
         never: &["kube", "proxy-wasm"],
     },

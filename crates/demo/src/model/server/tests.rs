@@ -7,7 +7,7 @@ use hyper_util::client::legacy::Client;
 
 use super::*;
 use crate::load::{Ledger, Load, LoadPlan, Protocol};
-use crate::model::Outcome;
+use crate::model::{ModelKind, Outcome};
 
 async fn start(behaviour: Behaviour) -> ModelServer {
     ModelServer::start((Ipv4Addr::LOCALHOST, 0).into(), behaviour).await.unwrap()
@@ -40,12 +40,62 @@ async fn a_prediction_tells_version_and_confidence() {
         assert_eq!(headers["x-model-version"], "v1");
         let confidence: f64 = headers["x-model-confidence"].to_str().unwrap().parse().unwrap();
         assert!((0.0..=1.0).contains(&confidence));
-        assert!(body.starts_with("{\"prediction\":"), "{body}");
+        let prediction: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert!(prediction["prediction"].is_f64() && prediction["label"].is_string(), "{body}");
     }
     let arrivals = server.log().arrivals();
     assert_eq!(arrivals.len(), 2);
     assert_eq!((&*arrivals[0].request_id, arrivals[0].arm.as_deref()), ("a", Some("canary")));
     assert_eq!(arrivals[0].outcome, Outcome::Answered { status: 200, grpc: None });
+}
+
+#[tokio::test]
+async fn a_chat_is_answered_whole_or_in_parts() {
+    let chatty = Behaviour { token_ms: 0.01, tokens_mean: 40.0, ..Behaviour::plain("v1") };
+    for (refusal_share, member) in [(0.0, "content"), (1.0, "refusal")] {
+        let server = start(Behaviour { refusal_share, ..chatty.clone() }).await;
+        let ask = || Request::post(ModelKind::Chat.path()).header("x-request-id", "a");
+        let (status, headers, body, _) = send(&server, false, ask(), "{}").await;
+        assert_eq!(
+            (status.as_u16(), &headers["content-type"]),
+            (200, &HeaderValue::from_static("application/json"))
+        );
+        let whole: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert!(whole["choices"][0]["message"][member].is_string(), "{body}");
+        let tokens = whole["usage"]["completion_tokens"].as_u64().unwrap();
+        let (_, headers, body, _) = send(&server, true, ask(), &ModelKind::Chat.question(7)).await;
+        assert_eq!(headers["content-type"], "text/event-stream");
+        let events: Vec<&str> = body.split_terminator("\n\n").collect();
+        // Five parts, why it ended, its tokens, and the end.
+        assert_eq!((events.len(), events[7]), (8, "data: [DONE]"), "{body}");
+        let event = |at: usize| {
+            serde_json::from_str::<serde_json::Value>(events[at].strip_prefix("data: ").unwrap()).unwrap()
+        };
+        assert!((0..5).all(|at| event(at)["choices"][0]["delta"][member].is_string()), "{body}");
+        assert_eq!(event(5)["choices"][0]["finish_reason"], "stop");
+        assert_eq!(event(6)["usage"]["completion_tokens"], tokens, "the same question has the same answer");
+    }
+}
+
+#[tokio::test]
+async fn the_parts_of_a_chat_come_at_the_pace_of_its_tokens() {
+    let slow = Behaviour { token_ms: 20.0, tokens_mean: 20.0, ..Behaviour::plain("v1") };
+    let server = start(slow.clone()).await;
+    let tokens = slow.draw("a").tokens;
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let request = Request::post(format!("http://{}{}", server.addr(), ModelKind::Chat.path()))
+        .header("x-request-id", "a")
+        .body(Full::new(Bytes::from(ModelKind::Chat.question(7))))
+        .unwrap();
+    let asked = tokio::time::Instant::now();
+    let body = client.request(request).await.unwrap().into_body();
+    body.collect().await.unwrap();
+    // No more is said: a busy machine may take longer, and never less.
+    assert!(
+        asked.elapsed() >= Duration::from_millis(18) * tokens,
+        "{tokens} tokens in {:?}",
+        asked.elapsed()
+    );
 }
 
 #[tokio::test]

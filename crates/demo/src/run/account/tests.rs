@@ -4,7 +4,7 @@ use super::super::traffic::Traffic;
 use super::super::{Programs, Rate, Scenario};
 use super::*;
 use crate::load::Record;
-use crate::model::Outcome as Ended;
+use crate::model::{ModelKind, Outcome as Ended};
 
 /// Nanoseconds on the monotonic clock of a moment in milliseconds after the rollout was applied at 1 s / 50,000 ms.
 fn at(ms: u64) -> u64 {
@@ -44,6 +44,7 @@ fn options(assignment: Assignment) -> Options {
     Options {
         programs,
         scenario: Scenario::Errors,
+        kind: ModelKind::Predict,
         assignment,
         seed: 1,
         speed: 1.0,
