@@ -22,7 +22,7 @@ const AGE_MS: u32 = 500;
 async fn model() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");
-    let tries = Arc::new(AtomicUsize::new(0));
+    let tries = Arc::new(Tries::default());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(serve(stream, tries.clone()));
@@ -31,7 +31,15 @@ async fn model() -> SocketAddr {
     address
 }
 
-async fn serve(mut stream: TcpStream, tries: Arc<AtomicUsize>) -> std::io::Result<()> {
+/// How often each path was tried that answers better later on.
+#[derive(Default)]
+struct Tries {
+    flaky: AtomicUsize,
+    hedged: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+async fn serve(mut stream: TcpStream, tries: Arc<Tries>) -> std::io::Result<()> {
     let mut kept = Vec::new();
     loop {
         let mut part = [0; 4_096];
@@ -67,7 +75,8 @@ async fn serve(mut stream: TcpStream, tries: Arc<AtomicUsize>) -> std::io::Resul
                     .await?;
                 std::future::pending().await
             }
-            "/flaky" if tries.fetch_add(1, Ordering::Relaxed) == 0 => std::future::pending().await,
+            "/flaky" if tries.flaky.fetch_add(1, Ordering::Relaxed) == 0 => std::future::pending().await,
+            "/hedged" if tries.hedged.fetch_add(1, Ordering::Relaxed) == 0 => std::future::pending().await,
             "/followed" => {
                 stream
                     .write_all(
@@ -75,7 +84,10 @@ async fn serve(mut stream: TcpStream, tries: Arc<AtomicUsize>) -> std::io::Resul
                     )
                     .await?;
             }
-            "/error" => {
+            "/refused-twice" if tries.refused.fetch_add(1, Ordering::Relaxed) >= 2 => {
+                stream.write_all(ok.as_bytes()).await?;
+            }
+            "/error" | "/refused-twice" | "/refused-always" => {
                 stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await?;
             }
             "/forged" => {
@@ -93,6 +105,8 @@ fn edit(config: &mut Value) {
     let hosts = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
     let routes = config.pointer_mut(hosts).and_then(Value::as_array_mut).expect("routes");
     let of = |path: &str, route: Value| json!({"match": {"path": path}, "route": route});
+    let tries =
+        |n: u32| json!({"retry_on": "5xx", "num_retries": n, "retry_back_off": {"base_interval": "0.001s"}});
     let own = [
         json!({"match": {"path": "/moved"}, "redirect": {"path_redirect": "/ok"}}),
         json!({"match": {"path": "/direct"}, "direct_response": {"status": 503}}),
@@ -109,6 +123,13 @@ fn edit(config: &mut Value) {
             json!({"cluster": "stable", "retry_policy":
                 {"retry_on": "5xx,reset,connect-failure", "num_retries": 2, "per_try_timeout": "2s"}}),
         ),
+        of(
+            "/hedged",
+            json!({"cluster": "stable", "hedge_policy": {"hedge_on_per_try_timeout": true}, "retry_policy":
+                {"retry_on": "5xx,reset,connect-failure", "num_retries": 2, "per_try_timeout": "2s"}}),
+        ),
+        of("/refused-twice", json!({"cluster": "stable", "retry_policy": tries(3)})),
+        of("/refused-always", json!({"cluster": "stable", "retry_policy": tries(2)})),
         of(
             "/followed",
             json!({"cluster": "stable", "internal_redirect_policy": {"redirect_response_codes": [302]}}),
@@ -204,6 +225,10 @@ async fn every_request_has_one_fate_and_it_is_charged_to_whoever_caused_it() {
         ("/socket", upgrade, stops, &[("upgrade", 1)]),
         // A second try: what the client waited for. A redirect that Envoy follows: the answer, once.
         ("/flaky", closing, stays, &[("ok", 1), ("long", 1), ("waiting", 1), ("retried", 1)]),
+        ("/hedged", closing, stays, &[("ok", 1), ("long", 1), ("waiting", 1), ("retried", 1)]),
+        // However often it was tried, and whatever came of it.
+        ("/refused-twice", closing, stays, &[("ok", 1), ("quick", 1), ("retried", 1)]),
+        ("/refused-always", closing, stays, &[("server_error", 1), ("quick", 1), ("retried", 1)]),
         ("/followed", closing, stays, &[("ok", 1), ("quick", 1), ("local", 1)]),
         // gRPC-Web says its status in the body.
         ("/ok", web, stays, &[("ok", 1), ("quick", 1)]),

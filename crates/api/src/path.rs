@@ -102,7 +102,8 @@ mod tests {
         let below = [DEMAND, VERDICT, FIGURES, DRILL, DRILLS, PARITY];
         assert_eq!(
             below.map(|what| of_rollout("r", what)),
-            ["demand", "verdict", "metrics", "drill", "drills", "parity"].map(|it| format!("/v1/rollouts/r/{it}"))
+            ["demand", "verdict", "metrics", "drill", "drills", "parity"]
+                .map(|it| format!("/v1/rollouts/r/{it}"))
         );
         assert_eq!(one_of_rollout("{name}", DRILLS, "{number}"), "/v1/rollouts/{name}/drills/{number}");
         assert_eq!(one_of_rollout("ranker", RUNS, 3), "/v1/rollouts/ranker/runs/3");

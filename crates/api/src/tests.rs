@@ -325,8 +325,15 @@ fn words_are_spelled_as_they_were() {
     );
     check([LeaseSkipped::OthersExposed, LeaseSkipped::Ended], "others_exposed ended");
     check(
-        [Metric::ErrorRate, Metric::LatencyP99, Metric::ConfidenceMean, Metric::Overdue, Metric::GoneRate],
-        "error_rate latency_p99 confidence_mean overdue gone_rate",
+        [
+            Metric::ErrorRate,
+            Metric::LatencyP99,
+            Metric::ConfidenceMean,
+            Metric::Overdue,
+            Metric::GoneRate,
+            Metric::RetryRate,
+        ],
+        "error_rate latency_p99 confidence_mean overdue gone_rate retry_rate",
     );
 }
 

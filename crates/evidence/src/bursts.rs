@@ -36,6 +36,7 @@ pub struct Bursts {
     errors: [Dispersion; 3],
     overdue: [Dispersion; 3],
     slow: [Dispersion; 3],
+    retried: [Dispersion; 3],
     times: Bins,
 }
 
@@ -79,6 +80,7 @@ impl Bursts {
         };
         add(&mut self.errors, &of(Metric::ErrorRate));
         add(&mut self.overdue, &of(Metric::Overdue));
+        add(&mut self.retried, &of(Metric::RetryRate));
         if let Some(edge) = edge {
             add(&mut self.slow, &|counts| (counts.latency.total(), counts.latency.after(edge)));
         }
@@ -91,7 +93,12 @@ impl Bursts {
     /// The design effects of events as they stand.
     pub fn effects(&self) -> Effects {
         let of = |blocks: &[Dispersion; 3]| blocks.iter().map(Dispersion::design_effect).fold(1.0, f64::max);
-        Effects { errors: of(&self.errors), overdue: of(&self.overdue), slow: of(&self.slow) }
+        Effects {
+            errors: of(&self.errors),
+            overdue: of(&self.overdue),
+            slow: of(&self.slow),
+            retried: of(&self.retried),
+        }
     }
 }
 
@@ -101,11 +108,12 @@ pub struct Effects {
     errors: f64,
     overdue: f64,
     slow: f64,
+    retried: f64,
 }
 
 impl Effects {
     /// Where nothing is known of bursts.
-    pub const NONE: Self = Self { errors: 1.0, overdue: 1.0, slow: 1.0 };
+    pub const NONE: Self = Self { errors: 1.0, overdue: 1.0, slow: 1.0, retried: 1.0 };
 
     /// The design effect of a metric's events; 1 while they seem to go independently.
     pub const fn of(self, metric: Metric) -> f64 {
@@ -113,6 +121,7 @@ impl Effects {
             Metric::ErrorRate => self.errors,
             Metric::Overdue | Metric::GoneRate => self.overdue,
             Metric::LatencyP99 => self.slow,
+            Metric::RetryRate => self.retried,
             Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => 1.0,
         }
     }

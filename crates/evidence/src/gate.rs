@@ -1,3 +1,5 @@
+mod incident;
+
 use judge::JudgeError;
 use judge::anytime::Scale;
 use judge::gate::{Answers, Span};
@@ -6,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::anomaly::Series;
 use crate::claims::{OF_COPIES, bound, claim, facts, harm_begins};
-use crate::incident::{Asked, Incident, SharedTrouble};
+use crate::incident::SharedTrouble;
 use crate::margin::{Margin, OnMargin};
 use crate::measure::{estimate, shown};
 use crate::readings::{Arms, Bound, Readings, worse};
 use crate::test::Test;
 use crate::words::{digits, e_value, gathered, value};
-use crate::{Answer, Counts, Reading, UserClustering, Verdict};
+use crate::{Answer, Counts, Reading, Verdict};
 use crate::{Look, Scope};
 
 /// The evidence of one gate. A store of an older build may hold tests this one does not know: they are begun again, and
@@ -99,46 +101,6 @@ impl GateEvidence {
         if look.of_stage {
             self.read(gate, canary, control, look);
         }
-    }
-
-    /// Looks at stable at the same moments, as a guardrail does.
-    pub fn look_aside(
-        &mut self,
-        gate: &Gate,
-        (canary, stable): (Option<&Counts>, &Counts),
-        (scale, clumps): (Scale, UserClustering),
-        look: Look,
-        beside: bool,
-    ) {
-        let Some(asked) = asked(gate, scale) else { return };
-        // Without a design effect nothing can be concluded.
-        let Some(deff) = clumps.of(gate.metric()).filter(|_| beside) else {
-            return self.shared.iter_mut().for_each(|shared| shared.alone());
-        };
-        let asked = Asked { deff, ..asked };
-        let shared = self.shared.get_or_insert_default();
-        let seen = match canary {
-            Some(canary) => shared.observe(asked, canary, stable, look),
-            None => shared.observe_before(asked, stable, look).map(|()| false),
-        };
-        match seen {
-            Ok(true) => {
-                self.fixed.iter_mut().for_each(Test::forget);
-                self.since = Arms::default();
-            }
-            Ok(false) => {}
-            Err(error) => self.error = Some(error.to_string()),
-        }
-    }
-
-    /// Trouble that stable has now.
-    pub fn incident(&self, gate: &Gate, scale: Scale) -> Option<Incident> {
-        let asked = asked(gate, scale).filter(|_| gate.hard)?;
-        self.shared.as_ref()?.incident((false, &gate.name), asked, gate.against.is_some())
-    }
-
-    fn is_excused(&self) -> bool {
-        self.shared.as_ref().is_some_and(|shared| shared.is_excuse())
     }
 
     /// What the stage has counted, of the canary and of what it is compared with.
@@ -438,9 +400,4 @@ impl GateEvidence {
     fn asked(&self, compares: bool) -> impl Iterator<Item = Answers> {
         self.fixed.iter().chain(self.against.iter().filter(move |_| compares)).map(Test::answers)
     }
-}
-
-fn asked(gate: &Gate, scale: Scale) -> Option<Asked> {
-    let limit = gate.limit.filter(|_| !gate.metric().is_external())?.fail;
-    Some(Asked { metric: gate.metric(), limit, scale, deff: 1.0 })
 }

@@ -115,6 +115,12 @@ pub struct Counts {
     /// Of the finished, requests that the version's cluster did not take: no outcomes, and compared all the same.
     #[serde(skip_serializing_if = "none")]
     pub overflow: u64,
+    /// Requests whose tries are known: those with an answer time.
+    #[serde(skip_serializing_if = "none")]
+    pub tried: u64,
+    /// Of these, requests that took more than one try.
+    #[serde(skip_serializing_if = "none")]
+    pub retried: u64,
     /// Requests that reached the age at which an answer is overdue.
     pub overdue: Aged,
     /// Answer times.
@@ -209,6 +215,8 @@ impl Counts {
         self.gone += other.gone;
         self.local += other.local;
         self.overflow += other.overflow;
+        self.tried += other.tried;
+        self.retried += other.retried;
         self.overdue.add(other.overdue);
         self.latency.add(&other.latency);
         self.confidence.n += other.confidence.n;

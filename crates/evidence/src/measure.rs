@@ -13,6 +13,7 @@ pub fn trials(metric: Metric, counts: &Counts) -> Trials {
     let (n, k) = match metric {
         Metric::Overdue => (counts.overdue.reached, counts.overdue.overdue),
         Metric::GoneRate => (counts.finished, counts.gone),
+        Metric::RetryRate => (counts.tried, counts.retried),
         _ => (counts.outcomes, counts.errors),
     };
     Trials { n, k: k.min(n) }
@@ -90,7 +91,7 @@ pub fn shown(metric: Metric, counts: &Counts, beside: bool) -> (Option<f64>, u64
 #[allow(clippy::cast_precision_loss)] // counts below 2^53
 pub fn estimate(metric: Metric, counts: &Counts) -> (Option<f64>, u64) {
     match metric {
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => {
+        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => {
             let Trials { n, k } = trials(metric, counts);
             ((n > 0).then(|| k as f64 / n as f64), n)
         }

@@ -36,7 +36,7 @@ pub fn proven(metric: Metric, counts: &Counts, scale: Scale, deff: f64, alpha: f
             .unwrap_or(false)
     };
     match metric {
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => {
+        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => {
             let between = |near: f64, far: f64| (near * far).sqrt();
             nearest(seen.max(LEAST_RATE), 1.0 - 1e-9, between, holds)
         }

@@ -124,6 +124,7 @@ impl Test {
             Metric::ErrorRate
             | Metric::Overdue
             | Metric::GoneRate
+            | Metric::RetryRate
             | Metric::ExternalLow
             | Metric::ExternalHigh => {
                 let rules = RateRules {

@@ -14,8 +14,25 @@ fn left(gone: u64) -> Counts {
     Counts { assigned: 1_000, finished: 1_000, outcomes: 1_000 - gone, gone, ..Counts::default() }
 }
 
+/// Of 1,000 requests so many took more than one try.
+fn tried(again: u64) -> Counts {
+    Counts {
+        assigned: 1_000,
+        finished: 1_000,
+        outcomes: 1_000,
+        tried: 1_000,
+        retried: again,
+        ..Counts::default()
+    }
+}
+
 #[track_caller]
 fn check(stable: u64, canary: u64, breaks: Option<&str>) {
+    check_counts(&left(stable), &left(canary), breaks);
+}
+
+#[track_caller]
+fn check_counts(stable: &Counts, canary: &Counts, breaks: Option<&str>) {
     let plan = plan();
     let mut evidence = Evidence::new(&plan);
     for second in 0..60 {
@@ -24,8 +41,8 @@ fn check(stable: u64, canary: u64, breaks: Option<&str>) {
             epoch: 1,
             from_ms: age_ms,
             to_ms: age_ms + 1_000,
-            stable: left(stable),
-            canary: left(canary),
+            stable: stable.clone(),
+            canary: canary.clone(),
             ..Interval::default()
         };
         let look = Look {
@@ -40,7 +57,7 @@ fn check(stable: u64, canary: u64, breaks: Option<&str>) {
         evidence.observe(&plan, &interval, look);
     }
     let said = evidence.broken(&plan).map(|fired| fired.verdict.name);
-    assert_eq!(said.as_deref(), breaks, "{stable} and {canary} of 1,000");
+    assert_eq!(said.as_deref(), breaks, "{stable:?} and {canary:?}");
 }
 
 /// Clients that leave are held to the limit only where fewer leave stable.
@@ -50,6 +67,16 @@ fn leaving_clients_break_the_limit_of_the_preset_only_beyond_what_stable_shows()
     check(20, 90, None);
     check(300, 300, None);
     check(20, 300, Some("gone-limit"));
+}
+
+/// What was answered by the second try is no error, and a canary that needs one more often than stable is found.
+#[test]
+fn retries_beyond_the_limit_and_beyond_stables_break_a_guardrail() {
+    check_counts(&tried(2), &tried(2), None);
+    check_counts(&tried(2), &tried(30), None);
+    check_counts(&tried(200), &tried(200), None);
+    check_counts(&tried(2), &tried(200), Some("retries-limit"));
+    check_counts(&tried(100), &tried(200), Some("retries-limit"));
 }
 
 /// A guardrail passes by proof alone, and is said to be open until then; whichever it is, no stage waits for it.

@@ -5,7 +5,9 @@ use manifest::Metric;
 /// A metric's value with its unit, to three digits.
 pub fn value(metric: Metric, value: f64) -> String {
     match metric {
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => format!("{}%", digits(value * 100.0)),
+        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => {
+            format!("{}%", digits(value * 100.0))
+        }
         Metric::LatencyP99 => format!("{} ms", digits(value)),
         Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => digits(value),
     }

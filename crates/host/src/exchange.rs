@@ -332,7 +332,8 @@ fn bypassed(request: Request) -> Open {
 fn take_answer(stream: &mut Stream, upstream: Upstream) {
     stream.answered = true;
     match upstream {
-        Upstream::Answer(Answer { headers, body, trailers, latency, flags }) => {
+        Upstream::Answer(Answer { headers, body, trailers, latency, tries, flags }) => {
+            stream.tries = tries;
             stream.code = headers.text(":status").and_then(|status| status.parse().ok());
             stream.code_details = Some("via_upstream".to_owned());
             stream.late_flags = flags;

@@ -135,7 +135,10 @@ fn of_stream(stream: &Stream, path: &[&str]) -> Option<Vec<u8>> {
         ["destination", "port"] => port(&stream.given.destination_address),
         ["connection", "id"] => Some(number(1)),
         ["connection", "mtls"] => Some(vec![0]),
-        ["upstream", "request_attempt_count"] => Some(number(i64::from(stream.response_started()))),
+        ["upstream", "request_attempt_count"] => {
+            let begun = u32::from(stream.response_started());
+            Some(number(i64::from(stream.tries.max(begun))))
+        }
         ["filter_state", key] => stream.exchange.filter_state.get(key.strip_prefix("wasm.")?).cloned(),
         _ => None,
     }

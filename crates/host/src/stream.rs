@@ -112,6 +112,8 @@ pub struct Answer {
     pub trailers: Option<Headers>,
     /// From the first byte sent upstream to the last received.
     pub latency: Duration,
+    /// How many tries it took (`upstream.request_attempt_count`).
+    pub tries: u32,
     /// Set when the answer broke off after its headers; see [`flags`].
     pub flags: u64,
 }
@@ -124,8 +126,14 @@ impl Answer {
             body: Vec::new(),
             trailers: None,
             latency: Duration::from_millis(1),
+            tries: 1,
             flags: 0,
         }
+    }
+
+    /// An answer that so many tries brought.
+    pub fn tries(self, tries: u32) -> Answer {
+        Answer { tries, ..self }
     }
 
     /// Adds a response header.
@@ -292,6 +300,7 @@ pub(crate) struct Stream {
     pub(crate) late_flags: u64,
     pub(crate) started: Duration,
     pub(crate) latency: Option<Duration>,
+    pub(crate) tries: u32,
     pub(crate) contacted_upstream: bool,
     /// Response headers have gone to the client.
     pub(crate) sent: bool,
@@ -321,6 +330,7 @@ impl Stream {
             late_flags: 0,
             started: now,
             latency: None,
+            tries: 0,
             contacted_upstream: false,
             sent: false,
             chunk: Vec::new(),

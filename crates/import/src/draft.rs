@@ -14,7 +14,8 @@ use crate::text;
 /// Gates and guardrails of the preset that an imported rollout begins with: a gate of the same name would be joined with
 /// them.
 pub(crate) const OF_PRESET: [&str; 3] = ["errors", "latency", "overdue"];
-const TAKEN: [&str; 6] = ["errors", "latency", "overdue", "errors-limit", "overdue-limit", "gone-limit"];
+const TAKEN: [&str; 7] =
+    ["errors", "latency", "overdue", "errors-limit", "overdue-limit", "gone-limit", "retries-limit"];
 
 /// A stage.
 #[derive(Clone, Debug)]

@@ -27,6 +27,8 @@ pub enum Metric {
     Overdue,
     /// Share of requests whose client went away before the answer.
     GoneRate,
+    /// Share of requests that took the proxy more than one try, however they ended.
+    RetryRate,
     /// A number from the gate's own source; larger is worse. Not written: it follows from `source` with `max`.
     #[schemars(skip)]
     ExternalLow,
@@ -45,6 +47,7 @@ impl Metric {
             Self::ConfidenceMean => "confidence_mean",
             Self::Overdue => "overdue",
             Self::GoneRate => "gone_rate",
+            Self::RetryRate => "retry_rate",
             Self::ExternalLow | Self::ExternalHigh => "reading",
         }
     }
@@ -77,7 +80,7 @@ impl Metric {
     /// Is it a share of requests, between 0 and 1?
     #[must_use]
     pub const fn is_rate(self) -> bool {
-        matches!(self, Self::ErrorRate | Self::Overdue | Self::GoneRate)
+        matches!(self, Self::ErrorRate | Self::Overdue | Self::GoneRate | Self::RetryRate)
     }
 }
 

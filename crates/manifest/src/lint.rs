@@ -330,13 +330,13 @@ pub(crate) fn slowest<'a>(plan: &'a Plan, stage: &Stage) -> Option<(&'a str, f64
 pub fn wanted(gate: &Gate) -> f64 {
     let by_limit = gate.limit.map(|limit| match gate.metric() {
         // ln(1/alpha) and the price of not knowing by how much it is kept: six expected events, none seen.
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => 6.0 / limit.pass,
+        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => 6.0 / limit.pass,
         Metric::LatencyP99 => 6.0 / 0.01,
         Metric::ConfidenceMean => 100.0,
         Metric::ExternalLow | Metric::ExternalHigh => 0.0,
     });
     let by_margin = gate.against.map(|against| match gate.metric() {
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => {
+        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => {
             // The growth of ln M per canary request, r - 1 - ln r times stable's rate, against ln(1/alpha) and 2 more.
             let margin = against.margin + against.margin_points / 0.01;
             let compared = 5.0 / (0.01 * (margin - 1.0 - margin.ln()));

@@ -251,13 +251,17 @@ impl ArmCounter {
                     }
                 }
             }
-            What::Latency(bin) => *counts.latency.0.entry(bin).or_default() += by,
+            What::Latency(bin) => {
+                counts.tried += by;
+                *counts.latency.0.entry(bin).or_default() += by;
+            }
             What::Confidence(point) => {
                 if let Some(scale) = scale(state) {
                     counts.confidence.add(scale.value(point), by);
                 }
             }
-            What::ConfidenceInvalid | What::Retried => {}
+            What::Retried => counts.retried += by,
+            What::ConfidenceInvalid => {}
             What::Group(group, event) => {
                 let entry =
                     self.groups.entry(group).or_insert(Group { group: group.into(), ..Group::default() });

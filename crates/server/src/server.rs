@@ -96,7 +96,10 @@ pub fn router(api: Api) -> Router {
         .route(path::READYZ, get(ready))
         .route(path::METRICS, get(metrics))
         .route(path::LEASE, get(lease).layer(from_fn_with_state(api.proxies.clone(), prove)))
-        .route(&path::lease_of("{document}"), get(lease_of).layer(from_fn_with_state(api.proxies.clone(), prove)))
+        .route(
+            &path::lease_of("{document}"),
+            get(lease_of).layer(from_fn_with_state(api.proxies.clone(), prove)),
+        )
         .route(path::EXPORT, get(export::export))
         .route(path::ROLLOUTS, get(list).post(apply))
         .route(&path::rollout("{name}"), get(one).delete(delete))
@@ -121,7 +124,10 @@ pub fn router(api: Api) -> Router {
 
 /// What is served at the proxies' own port: policies, and the lease.
 pub fn of_proxies(api: Api, ecds: Router, proxies: Proxies) -> Router {
-    let lease = Router::new().route(path::LEASE, get(lease)).route(&path::lease_of("{document}"), get(lease_of)).with_state(api);
+    let lease = Router::new()
+        .route(path::LEASE, get(lease))
+        .route(&path::lease_of("{document}"), get(lease_of))
+        .with_state(api);
     ecds.merge(lease).layer(from_fn_with_state(proxies, prove))
 }
 

@@ -94,3 +94,23 @@ fn both_truths_are_there_and_both_errors() {
     assert!(of(|named| named.wrong && matches!(named.truth, CanaryHealth::Healthy { .. })) >= 1);
     assert!(of(|named| named.wrong && matches!(named.truth, CanaryHealth::Harmful { .. })) >= 1);
 }
+
+/// A first try that fails costs no user an error, and is found all the same; without the guardrail nothing finds it.
+#[test]
+fn retries_do_not_hide_failures() {
+    let tried = check("hidden-by-retries", Some(SHORT), 60.0, 3, 900);
+    assert_eq!(tried.rolled_back.count, 3, "{tried:#?}");
+    assert!(tried.by.keys().all(|by| by.contains("retries-limit")), "{tried:#?}");
+    let blind = format!("{SHORT}\n  guardrails: [{{name: retries-limit, level: off}}]");
+    let tried = check("hidden-by-retries", Some(&blind), 60.0, 1, 1_500);
+    assert_eq!(tried.promoted.count, 1, "{tried:#?}");
+}
+
+/// As many of stable's are nobody's, however many a busy machine makes of them.
+#[test]
+fn retries_of_both_versions_take_no_canary_back() {
+    for name in ["retries", "retries-busy", "retries-often"] {
+        let tried = check(name, Some(SHORT), 60.0, 4, 1_500);
+        assert_eq!((tried.rolled_back.count, tried.bad.len()), (0, 0), "{name}: {tried:#?}");
+    }
+}

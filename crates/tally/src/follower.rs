@@ -150,12 +150,12 @@ fn epoch(series: &Series, before: Option<&u64>, now: Option<&u64>) -> Epoch {
         What::Aged { slot, .. } => slot,
         What::Group(..) => return Epoch::Is(now.copied()),
         // Only requests of the present weights are counted here, and which those were must not have changed.
-        What::Latency(_) | What::Confidence(_) | What::ConfidenceInvalid => {
+        What::Retried | What::Latency(_) | What::Confidence(_) | What::ConfidenceInvalid => {
             let same = before.is_none_or(|before| now == Some(before));
             return if same { Epoch::Is(now.copied()) } else { Epoch::NoOutcome };
         }
         // Where weights did not decide, it makes no difference.
-        What::Assigned(_, None) | What::Finished(_, _, None) | What::Retried => return Epoch::Is(None),
+        What::Assigned(_, None) | What::Finished(_, _, None) => return Epoch::Is(None),
     };
     let Some(&now) = now else { return Epoch::Is(None) };
     if slot == Slot::Late {

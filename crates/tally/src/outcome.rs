@@ -69,8 +69,9 @@ impl Outcome {
     pub fn counted(self) -> impl Iterator<Item = What> {
         let Assignment { arm, cause, group, .. } = self.assignment;
         let by_weight = cause == Cause::Weight;
-        let retried = (by_weight && self.retried).then_some(What::Retried);
         let latency = self.time.filter(|_| by_weight && self.is_present);
+        // A share of those with an answer time, so counted for the same requests.
+        let retried = latency.filter(|_| self.retried).map(|_| What::Retried);
         let group = group.filter(|_| by_weight && self.counts_groups && arm == Arm::Stable);
         let failed = group.filter(|_| self.class.is_error());
         [
@@ -130,11 +131,11 @@ mod tests {
         check(Outcome { retried: true, ..usual() }, &[What::Retried, latency]);
         check(Outcome { time: None, ..usual() }, &[]);
         check(Outcome { time: Some(AnswerTime::Never), ..usual() }, &[What::Latency(LATENCY_TOP)]);
-        // Of the weights before: its time is of another age, its tries and its group are not.
+        // Of the weights before: its time is of another age, and so are its tries; its group is not.
         check(Outcome { is_present: false, ..usual() }, &[]);
         check(
             Outcome { is_present: false, retried: true, counts_groups: true, ..usual() },
-            &[What::Retried, group(GroupEvent::Finished)],
+            &[group(GroupEvent::Finished)],
         );
         let failed = Outcome { class: Class::ServerError, counts_groups: true, ..usual() };
         check(failed, &[latency, group(GroupEvent::Finished), group(GroupEvent::Error)]);

@@ -147,7 +147,7 @@ pub enum What {
         /// Their outcome.
         progress: Progress,
     },
-    /// Requests with an outcome that took more than one try, whatever it was.
+    /// Requests assigned by the present weights that took more than one try, however they ended; of those that `Latency` counts.
     Retried,
     /// Requests assigned by the present weights whose latency fell in the bin.
     Latency(u16),

@@ -10,6 +10,7 @@ mod on_envoy;
 mod on_host;
 mod on_split;
 mod policies_on_host;
+mod retries_on_host;
 mod self_check;
 mod stage;
 mod strictness;

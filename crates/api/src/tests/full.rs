@@ -30,6 +30,8 @@ fn counts() -> CountsView {
         gone: 5,
         local: 6,
         overflow: 7,
+        tried: 18,
+        retried: 17,
         overdue: AgedView { reached: 8, overdue: 9, left_soon: 10 },
         latency: BTreeMap::from([(3, 11), (40, 12)]),
         confidence: MomentsView { n: 13, sum: 6.5, sum_squares: 3.25 },

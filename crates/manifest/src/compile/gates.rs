@@ -236,7 +236,7 @@ pub(super) fn metric(
     spec: &RolloutSpec,
 ) -> Option<Metric> {
     let Some(metric) = written.filter(|metric| !metric.is_external()) else {
-        let remedy = "name one of error_rate, latency_p99, confidence_mean, overdue, gone_rate, or a `source`, or \
+        let remedy = "name one of error_rate, latency_p99, confidence_mean, overdue, gone_rate, retry_rate, or a `source`, or \
                       write the name of a gate of a preset and name that preset";
         check.refuse(format!("{at}.metric"), "no metric is named", remedy);
         return None;
@@ -345,12 +345,14 @@ fn against(check: &mut Check, at: &str, written: &typed::Gate, metric: Metric) -
         Some(harm) => distance(check, &format!("{at}.harm"), harm, metric),
         // Nobody who writes a margin expects harm beyond it to be borne, nor equal versions to be harm.
         None => match metric {
-            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate if in_points => {
+            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate if in_points => {
                 (none, margin_points * Against::PART_OF_POINTS)
             }
-            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::LatencyP99 => {
-                (Against::tolerance(metric).min(margin), 0.0)
-            }
+            Metric::ErrorRate
+            | Metric::Overdue
+            | Metric::GoneRate
+            | Metric::RetryRate
+            | Metric::LatencyP99 => (Against::tolerance(metric).min(margin), 0.0),
             Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => (margin, margin_points),
         },
     };

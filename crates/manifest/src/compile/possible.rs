@@ -45,7 +45,7 @@ pub(super) fn margin(check: &mut Check, at: &str, against: &Against, metric: Met
             ),
             "write 5% or more, such as 25%",
         ),
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate
+        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate
             if against.margin_points <= 0.0 && factor > 1.0 && factor < LEAST_FACTOR =>
         {
             check.refuse(

@@ -108,6 +108,7 @@ pub(super) const fn words(metric: Metric) -> &'static str {
         Metric::ConfidenceMean => "the model's mean confidence",
         Metric::Overdue => "the share of requests not answered in time",
         Metric::GoneRate => "the share of clients that went away",
+        Metric::RetryRate => "the share of requests that took more than one try",
         Metric::ExternalLow | Metric::ExternalHigh => "its reading",
     }
 }
@@ -122,6 +123,6 @@ pub(super) fn value(metric: Metric, value: f64) -> String {
         Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => {
             Quantity::Plain(value).to_string()
         }
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => share(value),
+        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => share(value),
     }
 }

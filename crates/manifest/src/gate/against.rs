@@ -51,7 +51,7 @@ impl Against {
     #[must_use]
     pub const fn tolerance(metric: Metric) -> f64 {
         match metric {
-            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => 1.05,
+            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => 1.05,
             Metric::LatencyP99 => 1.13,
             Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => 0.02,
         }
@@ -62,7 +62,11 @@ impl Against {
     #[must_use]
     pub fn is_strict(&self, metric: Metric) -> bool {
         match metric {
-            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::LatencyP99 => {
+            Metric::ErrorRate
+            | Metric::Overdue
+            | Metric::GoneRate
+            | Metric::RetryRate
+            | Metric::LatencyP99 => {
                 self.harm < EQUALS_DIFFER && self.harm_points <= 0.0 && self.ignore_below <= 0.0
             }
             Metric::ConfidenceMean => self.harm < EQUAL_MEANS_DIFFER && self.harm_points <= 0.0,
@@ -91,7 +95,7 @@ impl Against {
         // As where no harm is written.
         let harm = Self::tolerance(metric);
         match metric {
-            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => {
+            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => {
                 Self { margin: 1.5, harm, pass_below: 0.01, ..none }
             }
             Metric::LatencyP99 => Self { margin: 1.25, harm, ..none },

@@ -19,6 +19,8 @@ pub(super) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
     let rails =
         base.guardrails.iter().filter(|_| guardrails).filter_map(|rail| Some((rail.metric?, &rail.name)));
     let mut lost: Vec<(Metric, Vec<&str>)> = Vec::new();
+    // Not every mesh tries again, so whoever writes guardrails of their own need not hear of that one.
+    let rails = rails.filter(|(metric, _)| *metric != Metric::RetryRate);
     for (metric, name) in
         dropped.chain(rails).filter(|(metric, _)| !watched(&plan.gates, &plan.guardrails, *metric))
     {
@@ -33,6 +35,7 @@ pub(super) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
         Metric::LatencyP99 => "answer times",
         Metric::Overdue => "requests that wait",
         Metric::GoneRate => "clients that leave",
+        Metric::RetryRate => "requests that are tried again",
         Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => "figures",
     };
     let all: Vec<&str> = lost.iter().map(|(metric, _)| what(metric)).collect();

@@ -121,7 +121,7 @@ fn an_empty_list_is_not_the_presets() {
     check(
         "guardrails: []",
         &[
-            "error (line 7): spec.guardrails: it is empty, and the 3 of preset default would hold all the same; leave it out, or switch them off one by one: `{name: NAME, level: off}`",
+            "error (line 7): spec.guardrails: it is empty, and the 4 of preset default would hold all the same; leave it out, or switch them off one by one: `{name: NAME, level: off}`",
         ],
     );
     // Where the preset has nothing, it says what is.
@@ -154,7 +154,7 @@ fn what_is_switched_off_has_a_name_that_is_known() {
     check(
         "preset: default\nguardrails: [{name: overdue_limit, level: off}]",
         &[
-            "error (line 8): spec.guardrails[0].name: there is no guardrail of this name to switch off; name one of errors-limit, overdue-limit, gone-limit, or leave the entry out",
+            "error (line 8): spec.guardrails[0].name: there is no guardrail of this name to switch off; name one of errors-limit, overdue-limit, gone-limit, retries-limit, or leave the entry out",
         ],
     );
     check("preset: default\nguardrails: [{name: overdue-limit, level: off}]", &[]);

@@ -94,7 +94,7 @@ fn problems_name_line_field_and_remedy() {
         &[
             "error (line 7): spec.stages[0].bake: \"5\" is not a time such as 500ms, 30s, 10m or 1h30m; write it in one of these ways",
             "error (line 7): spec.stages[0].deadline: a list stands where an amount belongs; write it in one of these ways",
-            "error (line 8): spec.gates[0].metric: \"errors\" is not known here; use one of error_rate, latency_p99, confidence_mean, overdue, gone_rate",
+            "error (line 8): spec.gates[0].metric: \"errors\" is not known here; use one of error_rate, latency_p99, confidence_mean, overdue, gone_rate, retry_rate",
             "error (line 8): spec.gates[0].max: true or false stands where an amount belongs; write it in one of these ways",
             "error (line 8): spec.gates[0].hard: there is no such field; write `harm`, if that is meant",
             "error (line 9): spec.assignment.keys[0]: it is not exactly one of these fields; write one of header, cookie, query, sourceAddress",

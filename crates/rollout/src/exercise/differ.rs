@@ -111,7 +111,9 @@ pub(super) fn difference(gate: &Gate, first: &Counts, second: &Counts, deff: f64
     let unit = Unit::of(metric, &against);
     let deff = deff.max(1.0);
     let span = match metric {
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate => rates(metric, first, second, deff, unit)?,
+        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => {
+            rates(metric, first, second, deff, unit)?
+        }
         Metric::LatencyP99 => times(&first.latency, &second.latency, deff)?,
         Metric::ConfidenceMean => means(first.confidence, second.confidence, deff, unit)?,
         Metric::ExternalLow | Metric::ExternalHigh => return None,

@@ -43,6 +43,12 @@ pub struct CountsView {
     /// Of the finished, requests that the version's cluster did not take.
     #[serde(skip_serializing_if = "none")]
     pub overflow: u64,
+    /// Requests whose tries are known: those with an answer time.
+    #[serde(skip_serializing_if = "none")]
+    pub tried: u64,
+    /// Of these, requests that took more than one try.
+    #[serde(skip_serializing_if = "none")]
+    pub retried: u64,
     /// Requests that reached the age at which an answer is overdue.
     pub overdue: AgedView,
     /// How many answer times fell in each bin that has any.
@@ -124,6 +130,8 @@ impl From<&Counts> for CountsView {
             gone,
             local,
             overflow,
+            tried,
+            retried,
             overdue: Aged { reached, overdue, left_soon },
             latency: Bins(latency),
             confidence: Moments { n, sum, sum_squares },
@@ -138,6 +146,8 @@ impl From<&Counts> for CountsView {
             gone,
             local,
             overflow,
+            tried,
+            retried,
             overdue: AgedView { reached, overdue, left_soon },
             latency,
             confidence: MomentsView { n, sum, sum_squares },

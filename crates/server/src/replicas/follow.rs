@@ -55,15 +55,20 @@ impl Follower {
             .route(path::READYZ, get(ready))
             .route(path::METRICS, get(metrics))
             .route(path::LEASE, get(lease).layer(from_fn_with_state(self.proxies.clone(), prove)))
-            .route(&path::lease_of("{document}"), get(lease_of).layer(from_fn_with_state(self.proxies.clone(), prove)))
+            .route(
+                &path::lease_of("{document}"),
+                get(lease_of).layer(from_fn_with_state(self.proxies.clone(), prove)),
+            )
             .fallback(forward::forward)
             .with_state(self.clone())
             .layer(from_fn_with_state(self.guard.clone(), access::guard))
     }
 
     pub fn of_proxies(&self, ecds: Router, here: Proxies) -> Router {
-        let lease =
-            Router::new().route(path::LEASE, get(lease)).route(&path::lease_of("{document}"), get(lease_of)).with_state(self.clone());
+        let lease = Router::new()
+            .route(path::LEASE, get(lease))
+            .route(&path::lease_of("{document}"), get(lease_of))
+            .with_state(self.clone());
         ecds.merge(lease).layer(from_fn_with_state(here, prove))
     }
 

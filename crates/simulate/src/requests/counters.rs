@@ -80,6 +80,7 @@ fn whats(ages_ms: &[u32]) -> Vec<What> {
     for group in 0..GROUPS {
         whats.extend([GroupEvent::Finished, GroupEvent::Error].map(|event| What::Group(group, event)));
     }
+    whats.push(What::Retried);
     whats
 }
 
@@ -94,7 +95,9 @@ fn local(what: What, ages_ms: &[u32]) -> Option<usize> {
     let latency = aged + ALL_SLOTS * ages_ms.len() * PROGRESS.len();
     let confidence = latency + usize::from(LATENCY_BINS);
     let groups = confidence + usize::from(ConfidenceScale::POINTS);
+    let retried = groups + 2 * usize::from(GROUPS);
     Some(match what {
+        What::Retried => retried,
         What::Assigned(Cause::Weight, Some(slot)) => of_slot(slot),
         What::Finished(Cause::Weight, class, Some(slot)) => {
             finished + class as usize * ALL_SLOTS + of_slot(slot)
@@ -106,7 +109,7 @@ fn local(what: What, ages_ms: &[u32]) -> Option<usize> {
         What::Latency(bin) => latency + usize::from(bin),
         What::Confidence(point) => confidence + usize::from(point),
         What::Group(group, event) => groups + 2 * usize::from(group) + event as usize,
-        What::Assigned(..) | What::Finished(..) | What::Retried | What::ConfidenceInvalid => return None,
+        What::Assigned(..) | What::Finished(..) | What::ConfidenceInvalid => return None,
     })
 }
 

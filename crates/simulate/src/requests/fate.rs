@@ -31,11 +31,18 @@ pub(super) struct Fate {
     pub end_s: f64,
     /// How it ended.
     pub class: Class,
+    /// Did it take more than one try?
+    pub retried: bool,
 }
 
 impl Fate {
     const fn at(seconds: f64, class: Class) -> Self {
-        Self { first_s: seconds, end_s: seconds, class }
+        Self { first_s: seconds, end_s: seconds, class, retried: false }
+    }
+
+    /// The same, of a request that was tried again.
+    const fn again(self, retried: bool) -> Self {
+        Self { retried, ..self }
     }
 
     /// Draws it.
@@ -50,14 +57,9 @@ impl Fate {
         };
         let early = if sent.now_s < answers.slow_until_s { answers.slow_by } else { 1.0 };
         let (fails, slower) = world.incident.at(sent.now_s, sent.challenger);
-        let mut takes_s = answers.median_s
-            * (answers.sigma * chance.normal()).exp()
-            * differs.times
-            * slow
-            * early
-            * slower
-            + wait_s;
-        let mut class = Class::Ok;
+        let typical_s = answers.median_s * differs.times * slow * early * slower;
+        let mut takes_s = typical_s * (answers.sigma * chance.normal()).exp() + wait_s;
+        let (mut class, mut retried) = (Class::Ok, false);
         if hits(sent.errors.unwrap_or(answers.errors) * differs.errors, chance) {
             class = if answers.resets { Class::Reset } else { Class::ServerError };
             takes_s = if answers.resets { AT_ONCE_S } else { takes_s };
@@ -66,25 +68,31 @@ impl Fate {
         } else if hits(answers.timeouts * differs.timeouts, chance) || hits(differs.hangs, chance) {
             takes_s = f64::INFINITY;
         } else if hits(answers.retries, chance) {
-            takes_s += TRY_S;
+            (takes_s, retried) = (takes_s + TRY_S, true);
+        } else if hits(differs.retried, chance) {
+            (takes_s, retried) = (takes_s + AT_ONCE_S, true);
+        } else if takes_s > answers.try_s {
+            let second_s = typical_s * (answers.sigma * chance.normal()).exp() + wait_s;
+            (takes_s, retried) = (answers.try_s + second_s, true);
         }
         let patience_s =
             if hits(world.clients.impatient, chance) { world.clients.patience_s } else { f64::INFINITY };
         if takes_s > patience_s && patience_s < answers.timeout_s {
-            return Self::at(patience_s, Class::Gone);
+            return Self::at(patience_s, Class::Gone).again(retried);
         }
         if takes_s > answers.timeout_s {
-            return Self::at(answers.timeout_s, Class::Timeout);
+            return Self::at(answers.timeout_s, Class::Timeout).again(retried);
         }
         if class == Class::Ok && hits(differs.cuts, chance) {
-            return Self { first_s: takes_s, end_s: takes_s + AT_ONCE_S, class: Class::Reset };
+            return Self { first_s: takes_s, end_s: takes_s + AT_ONCE_S, class: Class::Reset, retried };
         }
         if class == Class::Ok && hits(answers.streams, chance) {
             // Half of them are websockets.
             let class = if chance.happens(0.5) { Class::Upgrade } else { Class::Ok };
-            return Self { first_s: takes_s, end_s: takes_s + chance.exponential(answers.stream_s), class };
+            let end_s = takes_s + chance.exponential(answers.stream_s);
+            return Self { first_s: takes_s, end_s, class, retried };
         }
-        Self::at(takes_s, class)
+        Self::at(takes_s, class).again(retried)
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Flight {
     pub end: u64,
     pub first_s: f64,
     pub class: Class,
+    /// Did it take more than one try?
+    pub retried: bool,
 }
 
 /// What a flight knows when it begins.
@@ -49,6 +51,8 @@ pub(super) struct Begun {
     pub arm: Arm,
     pub group: Option<u8>,
     pub class: Class,
+    /// Did it take more than one try?
+    pub retried: bool,
     pub first_s: f64,
     /// In ticks.
     pub first: u64,
@@ -154,12 +158,12 @@ impl Instance {
     /// A request that the weights gave this arm.
     pub(super) fn begin(&mut self, begun: Begun) -> Option<Flight> {
         let epoch = self.present()?;
-        let Begun { arm, group, class, first_s, first, end } = begun;
+        let Begun { arm, group, class, retried, first_s, first, end } = begun;
         let slot = Slot::at(epoch, epoch);
         self.counters.add(arm, What::Assigned(Cause::Weight, Some(slot)), 1);
         let ticket = self.waiting.last_mut().map(|(_, waiting)| waiting.admit(arm));
         let (proxy, process) = (self.number, self.process);
-        Some(Flight { proxy, process, arm, group, epoch, ticket, first, end, first_s, class })
+        Some(Flight { proxy, process, arm, group, epoch, ticket, first, end, first_s, class, retried })
     }
 
     /// The first byte of an answer that goes on.
@@ -192,6 +196,9 @@ impl Instance {
             return;
         }
         if epoch == present {
+            if flight.retried {
+                self.counters.add(arm, What::Retried, 1);
+            }
             let bin = if matches!(class, Class::Timeout | Class::Reset) {
                 LATENCY_TOP
             } else {

@@ -165,6 +165,7 @@ impl<'w> TrafficSimulation<'w> {
             arm,
             group: assignment.group.filter(|_| sent.counts_groups),
             class: fate.class,
+            retried: fate.retried,
             first_s: fate.first_s,
             first: due(now_s + fate.first_s, tick),
             end: due(now_s + fate.end_s, tick),

@@ -44,6 +44,8 @@ pub struct Answers {
     pub timeout_s: f64,
     /// The share whose first try hangs, and whose second one, two seconds later, is answered.
     pub retries: f64,
+    /// How long the proxy waits for a first try before it makes another, in seconds; infinite: it makes none.
+    pub try_s: f64,
     /// The share of answers that go on for long after their first byte.
     pub streams: f64,
     /// How long on average, in seconds.
@@ -166,6 +168,8 @@ pub struct CanaryDifference {
     pub hangs: f64,
     /// The share of answers that break off.
     pub cuts: f64,
+    /// The share whose first try fails at once, and whose second one is answered.
+    pub retried: f64,
 }
 
 /// How is counted: rightly, or wrong on purpose, so that a table of worlds can be seen to fail.
@@ -182,7 +186,8 @@ pub enum Counting {
 
 impl CanaryDifference {
     /// In nothing.
-    pub const NONE: Self = Self { errors: 1.0, timeouts: 1.0, times: 1.0, hangs: 0.0, cuts: 0.0 };
+    pub const NONE: Self =
+        Self { errors: 1.0, timeouts: 1.0, times: 1.0, hangs: 0.0, cuts: 0.0, retried: 0.0 };
 }
 
 impl Proxy {
@@ -220,6 +225,7 @@ impl Default for RequestWorld {
                 timeouts: 0.0,
                 timeout_s: 15.0,
                 retries: 0.0,
+                try_s: f64::INFINITY,
                 streams: 0.0,
                 stream_s: 20.0,
                 local: 0.0,

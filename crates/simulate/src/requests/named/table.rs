@@ -402,4 +402,7 @@ pub const NAMED: &[Named] = &[
     shared::CANARY_TWICE,
     shared::CANARY_STAYS,
     shared::FOR_EVER,
+    shared::RETRIES_BUSY,
+    shared::RETRIES_OFTEN,
+    shared::HIDDEN_BY_RETRIES,
 ];

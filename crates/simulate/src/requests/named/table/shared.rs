@@ -94,3 +94,30 @@ pub(super) const FOR_EVER: Named = Named {
     change: |world| world.incident = incident(60.0, f64::INFINITY, [0.2, 0.2]),
     ..ERRORS
 };
+
+pub(super) const HIDDEN_BY_RETRIES: Named = Named {
+    name: "hidden-by-retries",
+    about: "one in five of the canary's first tries fails at once, and the second one is answered",
+    truth: HARMFUL,
+    change: |world| world.canary.retried = 0.2,
+    ..ERRORS
+};
+
+/// What is tried again as soon as it is slow: how often follows from how busy the machine is.
+pub(super) const RETRIES_BUSY: Named = Named {
+    name: "retries-busy",
+    about: "the proxy tries again after 250 ms; for half a minute of every five both versions take eight times as long, on a busy machine, and the canary a tenth more",
+    change: |world| {
+        world.answers.try_s = 0.25;
+        let bursts = Incident { every_s: 300.0, ..incident(60.0, 30.0, [0.0, 0.0]) };
+        world.incident = Incident { slow_by: [8.0, 8.8], ..bursts };
+    },
+    ..ERRORS
+};
+
+pub(super) const RETRIES_OFTEN: Named = Named {
+    name: "retries-often",
+    about: "the proxy tries again after 100 ms, which one in eight requests takes by nature; the canary's take a twentieth longer",
+    change: |world| (world.answers.try_s, world.canary.times) = (0.1, 1.05),
+    ..ERRORS
+};
