@@ -329,8 +329,7 @@ impl Tokenizer {
     }
 
     fn text<'bytes>(&mut self, bytes: &'bytes [u8], events: &mut impl Events) -> Rest<'bytes> {
-        let utf8 = &mut self.utf8;
-        let length = bytes.iter().position(|&byte| !utf8.takes(byte)).unwrap_or(bytes.len());
+        let length = self.utf8.run(bytes);
         let (run, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
         if !run.is_empty() {
             self.lone_half(events);

@@ -11,6 +11,27 @@ pub(crate) struct Utf8 {
 }
 
 impl Utf8 {
+    /// How many bytes at the start are plain text. Most text is ASCII: eight bytes at once, then one by one what has something else.
+    pub fn run(&mut self, bytes: &[u8]) -> usize {
+        let mut length = 0;
+        while let Some(rest) = bytes.get(length..).filter(|rest| !rest.is_empty()) {
+            if self.missing == 0 {
+                let (words, _) = rest.as_chunks();
+                let plain = words.iter().take_while(|word| is_plain(u64::from_le_bytes(**word))).count() * 8;
+                if plain > 0 {
+                    length += plain;
+                    continue;
+                }
+            }
+            let few = rest.get(..8).unwrap_or(rest);
+            match few.iter().position(|&byte| !self.takes(byte)) {
+                Some(at) => return length + at,
+                None => length += few.len(),
+            }
+        }
+        length
+    }
+
     /// Is this byte plain text, neither the end, nor an escape, nor a control?
     pub fn takes(&mut self, byte: u8) -> bool {
         if self.missing == 0 && byte < 0x80 {
@@ -48,4 +69,14 @@ impl Utf8 {
     pub fn is_valid(self) -> bool {
         self.missing == 0 && !self.is_broken
     }
+}
+
+/// Are all eight bytes ASCII, and none of them a control, a quotation mark or a backslash?
+fn is_plain(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 0xFF;
+    const HIGH: u64 = ONES << 7;
+    // A byte below `n` borrows from its highest bit; those of 0x80 and more are found by that bit itself.
+    let has_below = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word;
+    let has = |byte: u64| has_below(word ^ (ONES * byte), 1);
+    (has_below(word, 0x20) | has(0x22) | has(0x5C) | word) & HIGH == 0
 }
