@@ -80,6 +80,11 @@ impl ApiServer {
         })
     }
 
+    /// Somebody deletes an object by hand.
+    pub fn remove(&self, part: &str) {
+        self.kept(|kept| kept.objects.retain(|path, _| !path.ends_with(part)));
+    }
+
     /// Somebody changes an object by hand.
     pub fn edit(&self, part: &str, edit: impl FnOnce(&mut Value)) {
         self.kept(|kept| {

@@ -54,7 +54,7 @@ enum Failed {
         "it is there no more; install it again, and where it was made anew as another kind, restart serin run"
     )]
     Absent,
-    #[error("the API server did not answer within {} ms", .0.as_millis())]
+    #[error("the API server did not answer within {} ms, or is busy and asks to wait longer (429)", .0.as_millis())]
     Silent(Duration),
     #[error(
         "another controller writes it: it holds incarnation {} and generation {}, which are above ours; one controller may write a plugin",

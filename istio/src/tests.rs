@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -30,6 +30,10 @@ struct Kept {
     version: u64,
     /// The generations that were written.
     written: Vec<u64>,
+    /// When patches came.
+    patches: Vec<Instant>,
+    /// So many patches are answered 429, with so many seconds to wait.
+    busy: (usize, u64),
     /// Instead of an answer to a patch.
     fails: Option<Fails>,
     /// Changes the object between a read and the next patch, once.
@@ -109,6 +113,17 @@ async fn read(State(server): State<ApiServer>, Path(plural): Path<String>) -> Re
 }
 
 async fn patch(State(server): State<ApiServer>, Path(plural): Path<String>, body: Bytes) -> Response {
+    let busy = server.kept(|kept| {
+        kept.patches.push(Instant::now());
+        let busy = kept.busy.0 > 0;
+        kept.busy.0 = kept.busy.0.saturating_sub(1);
+        busy.then_some(kept.busy.1)
+    });
+    if let Some(seconds) = busy {
+        let mut answer = problem(429, "TooManyRequests");
+        answer.headers_mut().insert("retry-after", seconds.to_string().parse().expect("a number"));
+        return answer;
+    }
     match server.kept(|kept| kept.fails) {
         Some(Fails::Silent) => {
             std::future::pending::<()>().await;
@@ -251,6 +266,29 @@ async fn whatever_fails_is_tried_again_and_the_newest_goes_first() {
         assert!(!written.contains(&2), "{fails:?}: {written:?}");
         assert_eq!(server.spec("wasmplugins")["pluginConfig"]["generation"], 3);
     }
+}
+
+/// A busy API server says how long to wait: that is waited for, unless it is longer than anybody waits for one answer.
+#[tokio::test]
+async fn a_busy_api_server_is_left_alone_as_it_says() {
+    let server = ApiServer::of(&[("wasmplugins", json!({"url": "oci://f"}))]);
+    let plugin = server.plugin().await.expect("a plugin");
+    server.kept(|kept| kept.busy = (2, 1));
+    plugin.publish(&policy(1)).expect("a policy");
+    until(&plugin, "generation 1", |standing| standing.generation == 1).await;
+    let patches = server.kept(|kept| kept.patches.clone());
+    let waits: Vec<Duration> = patches.windows(2).map(|two| two[1].duration_since(two[0])).collect();
+    assert!(waits.len() == 2 && waits.iter().all(|wait| *wait >= Duration::from_secs(1)), "{waits:?}");
+    assert_eq!(server.kept(|kept| kept.written.clone()), [1]);
+
+    let server = ApiServer::of(&[("wasmplugins", json!({"url": "oci://f"}))]);
+    let patience = Patience { answer: Duration::from_millis(300), ..PATIENCE };
+    let plugin = server.plugin_with(patience).await.expect("a plugin");
+    server.kept(|kept| kept.busy = (1, 3_600));
+    plugin.publish(&policy(1)).expect("a policy");
+    let standing = until(&plugin, "the wait", |standing| standing.failed > 0).await;
+    assert!(standing.error.is_none_or(|error| error.contains("429")));
+    until(&plugin, "generation 1", |standing| standing.generation == 1).await;
 }
 
 #[tokio::test]

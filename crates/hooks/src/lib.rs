@@ -115,10 +115,22 @@ impl Hooks {
     /// next one asks again.
     pub fn spawn(&self, calling: impl Future<Output = ()> + Send + 'static) {
         let Some(place) = self.running.begin() else { return };
+        let running = self.running.clone();
         tokio::spawn(async move {
-            calling.await;
+            tokio::select! {
+                biased;
+                () = running.ended() => {}
+                () = calling => {}
+            }
             drop(place);
         });
+    }
+
+    /// Another controller decides by now: no call begins any more, and what is under way ends, programs with all that they have
+    /// started. The other one calls again what it wants.
+    pub async fn end(&self) {
+        self.running.end();
+        self.idle().await;
     }
 
     /// The controller stops: no call begins any more.

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 struct Known {
     calls: usize,
     closed: bool,
+    ended: bool,
 }
 
 /// Counts calls. Cheap to clone.
@@ -37,6 +38,16 @@ impl Running {
     /// No call begins from now on.
     pub fn close(&self) {
         self.0.send_modify(|known| known.closed = true);
+    }
+
+    /// No call begins, and those that are under way are to be left.
+    pub fn end(&self) {
+        self.0.send_modify(|known| (known.closed, known.ended) = (true, true));
+    }
+
+    /// Resolves when calls are to be left.
+    pub async fn ended(&self) {
+        let _ = self.0.subscribe().wait_for(|known| known.ended).await;
     }
 
     /// Waits until none is under way.

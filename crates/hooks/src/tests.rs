@@ -210,6 +210,29 @@ async fn a_stop_that_waited_long_enough_ends_all_of_it() {
     }
 }
 
+/// Another controller leads by now, and this process becomes another one, which no destructor sees.
+#[tokio::test]
+async fn who_is_deposed_leaves_no_program_behind() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("ids");
+    let script = deaf(&file);
+    let hooks = Hooks::any();
+    let called = hooks.clone();
+    hooks.spawn(async move {
+        let _ = run(&called, &["sh", "-c", &script], 60_000).await;
+    });
+    let ids = ids(&file, 2).await;
+    hooks.end().await;
+    for id in ids {
+        assert!(is_gone(&id).await, "{id} lives");
+    }
+    let (tell, told) = tokio::sync::oneshot::channel::<()>();
+    hooks.spawn(async move {
+        let _ = tell.send(());
+    });
+    assert!(told.await.is_err(), "nothing begins any more");
+}
+
 #[tokio::test]
 async fn what_a_program_says_is_bounded_and_what_it_leaves_behind_is_not_waited_for() {
     let hooks = Hooks::any();

@@ -26,11 +26,16 @@ pub enum JournalError {
         namespace: String,
     },
     /// It did not answer.
-    #[error("the API server of Kubernetes did not answer within {} ms", .0.as_millis())]
+    #[error(
+        "the API server of Kubernetes did not answer within {} ms, or is busy and asks to wait longer (429)", .0.as_millis()
+    )]
     Silent(Duration),
     /// An object of a page is not there.
     #[error("the ConfigMap {0} of the journal is missing")]
     Missing(String),
+    /// The names of its pages are taken.
+    #[error("the ConfigMap {0}-0 is there, and is no page of this journal: delete what is named so")]
+    Taken(String),
     /// What is there cannot be read.
     #[error("the journal in the cluster is damaged: {0}")]
     Damaged(String),
@@ -41,6 +46,11 @@ impl JournalError {
     pub(super) fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { error: kube::Error::Api(status), .. }
             if status.is_conflict() || status.is_already_exists())
+    }
+
+    /// It is not there.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Refused { error: kube::Error::Api(status), .. } if status.code == 404)
     }
 
     /// The same question may be answered a little later.

@@ -138,6 +138,13 @@ pub fn read(page: &PageName, object: impl Fn(&str) -> Option<ConfigMap>) -> Resu
     Ok(content)
 }
 
+/// Is an object that is there what was to be made?
+pub fn is_same(there: &ConfigMap, made: &ConfigMap) -> bool {
+    let labelled =
+        |object: &ConfigMap| object.metadata.labels.as_ref().and_then(|all| all.get(LABEL)).cloned();
+    there.binary_data == made.binary_data && labelled(there) == labelled(made)
+}
+
 fn deflated(content: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(content)?;

@@ -5,26 +5,28 @@
 
 mod error;
 mod head;
+mod left;
+mod objects;
 mod pages;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::Value;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
 
 use crate::leader::{Hold, LeaseName, Replica};
 pub use error::JournalError;
 use head::{Head, PageName, PolicyName};
+use left::LeftOver;
 use pages::Page;
 pub use pages::Rows;
 
@@ -48,6 +50,7 @@ pub struct Journal {
     written: Arc<Mutex<Written>>,
     /// Numbers of pages, none of them twice.
     next: Arc<AtomicU64>,
+    left: Arc<LeftOver>,
 }
 
 /// What is in the cluster, as far as it is known.
@@ -60,6 +63,19 @@ struct Written {
     former: Option<PageName>,
     /// Heads whose writing was not answered: one of them may be there, or come yet.
     unsettled: Vec<(Head, Vec<Page<PageName>>)>,
+    /// Pages that were made since a head was last written for sure: no head may ever name them.
+    made: Vec<PageName>,
+}
+
+impl Written {
+    /// The objects of pages that no head names, since this one was written for sure.
+    fn unnamed(&mut self, head: &Head) -> Vec<String> {
+        let policies = [&head.policy, &self.head.policy].into_iter().flatten().map(|policy| &policy.page);
+        let named: Vec<&PageName> = head.pages.iter().chain(policies).chain(&self.former).collect();
+        let made = std::mem::take(&mut self.made);
+        let unnamed = made.iter().filter(|page| !named.contains(page));
+        unnamed.flat_map(|page| page.objects().collect::<Vec<_>>()).collect()
+    }
 }
 
 /// What the replica before left.
@@ -107,6 +123,7 @@ impl Journal {
             hold,
             written: Arc::default(),
             next: Arc::default(),
+            left: Arc::default(),
         }
     }
 
@@ -240,7 +257,7 @@ impl Journal {
             left.push(pages.remove(place).name);
         }
         if !plan.rows.is_empty() {
-            let name = self.put(written.head.term, &head::content(&plan.rows)?).await?;
+            let name = self.put(&mut written, &head::content(&plan.rows)?).await?;
             pages.push(Page { name, rows: plan.rows });
         }
         let head = Head {
@@ -275,7 +292,7 @@ impl Journal {
         {
             return Ok(());
         }
-        let page = self.put(written.head.term, policy).await?;
+        let page = self.put(&mut written, policy).await?;
         let head = Head {
             policy: Some(PolicyName { page, incarnation, generation }),
             mesh: head::raised(&written.head.mesh, mesh),
@@ -342,12 +359,13 @@ impl Journal {
             written.unsettled.push((head.clone(), pages.clone()));
             match self.asked("update", self.api.replace(&self.name, &PostParams::default(), &object)).await {
                 Ok(put) => {
+                    self.forget(written.unnamed(&head));
                     *written = Written {
                         version: put.metadata.resource_version,
                         head,
                         pages,
                         former: written.former.take(),
-                        unsettled: Vec::new(),
+                        ..Written::default()
                     };
                     return Ok(());
                 }
@@ -362,80 +380,6 @@ impl Journal {
             }
         }
         Err(JournalError::Unsure)
-    }
-
-    async fn put(&self, term: u64, content: &[u8]) -> Result<PageName, JournalError> {
-        let number = self.next.fetch_add(1, Ordering::SeqCst);
-        let name = format!("{}-{term}-{number}", self.name);
-        let (page, objects) = head::written(&self.name, name, content)?;
-        for object in objects {
-            let put = self.asked("create", self.api.create(&PostParams::default(), &object)).await;
-            match put {
-                // A try before this one arrived although its answer did not.
-                Err(error) if error.is_conflict() => {}
-                put => drop(put?),
-            }
-        }
-        Ok(page)
-    }
-
-    async fn head(&self) -> Result<Option<(Head, Option<String>)>, JournalError> {
-        let Some(object) = self.asked("get", self.api.get_opt(&self.name)).await? else { return Ok(None) };
-        Ok(Some((Head::of(&object)?, object.metadata.resource_version)))
-    }
-
-    async fn page(&self, page: &PageName) -> Result<Vec<u8>, JournalError> {
-        let mut objects = BTreeMap::new();
-        for name in page.objects() {
-            let object = self.asked("get", self.api.get_opt(&name)).await?;
-            objects.insert(name.clone(), object.ok_or(JournalError::Missing(name))?);
-        }
-        head::read(page, |name| objects.get(name).cloned())
-    }
-
-    /// The pages of a head, and the objects that no head names.
-    async fn all(&self, head: &Head) -> Result<(Vec<Page<PageName>>, Vec<String>), JournalError> {
-        let label = format!("{}={}", head::LABEL, self.name);
-        let found = self.asked("list", self.api.list(&ListParams::default().labels(&label))).await?;
-        let objects: BTreeMap<String, ConfigMap> = found
-            .items
-            .into_iter()
-            .filter_map(|object| Some((object.metadata.name.clone()?, object)))
-            .collect();
-        let mut pages = Vec::new();
-        for name in &head.pages {
-            let content = head::read(name, |name| objects.get(name).cloned())?;
-            pages.push(Page { name: name.clone(), rows: head::rows(name, &content)? });
-        }
-        let named = head.pages.iter().chain(head.policy.iter().map(|policy| &policy.page));
-        let mut kept: BTreeSet<String> = named.flat_map(|page| page.objects().collect::<Vec<_>>()).collect();
-        kept.insert(self.name.clone());
-        let left = objects.into_keys().filter(|name| !kept.contains(name)).collect();
-        Ok((pages, left))
-    }
-
-    /// `verb`: what is asked, as a role would grant it.
-    async fn asked<T>(
-        &self,
-        verb: &'static str,
-        question: impl Future<Output = kube::Result<T>>,
-    ) -> Result<T, JournalError> {
-        let answer = timeout(ANSWER, question).await.map_err(|_| JournalError::Silent(ANSWER))?;
-        answer.map_err(|error| JournalError::Refused { error, verb, namespace: self.namespace.clone() })
-    }
-
-    /// Deletes what no head names any more; what is not deleted now is deleted by the next to take over.
-    fn forget(&self, objects: Vec<String>) {
-        let journal = self.clone();
-        tokio::spawn(async move {
-            for name in objects {
-                if let Err(error) =
-                    journal.asked("delete", journal.api.delete(&name, &DeleteParams::default())).await
-                {
-                    tracing::debug!("the ConfigMap {name} is left over: {error}");
-                }
-            }
-        });
     }
 }
 

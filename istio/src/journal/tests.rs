@@ -148,6 +148,74 @@ async fn objects_stay_few_and_labels_do_no_harm() {
     tokio::time::timeout(Duration::from_secs(60), few).await.expect("few objects");
 }
 
+/// Waits until the journal has no more objects than its head, its rows' pages and two policies.
+async fn until_few(server: &ApiServer, most: usize) {
+    let few = async {
+        while server.names("configmaps").len() > most {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), few).await.expect("few objects");
+}
+
+/// What could not be deleted, or was written and never named, is not kept for ever, and people hear of it while it grows.
+#[tokio::test]
+async fn what_is_left_over_is_said_and_deleted_when_that_goes() {
+    let server = ApiServer::default();
+    let a = journal(&server, "a").await;
+    a.take_over().await.expect("taken");
+    server.fail(Method::DELETE, "configmaps", Fault::Status(403), usize::MAX);
+    for turn in 0..24 {
+        a.commit(change(&[("x", Some(&turn.to_string()))], turn)).await.expect("written");
+    }
+    let told = async {
+        while !a.left.is_told() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), told).await.expect("people are told");
+    assert!(server.names("configmaps").len() > 15, "{:?}", server.names("configmaps"));
+    server.mend();
+    a.commit(change(&[("x", Some("last"))], 25)).await.expect("written");
+    until_few(&server, 8).await;
+
+    // Pages whose head was refused are named by none.
+    server.fail(Method::PUT, "serin-journal", Fault::Status(500), usize::MAX);
+    for turn in 30..50 {
+        a.commit(change(&[("x", Some(&turn.to_string()))], turn)).await.expect_err("refused");
+    }
+    assert!(server.names("configmaps").len() > 20);
+    server.mend();
+    a.commit(change(&[("x", Some("at last"))], 51)).await.expect("written");
+    until_few(&server, 8).await;
+    let b = journal(&server, "b").await;
+    assert_eq!(rows(&b.take_over().await.expect("taken")), [("x", "at last")]);
+}
+
+/// Somebody deleted the head alone: what its pages held is nobody's any more, though they are named as the next ones would be.
+#[tokio::test]
+async fn a_name_that_is_taken_is_not_taken_over() {
+    let server = ApiServer::default();
+    let first = journal(&server, "a").await;
+    first.take_over().await.expect("taken");
+    for turn in 0..5 {
+        first.commit(change(&[(&format!("k{turn}"), Some("old"))], turn)).await.expect("written");
+    }
+    server.remove("configmaps/serin-journal");
+    // Nothing of it is deleted meanwhile.
+    server.fail(Method::DELETE, "configmaps", Fault::Status(403), usize::MAX);
+    let b = journal(&server, "b").await;
+    assert_eq!(b.take_over().await.expect("taken").form, 0);
+    b.commit(change(&[("x", Some("new"))], 1)).await.expect("written");
+    b.publish(7, 1, b"policy", Value::Null).await.expect("written");
+    let c = journal(&server, "c").await;
+    assert_eq!(
+        c.look(None).await.expect("an answer").expect("a head").policy,
+        Some((7, 1, b"policy".to_vec()))
+    );
+    assert_eq!(rows(&c.take_over().await.expect("taken")), [("x", "new")]);
+}
+
 #[tokio::test]
 async fn a_page_that_is_missing_is_named() {
     let server = ApiServer::default();

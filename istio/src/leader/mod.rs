@@ -147,7 +147,7 @@ pub struct Election {
 enum Failed {
     #[error("{}", refusal::words(.error, .verb, "leases", Some(.namespace)))]
     Refused { error: kube::Error, verb: &'static str, namespace: String },
-    #[error("the API server did not answer within {} ms", .0.as_millis())]
+    #[error("the API server did not answer within {} ms, or is busy and asks to wait longer (429)", .0.as_millis())]
     Silent(Duration),
 }
 
