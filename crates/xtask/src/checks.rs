@@ -23,7 +23,8 @@ pub fn test(args: &[OsString], yes: bool) -> Result<()> {
     let workspace = Workspace::find()?;
     // Whoever asks for some tests does not ask for the last.
     let mut steps = Steps::new(if args.is_empty() { TEST_STEPS } else { TEST_STEPS - 1 });
-    let skipped = test_steps(&workspace, &mut steps, &args, Consent::here(yes || also))?;
+    let consent = Consent::here(yes || also);
+    let skipped = test_steps(&workspace, &mut steps, &args, consent, mesh::Unsaid::Skip)?;
     steps.summary();
     skipped.iter().for_each(say);
     Ok(())
@@ -47,7 +48,7 @@ pub fn ci(yes: bool) -> Result<()> {
             .remedy("change what clippy names above    (no clippy: rustup component add clippy)")
             .run()
     })?;
-    let skipped = test_steps(&workspace, &mut steps, &[], Consent::here(yes))?;
+    let skipped = test_steps(&workspace, &mut steps, &[], Consent::here(yes), mesh::Unsaid::Few)?;
     steps.run("benches", "every criterion bench once, unmeasured: it must still run", || {
         bench::try_all(&workspace)
     })?;
@@ -62,10 +63,11 @@ fn test_steps(
     steps: &mut Steps,
     args: &[OsString],
     consent: Consent,
+    unsaid: mesh::Unsaid,
 ) -> Result<Option<String>> {
     workspace.announce_first_build();
     let cache = Cache::open()?;
-    let mesh = mesh::way(&cache, args)?;
+    let mesh = mesh::way(&cache, args, unsaid)?;
     let [plain, trap] = steps.run(
         "filter",
         "the wasm32 module that Envoy loads, as shipped and with the test-only trap",
