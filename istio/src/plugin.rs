@@ -117,6 +117,17 @@ impl Plugin {
         Self::kept(client, place, lease, Patience::default()).await
     }
 
+    /// Is the object there, and one that a policy can be written into? What is not answered is no error here.
+    ///
+    /// # Errors
+    /// When the object is not there, is there twice, or has no place for a policy.
+    pub async fn check(client: &Client, place: &Place) -> Result<(), PluginError> {
+        match find(client, place).await {
+            Ok(_) | Err(PluginError::Unread { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(crate) async fn kept(
         client: Client,
         place: Place,

@@ -37,7 +37,7 @@ impl Engine {
             return Err(Refusal::Conflict(why));
         }
         let present = self.applied(&name);
-        let kept_by = present.iter().find_map(|name| self.runs.get(name)).map(|run| run.object.as_ref());
+        let kept_by = present.iter().find_map(|name| self.runs.get(name)).map(|run| run.spec.object());
         if let Some(kept_by) = kept_by
             && let Some(why) = ObjectView::keeps_out(kept_by, ObjectView::of(&loaded.typed).as_ref(), &name)
         {
@@ -90,7 +90,7 @@ impl Engine {
     /// What differs from what was applied under a name last.
     fn changes(&self, name: &str, after: &Loaded) -> Vec<Change> {
         let present = self.applied(name);
-        let before = present.first().and_then(|name| self.runs.get(name)).map(|run| run.spec.as_str());
+        let before = present.first().and_then(|name| self.runs.get(name)).map(|run| run.spec.text());
         // An earlier serin may have taken what this one does not read.
         let typed = |text: &str| manifest::load(text).ok().map(|loaded| loaded.typed);
         match before.and_then(typed) {
@@ -138,7 +138,7 @@ impl Engine {
             let why = format!("run {run} of {name} was rolled back; give a reason to try it once more");
             return Err(Refusal::Invalid(why));
         }
-        let text = self.runs.get(first).map(|run| run.spec.clone()).unwrap_or_default();
+        let text = self.runs.get(first).map(|run| run.spec.text().to_owned()).unwrap_or_default();
         self.apply_if(&Specification::read(text)?, human, true, conditions).await
     }
 }

@@ -8,6 +8,7 @@ use split::policy::{Policy, SCHEMA};
 
 use super::admission::Admitted;
 use super::commit::{Draft, NewRun, PastRun, RunDraft};
+use super::run::AppliedSpec;
 use super::{Act, Conditions, Engine, Run, record};
 use crate::specification::Specification;
 
@@ -43,6 +44,14 @@ impl Engine {
             return Ok(applied);
         }
         let text = spec.text.as_str();
+        if self.is_made_anew(spec) {
+            let name = spec.loaded.name().to_owned();
+            let present = self.applied(&name);
+            self.carry_object(&present, text);
+            let run = self.states(&present).iter().map(|state| state.run).max().unwrap_or(0);
+            let warnings = self.withdraw(&name)?.into_iter().collect();
+            return Ok(Applied { name, run, unchanged: true, warnings, ..Applied::default() });
+        }
         let Admitted { name, plans, run, admission, mut warnings } = self.admit(spec, again)?;
         let mut applied = Applied { name: name.clone(), run, ..Applied::default() };
         if matches!(admission, Admission::Begin { .. } | Admission::Replace | Admission::Queue) {
@@ -55,6 +64,7 @@ impl Engine {
                 applied.run = run;
             }
             Admission::Unchanged => {
+                self.carry_object(&self.applied(&name), text);
                 // Applying the present specification again cancels what is queued after it.
                 warnings.extend(self.withdraw(&name)?);
                 applied.unchanged = true;
@@ -75,6 +85,30 @@ impl Engine {
             }
         }
         Ok(Applied { warnings, ..applied })
+    }
+
+    /// Does it come from an object that was deleted and made again as it was, while what it keeps stayed? Then nothing is asked
+    /// for, not even where the same would be refused because it was rolled back.
+    fn is_made_anew(&self, spec: &Specification) -> bool {
+        let present = self.applied(spec.loaded.name());
+        let present = present.first().and_then(|name| self.runs.get(name)).and_then(|run| run.spec.object());
+        let (Some(present), Some(other)) = (present, ObjectView::of(&spec.loaded.typed)) else {
+            return false;
+        };
+        let anew = ObjectView { uid: present.uid.clone(), ..other.clone() };
+        anew == *present && other != *present
+    }
+
+    /// Who keeps these runs is known by what was applied last: an object is told from one that was made anew by it.
+    pub(super) fn carry_object(&mut self, names: &[String], text: &str) {
+        for name in names {
+            let Some(run) = self.runs.get_mut(name) else { continue };
+            let spec = AppliedSpec::new(text.to_owned());
+            if spec.object().is_some() && spec.object() != run.spec.object() {
+                run.rename(spec);
+                self.show_run(name);
+            }
+        }
     }
 
     /// A specification that began a run under this key.
@@ -110,20 +144,18 @@ impl Engine {
             .iter()
             .filter_map(|name| {
                 let run = self.runs.get_mut(name)?;
-                run.object = ObjectView::of_text(text);
-                Some((name, std::mem::replace(&mut run.spec, text.to_owned())))
+                Some((name, std::mem::replace(&mut run.spec, AppliedSpec::new(text.to_owned()))))
             })
             .collect();
         if let Err(error) = self.try_together(&present, events).await {
             for (name, spec) in specs {
                 if let Some(run) = self.runs.get_mut(name) {
-                    run.object = ObjectView::of_text(&spec);
                     run.spec = spec;
                 }
             }
             return Err(Refusal::unwritten(&error));
         }
-        self.show();
+        self.show_applied(name, &present);
         Ok(())
     }
 
@@ -167,7 +199,7 @@ impl Engine {
         let draft = Draft { runs, past, unqueue, goes_back, ..Draft::default() };
         self.commit(draft).await.map_err(|error| Refusal::unwritten(&error))?;
         // Those that have no successor are seen no more.
-        self.show();
+        self.show_applied(name, &present);
         Ok(())
     }
 

@@ -83,7 +83,7 @@ impl Engine {
         self.commit(draft).await.map_err(|error| Refusal::unwritten(&error))?;
         tracing::info!(rollout = name, "deleted for {}", human.who);
         self.publish().await;
-        self.show();
+        self.show_applied(name, &whom);
         Ok(())
     }
 }

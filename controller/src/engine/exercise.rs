@@ -307,7 +307,7 @@ impl Engine {
         if let Err(error) = self.commit(Draft { exercise: Some(draft), ..Draft::default() }).await {
             return self.unwritten(&error);
         }
-        self.show();
+        self.show_run(name);
     }
 
     /// Ends what is under way; whatever it exposes is taken back before this returns.

@@ -58,7 +58,7 @@ impl Engine {
         };
         self.journal.queue(&queued).map_err(|error| Refusal::unwritten(&error))?;
         let replaced = self.waiting.insert(name.to_owned(), QueuedRun { queued, plans: Some(plans) });
-        self.show();
+        self.show_applied(name, &[]);
         Ok(replaced.map(|old| format!("it takes the place of {}, which waited", old.view().canary)))
     }
 
@@ -69,7 +69,7 @@ impl Engine {
         }
         self.journal.unqueue(name).map_err(|error| Refusal::unwritten(&error))?;
         let old = self.waiting.remove(name);
-        self.show();
+        self.show_applied(name, &[]);
         Ok(old.map(|old| format!("{}, which waited, is withdrawn", old.view().canary)))
     }
 
@@ -126,6 +126,7 @@ impl Engine {
                     return;
                 }
                 Admission::Unchanged => {
+                    self.carry_object(&present, &text);
                     if let Err(refusal) = self.withdraw(name) {
                         tracing::error!(rollout = name, "{refusal:?}");
                     }
@@ -144,7 +145,7 @@ impl Engine {
         if let Err(error) = self.journal.queue(&waiting.queued) {
             tracing::error!("the store cannot be written: {error:#}");
         }
-        self.show();
+        self.show_applied(name, &[]);
     }
 }
 

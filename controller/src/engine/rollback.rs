@@ -3,7 +3,7 @@
 
 use api::{Refusal, RollbackReply};
 use futures::future::join_all;
-use manifest::{KeepWarm, Ready};
+use manifest::{HookHow, KeepWarm, Ready, ReadyOf, ReadyWorkloads, Workload, WorkloadWhat};
 use rollout::{Acted, Endpoint, Event, Human, State, fleet};
 use tokio::sync::oneshot;
 
@@ -158,7 +158,7 @@ impl Engine {
         };
         let plans: Vec<_> = ways.iter().filter_map(plan).collect();
         plans.iter().try_for_each(compiles)?;
-        let text = present.first().and_then(|name| self.runs.get(name)).map(|run| run.spec.clone());
+        let text = present.first().and_then(|name| self.runs.get(name)).map(|run| run.spec.text().to_owned());
         // In the middle of a hand-back: everybody to the stable route first, which serves the new version by now.
         if !fleet::is_over(&self.states(&present)) {
             let abort = |index| (index, Event::Abort(human.clone()));
@@ -318,6 +318,19 @@ struct Question {
 }
 
 impl Question {
+    /// What runs the version that was kept, where that is Kubernetes: when its time is over it may be scaled to nothing.
+    fn kept_in_cluster(&self) -> Option<ReadyWorkloads> {
+        let Some(HookHow::Kubernetes(change)) = self.keep.as_ref()?.hook.as_ref() else { return None };
+        let canary = match &change.what {
+            WorkloadWhat::Image { deployment, .. } | WorkloadWhat::Scale { deployment, .. } => {
+                Workload::Deployment(deployment.clone())
+            }
+            WorkloadWhat::Selector { service, .. } => Workload::Service(service.clone()),
+        };
+        let of = ReadyOf::Each { canary, stable: None };
+        Some(ReadyWorkloads { namespace: change.namespace.clone(), of })
+    }
+
     /// What confirms it; `None`: no confirmation is needed.
     async fn ask(
         &self,
@@ -329,8 +342,10 @@ impl Question {
         let remedy =
             format!("put {to} behind the canary route and try again, or go back all the same: --unverified");
         let trial = [self.clusters.canary.clone()];
+        let kept = self.kept_in_cluster();
         let ready = async || {
-            if let Some(workloads) = self.ready.as_ref().and_then(|ready| ready.kubernetes.as_ref()) {
+            let workloads = self.ready.as_ref().and_then(|ready| ready.kubernetes.as_ref());
+            if let Some(workloads) = workloads.or(kept.as_ref().filter(|_| self.ready.is_none())) {
                 return in_cluster(hooks, workloads, &[split::Arm::Canary.to_string()]).await;
             }
             let source = (self.rollout.as_str(), self.source.as_ref());
@@ -338,9 +353,11 @@ impl Question {
         };
         if self.unverified {
             // A reason replaces the confirmation, except where no endpoint is known at all.
-            let none = self.ready.is_some() && ready().await.is_ok_and(|seen| seen.canary == Some(0));
+            let counted = self.ready.is_some() || kept.is_some();
+            let none = counted && ready().await.is_ok_and(|seen| seen.canary == Some(0));
             return if none {
-                Err("the canary route has no ready endpoint at all".to_owned())
+                let scaled = kept.as_ref().map_or_else(String::new, |kept| scaled_down(kept, to));
+                Err(format!("the canary route has no ready endpoint at all{scaled}"))
             } else {
                 Ok(None)
             };
@@ -367,6 +384,16 @@ impl Question {
             "no endpoint is configured to ask which version is behind the canary route (spec.keepWarm.endpoints); {remedy}"
         ))
     }
+}
+
+/// What a person does about a Deployment that was scaled down when its time was over.
+fn scaled_down(kept: &ReadyWorkloads, to: &str) -> String {
+    let ReadyWorkloads { namespace, of } = kept;
+    let ReadyOf::Each { canary: Workload::Deployment(name), .. } = of else { return String::new() };
+    format!(
+        ": give Deployment {namespace}/{name} the image of {to} and replicas (kubectl -n {namespace} scale deployment {name} \
+         --replicas=N), and try again when they are ready"
+    )
 }
 
 #[cfg(test)]

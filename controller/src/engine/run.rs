@@ -18,10 +18,31 @@ use store::{Entry, Sample, Stored, Writing};
 /// Measurements kept while the store refuses; older ones make room.
 const SAMPLES_KEPT: usize = 4_000;
 
+/// A specification as it was applied.
+pub struct AppliedSpec {
+    text: String,
+    /// Read out of the text, once: views are made often.
+    object: Option<ObjectView>,
+}
+
+impl AppliedSpec {
+    pub fn new(text: String) -> Self {
+        Self { object: ObjectView::of_text(&text), text }
+    }
+
+    /// As it is stored.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The object that it comes from; `None`: a person applied it.
+    pub const fn object(&self) -> Option<&ObjectView> {
+        self.object.as_ref()
+    }
+}
+
 pub struct Run {
-    pub spec: String,
-    /// The object that the specification comes from; `None`: a person applied it.
-    pub object: Option<ObjectView>,
+    pub spec: AppliedSpec,
     pub state: State,
     pub accumulator: CounterAccumulator,
     /// How far its last publication has come.
@@ -67,8 +88,7 @@ impl Run {
     pub fn new(stored: Stored) -> Self {
         Self {
             accumulator: CounterAccumulator::new(&stored.state),
-            object: ObjectView::of_text(&stored.spec),
-            spec: stored.spec,
+            spec: AppliedSpec::new(stored.spec),
             acknowledged: Acknowledged::of(stored.generation),
             state: stored.state,
             latency: None,
@@ -92,7 +112,16 @@ impl Run {
     /// All of it that is stored.
     pub fn writing(&self) -> Writing<'_> {
         let Self { spec, state, acknowledged, unwritten, samples, .. } = self;
-        Writing { spec, state, generation: acknowledged.generation, entries: unwritten, samples }
+        let generation = acknowledged.generation;
+        Writing { spec: spec.text(), state, generation, entries: unwritten, samples }
+    }
+
+    /// The same rollout was applied again, by an object that was made anew or says it otherwise.
+    pub fn rename(&mut self, spec: AppliedSpec) {
+        self.spec = spec;
+        // It is written with the evidence; what is written by then does not have it.
+        self.changed = true;
+        self.count_move(false);
     }
 
     /// It has taken a step.

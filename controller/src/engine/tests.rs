@@ -18,10 +18,12 @@ mod crash;
 mod delete;
 mod disk;
 mod fence;
+mod kept;
 mod keys;
 mod lost;
 mod partly;
 mod practice;
+mod shown;
 mod world;
 
 pub(super) fn engine(file: &Path) -> Engine {

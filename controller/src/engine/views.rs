@@ -1,11 +1,12 @@
 //! The runs as people and tools see them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::{DrillView, ParityView, RunView};
-use manifest::ExerciseKind;
+use manifest::{ExerciseKind, Plan};
 use rollout::ExerciseView;
+use split::Overlap;
 
 use super::exercise::ExerciseState;
 use super::queue::QueuedRun;
@@ -53,6 +54,45 @@ impl Engine {
                 views.insert(member.fleet.clone(), view);
             }
         });
+    }
+
+    /// Shows what was applied under a name as it is now, and whoever else is seen otherwise because of it; `before`: the runs
+    /// that were there. All others stay as they were: of hundreds, each would be made anew for each that begins.
+    pub(super) fn show_applied(&self, name: &str, before: &[String]) {
+        let mut changed: BTreeSet<String> = self.applied(name).into_iter().collect();
+        changed.extend(before.iter().cloned().chain([name.to_owned()]));
+        changed.extend(self.claimed_from(&changed));
+        self.views.send_modify(|views| {
+            let views = Arc::make_mut(views);
+            let mut fleets = BTreeSet::new();
+            for name in &changed {
+                if let Some(run) = self.runs.get(name) {
+                    views.insert(name.clone(), self.view(name, run));
+                    fleets.extend(run.state.plan.member.as_ref().map(|member| member.fleet.clone()));
+                } else {
+                    views.remove(name);
+                }
+            }
+            for fleet in fleets {
+                let view = self.fleet_view(&fleet, views);
+                views.insert(fleet, view);
+            }
+        });
+    }
+
+    /// The runs whose requests these take, or took when they were shown last.
+    fn claimed_from(&self, names: &BTreeSet<String>) -> Vec<String> {
+        let views = self.views.borrow().clone();
+        let took = |name: &String| {
+            views.get(name).is_some_and(|view| view.claimed_by.iter().any(|by| names.contains(&by.name)))
+        };
+        let plans: Vec<&Plan> =
+            names.iter().filter_map(|name| self.runs.get(name)).map(|run| &*run.state.plan).collect();
+        let takes = |plan: &Plan| {
+            plans.iter().any(|owner| owner.name < plan.name && owner.takes_of(plan) != Overlap::Nothing)
+        };
+        let of = self.runs.iter().filter(|(name, run)| took(name) || takes(&run.state.plan));
+        of.map(|(name, _)| name.clone()).collect()
     }
 
     fn fleet_view(&self, name: &str, views: &BTreeMap<String, Arc<RunView>>) -> Arc<RunView> {
@@ -109,7 +149,7 @@ impl Engine {
             practice: self.exercises.get(name).map(ExerciseState::practice).unwrap_or_default(),
             demand: Some(run.state.demand(run.measured.rates().as_ref())),
             queued: self.waiting.get(name).map(QueuedRun::view),
-            object: run.object.clone(),
+            object: run.spec.object().cloned(),
             members: Vec::new(),
         })
     }

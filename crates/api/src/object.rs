@@ -68,7 +68,8 @@ impl ObjectView {
                 present.namespace
             )),
             (Some(present), None) => Some(format!(
-                "{name} is kept by a Rollout of Kubernetes in namespace {}; change it there: {}",
+                "{name} is kept by a Rollout of Kubernetes in namespace {}; change it there: {} (where its namespace is not kept any \
+                 more: serin delete {name})",
                 present.namespace,
                 present.command("edit")
             )),

@@ -10,6 +10,7 @@ mod export;
 mod listen;
 mod metrics;
 mod objects;
+mod options;
 mod replicas;
 mod serve;
 mod server;

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
-use envoy::stats::{Admin, Metrics, ReadError};
+use anyhow::{Context, Result, bail};
 use envoy::{Ecds, EcdsFile, Resource};
 use futures::future::BoxFuture;
 use istio::Plugin;
@@ -19,6 +18,7 @@ use crate::entrance::Entrance;
 use crate::listen::listen;
 use crate::listen::tls::TlsFiles;
 use crate::objects::{self, Objects};
+use crate::options::{self, Page};
 use crate::replicas::{self, ByLease, Doors, Lead, ReplicaTerms};
 use crate::server::{self, Api, Exports};
 use crate::stopping::{signalled, stops};
@@ -27,12 +27,11 @@ use controller::engine::{self, Engine, Inputs, StoreWriter, Succession};
 use controller::health::Health;
 use controller::publish::{BackgroundTarget, Followers, Publisher, Target};
 use controller::specification::SpecificationReaders;
-use hooks::{Hooks, Programs};
 use lease::Leases;
 use scrape::Increments;
-use scrape::prometheus::{self, Prometheus};
-use scrape::{Behind, Discovery, Placed, Reader, Scraper, Signals, Wanted};
-use sources::{Hosts, Secrets, Sources};
+use scrape::prometheus;
+use scrape::{Discovery, Placed, Scraper, Signals, Wanted};
+use sources::{Hosts, Secrets};
 use store::TrafficLog;
 use store::{Archive, Store};
 
@@ -144,6 +143,9 @@ pub struct ProxyTerms {
 type Counts =
     Box<dyn FnOnce(mpsc::Sender<Increments>, watch::Receiver<Wanted>) -> BoxFuture<'static, ()> + Send>;
 
+/// Programs that are killed are gone after this.
+const PROGRAMS: Duration = Duration::from_secs(2);
+
 /// What a controller decides on, whether it is alone or was led until now.
 pub struct Ground {
     pub store: Store,
@@ -184,7 +186,10 @@ impl Ground {
 /// When the store, an address or an option cannot be used, and when a part of the process fails.
 pub async fn run(config: Config) -> Result<()> {
     match config.replicas.clone() {
-        Some(terms) => replicas::run(config, terms).await,
+        Some(terms) => {
+            options::check(&config).await?;
+            replicas::run(config, terms).await
+        }
         None => {
             let ground = Ground::alone(&config)?;
             lead(config, ground).await
@@ -198,30 +203,23 @@ pub async fn lead(config: Config, ground: Ground) -> Result<()> {
     let wasm = std::path::absolute(&config.wasm)?;
     let archive = Archive::of(&config.store);
     let incarnation = store.incarnation;
-    let admins = config
-        .envoy_admins
-        .iter()
-        .map(|told| placed(told, Admin::new))
-        .collect::<Result<Vec<_>, _>>()
-        .context("--envoy-admin")?;
+    let admins = options::admins(&config)?;
     let (kubeconfig, rollouts) = (config.plugins.kubeconfig.clone(), config.plugins.rollouts.clone());
     let changeable = config.plugins.workloads.clone();
     let mut pages = Vec::new();
     let mut discoveries: Vec<(Option<String>, Arc<dyn Discovery>)> = Vec::new();
-    for told in whole_addresses(&config.proxy_metrics) {
-        let (region, address) = region_of(&told);
-        if address.starts_with(istio::Selection::SCHEME) {
-            let pods = PodsOf::watch(address, kubeconfig.as_deref()).await.context("--proxy-metrics")?;
-            discoveries.push((region, Arc::new(pods)));
-        } else if address.starts_with("dns://") {
-            let behind = Behind::new(address).context("--proxy-metrics")?;
-            discoveries.push((region, Arc::new(behind)));
-        } else {
-            pages.push((region, Metrics::new(address).context("--proxy-metrics")?));
+    for (region, page) in options::pages(&config)? {
+        match page {
+            Page::Pods(address) => {
+                let pods = PodsOf::watch(&address, kubeconfig.as_deref()).await.context("--proxy-metrics")?;
+                discoveries.push((region, Arc::new(pods)));
+            }
+            Page::Behind(behind) => discoveries.push((region, Arc::new(behind))),
+            Page::One(page) => pages.push((region, page)),
         }
     }
     let readers: Vec<Placed> =
-        admins.iter().cloned().map(reader).chain(pages.into_iter().map(reader)).collect();
+        admins.iter().cloned().map(options::reader).chain(pages.into_iter().map(options::reader)).collect();
 
     let mut targets: Vec<Box<dyn Target>> = Vec::new();
     if let Some(directory) = &config.ecds_file {
@@ -235,15 +233,13 @@ pub async fn lead(config: Config, ground: Ground) -> Result<()> {
     }
     let by_istiod = !config.plugins.places.is_empty();
     let allowed_hosts = config.names();
-    let plugins = config.plugins.keep().await.context("--istio-plugin")?;
+    let plugins = config.plugins.clone().keep().await.context("--istio-plugin")?;
     targets.extend(plugins.iter().cloned().map(|plugin| Box::new(plugin) as Box<dyn Target>));
     let roots = outbound::system();
     let asks = !config.prometheus.urls.is_empty();
     let proxies = if asks { config.prometheus.urls.len() } else { readers.len() + discoveries.len() };
     let (counts, signals): (Counts, Signals) = if asks {
-        let (prometheus, signals) = Prometheus::new(&config.prometheus, config.period, &roots)
-            .map_err(|error| anyhow!(error))
-            .context("--prometheus")?;
+        let (prometheus, signals) = options::prometheus(&config, &roots)?;
         (Box::new(|out, wanted| Box::pin(prometheus.run(out, wanted))), signals)
     } else {
         let (scraper, signals) = Scraper::new(readers, config.period);
@@ -258,11 +254,10 @@ pub async fn lead(config: Config, ground: Ground) -> Result<()> {
     let nodes = if elsewhere { accepted } else { connected.clone() };
 
     let publisher = Publisher::new(targets, incarnation, config.lease_interval_ms);
-    let sources = Sources::new(config.secrets, roots.clone(), config.source_hosts)?;
-    let programs = Programs::named(config.hooks.commands, config.hooks.env);
-    let hooks = Hooks::new(roots, config.hooks.hosts, programs).map_err(|error| anyhow!(error))?;
+    let (sources, hooks) = (options::sources(&config, &roots)?, options::hooks(&config, &roots)?);
     let hooks = hooks.within(Arc::new(InCluster::new(changeable, kubeconfig.clone())));
     let store = StoreWriter::new(store)?;
+    let calls = hooks.clone();
     let (mut engine, views) = Engine::open(store, publisher, lease.clone(), sources.clone(), hooks)?;
     if let Some(directory) = &config.record {
         engine.record(TrafficLog::new(directory).context("--record")?);
@@ -310,6 +305,7 @@ pub async fn lead(config: Config, ground: Ground) -> Result<()> {
         ecds: ecds.clone(),
         plugins: plugins.into(),
         troubles,
+        kept: rollouts.clone(),
         standing: lead.as_ref().map(|lead| lead.standing.clone()),
     };
     let mut keeping = None;
@@ -351,7 +347,14 @@ pub async fn lead(config: Config, ground: Ground) -> Result<()> {
             }
             return Err(why);
         }
-        () = deposed(lead.as_ref()) => return replicas::begin_anew(),
+        () = deposed(lead.as_ref()) => {
+            // Programs would outlive this process, which is another from here on, and act beside those of the new leader.
+            running.abort();
+            if tokio::time::timeout(PROGRAMS, calls.end()).await.is_err() {
+                tracing::error!("programs of hooks may be running still");
+            }
+            return replicas::begin_anew();
+        }
     }
     // The engine first: while it waits for hooks that are under way, what comes of them is published and vouched for.
     stop.send_replace(true);
@@ -370,68 +373,5 @@ async fn deposed(lead: Option<&Lead>) {
     match lead {
         Some(lead) => lead.hold.over().await,
         None => std::future::pending().await,
-    }
-}
-
-/// The address of an Envoy, with its region before it where the operator says so (`eu-west=http://...`).
-fn placed<R>(
-    told: &str,
-    read: impl Fn(&str) -> Result<R, ReadError>,
-) -> Result<(Option<String>, R), ReadError> {
-    let (region, address) = region_of(told);
-    Ok((region, read(address)?))
-}
-
-/// What stands before an address, and the address.
-fn region_of(told: &str) -> (Option<String>, &str) {
-    match told.split_once('=').filter(|(region, _)| !region.contains("://")) {
-        Some((region, address)) => (Some(region.to_owned()), address),
-        None => (None, told),
-    }
-}
-
-/// Addresses were taken apart at commas, and several labels of pods have commas between them.
-fn whole_addresses(told: &[String]) -> Vec<String> {
-    let mut whole: Vec<String> = Vec::with_capacity(told.len());
-    for part in told {
-        let (_, address) = region_of(part);
-        match whole.last_mut() {
-            Some(last)
-                if !address.contains("://") && region_of(last).1.starts_with(istio::Selection::SCHEME) =>
-            {
-                last.push(',');
-                last.push_str(part);
-            }
-            _ => whole.push(part.clone()),
-        }
-    }
-    whole
-}
-
-fn reader((region, reader): (Option<String>, impl Reader + 'static)) -> Placed {
-    (region, Arc::new(reader))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_whole_again_with_their_regions() {
-        let told = "eu=pods://models/app=a,serin.dev/decide=true:1/x,http://10.0.0.7:1/x,us=pods://b@c/d=e,dns://f:1/x";
-        let told: Vec<String> = told.split(',').map(str::to_owned).collect();
-        let whole = whole_addresses(&told);
-        assert_eq!(
-            whole.iter().map(|told| region_of(told)).collect::<Vec<_>>(),
-            [
-                (Some("eu".to_owned()), "pods://models/app=a,serin.dev/decide=true:1/x"),
-                (None, "http://10.0.0.7:1/x"),
-                (Some("us".to_owned()), "pods://b@c/d=e"),
-                (None, "dns://f:1/x"),
-            ]
-        );
-        // What is no address goes on to be refused as one.
-        let told = ["http://10.0.0.7:1/x", "10.0.0.8:1/x"].map(str::to_owned);
-        assert_eq!(whole_addresses(&told), told);
     }
 }

@@ -77,6 +77,8 @@ pub struct Api {
     pub plugins: Arc<[Plugin]>,
     /// Proxies that do not do what all should.
     pub troubles: watch::Receiver<Vec<Trouble>>,
+    /// The namespaces whose Rollouts are kept; `None`: of none.
+    pub kept: Option<istio::objects::Namespaces>,
     /// Who leads; `None`: there are no other replicas.
     pub standing: Option<watch::Receiver<Standing>>,
 }
@@ -325,8 +327,9 @@ async fn delete(
         Ok(human) => human,
         Err(refusal) => return done(Err(refusal)),
     };
-    // It would come back with the object.
-    if let Some(object) = shown(&api, &name).ok().and_then(|view| view.object.clone()) {
+    // It would come back with the object, if that is looked at.
+    let kept = |object: &ObjectView| api.kept.as_ref().is_some_and(|kept| kept.holds(&object.namespace));
+    if let Some(object) = shown(&api, &name).ok().and_then(|view| view.object.clone()).filter(kept) {
         let why = format!(
             "{name} is kept by a Rollout of Kubernetes in namespace {}; delete that: {}",
             object.namespace,

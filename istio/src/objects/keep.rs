@@ -1,6 +1,6 @@
 //! The task that keeps objects and controller in step: few requests at once, each bounded, none that the controller waits for.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::port::{Controller, Views};
 use super::report::{self, Taken};
 use super::settle::{Done, Settler, Work, keeps};
 use super::status::Status;
-use super::watch::{Namespaces, watch};
+use super::watch::{Key, Namespaces, Watch, watch};
 
 /// So many objects are worked on at once, besides those that end.
 const AT_ONCE: usize = 8;
@@ -54,9 +54,6 @@ impl Default for Patience {
     }
 }
 
-/// Namespace and name.
-type Key = (String, String);
-
 struct Job {
     key: Key,
     /// It ends what an object keeps: that takes no other's place.
@@ -65,13 +62,9 @@ struct Job {
 
 struct Keeper {
     settler: Settler,
-    namespaces: Namespaces,
     known: BTreeMap<Key, Known>,
-    /// Of each watch: what its list has named so far, while it is listed.
-    listing: Vec<BTreeSet<Key>>,
-    /// Which watches have listed all.
-    listed: BTreeSet<usize>,
-    watches: usize,
+    /// Each counts by itself: one that cannot be had holds up no other.
+    watches: Vec<Watch>,
     jobs: JoinSet<Done>,
     /// What each of them works on.
     at_work: HashMap<Id, Job>,
@@ -90,33 +83,21 @@ pub async fn keep(
     let mut keeper = Keeper {
         announcer: Announcer::new(client.clone()),
         settler: Settler { client, controller, patience },
-        namespaces,
         known: BTreeMap::new(),
-        listing: vec![BTreeSet::new(); watches],
-        listed: BTreeSet::new(),
         watches,
         jobs: JoinSet::new(),
         at_work: HashMap::new(),
     };
-    let mut failing = false;
     loop {
         let present = views.borrow_and_update().clone();
         let next = keeper.work(&present);
         tokio::select! {
             event = told.next() => match event {
                 None => return,
-                Some((index, Ok(event))) => {
-                    if std::mem::take(&mut failing) {
-                        tracing::info!("Rollouts are watched again");
-                    }
-                    keeper.hear(index, event, &present);
-                }
-                Some((_, Err(error))) => {
-                    if !std::mem::replace(&mut failing, true) {
-                        tracing::error!(
-                            "Rollouts cannot be watched: {error}; is rollouts.serin.dev installed (istio/chart/crds), and may \
-                             the service account list and watch it?"
-                        );
+                Some((index, Ok(event))) => keeper.hear(index, event, &present),
+                Some((index, Err(error))) => {
+                    if let Some(watch) = keeper.watches.get_mut(index) {
+                        watch.fail(&error);
                     }
                 }
             },
@@ -132,13 +113,13 @@ impl Keeper {
     fn hear(&mut self, index: usize, event: Event<DynamicObject>, views: &Views) {
         match event {
             Event::Init => {
-                if let Some(listing) = self.listing.get_mut(index) {
-                    listing.clear();
+                if let Some(watch) = self.watches.get_mut(index) {
+                    watch.begin_list();
                 }
             }
             Event::InitApply(object) => {
-                if let (Some(key), Some(listing)) = (key(&object), self.listing.get_mut(index)) {
-                    listing.insert(key);
+                if let (Some(key), Some(watch)) = (key(&object), self.watches.get_mut(index)) {
+                    watch.lists(key);
                 }
                 self.learn(object, views);
             }
@@ -149,24 +130,20 @@ impl Keeper {
                     known.begin_to_go(Instant::now());
                 }
             }
-            Event::InitDone => {
-                self.listed.insert(index);
-                self.miss(index, views);
-            }
+            Event::InitDone => self.miss(index, views),
         }
     }
 
-    /// What is not in a whole list was deleted while nobody looked.
+    /// What is not in the whole list of its namespace was deleted while nobody looked. Of a namespace that cannot be listed
+    /// nothing is known to be gone.
     fn miss(&mut self, index: usize, views: &Views) {
-        let Some(listed) = self.listing.get_mut(index).map(std::mem::take) else { return };
-        let of_this = |namespace: &str| match &self.namespaces {
-            Namespaces::All => true,
-            Namespaces::Named(names) => names.get(index).is_some_and(|name| name == namespace),
-        };
-        for (key, known) in &mut self.known {
+        let Some(watch) = self.watches.get_mut(index) else { return };
+        let listed = watch.end_list();
+        let of_this = |namespace: &str| watch.holds(namespace);
+        for (key, known) in self.known.iter_mut().filter(|(key, _)| of_this(&key.0)) {
             // Whoever waited for all to be known.
             known.look = Instant::now();
-            if of_this(&key.0) && !listed.contains(key) && !known.gone {
+            if !listed.contains(key) && !known.gone {
                 known.gone = true;
                 known.begin_to_go(known.look);
             }
@@ -311,7 +288,6 @@ impl Keeper {
 
     fn work_on(&mut self, views: &Views, now: Instant, ends: bool) -> Instant {
         let mut next = now + Duration::from_secs(5);
-        let complete = self.listed.len() == self.watches;
         let mut done_with = Vec::new();
         let mut places = AT_ONCE.saturating_sub(self.at_work.values().filter(|job| !job.ends).count());
         for (key, known) in self.known.iter_mut().filter(|(_, known)| known.goes() == ends) {
@@ -355,6 +331,7 @@ impl Keeper {
             if known.busy {
                 continue;
             }
+            let complete = self.watches.iter().any(|watch| watch.listed && watch.holds(&key.0));
             match known.due(now, view, complete, &self.settler.patience) {
                 Due::Nothing => {}
                 Due::At(at) => {

@@ -116,7 +116,7 @@ impl Known {
         tell
     }
 
-    /// What is to be done about it. `complete`: all that is there is known.
+    /// What is to be done about it. `complete`: all that is in its namespace is known.
     pub fn due(
         &mut self,
         now: Instant,
@@ -136,7 +136,7 @@ impl Known {
             let until = *self.until.get_or_insert(now + patience.end);
             return Due::Now(Work::End { until });
         }
-        // Two objects of one name are told apart by who was first, so all must be known.
+        // What was missed is ended first, under its name too.
         let Some(document) = self.document.clone().filter(|_| complete) else { return Due::Nothing };
         let ours = |of: &ObjectView| of.uid == document.object.uid && of.digest == document.object.digest;
         let taken = self.taken.as_ref().filter(|(of, _)| ours(of)).map(|(_, taken)| taken.clone());
@@ -146,10 +146,6 @@ impl Known {
         let taken = match taken {
             _ if applied => Taken::Applied,
             None => return Due::Now(Work::Apply(Box::new(document))),
-            // What was let go of by hand is wanted still.
-            Some(Taken::Applied) if view.is_none() && now >= self.asked + patience.refused => {
-                return Due::Now(Work::Apply(Box::new(document)));
-            }
             // Its turn has come, or it is not known any more.
             Some(Taken::Queued) if view.is_none_or(|view| view.queued.is_none()) => {
                 return Due::Now(Work::Apply(Box::new(document)));

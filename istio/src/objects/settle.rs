@@ -95,15 +95,13 @@ impl Settler {
         }
         if let Some(view) = self.kept(&of.namespace, &of.name)
             && let Some(present) = view.object.as_ref().filter(|present| present.uid != of.uid)
+            // Made anew under its name, without its finalizer having been waited for. As it was before, it is applied all the
+            // same: the controller keeps from then on who keeps the run.
+            && present.digest != of.digest
         {
-            // Made anew under its name, without its finalizer having been waited for.
-            if present.digest != of.digest {
-                let until = Instant::now() + self.patience.end;
-                if let Err(why) = self.take_back(&of.namespace, &of.name, until).await {
-                    return Done::Again(why);
-                }
-            } else {
-                return Done::Taken { of, taken: Taken::Applied };
+            let until = Instant::now() + self.patience.end;
+            if let Err(why) = self.take_back(&of.namespace, &of.name, until).await {
+                return Done::Again(why);
             }
         }
         let taken = match self.controller.apply(text).await {
@@ -198,7 +196,10 @@ impl Settler {
                 let resource = if status { "rollouts/status" } else { "rollouts" };
                 Err(refusal::words(&error, "patch", resource, Some(&namespace)))
             }
-            Err(_) => Err(format!("the API server did not answer within {} ms", within.as_millis())),
+            Err(_) => Err(format!(
+                "the API server did not answer within {} ms, or is busy and asks to wait longer (429)",
+                within.as_millis()
+            )),
         }
     }
 }

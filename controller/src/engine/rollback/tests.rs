@@ -268,3 +268,46 @@ async fn a_fleet_goes_back_as_one_and_everywhere_at_once() {
     engine.act("ranker", Act::Abort, human).await.expect("aborted");
     assert!(members.iter().all(|name| engine.runs[*name].state.weights.canary_ppm == 0));
 }
+
+/// A cluster whose Deployments have so many ready pods.
+struct Pods(u32);
+
+impl hooks::Cluster for Pods {
+    fn may_change(&self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn change(&self, _: &manifest::WorkloadChange, _: &[String], _: &str) -> Box<dyn hooks::DeployHook> {
+        unreachable!("nothing is changed here")
+    }
+
+    fn ready<'a>(&'a self, of: &'a ReadyWorkloads, _: &'a [String]) -> hooks::Counting<'a> {
+        let canary = Workload::Deployment("ranker-canary".to_owned());
+        assert_eq!(
+            *of,
+            ReadyWorkloads { namespace: "models".to_owned(), of: ReadyOf::Each { canary, stable: None } }
+        );
+        Box::pin(std::future::ready(Ok(hooks::ReadyCounts { canary: self.0, stable: None })))
+    }
+}
+
+/// What was kept warm was scaled to nothing when its time was over: nobody is sent there, whatever a person vouches for.
+#[tokio::test]
+async fn what_was_scaled_down_gets_nobody() {
+    let kept = "  keepWarm: {for: 30m, kubernetes: {deployment: ranker-canary, image: 'r:{{version}}', replicas: 0}}\n";
+    for (pods, goes) in [(0, false), (1, true)] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut engine = engine(&dir.path().join("serin.db"));
+        engine.external.hooks = Hooks::of(hooks::Programs::default()).within(std::sync::Arc::new(Pods(pods)));
+        let text = text("v1", "v2", kept).replace("{name: ranker}", "{name: ranker, namespace: models}");
+        apply(&mut engine, &text).await.expect("begun");
+        promote(&mut engine, "ranker");
+        refused(&back(&mut engine, "ranker", "", "x").await, "--unverified");
+        let went = back(&mut engine, "ranker", "!v1", "x").await;
+        if goes {
+            assert!(went.expect("it goes back").begun);
+        } else {
+            refused(&went, "kubectl -n models scale deployment ranker-canary --replicas=N");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod export;
 mod judged;
+mod kept;
 mod ready;
 
 use std::path::Path as FilePath;
@@ -41,6 +42,7 @@ fn served(bound: &str, allowed: &[&str]) -> Served {
         proxies: Proxies::default(),
         plugins: Arc::default(),
         troubles: watch::channel(Vec::new()).1,
+        kept: None,
         standing: None,
         ecds: Ecds::new(envoy::Resource::local("/filter.wasm"), 1),
         guard: RequestGuard::new(bound.parse().expect("an address"), allowed, refused_requests.clone()),

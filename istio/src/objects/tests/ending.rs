@@ -50,6 +50,33 @@ async fn a_neighbour_named_like_a_member_is_not_its_keeper() {
     }
 }
 
+/// A namespace that may not be read, or is not there any more, holds up no other, and nothing of it is believed to be gone.
+#[tokio::test]
+async fn a_namespace_counts_by_itself() {
+    let (server, fake) = (ApiServer::new(), Fake::new());
+    server.allow("search", false);
+    for (name, namespace) in [("there", "search"), ("missing", "search"), ("left", "models")] {
+        fake.change(name, |view| {
+            let (namespace, name) = (namespace.to_owned(), name.to_owned());
+            view.object = Some(ObjectView { namespace, name, uid: "u".to_owned(), digest: "d".to_owned() });
+            view.run.phase = PhaseName::Succeeded.into();
+        });
+    }
+    server.apply("search", "there", &spec("v2"));
+    server.apply("models", "ranker", &spec("v2"));
+    fake.keep(server.client().await, "search,models", PATIENCE);
+    until("the run", || fake.views.borrow().contains_key("ranker")).await;
+    until("what is missing where it can be told", || !fake.views.borrow().contains_key("left")).await;
+    server.delete("models", "ranker", false);
+    until("the end", || server.object("models", "ranker").is_none()).await;
+    assert!(fake.views.borrow().contains_key("there") && fake.views.borrow().contains_key("missing"));
+    assert!(!fake.asked().iter().any(|asked| asked.ends_with("there") || asked.ends_with("missing")));
+    // The right is given.
+    server.allow("search", true);
+    until("what is missing there", || !fake.views.borrow().contains_key("missing")).await;
+    until("the run there", || fake.asked().contains(&"apply search v2".to_owned())).await;
+}
+
 /// Whether it is over is the controller's to say, whatever its phase looks like.
 #[tokio::test]
 async fn whatever_is_left_of_a_run_ends() {
@@ -165,6 +192,19 @@ async fn people_are_told_what_keeps_failing() {
         match settler.clone().settle(Arc::new(object.clone()), false, work).await {
             Done::Again(why) => assert!(why.contains(right), "{why}"),
             other => panic!("{right}: {other:?}"),
+        }
+    }
+    // What is no refusal is said as it is: a server that fails, and one that is busy for longer than is waited for.
+    for (code, words) in [(500, "answers 500 to patch rollouts/status"), (429, "asks to wait longer (429)")] {
+        let server = ApiServer::new();
+        server.apply("models", "ranker", &spec("v2"));
+        server.fail(code, usize::MAX);
+        let patience = Patience { answer: Duration::from_millis(400), ..PATIENCE };
+        let client = server.client().await;
+        let settler = Settler { client, controller: Arc::new(Fake::new()), patience };
+        match settler.settle(Arc::new(object.clone()), false, Work::Report(Box::default())).await {
+            Done::Again(why) => assert!(why.contains(words), "{why}"),
+            other => panic!("{code}: {other:?}"),
         }
     }
 }

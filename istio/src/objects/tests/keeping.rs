@@ -210,7 +210,7 @@ async fn two_of_one_name_are_not_mixed() {
 
 #[tokio::test]
 async fn an_api_server_in_trouble_is_asked_again() {
-    for code in [409, 500, 403] {
+    for code in [409, 500, 403, 429] {
         let (server, fake) = (ApiServer::new(), Fake::new());
         fake.keep(server.client().await, "models", PATIENCE);
         server.fail(code, 5);

@@ -1,6 +1,6 @@
 //! An API server that keeps Rollouts, tells of them in a list and a watch, and fails as it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +24,8 @@ struct Kept {
     told: broadcast::Sender<Value>,
     /// Method, status and how often.
     faults: Vec<(Method, u16, usize)>,
+    /// Namespaces whose objects may not be listed.
+    forbidden: BTreeSet<String>,
     /// How often watches end as expired.
     expired: usize,
     /// Reasons of Events.
@@ -49,7 +51,11 @@ fn problem(code: u16) -> Response {
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "as it was told",
         "reason": "Told", "code": code,
     });
-    answer(code, &body)
+    let mut answer = answer(code, &body);
+    if code == 429 {
+        answer.headers_mut().insert("retry-after", "1".parse().expect("a number"));
+    }
+    answer
 }
 
 /// A merge patch (RFC 7386).
@@ -76,6 +82,7 @@ impl ApiServer {
             version: 0,
             told,
             faults: Vec::new(),
+            forbidden: BTreeSet::new(),
             expired: 0,
             events: Vec::new(),
             statuses: 0,
@@ -141,6 +148,13 @@ impl ApiServer {
     /// The next writes are answered so.
     pub fn fail(&self, code: u16, times: usize) {
         self.kept(|kept| kept.faults.push((Method::PATCH, code, times)));
+    }
+
+    /// May the objects of a namespace be listed and watched?
+    pub fn allow(&self, namespace: &str, may: bool) {
+        self.kept(|kept| {
+            if may { kept.forbidden.remove(namespace) } else { kept.forbidden.insert(namespace.to_owned()) }
+        });
     }
 
     /// Writes are not answered any more.
@@ -212,6 +226,11 @@ async fn asked(
     let Some(rest) = uri.path().strip_prefix(ROLLOUTS) else { return problem(404) };
     let parts: Vec<&str> = rest.split('/').collect();
     match (method, parts.as_slice()) {
+        (Method::GET, list)
+            if namespace(list).is_some_and(|here| server.kept(|kept| kept.forbidden.contains(here))) =>
+        {
+            problem(403)
+        }
         (Method::GET, list) if query.contains_key("watch") => watch(&server, namespace(list)),
         (Method::GET, list) => server.kept(|kept| {
             let here = namespace(list);
