@@ -7,6 +7,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 use split::policy::Policy;
 use split::{Draws, Splitter, Standing};
+use tally::metric::filter;
 
 use crate::count::{self, Counters};
 use crate::host::{self, Buffer, Level};
@@ -90,8 +91,8 @@ impl Root {
     /// Takes the policy over. What it promises is written where all VMs see it before the first request does.
     fn accept(&mut self, active: Active) {
         let (incarnation, generation) = active.splitter.pair();
-        count::show("serin_policy_incarnation", incarnation);
-        count::show("serin_policy_generation", generation);
+        count::show(&tally::gauge(filter::POLICY_INCARNATION, &[]), incarnation);
+        count::show(&tally::gauge(filter::POLICY_GENERATION, &[]), generation);
         active.counters.iter().for_each(|counters| counters.announce());
         if let Some(terms) = active.splitter.lease() {
             lease::begin(&active, terms);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use split::{Arm, Cause, Claim};
+use tally::metric::filter;
 use tally::{AGES_MS, Class, InFlight, Reached, Series, Slot, Ticket, What};
 
 use crate::host::{self, Metric};
@@ -42,7 +43,7 @@ impl Counters {
     /// The counters of a policy that is about to be in force; whatever this VM counted of the rollout before is of the
     /// past from now on.
     pub fn begin(claim: &Claim<'_>) -> Rc<Self> {
-        let name = tally::gauge("last_canary_assigned_ms", &[("rollout", claim.name())]);
+        let name = tally::last_canary_gauge(claim.name());
         let ages = if claim.ages_ms().is_empty() { &AGES_MS } else { claim.ages_ms() };
         let counters = Rc::new(Self {
             rollout: claim.name().to_owned(),
@@ -108,7 +109,7 @@ impl Counters {
         let id = *self.latency.borrow_mut().entry(arm).or_insert_with(|| {
             let version = self.version(arm);
             let tags = [("rollout", &*self.rollout), ("version", &version), ("arm", arm.as_str())];
-            host::define(Metric::Histogram, &tally::gauge("latency_ms", &tags)).ok()
+            host::define(Metric::Histogram, &tally::gauge(filter::LATENCY_MS, &tags)).ok()
         });
         if let Some(id) = id {
             host::record(id, milliseconds);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use split::Standing;
 use split::policy::Lease;
 use tally::lease::{Answer, Due, Question, Record};
+use tally::metric::filter;
 
 use crate::configure::Active;
 use crate::count;
@@ -36,7 +37,7 @@ pub fn tick(active: &Active, now: u64) {
     }
     match record.due(terms.interval_ms, now) {
         Some(Due::Expire(expired)) if host::set_shared(KEY, &expired.bytes(), cas).is_ok() => {
-            count::once("serin_lease_expired_total");
+            count::once(&tally::gauge(filter::LEASE_EXPIRED_TOTAL, &[]));
             host::log(Level::Warn, "serin: the lease ran out; no answer from the controller");
         }
         Some(Due::Ask(asked)) if host::set_shared(KEY, &asked.bytes(), cas).is_ok() => ask(terms, pair),
@@ -59,7 +60,7 @@ fn ask(terms: &Lease, pair: (u64, u64)) {
     // The SDK must make this call itself: it keeps the token to find the way back to this context. Refused means that
     // Envoy has no such cluster: the lease runs out, which is what a lease is for.
     if proxy_wasm::hostcalls::dispatch_http_call(&terms.cluster, headers, None, vec![], wait).is_err() {
-        count::once("serin_lease_unasked_total");
+        count::once(&tally::gauge(filter::LEASE_UNASKED_TOTAL, &[]));
     }
 }
 
@@ -83,10 +84,10 @@ pub fn take_answer(active: &Active) {
         Some(record)
     });
     if told.is_some_and(|news| news.renewed) {
-        count::once("serin_lease_renewed_total");
+        count::once(&tally::gauge(filter::LEASE_RENEWED_TOTAL, &[]));
     }
     if told.is_some_and(|news| news.revoked) {
-        count::once("serin_lease_revoked_total");
+        count::once(&tally::gauge(filter::LEASE_REVOKED_TOTAL, &[]));
     }
     look(active, now);
 }

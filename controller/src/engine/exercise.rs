@@ -338,7 +338,7 @@ impl Engine {
 
     pub(super) async fn exercises_counted(&mut self, news: &Increments) {
         for name in self.exercise_names() {
-            let gauge = tally::gauge("last_canary_assigned_ms", &[("rollout", &name)]);
+            let gauge = tally::last_canary_gauge(&name);
             let look = LastCanaryRequest {
                 whole_since_ms: news.gap.is_none().then_some(news.from_ms),
                 last_ms: news.gauges.iter().filter_map(|gauges| gauges.get(&gauge)).max().copied(),

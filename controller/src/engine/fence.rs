@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use rollout::{Event, Human, State};
+use tally::metric::filter;
 
 use super::commit::Draft;
 use super::{Engine, Inputs};
@@ -157,7 +158,7 @@ impl Engine {
         let before = self.maintenance.before.map(|(incarnation, _)| incarnation);
         let shown = increments.gauges.iter().filter_map(|gauges| {
             let gauge = |what| gauges.get(&tally::gauge(what, &[])).copied();
-            let (incarnation, generation) = (gauge("policy_incarnation")?, gauge("policy_generation")?);
+            let (incarnation, generation) = (gauge(filter::POLICY_INCARNATION)?, gauge(filter::POLICY_GENERATION)?);
             let known = incarnation == own || Some(incarnation) == before;
             (known || incarnation > own && incarnation < own + own / 2).then_some((incarnation, generation))
         });

@@ -11,7 +11,7 @@ const TICK_MS: u64 = 100;
 /// What a look at the proxies says of a run; `None`: it was not rolled back, or no proxy ever had a canary request.
 pub fn of(state: &State, news: &Increments) -> Option<Latency> {
     let decided_ms = state.rollback.as_ref()?.decided.unix_ms;
-    let gauge = tally::gauge("last_canary_assigned_ms", &[("rollout", &state.plan.name)]);
+    let gauge = tally::last_canary_gauge(&state.plan.name);
     let last_ms = news.gauges.iter().filter_map(|gauges| gauges.get(&gauge)).max()?;
     let to_ms = last_ms.saturating_sub(decided_ms);
     let taken = state.publication.as_ref().is_some_and(|publication| {
@@ -45,7 +45,7 @@ mod tests {
     }
 
     fn news(from_ms: u64, last: &[u64]) -> Increments {
-        let gauge = tally::gauge("last_canary_assigned_ms", &[("rollout", "ranker")]);
+        let gauge = tally::last_canary_gauge("ranker");
         let gauges = last.iter().map(|last| BTreeMap::from([(gauge.clone(), *last)])).collect();
         Increments { from_ms, to_ms: from_ms + 1_000, gauges, ..Increments::default() }
     }

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tally::metric::{self, CONTRADICTIONS_TOTAL, COUNTS_DELAY_SECONDS};
+
 /// Looks that quantiles are taken of.
 const KEPT: usize = 1_000;
 
@@ -59,8 +61,8 @@ impl EngineMetrics {
         let (late, took): (Vec<u64>, Vec<u64>) = recorded.last.iter().copied().unzip();
         let looks = recorded.looks;
         let mut out = format!(
-            "# HELP serin_contradictions_total proxies that ran what this store never issued, and pushes they took for \
-             older than that\n# TYPE serin_contradictions_total counter\nserin_contradictions_total {}\n",
+            "# HELP {CONTRADICTIONS_TOTAL} proxies that ran what this store never issued, and pushes they took for \
+             older than that\n# TYPE {CONTRADICTIONS_TOTAL} counter\n{CONTRADICTIONS_TOTAL} {}\n",
             recorded.contradictions
         );
         if let Some(delay_ms) = recorded.delay_ms {
@@ -69,18 +71,18 @@ impl EngineMetrics {
             // Writing to a String does not fail.
             let _ = write!(
                 out,
-                "# HELP serin_counts_delay_seconds how old the newest counts of the middle proxy were when they were last \
-                 looked at\n# TYPE serin_counts_delay_seconds gauge\nserin_counts_delay_seconds {delay_s}\n"
+                "# HELP {COUNTS_DELAY_SECONDS} how old the newest counts of the middle proxy were when they were last \
+                 looked at\n# TYPE {COUNTS_DELAY_SECONDS} gauge\n{COUNTS_DELAY_SECONDS} {delay_s}\n"
             );
         }
         for (name, help, last, sum) in [
             (
-                "serin_look_lateness_seconds",
+                metric::LOOK_LATENESS_SECONDS,
                 "from when a look at the counters was due until all rollouts were judged by it",
                 late,
                 recorded.late_s,
             ),
-            ("serin_look_seconds", "the part of it in which all rollouts were judged", took, recorded.took_s),
+            (metric::LOOK_SECONDS, "the part of it in which all rollouts were judged", took, recorded.took_s),
         ] {
             // Writing to a String does not fail.
             let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} summary\n");

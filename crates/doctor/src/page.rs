@@ -35,7 +35,7 @@ impl Page {
     /// Is there a counter of ours whose labels are part of its name?
     #[must_use]
     pub fn is_flat(&self) -> bool {
-        self.0.lines().any(|line| line.starts_with("serin_") && line.contains("_total_rollout___"))
+        self.0.lines().any(|line| line.starts_with(tally::PREFIX) && line.contains("_total_rollout___"))
     }
 }
 

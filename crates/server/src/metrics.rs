@@ -15,6 +15,7 @@ mod tests;
 
 use api::{Judged, Outcome, PhaseName};
 use istio::Plugin;
+use tally::metric;
 
 pub use page::CONTENT_TYPE;
 pub use selector::Query;
@@ -31,7 +32,7 @@ pub fn render(views: &Views, triggers: &TriggerViews, plugins: &[Plugin], troubl
 /// All metrics of runs, triggers, plugins and proxies as they are now.
 pub fn page(views: &Views, triggers: &TriggerViews, plugins: &[Plugin], troubles: &[Trouble]) -> Page {
     let mut page = Page::default();
-    let phases = page.gauge("serin_rollout_phase", "1 for the phase the rollout is in");
+    let phases = page.gauge(metric::ROLLOUT_PHASE, "1 for the phase the rollout is in");
     for view in views.values() {
         for phase in PhaseName::ALL {
             let is = u8::from(view.run.phase == phase);
@@ -39,7 +40,7 @@ pub fn page(views: &Views, triggers: &TriggerViews, plugins: &[Plugin], troubles
         }
     }
     let verdicts = page.gauge(
-        "serin_rollout_verdict",
+        metric::ROLLOUT_VERDICT,
         "1 for what the run says of the version it rolls out: pass, pending, inconclusive, fail",
     );
     for view in views.values() {
@@ -54,14 +55,14 @@ pub fn page(views: &Views, triggers: &TriggerViews, plugins: &[Plugin], troubles
         }
     }
     let weights =
-        page.gauge("serin_rollout_canary_weight_ratio", "the canary's share of the traffic, 0 to 1");
+        page.gauge(metric::ROLLOUT_CANARY_WEIGHT_RATIO, "the canary's share of the traffic, 0 to 1");
     for view in views.values() {
         let labels =
             [("rollout", &*view.run.name), ("stable", &view.run.stable), ("canary", &view.run.canary)];
         weights.set(&labels, f64::from(view.run.weight_ppm) / 1e6);
     }
     let overrides = page.gauge(
-        "serin_rollout_overrides",
+        metric::ROLLOUT_OVERRIDES,
         "how often a person went past a freeze or an unproven gate in this run",
     );
     for view in views.values() {
@@ -69,7 +70,7 @@ pub fn page(views: &Views, triggers: &TriggerViews, plugins: &[Plugin], troubles
         overrides.set(&[("rollout", &view.run.name)], view.run.overrides.len() as f64);
     }
     let attention = page.gauge(
-        "serin_rollout_attention",
+        metric::ROLLOUT_ATTENTION,
         "1 for each thing that holds, blinds or refuses the rollout: no_proxies, quorum, no_metrics, unread, no_requests, gate_error, shared_incident",
     );
     for view in views.values() {
@@ -78,7 +79,7 @@ pub fn page(views: &Views, triggers: &TriggerViews, plugins: &[Plugin], troubles
         }
     }
     let arms = page
-        .gauge("serin_rollout_arm_weight_ratio", "the share of each of several versions on trial, 0 to 1");
+        .gauge(metric::ROLLOUT_ARM_WEIGHT_RATIO, "the share of each of several versions on trial, 0 to 1");
     for view in views.values() {
         for arm in &view.run.arms {
             let arm_name = arm.arm.to_string();
@@ -88,7 +89,7 @@ pub fn page(views: &Views, triggers: &TriggerViews, plugins: &[Plugin], troubles
     }
     bandits(&mut page, views);
     let latencies = page.gauge(
-        "serin_rollback_latency_seconds",
+        metric::ROLLBACK_LATENCY_SECONDS,
         "from the decision to the last request any proxy sent to the canary, as an interval; complete=false: a lower bound",
     );
     for view in views.values() {
@@ -115,7 +116,7 @@ pub fn page(views: &Views, triggers: &TriggerViews, plugins: &[Plugin], troubles
 /// Shares that follow the evidence.
 fn bandits(page: &mut Page, views: &Views) {
     let probabilities = page.gauge(
-        "serin_rollout_best_probability",
+        metric::ROLLOUT_BEST_PROBABILITY,
         "the probability that a version is the best of those compared, where shares follow it; absent: not known yet",
     );
     for view in views.values() {
@@ -128,7 +129,7 @@ fn bandits(page: &mut Page, views: &Views) {
         }
     }
     let ceilings = page.gauge(
-        "serin_rollout_share_ceiling_ratio",
+        metric::ROLLOUT_SHARE_CEILING_RATIO,
         "the largest share all versions on trial may get by evidence, 0 to 1",
     );
     for view in views.values() {
@@ -141,7 +142,7 @@ fn bandits(page: &mut Page, views: &Views) {
 /// A/A checks.
 #[allow(clippy::cast_precision_loss)] // milliseconds
 fn parity_checks(page: &mut Page, views: &Views) {
-    let passes = page.gauge("serin_parity_passed", "1: the last A/A check that ended proved parity");
+    let passes = page.gauge(metric::PARITY_PASSED, "1: the last A/A check that ended proved parity");
     for view in views.values() {
         if let Some(outcome) = view.parity.as_ref().and_then(|parity| parity.outcome.as_ref()) {
             let passed = u8::from(*outcome == Outcome::Passed);
@@ -149,7 +150,7 @@ fn parity_checks(page: &mut Page, views: &Views) {
         }
     }
     let times = page.gauge(
-        "serin_parity_last_success_timestamp_seconds",
+        metric::PARITY_LAST_SUCCESS_TIMESTAMP_SECONDS,
         "when parity was last proven, in seconds since 1970",
     );
     for view in views.values() {
@@ -163,7 +164,7 @@ fn parity_checks(page: &mut Page, views: &Views) {
 #[allow(clippy::cast_precision_loss)] // milliseconds
 fn drills(page: &mut Page, views: &Views) {
     let found = page
-        .gauge("serin_drill_seconds", "what the last drill found, by the way back; absent: it never ended");
+        .gauge(metric::DRILL_SECONDS, "what the last drill found, by the way back; absent: it never ended");
     for view in views.values() {
         let Some(drill) = &view.drill else { continue };
         let push = drill.push.as_ref();
@@ -177,7 +178,7 @@ fn drills(page: &mut Page, views: &Views) {
             }
         }
     }
-    let passes = page.gauge("serin_drill_passed", "1: the last drill that ended passed");
+    let passes = page.gauge(metric::DRILL_PASSED, "1: the last drill that ended passed");
     for view in views.values() {
         if let Some(outcome) = view.drill.as_ref().and_then(|drill| drill.outcome.as_ref()) {
             let passed = u8::from(*outcome == Outcome::Passed);
@@ -185,7 +186,7 @@ fn drills(page: &mut Page, views: &Views) {
         }
     }
     let times = page.gauge(
-        "serin_drill_last_success_timestamp_seconds",
+        metric::DRILL_LAST_SUCCESS_TIMESTAMP_SECONDS,
         "when a drill last passed, in seconds since 1970",
     );
     for view in views.values() {

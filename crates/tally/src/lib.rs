@@ -1,4 +1,4 @@
-//! What is a counter called, which bin does a value fall in, and the outcome of a request?
+//! What is a counter or another metric called, which bin does a value fall in, and the outcome of a request?
 //!
 //! The filter writes counters, the `envoy` crate reads them back; this crate is the one place where both learn the
 //! names. They stand in Istio's own tag form, `serin_assigned_total.rollout=.=ranker;.;version=.=v1.2;.;…`, so that
@@ -12,6 +12,7 @@ mod follower;
 mod grpc;
 mod in_flight;
 pub mod lease;
+pub mod metric;
 mod outcome;
 mod series;
 mod slot;
@@ -24,7 +25,7 @@ pub use follower::{Counted, Follower, Loss, Reading};
 pub use grpc::{StatusIn, grpc_status};
 pub use in_flight::{AGES_MS, Ending, InFlight, Reached, Ticket};
 pub use outcome::{AnswerTime, Outcome};
-pub use series::{Class, GroupEvent, Progress, Series, TAGS, What, epoch_gauge, gauge, policy_refused};
+pub use series::{Class, GroupEvent, Progress, Series, TAGS, What, epoch_gauge, gauge, last_canary_gauge, policy_refused};
 pub use slot::{SLOTS, Slot};
 
 /// What every name of ours begins with; Envoy puts `wasmcustom.` before it.

@@ -2,6 +2,7 @@ use std::fmt;
 
 use split::{Arm, Cause, GROUPS};
 
+use crate::metric::filter;
 use crate::{ConfidenceScale, LATENCY_BINS, PREFIX, Slot};
 
 /// Every tag a name of ours can carry: what a bootstrap or Istio's `extraStatTags` must know.
@@ -293,13 +294,19 @@ impl<'n> Tags<'n> {
 /// The counter of policies that were refused, by reason.
 #[must_use]
 pub fn policy_refused(reason: &str) -> String {
-    format!("{PREFIX}policy_refused_total.reason=.={reason};.;")
+    gauge(filter::POLICY_REFUSED_TOTAL, &[("reason", reason)])
 }
 
 /// The gauge of the epoch by which a rollout's requests are assigned: what the slots of its counters stand for.
 #[must_use]
 pub fn epoch_gauge(rollout: &str) -> String {
-    gauge("epoch", &[("rollout", rollout)])
+    gauge(filter::EPOCH, &[("rollout", rollout)])
+}
+
+/// The gauge of when the last request was assigned to the canary of a rollout, in milliseconds since 1970.
+#[must_use]
+pub fn last_canary_gauge(rollout: &str) -> String {
+    gauge(filter::LAST_CANARY_ASSIGNED_MS, &[("rollout", rollout)])
 }
 
 /// A gauge or histogram that belongs to one rollout, or to none.

@@ -168,3 +168,24 @@ proptest! {
         prop_assert!((scale.value(point) - value).abs() <= 8.0 / 63.0 + 1e-12);
     }
 }
+
+/// People's dashboards and rules hold them. (The controller's page with all its names is `server`'s `page.txt`.)
+#[test]
+fn names_of_metrics_stay() {
+    use crate::metric::filter;
+    for (what, name) in [
+        (filter::EPOCH, "serin_epoch"),
+        (filter::LAST_CANARY_ASSIGNED_MS, "serin_last_canary_assigned_ms"),
+        (filter::LATENCY_MS, "serin_latency_ms"),
+        (filter::LEASE_EXPIRED_TOTAL, "serin_lease_expired_total"),
+        (filter::LEASE_RENEWED_TOTAL, "serin_lease_renewed_total"),
+        (filter::LEASE_REVOKED_TOTAL, "serin_lease_revoked_total"),
+        (filter::LEASE_UNASKED_TOTAL, "serin_lease_unasked_total"),
+        (filter::POLICY_GENERATION, "serin_policy_generation"),
+        (filter::POLICY_INCARNATION, "serin_policy_incarnation"),
+        (filter::POLICY_REFUSED_TOTAL, "serin_policy_refused_total"),
+    ] {
+        assert_eq!(gauge(what, &[]), name);
+    }
+    assert_eq!(crate::last_canary_gauge("r"), gauge("last_canary_assigned_ms", &[("rollout", "r")]));
+}

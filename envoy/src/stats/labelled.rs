@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use tally::metric::filter::{self, EPOCH, LAST_CANARY_ASSIGNED_MS};
 use tally::{FlatName, FlatNames, PREFIX, Series, TAGS, gauge};
 
 use super::upstream::in_names;
@@ -61,8 +62,8 @@ impl<'w> Labels<'w> {
         };
         let before = BEFORE.join("|");
         format!(
-            "({before})?{PREFIX}(\\\\w+_total|epoch|policy_\\\\w+|last_canary_assigned_ms|epoch_rollout___\\\\w+|\
-             last_canary_assigned_ms_rollout___\\\\w+|\\\\w+_total_\\\\w+___)|{UPTIME}|{HOT_RESTART_EPOCH}|{INITIALISED}{clusters}"
+            "({before})?{PREFIX}(\\\\w+_total|{EPOCH}|policy_\\\\w+|{LAST_CANARY_ASSIGNED_MS}|{EPOCH}_rollout___\\\\w+|\
+             {LAST_CANARY_ASSIGNED_MS}_rollout___\\\\w+|\\\\w+_total_\\\\w+___)|{UPTIME}|{HOT_RESTART_EPOCH}|{INITIALISED}{clusters}"
         )
     }
 
@@ -132,10 +133,10 @@ impl<'w> Labels<'w> {
             Some(FlatName::Ambiguous(one, other)) => return Err(Unlabelled(one, other)),
             Some(FlatName::Other(other)) if other != name => drop(snapshot.others.insert(other, count)),
             // A histogram is for people; the rest is of rollouts that are not asked for.
-            _ if name.starts_with("serin_latency_ms") || name.contains("___") => {}
+            _ if ours(name).starts_with(filter::LATENCY_MS) || name.contains("___") => {}
             _ => {
-                let ours = gauge(name.strip_prefix(PREFIX).unwrap_or(name), &of_gauge(name, &tags));
-                snapshot.others.insert(ours, count);
+                let read = gauge(ours(name), &of_gauge(name, &tags));
+                snapshot.others.insert(read, count);
             }
         }
         Ok(())
@@ -166,18 +167,23 @@ impl<'w> Labels<'w> {
     /// processes of an Envoy live, and a sum is no incarnation of anybody's.
     pub fn finish(&self, snapshot: &mut Snapshot) {
         let gauge = |what| snapshot.gauge(what, &[]);
-        snapshot.accepted = gauge("policy_incarnation")
-            .zip(gauge("policy_generation"))
+        snapshot.accepted = gauge(filter::POLICY_INCARNATION)
+            .zip(gauge(filter::POLICY_GENERATION))
             .map(|(incarnation, generation)| Version { incarnation, generation }.to_string());
         snapshot.clusters.clone_from(self.clusters);
     }
 }
 
+/// A name as the filter's constants have it.
+fn ours(name: &str) -> &str {
+    name.strip_prefix(PREFIX).unwrap_or(name)
+}
+
 /// The tags by which the filter names its gauges; a target's own labels may be called alike.
 fn of_gauge<'t>(name: &str, tags: &[(&'t str, &'t str)]) -> Vec<(&'t str, &'t str)> {
-    let wanted = match name {
-        "serin_epoch" | "serin_last_canary_assigned_ms" => "rollout",
-        "serin_policy_refused_total" => "reason",
+    let wanted = match ours(name) {
+        filter::EPOCH | filter::LAST_CANARY_ASSIGNED_MS => "rollout",
+        filter::POLICY_REFUSED_TOTAL => "reason",
         _ => return Vec::new(),
     };
     tags.iter().filter(|(tag, _)| *tag == wanted).copied().collect()

@@ -23,6 +23,7 @@ use demo::load::Latencies;
 use process::{Controller, Usage};
 use serde_json::Value;
 use streams::Fleet;
+use tally::metric::{LOOK_LATENESS_SECONDS, LOOK_SECONDS};
 
 /// What is measured; each can be given as `--name value`.
 struct Plan {
@@ -114,8 +115,8 @@ async fn main() {
     let ms = |metric: &str, quantile: &str| 1_000.0 * process::quantile(&metrics, metric, quantile);
     println!("{looks:.0} looks in {seconds:.0} s; each judges all rollouts");
     for (metric, about) in [
-        ("serin_look_lateness_seconds", "lateness: from when a look was due until all rollouts were judged"),
-        ("serin_look_seconds", "of it, judging all rollouts"),
+        (LOOK_LATENESS_SECONDS, "lateness: from when a look was due until all rollouts were judged"),
+        (LOOK_SECONDS, "of it, judging all rollouts"),
     ] {
         println!(
             "{about}: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tally::metric::LOOK_SECONDS;
 use tests::{free_port, path, within};
 
 /// A hundred rollouts begin in a few seconds; busy machines take longer.
@@ -101,7 +102,7 @@ impl Controller {
 
     /// Looks made so far.
     pub async fn looks(&self) -> f64 {
-        line(&self.metrics().await, "serin_look_seconds_count")
+        line(&self.metrics().await, &format!("{LOOK_SECONDS}_count"))
     }
 
     pub fn usage(&self) -> Usage {

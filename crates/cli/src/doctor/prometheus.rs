@@ -4,6 +4,8 @@
 
 use doctor::{Clock, Prometheus};
 use serde_json::Value;
+use tally::PREFIX;
+use tally::metric::filter::POLICY_GENERATION;
 
 use super::read::{Web, ahead_ms};
 
@@ -14,12 +16,13 @@ pub async fn ask(
     namespaces: &str,
     clocks: &mut Vec<Clock>,
 ) -> Result<Prometheus, String> {
+    let shown = tally::gauge(POLICY_GENERATION, &[]);
     let within = format!("namespace=~\"{namespaces}\"");
     let (ages, date) =
-        query(web, url, &format!("time() - timestamp(serin_policy_generation{{{within}}})")).await?;
+        query(web, url, &format!("time() - timestamp({shown}{{{within}}})")).await?;
     let asked = if ages.is_empty() {
         // A target that was found otherwise than by Kubernetes has no such label.
-        query(web, url, "time() - timestamp(serin_policy_generation)").await?.0
+        query(web, url, &format!("time() - timestamp({shown})")).await?.0
     } else {
         ages
     };
@@ -31,7 +34,7 @@ pub async fn ask(
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // seconds, not negative
     let age_ms = ages.get(ages.len() / 2).map(|age| (age.max(0.0) * 1e3) as u64);
     let failing = query(web, url, &format!("up{{{within}}} == 0")).await?.0.len();
-    let flat = query(web, url, "count({__name__=~\"serin_.+_total_rollout___.+\"}) > 0").await?.0;
+    let flat = query(web, url, &format!("count({{__name__=~\"{PREFIX}.+_total_rollout___.+\"}}) > 0")).await?.0;
     Ok(Prometheus { url: url.to_owned(), proxies: ages.len(), age_ms, failing, flat: !flat.is_empty() })
 }
 

@@ -1,5 +1,7 @@
 //! What sidecars, the controller and Prometheus say of themselves.
 
+use tally::metric;
+
 use super::filter::ours;
 use super::say;
 use crate::report::Found;
@@ -32,9 +34,9 @@ pub fn proxies(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
             }
         };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // whole and not negative
-        let gauge = |name: &str| page.value(name).map(|value| value as u64);
+        let gauge = |name: &str| page.value(&tally::gauge(name, &[])).map(|value| value as u64);
         let object = format!("the sidecar of {}", proxy.name);
-        match (gauge("serin_policy_generation"), newest) {
+        match (gauge(metric::filter::POLICY_GENERATION), newest) {
             (None, _) => found.fault(
                 object.clone(),
                 say(
@@ -44,7 +46,7 @@ pub fn proxies(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
                 ),
             ),
             (Some(generation), Some(newest)) => {
-                let theirs = (gauge("serin_policy_incarnation").unwrap_or(newest.0), generation);
+                let theirs = (gauge(metric::filter::POLICY_INCARNATION).unwrap_or(newest.0), generation);
                 if theirs < newest {
                     found.fault(
                         object.clone(),
@@ -58,7 +60,8 @@ pub fn proxies(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
             }
             _ => {}
         }
-        for refused in page.samples("serin_policy_refused_total").filter(|refused| refused.value > 0.0) {
+        let refused_total = tally::gauge(metric::filter::POLICY_REFUSED_TOTAL, &[]);
+        for refused in page.samples(&refused_total).filter(|refused| refused.value > 0.0) {
             if refused.label("reason") != "stale" {
                 found.fault(
                     object.clone(),
@@ -97,7 +100,7 @@ pub fn controller(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> 
         return Ok(());
     }
     let page = snapshot.controller.as_ref().map_err(Clone::clone)?;
-    for failing in page.samples("serin_plugin_failing").filter(|failing| failing.value > 0.0) {
+    for failing in page.samples(metric::PLUGIN_FAILING).filter(|failing| failing.value > 0.0) {
         found.fault(
             format!("plugin {}", failing.label("plugin")),
             say(
@@ -110,7 +113,7 @@ pub fn controller(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> 
             ),
         );
     }
-    if let Some(delay) = page.value("serin_counts_delay_seconds").filter(|delay| *delay * 1e3 > 30_000.0) {
+    if let Some(delay) = page.value(metric::COUNTS_DELAY_SECONDS).filter(|delay| *delay * 1e3 > 30_000.0) {
         found.fault(
             "the controller",
             say(
@@ -120,7 +123,7 @@ pub fn controller(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> 
             ),
         );
     }
-    for held in page.samples("serin_rollout_attention").filter(|held| held.value > 0.0) {
+    for held in page.samples(metric::ROLLOUT_ATTENTION).filter(|held| held.value > 0.0) {
         found.warning(
             format!("rollout {}", held.label("rollout")),
             say(

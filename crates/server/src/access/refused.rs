@@ -62,7 +62,7 @@ impl RefusedRequests {
     /// A counter, in the text exposition format.
     /// `nodes`: how many proxies were not let in by their name, as those say who keep their list.
     pub fn render(&self, nodes: u64) -> String {
-        const NAME: &str = "serin_refused_requests_total";
+        const NAME: &str = tally::metric::REFUSED_REQUESTS_TOTAL;
         let mut out = format!(
             "# HELP {NAME} what was refused at the door, by why (docs/securing.md)\n# TYPE {NAME} counter\n"
         );

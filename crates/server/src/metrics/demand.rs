@@ -1,6 +1,7 @@
 //! The load of each version, now and after the next step, for autoscalers.
 
 use api::{Demand, Load};
+use tally::metric;
 
 use super::page::Page;
 use controller::engine::Views;
@@ -9,28 +10,28 @@ use controller::engine::Views;
 pub fn put(page: &mut Page, views: &Views) {
     type Of = fn(&Load) -> Option<f64>;
     let loads: [(&str, &str, Of); 6] = [
-        ("serin_demand_requests_per_second", "requests per second a version gets", |load| load.per_second),
+        (metric::DEMAND_REQUESTS_PER_SECOND, "requests per second a version gets", |load| load.per_second),
         (
-            "serin_demand_next_requests_per_second",
+            metric::DEMAND_NEXT_REQUESTS_PER_SECOND,
             "requests per second a version gets after the next change of weights",
             |load| load.next_per_second,
         ),
         (
-            "serin_demand_peak_requests_per_second",
+            metric::DEMAND_PEAK_REQUESTS_PER_SECOND,
             "what a version must be able to bear now, the next change included: scale for this",
             |load| load.peak_per_second,
         ),
         (
-            "serin_demand_next_share_ratio",
+            metric::DEMAND_NEXT_SHARE_RATIO,
             "a version's share after the next change of weights, 0 to 1",
             |load| Some(f64::from(load.next_share_ppm) / 1e6),
         ),
         (
-            "serin_demand_largest_share_ratio",
+            metric::DEMAND_LARGEST_SHARE_RATIO,
             "the largest share a version may have before another verdict or person, 0 to 1",
             |load| Some(f64::from(load.largest_share_ppm) / 1e6),
         ),
-        ("serin_ready_endpoints", "endpoints that are ready, where spec.ready counts them", |load| {
+        (metric::READY_ENDPOINTS, "endpoints that are ready, where spec.ready counts them", |load| {
             load.ready_endpoints.map(f64::from)
         }),
     ];
@@ -54,11 +55,11 @@ pub fn put(page: &mut Page, views: &Views) {
     #[allow(clippy::cast_precision_loss)] // milliseconds
     let steps: [(&str, &str, OfStep); 2] = [
         (
-            "serin_demand_next_step_seconds",
+            metric::DEMAND_NEXT_STEP_SECONDS,
             "the least time until the next change of weights; absent: a person is awaited, or none comes",
             |demand| Some(demand.next?.in_ms? as f64 / 1e3),
         ),
-        ("serin_needed_endpoints", "ready endpoints the canary needs before its next step", |demand| {
+        (metric::NEEDED_ENDPOINTS, "ready endpoints the canary needs before its next step", |demand| {
             demand.next?.needs_endpoints.map(f64::from)
         }),
     ];

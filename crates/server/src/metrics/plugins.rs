@@ -1,6 +1,7 @@
 //! The objects by which istiod takes the policy to the proxies.
 
 use istio::{Plugin, Standing};
+use tally::metric;
 
 use super::page::{Metric, Page};
 
@@ -8,23 +9,23 @@ pub fn put(page: &mut Page, plugins: &[Plugin]) {
     type Kind = for<'a> fn(&'a mut Page, &'static str, &'static str) -> &'a mut Metric;
     type Of = fn(&Standing) -> u64;
     let metrics: [(&str, Kind, &str, Of); 5] = [
-        ("serin_plugin_generation", Page::gauge, "the generation that stands in the plugin", |standing| {
+        (metric::PLUGIN_GENERATION, Page::gauge, "the generation that stands in the plugin", |standing| {
             standing.generation
         }),
-        ("serin_plugin_failing", Page::gauge, "1 while the plugin cannot be read or written", |standing| {
+        (metric::PLUGIN_FAILING, Page::gauge, "1 while the plugin cannot be read or written", |standing| {
             standing.error.is_some().into()
         }),
-        ("serin_plugin_writes_total", Page::counter, "policies written into the plugin", |standing| {
+        (metric::PLUGIN_WRITES_TOTAL, Page::counter, "policies written into the plugin", |standing| {
             standing.written
         }),
         (
-            "serin_plugin_repairs_total",
+            metric::PLUGIN_REPAIRS_TOTAL,
             Page::counter,
             "policies that somebody else changed in the plugin, put right",
             |standing| standing.repaired,
         ),
         (
-            "serin_plugin_failures_total",
+            metric::PLUGIN_FAILURES_TOTAL,
             Page::counter,
             "times the plugin could not be read or written",
             |standing| standing.failed,

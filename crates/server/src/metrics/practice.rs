@@ -1,12 +1,14 @@
 //! Practice that begins by itself.
 
+use tally::metric;
+
 use super::page::Page;
 use controller::engine::Views;
 
 pub fn put(page: &mut Page, views: &Views) {
     let all = || views.values().flat_map(|view| view.practice.iter().map(move |practice| (view, practice)));
     let next = page.gauge(
-        "serin_practice_next_timestamp_seconds",
+        metric::PRACTICE_NEXT_TIMESTAMP_SECONDS,
         "when practice is due next, in seconds since 1970; before now: something is in its way",
     );
     for (view, practice) in all() {
@@ -17,7 +19,7 @@ pub fn put(page: &mut Page, views: &Views) {
         }
     }
     let overdue = page.gauge(
-        "serin_practice_overdue",
+        metric::PRACTICE_OVERDUE,
         "1: practice was due, and none has passed since; alert when it stays",
     );
     for (view, practice) in all() {

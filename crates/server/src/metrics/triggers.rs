@@ -1,6 +1,7 @@
 //! What begins rollouts by itself.
 
 use api::TriggerView;
+use tally::metric;
 
 use super::page::{Metric, Page};
 use controller::engine::TriggerViews;
@@ -11,19 +12,19 @@ pub fn put(page: &mut Page, triggers: &TriggerViews) {
     #[allow(clippy::cast_precision_loss)] // milliseconds and counts
     let metrics: [(&str, Kind, &str, Of); 3] = [
         (
-            "serin_trigger_last_success_timestamp_seconds",
+            metric::TRIGGER_LAST_SUCCESS_TIMESTAMP_SECONDS,
             Page::gauge,
             "when the model registry last answered",
             |view| Some(view.poll.as_ref()?.last_success_unix_ms? as f64 / 1e3),
         ),
         (
-            "serin_trigger_poll_failures_total",
+            metric::TRIGGER_POLL_FAILURES_TOTAL,
             Page::counter,
             "questions the model registry left without an answer",
             |view| Some(view.poll.as_ref()?.failures_total as f64),
         ),
         (
-            "serin_trigger_pending",
+            metric::TRIGGER_PENDING,
             Page::gauge,
             "1 while a version waits for the present run to be over",
             |view| Some(f64::from(u8::from(view.pending.is_some()))),

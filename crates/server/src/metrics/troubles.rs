@@ -1,6 +1,7 @@
 //! Proxies that do not do what all should.
 
 use scrape::{Trouble, TroubleKind};
+use tally::metric;
 
 use super::page::Page;
 
@@ -10,7 +11,7 @@ const NAMED: usize = 100;
 #[allow(clippy::cast_precision_loss)] // a few thousand
 pub fn put(page: &mut Page, troubles: &[Trouble]) {
     let counts = page.gauge(
-        "serin_proxies_in_trouble",
+        metric::PROXIES_IN_TROUBLE,
         "proxies whose page cannot be read (silent), that show no filter (no_filter), whose filter refused a policy \
          (refuses), or that run an older one for long (lags)",
     );
@@ -18,7 +19,7 @@ pub fn put(page: &mut Page, troubles: &[Trouble]) {
         let n = troubles.iter().filter(|trouble| trouble.kind == kind).count();
         counts.set(&[("kind", kind.word())], n as f64);
     }
-    let named = page.gauge("serin_proxy_trouble", "1 for each of them by name, for the first 100");
+    let named = page.gauge(metric::PROXY_TROUBLE, "1 for each of them by name, for the first 100");
     for trouble in troubles.iter().take(NAMED) {
         named.set(&[("proxy", &trouble.proxy), ("kind", trouble.kind.word())], 1.0);
     }

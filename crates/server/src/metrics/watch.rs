@@ -1,6 +1,7 @@
 //! What is watched after promotions.
 
 use api::{GateStanding, WatchStanding, WatchView};
+use tally::metric;
 
 use super::page::Page;
 use controller::engine::Views;
@@ -13,7 +14,7 @@ pub fn put(page: &mut Page, views: &Views) {
         .filter(|(_, watch)| watch.standing == WatchStanding::Watching)
         .collect();
     let ages = page.gauge(
-        "serin_watch_age_seconds",
+        metric::WATCH_AGE_SECONDS,
         "for how long the promoted version has been watched; absent: it is not",
     );
     for (name, watch) in &watches {
@@ -21,7 +22,7 @@ pub fn put(page: &mut Page, views: &Views) {
         ages.set(&labels, watch.watched_ms as f64 / 1e3);
     }
     let drifts = page
-        .gauge("serin_watch_drift", "1: the gate is proven out of the limit that holds since the promotion");
+        .gauge(metric::WATCH_DRIFT, "1: the gate is proven out of the limit that holds since the promotion");
     for (name, watch) in &watches {
         for gate in &watch.gates {
             let labels = [("rollout", *name), ("gate", gate.name.as_str())];
@@ -29,7 +30,7 @@ pub fn put(page: &mut Page, views: &Views) {
         }
     }
     let limits = page.gauge(
-        "serin_watch_limit",
+        metric::WATCH_LIMIT,
         "what the gate is held to since the promotion: a share, milliseconds, or a mean",
     );
     for (name, watch) in &watches {
@@ -40,7 +41,7 @@ pub fn put(page: &mut Page, views: &Views) {
         }
     }
     let values = page
-        .gauge("serin_watch_value", "what the gate shows in the last ten minutes, in the unit of its limit");
+        .gauge(metric::WATCH_VALUE, "what the gate shows in the last ten minutes, in the unit of its limit");
     for (name, watch) in &watches {
         for gate in &watch.gates {
             let labels =

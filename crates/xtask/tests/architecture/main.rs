@@ -253,7 +253,7 @@ const RULES: &[Rule] = &[
         purity: Purity::Effects,
         ours: &[
             "api", "doctor", "envoy", "import", "istio", "judge", "manifest", "notation", "rollout",
-            "server", "simulate", "sources", "split",
+            "server", "simulate", "sources", "split", "tally",
         ],
         never: &["axum", "murmur3", "proxy-wasm", "rusqlite", "statrs", "tonic", "wasmtime"],
     },

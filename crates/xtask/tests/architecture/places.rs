@@ -14,6 +14,8 @@ struct Place {
 
 const PATHS: &str = "every path of the API is written once: use api::path";
 
+const METRICS: &str = "every metric's name is written once: use tally::metric";
+
 const PLACES: &[Place] = &[
     Place {
         code: "\"/v1/rollouts",
@@ -23,6 +25,7 @@ const PLACES: &[Place] = &[
     Place { code: "\"/v1/triggers", only_in: &["crates/api/src/path.rs"], why: PATHS },
     Place { code: "\"/v1/export", only_in: &["crates/api/src/path.rs"], why: PATHS },
     Place { code: "\"/v1/lease", only_in: &["crates/api/src/path.rs"], why: PATHS },
+    Place { code: "\"serin_", only_in: &["crates/tally/src/"], why: METRICS },
 ];
 
 /// Lines of a file's text that hold what stands elsewhere.
