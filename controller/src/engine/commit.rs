@@ -7,12 +7,16 @@
 //!
 //! A decision that raises a weight is on the disk before it is published. A rollback waits for no disk: it holds
 //! from memory, and is written as soon as the disk takes it ([`super::writing`]).
+//!
+//! What waits for its turn (a queued specification, a schedule, a trigger and its versions) is a wish: it has no number and is
+//! published to nobody, and has its own small door ([`Engine::wish`]).
 
 use anyhow::Result;
 use rollout::fleet::MemberOutcome;
 use rollout::{Below, Effect, Event, Exercise, PracticeSchedule, State};
 use store::{Decision, Entry, ExerciseRecord, RunRecord, Stored, Writing};
 
+use super::journal::Wish;
 use super::run::Run;
 use super::{Engine, record};
 
@@ -140,6 +144,14 @@ impl Engine {
         let effects = self.adopt(numbered, false);
         self.carry_out_all(effects).await;
         Ok(())
+    }
+
+    /// Writes down what is wished for: the only other write, and no change of the world.
+    ///
+    /// # Errors
+    /// The store refuses, or is slow; then nobody wished for anything.
+    pub(super) fn wish(&mut self, wish: Wish) -> Result<()> {
+        self.journal.note(wish)
     }
 
     /// Does it hold although the disk refuses? Evidence does, and whatever exposes no more requests than the policy in force.

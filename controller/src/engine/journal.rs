@@ -28,6 +28,47 @@ impl Written {
     }
 }
 
+/// What people, schedules and registries want and nothing follows from yet: no weight, no generation, no publication. What is
+/// wished for becomes a decision when its turn has come; one that is not written down is refused and changes nothing.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// A specification waits until the present run of its name is over, in place of what waited before.
+    Queue(Queued),
+    /// Nothing waits under this name any more.
+    Unqueue(String),
+    /// How far the practice of one kind is; `None`: there is none any more.
+    Practice {
+        /// The rollout, and the run that lines of the journal belong to.
+        of: (String, u64),
+        what: ExerciseKind,
+        schedule: Option<PracticeSchedule>,
+        entries: Vec<Entry>,
+    },
+    /// A trigger, in place of the one of its name.
+    Trigger { name: String, spec: String },
+    /// What a trigger did with versions, and which one waits now.
+    Triggered { name: String, triggered: Vec<Triggered>, pending: Option<Pending> },
+    /// There is no such trigger any more.
+    DropTrigger(String),
+}
+
+impl Wish {
+    pub(super) fn write(&self, store: &mut Store) -> Result<()> {
+        match self {
+            Self::Queue(queued) => store.queue(queued),
+            Self::Unqueue(name) => store.unqueue(name),
+            Self::Practice { of: (name, run), what, schedule, entries } => {
+                store.save_schedule((name, *run), *what, schedule.as_ref(), entries)
+            }
+            Self::Trigger { name, spec } => store.keep_trigger(name, spec),
+            Self::Triggered { name, triggered, pending } => {
+                store.note_triggered(name, triggered, pending.as_ref())
+            }
+            Self::DropTrigger(name) => store.drop_trigger(name),
+        }
+    }
+}
+
 /// Keeps what was decided. Each write is whole or not at all; when it returns without an error, it is there after a power
 /// cut.
 pub trait Journal: Send {
@@ -60,29 +101,8 @@ pub trait Journal: Send {
     fn held(&mut self) -> Option<Decision>;
     /// Begins to write down what changes in the mesh; one after the other.
     fn begin(&mut self, decision: Decision) -> Written;
-    /// Lets a specification wait, in place of what waited under its name.
-    fn queue(&mut self, queued: &Queued) -> Result<()>;
-    /// Nothing waits under this name any more.
-    fn unqueue(&mut self, name: &str) -> Result<()>;
-    /// How far the practice of one kind is; `None`: there is none any more.
-    fn save_schedule(
-        &mut self,
-        of: (&str, u64),
-        what: ExerciseKind,
-        schedule: Option<&PracticeSchedule>,
-        entries: &[Entry],
-    ) -> Result<()>;
-    /// Keeps a trigger, in place of the one of its name.
-    fn keep_trigger(&mut self, name: &str, spec: &str) -> Result<()>;
-    /// What a trigger did with versions, and which one waits now.
-    fn note_triggered(
-        &mut self,
-        name: &str,
-        triggered: &[Triggered],
-        pending: Option<&Pending>,
-    ) -> Result<()>;
-    /// Deletes a trigger.
-    fn drop_trigger(&mut self, name: &str) -> Result<()>;
+    /// Writes down what is wished for.
+    fn note(&mut self, wish: Wish) -> Result<()>;
     /// Adds up a little of what was measured long ago, and deletes a few of the runs that were followed by another longer
     /// ago than they are kept; says whether there is more.
     fn prune(&mut self, now_ms: u64) -> Result<bool>;
@@ -151,39 +171,8 @@ impl Journal for Store {
         Written::Done(Some(self.keep(&decision)))
     }
 
-    fn queue(&mut self, queued: &Queued) -> Result<()> {
-        self.queue(queued)
-    }
-
-    fn unqueue(&mut self, name: &str) -> Result<()> {
-        self.unqueue(name)
-    }
-
-    fn save_schedule(
-        &mut self,
-        of: (&str, u64),
-        what: ExerciseKind,
-        schedule: Option<&PracticeSchedule>,
-        entries: &[Entry],
-    ) -> Result<()> {
-        self.save_schedule(of, what, schedule, entries)
-    }
-
-    fn keep_trigger(&mut self, name: &str, spec: &str) -> Result<()> {
-        self.keep_trigger(name, spec)
-    }
-
-    fn note_triggered(
-        &mut self,
-        name: &str,
-        triggered: &[Triggered],
-        pending: Option<&Pending>,
-    ) -> Result<()> {
-        self.note_triggered(name, triggered, pending)
-    }
-
-    fn drop_trigger(&mut self, name: &str) -> Result<()> {
-        self.drop_trigger(name)
+    fn note(&mut self, wish: Wish) -> Result<()> {
+        wish.write(self)
     }
 
     fn prune(&mut self, now_ms: u64) -> Result<bool> {

@@ -6,6 +6,7 @@ use rollout::{DueAction, Effect, Exercise, Human, Notice, PracticeBlocker, Pract
 
 use super::exercise::{ExerciseState, Order};
 use super::fleets::applied_as;
+use super::journal::Wish;
 use super::{Engine, Refusal, record};
 
 /// Times are looked for this often.
@@ -121,7 +122,8 @@ impl Engine {
         let run = self.runs.get(name).map_or(0, |run| run.state.run);
         let effects: Vec<Effect> = notice.into_iter().map(Effect::Notify).collect();
         let entries = record::of_effects(&effects, now_ms, self.mesh.generation);
-        self.journal.save_schedule((name, run), what, schedule.as_ref(), &entries)?;
+        let of = (name.to_owned(), run);
+        self.wish(Wish::Practice { of, what, schedule: schedule.clone(), entries })?;
         for effect in effects {
             self.carry_out(name, effect).await;
         }

@@ -5,6 +5,7 @@ use manifest::{Plan, Supersede};
 use rollout::{Admission, Event, Human, fleet};
 
 use super::Engine;
+use super::journal::Wish;
 use store::Queued;
 
 /// One that waits.
@@ -56,7 +57,7 @@ impl Engine {
             unix_ms: clock::unix_ms(),
             refused: None,
         };
-        self.journal.queue(&queued).map_err(|error| Refusal::unwritten(&error))?;
+        self.wish(Wish::Queue(queued.clone())).map_err(|error| Refusal::unwritten(&error))?;
         let replaced = self.waiting.insert(name.to_owned(), QueuedRun { queued, plans: Some(plans) });
         self.show_applied(name, &[]);
         Ok(replaced.map(|old| format!("it takes the place of {}, which waited", old.view().canary)))
@@ -67,7 +68,7 @@ impl Engine {
         if !self.waiting.contains_key(name) {
             return Ok(None);
         }
-        self.journal.unqueue(name).map_err(|error| Refusal::unwritten(&error))?;
+        self.wish(Wish::Unqueue(name.to_owned())).map_err(|error| Refusal::unwritten(&error))?;
         let old = self.waiting.remove(name);
         self.show_applied(name, &[]);
         Ok(old.map(|old| format!("{}, which waited, is withdrawn", old.view().canary)))
@@ -142,7 +143,8 @@ impl Engine {
         let Some(waiting) = self.waiting.get_mut(name) else { return };
         tracing::error!(rollout = name, "what waited does not begin: {why}");
         waiting.queued.refused = Some(why);
-        if let Err(error) = self.journal.queue(&waiting.queued) {
+        let queued = waiting.queued.clone();
+        if let Err(error) = self.wish(Wish::Queue(queued)) {
             tracing::error!("the store cannot be written: {error:#}");
         }
         self.show_applied(name, &[]);

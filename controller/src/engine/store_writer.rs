@@ -9,12 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use manifest::ExerciseKind;
 use rollout::{Exercise, PracticeSchedule, State};
-use store::{
-    Decision, Entry, Failpoint, LastRun, Mesh, Pending, Queued, Store, Stored, StoredTrigger, Triggered,
-};
+use store::{Decision, Failpoint, LastRun, Mesh, Queued, Store, Stored, StoredTrigger};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::journal::{Journal, Written};
+use super::journal::{Journal, Wish, Written};
 
 /// A write that a decision needs is waited for this long; then it goes on in the background.
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
@@ -164,45 +162,8 @@ impl Journal for StoreWriter {
         Written::WriteInFlight(self.hand_over(move |store| store.keep(&decision)))
     }
 
-    fn queue(&mut self, queued: &Queued) -> Result<()> {
-        let queued = queued.clone();
-        self.write(move |store| store.queue(&queued))
-    }
-
-    fn unqueue(&mut self, name: &str) -> Result<()> {
-        let name = name.to_owned();
-        self.write(move |store| store.unqueue(&name))
-    }
-
-    fn save_schedule(
-        &mut self,
-        (name, run): (&str, u64),
-        what: ExerciseKind,
-        schedule: Option<&PracticeSchedule>,
-        entries: &[Entry],
-    ) -> Result<()> {
-        let (name, schedule, entries) = (name.to_owned(), schedule.cloned(), entries.to_vec());
-        self.write(move |store| store.save_schedule((&name, run), what, schedule.as_ref(), &entries))
-    }
-
-    fn keep_trigger(&mut self, name: &str, spec: &str) -> Result<()> {
-        let (name, spec) = (name.to_owned(), spec.to_owned());
-        self.write(move |store| store.keep_trigger(&name, &spec))
-    }
-
-    fn note_triggered(
-        &mut self,
-        name: &str,
-        triggered: &[Triggered],
-        pending: Option<&Pending>,
-    ) -> Result<()> {
-        let (name, triggered, pending) = (name.to_owned(), triggered.to_vec(), pending.cloned());
-        self.write(move |store| store.note_triggered(&name, &triggered, pending.as_ref()))
-    }
-
-    fn drop_trigger(&mut self, name: &str) -> Result<()> {
-        let name = name.to_owned();
-        self.write(move |store| store.drop_trigger(&name))
+    fn note(&mut self, wish: Wish) -> Result<()> {
+        self.write(move |store| wish.write(store))
     }
 
     /// Begun, and not waited for; whether there is more was said by the time before.

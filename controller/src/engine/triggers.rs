@@ -11,6 +11,7 @@ use manifest::{Problem, Supersede};
 use tokio::sync::oneshot;
 
 use super::Engine;
+use super::journal::Wish;
 use crate::specification::ReadTrigger;
 use store::{Origin, Outcome, Pending, StoredTrigger, Triggered};
 
@@ -195,7 +196,8 @@ impl Engine {
         if dry_run {
             return Ok(kept);
         }
-        self.journal.keep_trigger(&spec.name, &text).map_err(|error| Refusal::unwritten(&error))?;
+        let wish = Wish::Trigger { name: spec.name.clone(), spec: text };
+        self.wish(wish).map_err(|error| Refusal::unwritten(&error))?;
         match self.triggers.get_mut(&spec.name) {
             Some(known) => {
                 known.spec = Arc::new(spec);
@@ -212,7 +214,7 @@ impl Engine {
 
     pub(super) fn drop_trigger(&mut self, name: &str) -> Result<(), Refusal> {
         self.known(name)?;
-        self.journal.drop_trigger(name).map_err(|error| Refusal::unwritten(&error))?;
+        self.wish(Wish::DropTrigger(name.to_owned())).map_err(|error| Refusal::unwritten(&error))?;
         self.triggers.remove(name);
         self.show_triggers();
         Ok(())
@@ -364,9 +366,12 @@ impl Engine {
         triggered: Vec<Triggered>,
         pending: Option<Pending>,
     ) -> Result<(), Refusal> {
-        self.journal
-            .note_triggered(name, &triggered, pending.as_ref())
-            .map_err(|error| Refusal::unwritten(&error))?;
+        let wish = Wish::Triggered {
+            name: name.to_owned(),
+            triggered: triggered.clone(),
+            pending: pending.clone(),
+        };
+        self.wish(wish).map_err(|error| Refusal::unwritten(&error))?;
         if let Some(trigger) = self.triggers.get_mut(name) {
             trigger.pending = pending;
             trigger.triggered.extend(triggered.into_iter().map(|one| (one.version.clone(), one)));
