@@ -216,6 +216,7 @@ fn since(refused: Option<&Refused>, generation: u64) -> Option<&Refused> {
 #[cfg(test)]
 mod tests {
     use envoy::ecds::Acknowledged;
+    use judge::random::SplitMix64;
 
     use super::*;
 
@@ -243,11 +244,8 @@ mod tests {
     /// Proxies do what a seed says; nobody misses what concerns it.
     #[test]
     fn whoever_is_not_concerned_would_hear_the_same() {
-        let mut seed = 3_u64;
-        let mut chosen = |below: u64| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (seed >> 33) % below
-        };
+        let mut chance = SplitMix64::seeded(3);
+        let mut chosen = |below: u64| chance.below(below);
         let (mut roster, mut nodes, mut reasons) =
             (ProxyRegistry::default(), Nodes::default(), BTreeMap::new());
         let mut before = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! Exports: `GET /v1/export?format=...&what=...`.
 
-use rollout::View;
+use rollout::{OpenEnum, View};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -98,6 +98,22 @@ pub struct Journal {
     pub journal_broken_at: Option<i64>,
 }
 
+/// What a line of the journal tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JournalKind {
+    /// A person did something.
+    Act,
+    /// The run went on, or ended.
+    Record,
+    /// Weights were decided.
+    Publish,
+    /// People were told of something.
+    Notice,
+    /// A gate or guardrail changed its answer.
+    Verdict,
+}
+
 /// A line of the journal.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -110,8 +126,8 @@ pub struct JournalLine {
     pub run: u64,
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
-    /// `act`, `record`, `publish`, `notice` or `verdict`.
-    pub kind: String,
+    /// What it tells of.
+    pub kind: OpenEnum<JournalKind>,
     /// The person, where it was one.
     pub who: Option<String>,
     /// What.

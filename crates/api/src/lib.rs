@@ -21,7 +21,7 @@ mod trigger;
 pub use act::{ActRequest, DeleteQuery, Done, Figure, RollbackReply, RollbackRequest, Verb};
 pub use applied::{Applied, ApplyQuery};
 pub use exercise::{Begun, DrillRequest, ParityRequest};
-pub use export::{ExportQuery, ExportedRun, Format, Journal, JournalLine, Table};
+pub use export::{ExportQuery, ExportedRun, Format, Journal, JournalKind, JournalLine, Table};
 pub use judgement::{Judged, Judgement, JudgementQuery};
 pub use manifest::{Change, Closed, ExerciseKind, Metric};
 pub use object::{OBJECT_ANNOTATION, ObjectView};

@@ -113,7 +113,7 @@ fn everything_that_is_answered_is_read_as_it_is_written() {
         name: "ranker".to_owned(),
         run: 2,
         unix_ms: 8,
-        kind: "act".to_owned(),
+        kind: JournalKind::Act.into(),
         who: Some("ben".to_owned()),
         what: "abort".to_owned(),
         why: Some("seen enough".to_owned()),

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use rollout::State;
+use rollout::{OpenEnum, State};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Sample, journal, measured, remedy};
+use super::{Kind, Sample, journal, measured, remedy};
 
 /// What a few decisions take, in bytes.
 const ROOM: usize = 64 * 1024;
@@ -68,8 +68,8 @@ pub struct Line {
     pub run: u64,
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
-    /// What it tells of: the name of a `Kind`.
-    pub kind: String,
+    /// What it tells of; a word of a later release as it came.
+    pub kind: OpenEnum<Kind>,
     /// The person, where it was one.
     pub who: Option<String>,
     /// What happened, in words.
@@ -205,7 +205,7 @@ impl Archive {
                     name: name.to_owned(),
                     run,
                     unix_ms: u64::try_from(unix_ms)?,
-                    kind: kind.unwrap_or_default(),
+                    kind: Kind::read(kind.unwrap_or_default()),
                     who,
                     what: what.unwrap_or_default(),
                     why,

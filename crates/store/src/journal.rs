@@ -1,6 +1,7 @@
 //! What happened, in order and for good: who did what and why, and what the machine decided.
 
 use anyhow::Result;
+use rollout::OpenEnum;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -52,6 +53,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 5] = [Self::Act, Self::Record, Self::Publish, Self::Notice, Self::Verdict];
+
+    /// The kind that a line was stored under.
+    pub(crate) fn read(word: String) -> OpenEnum<Self> {
+        match Self::ALL.into_iter().find(|kind| kind.name() == word) {
+            Some(kind) => OpenEnum::Known(kind),
+            None => OpenEnum::Other(word),
+        }
+    }
+
     /// The word it is stored under.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -184,19 +184,16 @@ pub fn raised(before: &Value, now: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use judge::random::SplitMix64;
+
     use super::*;
 
     /// States of any size: each object stays below 64 KiB, and what is read is what was written.
     #[test]
     fn no_object_is_larger_than_64_kib() {
-        let mut chance = 7_u64;
+        let mut chance = SplitMix64::seeded(7);
         let mut noise = |length: usize| -> String {
-            let mut draw = || {
-                chance ^= chance << 13;
-                chance ^= chance >> 7;
-                chance ^= chance << 17;
-                char::from(b' ' + u8::try_from(chance % 95).expect("small"))
-            };
+            let mut draw = || char::from(b' ' + u8::try_from(chance.below(95)).expect("small"));
             (0..length).map(|_| draw()).collect()
         };
         for (many, length) in [(0, 0), (1, 0), (1, 40_000), (3, 200_000), (500, 3_000), (2_000, 20)] {

@@ -85,18 +85,16 @@ fn live<N>(pages: &[Page<N>], place: usize, now: &Rows) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use judge::random::SplitMix64;
+
     use super::*;
 
     /// Whatever is written in whatever order: what is read is what was written last, and pages stay few.
     #[test]
     fn what_is_read_is_what_was_written_last() {
         for seed in 1..40_u64 {
-            let mut chance = seed;
-            let mut next = |below: u64| {
-                chance =
-                    chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                (chance >> 33) % below
-            };
+            let mut chance = SplitMix64::seeded(seed);
+            let mut next = |below: u64| chance.below(below);
             let (mut pages, mut model): (Vec<Page<u64>>, Rows) = (Vec::new(), Rows::new());
             for turn in 0..300 {
                 let mut changes = Rows::new();

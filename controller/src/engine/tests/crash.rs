@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use judge::random::SplitMix64;
 use rollout::{HandBackProgress, Pause, Phase, State};
 
 use super::world::{Fate, Seen, World};
@@ -184,11 +185,8 @@ async fn a_disk_that_refuses_at_any_point_changes_nothing_that_can_be_seen() {
 #[tokio::test]
 async fn crashes_upon_crashes_change_nothing_that_can_be_seen() {
     let (expected, points) = told([]).await;
-    let mut seed = 7_u64;
-    let mut chosen = |below: usize| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 33) as usize % below
-    };
+    let mut chance = SplitMix64::seeded(7);
+    let mut chosen = |below: usize| chance.below(below as u64) as usize;
     for round in 0..6 {
         let mut fates: BTreeMap<usize, Fate> = BTreeMap::new();
         for _ in 0..8 {

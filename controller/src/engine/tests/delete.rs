@@ -43,8 +43,8 @@ async fn what_is_over_is_let_go_and_its_numbers_are_not_used_again() {
     assert_eq!(past.run.phase.to_string(), "RolledBack");
     let journal = Archive::of(&file).journal("ranker", 1).expect("a journal");
     let last = journal.lines.last().expect("a line");
-    let said = (last.kind.as_str(), last.what.as_str(), last.who.as_deref(), last.why.as_deref());
-    assert_eq!(said, ("act", "delete", Some("ben"), Some("retired")));
+    let said = (last.kind.to_string(), last.what.as_str(), last.who.as_deref(), last.why.as_deref());
+    assert_eq!(said, ("act".to_owned(), "delete", Some("ben"), Some("retired")));
     assert_eq!(journal.broken_at, None);
 
     // Nothing is left that the specification would have to agree with; its history stays its own.

@@ -41,7 +41,7 @@ async fn what_waits_for_the_disk_is_written_once() {
         first.tick().await;
     }
     let lines = store::Archive::of(&file).journal("ranker", 1).expect("a journal").lines;
-    let aborts = lines.iter().filter(|line| line.kind == "act" && line.what == "abort").count();
+    let aborts = lines.iter().filter(|line| line.kind == store::Kind::Act && line.what == "abort").count();
     assert_eq!(aborts, 1, "{lines:?}");
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use split::Arm;
 
 use super::{Wanted, moment};
-use store::{Archive, Counted, Kept, Line, Sample};
+use store::{Archive, Counted, Kept, Kind, Line, Sample};
 
 /// A table on its way out.
 pub struct Table<'a> {
@@ -110,7 +110,7 @@ impl<'a> Table<'a> {
             }
             Wanted::Gates => {
                 let journal = archive.journal(name, run)?;
-                for line in journal.lines.iter().filter(|line| line.kind == "verdict") {
+                for line in journal.lines.iter().filter(|line| line.kind == Kind::Verdict) {
                     self.out.write_record(of_verdict(line))?;
                 }
             }
@@ -271,7 +271,7 @@ fn of_line(line: &Line) -> Vec<String> {
         moment(line.unix_ms),
         line.name.clone(),
         text(line.run),
-        line.kind.clone(),
+        line.kind.to_string(),
         perhaps(line.who.clone()),
         line.what.clone(),
         perhaps(line.why.clone()),

@@ -5,9 +5,9 @@ mod csv;
 use std::io::Write;
 
 use anyhow::Result;
-use api::{ExportedRun, Format, Journal, JournalLine, Table as Wanted, moment};
+use api::{ExportedRun, Format, Journal, JournalKind, JournalLine, OpenEnum, Table as Wanted, moment};
 
-use store::{Archive, Filter, Kept, Line};
+use store::{Archive, Filter, Kept, Kind, Line};
 
 /// Writes the runs that fit. One run at a time is held in memory.
 pub fn write(
@@ -64,7 +64,7 @@ fn whole(archive: &Archive, kept: &Kept, what: Option<Wanted>) -> Result<Exporte
     if wants(Wanted::History) || wants(Wanted::Gates) {
         let journal = archive.journal(&kept.name, kept.run)?;
         let wanted =
-            journal.lines.into_iter().filter(|line| what != Some(Wanted::Gates) || line.kind == "verdict");
+            journal.lines.into_iter().filter(|line| what != Some(Wanted::Gates) || line.kind == Kind::Verdict);
         let lines = wanted.map(journal_line).collect();
         run.history = Some(Journal { journal: lines, journal_broken_at: journal.broken_at });
     }
@@ -76,6 +76,16 @@ fn whole(archive: &Archive, kept: &Kept, what: Option<Wanted>) -> Result<Exporte
 
 fn journal_line(line: Line) -> JournalLine {
     let Line { seq, name, run, unix_ms, kind, who, what, why, detail, chain } = line;
+    let kind = match kind {
+        OpenEnum::Known(kind) => OpenEnum::Known(match kind {
+            Kind::Act => JournalKind::Act,
+            Kind::Record => JournalKind::Record,
+            Kind::Publish => JournalKind::Publish,
+            Kind::Notice => JournalKind::Notice,
+            Kind::Verdict => JournalKind::Verdict,
+        }),
+        OpenEnum::Other(word) => OpenEnum::Other(word),
+    };
     JournalLine { seq, name, run, unix_ms, kind, who, what, why, detail, chain }
 }
 
