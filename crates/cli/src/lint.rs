@@ -111,7 +111,7 @@ fn linted_trigger(document: &Document) -> (String, bool) {
 
 fn explained(text: &str, rate: Option<f64>) -> Result<String, manifest::Problems> {
     manifest::load(text).map(|loaded| {
-        let mut said = manifest::explain_all(&loaded, rate);
+        let mut said = explain::document(&loaded, rate);
         if let Some(windows) = &loaded.plan.windows {
             said.push_str(&match windows.open_at(clock::unix_ms()) {
                 Ok(()) => "Now its windows are open.\n".to_owned(),

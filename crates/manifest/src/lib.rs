@@ -19,7 +19,6 @@ mod claims;
 mod compile;
 mod documents;
 mod expect;
-mod explain;
 mod fleet;
 mod gate;
 mod hooks;
@@ -52,14 +51,13 @@ pub use changes::{Change, changes};
 pub use compile::compile;
 pub use documents::{Document, documents};
 pub use expect::Expect;
-pub use explain::{explain, explain_all};
 pub use fleet::{After, HowMany, Member, Terms};
 pub use gate::{
     Against, Basis, Figure, Gate, Guardrail, Limit, Marginal, Metric, OnFail, OnMarginal, Reads, Unread,
 };
 pub use incident::{OnSharedIncident, SharedIncident};
 pub use keep_warm::{AfterRun, HookHow, KeepWarm, Returning};
-pub use lint::{lint, wanted};
+pub use lint::{distance, lint, slowest, wanted};
 pub use name::unusable_name;
 pub use plan::{
     Acknowledge, Alpha, Budget, Clusters, ErrorClass, HandBack, HandBackHow, Insufficient, NoData, OnTimeout,

@@ -9,7 +9,7 @@ mod practice;
 mod sources;
 mod unwatched;
 
-use crate::amount::{Percent, Span};
+use crate::amount::{Percent, Quantity, Span};
 use crate::compile::Fleet;
 use crate::gate::{Gate, Guardrail, Metric};
 use crate::lines::Lines;
@@ -317,7 +317,8 @@ fn duration(seconds: f64) -> String {
 }
 
 /// The hard gate of a stage that wants most canary requests, and how many. Figures of the user's own count none.
-pub(crate) fn slowest<'a>(plan: &'a Plan, stage: &Stage) -> Option<(&'a str, f64)> {
+#[must_use]
+pub fn slowest<'a>(plan: &'a Plan, stage: &Stage) -> Option<(&'a str, f64)> {
     let counts = |gate: &&Gate| stage.is_held_by(gate) && !gate.metric().is_external();
     let hard = stage.gates.iter().filter_map(|&gate| plan.gates.get(gate)).filter(counts);
     hard.map(|gate| (gate.name.as_str(), wanted(gate))).max_by(|a, b| a.1.total_cmp(&b.1))
@@ -349,4 +350,16 @@ pub fn wanted(gate: &Gate) -> f64 {
     });
     let proof = by_limit.unwrap_or(0.0).max(by_margin.unwrap_or(0.0));
     proof.max(gate.min_samples() as f64)
+}
+
+/// A distance from stable's value in words: `2%` of it, or `0.5 percentage points`; in the unit of a mean, a plain number.
+#[must_use]
+pub fn distance(metric: Metric, part: f64, points: f64) -> String {
+    if points == 0.0 {
+        Quantity::Share(part).to_string()
+    } else if metric.is_rate() {
+        format!("{} percentage points", Quantity::Share(points).to_string().trim_end_matches('%'))
+    } else {
+        points.to_string()
+    }
 }

@@ -272,103 +272,27 @@ fn too_little_traffic_is_said_beforehand() {
 }
 
 #[test]
-fn explained_in_plain_words() {
-    let plan = load(MINIMAL).unwrap().plan;
-    insta::assert_snapshot!(crate::explain(&plan, Some(100.0)));
-}
-
-/// Everything that decides something is said.
-#[test]
-fn whatever_is_not_as_usual_is_explained() {
-    #[track_caller]
-    fn check(lines: &str, expected: &str) {
-        let lines: String = lines.lines().map(|line| format!("  {line}\n")).collect();
-        let plan = load(&format!("{MINIMAL}{lines}")).unwrap_or_else(|problems| panic!("{problems}")).plan;
-        let said = crate::explain(&plan, None);
-        assert!(said.contains(expected), "{expected:?} is missing in:\n{said}");
-        let usual = crate::explain(&load(MINIMAL).unwrap().plan, None);
-        assert!(!usual.contains(expected), "{expected:?} is said of every rollout");
-    }
-    check(
-        "match: {authority: [a.local, b.local], pathPrefix: /v1, port: 80, direction: inbound}",
-        "It owns requests for a.local or b.local under /v1 at port 80 of inbound listeners.\n",
-    );
-    let sticky = "assignment: {mode: sticky, keys: [{header: x-user}, {cookie: uid}, {sourceAddress: true}]";
-    check(
-        &format!("{sticky}}}"),
-        "by header x-user, else cookie uid, else the client's address; a request without it is drawn by itself, and is no evidence.\n",
-    );
-    check(&format!("{sticky}, noKey: stable}}"), "a request without it goes to stable.\n");
-    check(
-        "cohorts: [{name: staff, when: [{header: g, exact: s}], weight: 100%}]",
-        "Cohorts have weights of their own, and are no evidence: staff (100% to canary).\n",
-    );
-    check(
-        "overrides: [{when: [{header: f, exact: c}], arm: canary}]",
-        "Overrides send the requests they fit to canary, and are no evidence.\n",
-    );
-    check(
-        "rollback: {ramp: [20%, 5%], step: 30s}",
-        "it goes back by 20%, 5%, 30s each, and at once where harm is proven",
-    );
-    check("errorClasses: [timeout, reset]", "Errors are timeout, reset alone.\n");
-    check("overdueAfter: 500ms", "In time means an answer that begins within 500ms;");
-    check(
-        "noData: {after: 2m, action: rollback}",
-        "When no proxy's counters can be read for 2m, it goes back to stable.\n",
-    );
-    check(
-        "noData: {action: pause}",
-        "When no proxy's counters can be read for 30s, it pauses until they do.\n",
-    );
-    check("supersede: queue", "Another version that is applied meanwhile waits for its end.\n");
-    check("supersede: replace", "Another version that is applied meanwhile aborts it.\n");
-    check(
-        "guardrails: [{name: cpu, source: {push: {}}, max: 2}]",
-        "When cpu cannot be read 4 times in a row, the stage waits on",
-    );
-    let gate = "name: a, metric: error_rate, against: stable, margin: 2x";
-    check(
-        &format!("gates: [{{{gate}, startAfter: 5m, minWindow: 10m}}]"),
-        "not within the first 15m of a stage",
-    );
-    check(
-        &format!("gates: [{{{gate}, consecutive: 5, every: 2m}}]"),
-        "(5 evaluations in a row, one every 2m)",
-    );
-    check(&format!("gates: [{{{gate}, failureLimit: 2}}]"), "(or 3 evaluations)");
-}
-
-#[test]
 fn margins_in_points() {
     #[track_caller]
-    fn check(gate: &str, expected: (f64, f64, f64, f64, f64), says: &[&str]) {
+    fn check(gate: &str, expected: (f64, f64, f64, f64, f64)) {
         let text = format!(
             "{MINIMAL}  confidence: {{fromHeader: x-sure}}\n  gates: [{{name: g, against: stable, {gate}}}]\n"
         );
         let plan = load(&text).unwrap().plan;
         let a = plan.gates[0].against.unwrap();
         assert_eq!((a.margin, a.margin_points, a.harm, a.harm_points, a.pass_below), expected, "{gate}");
-        let told = crate::explain(&plan, None);
-        says.iter().for_each(|says| assert!(told.contains(says), "{told}"));
     }
     check(
         "metric: error_rate, margin: 0.5pp",
-        (1.0, 0.005, 1.0, 0.0005, 0.0),
-        &[
-            "less than 0.5 percentage points above stable's",
-            "more than 0.05 percentage points above stable's",
-        ],
+        (1.0, 0.005, 1.0, 0.0005, 0.0)
     );
     check(
         "metric: gone_rate, margin: 0.5pp, harm: 2pp, passBelow: 0.1%",
-        (1.0, 0.005, 1.0, 0.02, 0.001),
-        &["above stable's, or below 0.1%", "more than 2 percentage points above stable's"],
+        (1.0, 0.005, 1.0, 0.02, 0.001)
     );
     check(
         "metric: confidence_mean, margin: 2pp",
-        (0.0, 0.02, 0.0, 0.02, 0.0),
-        &["less than 0.02 below stable's"],
+        (0.0, 0.02, 0.0, 0.02, 0.0)
     );
     let lint = |rate| {
         let text =

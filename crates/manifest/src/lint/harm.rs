@@ -1,7 +1,7 @@
 //! Harm that begins where equal versions may lie.
 
 use crate::amount::Margin;
-use crate::explain::distance;
+use super::distance;
 use crate::gate::{Against, Gate};
 use crate::problem::Problem;
 

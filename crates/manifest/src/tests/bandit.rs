@@ -1,6 +1,6 @@
 //! Shares that follow the evidence.
 
-use crate::{Metric, Plan, ShareRange, explain, lint, load};
+use crate::{Metric, Plan, ShareRange, lint, load};
 
 const HEAD: &str = "apiVersion: serin.dev/v1alpha1
 kind: Rollout
@@ -170,24 +170,4 @@ fn what_it_costs_is_warned_of() {
     let slow = format!("{gate}{}", with("{ceiling: 20%, from: 5%}"));
     assert!(warned(&slow, Some(5.0), "at the floor (1%) gate errors wants"));
     assert!(!warned(&slow, Some(500.0), "at the floor"));
-}
-
-#[test]
-fn it_is_explained() {
-    let text = explain(&plan(&format!("{STAGES}bandit: {{ceiling: 20%}}")), None);
-    for part in [
-        "  From there its share follows the evidence, between 1% and 10%.",
-        "Shares move every 5m at most, in proportion to the probability that of all versions, v1 included, the share of \
-         errors is the lowest",
-    ] {
-        assert!(text.contains(part), "{part:?} is missing in:\n{text}");
-    }
-    let several = format!("{THREE}{STAGES}bandit: {{ceiling: 30%}}\nchoose: {{after: 10%}}");
-    let text = explain(&plan(&several), None);
-    for part in [
-        "  From there the shares follow the evidence: each between 1% and 25%, all together up to 30%.",
-        "  From there its share follows the evidence, between 1% and 30%.",
-    ] {
-        assert!(text.contains(part), "{part:?} is missing in:\n{text}");
-    }
 }

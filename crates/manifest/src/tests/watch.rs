@@ -5,9 +5,9 @@ use super::problems::check as problems;
 use crate::load;
 
 #[test]
-fn a_watch_is_read_and_explained() {
+fn a_watch_is_read() {
     #[track_caller]
-    fn check(watch: &str, for_ms: Option<u64>, rooms: &[Option<(f64, f64)>], says: &[&str]) {
+    fn check(watch: &str, for_ms: Option<u64>, rooms: &[Option<(f64, f64)>]) {
         let text = format!(
             "{MINIMAL}  confidence: {{fromHeader: x-sure}}\n  gates:\n  \
              - {{name: e, metric: error_rate, against: stable, margin: 1.5x, harm: 2x, ignoreBelow: 0.1%}}\n  \
@@ -15,8 +15,6 @@ fn a_watch_is_read_and_explained() {
              - {{name: m, metric: gone_rate, max: 5%, failAbove: 6%}}\n  watch: {watch}\n"
         );
         let plan = load(&text).unwrap().plan;
-        let told = crate::explain(&plan, None);
-        says.iter().for_each(|says| assert!(told.contains(says), "{says} is missing in {told}"));
         let watch = plan.watch.unwrap();
         let read: Vec<_> =
             watch.gates.iter().map(|watched| watched.room.map(|room| (room.margin, room.points))).collect();
@@ -27,26 +25,12 @@ fn a_watch_is_read_and_explained() {
         "{}",
         Some(86_400_000),
         &[Some((2.0, 0.0)), Some((0.02, 0.0)), None],
-        &[
-            "People are told, for 1d from then on, when it is proven of v2 that",
-            "  e: the share of errors is above 2 times what it was and above 0.1%\n",
-            "  c: the model's mean confidence is more than 2% below what it was\n",
-            "  m: the share of clients that went away is above 6%\n",
-            "at most 1% of weeks",
-        ],
     );
     check(
         "{for: always, alpha: 0.02, gates: [{name: m, margin: 1pp}, {name: e, margin: 3x}]}",
         None,
         &[Some((1.0, 0.01)), Some((3.0, 0.0))],
-        &[
-            "until the next run begins",
-            "away is more than 1 percentage points above what it was, or above 6%",
-            "errors is above 3 times what it was",
-            "at most 2% of weeks",
-        ],
     );
-    assert!(crate::explain(&load(MINIMAL).unwrap().plan, None).contains("After that nothing is watched"));
 }
 
 #[test]

@@ -124,6 +124,7 @@ const RULES: &[Rule] = &[
         ours: &["calendar", "notation", "split", "tally"],
         never: &[],
     },
+    Rule { package: "explain", purity: Purity::Pure, ours: &["manifest", "split"], never: &[] },
     // `tally`: evidence is counted in the bins of the latency counters, and their edges are stated once.
     Rule {
         package: "evidence",
@@ -252,7 +253,7 @@ const RULES: &[Rule] = &[
         package: "cli",
         purity: Purity::Effects,
         ours: &[
-            "api", "doctor", "envoy", "import", "istio", "judge", "manifest", "notation", "rollout",
+            "api", "doctor", "envoy", "explain", "import", "istio", "judge", "manifest", "notation", "rollout",
             "server", "simulate", "sources", "split", "tally",
         ],
         never: &["axum", "murmur3", "proxy-wasm", "rusqlite", "statrs", "tonic", "wasmtime"],

@@ -2,18 +2,18 @@
 
 use std::fmt::Write as _;
 
-use super::claims::distance;
-use super::{share, value, words};
-use crate::amount::Span;
-use crate::gate::Gate;
-use crate::plan::Plan;
-use crate::watch::Watched;
+use crate::{share, value, words};
+use manifest::distance;
+use manifest::Span;
+use manifest::Gate;
+use manifest::Plan;
+use manifest::Watched;
 
-pub(super) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
+pub(crate) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
     let Some(watch) = &plan.watch else {
         return writeln!(text, "After that nothing is watched (spec.watch).");
     };
-    let canary = super::candidates(plan);
+    let canary = crate::candidates(plan);
     let lasts = watch.for_ms.map_or_else(
         || "until the next run begins".to_owned(),
         |ms| format!("for {} from then on", Span::from_ms(ms)),

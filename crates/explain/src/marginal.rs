@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::claims::distance;
-use crate::amount::Span;
-use crate::gate::{Gate, OnFail, OnMarginal};
-use crate::plan::Plan;
+use manifest::distance;
+use manifest::Span;
+use manifest::{Gate, OnFail, OnMarginal};
+use manifest::Plan;
 
-pub(super) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
+pub(crate) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
     let hard = plan.gates.iter().filter(|gate| gate.hard);
     let said: Vec<_> = hard.filter_map(|gate| Some((&gate.name, words(gate)?))).collect();
     if !said.is_empty() {

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::words;
-use crate::amount::{Percent, Span};
-use crate::plan::Plan;
+use crate::words;
+use manifest::{Percent, Span};
+use manifest::Plan;
 
 /// Between what the shares of a stage move.
-pub(super) fn stage(text: &mut String, plan: &Plan, index: usize) -> std::fmt::Result {
+pub(crate) fn stage(text: &mut String, plan: &Plan, index: usize) -> std::fmt::Result {
     let weight_ppm = plan.stages.get(index).map_or(0, |stage| stage.weight_ppm);
     let Some(range) = plan.ways(index).first().and_then(|way| way.share_range(index, weight_ppm)) else {
         return Ok(());
@@ -25,7 +25,7 @@ pub(super) fn stage(text: &mut String, plan: &Plan, index: usize) -> std::fmt::R
 }
 
 /// What moves them, and what does not.
-pub(super) fn whole(text: &mut String, plan: &Plan) -> std::fmt::Result {
+pub(crate) fn whole(text: &mut String, plan: &Plan) -> std::fmt::Result {
     let Some(bandit) = &plan.bandit else { return Ok(()) };
     let side = if bandit.by.larger_is_worse() { "lowest" } else { "highest" };
     writeln!(

@@ -1,11 +1,11 @@
 //! What is said of several versions on trial.
 
-use super::{share, words};
-use crate::challenger::Choose;
-use crate::plan::Plan;
+use crate::{share, words};
+use manifest::Choose;
+use manifest::Plan;
 
 /// "v2", or "v2 (canary), v3 (b) or v4 (c)".
-pub(super) fn candidates(plan: &Plan) -> String {
+pub(crate) fn candidates(plan: &Plan) -> String {
     let all: Vec<_> = plan.challengers.iter().map(|one| format!("{} ({})", one.version, one.arm)).collect();
     match all.split_last() {
         None => plan.canary.clone(),
@@ -14,7 +14,7 @@ pub(super) fn candidates(plan: &Plan) -> String {
 }
 
 /// Who gets a stage's weight.
-pub(super) fn whose(plan: &Plan, stage: usize) -> &'static str {
+pub(crate) fn whose(plan: &Plan, stage: usize) -> &'static str {
     match &plan.choose {
         None => "",
         Some(choose) if stage <= choose.after => " to each of them",
@@ -23,7 +23,7 @@ pub(super) fn whose(plan: &Plan, stage: usize) -> &'static str {
 }
 
 /// How one of them is chosen.
-pub(super) fn choice(choose: &Choose) -> String {
+pub(crate) fn choice(choose: &Choose) -> String {
     match &choose.by {
         None => "Then a person chooses one of those that passed (promote --arm); the others are left out."
             .to_owned(),
@@ -41,6 +41,6 @@ pub(super) fn choice(choose: &Choose) -> String {
 
 /// How many there are, as a factor.
 #[allow(clippy::cast_precision_loss)] // a handful
-pub(super) fn several(plan: &Plan) -> f64 {
+pub(crate) fn several(plan: &Plan) -> f64 {
     plan.challengers.len().max(1) as f64
 }

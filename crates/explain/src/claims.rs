@@ -1,10 +1,10 @@
 //! What a gate wants proven, and what stops the run.
 
-use super::anomaly;
-use crate::amount::{Quantity, Span};
-use crate::gate::{Gate, Metric};
+use crate::anomaly;
+use manifest::{Quantity, Span};
+use manifest::{Gate, Metric, distance};
 
-pub(super) fn passes(gate: &Gate) -> String {
+pub(crate) fn passes(gate: &Gate) -> String {
     let metric = gate.metric();
     let readings = match (gate.consecutive, metric.is_external()) {
         (0, _) => String::new(),
@@ -45,18 +45,7 @@ pub(super) fn passes(gate: &Gate) -> String {
     all([limit, against, line], " and ") + &readings + &window
 }
 
-/// `2%` of stable's value, or `0.5 percentage points`; in the unit of a mean, a plain number.
-pub(crate) fn distance(metric: Metric, part: f64, points: f64) -> String {
-    if points == 0.0 {
-        share(part)
-    } else if metric.is_rate() {
-        format!("{} percentage points", share(points).trim_end_matches('%'))
-    } else {
-        points.to_string()
-    }
-}
-
-pub(super) fn fails(gate: &Gate) -> String {
+pub(crate) fn fails(gate: &Gate) -> String {
     let metric = gate.metric();
     let limit = gate.limit.map(|limit| {
         format!(
@@ -101,7 +90,7 @@ fn all(claims: [Option<String>; 3], between: &str) -> String {
     claims.into_iter().flatten().collect::<Vec<_>>().join(between)
 }
 
-pub(super) const fn words(metric: Metric) -> &'static str {
+pub(crate) const fn words(metric: Metric) -> &'static str {
     match metric {
         Metric::ErrorRate => "the share of errors",
         Metric::LatencyP99 => "the 99th percentile of answer times",
@@ -113,11 +102,11 @@ pub(super) const fn words(metric: Metric) -> &'static str {
     }
 }
 
-pub(super) fn share(share: f64) -> String {
+pub(crate) fn share(share: f64) -> String {
     Quantity::Share(share).to_string()
 }
 
-pub(super) fn value(metric: Metric, value: f64) -> String {
+pub(crate) fn value(metric: Metric, value: f64) -> String {
     match metric {
         Metric::LatencyP99 => Quantity::Time(value).to_string(),
         Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => {

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::amount::Span;
-use crate::keep_warm::HookHow;
-use crate::plan::Plan;
-use crate::workload::{WorkloadChange, WorkloadWhat};
+use manifest::Span;
+use manifest::HookHow;
+use manifest::Plan;
+use manifest::{WorkloadChange, WorkloadWhat};
 
-pub(super) fn afterwards(text: &mut String, plan: &Plan) -> std::fmt::Result {
+pub(crate) fn afterwards(text: &mut String, plan: &Plan) -> std::fmt::Result {
     let (name, stable, canary) = (&plan.name, &plan.stable, &plan.canary);
     if let Some(keep) = &plan.keep_warm {
         let time = Span::from_ms(keep.for_ms);
@@ -48,7 +48,7 @@ fn asked(hook: &HookHow) -> String {
 }
 
 /// What is done to an object for a version.
-pub(super) fn changed(change: &WorkloadChange, version: &str) -> String {
+pub(crate) fn changed(change: &WorkloadChange, version: &str) -> String {
     let it = change.words();
     match &change.what {
         WorkloadWhat::Image { image, .. } => {

@@ -1,4 +1,4 @@
-//! What a rollout will do, when, and what would stop it: in plain words.
+//! What will a rollout do, when, and what would stop it? In plain words, as `serin explain` says it.
 
 mod anomaly;
 mod arms;
@@ -13,30 +13,29 @@ mod watch;
 use std::fmt::Write as _;
 
 use arms::{candidates, choice, several, whose};
-pub(crate) use claims::distance;
 use claims::{fails, passes, share, value, words};
 
-use crate::amount::{Percent, Span};
-use crate::fleet::{After, HowMany};
-use crate::gate::{OnFail, Unread};
-use crate::lint::slowest;
-use crate::plan::{HandBackHow, Insufficient, Plan, Unit};
-use crate::read::Loaded;
-use crate::ready::WarmUpHow;
+use manifest::{Percent, Span};
+use manifest::{After, HowMany};
+use manifest::{OnFail, Unread};
+use manifest::slowest;
+use manifest::{HandBackHow, Insufficient, Plan, Unit};
+use manifest::Loaded;
+use manifest::WarmUpHow;
 
 /// Says what will happen, when, and what would stop it. With the rate of the traffic, in requests per second, also
 /// how long the evidence takes.
 #[must_use]
-pub fn explain(plan: &Plan, per_second: Option<f64>) -> String {
+pub fn plan(plan: &Plan, per_second: Option<f64>) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = write_all(&mut text, plan, per_second);
     text
 }
 
-/// As [`explain`], of everything a document runs: what its models and regions are to each other, then each model.
+/// As [`plan`], of everything a document runs: what its models and regions are to each other, then each model.
 #[must_use]
-pub fn explain_all(loaded: &Loaded, per_second: Option<f64>) -> String {
+pub fn document(loaded: &Loaded, per_second: Option<f64>) -> String {
     let mut text = String::new();
     let _ = write_fleet(&mut text, loaded);
     // Regions differ in nothing but their name.
@@ -44,11 +43,11 @@ pub fn explain_all(loaded: &Loaded, per_second: Option<f64>) -> String {
     let first = |plan: &&Plan| loaded.members.first().is_none_or(|first| region(first) == region(plan));
     let mut plans = loaded.plans().iter().filter(first);
     if let Some(plan) = plans.next() {
-        text.push_str(&explain(plan, per_second));
+        text.push_str(&self::plan(plan, per_second));
     }
     for plan in plans {
         text.push('\n');
-        text.push_str(&explain(plan, per_second));
+        text.push_str(&self::plan(plan, per_second));
     }
     text
 }
@@ -338,3 +337,6 @@ fn ready(text: &mut String, plan: &Plan) -> std::fmt::Result {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,11 @@
 //! What is said of readings that are out of line.
 
-use crate::amount::Span;
-use crate::anomaly::{Anomaly, Sides};
-use crate::gate::Gate;
+use manifest::Span;
+use manifest::{Anomaly, Sides};
+use manifest::Gate;
 
 /// "it is no outlier below at least 12 readings of stable, or of its own where stable has none".
-pub(super) fn no_outlier(gate: &Gate, anomaly: &Anomaly) -> String {
+pub(crate) fn no_outlier(gate: &Gate, anomaly: &Anomaly) -> String {
     let side = match anomaly.sides {
         Sides::Both => "beside",
         Sides::Worse if gate.metric().larger_is_worse() => "above",

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use split::policy::{Assignment, Key, Match, NoKey};
 
-use crate::amount::{Percent, Span};
-use crate::gate::Metric;
-use crate::incident::{OnSharedIncident, SharedIncident};
-use crate::plan::{ErrorClass, Insufficient, OnTimeout, Plan, Supersede};
+use manifest::{Percent, Span};
+use manifest::Metric;
+use manifest::{OnSharedIncident, SharedIncident};
+use manifest::{ErrorClass, Insufficient, OnTimeout, Plan, Supersede};
 
 fn watches_time(plan: &Plan) -> bool {
     let gates = plan.gates.iter().map(|gate| gate.metric());
@@ -16,7 +16,7 @@ fn watches_time(plan: &Plan) -> bool {
         .any(|metric| metric == Metric::Overdue)
 }
 
-pub(super) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
+pub(crate) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
     if let Some(scope) = &plan.traffic.scope {
         writeln!(text, "It owns requests {}.", owned(scope))?;
     }
@@ -55,7 +55,7 @@ pub(super) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
 }
 
 /// How it comes back, what becomes of another version meanwhile, and of silence.
-pub(super) fn write_ends(text: &mut String, plan: &Plan) -> std::fmt::Result {
+pub(crate) fn write_ends(text: &mut String, plan: &Plan) -> std::fmt::Result {
     if !plan.rollback.ramp_ppm.is_empty() {
         let steps: Vec<_> =
             plan.rollback.ramp_ppm.iter().map(|&ppm| Percent::from_ppm(ppm).to_string()).collect();

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::amount::{Percent, Span};
-use crate::plan::Plan;
-use crate::practice::ExerciseKind;
+use manifest::{Percent, Span};
+use manifest::Plan;
+use manifest::ExerciseKind;
 
-pub(super) fn practice(text: &mut String, plan: &Plan) -> std::fmt::Result {
+pub(crate) fn practice(text: &mut String, plan: &Plan) -> std::fmt::Result {
     let Some(practice) = &plan.practice else { return Ok(()) };
     writeln!(text)?;
     writeln!(text, "Between runs, by itself:")?;
