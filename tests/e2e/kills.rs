@@ -157,7 +157,8 @@ fn journal(run: &ExportedRun) -> &Journal {
 /// The weights that were decided, in parts per million, each with what allowed it.
 fn published(run: &ExportedRun) -> Vec<(u64, String)> {
     let lines = &journal(run).journal;
-    let told = lines.iter().filter(|line| line.kind == JournalKind::Publish).filter_map(|line| line.detail.clone());
+    let told =
+        lines.iter().filter(|line| line.kind == JournalKind::Publish).filter_map(|line| line.detail.clone());
     let told: Vec<Published> =
         told.map(|told| serde_json::from_value(told).expect("a publication")).collect();
     let rises = |number: fn(&Published) -> u64| told.iter().map(number).is_sorted_by(|a, b| a < b);
@@ -171,7 +172,8 @@ fn check_journal(run: &ExportedRun) {
     let Journal { journal: lines, journal_broken_at } = journal(run);
     assert_eq!(*journal_broken_at, None, "the chain holds");
     let mut once = BTreeSet::new();
-    for line in lines.iter().filter(|line| line.kind == JournalKind::Record || line.kind == JournalKind::Act) {
+    for line in lines.iter().filter(|line| line.kind == JournalKind::Record || line.kind == JournalKind::Act)
+    {
         assert!(once.insert((&line.kind, &line.what)), "twice: {line:?}\n{lines:#?}");
     }
     // What is written down is what the state remembers.

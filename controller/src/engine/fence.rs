@@ -158,7 +158,8 @@ impl Engine {
         let before = self.maintenance.before.map(|(incarnation, _)| incarnation);
         let shown = increments.gauges.iter().filter_map(|gauges| {
             let gauge = |what| gauges.get(&tally::gauge(what, &[])).copied();
-            let (incarnation, generation) = (gauge(filter::POLICY_INCARNATION)?, gauge(filter::POLICY_GENERATION)?);
+            let (incarnation, generation) =
+                (gauge(filter::POLICY_INCARNATION)?, gauge(filter::POLICY_GENERATION)?);
             let known = incarnation == own || Some(incarnation) == before;
             (known || incarnation > own && incarnation < own + own / 2).then_some((incarnation, generation))
         });

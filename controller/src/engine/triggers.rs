@@ -366,11 +366,8 @@ impl Engine {
         triggered: Vec<Triggered>,
         pending: Option<Pending>,
     ) -> Result<(), Refusal> {
-        let wish = Wish::Triggered {
-            name: name.to_owned(),
-            triggered: triggered.clone(),
-            pending: pending.clone(),
-        };
+        let wish =
+            Wish::Triggered { name: name.to_owned(), triggered: triggered.clone(), pending: pending.clone() };
         self.wish(wish).map_err(|error| Refusal::unwritten(&error))?;
         if let Some(trigger) = self.triggers.get_mut(name) {
             trigger.pending = pending;

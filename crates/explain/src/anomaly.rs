@@ -1,8 +1,8 @@
 //! What is said of readings that are out of line.
 
+use manifest::Gate;
 use manifest::Span;
 use manifest::{Anomaly, Sides};
-use manifest::Gate;
 
 /// "it is no outlier below at least 12 readings of stable, or of its own where stable has none".
 pub(crate) fn no_outlier(gate: &Gate, anomaly: &Anomaly) -> String {

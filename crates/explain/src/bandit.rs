@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::words;
-use manifest::{Percent, Span};
 use manifest::Plan;
+use manifest::{Percent, Span};
 
 /// Between what the shares of a stage move.
 pub(crate) fn stage(text: &mut String, plan: &Plan, index: usize) -> std::fmt::Result {

@@ -1,8 +1,8 @@
 //! What a gate wants proven, and what stops the run.
 
 use crate::anomaly;
-use manifest::{Quantity, Span};
 use manifest::{Gate, Metric, distance};
+use manifest::{Quantity, Span};
 
 pub(crate) fn passes(gate: &Gate) -> String {
     let metric = gate.metric();

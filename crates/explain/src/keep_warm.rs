@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use manifest::Span;
 use manifest::HookHow;
 use manifest::Plan;
+use manifest::Span;
 use manifest::{WorkloadChange, WorkloadWhat};
 
 pub(crate) fn afterwards(text: &mut String, plan: &Plan) -> std::fmt::Result {

@@ -15,13 +15,13 @@ use std::fmt::Write as _;
 use arms::{candidates, choice, several, whose};
 use claims::{fails, passes, share, value, words};
 
-use manifest::{Percent, Span};
-use manifest::{After, HowMany};
-use manifest::{OnFail, Unread};
-use manifest::slowest;
-use manifest::{HandBackHow, Insufficient, Plan, Unit};
 use manifest::Loaded;
 use manifest::WarmUpHow;
+use manifest::slowest;
+use manifest::{After, HowMany};
+use manifest::{HandBackHow, Insufficient, Plan, Unit};
+use manifest::{OnFail, Unread};
+use manifest::{Percent, Span};
 
 /// Says what will happen, when, and what would stop it. With the rate of the traffic, in requests per second, also
 /// how long the evidence takes.

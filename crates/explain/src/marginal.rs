@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use manifest::distance;
-use manifest::Span;
-use manifest::{Gate, OnFail, OnMarginal};
 use manifest::Plan;
+use manifest::Span;
+use manifest::distance;
+use manifest::{Gate, OnFail, OnMarginal};
 
 pub(crate) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
     let hard = plan.gates.iter().filter(|gate| gate.hard);

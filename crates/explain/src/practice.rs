@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use manifest::{Percent, Span};
-use manifest::Plan;
 use manifest::ExerciseKind;
+use manifest::Plan;
+use manifest::{Percent, Span};
 
 pub(crate) fn practice(text: &mut String, plan: &Plan) -> std::fmt::Result {
     let Some(practice) = &plan.practice else { return Ok(()) };

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use split::policy::{Assignment, Key, Match, NoKey};
 
-use manifest::{Percent, Span};
 use manifest::Metric;
-use manifest::{OnSharedIncident, SharedIncident};
 use manifest::{ErrorClass, Insufficient, OnTimeout, Plan, Supersede};
+use manifest::{OnSharedIncident, SharedIncident};
+use manifest::{Percent, Span};
 
 fn watches_time(plan: &Plan) -> bool {
     let gates = plan.gates.iter().map(|gate| gate.metric());

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use crate::{share, value, words};
-use manifest::distance;
-use manifest::Span;
 use manifest::Gate;
 use manifest::Plan;
+use manifest::Span;
 use manifest::Watched;
+use manifest::distance;
 
 pub(crate) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
     let Some(watch) = &plan.watch else {

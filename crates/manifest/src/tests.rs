@@ -282,18 +282,9 @@ fn margins_in_points() {
         let a = plan.gates[0].against.unwrap();
         assert_eq!((a.margin, a.margin_points, a.harm, a.harm_points, a.pass_below), expected, "{gate}");
     }
-    check(
-        "metric: error_rate, margin: 0.5pp",
-        (1.0, 0.005, 1.0, 0.0005, 0.0)
-    );
-    check(
-        "metric: gone_rate, margin: 0.5pp, harm: 2pp, passBelow: 0.1%",
-        (1.0, 0.005, 1.0, 0.02, 0.001)
-    );
-    check(
-        "metric: confidence_mean, margin: 2pp",
-        (0.0, 0.02, 0.0, 0.02, 0.0)
-    );
+    check("metric: error_rate, margin: 0.5pp", (1.0, 0.005, 1.0, 0.0005, 0.0));
+    check("metric: gone_rate, margin: 0.5pp, harm: 2pp, passBelow: 0.1%", (1.0, 0.005, 1.0, 0.02, 0.001));
+    check("metric: confidence_mean, margin: 2pp", (0.0, 0.02, 0.0, 0.02, 0.0));
     let lint = |rate| {
         let text =
             format!("{MINIMAL}  gates: [{{name: g, against: stable, metric: error_rate, margin: 0.5pp}}]\n");

@@ -25,7 +25,9 @@ pub use follower::{Counted, Follower, Loss, Reading};
 pub use grpc::{StatusIn, grpc_status};
 pub use in_flight::{AGES_MS, Ending, InFlight, Reached, Ticket};
 pub use outcome::{AnswerTime, Outcome};
-pub use series::{Class, GroupEvent, Progress, Series, TAGS, What, epoch_gauge, gauge, last_canary_gauge, policy_refused};
+pub use series::{
+    Class, GroupEvent, Progress, Series, TAGS, What, epoch_gauge, gauge, last_canary_gauge, policy_refused,
+};
 pub use slot::{SLOTS, Slot};
 
 /// What every name of ours begins with; Envoy puts `wasmcustom.` before it.

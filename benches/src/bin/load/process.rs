@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use tempfile::TempDir;
 use tally::metric::LOOK_SECONDS;
+use tempfile::TempDir;
 use tests::{free_port, path, within};
 
 /// A hundred rollouts begin in a few seconds; busy machines take longer.

@@ -18,8 +18,7 @@ pub async fn ask(
 ) -> Result<Prometheus, String> {
     let shown = tally::gauge(POLICY_GENERATION, &[]);
     let within = format!("namespace=~\"{namespaces}\"");
-    let (ages, date) =
-        query(web, url, &format!("time() - timestamp({shown}{{{within}}})")).await?;
+    let (ages, date) = query(web, url, &format!("time() - timestamp({shown}{{{within}}})")).await?;
     let asked = if ages.is_empty() {
         // A target that was found otherwise than by Kubernetes has no such label.
         query(web, url, &format!("time() - timestamp({shown})")).await?.0
@@ -34,7 +33,8 @@ pub async fn ask(
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // seconds, not negative
     let age_ms = ages.get(ages.len() / 2).map(|age| (age.max(0.0) * 1e3) as u64);
     let failing = query(web, url, &format!("up{{{within}}} == 0")).await?.0.len();
-    let flat = query(web, url, &format!("count({{__name__=~\"{PREFIX}.+_total_rollout___.+\"}}) > 0")).await?.0;
+    let flat =
+        query(web, url, &format!("count({{__name__=~\"{PREFIX}.+_total_rollout___.+\"}}) > 0")).await?.0;
     Ok(Prometheus { url: url.to_owned(), proxies: ages.len(), age_ms, failing, flat: !flat.is_empty() })
 }
 

@@ -38,11 +38,17 @@ fn margins_in_points() {
     fn check(gate: &str, parts: &[&str]) {
         says(&with(gate), parts);
     }
-    check("metric: error_rate, margin: 0.5pp", &[
+    check(
+        "metric: error_rate, margin: 0.5pp",
+        &[
             "less than 0.5 percentage points above stable's",
             "more than 0.05 percentage points above stable's",
-        ]);
-    check("metric: gone_rate, margin: 0.5pp, harm: 2pp, passBelow: 0.1%", &["above stable's, or below 0.1%", "more than 2 percentage points above stable's"]);
+        ],
+    );
+    check(
+        "metric: gone_rate, margin: 0.5pp, harm: 2pp, passBelow: 0.1%",
+        &["above stable's, or below 0.1%", "more than 2 percentage points above stable's"],
+    );
     check("metric: confidence_mean, margin: 2pp", &["less than 0.02 below stable's"]);
 }
 
@@ -117,5 +123,3 @@ fn figures_of_ones_own_are_explained() {
         "a: its reading is more than 2% below stable's, or it is an outlier (3 readings)",
     );
 }
-
-/// A preset says what the model's own figures must be; whoever uses it, where they are read.

@@ -1,7 +1,7 @@
 //! Harm that begins where equal versions may lie.
 
-use crate::amount::Margin;
 use super::distance;
+use crate::amount::Margin;
 use crate::gate::{Against, Gate};
 use crate::problem::Problem;
 

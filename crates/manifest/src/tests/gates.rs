@@ -70,13 +70,9 @@ fn harm_begins_beyond_what_equal_versions_differ_by() {
         // Never beyond the margin.
         check(&format!("metric: {rate}, margin: 3%"), (1.03, 0.0));
         // Where the margin is in points, so is what is borne: a tenth of it.
-        check(
-            &format!("metric: {rate}, margin: 0.5pp"),
-            (1.0, 0.0005));
+        check(&format!("metric: {rate}, margin: 0.5pp"), (1.0, 0.0005));
         check(&format!("metric: {rate}, margin: 2x, harm: 1x"), (1.0, 0.0));
-        check(
-            &format!("metric: {rate}, margin: 2x, harm: 1.4x"),
-            (1.4, 0.0));
+        check(&format!("metric: {rate}, margin: 2x, harm: 1.4x"), (1.4, 0.0));
     }
     check("metric: latency_p99, margin: 25%", (1.13, 0.0));
     check("metric: latency_p99, margin: 1.1x", (1.1, 0.0));
@@ -241,6 +237,7 @@ fn guardrails_on_figures_of_ones_own_are_checked() {
     );
 }
 
+/// A preset says what the model's own figures must be; whoever uses it, where they are read.
 #[test]
 fn a_preset_leaves_sources_to_its_user() {
     let open = |name: &str| {

@@ -21,11 +21,7 @@ fn a_watch_is_read() {
         assert_eq!((watch.for_ms, read.as_slice()), (for_ms, rooms));
     }
     // Never less room than harm has in the run.
-    check(
-        "{}",
-        Some(86_400_000),
-        &[Some((2.0, 0.0)), Some((0.02, 0.0)), None],
-    );
+    check("{}", Some(86_400_000), &[Some((2.0, 0.0)), Some((0.02, 0.0)), None]);
     check(
         "{for: always, alpha: 0.02, gates: [{name: m, margin: 1pp}, {name: e, margin: 3x}]}",
         None,

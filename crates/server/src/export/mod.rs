@@ -63,8 +63,10 @@ fn whole(archive: &Archive, kept: &Kept, what: Option<Wanted>) -> Result<Exporte
     }
     if wants(Wanted::History) || wants(Wanted::Gates) {
         let journal = archive.journal(&kept.name, kept.run)?;
-        let wanted =
-            journal.lines.into_iter().filter(|line| what != Some(Wanted::Gates) || line.kind == Kind::Verdict);
+        let wanted = journal
+            .lines
+            .into_iter()
+            .filter(|line| what != Some(Wanted::Gates) || line.kind == Kind::Verdict);
         let lines = wanted.map(journal_line).collect();
         run.history = Some(Journal { journal: lines, journal_broken_at: journal.broken_at });
     }

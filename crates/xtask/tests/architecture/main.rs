@@ -253,8 +253,8 @@ const RULES: &[Rule] = &[
         package: "cli",
         purity: Purity::Effects,
         ours: &[
-            "api", "doctor", "envoy", "explain", "import", "istio", "judge", "manifest", "notation", "rollout",
-            "server", "simulate", "sources", "split", "tally",
+            "api", "doctor", "envoy", "explain", "import", "istio", "judge", "manifest", "notation",
+            "rollout", "server", "simulate", "sources", "split", "tally",
         ],
         never: &["axum", "murmur3", "proxy-wasm", "rusqlite", "statrs", "tonic", "wasmtime"],
     },
