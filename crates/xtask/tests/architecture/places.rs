@@ -18,6 +18,8 @@ const METRICS: &str = "every metric's name is written once: use tally::metric";
 
 const ONE_COMMIT: &str = "the store is written by Engine::commit (decisions), Engine::wish (what waits for its turn) and Engine::prune";
 
+const ARCHIVE: &str = "the store is read beside the engine for exports and readiness alone: ask the engine";
+
 const PLACES: &[Place] = &[
     Place {
         code: "\"/v1/rollouts",
@@ -27,11 +29,16 @@ const PLACES: &[Place] = &[
     Place { code: "\"/v1/triggers", only_in: &["crates/api/src/path.rs"], why: PATHS },
     Place { code: "\"/v1/export", only_in: &["crates/api/src/path.rs"], why: PATHS },
     Place { code: "\"/v1/lease", only_in: &["crates/api/src/path.rs"], why: PATHS },
-    Place { code: "journal.begin(", only_in: &["controller/src/engine/writing.rs"], why: ONE_COMMIT },
-    Place { code: "journal.note(", only_in: &["controller/src/engine/commit.rs"], why: ONE_COMMIT },
-    Place { code: "journal.prune(", only_in: &["controller/src/engine/maintenance.rs"], why: ONE_COMMIT },
+    Place { code: "self.journal.begin(", only_in: &["controller/src/engine/writing.rs"], why: ONE_COMMIT },
+    Place { code: "self.journal.note(", only_in: &["controller/src/engine/commit.rs"], why: ONE_COMMIT },
+    Place {
+        code: "self.journal.prune(",
+        only_in: &["controller/src/engine/maintenance.rs"],
+        why: ONE_COMMIT,
+    },
     Place { code: "store.keep(", only_in: &["controller/src/engine/store_writer.rs"], why: ONE_COMMIT },
     Place { code: "self.write(numbered)", only_in: &["controller/src/engine/commit.rs"], why: ONE_COMMIT },
+    Place { code: "Archive::of(", only_in: &["crates/server/src/serve.rs"], why: ARCHIVE },
     Place { code: "\"serin_", only_in: &["crates/tally/src/"], why: METRICS },
 ];
 
