@@ -5,10 +5,12 @@ use judge::JudgeError;
 use judge::anytime::Better;
 use judge::classical::Test;
 use judge::classical::{
-    Alternative, Method, fisher_exact, mann_whitney_u, quantile, two_proportion_z, welch_t,
+    Alternative, Margin, Method, fisher_exact, is_constant, mann_whitney_u, moments, quantile,
+    two_proportion_z, welch_t,
 };
 use judge::verdict::{Correction, Finding};
 
+use super::rule::TestName;
 use super::{FixedRules, Kind, Rule, Serialize, Table, Verdict, short};
 
 /// What one metric came to.
@@ -51,6 +53,16 @@ pub fn kind(rule: &Rule, control: &Table, canary: &Table) -> Result<Kind> {
     let (stable, _) = present(control.column(&rule.name)?);
     let (values, _) = present(canary.column(&rule.name)?);
     let kind = rule.kind_of(&values, &stable);
+    if kind == Kind::Rate && rule.test == Some(TestName::MannWhitney) {
+        bail!(
+            "--metric {}: ranks say nothing of a rate; leave test=mann-whitney out, for the exact test of rates",
+            rule.name
+        );
+    }
+    if kind == Kind::Latency {
+        control.times(&rule.name)?;
+        canary.times(&rule.name)?;
+    }
     if kind == Kind::Rate {
         for (table, values) in [(control, &stable), (canary, &values)] {
             if let Some(other) = values.iter().find(|v| **v != 0.0 && **v != 1.0) {
@@ -82,8 +94,9 @@ pub fn one(rule: &Rule, samples: Samples, seed: u64) -> Judged {
     };
     let mut finding = judge::gate::fixed_finding(&values, &stable, &rules);
     let mut small = false;
-    let p_harm = match harm(rule.better, kind, test, &values, &stable) {
-        _ if matches!(finding.verdict, Verdict::Insufficient) => None,
+    let enough = values.len().min(stable.len()) as u64 >= fewest.max(2);
+    let p_harm = match harm(rule, kind, test, &values, &stable) {
+        _ if !enough => None,
         Ok((p, rare)) => {
             small = rare;
             Some(p)
@@ -91,18 +104,21 @@ pub fn one(rule: &Rule, samples: Samples, seed: u64) -> Judged {
         Err(_) => None,
     };
     let constant = values.iter().chain(&stable).all(|v| Some(v) == values.first());
-    if finding.verdict == Verdict::Error && constant && !values.is_empty() {
+    let undecided = finding.verdict == Verdict::Fail;
+    if undecided && constant {
         finding.verdict = Verdict::Insufficient;
         finding.why = format!(
-            "Wait for {name}: every value of both arms is {}",
-            short(values.first().copied().unwrap_or_default())
+            "Wait for {name}: every value of both arms is {}; {} values in the smaller arm are too few to prove what never \
+             happened",
+            short(values.first().copied().unwrap_or_default()),
+            values.len().min(stable.len())
         );
-    } else if small && finding.verdict != Verdict::Insufficient {
+    } else if undecided && small {
         finding.verdict = Verdict::Insufficient;
         finding.why = format!(
             "Wait for {name}: fewer than 5 events are expected in the smaller arm, too few to prove that nothing is wrong"
         );
-    } else if finding.verdict == Verdict::Fail {
+    } else if undecided {
         // Not proven good; whether it is proven bad is known after the correction.
         finding.verdict = Verdict::Marginal;
     }
@@ -121,6 +137,7 @@ pub fn one(rule: &Rule, samples: Samples, seed: u64) -> Judged {
         test: match test {
             Test::MannWhitney => "Mann-Whitney U",
             Test::WelchT => "Welch t",
+            Test::Rates => "exact score",
             Test::Bootstrap { .. } => "bootstrap",
         },
         weight: rule.weight,
@@ -141,13 +158,13 @@ fn present(values: Vec<f64>) -> (Vec<f64>, usize) {
 
 /// The p-value of "the canary is not worse at all", and whether events are too rare for a normal approximation.
 fn harm(
-    better: Better,
+    rule: &Rule,
     kind: Kind,
     test: Test,
     canary: &[f64],
     stable: &[f64],
 ) -> Result<(f64, bool), JudgeError> {
-    let worse = if better == Better::Lower { Alternative::Greater } else { Alternative::Less };
+    let worse = if rule.better == Better::Lower { Alternative::Greater } else { Alternative::Less };
     if kind == Kind::Rate {
         let count = |values: &[f64]| values.iter().filter(|v| **v == 1.0).count() as u64;
         let (k1, k0, n1, n0) = (count(canary), count(stable), canary.len() as u64, stable.len() as u64);
@@ -157,8 +174,18 @@ fn harm(
         }
         return Ok((fisher_exact([[k1, n1 - k1], [k0, n0 - k0]], worse)?, true));
     }
+    if is_constant(canary) || is_constant(stable) {
+        // Without spread no mean is proven anything; ranks still tell a canary that broke, beyond the margin.
+        let margin = match rule.margin {
+            Margin::Absolute(points) => points,
+            Margin::Relative(share) => (share * moments(stable)?.mean).abs(),
+        };
+        let shift = if rule.better == Better::Lower { margin } else { -margin };
+        let edge: Vec<f64> = stable.iter().map(|value| value + shift).collect();
+        return Ok((mann_whitney_u(canary, &edge, worse, Method::Auto)?.p, false));
+    }
     match test {
         Test::MannWhitney => Ok((mann_whitney_u(canary, stable, worse, Method::Auto)?.p, false)),
-        Test::WelchT | Test::Bootstrap { .. } => Ok((welch_t(canary, stable, worse)?.p, false)),
+        Test::WelchT | Test::Rates | Test::Bootstrap { .. } => Ok((welch_t(canary, stable, worse)?.p, false)),
     }
 }

@@ -113,7 +113,8 @@ impl Rule {
             Some(TestName::MannWhitney) => Test::MannWhitney,
             Some(TestName::Welch) => Test::WelchT,
             Some(TestName::Bootstrap) => Test::Bootstrap { resamples: RESAMPLES, seed },
-            None if matches!(kind, Kind::Rate | Kind::Mean) => Test::WelchT,
+            None if kind == Kind::Rate => Test::Rates,
+            None if kind == Kind::Mean => Test::WelchT,
             None => Test::MannWhitney,
         }
     }

@@ -332,11 +332,11 @@ impl Whole {
 
     /// How many tests were corrected for, in words.
     pub fn multiplicity(&self) -> String {
-        let metrics = format!(
-            "passing: none, everything asked for must be proven; failing: Holm over {} tests (metrics in all traffic and in \
-             every segment)",
-            self.family
-        );
+        let harm = match self.family {
+            0 => "none was tested".to_owned(),
+            n => format!("Holm over {n} tests (metrics in all traffic and in every segment)"),
+        };
+        let metrics = format!("passing: none, everything asked for must be proven; failing: {harm}");
         match (self.judged.is_empty(), self.triggers.is_empty()) {
             (true, _) => "triggers: none".to_owned(),
             (false, true) => metrics,

@@ -13,6 +13,7 @@ mod ks;
 mod mann_whitney;
 mod non_inferiority;
 mod proportions;
+mod rates;
 mod sample;
 mod welch;
 
@@ -27,7 +28,8 @@ pub use ks::{Ks, KsMethod, ks_2samp, ks_bins};
 pub use mann_whitney::{MannWhitney, Method, mann_whitney_bins, mann_whitney_u};
 pub use non_inferiority::{Margin, NonInferiority, Test, non_inferiority};
 pub use proportions::{ProportionZ, fisher_exact, two_proportion_z};
-pub use sample::{Moments, moments, quantile};
+pub use rates::{rates_ci95, rates_p};
+pub use sample::{Moments, is_constant, moments, quantile};
 pub use welch::{WelchT, welch_t, welch_t_from};
 
 /// Which deviation counts, as seen from the first sample.

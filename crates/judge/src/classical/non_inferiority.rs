@@ -4,7 +4,10 @@
 //! passes when H0 is rejected. The stable sample is shifted by the margin and compared one-sided.
 //! Wellek, "Testing Statistical Hypotheses of Equivalence and Noninferiority", 2010.
 
-use super::{Alternative, Method, bootstrap_mean_diff_ci, cohens_d, mann_whitney_u, moments, welch_t};
+use super::rates::{events, rates_p};
+use super::{
+    Alternative, Method, bootstrap_mean_diff_ci, cohens_d, is_constant, mann_whitney_u, moments, welch_t,
+};
 use crate::JudgeError;
 use crate::anytime::Better;
 use crate::error::{fraction, not_negative, sample_of};
@@ -29,6 +32,8 @@ pub enum Test {
     MannWhitney,
     /// Welch's t.
     WelchT,
+    /// The exact test of two rates, of values that are 0 or 1: [`super::rates_p`].
+    Rates,
     /// Percentile bootstrap of the difference of means: passes when the interval of level 1 - 2 alpha lies
     /// on the good side of the margin; gives no p-value.
     Bootstrap {
@@ -58,8 +63,8 @@ pub struct NonInferiority {
 /// Tests non-inferiority of `canary` against `stable` at level `alpha`.
 ///
 /// # Errors
-/// Fewer than two values in a sample, a value not finite, a negative margin, `alpha` outside (0, 1), or no
-/// spread in both samples.
+/// Fewer than two values in a sample, a value not finite, a negative margin, `alpha` outside (0, 1), no spread in
+/// both samples (but for rates), or a rate's value that is neither 0 nor 1.
 pub fn non_inferiority(
     canary: &[f64],
     stable: &[f64],
@@ -71,7 +76,8 @@ pub fn non_inferiority(
     let (canary, stable) = (sample_of("canary", canary, 2)?, sample_of("stable", stable, 2)?);
     fraction("alpha", alpha)?;
     let (mean1, mean0) = (moments(canary)?.mean, moments(stable)?.mean);
-    let margin = match margin {
+    let asked = margin;
+    let margin = match asked {
         Margin::Absolute(value) => not_negative("margin", value)?,
         Margin::Relative(share) => (mean0 * not_negative("margin", share)?).abs(),
     };
@@ -89,12 +95,17 @@ pub fn non_inferiority(
             let p = welch_t(canary, &shifted, alternative)?.p;
             (p < alpha, Some(p))
         }
+        Test::Rates => {
+            let p = rates_p(events("canary", canary)?, events("stable", stable)?, better, asked)?;
+            (p < alpha, Some(p))
+        }
         Test::Bootstrap { resamples, seed } => {
             let level = 1.0 - 2.0 * fraction("alpha", alpha)?.min(0.499);
             let (lo, hi) = bootstrap_mean_diff_ci(canary, &shifted, level, resamples, seed)?;
             (if better == Better::Higher { lo > 0.0 } else { hi < 0.0 }, None)
         }
     };
-    let effect = cohens_d(canary, stable).ok();
+    let spread = !(is_constant(canary) && is_constant(stable));
+    let effect = cohens_d(canary, stable).ok().filter(|_| spread);
     Ok(NonInferiority { passed, p, difference: mean1 - mean0, margin, effect })
 }

@@ -63,6 +63,13 @@ pub fn moments(values: &[f64]) -> Result<Moments, JudgeError> {
     Ok(Moments { n: values.len() as u64, mean, variance: finite("variance", variance)? })
 }
 
+/// Are all values the same, but for what rounding leaves (1e-12 of the largest)?
+pub fn is_constant(values: &[f64]) -> bool {
+    let (lo, hi) =
+        values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(*v), hi.max(*v)));
+    values.is_empty() || hi - lo <= 1e-12 * lo.abs().max(hi.abs())
+}
+
 /// The quantile of order `p` in [0, 1] with linear interpolation between order statistics
 /// (type 7 of Hyndman & Fan, "Sample quantiles in statistical packages", 1996).
 ///

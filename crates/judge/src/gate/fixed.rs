@@ -2,7 +2,10 @@
 
 use super::significant;
 use crate::anytime::Better;
-use crate::classical::{Margin, ShiftRoot, Test, hodges_lehmann_ci, moments, non_inferiority, welch_t};
+use crate::anytime::Trials;
+use crate::classical::{
+    Margin, ShiftRoot, Test, hodges_lehmann_ci, is_constant, moments, non_inferiority, rates_ci95, welch_t,
+};
 use crate::verdict::{Correction, Effect, Evidence, Finding, Interval, Verdict};
 use crate::{JUDGE, JudgeError};
 
@@ -27,13 +30,15 @@ pub struct FixedRules {
 }
 
 /// Judges the canary's sample against stable's once: Pass when non-inferiority is proven, else Fail; with too
-/// few values Insufficient, with unusable ones Error.
+/// few values, or values of a mean that do not vary, Insufficient, with unusable ones Error.
 pub fn fixed_finding(canary: &[f64], stable: &[f64], rules: &FixedRules) -> Finding {
     let name = rules.name.as_str();
     let fewest = canary.len().min(stable.len()) as u64;
     let need = rules.min_samples.max(2);
     let finding = if fewest < need {
         let why = format!("Wait for {name}: {fewest} values in the smaller arm < {need}");
+        Finding::bare(name, Verdict::Insufficient, why)
+    } else if let Some(why) = constant(canary, stable, rules) {
         Finding::bare(name, Verdict::Insufficient, why)
     } else {
         judge(canary, stable, rules).unwrap_or_else(|error| {
@@ -48,9 +53,43 @@ pub fn fixed_finding(canary: &[f64], stable: &[f64], rules: &FixedRules) -> Find
     }
 }
 
+/// Why nothing is proven by values that do not vary, where it is not: their number says nothing of how far they could.
+fn constant(canary: &[f64], stable: &[f64], rules: &FixedRules) -> Option<String> {
+    let name = &rules.name;
+    if [canary, stable].iter().any(|arm| arm.iter().any(|value| !value.is_finite())) {
+        return None;
+    }
+    let value = |arm: &[f64]| significant(arm.first().copied().unwrap_or_default());
+    let why = match (rules.test, is_constant(canary), is_constant(stable)) {
+        (Test::Rates, ..) | (_, false, false) => return None,
+        // Ranks need spread in one arm, means in each.
+        (Test::MannWhitney, false, _) | (Test::MannWhitney, _, false) => return None,
+        (_, true, true) if is_constant(&[canary, stable].concat()) => {
+            format!("every value of both arms is {}", value(canary))
+        }
+        (_, true, true) => {
+            format!(
+                "every value of the canary is {} and every one of stable {}",
+                value(canary),
+                value(stable)
+            )
+        }
+        (_, true, false) => format!("every value of the canary is {}", value(canary)),
+        (_, false, true) => format!("every value of stable is {}", value(stable)),
+    };
+    Some(format!("Wait for {name}: {why}; values without spread prove nothing"))
+}
+
 fn judge(canary: &[f64], stable: &[f64], rules: &FixedRules) -> Result<Finding, JudgeError> {
     let result = non_inferiority(canary, stable, rules.better, rules.margin, rules.alpha, rules.test)?;
     let (lo, hi) = match rules.test {
+        Test::Rates => {
+            let count = |values: &[f64]| Trials {
+                n: values.len() as u64,
+                k: values.iter().filter(|value| **value == 1.0).count() as u64,
+            };
+            rates_ci95(count(canary), count(stable))?
+        }
         Test::WelchT => welch_t(canary, stable, crate::classical::Alternative::TwoSided)?.ci95,
         _ => {
             let shift = hodges_lehmann_ci(canary, stable, 0.95, ShiftRoot::Asymptotic)?;

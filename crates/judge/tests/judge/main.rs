@@ -19,6 +19,7 @@ mod misuse;
 mod moving_edges;
 mod planning;
 mod properties;
+mod rates;
 #[path = "../vectors/run.rs"]
 mod run;
 mod sequential;

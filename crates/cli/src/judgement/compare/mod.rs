@@ -1,6 +1,8 @@
 //! `serin compare`: predictions of two versions, and what became of them: from files to the columns that `serin judge`
 //! judges.
 
+mod classes;
+mod fit;
 mod labels;
 mod shown;
 mod version;
@@ -9,11 +11,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use judge::classical::{Alternative, two_proportion_z};
 use serde_json::json;
 
 use super::{AnalysisOptions, EXIT_CODES, Judgement, Options, Output, Table, Verdict, exit_code, whole};
 use crate::judgement::segment::SegmentPolicy;
+use fit::Unfit;
 use labels::Labels;
 use version::{Columns, Version};
 
@@ -86,9 +88,6 @@ const USUAL: [(&str, &str); 7] = [
     ("errors", "direction=lower_is_better,margin=0.005,critical"),
 ];
 
-/// Labels of two versions that are this unlikely to be missing by the same chance are not comparable.
-const SAME_COVERAGE: f64 = 0.001;
-
 pub fn compare(options: &CompareOptions) -> Result<ExitCode> {
     let judgement = judgement(options)?;
     match options.output {
@@ -106,14 +105,13 @@ pub(super) fn judgement(options: &CompareOptions) -> Result<Judgement> {
     };
     let columns = Columns::new(options, labels.as_ref(), [&baseline, &canary])?;
     let versions = [Version::new(&baseline, &columns)?, Version::new(&canary, &columns)?];
-    let uneven = uneven(&versions)?;
-    let judged = judged(options, &versions, uneven.is_some());
-    if let Some(why) = uneven.as_ref().filter(|_| judged.is_empty() && options.trigger.is_empty()) {
-        let verdict = Verdict::Error;
-        let text = format!("{}\n{verdict}: {why}\n", shown::text(&columns, &versions)?);
-        let versions = shown::figures(&columns, &versions)?;
-        let json = json!({"verdict": verdict, "uneven_labels": why, "versions": versions});
-        return Ok(Judgement { verdict, text, json });
+    fit::spelling(&columns, &versions)?;
+    let unfit = fit::unfit(&columns, &versions)?;
+    let judged = judged(options, &versions, &unfit);
+    if !unfit.is_empty() && judged.is_empty() && options.trigger.is_empty() {
+        let text = format!("{}\n", shown::text(&columns, &versions)?);
+        let json = json!({"versions": shown::figures(&columns, &versions)?});
+        return Ok(with_unfit(Judgement { verdict: Verdict::Error, text, json }, &unfit));
     }
     if judged.is_empty() && options.trigger.is_empty() {
         let has: Vec<&str> = baseline.names().collect();
@@ -138,42 +136,36 @@ pub(super) fn judgement(options: &CompareOptions) -> Result<Judgement> {
         object.insert("versions".to_owned(), json!(shown::figures(&columns, &versions)?));
         object.insert("drift".to_owned(), json!(shown::drift(&columns, &versions)?));
     }
-    let mut verdict = found.verdict;
-    if let Some(why) = uneven {
-        // What else was found harmful stands; nothing else does.
-        if verdict != Verdict::Fail {
-            verdict = Verdict::Error;
-        }
-        text.push_str(&format!("{verdict}: {why}\n"));
-        if let Some(object) = json.as_object_mut() {
-            object.insert("verdict".to_owned(), json!(verdict));
-            object.insert("uneven_labels".to_owned(), json!(why));
-        }
-    }
-    Ok(Judgement { verdict, text, json })
+    Ok(with_unfit(Judgement { verdict: found.verdict, text, json }, &unfit))
 }
 
-/// Why labels of the two versions cannot be compared, if they cannot: those that are missing are seldom missing by chance.
-fn uneven(versions: &[Version; 2]) -> Result<Option<String>> {
-    let [(k0, n0), (k1, n1)] = [versions[0].coverage(), versions[1].coverage()];
-    if k0 + k1 == 0 || (k0 == n0 && k1 == n1) {
-        return Ok(None);
+/// What else was found harmful stands beside what cannot be compared; nothing else does.
+fn with_unfit(found: Judgement, unfit: &[Unfit]) -> Judgement {
+    let Judgement { mut verdict, mut text, mut json } = found;
+    if unfit.is_empty() {
+        return Judgement { verdict, text, json };
     }
-    let p = two_proportion_z(k1, n1, k0, n0, Alternative::TwoSided, true)?.p;
-    Ok((p < SAME_COVERAGE).then(|| {
-        format!(
-            "labels are there for {} of the baseline's predictions and {} of the canary's, and no metric of labels is judged; \
-             label both alike, or leave out of both files what has no label",
-            share(k0, n0),
-            share(k1, n1)
-        )
-    }))
+    if verdict != Verdict::Fail {
+        verdict = Verdict::Error;
+    }
+    for Unfit { why, .. } in unfit {
+        text.push_str(&format!("{verdict}: {why}\n"));
+    }
+    if let Some(object) = json.as_object_mut() {
+        let reasons: Vec<&str> = unfit.iter().map(|one| one.why.as_str()).collect();
+        object.insert("verdict".to_owned(), json!(verdict));
+        object.insert("not_comparable".to_owned(), json!(reasons));
+        if let Some(labels) = unfit.iter().find(|one| one.what == fit::LABELS) {
+            object.insert("uneven_labels".to_owned(), json!(labels.why));
+        }
+    }
+    Judgement { verdict, text, json }
 }
 
 /// The metrics that both files have, each with its terms; what the user says of one goes after, and so before.
-fn judged(options: &CompareOptions, versions: &[Version; 2], uneven: bool) -> Vec<String> {
+fn judged(options: &CompareOptions, versions: &[Version; 2], unfit: &[Unfit]) -> Vec<String> {
     let both = |name: &str| {
-        versions.iter().all(|version| version.has(name)) && !(uneven && Version::is_of_labels(name))
+        versions.iter().all(|version| version.has(name)) && !unfit.iter().any(|one| one.concerns(name))
     };
     let name_of = |text: &str| text.split(',').next().unwrap_or_default().trim().to_owned();
     let own = |name: &str| {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, anyhow, bail};
 
-use super::CompareOptions;
 use super::labels::Labels;
+use super::{CompareOptions, classes};
 use crate::judgement::Table;
 
 /// What the files' columns mean.
@@ -21,6 +21,8 @@ pub struct Columns<'a> {
     pub latencies: bool,
     pub errors: bool,
     pub labelled: bool,
+    /// Some classes are 0 and 1, others false and true: all are read as 0 and 1.
+    as_digits: bool,
 }
 
 /// One version.
@@ -65,6 +67,18 @@ impl<'a> Columns<'a> {
             }
         }
         seen.remove("");
+        let predictions = both(&options.prediction)?;
+        let mut all = seen.clone();
+        if predictions && !options.numeric {
+            for table in tables {
+                all.extend(table.labels(&options.prediction)?);
+            }
+            all.remove("");
+        }
+        let as_digits = !options.numeric && !seen.is_empty() && classes::are_digits_and_words(&all);
+        let read = |class: String| if as_digits { classes::digit(class) } else { class };
+        let seen: BTreeSet<String> = seen.into_iter().map(read).collect();
+        let positive = options.positive.clone().map(read);
         let is = |classes: [&str; 2]| seen.iter().all(|class| classes.contains(&class.as_str()));
         let usual = match () {
             () if options.numeric || seen.is_empty() => None,
@@ -72,23 +86,30 @@ impl<'a> Columns<'a> {
             () if is(["false", "true"]) => Some("true".to_owned()),
             () => None,
         };
-        if let Some(positive) = &options.positive
+        if let Some(positive) = &positive
             && !seen.is_empty()
             && !seen.contains(positive)
         {
-            let some: Vec<&str> = seen.iter().take(8).map(String::as_str).collect();
-            bail!("--positive {positive:?} is no label; labels are {}", some.join(", "));
+            bail!("--positive {positive:?} is no label; labels are {}", classes::some(&seen));
         }
         Ok(Self {
             options,
             labels,
-            positive: options.positive.clone().or(usual),
-            predictions: both(&options.prediction)?,
+            positive: positive.or(usual),
+            predictions,
             scores: both(&options.score)?,
             latencies: both(&options.latency)?,
             errors: both(&options.error)?,
             labelled: labels.is_some() || inline,
+            as_digits,
         })
+    }
+}
+
+impl Columns<'_> {
+    /// Classes as they are compared.
+    fn read(&self, classes: Vec<String>) -> Vec<String> {
+        if self.as_digits { classes.into_iter().map(classes::digit).collect() } else { classes }
     }
 }
 
@@ -108,15 +129,17 @@ impl Version {
             false => vec![f64::NAN; n],
         };
         let predicted = match (columns.predictions, &columns.positive) {
-            (true, _) => table.labels(&options.prediction)?,
+            (true, _) => columns.read(table.labels(&options.prediction)?),
             (false, Some(positive)) => {
                 scores.iter().map(|p| by_score(*p, positive, options.threshold)).collect()
             }
             (false, None) => nothing(),
         };
         let truth = match columns.labels {
-            Some(labels) => ids.iter().map(|id| labels.get(id).unwrap_or_default().to_owned()).collect(),
-            None if columns.labelled => table.labels(&options.label)?,
+            Some(labels) => {
+                columns.read(ids.iter().map(|id| labels.get(id).unwrap_or_default().to_owned()).collect())
+            }
+            None if columns.labelled => columns.read(table.labels(&options.label)?),
             None => nothing(),
         };
         let mut version = Self {
@@ -133,12 +156,12 @@ impl Version {
             new.extend(version.of_labels(columns, &lines)?);
         }
         if columns.latencies {
-            new.push(("latency", table.column(&options.latency)?));
+            new.push(("latency", table.times(&options.latency)?));
         }
         if columns.errors {
             new.push(("errors", failures(table, &options.error)?));
         }
-        // A metric that has no value in any row is none.
+        // A metric that has no value in any row is none; where the other version has it, [`super::fit`] says so.
         new.retain(|(_, values)| values.iter().any(|value| !value.is_nan()));
         version.names = new.iter().map(|(name, _)| *name).collect();
         version.table = table.with(&new);
@@ -150,7 +173,7 @@ impl Version {
         let known = |(predicted, truth): &(&String, &String)| !predicted.is_empty() && !truth.is_empty();
         if columns.options.numeric {
             let number = |text: &str, line: u64, what: &str| {
-                text.parse::<f64>().ok().filter(|value| value.is_finite()).ok_or_else(|| {
+                text.parse::<f64>().ok().filter(|value| value.abs() <= 1e100).ok_or_else(|| {
                     anyhow!(
                         "{}:{line}: the {what} {text:?} is no number; leave --numeric out where they are classes",
                         self.table.file()
@@ -201,6 +224,11 @@ impl Version {
     /// Has it this metric?
     pub fn has(&self, name: &str) -> bool {
         self.names.contains(&name)
+    }
+
+    /// The metrics it has.
+    pub fn names(&self) -> &[&'static str] {
+        &self.names
     }
 
     pub fn is_of_labels(name: &str) -> bool {

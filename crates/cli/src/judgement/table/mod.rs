@@ -16,6 +16,11 @@ use crate::client;
 use cell::Cell;
 pub use time::{NoMoment, Zone, moment};
 
+/// Beyond it, squares of numbers are none.
+const LARGEST: f64 = 1e100;
+/// No answer takes as long, be it in nanoseconds (11 days).
+const LONGEST: f64 = 1e15;
+
 /// One arm's rows.
 pub struct Table {
     /// Where it came from, for messages.
@@ -52,6 +57,9 @@ impl Table {
             let not_text = error
                 .downcast_ref::<std::io::Error>()
                 .is_some_and(|error| error.kind() == std::io::ErrorKind::InvalidData);
+            if let Some(unpack) = packed(path) {
+                return anyhow!("{file} is compressed; unpack it first ({unpack} {file})");
+            }
             if not_text { anyhow!("{file} is no text in UTF-8; save it as \"CSV UTF-8\"") } else { error }
         })?;
         Self::parse(&file, &text)
@@ -132,6 +140,13 @@ impl Table {
                         )
                     }
                 };
+                if value.abs() > LARGEST {
+                    bail!(
+                        "{}:{line}: column {name:?} holds {value:e}, and numbers beyond {LARGEST:e} cannot be averaged; leave \
+                         it empty where there is none",
+                        self.file
+                    );
+                }
                 if value != 0.0 && value != 1.0 {
                     number = number.or(Some(text));
                 }
@@ -145,6 +160,20 @@ impl Table {
                 Ok(value)
             })
             .collect()
+    }
+
+    /// A column of answer times; one below 0, or beyond any answer, is refused.
+    pub fn times(&self, name: &str) -> Result<Vec<f64>> {
+        let values = self.column(name)?;
+        let wrong = values.iter().zip(self.lines()).find(|(value, _)| **value < 0.0 || **value > LONGEST);
+        if let Some((value, line)) = wrong {
+            bail!(
+                "{}:{line}: column {name:?} holds {value:e}, which is no answer time; leave it empty where there is none, or \
+                 say kind=value of what is no time",
+                self.file
+            );
+        }
+        Ok(values)
     }
 
     /// Are the commas in a column's numbers decimal marks? An error where that cannot be told.
@@ -315,6 +344,19 @@ impl Table {
 
     fn cells(&self, place: usize) -> impl Iterator<Item = (u64, &str)> {
         self.rows.iter().map(move |row| (row.line, row.cells.get(place).map_or("", |cell| &**cell)))
+    }
+}
+
+/// The command that unpacks a compressed file; `None`: it is none.
+fn packed(path: &Path) -> Option<&'static str> {
+    use std::io::Read as _;
+    let mut head = [0; 4];
+    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)).ok()?;
+    match head {
+        [0x1f, 0x8b, ..] => Some("gunzip"),
+        [0x28, 0xb5, 0x2f, 0xfd] => Some("unzstd"),
+        [b'P', b'K', 3, 4] => Some("unzip"),
+        _ => None,
     }
 }
 

@@ -22,10 +22,16 @@ fn examples_print_what_is_shown() {
     let documentation = std::fs::read_to_string(format!("{ROOT}/docs/judging.md")).unwrap();
     let mut checked = 0;
     for (command, output) in shown(&documentation) {
-        let Some(line) = command.strip_prefix("serin judge --control examples/") else { continue };
-        let line =
-            format!("judge --control examples/{line}").replace(" examples/", &format!(" {ROOT}/examples/"));
-        let judgement = judgement(&Line::try_parse_from(line.split_whitespace()).unwrap().options).unwrap();
+        if !command.contains(" examples/") {
+            continue;
+        }
+        let line = command.replace(" examples/", &format!(" {ROOT}/examples/"));
+        let mut words = line.split_whitespace().skip(1).peekable();
+        let judgement = match words.peek() {
+            Some(&"judge") => judgement(&Line::try_parse_from(words).unwrap().options).unwrap(),
+            Some(&"compare") => compare::documented(words),
+            _ => continue,
+        };
         // All but the judge's version, which changes with every release.
         let without = |text: &str| -> Vec<String> {
             text.trim_end().lines().filter(|line| !line.starts_with("judge: ")).map(str::to_owned).collect()
@@ -33,5 +39,5 @@ fn examples_print_what_is_shown() {
         assert_eq!(without(&judgement.text), without(&output), "{command} now gives:\n{}", judgement.text);
         checked += 1;
     }
-    assert_eq!(checked, 2, "docs/judging.md shows two commands on files of examples/");
+    assert_eq!(checked, 3, "docs/judging.md shows three commands on files of examples/");
 }

@@ -87,7 +87,7 @@ fn exit_codes_follow_the_verdict() {
     let mean = ["--metric", "ms,kind=mean,margin=110%", "--direction", "higher_is_better"];
     check(&ms(500, 100.0), &ms(200, 99.0), &mean, 0, "Welch t");
     let errors = ["--metric", "errors", "--direction", "lower_is_better", "--margin", "1.5x"];
-    check(&rate(200, 20_000), &rate(50, 5_000), &errors, 0, "Welch t");
+    check(&rate(200, 20_000), &rate(50, 5_000), &errors, 0, "exact score");
     check(&rate(200, 20_000), &rate(100, 5_000), &errors, 1, "worse than stable");
     check(&rate(20, 20_000), &rate(0, 1_000), &errors, 2, "fewer than 5 events");
     check(&rate(20, 20_000), &rate(9, 1_000), &errors, 1, "worse than stable");
@@ -126,6 +126,57 @@ fn bad_questions_name_the_remedy() {
     refused(a, local, &timed, &["canary", "\"t\"", "names no zone", "+01:00"]);
     refused(local, "t,x\n5,1\n", &timed, &["canary:2", "\"t\"", "no time from 1990"]);
     refused("x,y\n1,\n2,\n", "x,y\n1,1\n", &["--metric", "y,kind=latency"], &["stable", "no value in any"]);
+}
+
+/// Values that are all the same: a rate by the rule of three, a mean not at all, ranks not where both are.
+#[test]
+fn values_without_spread_prove_little() {
+    let of = |value: &str, n: usize| format!("x\n{}", format!("{value}\n").repeat(n));
+    let judge = |canary: &str, stable: &str, terms: &str, code: u8, says: &str| {
+        check(stable, canary, &["--metric", &format!("x,{terms}")], code, says);
+    };
+    let higher = "direction=higher_is_better,margin=5%";
+    judge(&of("1", 10), &of("1", 10), higher, 2, "every value of both arms is 1; 10 values");
+    judge(&of("1", 10), &of("1", 10), "direction=higher_is_better,margin=0.02", 2, "too few to prove");
+    judge(&of("1", 200), &of("1", 2_000), higher, 0, "exact score");
+    judge(&of("5", 5), &of("5", 5), higher, 2, "failing: none was tested");
+    for terms in ["kind=mean,direction=lower_is_better,margin=5%", "direction=lower_is_better,margin=5%"] {
+        judge(&of("5.2", 10), &of("5", 10), terms, 2, "every value of");
+    }
+    let varied = column("x", 40, 5.0, 0.2);
+    judge(
+        &of("5", 40),
+        &varied,
+        "kind=mean,direction=lower_is_better,margin=5%",
+        2,
+        "every value of the canary is 5.00",
+    );
+    // A canary that broke is found all the same.
+    judge(&of("0", 40), &varied, "kind=mean,direction=higher_is_better,margin=5%", 1, "worse than stable");
+    refused(
+        &of("1", 40),
+        &of("1", 40),
+        &["--metric", "x,direction=higher_is_better,test=mann-whitney"],
+        &["ranks say nothing of a rate"],
+    );
+}
+
+#[test]
+fn files_and_numbers_that_cannot_be_read_say_so() {
+    let times = "ms\n1\n2\n";
+    let latency = ["--metric", "ms,kind=latency"];
+    refused(times, "ms\n1\n-5\n", &latency, &["canary:3", "\"ms\" holds -5", "no answer time"]);
+    refused(times, "ms\n1\n1e99\n", &latency, &["canary:3", "1e99"]);
+    let value = ["--metric", "ms,direction=lower_is_better"];
+    refused(times, "ms\n1\n1e308\n", &value, &["canary:3", "1e308", "cannot be averaged"]);
+    let files = Files::new(times, times);
+    for (head, command) in
+        [(&[0x1f, 0x8b, 8, 0, 0xff][..], "gunzip"), (&[0x28, 0xb5, 0x2f, 0xfd, 0xff], "unzstd")]
+    {
+        std::fs::write(files.path("canary"), head).unwrap();
+        let error = format!("{:#}", files.judge(&latency).unwrap_err());
+        assert!(error.contains("is compressed") && error.contains(command), "{error}");
+    }
 }
 
 /// Four metrics of a canary guide's sample program: 72.2, marginal.
