@@ -127,7 +127,7 @@ impl Counters {
         let slot = Slot::at(self.epoch, self.present.get());
         self.waiting.borrow_mut().tick(now_ns, |reached| {
             let Reached { arm, age_ms, progress, n } = reached;
-            // Late requests are nobody's evidence.
+            // Late requests are no evidence.
             if slot == Slot::Late {
                 return;
             }

@@ -36,7 +36,7 @@ pub struct Standing {
     pub error: Option<String>,
 }
 
-/// The same for the task that writes and whoever asks.
+/// The same, shared by the task that writes and its readers.
 #[derive(Clone, Debug, Default)]
 pub struct Shared(Arc<Mutex<Standing>>);
 

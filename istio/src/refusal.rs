@@ -1,6 +1,6 @@
 //! Why the API server did not do as asked, for people.
 
-/// What was asked, of which kind of objects, in which namespace, and what came of it: a right that lacks is named as a role
+/// What was asked, of which kind of objects, in which namespace, and the outcome: a right that lacks is named as a role
 /// would grant it.
 pub fn words(error: &kube::Error, verb: &str, resource: &str, namespace: Option<&str>) -> String {
     let place = namespace.map_or("all namespaces".to_owned(), |namespace| format!("namespace {namespace}"));

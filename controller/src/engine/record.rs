@@ -1,4 +1,4 @@
-//! What the journal is told of a decision.
+//! The lines of the journal that a decision writes.
 
 use rollout::{Effect, Event, Human, Severity, State, Verdict};
 use serde_json::json;

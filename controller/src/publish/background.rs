@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::{PolicySnapshot, Target};
 
-/// A way that takes longer is told of.
+/// A target that takes longer is reported.
 const LONG: Duration = Duration::from_secs(5);
 
 /// What was sent last, and what has arrived; each is numbered by how many were sent.

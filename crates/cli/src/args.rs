@@ -90,7 +90,7 @@ pub enum Command {
     Simulate(crate::simulation::Options),
     /// Print an Envoy configuration for use with the controller
     Bootstrap(Bootstrap),
-    /// Look at an installation in a mesh, and say what is to mend, with the command
+    /// Check an installation in a mesh, and print each fault with the command that mends it
     Doctor(Box<Doctor>),
 }
 

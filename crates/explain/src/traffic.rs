@@ -54,7 +54,7 @@ pub(crate) fn write(text: &mut String, plan: &Plan) -> std::fmt::Result {
     Ok(())
 }
 
-/// How it comes back, what becomes of another version meanwhile, and of silence.
+/// How it rolls back, what a newer version does meanwhile, and what missing counters do.
 pub(crate) fn write_ends(text: &mut String, plan: &Plan) -> std::fmt::Result {
     if !plan.rollback.ramp_ppm.is_empty() {
         let steps: Vec<_> =

@@ -1,4 +1,4 @@
-//! Which proxies a rollout is to be followed by: whoever else connects is nobody's quorum.
+//! Which proxies a rollout is to be followed by: a proxy that is not expected counts towards no quorum.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! The time after a run, as meant: what is kept, who is told of its end, and the plan of a way back to a version that
+//! The time after a run, as meant: what is kept, which hooks are called at its end, and the plan of a way back to a version that
 //! was there before.
 
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ pub struct Returning {
     pub vouched: Option<String>,
 }
 
-/// A missing quorum is told of after this long, in milliseconds.
+/// A missing quorum is reported after this long, in milliseconds.
 const TOLD_AFTER_MS: u64 = 60_000;
 
 impl Plan {

@@ -24,7 +24,7 @@ pub enum Lasts {
 pub struct Watch {
     /// For how long, in milliseconds; `None`: until the next run begins.
     pub for_ms: Option<u64>,
-    /// The chance that a version that stays as it was is told of, in any week.
+    /// The chance that a version that stays as it was is reported, in any week.
     pub alpha: f64,
     /// What is held to what.
     pub gates: Vec<Watched>,

@@ -25,7 +25,7 @@ use crate::tls::{self, Terms};
 
 type Connected = Legacy<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
 
-/// Whoever asks. Cheap to clone.
+/// The client. Cheap to clone.
 ///
 /// Redirects are not followed, proxies of the environment are not used, and a connection leads to an address that was
 /// checked against the hosts that may be asked.

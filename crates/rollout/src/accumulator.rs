@@ -22,7 +22,7 @@ const LEAST_KNOWN: u64 = 100;
 /// What can be said of one look at all proxies, as one run sees them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LookSummary {
-    /// When what is told of began, in milliseconds since 1970.
+    /// When the interval began, in milliseconds since 1970.
     pub from_ms: u64,
     /// When it ended.
     pub to_ms: u64,

@@ -9,7 +9,7 @@ use crate::{Answer, OpenEnum, Phase, State};
 /// Proxies and counters come and go for a moment and need no attention for so long, in milliseconds.
 const A_MOMENT_MS: u64 = 10_000;
 
-/// A rollout that gets no request for so long is told of, in milliseconds.
+/// A rollout that gets no request for so long is reported, in milliseconds.
 const NO_REQUESTS_MS: u64 = 60_000;
 
 /// One reason why a rollout needs attention, as the API shows it.

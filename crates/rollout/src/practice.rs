@@ -1,4 +1,4 @@
-//! When is it time for practice, and what becomes of a time that has come?
+//! When is practice due, and what is done when it is?
 //!
 //! ```text
 //! [ Timetable ] + [ PracticeSchedule ] -- due(now) --> a time that has come -- turn(hindrance, now) --> begin, wait or say

@@ -32,7 +32,7 @@ use access::Access;
 use places::Places;
 use provider::{Provider, QueryContext, Registry};
 
-/// Whoever asks. Cheap to clone.
+/// The client. Cheap to clone.
 #[derive(Clone)]
 pub struct Sources {
     web: Client,

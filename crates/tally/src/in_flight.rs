@@ -178,7 +178,7 @@ impl Bucket {
 }
 
 impl Ticket {
-    /// Something becomes of the request; only the first time counts, but what turns out to be nobody's always does.
+    /// Something becomes of the request; only the first end counts; that it belongs to no version always does.
     pub fn end(&self, ending: Ending) {
         let waited = self.open.replace(false);
         self.bucket.change(self.arm, |count| match (ending, waited) {

@@ -35,7 +35,7 @@ pub enum Class {
     /// The proxy answered by itself (a redirect route, a rate limit, a denial): no model was asked, so it is no
     /// outcome.
     Local,
-    /// The version's cluster took no more requests (a circuit breaker): no model was asked, so it is nobody's outcome; but
+    /// The version's cluster took no more requests (a circuit breaker): no model was asked, so it is the outcome of no version; but
     /// of two versions that bear their load equally many are.
     Overflow,
 }

@@ -3,7 +3,7 @@
 //! A request's fate belongs to the weights under which it was assigned, not to those under which it ends: after every
 //! change of weights the requests in flight are older in one arm than in the other. So counters carry a slot that turns
 //! with the epoch. Epochs are without end and counters are permanent, hence a few slots in rotation; what outlives its
-//! slot is counted as late and is nobody's evidence.
+//! slot is counted as late and is no evidence.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Rollouts as objects of Kubernetes: `kubectl apply` is `serin apply`, and the status says what became of it.
+//! Rollouts as objects of Kubernetes: `kubectl apply` is `serin apply`, and the status shows the run.
 //!
 //! ```text
 //! API server -> [ watch ] -> [ keep ] -> [ settle ] -> Controller (a port: apply, abort, delete)

@@ -1,4 +1,4 @@
-//! What is told of a run as Events: what was done, to what, with numbers.
+//! The Events of a run: what was done, to what, with numbers.
 
 use api::{Answer, PhaseName, RunView, VerdictView};
 use manifest::Percent;

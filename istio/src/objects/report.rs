@@ -4,7 +4,7 @@ use api::{AttentionKind, PhaseName, Refusal, RunView};
 
 use super::status::{Condition, Status};
 
-/// The conditions that are told of, in this order.
+/// The conditions of the status, in this order.
 pub const ACCEPTED: &str = "Accepted";
 const PROGRESSING: &str = "Progressing";
 const PROMOTED: &str = "Promoted";

@@ -18,7 +18,7 @@ use crate::refusal;
 /// So many pods are asked for at once.
 const PART: u32 = 500;
 
-/// What comes within this time of an event is told of with it.
+/// Changes within this time after an event are reported with it.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// What broke.

@@ -6,8 +6,8 @@ use server::PrometheusTerms;
 
 #[derive(Debug, clap::Args)]
 pub struct Prometheus {
-    /// A Prometheus that scrapes the proxies, or what speaks its API (Thanos, Mimir): their counters are asked for there
-    /// instead, such as http://prometheus.monitoring:9090; a region may stand before it
+    /// Read the counters from this Prometheus instead, or from a server with its API (Thanos, Mimir), such as
+    /// http://prometheus.monitoring:9090; it must scrape the proxies. A region may stand in front (eu-west=http://...)
     #[arg(
         long,
         env = "SERIN_PROMETHEUS_URL",
@@ -16,16 +16,16 @@ pub struct Prometheus {
         conflicts_with_all = ["envoy_admin", "proxy_metrics"]
     )]
     pub prometheus: Vec<String>,
-    /// A file with the bearer token it wants; it is read again at each look
+    /// File with the bearer token for it; read again at each look
     #[arg(long, env = "SERIN_PROMETHEUS_TOKEN_FILE", value_name = "FILE", requires = "prometheus")]
     pub prometheus_token_file: Option<PathBuf>,
-    /// The tenant whose samples are asked for (X-Scope-OrgID), for Mimir and its like
+    /// Tenant whose samples are read (X-Scope-OrgID), for Mimir and similar servers
     #[arg(long, env = "SERIN_PROMETHEUS_TENANT", value_name = "ID", requires = "prometheus")]
     pub prometheus_tenant: Option<String>,
-    /// Trust its certificate when it is of these authorities (PEM); without it, of those of the system
+    /// Require its certificate to be of these authorities (PEM). Default: those of the system
     #[arg(long, env = "SERIN_PROMETHEUS_CA", value_name = "FILE", requires = "prometheus")]
     pub prometheus_ca: Option<PathBuf>,
-    /// Ask for series with these labels alone, such as 'job="sidecars",namespace="models"'
+    /// Read only series with these labels, such as 'job="sidecars",namespace="models"'
     #[arg(long, env = "SERIN_PROMETHEUS_MATCH", value_name = "MATCHERS", requires = "prometheus")]
     pub prometheus_match: Option<String>,
 }

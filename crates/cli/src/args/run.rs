@@ -79,7 +79,7 @@ pub struct IstioPlugins {
     /// REGION=NAMESPACE/NAME for the proxies of a region; its API server is named by --kubeconfig, KUBECONFIG, or the pod's service account
     #[arg(long, env = "SERIN_ISTIO_PLUGIN", value_name = "NAMESPACE/NAME", value_delimiter = ',')]
     pub istio_plugin: Vec<istio::Place>,
-    /// The service of the mesh at which these proxies ask whether their policy still stands: this controller's --http
+    /// The service of the mesh at which these proxies renew their leases: this controller's --http
     #[arg(
         long,
         env = "SERIN_ISTIO_LEASE",
@@ -88,7 +88,7 @@ pub struct IstioPlugins {
     )]
     pub istio_lease: istio::LeaseAddress,
     /// Take rollouts from the Rollouts (rollouts.serin.dev) of these namespaces of Kubernetes, or of all: what is applied there runs here,
-    /// and its status says what became of it
+    /// and its status shows the run
     #[arg(long, env = "SERIN_KUBERNETES_ROLLOUTS", value_name = "NAMESPACE[,NAMESPACE]|all")]
     pub kubernetes_rollouts: Option<istio::objects::Namespaces>,
     /// Names the API server of Kubernetes, in place of KUBECONFIG and the pod's service account
@@ -99,7 +99,7 @@ pub struct IstioPlugins {
 /// Several controllers, of which one decides.
 #[derive(Debug, clap::Args)]
 pub struct Replicas {
-    /// There are several controllers: whoever holds this Lease decides, and the others serve what it decided and take over
+    /// There are several controllers: the holder of this Lease decides, and the others serve what it decided and take over
     /// within 15 s (docs/high-availability.md). What is decided is kept in ConfigMaps of that namespace
     #[arg(long, env = "SERIN_KUBERNETES_LEASE", value_name = "NAMESPACE/NAME")]
     pub kubernetes_lease: Option<istio::leader::LeaseName>,

@@ -50,7 +50,7 @@ impl Web {
     }
 }
 
-/// An error of the client says what was tried, and its causes what became of it.
+/// An error of the client says what was tried, and its causes why that failed.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

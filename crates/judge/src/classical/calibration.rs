@@ -4,7 +4,7 @@ use super::{Alternative, Method, mann_whitney_u};
 use crate::JudgeError;
 use crate::error::sample;
 
-/// The squared distance of each probability from what came of it, 0 or 1: their mean is the Brier score (Brier,
+/// The squared distance of each probability from its outcome, 0 or 1: their mean is the Brier score (Brier,
 /// "Verification of forecasts expressed in terms of probability", 1950), from 0, the best, to 1.
 ///
 /// # Errors

@@ -212,7 +212,7 @@ impl Run {
     }
 }
 
-/// One for each matter people are told of.
+/// One for each matter people are notified of.
 fn key(call: &PendingHook) -> String {
     format!("call/{}/{}", call.request.run, call.request.duty.word())
 }

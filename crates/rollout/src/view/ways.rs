@@ -13,7 +13,7 @@ pub struct ActionView {
     pub verb: String,
     /// It wants an arm to be named.
     pub arm: bool,
-    /// It wants a reason.
+    /// It needs a reason.
     pub reason: bool,
     /// What it does, in one clause.
     pub does: String,

@@ -1,4 +1,4 @@
-//! Counters of all proxies by way of Prometheus, or of whatever speaks its API: one question a look, whatever their number.
+//! Counters of all proxies by way of Prometheus, or of a server with its API: one question a look, whatever their number.
 //!
 //! The samples are asked for as they were scraped, with their times, and `tally::Follower` makes increments of them, so
 //! restarts and gaps are what they are at the admin port; nothing is extrapolated.

@@ -230,7 +230,7 @@ impl Instance {
             let slot = Slot::at(*epoch, present);
             waiting.tick(now_ns, |reached| {
                 let Reached { arm, age_ms, progress, n } = reached;
-                // Late requests are nobody's evidence.
+                // Late requests are no evidence.
                 if slot == Slot::Late {
                     return;
                 }

@@ -1,4 +1,4 @@
-//! A query of Prometheus, or of whatever speaks its API (<https://prometheus.io/docs/prometheus/latest/querying/api/>).
+//! A query of Prometheus, or of a server with its API (<https://prometheus.io/docs/prometheus/latest/querying/api/>).
 
 use std::collections::BTreeMap;
 
