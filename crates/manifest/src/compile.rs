@@ -318,7 +318,11 @@ fn shared_incident(check: &mut Check, written: &typed::Rollback) -> SharedIncide
     let action = written.on_shared_incident.unwrap_or_default();
     if action == OnSharedIncident::Rollback && written.shared_incident_for.is_some() {
         let remedy = "leave it out, or write onSharedIncident: hold";
-        check.refuse("spec.rollback.sharedIncidentFor", "nothing is held", remedy);
+        check.refuse(
+            "spec.rollback.sharedIncidentFor",
+            "onSharedIncident is rollback, so the incident holds nothing",
+            remedy,
+        );
     }
     let for_ms = span(written.shared_incident_for, SharedIncident::default().for_ms);
     SharedIncident { action, for_ms }

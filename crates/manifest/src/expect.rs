@@ -53,7 +53,7 @@ pub(crate) fn expect(check: &mut Check, written: Option<&Expect>) -> Option<Expe
     if written.count == Some(0) {
         check.refuse(
             format!("{FIELD}.count"),
-            "nobody is expected",
+            "it expects no proxy",
             "write how many proxies there are, 1 at least",
         );
     }

@@ -107,8 +107,8 @@ pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
     {
         found.push(Problem::warning(
             "spec.handBack.endpoints",
-            "the hook's word is taken for it that stable serves the new version",
-            "list stable's endpoints, so that they are asked",
+            "only the hook says that stable serves the new version",
+            "list stable's endpoints, so that their version is checked",
         ));
     }
     // What a preset keeps, its user may not have asked for.
@@ -117,7 +117,7 @@ pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
     {
         found.push(Problem::warning(
             "spec.keepWarm.endpoints",
-            "nobody is asked which version is behind the canary route",
+            "no endpoint is asked which version is behind the canary route",
             "list the canary route's endpoints: without them `serin rollback` wants --unverified",
         ));
     }

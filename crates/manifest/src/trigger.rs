@@ -189,7 +189,7 @@ fn meant(typed: &typed::Trigger, check: &mut Check) -> Trigger {
     if typed.spec.mlflow.is_some() && !asked && typed.spec.webhook.is_none() {
         check.refuse(
             "spec.mlflow",
-            "nobody asks the registry, and it may not tell",
+            "the registry is not polled, and no webhook reports new versions",
             "add mlflow.url, the tracking server's address, or a webhook",
         );
     }
@@ -219,7 +219,7 @@ fn mlflow(written: &typed::Mlflow, check: &mut Check) -> Mlflow {
         check.refuse(
             "spec.mlflow.url",
             "MLflow sends no webhooks for stages",
-            "add the tracking server's address, so that it is asked; or use an alias",
+            "add the tracking server's address, so that it can be polled; or use an alias",
         );
     }
     let every_ms = written.every.map_or(60_000, Span::ms);

@@ -109,7 +109,7 @@ pub(super) fn choose(check: &mut Check, spec: &RolloutSpec, stages: &[Stage]) ->
     if by == Some(Metric::ConfidenceMean) && spec.confidence.is_none() {
         check.refuse(
             "spec.choose.by",
-            "nothing is known of the models' confidence",
+            "the models' confidence is not measured",
             "add spec.confidence with the header that carries it",
         );
     }

@@ -46,7 +46,7 @@ pub(super) fn bandit(
     if by == Metric::ConfidenceMean && spec.confidence.is_none() {
         check.refuse(
             "spec.bandit.by",
-            "nothing is known of the models' confidence",
+            "the models' confidence is not measured",
             "add spec.confidence with the header that carries it",
         );
     }

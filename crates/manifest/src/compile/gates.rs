@@ -196,7 +196,7 @@ fn external(check: &mut Check, at: &str, written: &typed::Gate, source: &Source)
     }
     if written.consecutive == Some(0) {
         let remedy = "write 1 or more: readings are not tested, so without any the gate would pass unseen";
-        check.refuse(format!("{at}.consecutive"), "no good reading is asked for", remedy);
+        check.refuse(format!("{at}.consecutive"), "the gate would pass without a good reading", remedy);
     }
     sources::source(check, at, source);
     if written.against.is_some() && !source.gives_stable() {

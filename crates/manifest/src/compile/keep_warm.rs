@@ -17,7 +17,7 @@ pub(super) fn keep_warm(
     let for_ms = span(written.time, HALF_AN_HOUR_MS);
     if for_ms == 0 {
         let remedy = "write a time such as 30m, or leave keepWarm out";
-        check.refuse(format!("{at}.for"), "nothing is kept", remedy);
+        check.refuse(format!("{at}.for"), "the old version would be kept for no time", remedy);
     }
     endpoints(check, at, &written.endpoints);
     if written.hook.is_some() && written.kubernetes.is_some() {

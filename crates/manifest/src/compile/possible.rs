@@ -50,7 +50,7 @@ pub(super) fn margin(check: &mut Check, at: &str, against: &Against, metric: Met
         {
             check.refuse(
                 field,
-                format!("{factor} times stable's rate is told from stable's by no amount of traffic"),
+                format!("no amount of traffic can tell {factor} times stable's rate from stable's"),
                 "write 2% or more, such as 50% or 1.5x; or percentage points, such as 0.5pp",
             );
         }

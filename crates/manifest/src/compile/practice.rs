@@ -25,7 +25,7 @@ pub(super) fn practice(
     gates: &[Gate],
 ) -> Box<Practice> {
     if written.drill.is_none() && written.aa.is_none() {
-        check.refuse(AT, "nothing is to be tried", "name drill or aa, or leave the field out");
+        check.refuse(AT, "neither drill nor aa is set", "name drill or aa, or leave the field out");
     }
     Box::new(Practice {
         drill: written.drill.as_ref().map(|written| drill(check, written, windows)),
@@ -111,7 +111,7 @@ fn timetable(
         }
         None if at.is_empty() => {
             let remedy = "write every: 7d, or at: [{days: [mon], time: '09:00'}]";
-            check.refuse(field, "it is not said when", remedy);
+            check.refuse(field, "neither every nor at is set", remedy);
             Times::Every(WITHIN_MS)
         }
         None => {

@@ -29,7 +29,7 @@ pub(super) fn source(check: &mut Check, at: &str, source: &Source) {
         let filled = text.replace("{{rollout}}", "").replace("{{stable}}", "").replace("{{canary}}", "");
         if filled.contains("{{") {
             let remedy = "use {{rollout}}, {{stable}} and {{canary}}, and {{model}} or {{region}} where there are several";
-            check.refuse(&field, "it holds a placeholder nobody fills in", remedy);
+            check.refuse(&field, "it holds an unknown placeholder", remedy);
         }
     }
     let (Source::Prometheus(Prometheus { bearer_token_file: file, .. })

@@ -47,7 +47,7 @@ pub(super) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
     vec![Problem::warning(
         field,
         format!(
-            "{lists} of your own stand in the place of preset default's, and nobody watches {}",
+            "{lists} of your own replace those of preset default, so none of them watches {}",
             all.join(", ")
         ),
         format!(

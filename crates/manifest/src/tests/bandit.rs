@@ -136,7 +136,10 @@ fn what_cannot_be_is_named() {
     refused(&with("{ceiling: 20%, floor: 0%}"), "spec.bandit.floor: a version without traffic");
     refused(&with("{ceiling: 20%, every: 29s}"), "spec.bandit.every: 29s is too often");
     refused(&with("{ceiling: 20%, from: 7%}"), "spec.bandit.from: no stage has the weight 7%");
-    refused(&with("{ceiling: 20%, by: confidence_mean}"), "spec.bandit.by: nothing is known");
+    refused(
+        &with("{ceiling: 20%, by: confidence_mean}"),
+        "spec.bandit.by: the models' confidence is not measured",
+    );
     let reads = "gates: [{name: errors, metric: error_rate, max: 5%, consecutive: 3, every: 3m}]\n";
     refused(&format!("{reads}{}", with("{ceiling: 20%}")), "leave gate errors no time for its windows of 3m");
     let sticky = "assignment: {mode: sticky, keys: [{header: u}]}\n";

@@ -57,7 +57,7 @@ fn margins_that_no_traffic_proves_are_refused() {
     check(
         &gate("metric: error_rate, margin: 0.5%"),
         &[
-            "error (line 7): spec.gates[0].margin: 1.005 times stable's rate is told from stable's by no amount of traffic; write 2% or more, such as 50% or 1.5x; or percentage points, such as 0.5pp",
+            "error (line 7): spec.gates[0].margin: no amount of traffic can tell 1.005 times stable's rate from stable's; write 2% or more, such as 50% or 1.5x; or percentage points, such as 0.5pp",
         ],
     );
     check(&gate("metric: error_rate, margin: 0.5pp"), &[]);
@@ -165,7 +165,7 @@ fn what_own_gates_leave_unwatched_is_said() {
     let gate = "{name: g, metric: error_rate, against: stable, margin: 2x}";
     let said = |at: &str, lists: &str, what: &str, name: &str| {
         format!(
-            "warning (line {at}: {lists} of your own stand in the place of preset default's, and nobody watches {what}; add `preset: default` to keep those beside yours (and leave one out by `{{name: {name}, level: off}}`), or watch them"
+            "warning (line {at}: {lists} of your own replace those of preset default, so none of them watches {what}; add `preset: default` to keep those beside yours (and leave one out by `{{name: {name}, level: off}}`), or watch them"
         )
     };
     check(&format!("gates: [{gate}]"), &[&said("7): spec.gates", "gates", "answer times", "latency")]);

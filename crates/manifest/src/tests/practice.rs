@@ -18,11 +18,11 @@ fn check(lines: &str, expected: &[&str]) {
 
 #[test]
 fn what_is_wrong_with_it_is_said() {
-    check("", &["error: nothing is to be tried; name drill or aa, or leave the field out"]);
+    check("", &["error: neither drill nor aa is set; name drill or aa, or leave the field out"]);
     check(
         "drill: {}, aa: {every: 1h, at: [{time: '09:00'}]}",
         &[
-            "error.drill: it is not said when; write every: 7d, or at: [{days: [mon], time: '09:00'}]",
+            "error.drill: neither every nor at is set; write every: 7d, or at: [{days: [mon], time: '09:00'}]",
             "error.aa.at: every is given as well; keep one of the two",
         ],
     );

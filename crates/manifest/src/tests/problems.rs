@@ -13,7 +13,7 @@ pub(super) fn check(lines: &str, expected: &[&str]) {
     };
     let said: Vec<String> = said.iter().map(ToString::to_string).collect();
     // Most texts are about one gate; that it stands in the place of others is told of those that say so.
-    let of_preset = |said: &str| said.contains("stand in the place of preset");
+    let of_preset = |said: &str| said.contains("replace those of preset");
     let wanted = expected.iter().any(|said| of_preset(said));
     let said: Vec<String> = said.into_iter().filter(|said| wanted || !of_preset(said)).collect();
     assert_eq!(said, expected, "{text}");
@@ -221,7 +221,7 @@ fn warnings_name_line_field_and_remedy() {
         "confidence: {fromHeader: x-c}\nhandBack: {hook: {url: http://deploy}}",
         &[
             "warning (line 4): spec: it can reach 1800 series in each sidecar: 300 outcomes, 1240 answer times, 260 confidence; count less where that is much: `baseline: false`, no `confidence`, `assignment.unit: request`",
-            "warning (line 8): spec.handBack.endpoints: the hook's word is taken for it that stable serves the new version; list stable's endpoints, so that they are asked",
+            "warning (line 8): spec.handBack.endpoints: only the hook says that stable serves the new version; list stable's endpoints, so that their version is checked",
         ],
     );
 }
@@ -297,7 +297,7 @@ fn what_is_kept_can_be_kept() {
     check(
         "keepWarm: {for: 0s, endpoints: [c], versionHeader: x, jsonPointer: /v}\nafter: {succeeded: {}, rolledBack: {command: []}}",
         &[
-            "error (line 7): spec.keepWarm.for: nothing is kept; write a time such as 30m, or leave keepWarm out",
+            "error (line 7): spec.keepWarm.for: the old version would be kept for no time; write a time such as 30m, or leave keepWarm out",
             "error (line 7): spec.keepWarm.endpoints[0]: \"c\" is not a URL; begin with http:// or https:// and a host",
             "error (line 7): spec.keepWarm.jsonPointer: versionHeader is given as well; keep one of the two",
             "error (line 8): spec.after.succeeded: it is not exactly one of url and command; keep one of the two",
@@ -307,7 +307,7 @@ fn what_is_kept_can_be_kept() {
     check(
         "keepWarm: {for: 1h}",
         &[
-            "warning (line 7): spec.keepWarm.endpoints: nobody is asked which version is behind the canary route; list the canary route's endpoints: without them `serin rollback` wants --unverified",
+            "warning (line 7): spec.keepWarm.endpoints: no endpoint is asked which version is behind the canary route; list the canary route's endpoints: without them `serin rollback` wants --unverified",
         ],
     );
 }

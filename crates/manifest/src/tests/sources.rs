@@ -16,8 +16,8 @@ fn sources_of_ones_own_are_checked() {
     check(
         "gates: [{name: a, source: {prometheus: {url: 'http://p', query: 'f{{version}}'}}, min: 1, consecutive: 0}]",
         &[
-            "error (line 7): spec.gates[0].consecutive: no good reading is asked for; write 1 or more: readings are not tested, so without any the gate would pass unseen",
-            "error (line 7): spec.gates[0].source.prometheus.query: it holds a placeholder nobody fills in; use {{rollout}}, {{stable}} and {{canary}}, and {{model}} or {{region}} where there are several",
+            "error (line 7): spec.gates[0].consecutive: the gate would pass without a good reading; write 1 or more: readings are not tested, so without any the gate would pass unseen",
+            "error (line 7): spec.gates[0].source.prometheus.query: it holds an unknown placeholder; use {{rollout}}, {{stable}} and {{canary}}, and {{model}} or {{region}} where there are several",
         ],
     );
     check(

@@ -41,7 +41,7 @@ fn what_is_wrong_is_named_with_line_field_and_remedy() {
     check(
         &format!("  mlflow: {{model: ranker, when: {{alias: a, created: true}}, every: 1s}}\n{TEMPLATE}"),
         &[
-            "error (line 5): spec.mlflow: nobody asks the registry, and it may not tell; add mlflow.url, the tracking server's address, or a webhook",
+            "error (line 5): spec.mlflow: the registry is not polled, and no webhook reports new versions; add mlflow.url, the tracking server's address, or a webhook",
             "error (line 5): spec.mlflow.when: it is not exactly one of alias, tag, stage and created; keep one, such as `when: {alias: challenger}`",
             "error (line 5): spec.mlflow.every: 1s is too often; write 5s or more",
         ],
@@ -51,7 +51,7 @@ fn what_is_wrong_is_named_with_line_field_and_remedy() {
             "  mlflow: {{model: ranker, when: {{stage: Staging}}}}\n  webhook: {{unsigned: true}}\n{TEMPLATE}"
         ),
         &[
-            "error (line 5): spec.mlflow.url: MLflow sends no webhooks for stages; add the tracking server's address, so that it is asked; or use an alias",
+            "error (line 5): spec.mlflow.url: MLflow sends no webhooks for stages; add the tracking server's address, so that it can be polled; or use an alias",
         ],
     );
     check(
