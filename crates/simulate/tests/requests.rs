@@ -101,7 +101,7 @@ fn retries_do_not_hide_failures() {
     let tried = check("hidden-by-retries", Some(SHORT), 60.0, 3, 900);
     assert_eq!(tried.rolled_back.count, 3, "{tried:#?}");
     assert!(tried.by.keys().all(|by| by.contains("retries-limit")), "{tried:#?}");
-    let blind = format!("{SHORT}\n  guardrails: [{{name: retries-limit, level: off}}]");
+    let blind = format!("{SHORT}\n  preset: default\n  guardrails: [{{name: retries-limit, level: off}}]");
     let tried = check("hidden-by-retries", Some(&blind), 60.0, 1, 1_500);
     assert_eq!(tried.promoted.count, 1, "{tried:#?}");
 }

@@ -16,7 +16,7 @@ const SLOW_RAIL: &str = "gates: [{name: sure, metric: error_rate, max: 99%}]
 guardrails: [{name: limit, metric: latency_p99, max: 400ms}]
 ";
 const GATE: &str = "gates: [{name: limit, metric: error_rate, max: 5%}]
-guardrails: [{name: errors-limit, level: off}, {name: overdue-limit, level: off}, {name: gone-limit, level: off}]
+guardrails: [{name: slow, metric: latency_p99, max: 10s}]
 ";
 
 const BAD: Model = Model { errors: 0.2, ..GOOD };
