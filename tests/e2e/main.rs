@@ -49,6 +49,8 @@ mod restarts;
 #[cfg(test)]
 mod restored;
 #[cfg(test)]
+mod retries;
+#[cfg(test)]
 mod rollouts;
 #[cfg(test)]
 mod scenarios;
