@@ -26,6 +26,7 @@ pub enum Map {
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub enum Buffer {
+    ResponseBody = 1,
     CallResponseBody = 4,
     VmConfiguration = 6,
     PluginConfiguration = 7,
@@ -153,8 +154,13 @@ pub fn tick_every(milliseconds: u32) -> Result<(), Refused> {
 }
 
 pub fn buffer(buffer: Buffer) -> Result<Vec<u8>, Refused> {
+    part(buffer, 0, usize::MAX)
+}
+
+/// At most `max` bytes of a buffer, from `start` on.
+pub fn part(buffer: Buffer, start: usize, max: usize) -> Result<Vec<u8>, Refused> {
     // SAFETY: the host writes one pointer and one length.
-    bytes(|data, len| unsafe { proxy_get_buffer_bytes(buffer as u32, 0, usize::MAX, data, len) })
+    bytes(|data, len| unsafe { proxy_get_buffer_bytes(buffer as u32, start, max, data, len) })
 }
 
 /// A header's value, of any bytes; empty when the host has it empty.

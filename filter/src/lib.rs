@@ -5,6 +5,7 @@
 //! on_tick             is the lease alive? one VM in the process asks the controller
 //! on_request_headers  claim, assign, count, set the routing header
 //! on_response_headers version and confidence headers
+//! on_response_body    watch the answer go by, where the policy asks for what it says
 //! on_log              count how it ended
 //! ```
 //!
@@ -13,6 +14,7 @@
 
 #![allow(missing_docs)] // proxy_wasm::main! exports an undocumented function
 
+mod body;
 mod configure;
 mod count;
 mod host;

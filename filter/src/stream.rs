@@ -6,8 +6,11 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use split::{Assignment, Attribute, Cause, Claim, Confidence};
-use tally::{AnswerTime, Class, ConfidenceReading, End, Ending, Outcome, StatusIn, Ticket, grpc_status};
+use tally::{
+    AnswerReading, AnswerTime, Class, ConfidenceReading, End, Ending, Outcome, StatusIn, Ticket, grpc_status,
+};
 
+use crate::body::Body;
 use crate::configure::Active;
 use crate::count::Counters;
 use crate::host::{self, Map};
@@ -20,6 +23,9 @@ pub struct Stream {
     ticket: Option<Ticket>,
     /// `grpc-status` of the response's trailers, which are gone by the time of the log.
     trailer_status: Option<i64>,
+    /// When the request began, in nanoseconds by the steady clock: known where its answer is to be read.
+    began_ns: Option<u64>,
+    body: Option<Body>,
 }
 
 /// What was decided for a request this proxy counts.
@@ -54,7 +60,7 @@ impl split::Request for Live {
 
 impl Stream {
     pub const fn new(active: Option<Rc<Active>>) -> Self {
-        Self { active, decided: None, ticket: None, trailer_status: None }
+        Self { active, decided: None, ticket: None, trailer_status: None, began_ns: None, body: None }
     }
 
     fn route(&mut self) -> Option<()> {
@@ -76,6 +82,9 @@ impl Stream {
         if assignment.arm.is_challenger() {
             counters.note_challenger();
         }
+        if claim.answers().is_some() && assignment.cause == Cause::Weight {
+            self.began_ns = host::steady().ok();
+        }
         self.decided = Some(Decided { rollout: claim.index(), assignment });
         Some(())
     }
@@ -87,7 +96,7 @@ impl Stream {
         Some((claim, active.counters.get(decided.rollout)?, decided.assignment))
     }
 
-    fn tag(&self) -> Option<()> {
+    fn tag(&mut self) -> Option<()> {
         if let Some(ticket) = &self.ticket {
             ticket.end(Ending::Answered);
         }
@@ -97,10 +106,13 @@ impl Stream {
         if let (Some(confidence), Some(active)) = (claim.confidence(), &self.active) {
             show_confidence(confidence, claim.confidence_in(assignment.arm), active, counters, assignment);
         }
+        let body = Body::begin(claim.answers()?, self.began_ns?);
+        self.body = body;
         Some(())
     }
 
-    fn finish(&self) -> Option<()> {
+    fn finish(&mut self) -> Option<()> {
+        let body = self.body.take();
         let (claim, counters, assignment) = self.decision()?;
         let Assignment { arm, cause, .. } = assignment;
         let answer_ns = nanoseconds("response\0backend_latency");
@@ -120,6 +132,12 @@ impl Stream {
         let (is_present, counts_groups) = (counters.is_present(), claim.counts_groups());
         let outcome = Outcome { assignment, class, retried, time, is_present, counts_groups };
         outcome.counted().for_each(|what| counters.count(arm, what));
+        // As of answer times: only of the weights in force.
+        if let (Some(body), true, Some(active)) = (body, is_present, &self.active) {
+            let reading = AnswerReading { observed: body.observed(), confidence: claim.confidence() };
+            let draw = || active.draws.borrow_mut().draw();
+            reading.counted(draw).for_each(|what| counters.count(arm, what));
+        }
         Some(())
     }
 }
@@ -167,7 +185,8 @@ fn show_confidence(
     counters: &Counters,
     assignment: Assignment,
 ) {
-    let model = host::header(Map::Response, &rules.from_header).ok();
+    // One that stands in the body is counted at the end, and no header can tell of it: they are on their way by then.
+    let model = rules.from_header.as_ref().and_then(|name| host::header(Map::Response, name).ok());
     let is_evidence = assignment.cause == Cause::Weight && counters.is_present();
     let draw = || active.draws.borrow_mut().draw();
     let reading = ConfidenceReading::of(rules, model.as_deref(), fallback, is_evidence, draw);
@@ -197,6 +216,13 @@ impl HttpContext for Stream {
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         let _ = self.tag();
+        Action::Continue
+    }
+
+    fn on_http_response_body(&mut self, size: usize, _: bool) -> Action {
+        if let Some(body) = &mut self.body {
+            body.chunk(size);
+        }
         Action::Continue
     }
 

@@ -28,13 +28,13 @@ pub use object::{OBJECT_ANNOTATION, ObjectView};
 pub use ready::{Check, Readiness};
 pub use refusal::{MOVED_ON, Problem, Refusal};
 pub use rollout::{
-    ActionView, AgedView, Answer, ArmView, AttentionKind, AttentionView, BanditView, BaselineView,
-    ChallengerOutcome, CountsView, Demand, Difference, DrillLeaseView, DrillPhase, DrillPushView, DrillView,
-    ExposedView, GateStanding, GateWatchView, GroupView, HookCallView, KeepWarmView, LeaseSkipped, Load,
-    MomentsView, NextStep, OpenEnum, Outcome, OverrideView, ParityFinding, ParityGateView, ParityPhase,
-    ParitySplitView, ParityVerdict, ParityView, PhaseName, PostRunHook, PracticeView, PromiseView,
-    RecordView, ReturningView, RollbackView, ShareView, StageView, UnwatchedView, VerdictView, View,
-    WatchStanding, WatchView,
+    ActionView, AgedView, Answer, AnswersView, ArmView, AttentionKind, AttentionView, BanditView,
+    BaselineView, ChallengerOutcome, CountsView, Demand, Difference, DrillLeaseView, DrillPhase,
+    DrillPushView, DrillView, ExposedView, GateStanding, GateWatchView, GroupView, HookCallView,
+    KeepWarmView, LeaseSkipped, Load, MomentsView, NextStep, OpenEnum, Outcome, OverrideView, ParityFinding,
+    ParityGateView, ParityPhase, ParitySplitView, ParityVerdict, ParityView, PhaseName, PostRunHook,
+    PracticeView, PromiseView, RecordView, ReturningView, RollbackView, ShareView, StageView, UnwatchedView,
+    VerdictView, View, WatchStanding, WatchView,
 };
 pub use run::{Ack, ClaimedBy, Latency, Nack, PastView, QueuedView, RunView};
 pub use time::{instant, moment};

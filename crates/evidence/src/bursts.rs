@@ -122,7 +122,7 @@ impl Effects {
             Metric::Overdue | Metric::GoneRate => self.overdue,
             Metric::LatencyP99 => self.slow,
             Metric::RetryRate => self.retried,
-            Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => 1.0,
+            _ => 1.0,
         }
     }
 }

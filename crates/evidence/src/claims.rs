@@ -59,7 +59,7 @@ pub fn claim(gate: &Gate, compares: bool) -> String {
                 value(metric, against.pass_below)
             )
         }
-        Metric::LatencyP99 => format!(
+        metric if metric.is_time() => format!(
             "below {} times stable's, or at most {} times as many beyond it",
             digits(against.margin),
             digits(more_beyond(against.margin))

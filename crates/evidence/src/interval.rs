@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use split::Arm;
 
+use crate::Answers;
+
 /// The counts of one look, of all proxies together. Only requests assigned by weight (`cause=weight`) belong here.
 ///
 /// Proxies under the same weights are added up: the weights say in which proportion each splits its requests, so the sums
@@ -131,6 +133,9 @@ pub struct Counts {
     /// the source does not count groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<Group>>,
+    /// What the bodies of answers said.
+    #[serde(skip_serializing_if = "Answers::is_empty")]
+    pub answers: Answers,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
@@ -201,9 +206,11 @@ impl Stratum {
 }
 
 impl Counts {
-    /// The same without answer times.
+    /// The same without answer times and other distributions.
     pub fn without_latencies(&self) -> Self {
-        Self { latency: Bins::default(), ..self.clone() }
+        let mut bare = Self { latency: Bins::default(), ..self.clone() };
+        bare.answers.forget_distributions();
+        bare
     }
 
     /// Adds another arm's or proxy's counts of the same interval.
@@ -219,9 +226,8 @@ impl Counts {
         self.retried += other.retried;
         self.overdue.add(other.overdue);
         self.latency.add(&other.latency);
-        self.confidence.n += other.confidence.n;
-        self.confidence.sum += other.confidence.sum;
-        self.confidence.sum_squares += other.confidence.sum_squares;
+        self.confidence.merge(other.confidence);
+        self.answers.add(&other.answers);
         if let Some(groups) = &other.groups {
             self.groups.get_or_insert_default().extend_from_slice(groups);
         }
@@ -229,6 +235,12 @@ impl Counts {
 }
 
 impl Bins {
+    /// Is nothing in any bin?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds another histogram.
     pub fn add(&mut self, other: &Self) {
         for (&bin, &n) in &other.0 {
@@ -289,6 +301,19 @@ impl Bins {
 }
 
 impl Moments {
+    /// Is there no value?
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.n == 0
+    }
+
+    /// Adds another's.
+    pub fn merge(&mut self, other: Self) {
+        self.n += other.n;
+        self.sum += other.sum;
+        self.sum_squares += other.sum_squares;
+    }
+
     /// Adds a value that came `by` times.
     #[allow(clippy::cast_precision_loss)] // counts below 2^53
     pub fn add(&mut self, value: f64, by: u64) {

@@ -4,6 +4,7 @@
 //! stage. All tests are e-processes of crate `judge`, so looking often costs nothing.
 
 mod anomaly;
+mod answers;
 mod bursts;
 mod claims;
 mod clumps;
@@ -27,6 +28,7 @@ use judge::gate::Span;
 use manifest::{Gate, Guardrail, Insufficient, Metric, Plan, Unit};
 use serde::{Deserialize, Serialize};
 
+pub use answers::Answers;
 use bursts::Bursts;
 pub use bursts::Effects;
 use claims::OF_COPIES;
@@ -153,7 +155,7 @@ impl Evidence {
             let late = look.of_stage && look.baked_ms >= gate.start_after_ms;
             if !look.warming {
                 let look = Look { of_stage: late, ..look };
-                let times = gate.metric() == Metric::LatencyP99;
+                let times = gate.metric().is_time();
                 let (canary, of_control) =
                     if times { (&interval.canary, &control) } else { (&bare.0, &bare.1) };
                 evidence.look_aside(gate, (Some(canary), of_control), (scale, clumps), look, may_share);
@@ -176,12 +178,12 @@ impl Evidence {
                 continue;
             }
             // A cold model is slow, not broken: only its times are excused, and those of copies.
-            if !((look.warming || look.copies) && guardrail.metric == Metric::LatencyP99) {
+            if !((look.warming || look.copies) && guardrail.metric.is_time()) {
                 // A guardrail guards from the first request; how users clump is taken in as soon as it is known.
                 let span = Span { ms: look.span_ms, of_stage: false };
                 let deff = clumps.of(guardrail.metric).unwrap_or(1.0);
                 let beside = |control| Some(control).filter(|_| guardrail.against_stable && look.concurrent);
-                let times = guardrail.metric == Metric::LatencyP99;
+                let times = guardrail.metric.is_time();
                 let (canary, of_control) =
                     if times { (&interval.canary, &control) } else { (&bare.0, &bare.1) };
                 evidence.look_aside(guardrail, (Some(canary), of_control), (scale, deff), look, may_share);

@@ -1,12 +1,21 @@
 //! From counts to what the tests eat.
 
 use judge::anytime::{Bins as TailBins, ScoreStratum, Stratum, TailStratum, Trials};
-use manifest::Metric;
+use manifest::{Metric, MetricKind};
 
 use crate::{Bins, Counts, Moments};
 
 /// The part of requests above a 99th percentile.
 pub const TAIL: f64 = 0.01;
+
+/// The times of which the metric is a percentile.
+pub const fn times(metric: Metric, counts: &Counts) -> &Bins {
+    match metric {
+        Metric::TimeToFirstTokenP95 => &counts.answers.first_token,
+        Metric::TimePerOutputTokenP95 => &counts.answers.token_time,
+        _ => &counts.latency,
+    }
+}
 
 /// Requests and events of a rate, for a limit.
 pub fn trials(metric: Metric, counts: &Counts) -> Trials {
@@ -14,6 +23,11 @@ pub fn trials(metric: Metric, counts: &Counts) -> Trials {
         Metric::Overdue => (counts.overdue.reached, counts.overdue.overdue),
         Metric::GoneRate => (counts.finished, counts.gone),
         Metric::RetryRate => (counts.tried, counts.retried),
+        Metric::AnswerErrorRate => (counts.answers.seen, counts.answers.errors),
+        Metric::UnseenRate => (counts.answers.seen + counts.answers.unseen, counts.answers.unseen),
+        Metric::RefusalRate => (counts.answers.seen, counts.answers.refusals),
+        Metric::EmptyRate => (counts.answers.seen, counts.answers.empty),
+        Metric::InvalidRate => (counts.answers.seen, counts.answers.invalid),
         _ => (counts.outcomes, counts.errors),
     };
     Trials { n, k: k.min(n) }
@@ -50,6 +64,12 @@ pub fn tails(canary: &Bins, control: &Bins) -> TailStratum {
         }
         raised
     };
+    TailStratum { canary: bins(canary), stable: bins(control) }
+}
+
+/// Times of tokens of both arms: these are of a millisecond and less, and each counts.
+pub fn token_tails(canary: &Bins, control: &Bins) -> TailStratum {
+    let bins = |bins: &Bins| bins.0.iter().map(|(&bin, &n)| (i32::from(bin), n)).collect();
     TailStratum { canary: bins(canary), stable: bins(control) }
 }
 
@@ -90,18 +110,19 @@ pub fn shown(metric: Metric, counts: &Counts, beside: bool) -> (Option<f64>, u64
 /// The metric's value, and the requests it rests on.
 #[allow(clippy::cast_precision_loss)] // counts below 2^53
 pub fn estimate(metric: Metric, counts: &Counts) -> (Option<f64>, u64) {
-    match metric {
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => {
+    match metric.kind() {
+        MetricKind::Rate => {
             let Trials { n, k } = trials(metric, counts);
             ((n > 0).then(|| k as f64 / n as f64), n)
         }
-        Metric::LatencyP99 => {
+        MetricKind::Time => {
             // Slower than every edge is shown as the last edge: infinity is no number in JSON.
             let last = tally::latency_upper_ms(tally::LATENCY_TOP.saturating_sub(1));
-            (counts.latency.quantile_ms(1.0 - TAIL).map(|ms| ms.min(last)), counts.latency.total())
+            let times = times(metric, counts);
+            (times.quantile_ms(1.0 - metric.tail()).map(|ms| ms.min(last)), times.total())
         }
-        Metric::ExternalLow | Metric::ExternalHigh => (None, 0),
-        Metric::ConfidenceMean => {
+        MetricKind::Figure => (None, 0),
+        MetricKind::Score => {
             let Moments { n, sum, .. } = counts.confidence;
             ((n > 0).then(|| sum / n as f64), n)
         }

@@ -7,10 +7,10 @@
 
 use judge::anytime::Scale;
 use judge::gate::Span;
-use manifest::{Limit, Metric};
+use manifest::{Limit, Metric, MetricKind};
 
 use crate::Counts;
-use crate::measure::{TAIL, estimate};
+use crate::measure::{estimate, times};
 use crate::test::Test;
 
 /// Halvings of what lies between a limit that is proven and one that is not.
@@ -35,23 +35,23 @@ pub fn proven(metric: Metric, counts: &Counts, scale: Scale, deff: f64, alpha: f
             })
             .unwrap_or(false)
     };
-    match metric {
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => {
+    match metric.kind() {
+        MetricKind::Rate => {
             let between = |near: f64, far: f64| (near * far).sqrt();
             nearest(seen.max(LEAST_RATE), 1.0 - 1e-9, between, holds)
         }
-        Metric::LatencyP99 => {
-            let first = counts.latency.quantile_bin(1.0 - TAIL)?;
+        MetricKind::Time => {
+            let first = times(metric, counts).quantile_bin(1.0 - metric.tail())?;
             (first..tally::LATENCY_TOP).map(|bin| tally::latency_upper_ms(bin).ceil()).find(|&ms| holds(ms))
         }
-        Metric::ConfidenceMean => {
+        MetricKind::Score => {
             let step = (seen - scale.min) / f64::from(PLACES);
             let place = |index: u32| seen - step * f64::from(index);
             let far = (1..PLACES).find(|&index| holds(place(index)))?;
             nearest(place(far - 1), place(far), |near, far| 0.5 * (near + far), holds)
         }
         // Numbers without counts.
-        Metric::ExternalLow | Metric::ExternalHigh => None,
+        MetricKind::Figure => None,
     }
 }
 

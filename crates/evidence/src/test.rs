@@ -7,11 +7,11 @@ use judge::gate::{
     Answers, Limits, RateGate, RateLimit, RateRules, ScoreGate, ScoreLimit, ScoreRules, Span, TailGate,
     TailRules,
 };
-use manifest::{Against, Limit, Metric, Plan};
+use manifest::{Against, Limit, Metric, MetricKind, Plan};
 use serde::{Deserialize, Serialize};
 
 use crate::Counts;
-use crate::measure::{TAIL, bins_of, scores, stratum, tails, trials};
+use crate::measure::{bins_of, scores, stratum, tails, times, token_tails, trials};
 
 /// One comparison: of the canary alone with a limit, or with stable at the same moments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,13 @@ pub enum Test {
     Tail(TailGate),
     /// A mean against stable's.
     Score(ScoreGate),
+    /// Other times than those of whole answers against stable's.
+    Times {
+        /// Which.
+        metric: Metric,
+        /// The statistics.
+        gate: TailGate,
+    },
 }
 
 /// A guardrail that is held beside stable bears so many times stable's events: what is closer is a gate's to find.
@@ -63,13 +70,14 @@ impl Test {
     pub fn limit(metric: Metric, limit: Limit, scale: Scale) -> Result<Self, JudgeError> {
         #[allow(clippy::float_cmp)] // the same number, not the same result
         let two = limit.fail != limit.pass;
-        if metric == Metric::ConfidenceMean {
-            let limits = Limits { fail: limit.fail, pass: limit.pass, two };
-            return ScoreLimit::new(scale, limits).map(Self::ScoreLimit);
+        let limits = Limits { fail: limit.fail, pass: limit.pass, two };
+        match metric.kind() {
+            MetricKind::Score => return ScoreLimit::new(scale, limits).map(Self::ScoreLimit),
+            _ => {}
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // below a year, not negative
-        let ms = |limit: f64| (metric == Metric::LatencyP99).then_some(limit.round() as u64);
-        let share = |limit: f64| if metric == Metric::LatencyP99 { TAIL } else { limit };
+        let ms = |limit: f64| metric.is_time().then_some(limit.round() as u64);
+        let share = |limit: f64| if metric.is_time() { metric.tail() } else { limit };
         let limits = Limits { fail: share(limit.fail), pass: share(limit.pass), two };
         Ok(Self::RateLimit {
             metric,
@@ -95,17 +103,17 @@ impl Test {
     /// As [`Self::beside`], of any metric: the canary is worse than stable by more than a limit has to bear, whatever
     /// stable shows.
     pub fn worse(metric: Metric, limit: f64, scale: Scale) -> Result<Self, JudgeError> {
-        match metric {
-            Metric::LatencyP99 => TailGate::new(TailRules {
+        match metric.kind() {
+            MetricKind::Time => TailGate::new(TailRules {
                 harm_bins: bins_of(BESIDE, true),
                 margin_bins: bins_of(BESIDE, false),
                 late: false,
                 more_beyond: more_beyond(BESIDE),
-                tail: TAIL,
+                tail: metric.tail(),
                 top: i32::from(tally::LATENCY_TOP),
             })
-            .map(Self::Tail),
-            Metric::ConfidenceMean => ScoreGate::new(ScoreRules {
+            .map(|gate| Self::tail(metric, gate)),
+            MetricKind::Score => ScoreGate::new(ScoreRules {
                 scale,
                 harm: margin(BESIDE_MEAN, 0.0),
                 margin: margin(BESIDE_MEAN, 0.0),
@@ -119,14 +127,9 @@ impl Test {
     /// The canary against stable.
     pub fn against(metric: Metric, against: Against, scale: Scale) -> Result<Self, JudgeError> {
         let late = against.has_marginal_range();
-        match metric {
+        match metric.kind() {
             // External figures have no counts and never come here.
-            Metric::ErrorRate
-            | Metric::Overdue
-            | Metric::GoneRate
-            | Metric::RetryRate
-            | Metric::ExternalLow
-            | Metric::ExternalHigh => {
+            MetricKind::Rate | MetricKind::Figure => {
                 let rules = RateRules {
                     harm: against.harm,
                     harm_points: against.harm_points,
@@ -137,16 +140,16 @@ impl Test {
                 };
                 Ok(Self::Rate { metric, gate: RateGate::new(rules)? })
             }
-            Metric::LatencyP99 => TailGate::new(TailRules {
+            MetricKind::Time => TailGate::new(TailRules {
                 harm_bins: bins_of(against.harm, true),
                 margin_bins: bins_of(against.margin, false),
                 late,
                 more_beyond: more_beyond(against.margin),
-                tail: TAIL,
+                tail: metric.tail(),
                 top: i32::from(tally::LATENCY_TOP),
             })
-            .map(Self::Tail),
-            Metric::ConfidenceMean => ScoreGate::new(ScoreRules {
+            .map(|gate| Self::tail(metric, gate)),
+            MetricKind::Score => ScoreGate::new(ScoreRules {
                 scale,
                 harm: margin(against.harm, against.harm_points),
                 margin: margin(against.margin, against.margin_points),
@@ -156,17 +159,22 @@ impl Test {
         }
     }
 
+    const fn tail(metric: Metric, gate: TailGate) -> Self {
+        match metric {
+            Metric::LatencyP99 => Self::Tail(gate),
+            _ => Self::Times { metric, gate },
+        }
+    }
+
     /// Adds an interval; to the stage's proof only when it belongs to the stage.
     pub fn observe(&mut self, canary: &Counts, control: &Counts, span: Span) -> Result<(), JudgeError> {
         match self {
             Self::RateLimit { metric, pass_ms, fail_ms, gate } => {
-                let all = canary.latency.total();
+                let bins = times(*metric, canary);
+                let all = bins.total();
                 // Of the bin a limit falls into nobody knows which side: it counts against whoever has to prove.
                 let counted = |ms: Option<u64>, beyond: fn(&crate::Bins, u64) -> u64| {
-                    ms.map_or_else(
-                        || trials(*metric, canary),
-                        |ms| Trials { n: all, k: beyond(&canary.latency, ms) },
-                    )
+                    ms.map_or_else(|| trials(*metric, canary), |ms| Trials { n: all, k: beyond(bins, ms) })
                 };
                 let (surely, perhaps) = (crate::Bins::longer_than, crate::Bins::may_exceed);
                 let counts =
@@ -177,6 +185,9 @@ impl Test {
             Self::Rate { metric, gate } => gate.observe(stratum(*metric, canary, control), span),
             Self::Tail(gate) => gate.observe(&tails(&canary.latency, &control.latency), span),
             Self::Score(gate) => gate.observe(&scores(canary.confidence, control.confidence), span),
+            Self::Times { metric, gate } => {
+                gate.observe(&token_tails(times(*metric, canary), times(*metric, control)), span)
+            }
         }
     }
 
@@ -187,6 +198,7 @@ impl Test {
             Self::Rate { gate, .. } => gate,
             Self::Tail(gate) => gate,
             Self::Score(gate) => gate,
+            Self::Times { gate, .. } => gate,
         }
     }
 
@@ -197,12 +209,13 @@ impl Test {
             Self::Rate { gate, .. } => gate,
             Self::Tail(gate) => gate,
             Self::Score(gate) => gate,
+            Self::Times { gate, .. } => gate,
         }
     }
 
     /// Answer times: the time that stable's slowest hundredth takes longer than now, in milliseconds.
     pub fn edge_ms(&self) -> Option<f64> {
-        let Self::Tail(gate) = self else { return None };
+        let (Self::Tail(gate) | Self::Times { gate, .. }) = self else { return None };
         let edge = u16::try_from(gate.edge()?).ok()?;
         Some(tally::latency_upper_ms(edge)).filter(|ms| ms.is_finite())
     }
@@ -253,4 +266,51 @@ fn margin(part: f64, points: f64) -> Margin {
 /// the claim is no weaker.
 pub fn more_beyond(margin: f64) -> f64 {
     (1.0 + 2.0 * (margin - 1.0)).min(3.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use judge::gate::Span;
+    use manifest::{Against, Metric};
+    use tally::{AnswerClass, What};
+
+    use super::Test;
+    use crate::Counts;
+
+    /// What an arm's answers are like in a look: the bin of the time of each token, and how many of a hundred fail.
+    fn look(bin: u16, failed: u64) -> Counts {
+        let mut counts = Counts::default();
+        counts.answers.count(What::Answer(AnswerClass::Ok), 100 - failed);
+        counts.answers.count(What::Answer(AnswerClass::Failed), failed);
+        for (near, n) in [(0, 60), (1, 30), (2, 10)] {
+            counts.answers.count(What::TokenTime(bin + 2 * near), n);
+        }
+        counts
+    }
+
+    /// Is harm proven, and no harm, after so many looks of a hundred answers in each arm?
+    fn answers(metric: Metric, canary: &Counts, stable: &Counts, looks: u32) -> (bool, bool) {
+        let mut test =
+            Test::against(metric, Against::usual(metric), judge::anytime::Scale::UNIT).expect("a test");
+        for _ in 0..looks {
+            test.observe(canary, stable, Span { ms: 1_000, of_stage: true }).expect("an interval");
+        }
+        let answers = test.answers();
+        (answers.harm >= 20_f64.ln(), answers.no_harm >= 20_f64.ln())
+    }
+
+    #[test]
+    fn what_bodies_say_is_tested_like_what_headers_say() {
+        let stable = look(61, 1);
+        for (metric, canary) in [
+            // Half as slow again per token; failures with 200.
+            (Metric::TimePerOutputTokenP95, look(71, 1)),
+            (Metric::AnswerErrorRate, look(61, 10)),
+        ] {
+            let (harm, good) = answers(metric, &canary, &stable, 40);
+            assert!(harm && !good, "{metric:?}: harm {harm}, no harm {good}");
+            let (harm, _) = answers(metric, &stable, &stable, 200);
+            assert!(!harm, "{metric:?}: equal versions");
+        }
+    }
 }

@@ -1,15 +1,13 @@
 //! Numbers as people read them.
 
-use manifest::Metric;
+use manifest::{Metric, MetricKind};
 
 /// A metric's value with its unit, to three digits.
 pub fn value(metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => {
-            format!("{}%", digits(value * 100.0))
-        }
-        Metric::LatencyP99 => format!("{} ms", digits(value)),
-        Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => digits(value),
+    match metric.kind() {
+        MetricKind::Rate => format!("{}%", digits(value * 100.0)),
+        MetricKind::Time => format!("{} ms", digits(value)),
+        MetricKind::Score | MetricKind::Figure => digits(value),
     }
 }
 

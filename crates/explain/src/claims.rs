@@ -1,7 +1,7 @@
 //! What a gate wants proven, and what stops the run.
 
 use crate::anomaly;
-use manifest::{Gate, Metric, distance};
+use manifest::{Gate, Metric, MetricKind, distance};
 use manifest::{Quantity, Span};
 
 pub(crate) fn passes(gate: &Gate) -> String {
@@ -98,6 +98,13 @@ pub(crate) const fn words(metric: Metric) -> &'static str {
         Metric::Overdue => "the share of requests not answered in time",
         Metric::GoneRate => "the share of clients that went away",
         Metric::RetryRate => "the share of requests that took more than one try",
+        Metric::AnswerErrorRate => "the share of answers that say they failed",
+        Metric::UnseenRate => "the share of answers of which nothing is known",
+        Metric::RefusalRate => "the share of refusals",
+        Metric::EmptyRate => "the share of empty answers",
+        Metric::InvalidRate => "the share of answers that are no JSON",
+        Metric::TimeToFirstTokenP95 => "the 95th percentile of times to the first token",
+        Metric::TimePerOutputTokenP95 => "the 95th percentile of times per token",
         Metric::ExternalLow | Metric::ExternalHigh => "its reading",
     }
 }
@@ -107,11 +114,9 @@ pub(crate) fn share(share: f64) -> String {
 }
 
 pub(crate) fn value(metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::LatencyP99 => Quantity::Time(value).to_string(),
-        Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => {
-            Quantity::Plain(value).to_string()
-        }
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => share(value),
+    match metric.kind() {
+        MetricKind::Time => Quantity::Time(value).to_string(),
+        MetricKind::Score | MetricKind::Figure => Quantity::Plain(value).to_string(),
+        MetricKind::Rate => share(value),
     }
 }

@@ -1,6 +1,7 @@
 //! From a rollout as typed to the plan as meant: every rule a document must keep, and every default.
 
 mod anomaly;
+mod answers;
 mod arms;
 mod bandit;
 mod fleet;

@@ -29,6 +29,20 @@ pub enum Metric {
     GoneRate,
     /// Share of requests that took the proxy more than one try, however they ended.
     RetryRate,
+    /// Share of the answers that were looked into that failed, broke off, or are no JSON where JSON was asked for.
+    AnswerErrorRate,
+    /// Share of answers of whose bodies nothing is known.
+    UnseenRate,
+    /// Share of the answers that were looked into that refuse.
+    RefusalRate,
+    /// Share of the answers that were looked into that hold nothing.
+    EmptyRate,
+    /// Share of the answers that were looked into that are no JSON where JSON was asked for.
+    InvalidRate,
+    /// 95th percentile of the time to the first token of a stream, in milliseconds.
+    TimeToFirstTokenP95,
+    /// 95th percentile of the time per token after the first of a stream, in milliseconds.
+    TimePerOutputTokenP95,
     /// A number from the gate's own source; larger is worse. Not written: it follows from `source` with `max`.
     #[schemars(skip)]
     ExternalLow,
@@ -48,6 +62,13 @@ impl Metric {
             Self::Overdue => "overdue",
             Self::GoneRate => "gone_rate",
             Self::RetryRate => "retry_rate",
+            Self::AnswerErrorRate => "answer_error_rate",
+            Self::UnseenRate => "unseen_rate",
+            Self::RefusalRate => "refusal_rate",
+            Self::EmptyRate => "empty_rate",
+            Self::InvalidRate => "invalid_rate",
+            Self::TimeToFirstTokenP95 => "time_to_first_token_p95",
+            Self::TimePerOutputTokenP95 => "time_per_output_token_p95",
             Self::ExternalLow | Self::ExternalHigh => "reading",
         }
     }
@@ -80,8 +101,67 @@ impl Metric {
     /// Is it a share of requests, between 0 and 1?
     #[must_use]
     pub const fn is_rate(self) -> bool {
-        matches!(self, Self::ErrorRate | Self::Overdue | Self::GoneRate | Self::RetryRate)
+        matches!(self.kind(), MetricKind::Rate)
     }
+
+    /// Is it a percentile of times?
+    #[must_use]
+    pub const fn is_time(self) -> bool {
+        matches!(self.kind(), MetricKind::Time)
+    }
+
+    /// The part of requests above the percentile it is, of times.
+    #[must_use]
+    pub const fn tail(self) -> f64 {
+        if matches!(self, Self::LatencyP99) { 0.01 } else { 0.05 }
+    }
+
+    /// Is it told by the bodies of answers alone?
+    #[must_use]
+    pub const fn is_of_bodies(self) -> bool {
+        matches!(
+            self,
+            Self::AnswerErrorRate
+                | Self::UnseenRate
+                | Self::RefusalRate
+                | Self::EmptyRate
+                | Self::InvalidRate
+                | Self::TimeToFirstTokenP95
+                | Self::TimePerOutputTokenP95
+        )
+    }
+
+    /// What kind of number it is.
+    #[must_use]
+    pub const fn kind(self) -> MetricKind {
+        match self {
+            Self::ErrorRate
+            | Self::Overdue
+            | Self::GoneRate
+            | Self::RetryRate
+            | Self::AnswerErrorRate
+            | Self::UnseenRate
+            | Self::RefusalRate
+            | Self::EmptyRate
+            | Self::InvalidRate => MetricKind::Rate,
+            Self::LatencyP99 | Self::TimeToFirstTokenP95 | Self::TimePerOutputTokenP95 => MetricKind::Time,
+            Self::ConfidenceMean => MetricKind::Score,
+            Self::ExternalLow | Self::ExternalHigh => MetricKind::Figure,
+        }
+    }
+}
+
+/// What kind of number a metric is: what may be asked of it, and how it is tested, follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// A share of requests.
+    Rate,
+    /// A percentile of times.
+    Time,
+    /// A mean of a bounded score, of which more is better.
+    Score,
+    /// A figure of the user's own.
+    Figure,
 }
 
 /// A claim a stage must prove; its opposite, proved at any time, ends the run. It is stored as [`stored::Gate`].

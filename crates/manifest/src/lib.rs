@@ -53,7 +53,8 @@ pub use documents::{Document, documents};
 pub use expect::Expect;
 pub use fleet::{After, HowMany, Member, Terms};
 pub use gate::{
-    Against, Basis, Figure, Gate, Guardrail, Limit, Marginal, Metric, OnFail, OnMarginal, Reads, Unread,
+    Against, Basis, Figure, Gate, Guardrail, Limit, Marginal, Metric, MetricKind, OnFail, OnMarginal, Reads,
+    Unread,
 };
 pub use incident::{OnSharedIncident, SharedIncident};
 pub use keep_warm::{AfterRun, HookHow, KeepWarm, Returning};

@@ -11,7 +11,7 @@ mod unwatched;
 
 use crate::amount::{Percent, Quantity, Span};
 use crate::compile::Fleet;
-use crate::gate::{Gate, Guardrail, Metric};
+use crate::gate::{Gate, Guardrail, Metric, MetricKind};
 use crate::lines::Lines;
 use crate::name;
 use crate::plan::{HandBackHow, Plan, Stage, Unit};
@@ -329,24 +329,24 @@ pub fn slowest<'a>(plan: &'a Plan, stage: &Stage) -> Option<(&'a str, f64)> {
 #[allow(clippy::cast_precision_loss)] // counts
 #[must_use]
 pub fn wanted(gate: &Gate) -> f64 {
-    let by_limit = gate.limit.map(|limit| match gate.metric() {
+    let by_limit = gate.limit.map(|limit| match gate.metric().kind() {
         // ln(1/alpha) and the price of not knowing by how much it is kept: six expected events, none seen.
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => 6.0 / limit.pass,
-        Metric::LatencyP99 => 6.0 / 0.01,
-        Metric::ConfidenceMean => 100.0,
-        Metric::ExternalLow | Metric::ExternalHigh => 0.0,
+        MetricKind::Rate => 6.0 / limit.pass,
+        MetricKind::Time => 6.0 / gate.metric().tail(),
+        MetricKind::Score => 100.0,
+        MetricKind::Figure => 0.0,
     });
-    let by_margin = gate.against.map(|against| match gate.metric() {
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => {
+    let by_margin = gate.against.map(|against| match gate.metric().kind() {
+        MetricKind::Rate => {
             // The growth of ln M per canary request, r - 1 - ln r times stable's rate, against ln(1/alpha) and 2 more.
             let margin = against.margin + against.margin_points / 0.01;
             let compared = 5.0 / (0.01 * (margin - 1.0 - margin.ln()));
             if against.pass_below > 0.0 { compared.min(6.7 / against.pass_below) } else { compared }
         }
-        Metric::LatencyP99 => 375.0 / (against.margin - 1.0),
+        MetricKind::Time => 3.75 / gate.metric().tail() / (against.margin - 1.0),
         // The spread of a score is taken to be a tenth of its mean; bets pay for the range of scores with some more.
-        Metric::ConfidenceMean => 100.0 + 12.0 * (0.1 / (against.margin + against.margin_points)).powi(2),
-        Metric::ExternalLow | Metric::ExternalHigh => 0.0,
+        MetricKind::Score => 100.0 + 12.0 * (0.1 / (against.margin + against.margin_points)).powi(2),
+        MetricKind::Figure => 0.0,
     });
     let proof = by_limit.unwrap_or(0.0).max(by_margin.unwrap_or(0.0));
     proof.max(gate.min_samples() as f64)

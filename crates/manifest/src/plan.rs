@@ -127,6 +127,9 @@ pub struct Traffic {
     pub clusters: Clusters,
     /// Where the model's confidence is read and shown.
     pub confidence: Option<policy::Confidence>,
+    /// What is read in the bodies of answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<policy::Answer>,
     /// Are stable's outcomes counted per group of users?
     pub count_groups: bool,
     /// What happens to the canary when nobody renews the lease.
@@ -440,6 +443,7 @@ impl Plan {
             overrides: overrides.cloned().collect(),
             cohorts: cohorts.collect(),
             confidence: traffic.confidence.clone(),
+            answer: traffic.answer.clone(),
             count: self.count(),
         }
     }

@@ -69,6 +69,7 @@ pub(crate) fn extend(written: RolloutSpec, preset: RolloutSpec) -> RolloutSpec {
         scope,
         routing,
         confidence,
+        answer,
         lease,
         stages,
         alpha,

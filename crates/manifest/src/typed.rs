@@ -39,8 +39,8 @@ pub use kubernetes::{KubernetesHandBack, KubernetesKeepWarm, KubernetesReady, Ku
 pub use practice::{AaPractice, DrillPractice, Practice, TimeOfWeek};
 pub use ready::{Ready, WarmUpHook, WarmUpRequests};
 pub use traffic::{
-    Assignment, Clusters, Cohort, Condition, Confidence, Direction, Key, Lease, Match, Mode, NoKey,
-    OnExpired, Override, Range, Routing, Source,
+    Answer, AnswerClass, AnswerFailed, AnswerFormat, AnswerScalar, Assignment, Clusters, Cohort, Condition,
+    Confidence, Direction, Key, Lease, Match, Mode, NoKey, OnExpired, Override, Range, Routing, Source,
 };
 pub use trigger::{Mlflow, TRIGGER, Tag, Template, Trigger, TriggerSpec, Webhook, When};
 pub use watch::{Watch, WatchedGate};
@@ -130,6 +130,9 @@ pub struct RolloutSpec {
     /// Where the model's confidence is read and shown. Default: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Confidence>,
+    /// What is read in the bodies of the models' answers. Default: what `confidence.fromBody` asks for, or nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
     /// The lease: without the controller, the canary's traffic ends when it expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,

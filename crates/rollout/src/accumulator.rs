@@ -258,8 +258,16 @@ impl ArmCounter {
             What::Confidence(point) => {
                 if let Some(scale) = scale(state) {
                     counts.confidence.add(scale.value(point), by);
+                    *counts.answers.scores.0.entry(point).or_default() += by;
                 }
             }
+            What::Answer(_)
+            | What::Predicted(_)
+            | What::Finish(_)
+            | What::InputTokens(_)
+            | What::OutputTokens(_)
+            | What::FirstToken(_)
+            | What::TokenTime(_) => counts.answers.count(what, by),
             What::Retried => counts.retried += by,
             What::ConfidenceInvalid => {}
             What::Group(group, event) => {

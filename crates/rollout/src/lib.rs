@@ -45,8 +45,8 @@ pub use ending::{
 };
 pub use event::{Acks, Endpoint, Endpoints, Event, Human, Refused};
 pub use evidence::{
-    Aged, Answer, Bins, Contest, Counts, Evidence, GateEvidence, Group, GuardrailEvidence, Interval, Moments,
-    ProxyCoverage, Reading, Stratum, Verdict, Wanted,
+    Aged, Answer, Answers, Bins, Contest, Counts, Evidence, GateEvidence, Group, GuardrailEvidence, Interval,
+    Moments, ProxyCoverage, Reading, Stratum, Verdict, Wanted,
 };
 pub use exercise::{
     Cancelled, Difference, Drill, DrillLeaseView, DrillOrder, DrillPhase, DrillPushView, DrillView, Ended,
@@ -65,8 +65,8 @@ pub use state::{
 };
 pub use step::{protect, step};
 pub use view::{
-    ActionView, AgedView, BaselineView, CountsView, ExposedView, GroupView, MomentsView, OverrideView,
-    PhaseName, RecordView, ReturningView, RollbackView, StageView, VerdictView, View,
+    ActionView, AgedView, AnswersView, BaselineView, CountsView, ExposedView, GroupView, MomentsView,
+    OverrideView, PhaseName, RecordView, ReturningView, RollbackView, StageView, VerdictView, View,
 };
 pub use watching::{
     Baseline, Drift, GateStanding, GateWatch, GateWatchView, Unwatched, UnwatchedView, WatchEnded,

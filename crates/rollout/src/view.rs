@@ -3,6 +3,7 @@
 //! Views are written here and read by clients of any release: what is missing has its default, what is unknown is passed
 //! over. What is stored is read strictly, so a view holds no stored type that another release may have changed.
 
+mod answers;
 mod baseline;
 mod message;
 mod ways;
@@ -17,6 +18,7 @@ use crate::{
     Verdict, WatchView,
 };
 
+pub use answers::AnswersView;
 pub use baseline::{AgedView, BaselineView, CountsView, GroupView, MomentsView};
 pub use ways::ActionView;
 

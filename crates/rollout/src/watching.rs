@@ -361,7 +361,7 @@ pub(crate) fn derived(
         .ok_or_else(|| format!("its {n} requests before the promotion prove nothing of {}", metric.name()))?;
     let limit = at_margin(metric, worst, room.margin, room.points);
     let usable = match metric {
-        Metric::LatencyP99 => Ok(limit.ceil()),
+        metric if metric.is_time() => Ok(limit.ceil()),
         Metric::ConfidenceMean => {
             let scale = scale(plan);
             if limit > scale.min && limit < scale.max { Ok(limit) } else { Err(limit) }

@@ -2,7 +2,7 @@ use crate::arms::Arms;
 use crate::key::Place;
 use crate::policy::Lease;
 use crate::rule::{Rule, Scope};
-use crate::{Arm, Attribute, Cause, Confidence, Draws, Point, Request, Route, Weight};
+use crate::{Answers, Arm, Attribute, Cause, Confidence, Draws, Point, Request, Route, Weight};
 
 /// A policy ready to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,7 @@ pub(crate) struct Plan {
     pub(crate) confidence: Option<Confidence>,
     pub(crate) count_groups: bool,
     pub(crate) ages_ms: Vec<u32>,
+    pub(crate) answers: Option<Answers>,
 }
 
 /// Requests that have a weight of their own, and the arm it is for.
@@ -182,6 +183,12 @@ impl<'s> Claim<'s> {
     #[must_use]
     pub const fn confidence(&self) -> Option<&'s Confidence> {
         self.plan.confidence.as_ref()
+    }
+
+    /// What is read in the bodies of answers.
+    #[must_use]
+    pub const fn answers(&self) -> Option<&'s Answers> {
+        self.plan.answers.as_ref()
     }
 
     /// Are stable's outcomes counted per group of users?

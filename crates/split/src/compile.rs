@@ -1,9 +1,12 @@
 //! From the policy as written to the policy as meant: everything is checked here, once, so that a request checks
 //! nothing.
 
+mod answers;
 mod arms;
 
 use std::fmt;
+
+pub use answers::Answers;
 
 use crate::Weight;
 use crate::assign::{Assigner, Cohort, Plan, Role, Splitter};
@@ -45,8 +48,8 @@ fn error(
 /// Where confidence is read and shown, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Confidence {
-    /// The model's response header.
-    pub from_header: String,
+    /// The model's response header; `None`: it is the score in the answer's body.
+    pub from_header: Option<String>,
     /// The response header it is shown in.
     pub header: String,
     /// The response header that names its source.
@@ -193,6 +196,7 @@ fn plan(at: &str, rollout: &policy::Rollout) -> Result<Plan, PolicyError> {
         })?,
         count_groups: rollout.count.as_ref().is_some_and(|count| count.groups),
         ages_ms: ages(&format!("{at}.count.ages_ms"), rollout.count.as_ref())?,
+        answers: answers::answers(at, rollout)?,
     })
 }
 
@@ -373,7 +377,11 @@ fn confidence(at: &str, c: &policy::Confidence) -> Result<Confidence, PolicyErro
         ));
     }
     Ok(Confidence {
-        from_header: header(&format!("{at}.from_header"), &c.from_header)?,
+        from_header: c
+            .from_header
+            .as_ref()
+            .map(|name| header(&format!("{at}.from_header"), name))
+            .transpose()?,
         header: header(&format!("{at}.header"), &c.header)?,
         source_header: header(&format!("{at}.source_header"), &c.source_header)?,
         min: c.min,

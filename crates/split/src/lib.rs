@@ -25,7 +25,7 @@ mod weight;
 
 pub use arm::{Arm, ArmName, Cause, Route, SHADOW};
 pub use assign::{Assignment, Claim, Splitter, Standing};
-pub use compile::{Confidence, PolicyError};
+pub use compile::{Answers, Confidence, PolicyError};
 pub use draw::Draws;
 pub use overlap::{Overlap, overlap};
 pub use pattern::Pattern;

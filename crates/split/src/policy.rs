@@ -88,6 +88,9 @@ pub struct Rollout {
     /// What is counted beyond outcomes and latency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<Count>,
+    /// What is read in the bodies of answers; absent: nothing, and nothing is paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
 }
 
 fn is_decide(role: &Role) -> bool {
@@ -375,8 +378,9 @@ fn is_canary(arm: &Arm) -> bool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Confidence {
-    /// The model's response header that carries it, as a decimal number.
-    pub from_header: String,
+    /// The model's response header that carries it, as a decimal number. Absent: it is the score of [`Rollout::answer`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_header: Option<String>,
     /// The response header it is shown in.
     pub header: String,
     /// The response header that says where it came from: `model` or `rollout`.
@@ -386,6 +390,19 @@ pub struct Confidence {
     /// The largest value a model may give.
     pub max: f64,
 }
+
+/// What is read in the bodies of answers, of requests that the weights decided. Nothing is delayed or changed by it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// What is looked for.
+    pub read: answer::Rules,
+    /// So many answers are read at once by one worker of Envoy, 1 to [`MOST_OPEN`]; more are counted as unseen.
+    pub max_open: u32,
+}
+
+/// How many answers one worker of Envoy may read at once: each takes memory in its VM while it lasts.
+pub const MOST_OPEN: u32 = 10_000;
 
 /// What is counted beyond outcomes and latency.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

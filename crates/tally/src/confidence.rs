@@ -34,6 +34,16 @@ pub struct ConfidenceReading<'r> {
     pub shown: Option<(&'r [u8], ConfidenceSource)>,
 }
 
+/// What is counted of a confidence that stands in an answer's body; `None` as value: something that is no finite number. As
+/// in [`ConfidenceReading::of`], only a valid value of a request assigned by the present weights is counted.
+pub fn scored(rules: &Confidence, value: Option<f64>, is_evidence: bool, draw: u64) -> Option<What> {
+    let point = value.and_then(|value| ConfidenceScale::new(rules.min, rules.max)?.point(value, draw));
+    match point {
+        Some(point) => is_evidence.then_some(What::Confidence(point)),
+        None => Some(What::ConfidenceInvalid),
+    }
+}
+
 impl<'r> ConfidenceReading<'r> {
     /// Reads the model's header (`model`, as it came). A value that is no number between the limits of `rules` is counted
     /// as invalid and not shown. Where the model gives no valid value the rollout's own for that version (`fallback`) is
@@ -81,7 +91,7 @@ mod tests {
         shown: Option<(&str, ConfidenceSource)>,
     ) {
         let rules = Confidence {
-            from_header: "x-model-confidence".to_owned(),
+            from_header: Some("x-model-confidence".to_owned()),
             header: "x-serin-confidence".to_owned(),
             source_header: "x-serin-confidence-source".to_owned(),
             min: 0.0,
@@ -117,7 +127,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_invalid() {
         let rules = Confidence {
-            from_header: String::new(),
+            from_header: None,
             header: String::new(),
             source_header: String::new(),
             min: 0.0,
@@ -132,9 +142,25 @@ mod tests {
     }
 
     #[test]
+    fn a_value_in_a_body_is_counted_as_one_in_a_header_is() {
+        let rules = Confidence {
+            from_header: None,
+            header: String::new(),
+            source_header: String::new(),
+            min: 0.0,
+            max: 63.0,
+        };
+        assert_eq!(scored(&rules, Some(32.0), true, 0), HALF);
+        assert_eq!(scored(&rules, Some(32.0), false, 0), None, "of weights that are past");
+        for value in [None, Some(f64::NAN), Some(f64::INFINITY), Some(-1.0), Some(64.0)] {
+            assert_eq!(scored(&rules, value, true, 0), INVALID, "{value:?}");
+        }
+    }
+
+    #[test]
     fn chance_is_drawn_for_numbers_alone() {
         let rules = Confidence {
-            from_header: String::new(),
+            from_header: None,
             header: String::new(),
             source_header: String::new(),
             min: 0.0,

@@ -150,7 +150,17 @@ fn epoch(series: &Series, before: Option<&u64>, now: Option<&u64>) -> Epoch {
         What::Aged { slot, .. } => slot,
         What::Group(..) => return Epoch::Is(now.copied()),
         // Only requests of the present weights are counted here, and which those were must not have changed.
-        What::Retried | What::Latency(_) | What::Confidence(_) | What::ConfidenceInvalid => {
+        What::Retried
+        | What::Latency(_)
+        | What::Confidence(_)
+        | What::ConfidenceInvalid
+        | What::Answer(_)
+        | What::Predicted(_)
+        | What::Finish(_)
+        | What::InputTokens(_)
+        | What::OutputTokens(_)
+        | What::FirstToken(_)
+        | What::TokenTime(_) => {
             let same = before.is_none_or(|before| now == Some(before));
             return if same { Epoch::Is(now.copied()) } else { Epoch::NoOutcome };
         }

@@ -4,6 +4,7 @@
 //! names. They stand in Istio's own tag form, `serin_assigned_total.rollout=.=ranker;.;version=.=v1.2;.;…`, so that
 //! Istio's `extraStatTags` (or our bootstrap's tag expressions) make labels of them, and versions keep their dots.
 
+mod answers;
 mod bins;
 mod confidence;
 mod end;
@@ -16,9 +17,11 @@ pub mod metric;
 mod outcome;
 mod series;
 mod slot;
+mod tokens;
 
+pub use answers::{AnswerClass, AnswerReading, Finish, OTHER_PREDICTION};
 pub use bins::{ConfidenceScale, LATENCY_BINS, LATENCY_TOP, latency_bin, latency_upper_ms};
-pub use confidence::{ConfidenceReading, ConfidenceSource};
+pub use confidence::{ConfidenceReading, ConfidenceSource, scored};
 pub use end::End;
 pub use flat::{FlatName, FlatNames};
 pub use follower::{Counted, Follower, Loss, Reading};
@@ -29,6 +32,7 @@ pub use series::{
     Class, GroupEvent, Progress, Series, TAGS, What, epoch_gauge, gauge, last_canary_gauge, policy_refused,
 };
 pub use slot::{SLOTS, Slot};
+pub use tokens::{TOKEN_POINTS, token_point, tokens_at};
 
 /// What every name of ours begins with; Envoy puts `wasmcustom.` before it.
 pub const PREFIX: &str = "serin_";

@@ -2,8 +2,9 @@ use std::fmt;
 
 use split::{Arm, Cause, GROUPS};
 
+use crate::answers::{AnswerClass, Finish, OTHER_PREDICTION};
 use crate::metric::filter;
-use crate::{ConfidenceScale, LATENCY_BINS, PREFIX, Slot};
+use crate::{ConfidenceScale, LATENCY_BINS, PREFIX, Slot, TOKEN_POINTS};
 
 /// Every tag a name of ours can carry: what a bootstrap or Istio's `extraStatTags` must know.
 pub const TAGS: [&str; 12] = [
@@ -159,6 +160,20 @@ pub enum What {
     ConfidenceInvalid,
     /// Stable's outcomes in one group of users.
     Group(u8, GroupEvent),
+    /// Answers that were looked into, by what they said; each is counted once.
+    Answer(AnswerClass),
+    /// Answers that predicted the class at this place of the policy's list; [`OTHER_PREDICTION`]: none of the list.
+    Predicted(u8),
+    /// Answers of language models, by why they ended.
+    Finish(Finish),
+    /// Requests whose number of input tokens was rounded to this point ([`crate::tokens_at`]).
+    InputTokens(u16),
+    /// Answers whose number of output tokens was rounded to this point.
+    OutputTokens(u16),
+    /// Answers whose first token came within the bin , of every second bin of answer times.
+    FirstToken(u16),
+    /// Answers of which each token after the first took a time in the bin, on average.
+    TokenTime(u16),
 }
 
 /// One counter: a rollout, a version, an arm, and what is counted.
@@ -186,6 +201,13 @@ impl fmt::Display for Series {
             What::Confidence(_) => "confidence",
             What::ConfidenceInvalid => "confidence_invalid",
             What::Group(..) => "group",
+            What::Answer(_) => "answer",
+            What::Predicted(_) => "predicted",
+            What::Finish(_) => "finish_reason",
+            What::InputTokens(_) => "input_tokens",
+            What::OutputTokens(_) => "output_tokens",
+            What::FirstToken(_) => "time_to_first_token",
+            What::TokenTime(_) => "time_per_output_token",
         };
         write!(f, "{PREFIX}{what}_total.")?;
         tag(f, "rollout", &self.rollout)?;
@@ -206,7 +228,15 @@ impl fmt::Display for Series {
                 tag(f, "age", &age_ms.to_string())?;
                 tag(f, "progress", progress.as_str())
             }
-            What::Latency(bin) | What::Confidence(bin) => tag(f, "bin", &bin.to_string()),
+            What::Latency(bin)
+            | What::Confidence(bin)
+            | What::InputTokens(bin)
+            | What::OutputTokens(bin)
+            | What::FirstToken(bin)
+            | What::TokenTime(bin) => tag(f, "bin", &bin.to_string()),
+            What::Predicted(place) => tag(f, "bin", &place.to_string()),
+            What::Answer(class) => tag(f, "class", class.as_str()),
+            What::Finish(finish) => tag(f, "reason", finish.as_str()),
             What::Group(group, event) => {
                 tag(f, "group", &group.to_string())?;
                 tag(f, "event", event.as_str())
@@ -271,6 +301,15 @@ impl Series {
                 tag("group")?.parse().ok().filter(|group| *group < GROUPS)?,
                 event(tag("event")?)?,
             ),
+            "answer" => What::Answer(AnswerClass::parse(tag("class")?)?),
+            "predicted" => {
+                What::Predicted(tag("bin")?.parse().ok().filter(|place| *place <= OTHER_PREDICTION)?)
+            }
+            "finish_reason" => What::Finish(Finish::parse(tag("reason")?)?),
+            "input_tokens" => What::InputTokens(bin(TOKEN_POINTS)?),
+            "output_tokens" => What::OutputTokens(bin(TOKEN_POINTS)?),
+            "time_to_first_token" => What::FirstToken(bin(LATENCY_BINS)?),
+            "time_per_output_token" => What::TokenTime(bin(LATENCY_BINS)?),
             _ => return None,
         };
         Some(Self {

@@ -32,6 +32,19 @@ fn names_are_read_back_as_written() {
     check_name(What::Retried, &format!("serin_retried_total.{tags}"));
     check_name(What::ConfidenceInvalid, &format!("serin_confidence_invalid_total.{tags}"));
     check_name(
+        What::Answer(AnswerClass::InvalidJson),
+        &format!("serin_answer_total.{tags}class=.=invalid_json;.;"),
+    );
+    check_name(What::Predicted(32), &format!("serin_predicted_total.{tags}bin=.=32;.;"));
+    check_name(
+        What::Finish(Finish::ToolCalls),
+        &format!("serin_finish_reason_total.{tags}reason=.=tool_calls;.;"),
+    );
+    check_name(What::InputTokens(0), &format!("serin_input_tokens_total.{tags}bin=.=0;.;"));
+    check_name(What::OutputTokens(76), &format!("serin_output_tokens_total.{tags}bin=.=76;.;"));
+    check_name(What::FirstToken(1), &format!("serin_time_to_first_token_total.{tags}bin=.=1;.;"));
+    check_name(What::TokenTime(309), &format!("serin_time_per_output_token_total.{tags}bin=.=309;.;"));
+    check_name(
         What::Group(99, GroupEvent::Error),
         &format!("serin_group_total.{tags}group=.=99;.;event=.=error;.;"),
     );
@@ -61,6 +74,9 @@ fn foreign_and_broken_names_are_not_ours() {
         &format!("serin_assigned_total.{tags}cause=.=weight;.;slot=.=6;.;"),
         &format!("serin_aged_total.{tags}age=.=2000;.;progress=.=left;.;"),
         &format!("serin_latency_total.{tags}bin=.=310;.;"),
+        &format!("serin_answer_total.{tags}class=.=good;.;"),
+        &format!("serin_predicted_total.{tags}bin=.=33;.;"),
+        &format!("serin_output_tokens_total.{tags}bin=.=77;.;"),
         &format!("serin_group_total.{tags}group=.=100;.;event=.=error;.;"),
         &format!("serin_unknown_total.{tags}"),
     ] {

@@ -36,6 +36,21 @@ fn counts() -> CountsView {
         latency: BTreeMap::from([(3, 11), (40, 12)]),
         confidence: MomentsView { n: 13, sum: 6.5, sum_squares: 3.25 },
         groups: Some(vec![GroupView { group: 14, finished: 15, errors: 16 }]),
+        answers: Some(AnswersView {
+            unseen: 1,
+            seen: 20,
+            errors: 5,
+            invalid: 2,
+            refusals: 3,
+            empty: 4,
+            input_tokens: MomentsView { n: 20, sum: 200.0, sum_squares: 4_000.0 },
+            output_tokens: MomentsView { n: 20, sum: 400.0, sum_squares: 16_000.0 },
+            first_token: BTreeMap::from([(101, 20)]),
+            token_time: BTreeMap::from([(61, 20)]),
+            scores: BTreeMap::from([(30, 20)]),
+            predicted: BTreeMap::from([(0, 12), (32, 8)]),
+            finish: BTreeMap::from([("stop".to_owned(), 20)]),
+        }),
     }
 }
 

@@ -257,7 +257,7 @@ fn of_model(spec: &mut RolloutSpec, whole: &RolloutSpec, model: &Model, index: u
     macro_rules! own {
         ($($field:ident),*) => { $( if model.$field.is_some() { spec.$field.clone_from(&model.$field); } )* };
     }
-    own!(scope, routing, confidence, error_classes, overdue_after, hand_back, keep_warm, after);
+    own!(scope, routing, confidence, answer, error_classes, overdue_after, hand_back, keep_warm, after);
     if let Some(version) = &model.stable {
         spec.stable.clone_from(version);
     }
@@ -337,6 +337,7 @@ fn place(index: Option<usize>, whole: &Rollout, member: &Rollout, field: &str) -
         ("match", model.scope.is_some()),
         ("routing", model.routing.is_some()),
         ("confidence", model.confidence.is_some()),
+        ("answer", model.answer.is_some()),
         ("errorClasses", model.error_classes.is_some()),
         ("overdueAfter", model.overdue_after.is_some()),
         ("handBack", model.hand_back.is_some()),

@@ -1,9 +1,9 @@
 //! What must hold.
 
-use super::{Check, anomaly, possible, sources, span};
+use super::{Check, anomaly, answers, possible, sources, span};
 use crate::amount::{Margin, Percent, Quantity, Span};
 use crate::anomaly::Sides;
-use crate::gate::{Against, Basis, Figure, Gate, Limit, Marginal, Metric, OnMarginal, Unread};
+use crate::gate::{Against, Basis, Figure, Gate, Limit, Marginal, Metric, MetricKind, OnMarginal, Unread};
 use crate::preset;
 use crate::source::Source;
 use crate::typed::{self, Better, Level, RolloutSpec};
@@ -242,8 +242,16 @@ pub(super) fn metric(
         return None;
     };
     if metric == Metric::ConfidenceMean && spec.confidence.is_none() {
-        let remedy = "add spec.confidence with fromHeader, the response header in which the model reports it";
+        let remedy = "add spec.confidence with fromHeader, the response header in which the model reports it, \
+                      or fromBody, where it stands in the answer";
         check.refuse(format!("{at}.metric"), "nothing says where the model's confidence is read", remedy);
+    }
+    if metric.is_of_bodies() && spec.answer.is_none() {
+        let remedy = "add spec.answer with the format of the answers, such as `answer: {format: openai}`";
+        let problem = format!("nothing asks for the bodies that {} is of", metric.name());
+        check.refuse(format!("{at}.metric"), problem, remedy);
+    } else if let Some(answer) = &spec.answer {
+        answers::told_of(check, at, metric, answer);
     }
     Some(metric)
 }
@@ -344,16 +352,10 @@ fn against(check: &mut Check, at: &str, written: &typed::Gate, metric: Metric) -
     let (harm, harm_points) = match written.harm {
         Some(harm) => distance(check, &format!("{at}.harm"), harm, metric),
         // Nobody who writes a margin expects harm beyond it to be borne, nor equal versions to be harm.
-        None => match metric {
-            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate if in_points => {
-                (none, margin_points * Against::PART_OF_POINTS)
-            }
-            Metric::ErrorRate
-            | Metric::Overdue
-            | Metric::GoneRate
-            | Metric::RetryRate
-            | Metric::LatencyP99 => (Against::tolerance(metric).min(margin), 0.0),
-            Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => (margin, margin_points),
+        None => match metric.kind() {
+            MetricKind::Rate if in_points => (none, margin_points * Against::PART_OF_POINTS),
+            MetricKind::Rate | MetricKind::Time => (Against::tolerance(metric).min(margin), 0.0),
+            MetricKind::Score | MetricKind::Figure => (margin, margin_points),
         },
     };
     if in_points && harm > none || !in_points && harm_points > 0.0 {
@@ -385,7 +387,7 @@ pub(super) fn distance(check: &mut Check, field: &str, margin: Margin, metric: M
         (false, Margin::Points(points)) => (0.0, points),
     };
     let in_points = matches!(margin, Margin::Points(_));
-    if in_points && (metric == Metric::LatencyP99 || metric.is_rate() && points >= 1.0) {
+    if in_points && (metric.is_time() || metric.is_rate() && points >= 1.0) {
         let remedy =
             "use 0pp to 99pp for a rate, such as 0.5pp; for a latency a factor or a part, such as 25%";
         check.refuse(field, format!("{margin} is no distance for {}", metric.name()), remedy);
@@ -408,24 +410,21 @@ pub(super) fn distance(check: &mut Check, field: &str, margin: Margin, metric: M
 
 /// A limit in the metric's unit.
 pub(super) fn value(check: &mut Check, field: &str, written: Quantity, metric: Metric) -> f64 {
-    let (fits, value, remedy) = match (metric, written) {
-        (Metric::LatencyP99, Quantity::Time(ms)) => (ms >= 0.1, ms, "use a time from 1ms"),
-        (Metric::LatencyP99, Quantity::Share(v) | Quantity::Plain(v)) => {
-            (false, v, "use a time such as 500ms")
-        }
-        (Metric::ConfidenceMean, Quantity::Plain(v)) => (v.is_finite(), v, ""),
+    let (fits, value, remedy) = match (metric.kind(), written) {
+        (MetricKind::Time, Quantity::Time(ms)) => (ms >= 0.1, ms, "use a time from 1ms"),
+        (MetricKind::Time, Quantity::Share(v) | Quantity::Plain(v)) => (false, v, "use a time such as 500ms"),
+        (MetricKind::Score, Quantity::Plain(v)) => (v.is_finite(), v, ""),
         // Its unit is the user's: a share is a part of 1, a time is milliseconds.
-        (
-            Metric::ExternalLow | Metric::ExternalHigh,
-            Quantity::Plain(v) | Quantity::Share(v) | Quantity::Time(v),
-        ) => (v.is_finite(), v, ""),
-        (Metric::ConfidenceMean, Quantity::Share(v) | Quantity::Time(v)) => {
+        (MetricKind::Figure, Quantity::Plain(v) | Quantity::Share(v) | Quantity::Time(v)) => {
+            (v.is_finite(), v, "")
+        }
+        (MetricKind::Score, Quantity::Share(v) | Quantity::Time(v)) => {
             (false, v, "use a plain number on the scale of spec.confidence.range, such as 0.65")
         }
-        (_, Quantity::Share(v) | Quantity::Plain(v)) => {
+        (MetricKind::Rate, Quantity::Share(v) | Quantity::Plain(v)) => {
             (v > 0.0 && v < 1.0, v, "use a share above 0% and below 100%")
         }
-        (_, Quantity::Time(v)) => (false, v, "use a share such as 1%"),
+        (MetricKind::Rate, Quantity::Time(v)) => (false, v, "use a share such as 1%"),
     };
     if !fits {
         check.refuse(field, format!("{written} is no limit for {}", metric.name()), remedy);

@@ -37,7 +37,7 @@ pub(super) fn margin(check: &mut Check, at: &str, against: &Against, metric: Met
     let factor = against.margin;
     match metric {
         // What leaves no room at all is refused as that.
-        Metric::LatencyP99 if factor > 1.0 && factor < BIN => check.refuse(
+        metric if metric.is_time() && factor > 1.0 && factor < BIN => check.refuse(
             field,
             format!(
                 "answer times are counted in bins of 4.4%, and a margin of {:.2}% is none",
@@ -45,8 +45,8 @@ pub(super) fn margin(check: &mut Check, at: &str, against: &Against, metric: Met
             ),
             "write 5% or more, such as 25%",
         ),
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate
-            if against.margin_points <= 0.0 && factor > 1.0 && factor < LEAST_FACTOR =>
+        metric
+            if metric.is_rate() && against.margin_points <= 0.0 && factor > 1.0 && factor < LEAST_FACTOR =>
         {
             check.refuse(
                 field,

@@ -2,7 +2,7 @@
 
 use split::policy;
 
-use super::{Check, arms, on_expired};
+use super::{Check, answers, arms, on_expired};
 use crate::plan::{Clusters, Traffic, Unit};
 use crate::typed::{self, Assignment, Condition, Mode, RolloutSpec};
 
@@ -56,7 +56,8 @@ pub(super) fn traffic(
         assignment: assignment(check, name, canary, spec.assignment.as_ref()),
         overrides: overrides(check, &spec.overrides, &spec.arms),
         cohorts: cohorts(check, &spec.cohorts, &spec.arms),
-        confidence: spec.confidence.as_ref().map(|written| confidence(check, written)),
+        confidence: spec.confidence.as_ref().map(|written| answers::confidence(check, written)),
+        answer: answers::answer(check, spec),
         count_groups: sticky && unit == Unit::User,
         on_lease_expired: lease.on_expired.map_or(policy::OnLeaseExpired::Stable, on_expired),
         lease_intervals,
@@ -271,22 +272,4 @@ fn conditions(check: &mut Check, at: &str, written: &[Condition]) -> Vec<policy:
             }
         })
         .collect()
-}
-
-fn confidence(check: &mut Check, written: &typed::Confidence) -> policy::Confidence {
-    let at = "spec.confidence";
-    let range = written.range.unwrap_or(typed::Range { min: 0.0, max: 1.0 });
-    if !(range.min.is_finite() && range.max.is_finite() && range.min < range.max) {
-        check.refuse(format!("{at}.range"), "it is empty", "write a min below the max");
-    }
-    let header = |check: &mut Check, field: &str, given: &Option<String>, default: &str| {
-        check.header(&format!("{at}.{field}"), given.as_deref().unwrap_or(default))
-    };
-    policy::Confidence {
-        from_header: check.header(&format!("{at}.fromHeader"), &written.from_header),
-        header: header(check, "header", &written.header, "x-serin-confidence"),
-        source_header: header(check, "sourceHeader", &written.source_header, "x-serin-confidence-source"),
-        min: range.min,
-        max: range.max,
-    }
 }

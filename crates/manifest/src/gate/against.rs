@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Metric;
+use super::{Metric, MetricKind};
 
 /// Rates and answer times of equal versions differ by up to this factor, and means by up to that part, for reasons that
 /// are not the version's.
@@ -50,10 +50,10 @@ impl Against {
     /// with two, answers 10 % slower are found within a day.
     #[must_use]
     pub const fn tolerance(metric: Metric) -> f64 {
-        match metric {
-            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => 1.05,
-            Metric::LatencyP99 => 1.13,
-            Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => 0.02,
+        match metric.kind() {
+            MetricKind::Rate => 1.05,
+            MetricKind::Time => 1.13,
+            MetricKind::Score | MetricKind::Figure => 0.02,
         }
     }
 
@@ -61,16 +61,12 @@ impl Against {
     /// the user's own are not asked about, and neither is who says from which rate on harm is worth it.
     #[must_use]
     pub fn is_strict(&self, metric: Metric) -> bool {
-        match metric {
-            Metric::ErrorRate
-            | Metric::Overdue
-            | Metric::GoneRate
-            | Metric::RetryRate
-            | Metric::LatencyP99 => {
+        match metric.kind() {
+            MetricKind::Rate | MetricKind::Time => {
                 self.harm < EQUALS_DIFFER && self.harm_points <= 0.0 && self.ignore_below <= 0.0
             }
-            Metric::ConfidenceMean => self.harm < EQUAL_MEANS_DIFFER && self.harm_points <= 0.0,
-            Metric::ExternalLow | Metric::ExternalHigh => false,
+            MetricKind::Score => self.harm < EQUAL_MEANS_DIFFER && self.harm_points <= 0.0,
+            MetricKind::Figure => false,
         }
     }
 
@@ -94,14 +90,10 @@ impl Against {
         };
         // As where no harm is written.
         let harm = Self::tolerance(metric);
-        match metric {
-            Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => {
-                Self { margin: 1.5, harm, pass_below: 0.01, ..none }
-            }
-            Metric::LatencyP99 => Self { margin: 1.25, harm, ..none },
-            Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => {
-                Self { margin: 0.02, harm, ..none }
-            }
+        match metric.kind() {
+            MetricKind::Rate => Self { margin: 1.5, harm, pass_below: 0.01, ..none },
+            MetricKind::Time => Self { margin: 1.25, harm, ..none },
+            MetricKind::Score | MetricKind::Figure => Self { margin: 0.02, harm, ..none },
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
         Metric::Overdue => "requests that wait",
         Metric::GoneRate => "clients that leave",
         Metric::RetryRate => "requests that are tried again",
-        Metric::ConfidenceMean | Metric::ExternalLow | Metric::ExternalHigh => "figures",
+        _ => "figures",
     };
     let all: Vec<&str> = lost.iter().map(|(metric, _)| what(metric)).collect();
     let (field, lists) = match (gates, guardrails) {

@@ -331,3 +331,16 @@ fn the_guides_gates_can_be_written() {
     }
     assert_eq!(found, 8);
 }
+
+/// What bodies say has a budget of counters of its own, and only what is asked for.
+#[test]
+fn what_bodies_say_costs_counters_of_its_own() {
+    let of = |written: &str| {
+        let plan = load(&format!("{MINIMAL}{written}")).expect("a plan").plan;
+        crate::series(&plan).answers
+    };
+    assert_eq!(of(""), 0);
+    assert_eq!(of("  confidence: {fromBody: /score}\n"), 4 * 11);
+    assert_eq!(of("  answer: {class: {at: /label, names: [a, b]}}\n"), 4 * (11 + 3));
+    assert_eq!(of("  answer: {format: openai}\n"), 4 * (11 + 5 + 2 * 77 + 2 * 155));
+}

@@ -85,7 +85,7 @@ fn problems_name_line_field_and_remedy() {
         &[
             "error (line 7): spec.stages[0].bake: \"5\" is not a time such as 500ms, 30s, 10m or 1h30m; write it in one of these ways",
             "error (line 7): spec.stages[0].deadline: a list stands where an amount belongs; write it in one of these ways",
-            "error (line 8): spec.gates[0].metric: \"errors\" is not known here; use one of error_rate, latency_p99, confidence_mean, overdue, gone_rate, retry_rate",
+            "error (line 8): spec.gates[0].metric: \"errors\" is not known here; use one of error_rate, latency_p99, confidence_mean, overdue, gone_rate, retry_rate, answer_error_rate, unseen_rate, refusal_rate, empty_rate, invalid_rate, time_to_first_token_p95, time_per_output_token_p95",
             "error (line 8): spec.gates[0].max: true or false stands where an amount belongs; write it in one of these ways",
             "error (line 8): spec.gates[0].hard: there is no such field; write `harm`, if that is meant",
             "error (line 9): spec.assignment.keys[0]: it is not exactly one of these fields; write one of header, cookie, query, sourceAddress",
@@ -125,9 +125,50 @@ fn problems_name_line_field_and_remedy() {
     check(
         "gates: [{name: a, metric: confidence_mean, max: 0.5}]",
         &[
-            "error (line 7): spec.gates[0].metric: nothing says where the model's confidence is read; add spec.confidence with fromHeader, the response header in which the model reports it",
+            "error (line 7): spec.gates[0].metric: nothing says where the model's confidence is read; add spec.confidence with fromHeader, the response header in which the model reports it, or fromBody, where it stands in the answer",
             "error (line 7): spec.gates[0].max: a confidence_mean is never too large; use min",
             "error (line 7): spec.gates[0]: gate \"a\" sets no limit; add `min`, or `against: stable` with a `margin`",
+        ],
+    );
+    check(
+        "gates: [{name: a, metric: refusal_rate, max: 1%}]",
+        &[
+            "error (line 7): spec.gates[0].metric: nothing asks for the bodies that refusal_rate is of; add spec.answer with the format of the answers, such as `answer: {format: openai}`",
+        ],
+    );
+    check(
+        "answer: {format: json}\ngates: [{name: a, metric: refusal_rate, max: 1%}, {name: b, metric: invalid_rate, max: 1%}]",
+        &[
+            "error (line 8): spec.gates[0].metric: the format of the answers tells nothing of refusal_rate; set spec.answer.format to openai, anthropic or generate, or leave the gate out",
+            "error (line 8): spec.gates[1].metric: nobody asks the models for JSON; set spec.answer.expectsJson to true, or leave the gate out",
+        ],
+    );
+    check(
+        "answer: {format: openai}\ngates: [{name: a, metric: time_per_output_token_p95, max: 5%}]",
+        &[
+            "error (line 8): spec.gates[0].max: 5% is no limit for time_per_output_token_p95; use a time such as 500ms",
+        ],
+    );
+    check(
+        "confidence: {range: {min: 0, max: 2}}",
+        &[
+            "error (line 7): spec.confidence: nothing says where the model's confidence is read; add fromHeader, the response header that carries it, or fromBody, a JSON pointer to it such as /predictions/0/score",
+        ],
+    );
+    check(
+        "confidence: {fromHeader: x-c, fromBody: predictions}\nanswer: {maxOpen: 0, maxBytes: 0}",
+        &[
+            "error (line 7): spec.confidence.fromBody: it is read in a header as well; keep one of fromHeader and fromBody",
+            "error (line 7): spec.confidence.fromBody: \"predictions\" is no JSON pointer; a JSON pointer begins with `/`, as in `/predictions/0/score`; an empty one is the whole document",
+            "error (line 8): spec.answer.maxBytes: it is out of its bounds; between 1 and 67108864",
+            "error (line 8): spec.answer.maxOpen: 0 is no bound; write a number from 1 to 10000",
+        ],
+    );
+    check(
+        "answer: {class: {at: /a~2, names: []}, failedWhen: [{at: b}]}",
+        &[
+            "error (line 7): spec.answer.class.at: \"/a~2\" is no JSON pointer; `~` is written `~0` in a pointer, and `/` within a name `~1`",
+            "error (line 7): spec.answer.failedWhen[0].at: \"b\" is no JSON pointer; a JSON pointer begins with `/`, as in `/predictions/0/score`; an empty one is the whole document",
         ],
     );
     check(

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AfterRun, Confidence, Gate, Guardrail, HandBack, KeepWarm, Match, Routing, Version};
+use super::{AfterRun, Answer, Confidence, Gate, Guardrail, HandBack, KeepWarm, Match, Routing, Version};
 use crate::amount::Span;
 use crate::fleet::{After, HowMany};
 use crate::plan::ErrorClass;
@@ -29,6 +29,9 @@ pub struct Model {
     /// Where the model's confidence is read and shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Confidence>,
+    /// What is read in the bodies of this model's answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
     /// Which outcomes count as errors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_classes: Option<Vec<ErrorClass>>,

@@ -196,8 +196,13 @@ pub struct Cohort {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Confidence {
-    /// The model's response header that carries it, as a decimal number.
-    pub from_header: String,
+    /// The model's response header that carries it, as a decimal number. This, or `fromBody`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_header: Option<String>,
+    /// Where it stands in the answer's JSON, as a JSON pointer (RFC 6901) such as `/predictions/0/score`. It is counted, and not
+    /// shown: the headers are on their way by then. This, or `fromHeader`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_body: Option<String>,
     /// The response header it is shown in. Default: x-serin-confidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
@@ -207,6 +212,81 @@ pub struct Confidence {
     /// What a model may give. Default: 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<Range>,
+}
+
+/// What is read in the bodies of the models' answers, on their way to the client: nothing is delayed or changed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Answer {
+    /// The shape of an answer. Default: json.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<AnswerFormat>,
+    /// Where the predicted class stands, and which there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<AnswerClass>,
+    /// Fields that say that an answer is a failure, whatever its status. One of them is enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_when: Vec<AnswerFailed>,
+    /// Were the models asked for JSON? Then an answer that is none is an error of theirs. With a language model's format it is
+    /// the text of the answer that must be JSON. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expects_json: Option<bool>,
+    /// How many bytes of one answer are read; of a longer one nothing is known. Default: 4194304, at most 67108864.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u32>,
+    /// How many answers one worker of Envoy reads at once; of more nothing is known. Default: 1000, at most 10000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_open: Option<u32>,
+}
+
+/// The shape of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AnswerFormat {
+    /// Any JSON, or server-sent events of it.
+    Json,
+    /// OpenAI: chat completions, completions, responses, embeddings; and what others answer in their place.
+    OpenAi,
+    /// Anthropic messages.
+    Anthropic,
+    /// KServe v1, and the Open Inference Protocol.
+    KServe,
+    /// Generate endpoints of Triton, KServe, TGI and llama.cpp.
+    Generate,
+}
+
+/// Where the predicted class stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AnswerClass {
+    /// A JSON pointer such as `/predictions/0/label`: to a text, a whole number or a boolean; or to a list of numbers, of which the
+    /// place of the largest is the place of the name.
+    pub at: String,
+    /// The names, at most 32. What is none of them is counted as other.
+    pub names: Vec<String>,
+}
+
+/// A field that says that an answer is a failure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AnswerFailed {
+    /// A JSON pointer such as `/error`.
+    pub at: String,
+    /// What it must be. Default: it is there, and not null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equals: Option<AnswerScalar>,
+}
+
+/// A text, a number or a boolean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum AnswerScalar {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(String),
 }
 
 /// From the least to the largest value.

@@ -6,7 +6,7 @@
 //! shares, so their sums may be compared although rates move. Asymptotic: nothing is said of fewer than [`LEAST`] events.
 
 use judge::anytime::normal_mixture_radius;
-use manifest::{Against, Gate, Margin, Metric};
+use manifest::{Against, Gate, Margin, Metric, MetricKind};
 use serde::{Deserialize, Serialize};
 
 use crate::open_enum::number;
@@ -110,13 +110,12 @@ pub(super) fn difference(gate: &Gate, first: &Counts, second: &Counts, deff: f64
     let (metric, against) = (gate.metric(), gate.against?);
     let unit = Unit::of(metric, &against);
     let deff = deff.max(1.0);
-    let span = match metric {
-        Metric::ErrorRate | Metric::Overdue | Metric::GoneRate | Metric::RetryRate => {
-            rates(metric, first, second, deff, unit)?
-        }
-        Metric::LatencyP99 => times(&first.latency, &second.latency, deff)?,
-        Metric::ConfidenceMean => means(first.confidence, second.confidence, deff, unit)?,
-        Metric::ExternalLow | Metric::ExternalHigh => return None,
+    let span = match metric.kind() {
+        MetricKind::Rate => rates(metric, first, second, deff, unit)?,
+        MetricKind::Time if metric == Metric::LatencyP99 => times(&first.latency, &second.latency, deff)?,
+        MetricKind::Score => means(first.confidence, second.confidence, deff, unit)?,
+        // Of tokens it is only told whether they differ.
+        MetricKind::Time | MetricKind::Figure => return None,
     };
     let harm = if unit == Unit::Points { against.harm_points } else { against.harm };
     let margin = if unit == Unit::Points { against.margin_points } else { against.margin };

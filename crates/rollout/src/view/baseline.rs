@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::answers::AnswersView;
 use crate::open_enum::number;
 use crate::{Aged, Baseline, Bins, Counts, Group, Moments};
 
@@ -59,6 +60,9 @@ pub struct CountsView {
     /// Outcomes per group of users; absent: they are not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<GroupView>>,
+    /// What the bodies of answers said; absent: none were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers: Option<AnswersView>,
 }
 
 /// Requests that reached an age, as the API shows it.
@@ -101,13 +105,13 @@ pub struct GroupView {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
-const fn none(number: &u64) -> bool {
+pub(super) const fn none(number: &u64) -> bool {
     *number == 0
 }
 
 /// Keys of JSON are text, and serde forgets that they may be numbers where an object is part of a larger one
 /// (`flatten`).
-fn bins<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u16, u64>, D::Error> {
+pub(super) fn bins<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u16, u64>, D::Error> {
     let read = BTreeMap::<String, u64>::deserialize(from)?;
     Ok(read.into_iter().filter_map(|(bin, n)| Some((bin.parse().ok()?, n))).collect())
 }
@@ -117,6 +121,12 @@ impl From<&Baseline> for BaselineView {
         let Baseline { version, from_unix_ms, to_unix_ms, stages, counts } = known;
         let (from_unix_ms, to_unix_ms, stages) = (*from_unix_ms, *to_unix_ms, *stages);
         Self { version: version.clone(), from_unix_ms, to_unix_ms, stages, counts: counts.into() }
+    }
+}
+
+impl From<Moments> for MomentsView {
+    fn from(Moments { n, sum, sum_squares }: Moments) -> Self {
+        Self { n, sum, sum_squares }
     }
 }
 
@@ -134,8 +144,9 @@ impl From<&Counts> for CountsView {
             retried,
             overdue: Aged { reached, overdue, left_soon },
             latency: Bins(latency),
-            confidence: Moments { n, sum, sum_squares },
+            confidence,
             groups,
+            answers,
         } = known.clone();
         let group = |Group { group, finished, errors }| GroupView { group, finished, errors };
         Self {
@@ -150,8 +161,9 @@ impl From<&Counts> for CountsView {
             retried,
             overdue: AgedView { reached, overdue, left_soon },
             latency,
-            confidence: MomentsView { n, sum, sum_squares },
+            confidence: confidence.into(),
             groups: groups.map(|groups| groups.into_iter().map(group).collect()),
+            answers: (!answers.is_empty()).then(|| answers.into()),
         }
     }
 }

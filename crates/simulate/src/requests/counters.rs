@@ -110,6 +110,14 @@ fn local(what: What, ages_ms: &[u32]) -> Option<usize> {
         What::Confidence(point) => confidence + usize::from(point),
         What::Group(group, event) => groups + 2 * usize::from(group) + event as usize,
         What::Assigned(..) | What::Finished(..) | What::ConfidenceInvalid => return None,
+        // What a body says is not simulated.
+        What::Answer(_)
+        | What::Predicted(_)
+        | What::Finish(_)
+        | What::InputTokens(_)
+        | What::OutputTokens(_)
+        | What::FirstToken(_)
+        | What::TokenTime(_) => return None,
     })
 }
 

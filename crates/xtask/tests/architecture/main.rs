@@ -113,15 +113,15 @@ impl Purity {
 
 const RULES: &[Rule] = &[
     Rule { package: "answer", purity: Purity::Pure, ours: &[], never: &[] },
-    Rule { package: "split", purity: Purity::Pure, ours: &[], never: &[] },
-    Rule { package: "tally", purity: Purity::Pure, ours: &["split"], never: &[] },
+    Rule { package: "split", purity: Purity::Pure, ours: &["answer"], never: &[] },
+    Rule { package: "tally", purity: Purity::Pure, ours: &["answer", "split"], never: &[] },
     Rule { package: "notation", purity: Purity::Pure, ours: &[], never: &[] },
     Rule { package: "judge", purity: Purity::Pure, ours: &["notation"], never: &[] },
     Rule { package: "calendar", purity: Purity::PureWithTimeZones, ours: &["notation"], never: &[] },
     Rule {
         package: "manifest",
         purity: Purity::Pure,
-        ours: &["calendar", "notation", "split", "tally"],
+        ours: &["answer", "calendar", "notation", "split", "tally"],
         never: &[],
     },
     Rule { package: "explain", purity: Purity::Pure, ours: &["manifest", "split"], never: &[] },
