@@ -19,6 +19,8 @@ pub struct LeftOver {
 #[derive(Debug, Default)]
 struct Known {
     names: BTreeSet<String>,
+    /// Is somebody to delete them?
+    asked: bool,
     /// Were people told that they stay?
     told: bool,
 }
@@ -34,6 +36,20 @@ impl LeftOver {
             known.names.extend(names);
             !known.names.is_empty()
         })
+    }
+
+    /// They are to be deleted, by whoever has the turn or takes it next.
+    pub fn ask(&self) {
+        self.known(|known| known.asked = true);
+    }
+
+    pub fn is_asked(&self) -> bool {
+        self.known(|known| known.asked)
+    }
+
+    /// Whoever has the turn begins with all that are there.
+    pub fn begin(&self) {
+        self.known(|known| known.asked = false);
     }
 
     pub fn names(&self) -> Vec<String> {

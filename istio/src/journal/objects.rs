@@ -119,21 +119,27 @@ impl Journal {
         }
         let journal = self.clone();
         tokio::spawn(async move {
-            let Ok(turn) = journal.left.turn.try_lock() else { return };
-            let parameters = DeleteParams::default();
-            for name in journal.left.names() {
-                let deleted = journal.api.delete(&name, &parameters);
-                match journal.asked("delete", deleted).await {
-                    Ok(_) => journal.left.is_gone(&name),
-                    Err(error) if error.is_missing() => journal.left.is_gone(&name),
-                    Err(error) => {
-                        journal.left.stays(&error);
-                        // The others would be refused as well, and wait for it as long.
-                        break;
-                    }
-                }
+            // Whoever deletes already goes on with these.
+            journal.left.ask();
+            while journal.left.is_asked()
+                && let Ok(turn) = journal.left.turn.try_lock()
+            {
+                journal.left.begin();
+                journal.delete_left_over().await;
+                drop(turn);
             }
-            drop(turn);
         });
+    }
+
+    async fn delete_left_over(&self) {
+        let parameters = DeleteParams::default();
+        for name in self.left.names() {
+            match self.asked("delete", self.api.delete(&name, &parameters)).await {
+                Ok(_) => self.left.is_gone(&name),
+                Err(error) if error.is_missing() => self.left.is_gone(&name),
+                // The others would be refused as well, and wait for it as long.
+                Err(error) => return self.left.stays(&error),
+            }
+        }
     }
 }
