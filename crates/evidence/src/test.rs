@@ -71,9 +71,8 @@ impl Test {
         #[allow(clippy::float_cmp)] // the same number, not the same result
         let two = limit.fail != limit.pass;
         let limits = Limits { fail: limit.fail, pass: limit.pass, two };
-        match metric.kind() {
-            MetricKind::Score => return ScoreLimit::new(scale, limits).map(Self::ScoreLimit),
-            _ => {}
+        if metric.kind() == MetricKind::Score {
+            return ScoreLimit::new(scale, limits).map(Self::ScoreLimit);
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // below a year, not negative
         let ms = |limit: f64| metric.is_time().then_some(limit.round() as u64);
