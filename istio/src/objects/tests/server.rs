@@ -30,8 +30,8 @@ struct Kept {
     expired: usize,
     /// Reasons of Events.
     events: Vec<String>,
-    /// Written statuses.
-    statuses: usize,
+    /// Statuses that were written as they stood.
+    repeated: usize,
     /// Writes are not answered any more.
     silent: bool,
     /// Writes that were refused or not answered.
@@ -85,7 +85,7 @@ impl ApiServer {
             forbidden: BTreeSet::new(),
             expired: 0,
             events: Vec::new(),
-            statuses: 0,
+            repeated: 0,
             silent: false,
             unwritten: 0,
         })))
@@ -179,8 +179,8 @@ impl ApiServer {
         self.kept(|kept| kept.events.clone())
     }
 
-    pub fn statuses(&self) -> usize {
-        self.kept(|kept| kept.statuses)
+    pub fn repeated(&self) -> usize {
+        self.kept(|kept| kept.repeated)
     }
 }
 
@@ -271,8 +271,9 @@ fn patch(kept: &mut Kept, namespace: String, name: String, body: &Value, status:
     if !is("resourceVersion") || !is("uid") {
         return problem(409);
     }
+    let before = object["status"].clone();
     merge(&mut object, body);
-    kept.statuses += usize::from(status);
+    kept.repeated += usize::from(status && object["status"] == before);
     kept.put(key, object.clone());
     answer(200, &object)
 }
