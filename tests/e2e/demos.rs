@@ -128,6 +128,17 @@ async fn a_canary_that_stops_answering_is_rolled_back() {
     check_rolled_back(&tell("hang").await, "overdue");
 }
 
+/// Answers as soon as v1's, and half as long: no time to answer shows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn slower_tokens_are_rolled_back() {
+    check_rolled_back(&tell("tokens").await, "token-time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_rolled_back() {
+    check_rolled_back(&tell("refusals").await, "refusals");
+}
+
 /// A model that is told to stop has done what it was asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_ends_with_zero_when_it_is_told_to_stop() {

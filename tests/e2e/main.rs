@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod acts;
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod arms;
 #[cfg(test)]
 mod back;

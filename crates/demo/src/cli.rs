@@ -58,9 +58,9 @@ struct Run {
     /// What happens to the new version.
     #[arg(long, value_enum, default_value_t = Scenario::Good)]
     scenario: Scenario,
-    /// What the models are.
-    #[arg(long, value_enum, default_value_t)]
-    model: ModelKind,
+    /// What the models are; without it, what the scenario is about.
+    #[arg(long, value_enum)]
+    model: Option<ModelKind>,
     /// How requests are spread over versions.
     #[arg(long, value_enum, default_value_t = Assignment::Sticky)]
     assignment: Assignment,
@@ -256,7 +256,7 @@ impl Run {
         Ok(Options {
             programs,
             scenario: self.scenario,
-            kind: self.model,
+            kind: self.model.unwrap_or_else(|| self.scenario.kind()),
             assignment: self.assignment,
             seed: self.seed,
             speed: self.speed,

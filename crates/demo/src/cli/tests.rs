@@ -37,7 +37,10 @@ fn a_refusal_names_the_remedy() {
     check_refused(&["--speed", "0"], "--speed 0: use a number from 0.1 to 100");
     check_refused(&["--rate", "1"], "--rate 1: use 50 to 20000 requests/s");
     check_refused(&["--users", "0"], "at least one user");
-    check_refused(&["--scenario", "bad"], "possible values: good, errors, slow, unsure, hang");
+    check_refused(
+        &["--scenario", "bad"],
+        "possible values: good, errors, slow, unsure, hang, tokens, refusals",
+    );
     let missing =
         found("--envoy", Path::new("/nowhere/envoy"), "`cargo xtask demo` installs one").unwrap_err();
     assert_eq!(missing.to_string(), "--envoy /nowhere/envoy: no such file; `cargo xtask demo` installs one");

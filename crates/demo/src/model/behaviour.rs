@@ -125,7 +125,7 @@ impl Default for Behaviour {
             hang_share: 0.0,
             drift: 0.0,
             tokens_mean: 20.0,
-            token_ms: 2.0,
+            token_ms: 4.0,
             refusal_share: 0.02,
         }
     }

@@ -297,7 +297,14 @@ impl Run<'_> {
     /// Applies a rollout.
     async fn apply(&mut self, stable: &str, canary: &str) -> anyhow::Result<String> {
         let assignment = self.options.assignment;
-        let text = spec::rollout(assignment, stable, canary, self.mesh.stable.addr(), self.pace());
+        let text = spec::rollout(
+            self.options.kind,
+            assignment,
+            stable,
+            canary,
+            self.mesh.stable.addr(),
+            self.pace(),
+        );
         let file = self.dir.join(format!("rollout-{canary}.yaml"));
         std::fs::write(&file, &text).with_context(|| format!("cannot write {}", file.display()))?;
         self.mesh.apply(&file).await?;

@@ -5,7 +5,7 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::model::Behaviour;
+use crate::model::{Behaviour, ModelKind};
 
 /// How good version v2 is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
@@ -21,15 +21,34 @@ pub enum Scenario {
     Unsure,
     /// It stops answering during the second stage.
     Hang,
+    /// Chats: each token takes twice as long, and answers are half as long, so that they are there as soon as v1's.
+    Tokens,
+    /// Chats: it refuses three times as often.
+    Refusals,
 }
 
 impl Scenario {
+    /// What the models are, unless somebody asks for another kind.
+    pub fn kind(self) -> ModelKind {
+        match self {
+            Self::Good | Self::Errors | Self::Slow | Self::Unsure | Self::Hang => ModelKind::Predict,
+            Self::Tokens | Self::Refusals => ModelKind::Chat,
+        }
+    }
+
     /// How v2 behaves when the rollout begins.
     pub fn canary_at_first(self, version: &str, seed: u64) -> Behaviour {
+        let healthy = Behaviour::healthy(version, seed);
         match self {
-            Self::Good | Self::Errors | Self::Hang => Behaviour::healthy(version, seed),
-            Self::Slow => Behaviour { tail_multiplier: 1.5, ..Behaviour::healthy(version, seed) },
-            Self::Unsure => Behaviour { confidence_mean: 0.75, ..Behaviour::healthy(version, seed) },
+            Self::Good | Self::Errors | Self::Hang => healthy,
+            Self::Slow => Behaviour { tail_multiplier: 1.5, ..healthy },
+            Self::Unsure => Behaviour { confidence_mean: 0.75, ..healthy },
+            // The same time for all tokens together.
+            Self::Tokens => {
+                let (tokens_mean, token_ms) = (healthy.tokens_mean / 2.0, healthy.token_ms * 2.0);
+                Behaviour { tokens_mean, token_ms, ..healthy }
+            }
+            Self::Refusals => Behaviour { refusal_share: 3.0 * healthy.refusal_share, ..healthy },
         }
     }
 
@@ -37,7 +56,7 @@ impl Scenario {
     pub fn canary_later(self, version: &str, seed: u64) -> Option<Behaviour> {
         let healthy = Behaviour::healthy(version, seed);
         match self {
-            Self::Good | Self::Slow | Self::Unsure => None,
+            Self::Good | Self::Slow | Self::Unsure | Self::Tokens | Self::Refusals => None,
             Self::Errors => Some(Behaviour { error_share: 3.0 * healthy.error_share, ..healthy }),
             Self::Hang => Some(Behaviour { hang_share: 1.0, ..healthy }),
         }
@@ -57,6 +76,10 @@ impl Scenario {
             Self::Slow => "v2's slowest tenth takes 50 % longer",
             Self::Unsure => "v2 is less sure of its answers, mean confidence 0.75 instead of 0.85",
             Self::Hang => "v2 stops answering",
+            Self::Tokens => {
+                "v2 takes twice as long for each token of half as many, so its answers are as fast"
+            }
+            Self::Refusals => "v2 refuses three times as many questions, with a status of 200",
         }
     }
 }
@@ -69,6 +92,8 @@ impl fmt::Display for Scenario {
             Self::Slow => "slow",
             Self::Unsure => "unsure",
             Self::Hang => "hang",
+            Self::Tokens => "tokens",
+            Self::Refusals => "refusals",
         })
     }
 }
@@ -95,5 +120,7 @@ mod tests {
         check(Scenario::Slow, false);
         check(Scenario::Unsure, false);
         check(Scenario::Hang, true);
+        check(Scenario::Tokens, false);
+        check(Scenario::Refusals, false);
     }
 }

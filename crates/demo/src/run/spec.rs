@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::ground::USUAL;
+use crate::model::ModelKind;
 
 /// The rollout's name.
 pub const NAME: &str = "ranker";
@@ -46,6 +47,11 @@ pub struct Pace {
     pub rate: f64,
 }
 
+/// What chats are held to besides.
+const SAID: &str = "  - {name: refusals, metric: refusal_rate, against: stable, margin: 2x}
+  - {name: token-time, metric: time_per_output_token_p95, against: stable, margin: 1.4x}
+";
+
 fn deadline_s(pace: Pace) -> f64 {
     let seconds = (DEADLINE_S / pace.speed).max(LEAST_DEADLINE_S);
     (seconds * (USUAL / pace.rate).max(1.0)).ceil()
@@ -54,6 +60,7 @@ fn deadline_s(pace: Pace) -> f64 {
 /// Writes a rollout of `canary` over `stable`, whose server at `stable_addr` is its own deploy tool. Margins and sample
 /// sizes are the same at any pace.
 pub fn rollout(
+    kind: ModelKind,
     assignment: Assignment,
     stable: &str,
     canary: &str,
@@ -70,6 +77,11 @@ pub fn rollout(
         Assignment::Sticky => "{mode: sticky, keys: [{header: x-user-id}], unit: request}",
         Assignment::Random => "{mode: random}",
     };
+    // Of chats their bodies tell, too.
+    let (answer, said) = match kind {
+        ModelKind::Predict => ("", ""),
+        ModelKind::Chat => ("  answer: {format: openai}\n", SAID),
+    };
     let (bake, last_bake, deadline, step) = (time(8.0), time(4.0), span(deadline_s(pace)), time(2.0));
     format!(
         "apiVersion: serin.dev/v1alpha1
@@ -80,7 +92,7 @@ spec:
   canary: {{version: {canary}}}
   assignment: {assignment}
   confidence: {{fromHeader: x-model-confidence}}
-  stages:
+{answer}  stages:
   - {{weight: 5%, bake: {bake}, deadline: {deadline}}}
   - {{weight: 25%, bake: {bake}, deadline: {deadline}}}
   - {{weight: 50%, bake: {bake}, deadline: {deadline}}}
@@ -90,7 +102,7 @@ spec:
   - {{name: latency, metric: latency_p99, against: stable, margin: 1.4x}}
   - {{name: confidence, metric: confidence_mean, against: stable, margin: 5%}}
   - {{name: overdue, metric: overdue, against: stable, margin: 2x}}
-  handBack:
+{said}  handBack:
     hook: {{url: 'http://{stable_addr}/admin/version'}}
     endpoints: ['http://{stable_addr}/version']
     steps: [50%, 0%]
@@ -110,9 +122,15 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(assignment: Assignment, (speed, rate): (f64, f64), bake_ms: u64, deadline_ms: u64) {
+    fn check(
+        kind: ModelKind,
+        assignment: Assignment,
+        (speed, rate): (f64, f64),
+        bake_ms: u64,
+        deadline_ms: u64,
+    ) {
         let pace = Pace { speed, rate };
-        let text = rollout(assignment, "v1", "v2", ([127, 0, 0, 1], 8080).into(), pace);
+        let text = rollout(kind, assignment, "v1", "v2", ([127, 0, 0, 1], 8080).into(), pace);
         let loaded = ::manifest::load(&text).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         // The many series are meant: this Envoy lives for two minutes.
         let others =
@@ -127,11 +145,12 @@ mod tests {
 
     #[test]
     fn the_rollout_is_one_a_user_may_write() {
-        check(Assignment::Sticky, (1.0, 700.0), 8_000, 300_000);
-        check(Assignment::Random, (1.0, 2_000.0), 8_000, 300_000);
-        check(Assignment::Sticky, (0.5, 700.0), 16_000, 600_000);
-        check(Assignment::Sticky, (16.0, 700.0), 500, 180_000);
+        check(ModelKind::Predict, Assignment::Sticky, (1.0, 700.0), 8_000, 300_000);
+        check(ModelKind::Predict, Assignment::Random, (1.0, 2_000.0), 8_000, 300_000);
+        check(ModelKind::Predict, Assignment::Sticky, (0.5, 700.0), 16_000, 600_000);
+        check(ModelKind::Predict, Assignment::Sticky, (16.0, 700.0), 500, 180_000);
+        check(ModelKind::Chat, Assignment::Sticky, (1.0, 700.0), 8_000, 300_000);
         // Half the traffic takes twice as long to prove anything.
-        check(Assignment::Sticky, (1.0, 350.0), 8_000, 600_000);
+        check(ModelKind::Predict, Assignment::Sticky, (1.0, 350.0), 8_000, 600_000);
     }
 }

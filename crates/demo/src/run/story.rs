@@ -58,8 +58,8 @@ pub fn gate_line(gate: &VerdictView) -> String {
 pub fn measured(gate: &VerdictView) -> String {
     // The units of the gates in `spec::rollout`.
     let in_unit = |value: f64| match gate.name.as_str() {
-        "errors" | "overdue" => percent(value, 2),
-        "latency" => milliseconds(value),
+        "errors" | "overdue" | "refusals" => percent(value, 2),
+        "latency" | "token-time" => milliseconds(value),
         _ => digits(value, 3),
     };
     match (gate.estimate, gate.bound) {
