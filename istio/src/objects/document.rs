@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn it_is_what_a_person_would_apply() {
         let spec = json!({
-            "stable": {"version": 7}, "canary": {"version": "8"},
+            "stable": {"version": 7}, "canary": {"version": "8"}, "preset": "default",
             "confidence": {"fromHeader": "x-c", "range": {"min": 0.00001, "max": 1}},
             "gates": [{"name": "errors", "level": false}, {"name": "c", "metric": "confidence_mean", "min": 0.00002}],
         });
