@@ -64,7 +64,7 @@ fn deployment() -> Value {
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "serin", "namespace": NAMESPACE},
         "spec": {"selector": {"matchLabels": {"app": "serin"}}, "template": {
             "metadata": {"labels": {"app": "serin"}},
-            "spec": {"automountServiceAccountToken": true, "containers": [{"name": "serin", "image": "r/serin:0.1.0", "args": args}]},
+            "spec": {"serviceAccountName": "serin", "automountServiceAccountToken": true, "containers": [{"name": "serin", "image": "r/serin:0.1.0", "args": args}]},
         }},
     })
 }

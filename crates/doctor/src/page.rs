@@ -32,6 +32,23 @@ impl Page {
         self.samples(name).next().map(|sample| sample.value)
     }
 
+    /// Is this metric on the page, be it without samples?
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        let typed = |line: &str| line.strip_prefix("# TYPE ")?.split(' ').next().map(|typed| typed == name);
+        self.samples(name).next().is_some() || self.0.lines().any(|line| typed(line) == Some(true))
+    }
+
+    /// Is there any sample at all? A page of another kind has none.
+    #[must_use]
+    pub fn is_of_metrics(&self) -> bool {
+        self.0.lines().any(|line| {
+            let name = line.split(['{', ' ']).next().unwrap_or_default();
+            let value = line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+            name.starts_with(|c: char| c.is_ascii_alphabetic()) && name != line && value.is_some()
+        })
+    }
+
     /// Is there a counter of ours whose labels are part of its name?
     #[must_use]
     pub fn is_flat(&self) -> bool {
@@ -64,6 +81,11 @@ mod tests {
         assert_eq!(found, [(String::new(), 1.0), ("w".to_owned(), 3.0)]);
         assert_eq!((page.value("a_b"), page.value("b")), (Some(2.0), None));
         assert!(page.is_flat());
+        assert!(page.has("a_b") && !page.has("b") && Page("# TYPE b gauge\n".to_owned()).has("b"));
+        assert!(page.is_of_metrics());
+        for other in ["", "<html>hello 5</html>", "{\"code\": 5\n}", "404 page not found"] {
+            assert!(!Page(other.to_owned()).is_of_metrics(), "{other}");
+        }
         assert!(!Page("serin_finished_total{rollout=\"r\"} 4\n".to_owned()).is_flat());
     }
 }

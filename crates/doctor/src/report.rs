@@ -47,10 +47,12 @@ pub struct Report {
     pub unseen: Vec<Unseen>,
     /// Checks that saw all they wanted, and found nothing.
     pub fine: Vec<&'static str>,
+    /// Checks that were left out on purpose: they saw nothing.
+    pub left_out: Vec<&'static str>,
 }
 
 impl Report {
-    /// 0: all was looked at, and nothing found; 1: something was found; 2: nothing was found, and not all was looked at.
+    /// 0: all that was not left out was looked at, and nothing found; 1: something was found; 2: nothing was found, and not all was looked at.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match (self.findings.is_empty(), self.unseen.is_empty()) {
@@ -102,6 +104,10 @@ impl Found {
     }
 
     fn add(&mut self, severity: Severity, object: String, [what, why, mend]: [String; 3]) {
-        self.findings.push(Finding { check: self.check, severity, object, what, why, mend });
+        let finding = Finding { check: self.check, severity, object, what, why, mend };
+        // Two rollouts may share a route.
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
     }
 }

@@ -107,14 +107,23 @@ pub struct Proxy {
 pub struct Prometheus {
     /// Where it is asked.
     pub url: String,
-    /// How many proxies have a sample of the filter's.
-    pub proxies: usize,
-    /// How old the newest sample of the middle proxy is, in milliseconds.
-    pub age_ms: Option<u64>,
+    /// The sidecars that it has samples of the filter's of.
+    pub sidecars: Vec<Sampled>,
     /// Targets that it cannot scrape.
     pub failing: usize,
     /// Is there a counter whose labels are part of its name?
     pub flat: bool,
+}
+
+/// A sidecar that Prometheus has samples of.
+#[derive(Clone, Debug, Default)]
+pub struct Sampled {
+    /// Its pod's; empty where its series have no such label.
+    pub namespace: String,
+    /// Its pod; empty where its series have no such label.
+    pub pod: String,
+    /// How old its newest sample is, in milliseconds.
+    pub age_ms: u64,
 }
 
 /// A clock beside this machine's.
@@ -162,10 +171,6 @@ impl Snapshot {
         let here = |pod: &&Value| namespace == self.root_namespace || namespace_of(pod) == namespace;
         let fits = |pod: &&Value| fits(labels, labels_of(pod));
         Ok(self.objects("Pod")?.iter().filter(here).filter(live).filter(fits).collect())
-    }
-
-    pub(crate) fn is_without(&self, part: Part) -> bool {
-        self.without.contains(&part)
     }
 }
 

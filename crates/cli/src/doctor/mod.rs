@@ -2,6 +2,7 @@
 
 mod prometheus;
 mod read;
+mod rights;
 mod show;
 
 use std::process::ExitCode;

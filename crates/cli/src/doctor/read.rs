@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use api::path::METRICS;
-use doctor::{Api, Clock, KINDS, Page, Part, Proxy, Right, Snapshot};
-use istio::{Client, Deed, Plugin, installation};
+use doctor::{Api, Arguments, Clock, KINDS, Page, Part, Proxy, Snapshot};
+use istio::{Client, Plugin, installation};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::prometheus;
+use super::{prometheus, rights};
 use crate::args::{Doctor, doctor::Part as Left};
 
 /// So many pages are asked for at once: they pass through the API server.
@@ -29,8 +29,17 @@ impl Web {
         Ok(Self(client.context("no HTTP client")?))
     }
 
-    /// The text of an answer, and its `Date`.
-    pub async fn get(&self, url: &str, query: &[(&str, &str)]) -> Result<(String, Option<String>), String> {
+    /// A page of metrics.
+    async fn page(&self, url: &str) -> Result<Page, String> {
+        let answer = self.ask(url, &[]).await?;
+        match answer.is_success {
+            true => Ok(Page(answer.text)),
+            false => Err(format!("{url} answers {}", answer.status)),
+        }
+    }
+
+    /// What it answers, whether it does what was asked or says why not.
+    pub async fn ask(&self, url: &str, query: &[(&str, &str)]) -> Result<Answer, String> {
         if url.starts_with("https://") {
             return Err(format!("{url}: doctor speaks plain HTTP; forward its port: kubectl port-forward"));
         }
@@ -39,15 +48,20 @@ impl Web {
             reqwest::Url::parse_with_params(url, query).map_err(|error| format!("{url}: {error}"))?;
         let answer = self.0.get(address).send().await.map_err(told)?;
         let date = answer.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
-        let status = answer.status();
-        let text = answer.text().await.map_err(told)?;
-        // A refused query says why in its body.
-        if status.is_success() || text.starts_with('{') {
-            Ok((text, date))
-        } else {
-            Err(format!("{url} answers {status}"))
-        }
+        let (is_success, status) = (answer.status().is_success(), answer.status().to_string());
+        Ok(Answer { is_success, status, text: answer.text().await.map_err(told)?, date })
     }
+}
+
+/// An answer over HTTP.
+pub struct Answer {
+    /// Was it done?
+    pub is_success: bool,
+    /// Its status, for people.
+    pub status: String,
+    pub text: String,
+    /// Its `Date`.
+    pub date: Option<String>,
 }
 
 /// An error of the client says what was tried, and its causes why that failed.
@@ -73,60 +87,67 @@ pub async fn snapshot(options: &Doctor) -> Result<Snapshot> {
     let (client, web) = (Plugin::client(options.kubeconfig.as_deref()).await?, Web::new()?);
     let without: BTreeSet<Part> = options.without.iter().copied().map(part).collect();
     let mut clocks = Vec::new();
-    if let Ok(Some(date)) = installation::date(&client).await
-        && let Some(ahead_ms) = ahead_ms(&date)
-    {
-        clocks.push(Clock { of: "the API server".to_owned(), ahead_ms });
+    // Whoever has not answered once is not asked again: each question would be waited for.
+    let mut silent = None;
+    match installation::date(&client).await {
+        Ok(date) => {
+            if let Some(ahead_ms) = date.as_deref().and_then(ahead_ms) {
+                clocks.push(Clock { of: "the API server".to_owned(), ahead_ms });
+            }
+        }
+        Err(why) => silent = Some(why),
     }
-    let own = of([&options.namespace]);
-    let mut workloads = Vec::new();
-    for kind in ["Deployment", "StatefulSet"] {
-        // What cannot be read is read again below, and said then.
-        workloads.extend(installation::objects(&client, kind, &own).await.unwrap_or_default());
-    }
+    // What cannot be read is read again below, and said then.
+    let own = read(&client, &["Deployment", "StatefulSet"], &of([&options.namespace]), &mut silent).await;
+    let workloads: Vec<Value> = own.into_values().filter_map(Result::ok).flatten().collect();
     let plugins = plugins(options, &workloads);
     let mut namespaces = of([&options.namespace, &options.istio_namespace]);
     namespaces.extend(plugins.iter().map(|(namespace, _)| namespace.clone()));
-    let mut objects = read(&client, &["TrafficExtension", "WasmPlugin"], &namespaces).await;
+    let mut objects = read(&client, &["TrafficExtension", "WasmPlugin"], &namespaces, &mut silent).await;
     namespaces.extend(services(&objects));
     let rest: Vec<&'static str> = KINDS.into_iter().filter(|kind| !objects.contains_key(kind)).collect();
-    objects.extend(read(&client, &rest, &namespaces).await);
+    objects.extend(read(&client, &rest, &namespaces, &mut silent).await);
     let callers: BTreeSet<String> = plugins.iter().map(|(namespace, _)| namespace.clone()).collect();
-    let proxies = match without.contains(&Part::Proxies) {
-        true => Vec::new(),
-        false => proxies(options, &client, &web, &objects, &plugins).await,
-    };
-    let controller = match &options.controller {
-        _ if without.contains(&Part::Controller) => Err("left out".to_owned()),
-        None => {
-            Err("its address is not known: --controller URL (kubectl port-forward), or --without controller"
-                .to_owned())
-        }
-        Some(url) => {
-            web.get(&format!("{}{METRICS}", url.trim_end_matches('/')), &[]).await.map(|(text, _)| Page(text))
+    let proxies = async {
+        match without.contains(&Part::Proxies) {
+            true => Vec::new(),
+            false => proxies(options, &client, &web, &objects, &plugins).await,
         }
     };
-    let prometheus = match &options.prometheus {
-        _ if without.contains(&Part::Prometheus) => Err("left out".to_owned()),
-        None => {
-            Err("its address is not known: --prometheus URL (kubectl port-forward), or --without prometheus"
-                .to_owned())
-        }
-        Some(url) => {
-            let namespaces = callers.iter().cloned().collect::<Vec<_>>().join("|");
-            prometheus::ask(&web, url, &namespaces, &mut clocks).await
+    let controller = async {
+        match &options.controller {
+            _ if without.contains(&Part::Controller) => Err("left out".to_owned()),
+            None => Err(unnamed("controller")),
+            Some(url) => web.page(&format!("{}{METRICS}", url.trim_end_matches('/'))).await,
         }
     };
-    let rights = match without.contains(&Part::Rights) {
-        true => Vec::new(),
-        false => rights(&client, options, &objects, &plugins).await,
+    let prometheus = async {
+        match &options.prometheus {
+            _ if without.contains(&Part::Prometheus) => Err("left out".to_owned()),
+            None => Err(unnamed("prometheus")),
+            Some(url) => prometheus::ask(&web, url, &callers, &mut clocks).await,
+        }
     };
+    let rights = async {
+        match without.contains(&Part::Rights) {
+            true => Vec::new(),
+            false => rights::ask(&client, &options.namespace, &objects, &plugins, silent.clone()).await,
+        }
+    };
+    let api = async {
+        match &silent {
+            Some(why) => Err(why.clone()),
+            None => installation::served(&client).await.map(|served| Api { served }),
+        }
+    };
+    let (proxies, controller, prometheus, rights, api) =
+        tokio::join!(proxies, controller, prometheus, rights, api);
     Ok(Snapshot {
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
         namespace: options.namespace.clone(),
         root_namespace: options.istio_namespace.clone(),
         plugins,
-        api: installation::served(&client).await.map(|served| Api { served }),
+        api,
         objects,
         rights,
         proxies,
@@ -135,6 +156,10 @@ pub async fn snapshot(options: &Doctor) -> Result<Snapshot> {
         clocks,
         without,
     })
+}
+
+fn unnamed(what: &str) -> String {
+    format!("its address is not known: --{what} URL (kubectl port-forward), or --without {what}")
 }
 
 fn of<const N: usize>(names: [&String; N]) -> BTreeSet<String> {
@@ -153,29 +178,39 @@ const fn part(left: Left) -> Part {
 
 /// Those that were named, else those that the controller writes.
 fn plugins(options: &Doctor, workloads: &[Value]) -> Vec<(String, String)> {
-    let written = workloads.iter().flat_map(|one| given(one, "--istio-plugin="));
+    let controllers: Vec<Arguments> = workloads.iter().filter_map(Arguments::of).collect();
+    let written = controllers.iter().flat_map(|given| given.values("--istio-plugin"));
     let written: Vec<istio::Place> = written.filter_map(|place| place.parse().ok()).collect();
     let places = if options.plugin.is_empty() { &written } else { &options.plugin };
     places.iter().map(|place| (place.namespace.clone(), place.name.clone())).collect()
 }
 
-/// What a workload's containers are given by an argument (`--name=`), which names several with commas.
-fn given<'w>(workload: &'w Value, argument: &'static str) -> impl Iterator<Item = &'w str> {
-    let containers = workload.pointer("/spec/template/spec/containers").and_then(Value::as_array);
-    let arguments =
-        containers.into_iter().flatten().filter_map(|container| container["args"].as_array()).flatten();
-    arguments.filter_map(move |given| given.as_str()?.strip_prefix(argument)).flat_map(|all| all.split(','))
+/// By kind: its objects, or why they cannot be read.
+pub type Objects = BTreeMap<&'static str, Result<Vec<Value>, String>>;
+
+/// Is this why nothing was read: the API server did not answer in time?
+pub fn is_silent(why: &str) -> bool {
+    why.contains("did not answer within")
 }
 
-type Objects = BTreeMap<&'static str, Result<Vec<Value>, String>>;
-
-async fn read(client: &Client, kinds: &[&'static str], namespaces: &BTreeSet<String>) -> Objects {
+/// Reads these kinds at once; none, for that reason, where the API server was `silent` before.
+async fn read(
+    client: &Client,
+    kinds: &[&'static str],
+    namespaces: &BTreeSet<String>,
+    silent: &mut Option<String>,
+) -> Objects {
+    if let Some(why) = silent {
+        return kinds.iter().map(|kind| (*kind, Err(why.clone()))).collect();
+    }
     let mut reading = JoinSet::new();
     for kind in kinds.iter().copied() {
         let (client, namespaces) = (client.clone(), namespaces.clone());
         reading.spawn(async move { (kind, installation::objects(&client, kind, &namespaces).await) });
     }
-    reading.join_all().await.into_iter().collect()
+    let objects: Objects = reading.join_all().await.into_iter().collect();
+    *silent = objects.values().filter_map(|read| read.as_ref().err()).find(|why| is_silent(why)).cloned();
+    objects
 }
 
 /// Namespaces of the services that policies speak of: their routes and pods are there.
@@ -209,7 +244,7 @@ async fn proxies(
     if !options.proxy_metrics.is_empty() {
         let mut all = Vec::new();
         for url in &options.proxy_metrics {
-            all.push(Proxy { name: url.clone(), page: web.get(url, &[]).await.map(|(text, _)| Page(text)) });
+            all.push(Proxy { name: url.clone(), page: web.page(url).await });
         }
         return all;
     }
@@ -250,113 +285,78 @@ async fn proxies(
     all
 }
 
-fn metadata<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
+pub fn metadata<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
     object.get("metadata")?.get(field)?.as_str()
-}
-
-/// What the controller needs where it writes a plugin, and what it never does.
-async fn rights(
-    client: &Client,
-    options: &Doctor,
-    objects: &Objects,
-    plugins: &[(String, String)],
-) -> Vec<(Right, Result<bool, String>)> {
-    let of = |kind: &str| objects.get(kind).and_then(|read| read.as_deref().ok()).unwrap_or_default();
-    let mut workloads = of("Deployment").iter().chain(of("StatefulSet"));
-    let runs = |one: &&Value| {
-        metadata(one, "namespace") == Some(&options.namespace) && one.to_string().contains("--ecds")
-    };
-    let controller = workloads.find(runs);
-    let account = controller.and_then(|one| one.pointer("/spec/template/spec/serviceAccountName")?.as_str());
-    let account = account.unwrap_or("serin");
-    let mut rights = controller.map(rollouts).unwrap_or_default();
-    for (namespace, name) in plugins {
-        let served = |kind: &str| {
-            objects.get(kind).and_then(|read| read.as_deref().ok()).is_some_and(|all| {
-                all.iter().any(|one| {
-                    metadata(one, "namespace") == Some(namespace) && metadata(one, "name") == Some(name)
-                })
-            })
-        };
-        let resource = if served("WasmPlugin") { "wasmplugins" } else { "trafficextensions" };
-        for verb in ["get", "patch"] {
-            let group = "extensions.istio.io";
-            rights.push(Right {
-                verb,
-                group,
-                resource,
-                namespace: namespace.clone(),
-                name: name.clone(),
-                needed: true,
-            });
-        }
-        let never = |verb, group, resource| Right {
-            verb,
-            group,
-            resource,
-            namespace: namespace.clone(),
-            name: String::new(),
-            needed: false,
-        };
-        rights.push(never("list", "", "secrets"));
-        rights.push(never("create", "", "pods"));
-    }
-    let mut asked = Vec::new();
-    for right in rights {
-        let deed = Deed {
-            verb: right.verb,
-            group: right.group,
-            resource: right.resource,
-            namespace: &right.namespace,
-            name: &right.name,
-        };
-        let may = installation::may(client, (&options.namespace, account), deed).await;
-        asked.push((right, may));
-    }
-    asked
-}
-
-/// What a controller needs that takes rollouts from objects.
-fn rollouts(controller: &Value) -> Vec<Right> {
-    let needs = |namespace: &str| {
-        [
-            ("list", "serin.dev", "rollouts"),
-            ("watch", "serin.dev", "rollouts"),
-            ("patch", "serin.dev", "rollouts"),
-            ("patch", "serin.dev", "rollouts/status"),
-            ("create", "events.k8s.io", "events"),
-        ]
-        .map(|(verb, group, resource)| Right {
-            verb,
-            group,
-            resource,
-            namespace: if namespace == "all" { String::new() } else { namespace.to_owned() },
-            name: String::new(),
-            needed: true,
-        })
-    };
-    given(controller, "--kubernetes-rollouts=").flat_map(needs).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
 
     use super::*;
 
-    #[test]
-    fn who_takes_objects_needs_their_rights() {
-        for (argument, namespaces) in [
-            ("--kubernetes-rollouts=models,search", &["models", "search"][..]),
-            ("--kubernetes-rollouts=all", &[""]),
-            ("--istio-plugin=models/serin", &[]),
-        ] {
-            let args = ["run", argument, "--ecds=0.0.0.0:7071"];
-            let controller = json!({"spec": {"template": {"spec": {"containers": [{"args": args}]}}}});
-            let rights = rollouts(&controller);
-            let found: BTreeSet<&str> = rights.iter().map(|right| right.namespace.as_str()).collect();
-            assert_eq!(found, namespaces.iter().copied().collect(), "{argument}");
-            assert_eq!(rights.len(), 5 * namespaces.len(), "{argument}");
+    /// An address at which every question is answered with this.
+    async fn answering(answer: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                let _ = connection.read(&mut [0; 4096]).await;
+                let _ = connection.write_all(answer.as_bytes()).await;
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_what_was_asked_for_or_it_is_none() {
+        const REFUSED: &str = "HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n{\"status\": \"error\", \"error\": \"too many\"}";
+        const HTML: &str = "HTTP/1.1 502 Bad Gateway\r\nconnection: close\r\n\r\n<html>";
+        const PAGE: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nserin_leads 1\n";
+        let web = Web::new().unwrap();
+        let of = |page: Result<Page, String>| page.map(|page| page.0);
+        assert_eq!(of(web.page(&answering(PAGE).await).await).as_deref(), Ok("serin_leads 1\n"));
+        for (answer, page, query) in [(REFUSED, "403", "too many"), (HTML, "502", "502")] {
+            let url = answering(answer).await;
+            let said = of(web.page(&url).await).unwrap_err();
+            assert!(said.contains(page), "{said}");
+            let said = prometheus::ask(&web, &url, &BTreeSet::new(), &mut Vec::new()).await.unwrap_err();
+            assert!(said.contains(query), "{said}");
         }
+    }
+
+    /// Each question to it would be waited for.
+    #[tokio::test]
+    async fn who_was_silent_is_not_asked_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let config = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "a",
+            "clusters": [{"name": "a", "cluster": {"server": server}}],
+            "users": [{"name": "a", "user": {}}],
+            "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        });
+        std::fs::write(file.path(), config.to_string()).unwrap();
+        let client = Plugin::client(Some(file.path())).await.unwrap();
+        let why = "the API server did not answer within 10 s".to_owned();
+        let namespaces = BTreeSet::from(["models".to_owned()]);
+        let workload = serde_json::json!({
+            "metadata": {"name": "serin", "namespace": "models"},
+            "spec": {"template": {"spec": {"containers": [{"args": ["--ecds=x", "--kubernetes-lease=a/b"]}]}}},
+        });
+        let known = Objects::from([("Deployment", Ok(vec![workload]))]);
+        let asking = async {
+            let objects = read(&client, &KINDS, &namespaces, &mut Some(why.clone())).await;
+            (objects, rights::ask(&client, "models", &known, &[], Some(why.clone())).await)
+        };
+        let (objects, rights) = tokio::select! {
+            both = asking => both,
+            _ = listener.accept() => panic!("it was asked again"),
+        };
+        assert!(rights.len() == 8 && rights.iter().all(|(_, may)| may.as_ref() == Err(&why)), "{rights:?}");
+        assert_eq!(objects.len(), KINDS.len());
+        assert!(objects.values().all(|read| read.as_ref().is_err_and(|error| *error == why)));
     }
 }

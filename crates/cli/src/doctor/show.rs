@@ -24,6 +24,9 @@ pub fn text(report: &Report) -> String {
     if !report.fine.is_empty() {
         let _ = writeln!(text, "fine: {}", report.fine.join(", "));
     }
+    if !report.left_out.is_empty() {
+        let _ = writeln!(text, "left out: {}", report.left_out.join(", "));
+    }
     let count = |severity| report.findings.iter().filter(|found| found.severity == severity).count();
     let _ = writeln!(
         text,
@@ -53,11 +56,16 @@ mod tests {
             mend: "kubectl edit".to_owned(),
         };
         let unseen = vec![Unseen { check: "prometheus", why: "it does not answer".to_owned() }];
-        let report = Report { findings: vec![finding], unseen, fine: vec!["kinds", "plugin"] };
+        let report = Report {
+            findings: vec![finding],
+            unseen,
+            fine: vec!["kinds", "plugin"],
+            left_out: vec!["rights"],
+        };
         assert_eq!(
             text(&report),
             "FAULT  VirtualService models/ranker: weights are left\n  why:   two share\n  mend:  kubectl edit\n\n\
-             NOT LOOKED AT  prometheus: it does not answer\n\nfine: kinds, plugin\n\
+             NOT LOOKED AT  prometheus: it does not answer\n\nfine: kinds, plugin\nleft out: rights\n\
              1 to mend, 0 to know, 2 checks without a finding, 1 not looked at\n"
         );
     }

@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use super::filter::{PLUGINS, ours};
-use super::say;
+use super::{helm, say, workload};
+use crate::arguments::Arguments;
 use crate::report::Found;
-use crate::snapshot::{Part, Snapshot, items, name_of, namespace_of, shown, text};
+use crate::snapshot::{Snapshot, items, name_of, namespace_of, shown, text};
 
 /// Deployments and StatefulSets: a controller alone is the one, several are the other.
 fn workloads(snapshot: &Snapshot) -> Result<Vec<(&'static str, &Value)>, String> {
@@ -16,25 +17,10 @@ fn workloads(snapshot: &Snapshot) -> Result<Vec<(&'static str, &Value)>, String>
     Ok(all)
 }
 
-/// What a workload starts `serin run` with; `None`: it does not.
-fn arguments(deployment: &Value) -> Option<Vec<&str>> {
-    items(deployment, "/spec/template/spec/containers").find_map(|container| {
-        let words: Vec<&str> =
-            items(container, "/command").chain(items(container, "/args")).filter_map(Value::as_str).collect();
-        let runs = words.iter().any(|word| word.starts_with("--ecds"))
-            || words.windows(2).any(|two| matches!(two, ["serin", "run"]));
-        runs.then_some(words)
-    })
-}
-
-/// The values of an argument, given as `--name=value`.
-fn values<'w>(words: &'w [&str], name: &'w str) -> impl Iterator<Item = &'w str> {
-    words.iter().filter_map(move |word| word.strip_prefix(name)?.strip_prefix('='))
-}
-
 pub fn controller(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
     let all = workloads(snapshot)?;
-    let ours: Vec<_> = all.into_iter().filter_map(|(kind, one)| Some((kind, one, arguments(one)?))).collect();
+    let ours: Vec<_> =
+        all.into_iter().filter_map(|(kind, one)| Some((kind, one, Arguments::of(one)?))).collect();
     if !ours.iter().any(|(_, one, _)| namespace_of(one) == snapshot.namespace) {
         found.fault(
             format!("namespace {}", snapshot.namespace),
@@ -66,7 +52,7 @@ pub fn controller(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> 
                 ),
             );
         }
-        let writes = values(words, "--istio-plugin").count() > 0;
+        let writes = words.gives("--istio-plugin");
         if writes
             && one.pointer("/spec/template/spec/automountServiceAccountToken") == Some(&Value::Bool(false))
         {
@@ -86,32 +72,48 @@ pub fn controller(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> 
             );
         }
         let evidence = ["--prometheus", "--proxy-metrics", "--envoy-admin"];
-        if !evidence.iter().any(|name| values(words, name).count() > 0) {
+        if evidence.iter().any(|name| words.gives(name)) {
+            continue;
+        }
+        if words.more {
+            found.unseen(format!("{object}: its counters may be named by envFrom (SERIN_PROMETHEUS_URL)"));
+        } else {
             found.fault(
                 object,
                 say(
                     "it is told of no counters (--prometheus, --proxy-metrics)",
                     "no gate has evidence, so no rollout goes on",
-                    "helm upgrade serin istio/chart --reuse-values --set evidence.prometheus.url=URL",
+                    helm(snapshot, "--set evidence.prometheus.url=URL"),
                 ),
             );
         }
     }
     for (namespace, name) in &snapshot.plugins {
         let place = format!("{namespace}/{name}");
-        let named = |words: &[&str]| {
-            let mut all = values(words, "--istio-plugin").flat_map(|value| value.split(','));
-            all.any(|value| value == place || value.split_once('=').is_some_and(|(_, value)| value == place))
+        let named = |words: &Arguments| {
+            let all = words.values("--istio-plugin");
+            all.into_iter()
+                .any(|value| value == place || value.split_once('=').is_some_and(|(_, value)| value == place))
         };
         let writers: Vec<String> =
             ours.iter().filter(|(_, _, words)| named(words)).map(|(kind, one, _)| shown(kind, one)).collect();
+        let hidden = ours
+            .iter()
+            .find(|(_, _, words)| words.hides("--istio-plugin") || words.more && writers.is_empty());
+        if let Some((kind, one, _)) = hidden {
+            found.unseen(format!(
+                "does {} write the plugin {place}? SERIN_ISTIO_PLUGIN may stand in a ConfigMap or Secret",
+                shown(kind, one)
+            ));
+            continue;
+        }
         match writers.as_slice() {
             [] if !ours.is_empty() => found.warning(
                 format!("plugin {place}"),
                 say(
                     "no controller writes it (--istio-plugin)",
                     "its policy stays as it was applied: a rollout reaches none of its sidecars",
-                    format!("helm upgrade serin istio/chart --reuse-values --set plugin.write=true, or add --istio-plugin={place} to the controller"),
+                    format!("{}, or add --istio-plugin={place} to the controller", helm(snapshot, "--set plugin.write=true")),
                 ),
             ),
             [] | [_] => {}
@@ -129,9 +131,6 @@ pub fn controller(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> 
 }
 
 pub fn rights(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
-    if snapshot.is_without(Part::Rights) {
-        return Ok(());
-    }
     // Whose rights, and to what, is known from these.
     workloads(snapshot)?;
     ours(snapshot)?;
@@ -143,14 +142,27 @@ pub fn rights(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
         let what =
             format!("{} {of}{}{}", right.verb, if right.name.is_empty() { "" } else { "/" }, right.name);
         let place = if right.namespace.is_empty() { "all namespaces" } else { &right.namespace };
-        let (harm, remedy) = match right.group {
-            "serin.dev" | "events.k8s.io" => (
-                "what is applied as a Rollout is not taken, or nobody is told of it",
-                "helm upgrade with rbac.create and rollouts.enabled, or a Role with what istio/README.md lists",
+        let harm = match (right.group, right.resource) {
+            ("serin.dev" | "events.k8s.io", _) => {
+                "what is applied as a Rollout is not taken, or nobody is told of it"
+            }
+            ("coordination.k8s.io", _) | (_, "configmaps") => {
+                "no replica leads, or what it decides is lost with it: nothing is decided"
+            }
+            ("apps" | "discovery.k8s.io", _) => "a version that is handed back or kept warm is not changed",
+            (_, "pods") => {
+                "the sidecars of pods:// are not found, or a workload's pods are not: counts are missing"
+            }
+            _ => "weights cannot change, and serin_plugin_failing is 1",
+        };
+        let remedy = match right.group {
+            "extensions.istio.io" => format!(
+                "kubectl apply -f istio/plugin-rbac.yaml (names adapted), or {}",
+                helm(snapshot, "--set rbac.create=true")
             ),
-            _ => (
-                "weights cannot change, and serin_plugin_failing is 1",
-                "kubectl apply -f istio/plugin-rbac.yaml (names adapted), or helm upgrade with rbac.create",
+            _ => format!(
+                "{}, or a Role with what istio/README.md lists",
+                helm(snapshot, "--set rbac.create=true")
             ),
         };
         match (may, right.needed) {
@@ -181,9 +193,6 @@ fn release(image: &str) -> Option<(u32, u32)> {
 }
 
 pub fn versions(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
-    if snapshot.is_without(Part::Versions) {
-        return Ok(());
-    }
     let all = workloads(snapshot)?;
     let images = |one: &Value| -> Vec<String> {
         items(one, "/spec/template/spec/containers")
@@ -191,7 +200,7 @@ pub fn versions(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
             .collect()
     };
     let program = release(&format!("serin:{}", snapshot.program_version));
-    for (kind, one) in all.iter().filter(|(_, one)| arguments(one).is_some()) {
+    for (kind, one) in all.iter().filter(|(_, one)| Arguments::of(one).is_some()) {
         for image in images(one).iter().filter(|image| !image.contains("proxyv2")) {
             match release(image) {
                 None => {}
@@ -201,7 +210,11 @@ pub fn versions(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
                     say(
                         format!("it runs {major}.{minor}, and this serin is {}", snapshot.program_version),
                         "answers of another release are read as far as they are understood",
-                        "use the serin of the controller: kubectl exec deploy/serin -c serin -- serin doctor",
+                        format!(
+                            "use the serin of the controller: kubectl -n {} exec {} -c serin -- serin doctor",
+                            snapshot.namespace,
+                            workload(snapshot)
+                        ),
                     ),
                 ),
             }
@@ -215,9 +228,15 @@ pub fn versions(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
                 found.warning(
                     plugin.shown(),
                     say(
-                        format!("the filter is {}.{}, and the controller {}.{}", filter.0, filter.1, controller.0, controller.1),
+                        format!(
+                            "the filter is {}.{}, and the controller {}.{}",
+                            filter.0, filter.1, controller.0, controller.1
+                        ),
                         "an older filter refuses a policy with fields it does not know",
-                        "take the filter of the controller's release: helm upgrade --set plugin.url=...,plugin.sha256=...",
+                        format!(
+                            "take the filter of the controller's release: {}",
+                            helm(snapshot, "--set plugin.url=URL,plugin.sha256=DIGEST")
+                        ),
                     ),
                 );
             }

@@ -1,11 +1,14 @@
 //! What sidecars, the controller and Prometheus say of themselves.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
 use tally::metric;
 
-use super::filter::ours;
-use super::say;
+use super::filter::{Plugin, ours};
+use super::{helm, say, workload};
 use crate::report::Found;
-use crate::snapshot::{Part, Snapshot};
+use crate::snapshot::{Snapshot, items, name_of, namespace_of, text};
 
 /// Older counts than this take a canary back, by default.
 const OLD_MS: u64 = 30_000;
@@ -14,9 +17,6 @@ const OLD_MS: u64 = 30_000;
 const SAME_CLOCK_MS: u64 = 2_000;
 
 pub fn proxies(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
-    if snapshot.is_without(Part::Proxies) {
-        return Ok(());
-    }
     if snapshot.proxies.is_empty() {
         return Err(
             "no sidecar's page was read: name some by --proxy-metrics http://POD-IP:15020/stats/prometheus"
@@ -27,7 +27,11 @@ pub fn proxies(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
     let newest = policies.map(|policy| (policy.incarnation, policy.generation)).max();
     for proxy in &snapshot.proxies {
         let page = match &proxy.page {
-            Ok(page) => page,
+            Ok(page) if page.is_of_metrics() => page,
+            Ok(_) => {
+                found.unseen(format!("the page of {} is none of metrics", proxy.name));
+                continue;
+            }
             Err(why) => {
                 found.unseen(format!("the page of {}: {why}", proxy.name));
                 continue;
@@ -96,10 +100,23 @@ fn pod(name: &str) -> String {
 }
 
 pub fn controller(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
-    if snapshot.is_without(Part::Controller) {
-        return Ok(());
-    }
     let page = snapshot.controller.as_ref().map_err(Clone::clone)?;
+    if page.value(metric::LEADS) == Some(0.0) {
+        let leader = page.samples(metric::LEADER).find(|one| one.value > 0.0);
+        let leader = leader.map(|one| one.label("leader").to_owned()).filter(|leader| !leader.is_empty());
+        return Err(format!(
+            "that replica does not decide; ask the leader: {}, and --controller http://127.0.0.1:7070",
+            match leader {
+                Some(leader) => format!("kubectl -n {} port-forward pod/{leader} 7070", snapshot.namespace),
+                None => "kubectl port-forward to another replica (none leads now, as this one knows it)"
+                    .to_owned(),
+            }
+        ));
+    }
+    // Every controller has it on its page, be it without a rollout.
+    if !page.has(metric::ROLLOUT_PHASE) {
+        return Err(format!("what answers is no controller: {} is not on its page of metrics", metric::ROLLOUT_PHASE));
+    }
     for failing in page.samples(metric::PLUGIN_FAILING).filter(|failing| failing.value > 0.0) {
         found.fault(
             format!("plugin {}", failing.label("plugin")),
@@ -107,8 +124,9 @@ pub fn controller(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> 
                 "the controller cannot write it",
                 "weights cannot change by it",
                 format!(
-                    "kubectl -n {} logs deploy/serin -c serin | grep 'cannot be written'",
-                    snapshot.namespace
+                    "kubectl -n {} logs {} -c serin | grep 'cannot be written'",
+                    snapshot.namespace,
+                    workload(snapshot)
                 ),
             ),
         );
@@ -137,26 +155,56 @@ pub fn controller(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> 
 }
 
 pub fn prometheus(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
-    if snapshot.is_without(Part::Prometheus) {
-        return Ok(());
-    }
     let said = snapshot.prometheus.as_ref().map_err(Clone::clone)?;
     let object = || format!("Prometheus {}", said.url);
-    if said.proxies == 0 {
+    if said.sidecars.is_empty() {
         found.fault(
             object(),
             say(
                 "it has no sample of the filter's (serin_policy_generation)",
                 "with serin run --prometheus no gate has evidence, and noData takes a canary back",
-                "scrape the sidecars: helm upgrade serin istio/chart --reuse-values --set monitoring.podMonitor.enabled=true",
+                scrape(snapshot),
             ),
         );
     }
-    if let Some(age_ms) = said.age_ms.filter(|age_ms| *age_ms > OLD_MS) {
+    let deciding = deciding(snapshot)?;
+    for (namespace, pods) in &deciding {
+        let here: Vec<_> = said.sidecars.iter().filter(|one| one.namespace == *namespace).collect();
+        let lacking: Vec<&str> =
+            pods.iter().copied().filter(|pod| !here.iter().any(|one| one.pod == *pod)).collect();
+        // Where series do not name their pods, they are counted; where they name no namespace, all together.
+        let (known, of) = if !here.is_empty() && here.iter().all(|one| !one.pod.is_empty()) {
+            (pods.len() - lacking.len(), pods.len())
+        } else if said.sidecars.iter().all(|one| one.namespace.is_empty()) {
+            (said.sidecars.len(), deciding.values().map(Vec::len).sum())
+        } else {
+            (here.len(), pods.len())
+        };
+        if known < of && !said.sidecars.is_empty() {
+            found.fault(
+                object(),
+                say(
+                    format!(
+                        "it has samples of {known} of the {of} sidecars that decide in {namespace} (not of {}{})",
+                        lacking.iter().take(3).copied().collect::<Vec<_>>().join(", "),
+                        if lacking.len() > 3 { ", ..." } else { "" }
+                    ),
+                    "what the others count is missing: gates wait for the quorum, or judge by a part",
+                    scrape(snapshot),
+                ),
+            );
+        }
+    }
+    // A pod that is gone may have samples for minutes.
+    let lives = |namespace: &str, pod: &str| {
+        pod.is_empty() || deciding.get(namespace).is_none_or(|pods| pods.contains(&pod))
+    };
+    let ages = said.sidecars.iter().filter(|one| lives(&one.namespace, &one.pod));
+    if let Some(age_ms) = ages.map(|one| one.age_ms).max().filter(|age_ms| *age_ms > OLD_MS) {
         found.fault(
             object(),
             say(
-                format!("its newest samples of the sidecars are {} s old", age_ms / 1_000),
+                format!("the newest sample of a sidecar is {} s old", age_ms / 1_000),
                 "a canary is taken back when counts are older than noData.after (30 s by default)",
                 "scrape every 10 s or 15 s, or write a longer noData.after",
             ),
@@ -183,6 +231,32 @@ pub fn prometheus(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> 
         );
     }
     Ok(())
+}
+
+/// How Prometheus comes by the sidecars' counters.
+fn scrape(snapshot: &Snapshot) -> String {
+    format!("scrape the sidecars: {}", helm(snapshot, "--set monitoring.podMonitor.enabled=true"))
+}
+
+/// The running pods that decide and have a sidecar, by namespace.
+fn deciding(snapshot: &Snapshot) -> Result<BTreeMap<&str, Vec<&str>>, String> {
+    let mut all: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let has_sidecar = |pod: &Value| {
+        let mut containers = items(pod, "/spec/containers").chain(items(pod, "/spec/initContainers"));
+        containers.any(|container| text(container, "/name") == "istio-proxy")
+    };
+    for plugin in ours(snapshot)?.iter().filter(|plugin| plugin.selector().is_object()) {
+        for pod in snapshot.pods(namespace_of(plugin.object), Plugin::selector(plugin))? {
+            let pods = all.entry(namespace_of(pod)).or_default();
+            if has_sidecar(pod)
+                && matches!(text(pod, "/status/phase"), "" | "Running")
+                && !pods.contains(&name_of(pod))
+            {
+                pods.push(name_of(pod));
+            }
+        }
+    }
+    Ok(all)
 }
 
 pub fn clocks(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {

@@ -4,7 +4,7 @@ use serde_json::Value;
 use split::Splitter;
 use split::policy::Policy;
 
-use super::say;
+use super::{helm, say};
 use crate::report::Found;
 use crate::snapshot::{Snapshot, items, name_of, namespace_of, shown, text};
 
@@ -100,7 +100,10 @@ pub fn present(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
                 say(
                     "no object installs it",
                     "no request is assigned and none is counted",
-                    "helm upgrade serin istio/chart --reuse-values --set plugin.enabled=true ... (docs/kubernetes-install.md), or name it: --plugin NAMESPACE/NAME",
+                    format!(
+                        "{} (docs/kubernetes-install.md), or name it: --plugin NAMESPACE/NAME",
+                        helm(snapshot, "--set plugin.enabled=true,plugin.url=URL,plugin.sha256=DIGEST")
+                    ),
                 ),
             );
         }
@@ -118,7 +121,10 @@ pub fn present(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
                 say(
                     "there is neither a TrafficExtension nor a WasmPlugin of this name",
                     "no request is assigned and none is counted; serin run --istio-plugin does not start without it",
-                    "helm upgrade serin istio/chart --reuse-values --set plugin.enabled=true, or kubectl apply --server-side -f istio/trafficextension.yaml",
+                    format!(
+                        "{}, or kubectl apply --server-side -f istio/trafficextension.yaml",
+                        helm(snapshot, "--set plugin.enabled=true,plugin.url=URL,plugin.sha256=DIGEST")
+                    ),
                 ),
             ),
             [_] => {}

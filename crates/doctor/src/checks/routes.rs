@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::filter::ours;
-use super::say;
+use super::{helm, say};
 use crate::report::Found;
 use crate::snapshot::{Snapshot, items, name_of, namespace_of, service_of, shown, text};
 
@@ -56,10 +56,15 @@ fn arms_of<'r>(route: &'r Value, header: &'r str) -> impl Iterator<Item = &'r st
 pub fn routes(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
     let wanted = wanted(snapshot)?;
     let services = snapshot.objects("VirtualService")?;
-    for routes in services.iter().filter(|routes| {
-        routes.to_string().contains("x-serin-arm") || wanted.iter().any(|wanted| is_of(routes, wanted))
-    }) {
-        virtual_service(snapshot, routes, found)?;
+    for routes in services {
+        let own = wanted.iter().filter(|wanted| is_of(routes, wanted));
+        let mut headers: BTreeSet<&str> = own.map(|wanted| wanted.header.as_str()).collect();
+        if routes.to_string().contains("x-serin-arm") {
+            headers.insert("x-serin-arm");
+        }
+        if !headers.is_empty() {
+            virtual_service(snapshot, routes, &headers, found)?;
+        }
     }
     let http_routes = snapshot.objects("HTTPRoute")?;
     for wanted in &wanted {
@@ -73,7 +78,7 @@ pub fn routes(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
                 || name_of(route) == name
         };
         for route in http_routes.iter().filter(|route| namespace_of(route) == namespace).filter(parents) {
-            arms.extend(http_route(route, &wanted.header, found));
+            arms.extend(http_route(snapshot, route, &wanted.header, found)?);
         }
         for arm in wanted.arms.iter().filter(|arm| !arms.contains(arm.as_str())) {
             found.fault(
@@ -81,10 +86,12 @@ pub fn routes(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
                 say(
                     format!("no route matches {}: {arm}", wanted.header),
                     "requests that the filter assigns to it go to stable, and are counted as its own: the gates compare stable with itself",
+                    // Helm replaces a list whole: --set services[0] would drop what else stands there.
                     format!(
-                        "add the route of istio/virtualservice.yaml for {arm} before the last one (rollout {}), or helm upgrade serin istio/chart --reuse-values --set 'services[0].arms={{{}}}'",
+                        "add the route of istio/virtualservice.yaml for {arm} before the last one (rollout {}); with the chart write into its values, in services, in the entry of {{name: {name}, namespace: {namespace}}}, arms: [{}], and {}",
                         wanted.rollout,
-                        wanted.arms.iter().cloned().collect::<Vec<_>>().join(",")
+                        wanted.arms.iter().cloned().collect::<Vec<_>>().join(", "),
+                        helm(snapshot, "--values VALUES.yaml")
                     ),
                 ),
             );
@@ -93,7 +100,29 @@ pub fn routes(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {
     Ok(())
 }
 
-fn virtual_service(snapshot: &Snapshot, routes: &Value, found: &mut Found) -> Result<(), String> {
+/// To which arm's pods a header's value leads; the filter marks the baseline and shadowed requests too, and stable answers both.
+fn answers(arm: &str) -> &str {
+    match arm {
+        "baseline" | "shadow" => "stable",
+        arm => arm,
+    }
+}
+
+/// Does a destination name an arm: by its subset, or as the Service `NAME-ARM`?
+fn is_of_arm(subset: &str, host: &str, arm: &str) -> bool {
+    let service = host.split('.').next().unwrap_or_default();
+    match subset {
+        "" => service.strip_suffix(arm).is_some_and(|rest| rest.ends_with('-')),
+        subset => subset == arm,
+    }
+}
+
+fn virtual_service(
+    snapshot: &Snapshot,
+    routes: &Value,
+    headers: &BTreeSet<&str>,
+    found: &mut Found,
+) -> Result<(), String> {
     let (object, namespace) = (shown("VirtualService", routes), namespace_of(routes));
     let edit = format!("kubectl -n {namespace} edit virtualservice {}", name_of(routes));
     let all: Vec<&Value> = items(routes, "/spec/http").collect();
@@ -114,6 +143,24 @@ fn virtual_service(snapshot: &Snapshot, routes: &Value, found: &mut Found) -> Re
                     format!("{edit}: one destination, the subset of its arm, without a weight"),
                 ),
             );
+        }
+        let (subset, host) =
+            (text(route, "/route/0/destination/subset"), text(route, "/route/0/destination/host"));
+        for header in headers {
+            for arm in arms_of(route, header) {
+                let meant = answers(arm);
+                if destinations <= 1 && !is_of_arm(subset, host, meant) {
+                    let to = if subset.is_empty() { host } else { subset };
+                    found.fault(
+                        object.clone(),
+                        say(
+                            format!("{called} matches {header}: {arm} and leads to {to:?}, not to {meant}"),
+                            "what is counted as that version is answered by another: the gates judge the wrong one",
+                            format!("{edit}: the destination's subset is {meant}"),
+                        ),
+                    );
+                }
+            }
         }
         let sum: i64 = weights.iter().sum();
         if !weights.is_empty() && destinations > 1 && sum != 100 || weights.iter().any(|weight| *weight < 0) {
@@ -137,9 +184,7 @@ fn virtual_service(snapshot: &Snapshot, routes: &Value, found: &mut Found) -> Re
                 ),
             );
         }
-        if index + 1 == all.len()
-            && !(unconditional && text(route, "/route/0/destination/subset") == "stable")
-        {
+        if index + 1 == all.len() && !(unconditional && is_of_arm(subset, host, "stable")) {
             found.fault(
                 object.clone(),
                 say(
@@ -185,28 +230,88 @@ fn has_subset(
     Ok(rules.any(|rule| items(rule, "/spec/subsets").any(|one| text(one, "/name") == subset)))
 }
 
+/// Is a rule's match without a condition?
+fn is_everything(matching: &Value) -> bool {
+    let conditions = matching.as_object().into_iter().flatten();
+    conditions.into_iter().all(|(name, value)| name == "path" && text(value, "/value") == "/")
+}
+
 /// Arms that an HTTPRoute matches.
-fn http_route<'r>(route: &'r Value, header: &str, found: &mut Found) -> Vec<&'r str> {
+fn http_route<'r>(
+    snapshot: &Snapshot,
+    route: &'r Value,
+    header: &str,
+    found: &mut Found,
+) -> Result<Vec<&'r str>, String> {
+    let (object, namespace) = (shown("HTTPRoute", route), namespace_of(route));
+    let edit = format!("kubectl -n {namespace} edit httproute {}", name_of(route));
     let mut arms = Vec::new();
+    let mut rest_to = None;
     for rule in items(route, "/spec/rules") {
         let headers = items(rule, "/matches").flat_map(|matching| items(matching, "/headers"));
-        arms.extend(
-            headers
-                .filter(|one| text(one, "/name").eq_ignore_ascii_case(header))
-                .map(|one| text(one, "/value")),
-        );
-        if items(rule, "/backendRefs").count() > 1 {
+        let own: Vec<&str> = headers
+            .filter(|one| text(one, "/name").eq_ignore_ascii_case(header))
+            .map(|one| text(one, "/value"))
+            .collect();
+        let backends: Vec<&Value> = items(rule, "/backendRefs").collect();
+        let to = text(rule, "/backendRefs/0/name");
+        if backends.len() > 1 {
             found.fault(
-                shown("HTTPRoute", route),
+                object.clone(),
                 say(
                     "a rule still shares traffic by weights of its backends",
                     "the filter assigns, and this rule shares again: users move between versions, and counts are of the wrong one",
-                    format!("kubectl -n {} edit httproute {}: one backend for each arm", namespace_of(route), name_of(route)),
+                    format!("{edit}: one backend for each arm"),
                 ),
             );
         }
+        for arm in &own {
+            let meant = answers(arm);
+            if backends.len() <= 1 && !is_of_arm("", to, meant) {
+                found.fault(
+                    object.clone(),
+                    say(
+                        format!("a rule matches {header}: {arm} and leads to {to:?}, not to a Service NAME-{meant}"),
+                        "what is counted as that version is answered by another: the gates judge the wrong one",
+                        format!("{edit}: the backend of {arm} is the Service of {meant}"),
+                    ),
+                );
+            }
+        }
+        arms.extend(own);
+        // The order of rules does not matter: the one that matches most is taken.
+        if items(rule, "/matches").all(is_everything) {
+            rest_to = Some(to);
+        }
+        let mirrors = items(rule, "/filters").filter_map(|one| one.pointer("/requestMirror/backendRef"));
+        for backend in backends.into_iter().chain(mirrors) {
+            let within = Some(text(backend, "/namespace")).filter(|within| !within.is_empty());
+            let (within, name) = (within.unwrap_or(namespace), text(backend, "/name"));
+            let is_service = matches!(text(backend, "/kind"), "" | "Service");
+            // Of other namespaces not all are read.
+            if is_service && within == namespace && snapshot.object("Service", within, name)?.is_none() {
+                found.fault(
+                    object.clone(),
+                    say(
+                        format!("a rule leads to the Service {within}/{name}, which is not there"),
+                        "every request of that rule is answered 500",
+                        format!("kubectl -n {within} expose deployment DEPLOYMENT --name {name} --port PORT"),
+                    ),
+                );
+            }
+        }
     }
-    arms
+    if !rest_to.is_some_and(|to| is_of_arm("", to, "stable")) {
+        found.fault(
+            object,
+            say(
+                "no rule without conditions leads to stable",
+                "requests that carry no arm get an error, or go to the canary's pods too",
+                format!("{edit}: end with a rule to the Service NAME-stable, without matches"),
+            ),
+        );
+    }
+    Ok(arms)
 }
 
 pub fn subsets(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::{add, check, deployment, lines, object, remove, set, sound};
+use super::{add, check, deployment, lines, object, pod, remove, sampled, set, sound};
 use crate::{Api, KINDS, Page, Part, Prometheus, Severity, Snapshot, examine};
 
 #[test]
@@ -112,8 +112,11 @@ fn the_figures() {
         "proxies",
         "no labels",
     );
-    let own =
-        |text: &'static str| move |snapshot: &mut Snapshot| snapshot.controller = Ok(Page(text.to_owned()));
+    let own = |text: &'static str| {
+        move |snapshot: &mut Snapshot| {
+            snapshot.controller = Ok(Page(format!("# TYPE serin_rollout_phase gauge\n{text}")));
+        }
+    };
     check(
         own("serin_plugin_failing{plugin=\"models/serin\"} 1\n"),
         "controller's figures",
@@ -128,8 +131,8 @@ fn the_figures() {
     let told = |change: fn(&mut Prometheus)| {
         move |snapshot: &mut Snapshot| change(snapshot.prometheus.as_mut().unwrap())
     };
-    check(told(|said| said.proxies = 0), "prometheus", "no sample");
-    check(told(|said| said.age_ms = Some(45_000)), "prometheus", "45 s old");
+    check(told(|said| said.sidecars.clear()), "prometheus", "no sample");
+    check(told(|said| said.sidecars[0].age_ms = 45_000), "prometheus", "45 s old");
     check(told(|said| said.failing = 2), "prometheus", "cannot scrape 2");
     check(told(|said| said.flat = true), "prometheus", "no labels");
     check(|snapshot| snapshot.clocks[0].ahead_ms = -9_000, "clocks", "9 s behind");
@@ -171,11 +174,28 @@ fn what_was_not_seen_is_said() {
     (snapshot.rights, snapshot.proxies, snapshot.clocks) = (Vec::new(), Vec::new(), Vec::new());
     let report = examine(&snapshot);
     assert_eq!((report.fine.as_slice(), report.exit_code()), (&[][..], 2));
+    // Neither is what answers otherwise than it should.
+    let answers = |text: &str| Ok(Page(text.to_owned()));
+    for text in ["<html>hello</html>", "{\"code\": \"forbidden_host\"}", "", "serin_policy_generation 7\n"] {
+        unseen(&|snapshot| snapshot.controller = answers(text), &["controller's figures"]);
+    }
+    unseen(&|snapshot| snapshot.proxies[0].page = answers("<html>hello</html>"), &["proxies"]);
+    let mut snapshot = sound();
+    snapshot.controller = answers("serin_leads 0\nserin_leader{leader=\"serin-1\"} 1\n");
+    assert!(
+        examine(&snapshot).unseen[0]
+            .why
+            .contains("ask the leader: kubectl -n serin-system port-forward pod/serin-1")
+    );
     // Left out on purpose is neither seen nor missed.
     let mut snapshot = sound();
     (snapshot.controller, snapshot.prometheus) = (Err("x".to_owned()), Err("x".to_owned()));
     snapshot.without = BTreeSet::from([Part::Controller, Part::Prometheus]);
-    assert_eq!(examine(&snapshot).exit_code(), 0);
+    let report = examine(&snapshot);
+    assert_eq!((report.exit_code(), report.left_out), (0, vec!["controller's figures", "prometheus"]));
+    let parts = [Part::Controller, Part::Prometheus, Part::Proxies, Part::Rights, Part::Versions];
+    let report = examine(&Snapshot { without: BTreeSet::from(parts), ..sound() });
+    assert_eq!((report.fine.len(), report.left_out.len()), (crate::checks::ALL.len() - 5, 5));
 }
 
 #[test]
@@ -186,4 +206,75 @@ fn faults_come_before_warnings() {
     let report = examine(&snapshot);
     let severities: Vec<Severity> = report.findings.iter().map(|one| one.severity).collect();
     assert_eq!(severities, [Severity::Fault, Severity::Warning]);
+}
+
+/// Prometheus must see each sidecar that decides, and lately.
+#[test]
+fn prometheus_sees_every_sidecar() {
+    let labels = || json!({"app": "storefront", "serin.dev/decide": "true"});
+    let many = |snapshot: &mut Snapshot| {
+        (2..=100).for_each(|n| add("Pod", pod(&format!("storefront-{n}"), labels()))(snapshot));
+    };
+    check(
+        many,
+        "prometheus",
+        "samples of 1 of the 100 sidecars that decide in models (not of storefront-2, ",
+    );
+    let some = |said: Vec<crate::Sampled>, found: &[&str]| {
+        let mut snapshot = sound();
+        add("Pod", pod("storefront-2", labels()))(&mut snapshot);
+        snapshot.prometheus.as_mut().unwrap().sidecars = said;
+        let lines = lines(&examine(&snapshot));
+        assert!(
+            lines.len() == found.len() && lines.iter().zip(found).all(|(line, part)| line.contains(part)),
+            "{lines:#?}"
+        );
+    };
+    some(vec![sampled("storefront-1", 0), sampled("storefront-2", 0)], &[]);
+    some(vec![sampled("storefront-1", 0), sampled("storefront-2", 45_000)], &["45 s old"]);
+    // Gone since.
+    some(vec![sampled("storefront-1", 0), sampled("storefront-2", 0), sampled("storefront-0", 45_000)], &[]);
+    some(vec![sampled("storefront-1", 0), sampled("storefront-0", 0)], &["1 of the 2"]);
+    // Without labels of Kubernetes.
+    some(vec![crate::Sampled::default(), crate::Sampled::default()], &[]);
+    some(vec![crate::Sampled::default()], &["1 of the 2"]);
+}
+
+#[test]
+fn arguments_may_come_otherwise() {
+    const CONTAINER: &str = "/spec/template/spec/containers/0";
+    let mut snapshot = sound();
+    let env = json!([{"name": "SERIN_PROMETHEUS_URL", "value": "http://p"}, {"name": "SERIN_ISTIO_PLUGIN", "value": "models/serin"}]);
+    let container = json!({"name": "serin", "image": "r/serin:0.1.0", "args": ["--ecds", "x"], "env": env});
+    set("Deployment", "serin", CONTAINER, container)(&mut snapshot);
+    assert_eq!(lines(&examine(&snapshot)), [""; 0]);
+    let from = json!({"name": "serin", "image": "r/serin:0.1.0", "args": ["--ecds=x"], "envFrom": [{"secretRef": {"name": "s"}}]});
+    set("Deployment", "serin", CONTAINER, from)(&mut snapshot);
+    let report = examine(&snapshot);
+    assert_eq!((lines(&report).len(), report.unseen.len()), (0, 2), "{:?}", report.unseen);
+}
+
+/// What it says to type is about what is there.
+#[test]
+fn remedies_name_what_is_there() {
+    let mut snapshot = sound();
+    let mut several = object(&mut snapshot, "Deployment", "serin").clone();
+    several["metadata"]["labels"] = json!({"app.kubernetes.io/instance": "split"});
+    remove("Deployment", "serin")(&mut snapshot);
+    add("StatefulSet", several)(&mut snapshot);
+    snapshot.controller = Ok(Page(
+        "# TYPE serin_rollout_phase gauge\nserin_plugin_failing{plugin=\"models/serin\"} 1\n".to_owned(),
+    ));
+    snapshot.prometheus.as_mut().unwrap().sidecars.clear();
+    remove("VirtualService", "ranker")(&mut snapshot);
+    let report = examine(&snapshot);
+    let mends: String = report.findings.iter().map(|one| format!("{}\n", one.mend)).collect();
+    for part in [
+        "kubectl -n serin-system logs statefulset/serin -c serin",
+        "helm upgrade split istio/chart --namespace serin-system --reuse-values --set monitoring",
+        "{name: ranker, namespace: models}, arms: [canary], and helm upgrade split istio/chart --namespace serin-system",
+    ] {
+        assert!(mends.contains(part), "{part} is not in {mends}");
+    }
+    assert!(!mends.contains("services[0]") && !mends.contains("deploy/"), "{mends}");
 }

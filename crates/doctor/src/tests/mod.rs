@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::{Api, Clock, KINDS, Page, Prometheus, Proxy, Report, Right, Snapshot, examine};
+use crate::{Api, Clock, KINDS, Page, Prometheus, Proxy, Report, Right, Sampled, Snapshot, examine};
 
 const PAGE: &str = "serin_policy_generation 7\nserin_policy_incarnation 1\nserin_policy_refused_total{reason=\"stale\"} 2\n\
                     serin_finished_total{rollout=\"ranker\",version=\"v1\"} 5\n";
@@ -51,6 +51,10 @@ fn deployment(namespace: &str, name: &str, image: &str, args: &[&str]) -> Value 
         }},
         "status": {"readyReplicas": 1},
     })
+}
+
+fn sampled(pod: &str, age_ms: u64) -> Sampled {
+    Sampled { namespace: "models".to_owned(), pod: pod.to_owned(), age_ms }
 }
 
 /// As it should be.
@@ -123,12 +127,11 @@ fn sound() -> Snapshot {
         ],
         proxies: vec![Proxy { name: "models/storefront-1".to_owned(), page: Ok(Page(PAGE.to_owned())) }],
         controller: Ok(Page(
-            "serin_plugin_failing{plugin=\"models/serin\"} 0\nserin_counts_delay_seconds 4\n".to_owned(),
+            "# TYPE serin_rollout_phase gauge\nserin_plugin_failing{plugin=\"models/serin\"} 0\nserin_counts_delay_seconds 4\n".to_owned(),
         )),
         prometheus: Ok(Prometheus {
             url: "http://p".to_owned(),
-            proxies: 1,
-            age_ms: Some(4_000),
+            sidecars: vec![sampled("storefront-1", 4_000)],
             failing: 0,
             flat: false,
         }),

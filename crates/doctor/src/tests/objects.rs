@@ -170,15 +170,60 @@ fn the_routes() {
     check(remove("Pod", "ranker-2"), "subsets", "subset canary");
 }
 
+/// A header that leads to another version's pods is worse than none.
+#[test]
+fn a_header_leads_to_its_own_arm() {
+    const VS: &str = "VirtualService";
+    check(
+        set(VS, "ranker", "/spec/http/0", route("canary", Some("canary"), "stable")),
+        "routes",
+        "matches x-serin-arm: canary and leads to \"stable\", not to canary",
+    );
+    let shadow = |subset| set(VS, "ranker", "/spec/http/0", route("shadow", Some("shadow"), subset));
+    check(shadow("canary"), "routes", "shadow and leads to \"canary\", not to stable");
+    let mut snapshot = sound();
+    set(VS, "ranker", "/spec/http/0/route/0/destination", json!({"host": "ranker-canary"}))(&mut snapshot);
+    assert_eq!(lines(&examine(&snapshot)), [""; 0]);
+    set(VS, "ranker", "/spec/http/0/route/0/destination", json!({"host": "ranker"}))(&mut snapshot);
+    assert_eq!(lines(&examine(&snapshot)).len(), 1);
+}
+
 #[test]
 fn an_http_route_matches_as_well() {
+    const HR: &str = "HTTPRoute";
+    let gateway = |snapshot: &mut Snapshot| {
+        remove("VirtualService", "ranker")(snapshot);
+        let rule = json!({"matches": [{"headers": [{"name": "X-Serin-Arm", "value": "canary"}]}], "backendRefs": [{"name": "ranker-canary"}]});
+        let rest = json!({"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "backendRefs": [{"name": "ranker-stable"}]});
+        let route =
+            json!({"metadata": {"name": "ranker", "namespace": "models"}, "spec": {"rules": [rule, rest]}});
+        add(HR, route)(snapshot);
+        for name in ["ranker-stable", "ranker-canary"] {
+            add("Service", json!({"metadata": {"name": name, "namespace": "models"}, "spec": {}}))(snapshot);
+        }
+    };
     let mut snapshot = sound();
-    remove("VirtualService", "ranker")(&mut snapshot);
-    let rule = json!({"matches": [{"headers": [{"name": "X-Serin-Arm", "value": "canary"}]}], "backendRefs": [{"name": "ranker-canary"}]});
-    let route = json!({"metadata": {"name": "ranker", "namespace": "models"}, "spec": {"rules": [rule]}});
-    add("HTTPRoute", route)(&mut snapshot);
+    gateway(&mut snapshot);
     assert_eq!(lines(&examine(&snapshot)), [""; 0]);
+    let with = |change: &dyn Fn(&mut Snapshot), part: &str| {
+        check(
+            |snapshot| {
+                gateway(snapshot);
+                change(snapshot);
+            },
+            "routes",
+            part,
+        );
+    };
     let more = json!({"name": "ranker-stable", "weight": 5});
-    set("HTTPRoute", "ranker", "/spec/rules/0/backendRefs/-", more)(&mut snapshot);
-    assert!(lines(&examine(&snapshot))[0].contains("still shares traffic"));
+    with(&set(HR, "ranker", "/spec/rules/0/backendRefs/-", more), "still shares traffic");
+    with(
+        &set(HR, "ranker", "/spec/rules/0/backendRefs/0/name", "ranker-stable".into()),
+        "canary and leads to \"ranker-stable\"",
+    );
+    with(
+        &set(HR, "ranker", "/spec/rules/1/backendRefs/0/name", "ranker".into()),
+        "no rule without conditions leads to stable",
+    );
+    with(&remove("Service", "ranker-canary"), "Service models/ranker-canary, which is not there");
 }
