@@ -111,11 +111,20 @@ impl GuardrailEvidence {
         }
     }
 
+    /// Does stable seem to break the limit, before anything is proven?
+    pub fn stable_leans(&self) -> bool {
+        self.shared.leans()
+    }
+
     /// Trouble that stable has now.
-    pub fn incident(&self, guardrail: &Guardrail, scale: Scale) -> Option<Incident> {
+    pub fn incident(&self, guardrail: &Guardrail, scale: Scale, age_ms: u64) -> Option<Incident> {
         if guardrail.reads.is_some() {
-            return self.readings.incident(guardrail);
+            return self.readings.incident(guardrail, age_ms);
         }
+        self.counted_incident(guardrail, scale)
+    }
+
+    fn counted_incident(&self, guardrail: &Guardrail, scale: Scale) -> Option<Incident> {
         let asked = asked(guardrail, scale, 1.0);
         self.shared.incident((true, &guardrail.name), asked, guardrail.against_stable)
     }
@@ -254,7 +263,7 @@ impl GuardrailEvidence {
             )
         } else if let Some(fault) = self.fault() {
             (Answer::Error, format!("could not be evaluated: {fault}"))
-        } else if let Some(incident) = self.incident(guardrail, Scale::UNIT) {
+        } else if let Some(incident) = self.counted_incident(guardrail, Scale::UNIT) {
             (Answer::Insufficient, format!("shared incident: {}", incident.why))
         } else {
             let why = format!("{}; not proven {side} {limit}", self.facts(guardrail, whose));

@@ -3,7 +3,7 @@
 use manifest::{Guardrail, Insufficient, Reads};
 use serde::{Deserialize, Serialize};
 
-use crate::incident::Incident;
+use crate::incident::{FRESH_MS, Incident};
 use crate::readings::{in_vain, said};
 use crate::words::digits;
 use crate::{Answer, Reading};
@@ -16,6 +16,8 @@ pub struct GuardReadings {
     last_age_ms: Option<u64>,
     /// The last with a value.
     last: Option<f64>,
+    /// When that was taken.
+    valued_age_ms: Option<u64>,
     /// How many had one.
     n: u64,
     bad_in_a_row: u32,
@@ -56,7 +58,7 @@ impl GuardReadings {
         };
         self.empty_in_a_row = 0;
         self.n = self.n.saturating_add(1);
-        self.last = Some(seen);
+        (self.last, self.valued_age_ms) = (Some(seen), Some(age_ms));
         self.stable = reading.stable.filter(|stable| beside && stable.is_finite());
         let alike = |stable: f64| {
             let room = stable.abs() * ALIKE;
@@ -77,9 +79,13 @@ impl GuardReadings {
         self.bad_in_a_row = if bad { self.bad_in_a_row.saturating_add(1) } else { 0 };
     }
 
-    /// Stable's readings are as bad.
-    pub fn incident(&self, guardrail: &Guardrail) -> Option<Incident> {
+    /// Stable's readings are as bad, as far as is known now.
+    pub fn incident(&self, guardrail: &Guardrail, age_ms: u64) -> Option<Incident> {
         let reads = guardrail.reads.as_deref()?;
+        let fresh_ms = FRESH_MS.max(reads.every_ms.saturating_mul(2));
+        if age_ms.saturating_sub(self.valued_age_ms?) > fresh_ms {
+            return None;
+        }
         let (seen, stable) = (self.last?, self.stable?);
         let side = if guardrail.metric.larger_is_worse() { "above" } else { "below" };
         (self.shared_in_a_row > reads.borne).then(|| Incident {
@@ -87,6 +93,7 @@ impl GuardReadings {
             name: guardrail.name.clone(),
             both: true,
             older: false,
+            grown: false,
             why: format!(
                 "both versions are {side} {}: {} is {} of the canary, {} of stable",
                 digits(guardrail.limit),

@@ -20,7 +20,7 @@ use crate::{Counts, Evidence, Interval, Look, UserClustering, test};
 const HEIGHT: f64 = 2.996;
 
 /// An answer is of now for so long, in milliseconds.
-const FRESH_MS: u64 = 60_000;
+pub const FRESH_MS: u64 = 60_000;
 
 /// Trouble of stable's at the canary's side, as one gate or guardrail sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,8 +31,10 @@ pub struct Incident {
     pub name: String,
     /// Is the canary in it, too?
     pub both: bool,
-    /// Was stable in it before the canary had a request, so that the canary is not its cause?
+    /// Was stable in it before the canary had a request, and is no worse since, so that the canary is not its cause?
     pub older: bool,
+    /// Was stable in it before, and is worse since?
+    pub grown: bool,
     /// One clause, with figures.
     pub why: String,
 }
@@ -47,6 +49,14 @@ pub struct SharedTrouble {
     worse: Option<Test>,
     /// Stable was beyond the limit before the canary had a request, and has been since.
     older: bool,
+    /// What it showed then.
+    before: Counts,
+    /// Did it look like that then, with nothing proven?
+    leans: bool,
+    /// Stable now, against what it showed then.
+    growth: Option<Test>,
+    /// Stable became worse than it was then: the canary may be the cause of that.
+    grown: bool,
     /// Of the last look with a stable beside it.
     age_ms: Option<u64>,
 }
@@ -143,7 +153,7 @@ impl SharedTrouble {
         worse.temper(asked.deff)?;
         worse.observe(canary, stable, Span { ms: look.span_ms, of_stage: false })?;
         self.age_ms = Some(look.age_ms);
-        self.older &= self.stable.beyond == Some(true);
+        self.compare_with_before(asked, stable, look)?;
         Ok(shared && self.stable.beyond == Some(false))
     }
 
@@ -151,6 +161,43 @@ impl SharedTrouble {
     pub fn observe_before(&mut self, asked: Asked, stable: &Counts, look: Look) -> Result<(), JudgeError> {
         self.stable.observe(asked, stable, look)?;
         self.older = self.stable.beyond == Some(true);
+        if self.older {
+            self.before.clone_from(&self.stable.since);
+        } else {
+            self.before.add(stable);
+            self.before.groups = None;
+        }
+        let seen = estimate(asked.metric, &self.before).0;
+        let beyond = |seen: f64| match asked.metric.larger_is_worse() {
+            true => seen > asked.limit,
+            false => seen < asked.limit,
+        };
+        self.leans = self.stable.beyond.is_none() && seen.is_some_and(beyond);
+        Ok(())
+    }
+
+    /// Does stable look as if it were beyond, before anything is proven?
+    pub const fn leans(&self) -> bool {
+        self.leans
+    }
+
+    /// Older trouble is the canary's business, too, once it is worse than it was.
+    fn compare_with_before(&mut self, asked: Asked, stable: &Counts, look: Look) -> Result<(), JudgeError> {
+        if self.stable.beyond != Some(true) {
+            (self.older, self.grown) = (false, false);
+        }
+        if !self.older || self.grown {
+            (self.before, self.growth) = (Counts::default(), None);
+            return Ok(());
+        }
+        if self.growth.is_none() {
+            let before = estimate(asked.metric, &self.before).0;
+            self.growth = Test::grown(asked.metric, asked.limit, before, asked.scale);
+        }
+        let Some(growth) = &mut self.growth else { return Ok(()) };
+        growth.temper(asked.deff)?;
+        growth.observe(stable, &Counts::default(), Span { ms: look.span_ms, of_stage: false })?;
+        self.grown = growth.answers().harm >= HEIGHT;
         Ok(())
     }
 
@@ -207,7 +254,8 @@ impl SharedTrouble {
         let canary = if both { format!(", {canary}") } else { String::new() };
         let why =
             format!("{whose} {side} {}: {} is {stable}{canary}", value(metric, asked.limit), metric.name());
-        Some(Incident { guardrail, name: name.to_owned(), both, older: self.older, why })
+        let (older, grown) = (self.older && !self.grown, self.grown);
+        Some(Incident { guardrail, name: name.to_owned(), both, older, grown, why })
     }
 }
 
@@ -233,15 +281,28 @@ impl Evidence {
         }
     }
 
-    /// Trouble that stable has now, that of both versions first.
+    /// The first limit that stable seems to break before the canary has a request, while nothing is proven.
     #[must_use]
-    pub fn incidents(&self, plan: &Plan) -> Vec<Incident> {
+    pub fn leans_before<'a>(&self, plan: &'a Plan) -> Option<&'a str> {
+        if !is_asked(plan) {
+            return None;
+        }
+        let rails = plan.guardrails.iter().zip(&self.guardrails);
+        let rails = rails.filter(|(_, evidence)| evidence.stable_leans()).map(|(rail, _)| &rail.name);
+        let gates = plan.gates.iter().zip(&self.gates);
+        let gates = gates.filter(|(gate, evidence)| gate.hard && evidence.stable_leans());
+        rails.chain(gates.map(|(gate, _)| &gate.name)).next().map(String::as_str)
+    }
+
+    /// Trouble that stable has now, at `age_ms` on the run's own clock, that of both versions first.
+    #[must_use]
+    pub fn incidents(&self, plan: &Plan, age_ms: u64) -> Vec<Incident> {
         if !is_asked(plan) {
             return Vec::new();
         }
         let scale = test::scale(plan);
         let rails = plan.guardrails.iter().zip(&self.guardrails);
-        let rails = rails.filter_map(|(guardrail, evidence)| evidence.incident(guardrail, scale));
+        let rails = rails.filter_map(|(guardrail, evidence)| evidence.incident(guardrail, scale, age_ms));
         let gates = plan.gates.iter().zip(&self.gates);
         let gates = gates.filter_map(|(gate, evidence)| evidence.incident(gate, scale));
         let mut all: Vec<Incident> = rails.chain(gates).collect();

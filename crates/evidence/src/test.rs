@@ -11,7 +11,7 @@ use manifest::{Against, Limit, Metric, MetricKind, Plan};
 use serde::{Deserialize, Serialize};
 
 use crate::Counts;
-use crate::measure::{bins_of, scores, stratum, tails, times, token_tails, trials};
+use crate::measure::{at_margin, bins_of, scores, stratum, tails, times, token_tails, trials};
 
 /// One comparison: of the canary alone with a limit, or with stable at the same moments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,6 +121,14 @@ impl Test {
             .map(Self::Score),
             _ => Self::beside(metric, limit),
         }
+    }
+
+    /// One version is worse than it was: by more than equal versions differ, and beyond the limit. `None`: it cannot be.
+    pub fn grown(metric: Metric, limit: f64, before: Option<f64>, scale: Scale) -> Option<Self> {
+        let margin = if metric == Metric::ConfidenceMean { BESIDE_MEAN } else { BESIDE };
+        let before = before.unwrap_or(limit);
+        let worst = if metric.larger_is_worse() { before.max(limit) } else { before.min(limit) };
+        Self::limit(metric, Limit::of(at_margin(metric, worst, margin, 0.0)), scale).ok()
     }
 
     /// The canary against stable.

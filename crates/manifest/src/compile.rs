@@ -326,6 +326,10 @@ fn shared_incident(check: &mut Check, written: &typed::Rollback) -> SharedIncide
         );
     }
     let for_ms = span(written.shared_incident_for, SharedIncident::default().for_ms);
+    if action == OnSharedIncident::Hold && for_ms == 0 {
+        let remedy = "raise it, or write `onSharedIncident: rollback` in its place";
+        check.refuse("spec.rollback.sharedIncidentFor", "0s bears no shared incident", remedy);
+    }
     SharedIncident { action, for_ms }
 }
 

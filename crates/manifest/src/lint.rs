@@ -71,6 +71,7 @@ pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
     found.extend(arms::warnings(typed, plan));
     found.extend(bandit::warnings(plan));
     found.extend(practice::warnings(plan));
+    found.extend(bound_after_deadline(typed, plan));
     let hard = plan.gates.iter().filter(|gate| gate.hard).count();
     if hard > HARD_GATES {
         found.push(Problem::warning(
@@ -130,6 +131,22 @@ pub(crate) fn warnings(typed: &Rollout, plan: &Plan) -> Vec<Problem> {
         ));
     }
     found
+}
+
+/// A bound that no incident reaches.
+fn bound_after_deadline(typed: &Rollout, plan: &Plan) -> Option<Problem> {
+    typed.spec.rollback.as_ref()?.shared_incident_for?;
+    let for_ms = plan.rollback.shared_incident.for_ms;
+    let beside_stable = |stage: &&Stage| (1..split::MILLION).contains(&stage.weight_ppm);
+    let shortest_ms = plan.stages.iter().filter(beside_stable).map(|stage| stage.deadline_ms).min()?;
+    (for_ms > shortest_ms).then(|| {
+        let (bound, shortest) = (Span::from_ms(for_ms), Span::from_ms(shortest_ms));
+        Problem::warning(
+            "spec.rollback.sharedIncidentFor",
+            format!("{bound} is longer than a stage's deadline ({shortest}), which ends the incident before"),
+            format!("write {shortest} or less, or a later deadline"),
+        )
+    })
 }
 
 /// Comparing is cheaper than matching, and happens in every request.

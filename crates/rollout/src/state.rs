@@ -358,7 +358,7 @@ pub struct StageRecord {
     #[serde(default)]
     pub complete_age_ms: Option<u64>,
     /// How long trouble lasted in it that both versions shared and that began after the canary's first request, in
-    /// milliseconds.
+    /// milliseconds; with what an incident that was under way when it was entered had lasted before.
     #[serde(default)]
     pub shared_ms: u64,
     /// What the canary showed in it; emptied at the end of the run, when it is summed up.

@@ -39,6 +39,11 @@ impl GateEvidence {
         }
     }
 
+    /// Does stable seem to break the limit, before anything is proven?
+    pub fn stable_leans(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.leans())
+    }
+
     /// Trouble that stable has now.
     pub fn incident(&self, gate: &Gate, scale: Scale) -> Option<Incident> {
         let asked = asked(gate, scale).filter(|_| gate.hard)?;

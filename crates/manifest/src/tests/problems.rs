@@ -352,3 +352,22 @@ fn what_is_kept_can_be_kept() {
         ],
     );
 }
+
+#[test]
+fn a_bound_on_shared_incidents_is_one() {
+    check(
+        "rollback: {sharedIncidentFor: 0s}",
+        &[
+            "error (line 7): spec.rollback.sharedIncidentFor: 0s bears no shared incident; raise it, or write `onSharedIncident: rollback` in its place",
+        ],
+    );
+    let stages = "stages: [{weight: 5%, bake: 1m, deadline: 10m}, {weight: 50%, bake: 1m, deadline: 4m}, {weight: 100%, bake: 1m, deadline: 2m}]";
+    check(&format!("rollback: {{sharedIncidentFor: 4m}}\n{stages}"), &[]);
+    check(stages, &[]);
+    check(
+        &format!("rollback: {{sharedIncidentFor: 5m}}\n{stages}"),
+        &[
+            "warning (line 7): spec.rollback.sharedIncidentFor: 5m is longer than a stage's deadline (4m), which ends the incident before; write 4m or less, or a later deadline",
+        ],
+    );
+}

@@ -10,6 +10,9 @@ use evidence::{Incident, Look};
 /// Under this key people have heard of it.
 const TOLD: &str = "shared-incident";
 
+/// Nothing waits longer for a word on stable.
+const LEANS_MS: u64 = 30_000;
+
 impl Run {
     /// What stable shows before the canary has a request: trouble that is older than the canary is not its doing.
     pub(super) fn count_before(&mut self, interval: &Interval) {
@@ -30,6 +33,23 @@ impl Run {
         for rival in state.arms.rivals.values_mut() {
             rival.evidence.observe_before(&state.plan, interval, look);
         }
+    }
+
+    /// Trouble is known to be older than the canary only when it is proven before the canary's first request: does stable
+    /// look like it?
+    pub(super) fn waits_for_stable(&mut self) -> bool {
+        let state = &self.state;
+        let Some(since) = state.publication.as_ref().and_then(|publication| publication.quorum_age_ms) else {
+            return false;
+        };
+        let late = state.age_ms.saturating_sub(since) >= LEANS_MS || !state.stages.is_empty();
+        let Some(limit) = state.evidence.leans_before(&state.plan).filter(|_| !late) else { return false };
+        let name = &state.plan.name;
+        let text = format!(
+            "{name}: nobody is exposed yet: stable seems to be beyond {limit}, which is being measured"
+        );
+        self.notify(Severity::Info, "stable-leans", text);
+        true
     }
 
     /// Tells of trouble that stable has as well, and ends what both have when it lasts longer than it may: the canary may be
@@ -62,15 +82,19 @@ impl Run {
         let arms: Vec<Arm> = self.state.plan.arms_in().collect();
         for arm in arms {
             let Some((_, incident)) = may_be_cause.iter().find(|(whose, _)| *whose == arm) else { continue };
-            let Incident { guardrail, name, why, .. } = incident.clone();
+            let Incident { guardrail, name, why, grown, .. } = incident.clone();
             let (by, what) = match guardrail {
                 true => (RollbackBy::Guardrail(name.clone()), "guardrail"),
                 false => (RollbackBy::Gate(name.clone()), "gate"),
             };
             let most = Span::from_ms(most_ms);
+            let since = match grown {
+                true => "stable is worse than before the canary's first request",
+                false => "stable was not known to be beyond the limit before the canary's first request",
+            };
             let reason = format!(
                 "a shared incident lasts longer than {most} in this stage (rollback.sharedIncidentFor), and the canary may be its \
-                 cause: {what} {name}: {why}"
+                 cause, for {since}: {what} {name}: {why}"
             );
             self.lose(arm, by, reason, None);
             if self.state.phase == Phase::RolledBack {
@@ -80,11 +104,17 @@ impl Run {
         }
     }
 
+    /// Are both versions in trouble?
+    pub(super) fn shares_trouble(&self) -> bool {
+        self.incidents().iter().any(|(_, incident)| incident.both)
+    }
+
     fn incidents(&self) -> Vec<(Arm, Incident)> {
-        let plan = &self.state.plan;
-        let lead = self.state.evidence.incidents(plan).into_iter().map(|incident| (plan.arm(), incident));
+        let (plan, age_ms) = (&self.state.plan, self.state.age_ms);
+        let lead =
+            self.state.evidence.incidents(plan, age_ms).into_iter().map(|incident| (plan.arm(), incident));
         let rivals = self.state.arms.rivals.iter().flat_map(|(arm, rival)| {
-            rival.evidence.incidents(plan).into_iter().map(|incident| (*arm, incident))
+            rival.evidence.incidents(plan, age_ms).into_iter().map(|incident| (*arm, incident))
         });
         lead.chain(rivals).collect()
     }

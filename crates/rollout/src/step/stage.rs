@@ -20,6 +20,7 @@ impl Run {
                 || self.waits_for_fleet(0)
                 || self.waits_for_window()
                 || self.waits_for_sight()
+                || self.waits_for_stable()
                 || self.waits_after_step_back()
             {
                 return;
@@ -242,7 +243,11 @@ impl Run {
                 "stage {} reached its deadline without enough evidence: {open}",
                 self.state.stage + 1
             );
-            let action = planned.on_insufficient;
+            let action = match planned.on_insufficient {
+                // Nobody is to be left in trouble that asks for no more than a look.
+                Insufficient::Pause if self.shares_trouble() => Insufficient::Rollback,
+                action => action,
+            };
             self.undecided(action, Pause::Deadline, RollbackBy::Deadline, text);
         }
     }
@@ -391,6 +396,9 @@ impl Run {
         self.permit(index);
         self.state.stage = index;
         self.state.phase = self.state.climbing();
+        // Another weight in the middle of an incident begins no bound anew.
+        let before = self.state.stages.last().filter(|_| self.state.incident.is_some());
+        let shared_ms = before.map_or(0, |stage| stage.shared_ms);
         self.state.stages.push(StageRecord {
             stage: index,
             weight_ppm,
@@ -407,7 +415,7 @@ impl Run {
             approval: None,
             reanalyzed: false,
             complete_age_ms: None,
-            shared_ms: 0,
+            shared_ms,
             shown: crate::Counts::default(),
         });
         let state = &mut self.state;

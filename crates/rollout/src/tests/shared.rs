@@ -2,7 +2,7 @@
 //! a while.
 
 use super::story::{GOOD, Model, Story, human, urged};
-use crate::{AttentionKind, Event, Pause, Phase, RollbackBy};
+use crate::{AttentionKind, Event, Phase, Reading, RollbackBy};
 
 const LINES: &str = "handBack: {endpoints: [http://stable], step: 1s}
 stages: [{weight: 10%, bake: 2m, deadline: 1h}, {weight: 50%, bake: 2m, deadline: 1h}, {weight: 100%, bake: 10s}]
@@ -174,17 +174,65 @@ fn what_the_canary_may_have_caused_ends_and_what_is_older_than_it_does_not() {
         assert!(minutes < 30, "{}", story.state.message());
     }
     assert!(story.state.message().contains("may be its cause"), "{}", story.state.message());
-    // Older than the canary: held until the deadline, where a person is asked.
+    // Older than the canary, though not by much: the first request waits until that is proven.
+    let mut story = Story::of(&format!("{LINES}{RAIL}rollback: {{sharedIncidentFor: 1m}}\n"));
+    both(&mut story, Model { errors: 0.08, ..GOOD });
+    story.take(&Event::Start(human()));
+    assert!(story.until(60, |state| state.phase == Phase::Progressing) <= 35);
+    (0..600).for_each(|_| story.second());
+    assert_eq!((story.state.stage, story.phase()), (0, &Phase::Progressing), "{}", story.state.message());
+    // Older than the canary: held, and when it ends the run goes on.
     let mut story = Story::of(&format!("{LINES}{RAIL}"));
     both(&mut story, BAD);
     story.take(&Event::Start(human()));
-    story.until(4_000, |state| matches!(state.phase, Phase::Paused(_)));
-    assert_eq!(*story.phase(), Phase::Paused(Pause::Deadline), "{}", story.state.message());
+    (0..3_000).for_each(|_| story.second());
+    assert_eq!((story.state.stage, story.phase()), (0, &Phase::Progressing), "{}", story.state.message());
     both(&mut story, GOOD);
     story.until(60, |state| state.incident.is_none());
-    story.take(&Event::Resume(human()));
     story.ends(1_200);
     assert_eq!(*story.phase(), Phase::Succeeded, "{}", story.state.message());
+}
+
+#[test]
+fn the_deadline_ends_what_is_older_than_the_canary() {
+    #[track_caller]
+    fn check(lines: &str, phase: &Phase) {
+        let stages = format!("stages: [{{weight: 10%, bake: 2m, deadline: 10m{lines}}}, {{weight: 100%, bake: 10s}}]\n");
+        let mut story = Story::of(&format!("{stages}{RAIL}"));
+        both(&mut story, BAD);
+        story.take(&Event::Start(human()));
+        (0..700).for_each(|_| story.second());
+        assert_eq!(story.phase(), phase, "{lines}: {}", story.state.message());
+        let by = story.state.rollback.as_ref().map(|rollback| rollback.by.clone());
+        assert!(by.is_none_or(|by| by == RollbackBy::Deadline), "{}", story.state.message());
+    }
+    check("", &Phase::RolledBack);
+    check(", onInsufficient: hold", &Phase::Progressing);
+}
+
+/// The canary took down what was ailing before it came.
+#[test]
+fn older_trouble_that_grows_is_bounded() {
+    #[track_caller]
+    fn check(lines: &str, before: Model, after: Model, most: std::ops::RangeInclusive<u64>) {
+        let mut story = Story::of(&format!("{LINES}{lines}"));
+        both(&mut story, before);
+        story.take(&Event::Start(human()));
+        story.until(60, |state| state.phase == Phase::Progressing);
+        (0..600).for_each(|_| story.second());
+        assert_eq!((story.state.stage, story.phase()), (0, &Phase::Progressing), "{}", story.state.message());
+        both(&mut story, after);
+        let seconds = story.ends(2_400);
+        let message = story.state.message();
+        println!("{before:?}, {after:?}: {seconds} s: {message}");
+        assert!(most.contains(&seconds), "{seconds}: {message}");
+        assert!(message.contains("stable is worse than before the canary"), "{message}");
+    }
+    let all = Model { errors: 1.0, ..GOOD };
+    check(RAIL, Model { errors: 0.3, ..GOOD }, all, 300..=320);
+    check(RAIL, Model { errors: 0.3, ..GOOD }, Model { errors: 0.5, ..GOOD }, 300..=330);
+    check(GATE, Model { errors: 0.3, ..GOOD }, all, 300..=320);
+    check(SLOW_RAIL, SLOW, Model { slower: 15.0, ..GOOD }, 300..=330);
 }
 
 #[test]
@@ -205,6 +253,65 @@ fn without_a_word_of_stables_the_limit_is_what_it_was() {
     story.stable_heard = false;
     assert!(story.ends(120) <= 65);
     assert_eq!(*story.phase(), Phase::RolledBack, "{}", story.state.message());
+}
+
+/// A source that says nothing any more says nothing of a shared incident.
+#[test]
+fn a_dead_source_does_not_keep_an_incident_alive() {
+    let source = "source: {prometheus: {url: 'http://p', query: a, stableQuery: b}}, every: 10s";
+    let unread = "noData: {action: hold}, onError: {action: hold}";
+    let lines = format!(
+        "gates: [{{name: sure, metric: error_rate, max: 99%}}]
+guardrails: [{{name: queue, {source}, max: 10, failureLimit: 0, {unread}}}]
+"
+    );
+    for (error, missing) in
+        [(Some("connection refused".to_owned()), None), (None, Some("no series".to_owned()))]
+    {
+        let mut story = exposed(&lines);
+        story.take(&Event::Pause(human()));
+        let alike = Reading {
+            gate: "queue".to_owned(),
+            canary: Some(20.0),
+            stable: Some(20.0),
+            ..Reading::default()
+        };
+        for _ in 0..6 {
+            story.take(&Event::Reading(alike.clone()));
+            (0..10).for_each(|_| story.second());
+        }
+        assert!(story.state.incident.is_some(), "{}", story.state.message());
+        let dead = Reading { gate: "queue".to_owned(), error, missing, ..Reading::default() };
+        for second in 0..600 {
+            if second % 10 == 0 {
+                story.take(&Event::Reading(dead.clone()));
+            }
+            story.second();
+            assert!(second < 70 || story.state.incident.is_none(), "{second} s: {}", story.state.message());
+        }
+        assert!(!story.state.is_over(), "{}", story.state.message());
+        // It answers again, and what it says is heard.
+        story.take(&Event::Reading(alike));
+        story.second();
+        assert!(story.state.incident.is_some(), "{}", story.state.message());
+    }
+}
+
+/// Another weight in the middle of an incident begins no bound anew.
+#[test]
+fn another_weight_does_not_prolong_an_incident() {
+    let mut story = exposed(RAIL);
+    both(&mut story, BAD);
+    let mut seconds = 0;
+    while !story.state.is_over() {
+        let weight_ppm = if seconds % 200 == 0 { 100_000 } else { 200_000 };
+        story.take(&Event::SetWeight { human: urged(), weight_ppm });
+        (0..100).for_each(|_| story.second());
+        seconds += 100;
+        assert!(seconds < 1_000, "{}", story.state.message());
+    }
+    assert!((300..=400).contains(&seconds), "{seconds}: {}", story.state.message());
+    assert!(story.state.message().contains("lasts longer"), "{}", story.state.message());
 }
 
 /// In whatever state the canary has traffic, a shared incident ends within its bound and harm of its own at once.
@@ -231,6 +338,21 @@ fn every_state_beside_a_shared_incident() {
             assert_eq!(*story.phase(), Phase::RolledBack, "{name}");
             assert!((least..=most).contains(&seconds), "{name}: {seconds}");
         }
+    }
+    // Stable was beyond the limit before the canary came, and is worse since.
+    for (name, into) in states {
+        let mut story = Story::of(&format!("{LINES}{RAIL}"));
+        both(&mut story, BAD);
+        story.take(&Event::Start(human()));
+        story.until(60, |state| state.phase == Phase::Progressing);
+        (0..20).for_each(|_| story.second());
+        into(&mut story);
+        (0..5).for_each(|_| story.second());
+        both(&mut story, Model { errors: 1.0, ..GOOD });
+        let seconds = story.ends(1_000);
+        println!("{name}, older and worse since: {seconds} s: {}", story.state.message());
+        assert_eq!(*story.phase(), Phase::RolledBack, "{name}");
+        assert!((240..=330).contains(&seconds), "{name}: {seconds}");
     }
     // At 100 % nothing is beside it: the limit is what it was.
     let mut story = exposed(RAIL);
