@@ -25,7 +25,8 @@ pub async fn ask(
     }
     let within = namespaces.iter().cloned().collect::<Vec<_>>().join("|");
     let failing = query(web, url, &format!("up{{namespace=~\"{within}\"}} == 0")).await?.0.len();
-    let flat = query(web, url, &format!("count({{__name__=~\"{PREFIX}.+_total_rollout___.+\"}}) > 0")).await?.0;
+    let flat =
+        query(web, url, &format!("count({{__name__=~\"{PREFIX}.+_total_rollout___.+\"}}) > 0")).await?.0;
     Ok(Prometheus { url: url.to_owned(), sidecars: sidecars(&series), failing, flat: !flat.is_empty() })
 }
 

@@ -115,7 +115,10 @@ pub fn controller(snapshot: &Snapshot, found: &mut Found) -> Result<(), String> 
     }
     // Every controller has it on its page, be it without a rollout.
     if !page.has(metric::ROLLOUT_PHASE) {
-        return Err(format!("what answers is no controller: {} is not on its page of metrics", metric::ROLLOUT_PHASE));
+        return Err(format!(
+            "what answers is no controller: {} is not on its page of metrics",
+            metric::ROLLOUT_PHASE
+        ));
     }
     for failing in page.samples(metric::PLUGIN_FAILING).filter(|failing| failing.value > 0.0) {
         found.fault(

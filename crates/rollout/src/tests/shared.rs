@@ -197,8 +197,8 @@ fn what_the_canary_may_have_caused_ends_and_what_is_older_than_it_does_not() {
 fn the_deadline_ends_what_is_older_than_the_canary() {
     #[track_caller]
     fn check(lines: &str, phase: &Phase) {
-        let stages = format!("stages: [{{weight: 10%, bake: 2m, deadline: 10m{lines}}}, {{weight: 100%, bake: 10s}}]\n");
-        let mut story = Story::of(&format!("{stages}{RAIL}"));
+        let stages = "stages: [{weight: 10%, bake: 2m, deadline: 10m}, {weight: 100%, bake: 10s}]\n";
+        let mut story = Story::of(&format!("{stages}{lines}{RAIL}"));
         both(&mut story, BAD);
         story.take(&Event::Start(human()));
         (0..700).for_each(|_| story.second());
@@ -207,7 +207,7 @@ fn the_deadline_ends_what_is_older_than_the_canary() {
         assert!(by.is_none_or(|by| by == RollbackBy::Deadline), "{}", story.state.message());
     }
     check("", &Phase::RolledBack);
-    check(", onInsufficient: hold", &Phase::Progressing);
+    check("onInsufficient: hold\n", &Phase::Progressing);
 }
 
 /// The canary took down what was ailing before it came.
