@@ -14,7 +14,7 @@ use crate::amount::Span;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Source {
-    /// A query of Prometheus, or of whatever speaks its API; a scalar, or one series. Empty, NaN, and values older than
+    /// A query of Prometheus, or of a server with its API; a scalar, or one series. Empty, NaN, and values older than
     /// `every` are no data; an infinite one on the worse side is bad.
     Prometheus(Prometheus),
     /// A field of a JSON answer.
