@@ -30,6 +30,8 @@ mod plugin;
 #[cfg(test)]
 mod pods;
 #[cfg(test)]
+mod regions;
+#[cfg(test)]
 mod rollouts;
 #[cfg(test)]
 mod server;
