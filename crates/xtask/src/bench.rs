@@ -24,7 +24,7 @@ enum Kind {
     Criterion,
 }
 
-const BENCHES: [Bench; 11] = [
+const BENCHES: [Bench; 12] = [
     Bench {
         name: "judge",
         kind: Kind::Simulation,
@@ -59,6 +59,11 @@ const BENCHES: [Bench; 11] = [
         name: "split",
         kind: Kind::Criterion,
         about: "the decision for one request: sticky, by key and by draw, with one arm and with many",
+    },
+    Bench {
+        name: "answer",
+        kind: Kind::Criterion,
+        about: "reading a model's answer as it passes by, beside serde_json",
     },
     Bench {
         name: "filter",
