@@ -49,7 +49,8 @@ pub struct Watched {
     began_ns: u64,
     /// All of it was handed over.
     is_whole: bool,
-    _place: Place,
+    /// Kept while there is something to be learnt.
+    place: Option<Place>,
 }
 
 impl Body {
@@ -60,11 +61,17 @@ impl Body {
         if !(status.len() == 3 && status.first() == Some(&b'2')) {
             return None;
         }
-        let Some(place) = Place::take(rules.max_open) else { return Some(Self::Crowded) };
         let content_type = host::header(Map::Response, "content-type").ok();
         let encoding = host::header(Map::Response, "content-encoding").ok();
         let reader = Reader::new(&rules.read, content_type.as_deref(), encoding.as_deref());
-        Some(Self::Open(Box::new(Watched { reader, began_ns, is_whole: true, _place: place })))
+        let place = match reader.is_done() {
+            true => None,
+            false => match Place::take(rules.max_open) {
+                Some(place) => Some(place),
+                None => return Some(Self::Crowded),
+            },
+        };
+        Some(Self::Open(Box::new(Watched { reader, began_ns, is_whole: true, place })))
     }
 
     /// A chunk of `size` bytes is on its way.
@@ -83,6 +90,9 @@ impl Body {
             let at_ms = at_ns.saturating_sub(watched.began_ns) / 1_000_000;
             watched.reader.chunk(&piece, at_ms);
             start += piece.len();
+        }
+        if watched.reader.is_done() {
+            watched.place = None;
         }
     }
 

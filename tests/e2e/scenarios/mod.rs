@@ -9,6 +9,7 @@ mod malformed_on_host;
 mod on_envoy;
 mod on_host;
 mod on_split;
+mod places_on_host;
 mod policies_on_host;
 mod retries_on_host;
 mod self_check;
