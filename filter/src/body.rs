@@ -55,10 +55,10 @@ pub struct Watched {
 
 impl Body {
     /// The body of the response whose headers are here, if it is a model's answer; `None`: an error, which says nothing of what
-    /// the model would answer.
+    /// the model would answer, or a status without a body.
     pub fn begin(rules: &Answers, began_ns: u64) -> Option<Self> {
         let status = host::header(Map::Response, ":status").ok()?;
-        if !(status.len() == 3 && status.first() == Some(&b'2')) {
+        if !(status.len() == 3 && status.first() == Some(&b'2')) || matches!(&*status, b"204" | b"205") {
             return None;
         }
         let content_type = host::header(Map::Response, "content-type").ok();

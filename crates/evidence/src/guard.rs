@@ -1,7 +1,7 @@
 use judge::JudgeError;
 use judge::anytime::Scale;
 use judge::gate::Span;
-use manifest::{Guardrail, Insufficient, Limit};
+use manifest::{Guardrail, Insufficient, Limit, Metric};
 use serde::{Deserialize, Serialize};
 
 use crate::guard_readings::GuardReadings;
@@ -92,7 +92,7 @@ impl GuardrailEvidence {
         if guardrail.reads.is_some() {
             return;
         }
-        if !beside {
+        if !beside || is_of_difference(guardrail) {
             return self.shared.alone();
         }
         let asked = asked(guardrail, scale, deff);
@@ -296,4 +296,10 @@ fn said(
         hard: true,
         why,
     }
+}
+
+/// How many clients leave of themselves is no limit's business, nor how often a mesh tries again; that one version differs from the
+/// other is. What both show is no incident.
+pub fn is_of_difference(guardrail: &Guardrail) -> bool {
+    guardrail.against_stable && matches!(guardrail.metric, Metric::GoneRate | Metric::RetryRate)
 }

@@ -83,7 +83,7 @@ impl GuardReadings {
     pub fn incident(&self, guardrail: &Guardrail, age_ms: u64) -> Option<Incident> {
         let reads = guardrail.reads.as_deref()?;
         let fresh_ms = FRESH_MS.max(reads.every_ms.saturating_mul(2));
-        if age_ms.saturating_sub(self.valued_age_ms?) > fresh_ms {
+        if age_ms.saturating_sub(self.valued_age_ms.or(self.last_age_ms)?) > fresh_ms {
             return None;
         }
         let (seen, stable) = (self.last?, self.stable?);

@@ -266,6 +266,12 @@ impl Bins {
         self.after(tally::latency_bin(ms.saturating_mul(1_000_000)))
     }
 
+    /// The same of times that stand in every second bin ([`tally::coarse_bin`]): each says that much less.
+    #[must_use]
+    pub fn longer_than_coarse(&self, ms: u64) -> u64 {
+        self.after(tally::coarse_bin(ms.saturating_mul(1_000_000)))
+    }
+
     /// Values perhaps longer than `ms`: those in the bin it falls into as well, unless it is that bin's end.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // milliseconds below a year

@@ -169,12 +169,7 @@ impl Evidence {
         }
         for (guardrail, evidence) in plan.guardrails.iter().zip(&mut self.guardrails) {
             evidence.begin(guardrail, scale);
-            // How many clients leave of themselves is no limit's business, nor how often a mesh tries again; that one version
-            // differs from the other is.
-            if matches!(guardrail.metric, Metric::GoneRate | Metric::RetryRate)
-                && guardrail.against_stable
-                && !look.concurrent
-            {
+            if guard::is_of_difference(guardrail) && !look.concurrent {
                 continue;
             }
             // A cold model is slow, not broken: only its times are excused, and those of copies.

@@ -123,10 +123,11 @@ impl Test {
         }
     }
 
-    /// One version is worse than it was: by more than equal versions differ, and beyond the limit. `None`: it cannot be.
+    /// One version is worse than it was: by more than equal versions differ, and beyond the limit. `None`: it cannot be, or what it was is not
+    /// known.
     pub fn grown(metric: Metric, limit: f64, before: Option<f64>, scale: Scale) -> Option<Self> {
         let margin = if metric == Metric::ConfidenceMean { BESIDE_MEAN } else { BESIDE };
-        let before = before.unwrap_or(limit);
+        let before = before?;
         let worst = if metric.larger_is_worse() { before.max(limit) } else { before.min(limit) };
         Self::limit(metric, Limit::of(at_margin(metric, worst, margin, 0.0)), scale).ok()
     }
@@ -183,7 +184,11 @@ impl Test {
                 let counted = |ms: Option<u64>, beyond: fn(&crate::Bins, u64) -> u64| {
                     ms.map_or_else(|| trials(*metric, canary), |ms| Trials { n: all, k: beyond(bins, ms) })
                 };
-                let (surely, perhaps) = (crate::Bins::longer_than, crate::Bins::may_exceed);
+                let surely = match metric.is_of_tokens() {
+                    true => crate::Bins::longer_than_coarse,
+                    false => crate::Bins::longer_than,
+                };
+                let perhaps = crate::Bins::may_exceed;
                 let counts =
                     [counted(*fail_ms, surely), counted(*pass_ms, surely), counted(*pass_ms, perhaps)];
                 gate.observe(counts, span)
@@ -304,6 +309,36 @@ mod tests {
         }
         let answers = test.answers();
         (answers.harm >= 20_f64.ln(), answers.no_harm >= 20_f64.ln())
+    }
+
+    /// A time below the limit stands in a bin that goes beyond it.
+    #[test]
+    fn a_time_of_tokens_below_the_limit_is_no_harm() {
+        let is_lower_half = |ms: &u64| tally::latency_bin(ms * 1_000_000).is_multiple_of(2);
+        let limit_ms = (40_u64..).find(is_lower_half).expect("every second bin");
+        let (below, beyond) = (limit_ms * 999_000, limit_ms * 1_100_000);
+        for (ns, harmful) in [(below, false), (beyond, true)] {
+            let mut counts = Counts::default();
+            counts.answers.count(What::Answer(AnswerClass::Ok), 100);
+            counts.answers.count(What::TokenTime(tally::coarse_bin(ns)), 100);
+            #[allow(clippy::cast_precision_loss)] // below 100
+            let limit = manifest::Limit::of(limit_ms as f64);
+            let scale = judge::anytime::Scale::UNIT;
+            let mut test = Test::limit(Metric::TimePerOutputTokenP95, limit, scale).expect("a test");
+            for _ in 0..40 {
+                let span = Span { ms: 1_000, of_stage: true };
+                test.observe(&counts, &Counts::default(), span).expect("an interval");
+            }
+            assert_eq!(test.answers().harm >= 20_f64.ln(), harmful, "{ns} ns");
+        }
+    }
+
+    /// A state of a release that did not keep what stable was says nothing of what became of it.
+    #[test]
+    fn nothing_grows_from_what_is_not_known() {
+        let scale = judge::anytime::Scale::UNIT;
+        assert!(Test::grown(Metric::ErrorRate, 0.05, None, scale).is_none());
+        assert!(Test::grown(Metric::ErrorRate, 0.05, Some(0.2), scale).is_some());
     }
 
     #[test]

@@ -79,6 +79,36 @@ fn retries_beyond_the_limit_and_beyond_stables_break_a_guardrail() {
     check_counts(&tried(100), &tried(200), Some("retries-limit"));
 }
 
+/// How often a mesh tries again is no trouble of the versions': it comes and goes, and nothing is held or ended by it.
+#[test]
+fn what_both_versions_try_again_is_no_incident() {
+    let plan = plan();
+    let mut evidence = Evidence::new(&plan);
+    for second in 0..120 {
+        let again = if second < 60 { 2 } else { 200 };
+        let interval = Interval {
+            epoch: 1,
+            from_ms: second * 1_000,
+            to_ms: second * 1_000 + 1_000,
+            stable: tried(again),
+            canary: tried(again),
+            ..Interval::default()
+        };
+        let look = Look {
+            age_ms: second * 1_000,
+            baked_ms: second * 1_000,
+            span_ms: 1_000,
+            of_stage: true,
+            concurrent: true,
+            warming: false,
+            copies: false,
+        };
+        evidence.observe(&plan, &interval, look);
+        assert_eq!(evidence.incidents(&plan, second * 1_000), [], "{second} s");
+    }
+    assert!(evidence.broken(&plan).is_none());
+}
+
 /// A guardrail passes by proof alone, and is said to be open until then; whichever it is, no stage waits for it.
 #[test]
 fn a_guardrail_passes_when_its_limit_is_proven_to_be_kept() {

@@ -110,6 +110,12 @@ impl Metric {
         matches!(self.kind(), MetricKind::Time)
     }
 
+    /// Is it a time of tokens? Those stand in every second bin of answer times.
+    #[must_use]
+    pub const fn is_of_tokens(self) -> bool {
+        matches!(self, Self::TimeToFirstTokenP95 | Self::TimePerOutputTokenP95)
+    }
+
     /// The part of requests above the percentile it is, of times.
     #[must_use]
     pub const fn tail(self) -> f64 {

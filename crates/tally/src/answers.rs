@@ -208,7 +208,8 @@ fn token_time_ns(seen: &Observed) -> Option<u64> {
 }
 
 /// Every second bin of answer times: they lie 9 % apart, and a proxy keeps half as many counters.
-fn coarse_bin(ns: u64) -> u16 {
+#[must_use]
+pub fn coarse_bin(ns: u64) -> u16 {
     latency_bin(ns) | 1
 }
 

@@ -19,7 +19,7 @@ mod series;
 mod slot;
 mod tokens;
 
-pub use answers::{AnswerClass, AnswerReading, Finish, OTHER_PREDICTION};
+pub use answers::{AnswerClass, AnswerReading, Finish, OTHER_PREDICTION, coarse_bin};
 pub use bins::{ConfidenceScale, LATENCY_BINS, LATENCY_TOP, latency_bin, latency_upper_ms};
 pub use confidence::{ConfidenceReading, ConfidenceSource, scored};
 pub use end::End;

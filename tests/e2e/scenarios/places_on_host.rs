@@ -56,6 +56,13 @@ fn only_an_answer_that_is_read_has_a_place() {
     for (class, n) in classes {
         assert_eq!(counted(&process, class), n, "{class:?}");
     }
+    // A status without a body is no empty answer.
+    let mut without = Answer::status(204);
+    without.body = Vec::new();
+    process.request(0, user(), without).expect("an exchange");
+    assert_eq!(counted(&process, AnswerClass::Empty), 0);
+    process.request(0, user(), Answer::status(200)).expect("an exchange");
+    assert_eq!(counted(&process, AnswerClass::Empty), 1);
     // The place is free again.
     process.request(0, user(), json("{}")).expect("an exchange");
     assert_eq!(counted(&process, AnswerClass::Ok), 2);

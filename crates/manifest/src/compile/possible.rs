@@ -8,6 +8,8 @@ use crate::typed::{self, Level, RolloutSpec};
 
 /// A bin of answer times is this many times as wide as long: a sixteenth of an octave.
 const BIN: f64 = 1.045;
+/// Times of tokens stand in every second of them.
+const COARSE_BIN: f64 = 1.092;
 /// A rate this close to stable's is proven by no amount of traffic: at 1 % it takes millions of canary requests.
 const LEAST_FACTOR: f64 = 1.02;
 /// A difference of means below this part of the range is no wish of anybody's: `2pp` is 0.02, also on 0 to 100.
@@ -37,6 +39,14 @@ pub(super) fn margin(check: &mut Check, at: &str, against: &Against, metric: Met
     let factor = against.margin;
     match metric {
         // What leaves no room at all is refused as that.
+        metric if metric.is_of_tokens() && factor > 1.0 && factor < COARSE_BIN => check.refuse(
+            field,
+            format!(
+                "times of tokens are counted in bins of 9.1%, and a margin of {:.2}% is none",
+                (factor - 1.0) * 100.0
+            ),
+            "write 10% or more, such as 25%",
+        ),
         metric if metric.is_time() && factor > 1.0 && factor < BIN => check.refuse(
             field,
             format!(

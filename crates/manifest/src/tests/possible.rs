@@ -55,6 +55,12 @@ fn margins_that_no_traffic_proves_are_refused() {
     );
     check(&gate("metric: latency_p99, margin: 5%"), &[]);
     check(
+        &format!("answer: {{format: openai}}\n{}", gate("metric: time_per_output_token_p95, margin: 5%")),
+        &[
+            "error (line 8): spec.gates[0].margin: times of tokens are counted in bins of 9.1%, and a margin of 5.00% is none; write 10% or more, such as 25%",
+        ],
+    );
+    check(
         &gate("metric: error_rate, margin: 0.5%"),
         &[
             "error (line 7): spec.gates[0].margin: no amount of traffic can tell 1.005 times stable's rate from stable's; write 2% or more, such as 50% or 1.5x; or percentage points, such as 0.5pp",
