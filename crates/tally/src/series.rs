@@ -170,7 +170,7 @@ pub enum What {
     InputTokens(u16),
     /// Answers whose number of output tokens was rounded to this point.
     OutputTokens(u16),
-    /// Answers whose first token came within the bin , of every second bin of answer times.
+    /// Answers whose first token came within the bin, one of every second bin of answer times.
     FirstToken(u16),
     /// Answers of which each token after the first took a time in the bin, on average.
     TokenTime(u16),

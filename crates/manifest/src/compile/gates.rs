@@ -236,8 +236,9 @@ pub(super) fn metric(
     spec: &RolloutSpec,
 ) -> Option<Metric> {
     let Some(metric) = written.filter(|metric| !metric.is_external()) else {
-        let remedy = "name one of error_rate, latency_p99, confidence_mean, overdue, gone_rate, retry_rate, or a `source`, or \
-                      write the name of a gate of a preset and name that preset";
+        let remedy = "name one of error_rate, latency_p99, confidence_mean, overdue, gone_rate, retry_rate, one of what answers \
+                      say (answer_error_rate, unseen_rate, invalid_rate, refusal_rate, empty_rate, time_to_first_token_p95, \
+                      time_per_output_token_p95), or a `source`, or write the name of a gate of a preset and name that preset";
         check.refuse(format!("{at}.metric"), "no metric is named", remedy);
         return None;
     };
